@@ -15,7 +15,11 @@ class InputError(BayesBmError):
     """
 
     def __init__(self, where: str, *, found: object = None, allowed: object = None, hint: str = "") -> None:
-        parts = [f"found {found}" if found is not None else "", f"allowed: {allowed}" if allowed is not None else "", hint]
+        parts = [
+            f"found {found}" if found is not None else "",
+            f"allowed: {allowed}" if allowed is not None else "",
+            hint,
+        ]
         self.where, self.found, self.allowed, self.hint = where, found, allowed, hint
         super().__init__(f"{where}: " + "; ".join(part for part in parts if part))
 

@@ -1,0 +1,402 @@
+"""models/*.toml -> frozen records: strict, versioned, hashed.
+
+`read_spec` is the only way in. An unknown key is an error that names the nearest known key; sensitivity analyses are
+named patches on the document (`style.md`, habit 5). Nothing here touches evidence or PyMC.
+"""
+
+import difflib
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from copy import deepcopy
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from bayes_bm.errors import InputError
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.priors import POSITIVE, Prior, Why
+
+TimeUnit = Literal["days", "weeks", "months", "years"]
+EVIDENCE_KINDS = ("patients", "arms", "points", "medians", "hazard_ratios", "counts", "curves")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Source(_Record):
+    """One evidence file; `time_unit` where it differs from the spec's."""
+
+    path: str
+    time_unit: TimeUnit | None = None
+
+
+class Choice(_Record):
+    """A row, arm or study named on purpose, with the reason."""
+
+    study: str
+    arm: str | None = None
+    why: Why
+
+
+class Reasoned(_Record):
+    value: float
+    why: Why
+
+
+def _as_source(value: Any) -> Any:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _as_reasoned(value: Any) -> Any:
+    return {"value": value, "why": "given as a number, without a reason"} if isinstance(value, int | float) else value
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | dict) else value
+
+
+Sources = Annotated[tuple[Annotated[Source, BeforeValidator(_as_source)], ...], BeforeValidator(_as_list)]
+Share = Annotated[Reasoned, BeforeValidator(_as_reasoned)]
+
+
+class EvidenceSpec(_Record):
+    patients: Sources = ()
+    arms: Sources = ()
+    points: Sources = ()
+    medians: Sources = ()
+    hazard_ratios: Sources = ()
+    counts: Sources = ()
+    curves: Sources = ()
+    include: dict[str, tuple[str | int | float, ...]] = {}
+    also: tuple[Choice, ...] = ()
+    exclude: tuple[Choice, ...] = ()
+    allow_overlap: tuple[Choice, ...] = ()
+    effective_share: Share = Reasoned(
+        value=0.8, why="default of rule 5: some of the n were censored before the printed time"
+    )
+    icc: Share = Reasoned(value=0.3, why="lesions of one patient share the patient's biology; a middling correlation")
+
+    @model_validator(mode="after")
+    def _shares(self) -> "EvidenceSpec":
+        if not 0 < self.effective_share.value <= 1:
+            raise ValueError(f"effective_share is {self.effective_share.value}; allowed: above 0, at most 1")
+        if not 0 <= self.icc.value <= 1:
+            raise ValueError(f"icc is {self.icc.value}; allowed: 0 to 1")
+        return self
+
+
+class Treatments(_Record):
+    reference: str
+    compare: tuple[str, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Treatments":
+        names = (self.reference, *self.compare)
+        if len(set(names)) < len(names):
+            raise ValueError("a treatment is named twice; every treatment stands once in reference + compare")
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Reference first."""
+        return (self.reference, *self.compare)
+
+
+class Hazard(_Record):
+    family: str = "weibull"
+
+    @model_validator(mode="after")
+    def _known(self) -> "Hazard":
+        if self.family not in FAMILIES:
+            raise ValueError(f"family {self.family!r} is not known; known: {', '.join(FAMILIES)}")
+        return self
+
+
+class StudyLevel(_Record):
+    """A study-level effect: exchangeable with a prior on its sd, or free (rule 11)."""
+
+    exchangeable: bool = True
+    sd: Prior | None = None
+
+    @model_validator(mode="after")
+    def _sd_if_exchangeable(self) -> "StudyLevel":
+        if self.exchangeable and self.sd is None:
+            raise ValueError("an exchangeable effect needs `sd`, a prior on its standard deviation")
+        if not self.exchangeable and self.sd is not None:
+            raise ValueError(
+                "`sd` has no meaning where exchangeable = false: each study has its own level; leave it out"
+            )
+        return _positive_sd(self)
+
+
+class StudyTreatment(_Record):
+    sd: Prior
+
+    @model_validator(mode="after")
+    def _positive(self) -> "StudyTreatment":
+        return _positive_sd(self)
+
+
+def _positive_sd(effect: Any) -> Any:
+    lower = getattr(effect.sd, "lower", None)
+    if effect.sd is not None and not isinstance(effect.sd, POSITIVE) and not (lower is not None and lower >= 0):
+        raise ValueError(f"a standard deviation needs a prior on positive numbers; found {effect.sd.dist}")
+    return effect
+
+
+class Effects(_Record):
+    study: StudyLevel | None = None
+    study_treatment: StudyTreatment | None = None
+    study_shape: StudyLevel | None = None
+
+
+class Priors(_Record):
+    intercept: Prior
+    log_hr: Prior
+    log_shape: Prior | None = None
+    shape: Prior | None = None
+    treatment_log_shape: Prior | None = None
+
+
+class Covariate(_Record):
+    prior: Prior
+    centre: float = 0.0
+    scale: PositiveFloat = 1.0
+    unit: str = ""
+    lower: float | None = None
+    upper: float | None = None
+
+
+class Sampling(_Record):
+    draws: PositiveInt = 1000
+    tune: PositiveInt = 1000
+    chains: PositiveInt = 4
+    cores: PositiveInt | None = None
+    target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    sampler: Literal["nutpie", "pymc"] = "nutpie"
+
+
+class ExternalCheck(_Record):
+    """A published number that is no evidence here, printed beside ours."""
+
+    estimand: Literal["hazard_ratio", "median", "survival", "p_value"]
+    treatment: str
+    reference: str | None = None
+    time: float | None = None
+    value: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    source: str
+    note: str = ""
+
+
+class Baseline(_Record):
+    """Level and log shape of the reference treatment as distributions, where study levels are free (rule 11)."""
+
+    intercept: Prior
+    log_shape: Prior
+
+
+class Spec(_Record):
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    question: str
+    endpoint: str
+    time_unit: TimeUnit = "months"
+    reference_time: PositiveFloat = 12.0
+    horizon: PositiveFloat = 24.0
+    times: tuple[PositiveFloat, ...] = ()
+    seed: Annotated[int, Field(ge=0)] = 1
+    measure: Literal["km", "cif_complement", "crude"] | None = None
+    cannot_say: tuple[str, ...] = ()
+    reproduction: bool = False
+    evidence: EvidenceSpec = EvidenceSpec()
+    treatments: Treatments
+    hazard: Hazard = Hazard()
+    effects: Effects = Effects()
+    priors: Priors
+    covariates: dict[str, Covariate] = {}
+    baseline: Baseline | None = None
+    sampling: Sampling = Sampling()
+    sensitivity: dict[str, dict[str, Any]] = {}
+    external_checks: tuple[ExternalCheck, ...] = ()
+    folder: str = Field(default=".", exclude=True)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Spec":
+        _check_shape_prior(self)
+        for check in self.external_checks:
+            for name in filter(None, (check.treatment, check.reference)):
+                if name not in self.treatments.names:
+                    raise ValueError(f"external_checks names {name!r}; allowed: {', '.join(self.treatments.names)}")
+        return self
+
+    @property
+    def free_levels(self) -> bool:
+        return self.effects.study is not None and not self.effects.study.exchangeable
+
+    @property
+    def free_shapes(self) -> bool:
+        return self.effects.study_shape is not None and not self.effects.study_shape.exchangeable
+
+    @property
+    def answer_times(self) -> tuple[float, ...]:
+        """Times at which answers are given where the caller names none."""
+        return self.times or tuple(sorted({self.reference_time / 2, self.reference_time, self.horizon}))
+
+    def document(self) -> dict[str, Any]:
+        """The spec as plain data; `parse_spec(spec.document())` gives it back."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
+
+
+def _check_shape_prior(spec: Spec) -> None:
+    """Rule 11: which shape prior is present follows from whether study shapes are free."""
+    shapes = [name for name in ("log_shape", "shape") if getattr(spec.priors, name) is not None]
+    needs = FAMILIES[spec.hazard.family].has_shape
+    if needs and len(shapes) != 1:
+        raise ValueError(f"priors: found {shapes or 'neither'}; give exactly one of log_shape and shape")
+    if spec.priors.shape is not None and not spec.free_shapes:
+        raise ValueError("priors.shape is for effects.study_shape.exchangeable = false; use priors.log_shape here")
+
+
+def shipped(kind: Literal["models", "data"]) -> Path:
+    """Folder of shipped models or data: inside the wheel, or beside the package in a clone."""
+    package = Path(str(resources.files("bayes_bm")))
+    inside = package / kind
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def list_models() -> list[Path]:
+    return sorted(shipped("models").glob("*.toml"))
+
+
+def find_spec(name: str | Path) -> Path:
+    """A path as it stands, or the name of a shipped model, with or without `models/` and `.toml`."""
+    path = Path(name)
+    candidate = shipped("models") / f"{path.name.removesuffix('.toml')}.toml"
+    plain = path.parent in (Path(), Path("models"))
+    if path.is_file():
+        return path
+    if plain and candidate.is_file():
+        return candidate
+    known = [model.stem for model in list_models()]
+    near = difflib.get_close_matches(path.name.removesuffix(".toml"), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "list the shipped ones with: bayes-bm models"
+    raise InputError(
+        str(name), found="no such file", allowed="a path to a TOML spec, or a shipped model's name", hint=hint
+    )
+
+
+def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapping[str, Any] | None = None) -> Spec:
+    """Read a spec, apply one named sensitivity patch and `--set` changes, and check it. Raises `InputError`."""
+    file = find_spec(path)
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise InputError(
+            str(file), found=f"not valid TOML ({problem})", hint="see models/ for working examples"
+        ) from None
+    if sensitivity is not None:
+        document = patched(document, _named_patch(document, sensitivity, str(file)), where=str(file))
+    return parse_spec(
+        patched(document, changes or {}, where=str(file)), where=str(file), folder=str(file.resolve().parent)
+    )
+
+
+def _named_patch(document: dict, name: str, where: str) -> dict[str, Any]:
+    known = document.get("sensitivity", {})
+    if name not in known:
+        raise InputError(f"{where}, sensitivity", found=name, allowed=", ".join(known) or "none is named in this spec")
+    return known[name]
+
+
+def patched(document: dict, changes: Mapping[str, Any], *, where: str = "spec") -> dict:
+    """A copy of the document with dotted keys replaced; the value `"none"` removes a key."""
+    document = deepcopy(document)
+    for dotted, value in changes.items():
+        *parents, leaf = dotted.split(".")
+        table = document
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise InputError(f"{where}, {dotted}", found=f"{parent} is not a table", hint="name a key of the spec")
+        if value == "none":
+            table.pop(leaf, None)
+        else:
+            table[leaf] = value
+    return document
+
+
+def parse_spec(document: Mapping[str, Any], *, where: str = "spec", folder: str = ".") -> Spec:
+    """Check a document. Raises one `InputError` naming the first wrong key."""
+    try:
+        return Spec.model_validate({**document, "folder": folder})
+    except ValidationError as problem:
+        raise _teach(problem, where) from None
+
+
+def _teach(problem: ValidationError, where: str) -> InputError:
+    """One message from pydantic's list: unknown keys first, because they usually cause the rest."""
+    errors = problem.errors(include_url=False)
+    error = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    path = ".".join(str(part) for part in error["loc"] if part not in _DISTS)
+    if error["type"] == "extra_forbidden":
+        key, known = str(error["loc"][-1]), _known_keys(error["loc"][:-1])
+        near = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else ""
+        return InputError(f"{where}, {path}", found="an unknown key", allowed=", ".join(known) or None, hint=hint)
+    if error["type"] == "missing":
+        return InputError(f"{where}, {path}", found="nothing", hint=f"this key is required{_why_hint(path)}")
+    message = error["msg"].removeprefix("Value error, ")
+    found = None if error["type"] == "value_error" else repr(error.get("input"))[:80]
+    return InputError(f"{where}, {path}" if path else where, found=found, hint=message)
+
+
+def _why_hint(path: str) -> str:
+    return ": every prior and every choice says why" if path.endswith("why") else ""
+
+
+_DISTS = ("normal", "half_normal", "student_t", "half_student_t", "exponential", "gamma", "log_normal", "uniform")
+
+
+def _known_keys(loc: tuple) -> list[str]:
+    """Keys allowed at a place of the document."""
+    return sorted(set(_fields_at(Spec, loc)))
+
+
+def _fields_at(annotation: Any, loc: tuple) -> list[str]:
+    """Walk annotations along a pydantic location; a tagged union puts its tag into the location."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        named = {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
+        if not loc:
+            return [name for name in named if name != "folder"]
+        return _fields_at(named[loc[0]], loc[1:]) if loc[0] in named else []
+    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
+    if get_origin(annotation) in (dict, tuple):
+        return _fields_at(arguments[-1] if get_origin(annotation) is dict else arguments[0], loc[1:])
+    if get_origin(annotation) is Annotated:
+        return _fields_at(arguments[0], loc)
+    tagged = [member for member in arguments if loc and _tag(member) == loc[0]]
+    return [key for member in tagged or arguments for key in _fields_at(member, loc[1:] if tagged else loc)]
+
+
+def _tag(annotation: Any) -> str | None:
+    dist = getattr(annotation, "model_fields", {}).get("dist")
+    return get_args(dist.annotation)[0] if dist is not None else None
