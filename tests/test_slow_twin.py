@@ -3,8 +3,12 @@
 Only laws and numbers from outside the project appear here; nothing is imported from the package.
 """
 
+import csv
+import importlib.util
+import json
 from itertools import pairwise
 from math import exp, inf, log, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -511,3 +515,86 @@ def test_what_the_twin_does_not_cover_is_refused():
         terms("patients", [], spec=make_spec(hazard={"family": "gompertz"}))
     with pytest.raises(NotImplementedError, match="covariates"):
         terms("medians", [median(9.0)], spec=make_spec(covariates={"kps": {"prior": NORMAL}}))
+
+
+# R's survreg ---------------------------------------------------------------------------------------------------------
+
+GOLDEN = json.loads((Path(__file__).parent / "golden" / "survreg.json").read_text())
+RAW_DATA = Path(next(iter(importlib.util.find_spec("lifelines").submodule_search_locations))) / "datasets"
+FREE = {"exchangeable": False}
+AGE = {"centre": 60, "scale": 10}
+
+
+def numbers(row):
+    """CSV cells as numbers where they are numbers."""
+    return {key: float(cell) if cell.replace(".", "", 1).lstrip("-").isdigit() else cell for key, cell in row.items()}
+
+
+def lung(row):
+    return {"time": row["time"], "event": row["status"], "treatment": str(int(row["sex"])), "age": row["age"]}
+
+
+def rossi(row):
+    return row | {"time": row["week"], "event": row["arrest"], "treatment": str(int(row["fin"]))}
+
+
+def diabetes(row):
+    """An exact year where both limits agree, else diagnosed in (left, right]."""
+    upper = None if row["left"] == row["right"] else row["right"]
+    return {"time": row["left"], "event": 1, "time_upper": upper, "treatment": row["gender"]}
+
+
+def gbsg2(row):
+    return {"time": row["time"], "event": row["cens"], "treatment": row["horTh"], "study": row["tgrade"]}
+
+
+def heart(row):
+    return row | {"time": row["stop"], "entry": row["start"], "treatment": str(int(row["transplant"]))}
+
+
+# Each block of the golden file: how a row becomes a patient, the reference treatment, and what the spec adds.
+FITS = {
+    "lung": (lambda row: lung(row) | {"treatment": "1"}, "1", {}),
+    "lung_sex_age": (lung, "1", {"covariates": {"age": AGE}}),
+    "lung_shape_by_sex": (lung, "1", {"priors": {"treatment_log_shape": NORMAL}}),
+    "waltons": (lambda row: {"time": row["T"], "event": row["E"], "treatment": row["group"]}, "control", {}),
+    "rossi": (
+        rossi,
+        "0",
+        {"covariates": {"age": {"centre": 25, "scale": 5}} | {c: {} for c in ("race", "wexp", "mar", "paro", "prio")}},
+    ),
+    "rossi_weighted": (lambda row: rossi(row) | {"weight": row["prio"] / 4 + 0.5}, "0", {}),
+    "diabetes_interval": (diabetes, "female", {}),
+    "gbsg2_free_levels": (gbsg2, "no", {"effects": {"study": FREE}}),
+    "gbsg2_free_shapes": (
+        lambda row: gbsg2(row) | {"treatment": "no"},
+        "no",
+        {"effects": {"study": FREE, "study_shape": FREE}},
+    ),
+    "heart_truncated": (heart, "0", {"covariates": {"age": {"scale": 10}, "surgery": {}}}),
+}
+
+
+def patients_of(file, as_patient):
+    with (RAW_DATA / file).open() as lines:
+        return [{"study": "one", "arm": "all"} | as_patient(numbers(row)) for row in csv.DictReader(lines)]
+
+
+def test_every_golden_fit_is_used():
+    assert set(FITS) == set(GOLDEN) - {"versions"}
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_likelihood_and_score_at_the_estimate_of_r(name):
+    golden, (as_patient, reference, more) = GOLDEN[name], FITS[name]
+    spec = {"priors": {}, "treatments": {"reference": reference}, "reference_time": golden["reference_time"]} | more
+    tables = {"patients": patients_of(golden["file"], as_patient)}
+
+    def log_likelihood(parameters):
+        return mp.fsum(twin.log_likelihood(spec, tables, parameters)["patients"])
+
+    close(log_likelihood(golden["ours"]), golden["loglik"], 1e-9)
+    score = twin.gradient(log_likelihood, golden["ours"])
+    slopes = [x for entry in score.values() for x in (entry.values() if isinstance(entry, dict) else [entry])]
+    assert slopes
+    assert max(abs(x) for x in slopes) < 1e-4
