@@ -216,11 +216,12 @@ def test_size_is_capped_by_n_and_falls_back_where_the_variance_does_not_rise():
     rows = [
         with_interval(point(2.0, 0.8, n=20), 0.01),  # far too narrow for 20 patients: capped at 20
         with_interval(point(4.0, 0.5, n=20), 0.005),  # narrower still: 0.8 * 20 * 0.8
-        point(6.0, 0.5, n=20, ci_low=0.0, ci_high=0.9),  # p = 1: 0.8 * 20 * 0.5
+        with_interval(point(6.0, 0.4, n=20), 0.3),  # counts from the variance printed last, not from the largest
+        point(8.0, 0.4, n=20, ci_low=0.0, ci_high=0.9),  # p = 1: 0.8 * 20 * 0.4
     ]
     sizes = [size for _, size in twin.point_sizes(make_spec(), {"arms": [arm()]}, rows)]
-    for size, wanted in zip(sizes, [20, 12.8, 8], strict=True):
-        close(size, wanted)
+    for size, wanted in zip(sizes, [20, 12.8, 0.25 / (0.09 - 0.005**2), 6.4], strict=True):
+        close(size, wanted, 1e-9)
 
 
 def test_running_variance_continues_through_a_point_without_interval():
@@ -259,8 +260,9 @@ def binomial(successes, size, chance):
 def test_points_given_survival_past_an_entry():
     arms = [arm(survived_to=6.0, clock_shift=2.0)]
     spec = make_spec(evidence={"effective_share": 1.0})
-    value = terms("points", [point(4.0, 1.0), point(10.0, 0.6)], spec=spec, arms=arms)[0]
-    close(value, stats.binom.logpmf(24, 40, exp(-4 / 12)))
+    rows, law = [point(4.0, 1.0), point(10.0, 0.6)], stats.weibull_min(exp(0.3), scale=12)
+    value = terms("points", rows, spec=spec, arms=arms, parameters=unit_exponential(log_shape=0.3))[0]
+    close(value, stats.binom.logpmf(24, 40, law.sf(12) / law.sf(8)))
 
 
 def test_points_that_tie_or_rise_are_refused():
@@ -440,6 +442,8 @@ def test_log_prior_is_the_sum_of_its_parts_with_correlation_one_half():
     wanted += norm(0.3, 0, 0.4) + norm(-0.2, 0, 0.4) + norm(-0.05, 0, 0.15) + norm(0.1, 0, 0.15)
     wanted += stats.multivariate_normal([0, 0], sd**2 * np.array([[1, 0.5], [0.5, 1]])).logpdf([0.12, -0.07])
     wanted += norm(0.05, 0, sd)
+    close(twin.log_prior(spec, {}, parameters), wanted)
+    parameters["study_treatment_effect"]["A", "srs"] = 0.0  # the reference's zero is no parameter
     close(twin.log_prior(spec, {}, parameters), wanted)
 
 
