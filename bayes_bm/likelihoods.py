@@ -23,19 +23,19 @@ def patients(family: Family, data, eta, log_shape, *, xp: Namespace):
     """Weighted log density of exact, right-censored and interval-censored patients with entry.
 
     weight * (event log h(t) - H(t) + H(entry)), and for an event in (t, u]: log(S(t) - S(u)) + H(entry).
-    `data`: log_u, log_upper, log_entry, exact, interval (0/1), weight. Per unit of t0; see `Family`.
+    `data`: log_u, log_upper, log_entry, exact, interval (0/1), weight, log_t0 (the hazard is per time unit, not per t0).
     """
     up_to = cum_hazard_from(family, data.log_u, data.log_entry, eta, log_shape, xp=xp)
     inside = cum_hazard_from(family, data.log_upper, data.log_u, eta, log_shape, xp=xp)
     # the guarded value keeps the gradient of the branch not taken finite
     guarded = xp.where(data.interval > 0, inside, 1.0)
-    log_hazard = family.log_hazard(data.log_u, eta, log_shape, xp=xp)
+    log_hazard = family.log_hazard(data.log_u, eta, log_shape, xp=xp) - data.log_t0
     terms = data.exact * log_hazard - up_to + xp.where(data.interval > 0, xp.log1mexp(-guarded), 0.0)
     return data.weight * terms
 
 
 def points(family: Family, data, eta, log_shape, *, xp: Namespace):
-    """Conditional binomials with real sizes m: y = m p deaths-free among m, given alive at the time before (rule 5)."""
+    """Conditional binomials with real sizes m: y = m p still free of the event among m, given alive at the time before (rule 5)."""
     drop = cum_hazard_from(family, data.log_u, data.log_start, eta, log_shape, xp=xp)
     alive = data.size * data.ratio
     return _binomial(alive, data.size, -drop, xp.log1mexp(-drop), xp=xp)
@@ -51,7 +51,7 @@ def median_order(family: Family, data, eta, log_shape, *, xp: Namespace):
     used = cum_hazard_from(family, data.log_u, data.log_entry, eta, log_shape, xp=xp)
     log_dead, log_alive = xp.log1mexp(-used), -used
     law = (data.alpha - 1) * (log_dead + log_alive) - xp.betaln(data.alpha, data.alpha)
-    return law + family.log_hazard(data.log_u, eta, log_shape, xp=xp) - used
+    return law + family.log_hazard(data.log_u, eta, log_shape, xp=xp) - data.log_t0 - used
 
 
 def log_median(family: Family, log_entry, eta, log_shape, *, log_two: float, xp: Namespace):
@@ -91,7 +91,11 @@ def counts(family: Family, data, eta, log_shape, *, xp: Namespace):
     return _binomial(data.n - data.events, data.n, -used, xp.log1mexp(-used), xp=xp)
 
 
-def hazard_ratios(log_hr, mean, whitener, *, sd_log_det, dot, xp: Namespace):
-    """Log hazard ratios, jointly normal within a study (rule 7): white noise after the Cholesky factor of each block."""
+def hazard_ratios(log_hr, mean, whitener, *, log_diagonal, dot):
+    """Log hazard ratios, jointly normal within a study (rule 7).
+
+    With L the Cholesky factor of the covariance, noise = L^-1 (log_hr - mean) is white; `log_diagonal` is log diag L. Each
+    term is the density given the rows before it, so the sum over a study's rows is the density of the study.
+    """
     noise = dot(whitener, log_hr - mean)
-    return -0.5 * noise**2 - sd_log_det - HALF_LOG_TWO_PI
+    return -0.5 * noise**2 - log_diagonal - HALF_LOG_TWO_PI

@@ -268,8 +268,9 @@ def read_table(kind: str, path: Path | str) -> pd.DataFrame:
             )
     if not rows and kind != "ticks":
         raise InputError(str(path), found="a header and no rows", allowed="at least one row", hint=f"a {kind} table")
-    columns = zip(*(cells for _, cells in rows), strict=True) if rows else [()] * len(header)
-    frame = pd.DataFrame({name: pd.Series(list(cells), dtype=object) for name, cells in zip(header, columns)})  # noqa: B905
+    columns = [[cells[i] or None for _, cells in rows] for i in range(len(header))]
+    data = {name: pd.Series(column, dtype=object) for name, column in zip(header, columns, strict=True)}
+    frame = pd.DataFrame(data)
     checked = _check(kind, frame, _Rows(str(path), [line for line, _ in rows]))
     checked.attrs["where"] = str(path)
     return checked
@@ -402,10 +403,6 @@ def _check_columns(kind: str, frame: pd.DataFrame, where: str) -> None:
             allowed = f"{', '.join(k for k, c in known.items() if c.required)} are required in {kind}"
             hint = "leave cells blank where a number is not known" if not column.filled else ""
             raise InputError(f"{where}, column {name}", found="no such column", allowed=allowed, hint=hint)
-    if kind == "arms":
-        stray = [n for n in frame.columns if str(n).startswith("share_") and "percent" in str(n)]
-        if stray:
-            raise InputError(f"{where}, column {stray[0]}", found="a share in percent", allowed="a proportion")
 
 
 def _coerced(frame: pd.DataFrame, name: str, column: Column, rows: _Rows) -> pd.Series:
@@ -624,34 +621,30 @@ def _check_falling(table: pd.DataFrame, rows: _Rows) -> None:
 # ---------------------------------------------------------------------------------------- vocabulary, links, overlap
 
 
-def check_vocabulary(
-    kind: str, frame: pd.DataFrame, *, where: str, vocabulary: Vocabulary = SHIPPED_VOCABULARY
-) -> None:
+def check_vocabulary(frame: pd.DataFrame, *, where: str, vocabulary: Vocabulary = SHIPPED_VOCABULARY) -> None:
     """Endpoints, treatments and use flags are the shipped ones (shipped tables only).
 
-    Covariate hazard ratios are material for priors: their endpoint may be one that is never modelled (`cns_death`).
+    Covariate hazard ratios are material for priors: of them only the flag is checked, since their endpoint may be one
+    that is never modelled (`cns_death`).
     """
-    free = kind == "covariate_hazard_ratios"
-    listed = {
-        "endpoint": () if free else vocabulary.endpoints,
-        "treatment": vocabulary.treatments,
-        "reference": () if free else vocabulary.treatments,
-        "use": vocabulary.uses,
-    }
-    for name, names in listed.items():
-        if name not in frame or not names:
-            continue
-        for row, value in enumerate(frame[name]):
-            if value is not None and value not in names:
-                raise _Rows(where).refuse(row, name, found=value, allowed=", ".join(names), hint=_nearest(value, names))
+    names = {"endpoint": vocabulary.endpoints, "treatment": vocabulary.treatments, "reference": vocabulary.treatments}
+    listed = {"use": vocabulary.uses} if "covariate" in frame else {**names, "use": vocabulary.uses}
+    for column, allowed in listed.items():
+        for row, value in enumerate(frame.get(column, ())):
+            if not _is_blank(value) and value not in allowed:
+                hint = _nearest(str(value), allowed)
+                raise _Rows(where).refuse(row, column, found=value, allowed=", ".join(allowed), hint=hint)
 
 
 def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
     """Rows of medians, points and counts stand beside an arms row with the same study, arm and endpoint.
 
-    `tables` maps kind to a checked frame. Also: a study's arm has one treatment wherever it is named, and a median
-    that was not reached has its lower limit or the arm's `followup`.
+    `tables` maps kind to a checked frame (of several files, perhaps: keys are checked again over all of them). Also:
+    a study's arm has one treatment wherever it is named, and a median that was not reached has its lower limit or the
+    arm's `followup`.
     """
+    for kind in tables:
+        _check_unique(kind, tables[kind].reset_index(drop=True), _source(tables, kind))
     arms = tables.get("arms")
     key = _KEYS["arms"]
     known = {} if arms is None else {tuple(k): i for i, k in enumerate(arms[key].itertuples(index=False, name=None))}

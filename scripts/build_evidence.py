@@ -1,7 +1,5 @@
-"""Shipped arms and medians from the collected ones: build_evidence.py ../shared/evidence [OUT]; points come after."""
+"""Shipped arms and medians from the collected ones: build_evidence.py ../shared/evidence [OUT]."""
 
-import csv
-import re
 import sys
 import tomllib
 from pathlib import Path
@@ -11,20 +9,17 @@ import pandas as pd
 HOME = Path(__file__).resolve().parents[1] / "bayes_bm" / "data" / "recurrent_bm"
 D = tomllib.loads((HOME / "decisions.toml").read_text(encoding="utf-8"))
 # fmt: off
-COPIED = ("year", "doi", "pmid", "design", "setting", "time_origin", "unit_of_analysis", "use_flag", "use_reason",
-          "source_url", "share_prior_srs", "overlap_group")  # from the study's other row, for arms named in text only
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{k: re.sub(r"^(\d+)\.0$", r"\1", v.strip()) for k, v in row.items()} for row in csv.DictReader(file)]
+    text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
+    return text.replace(r"^(\d+)\.0$", r"\1", regex=True).to_dict("records")
 
 
 def collected_arms(rows: list[dict]) -> list[dict]:
     by_id, blank = {row["row_id"]: row for row in rows}, dict.fromkeys(rows[0], "")
-    copied = {id(extra): {name: by_id[str(extra["like"])][name] for name in COPIED} for extra in D["arm"]}
-    own = {id(extra): {name: str(value) for name, value in extra.items()} for extra in D["arm"]}
-    return rows + [{**blank, **copied[i], **own[i], "notes": own[i]["note"]} for i in own]
+    named = [{name: by_id[str(extra["like"])][name] for name in D["copied"]} | extra for extra in D["arm"]]
+    return rows + [blank | {name: str(value) for name, value in row.items()} | {"notes": row["note"]} for row in named]
 
 
 def shipped_arm(row: dict) -> dict | None:
@@ -36,38 +31,30 @@ def shipped_arm(row: dict) -> dict | None:
     counted = {"os": "n_deaths", "local_control": "n_local_failures"}.get(endpoint, "")
     size, mean = "n_lesions" if unit in ("lesion", "cavity") else "n_patients", row["age_stat"].startswith("mean")
     measure = D["measure_of_row"].get(i, ["km", "presumed"]) if endpoint == "local_control" else ["km", ""]
-    overlap = next((o for o in D["overlap"] if i in map(str, o["rows"])), {})
-    necrosis = D["share_necrosis"].get(i)
+    overlap, necrosis = next((o for o in D["overlap"] if i in map(str, o["rows"])), {}), D["share_necrosis"].get(i)
     source = row["source_url"] or (row["doi"] and f"doi:{row['doi']}") or (row["pmid"] and f"PMID {row['pmid']}")
     return {
         "study": D["study_of_row"].get(i, row["study"]), "arm": row["arm_treatment"], "treatment": treatment,
         "endpoint": endpoint, "n": D["n_of_row"].get(i, row[size]), "events": row.get(counted, ""),
-        "unit_of_analysis": unit,
-        "use": row["use_flag"], "overlap_group": overlap.get("group", ""), "measure": measure[0],
+        "unit_of_analysis": unit, "use": row["use_flag"], "overlap_group": overlap.get("group", ""),
+        "measure": measure[0], "x_measure_basis": measure[1], "x_decision": D["note_of_row"].get(i, ""),
         "share_necrosis": round(necrosis[0] / necrosis[1], 4) if necrosis else "", "mean_age": row["age_years"] * mean,
         **{new: row[old] for new, old in D["columns"].items()}, "x_median_age": row["age_years"] * (not mean),
         **{f"x_overlap_{name}": overlap.get(name, "") for name in ("role", "parent", "split")},
-        "x_measure_basis": measure[1], "x_decision": D["note_of_row"].get(i, ""),
         "source": source or f"abstract, {row['study']}; see x_locating_phrase",
     }
 
 
 def shipped_median(row: dict, arm: dict) -> dict:
-    limits = {"ci_low": row["ci_low_months"], "ci_high": row["ci_high_months"], "ci_level": "", "why": ""}
-    limits |= D["median_of_row"].get(row["row_id"], {})
-    why = limits.pop("why")
-    key = {name: arm[name] for name in ("study", "arm", "endpoint")}
-    rest = {name: arm[name] for name in ("n", "use", "overlap_group", "source", "x_row_id", "x_locating_phrase")}
-    return {**key, "median": row["median_months"], **limits, **rest, "x_decision": why}
-
-
-def main(collected: Path, out: Path) -> None:
-    pairs = [(row, shipped_arm(row)) for row in collected_arms(rows_of(collected / "arms.csv"))]
-    kept = [(row, arm) for row, arm in pairs if arm]
-    pd.DataFrame([arm for _, arm in kept]).to_csv(out / "arms.csv", index=False, lineterminator="\n")
-    medians = [shipped_median(row, arm) for row, arm in kept if row["median_months"]]
-    pd.DataFrame(medians).to_csv(out / "medians.csv", index=False, lineterminator="\n")
+    names = ("study", "arm", "endpoint", "n", "use", "overlap_group", "source", "x_row_id", "x_locating_phrase")
+    printed = {"median": row["median_months"], "ci_low": row["ci_low_months"], "ci_high": row["ci_high_months"]}
+    chosen = {"ci_level": "", "x_decision": ""} | D["median_of_row"].get(row["row_id"], {})
+    return {name: arm[name] for name in names} | printed | chosen
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else HOME)
+    collected, out = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else HOME
+    kept = [(row, arm) for row in collected_arms(rows_of(collected / "arms.csv")) if (arm := shipped_arm(row))]
+    medians = [shipped_median(row, arm) for row, arm in kept if row["median_months"]]
+    for name, rows in {"arms": [arm for _, arm in kept], "medians": medians}.items():
+        pd.DataFrame(rows).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")

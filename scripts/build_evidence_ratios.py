@@ -7,6 +7,8 @@ import pandas as pd
 from build_evidence import HOME, D, collected_arms, rows_of
 
 # fmt: off
+BETWEEN = ("study", "endpoint", "treatment", "reference", "use")
+COVARIATE = ("covariate", "level", "reference", "endpoint", "use")
 
 
 def shipped_point(number: int, mark: dict, arms: list[dict], shipped: dict[tuple, dict]) -> dict | None:
@@ -17,38 +19,30 @@ def shipped_point(number: int, mark: dict, arms: list[dict], shipped: dict[tuple
     if arm is None or str(number) in D["left_out_landmarks"]:
         return None
     return {
-        "study": arm["study"], "arm": arm["arm"], "endpoint": arm["endpoint"], "time": mark["time_months"],
+        **{name: arm[name] for name in ("study", "arm", "endpoint")}, "time": mark["time_months"],
         **{name: mark[name] for name in ("survival", "ci_low", "ci_high", "n")},
-        "use": arm["use"], "overlap_group": arm["overlap_group"], "source": mark["source"] or arm["source"],
-        "x_row_id": arm["x_row_id"], "x_landmark": number, "x_arm_printed": mark["arm"],
-        "x_locating_phrase": mark["locating_phrase"], "x_note": mark["notes"],
+        **{name: arm[name] for name in ("use", "overlap_group")}, "source": mark["source"] or arm["source"],
+        "x_row_id": arm["x_row_id"], "x_landmark": number, "x_locating_phrase": mark["locating_phrase"],
+        "x_arm_printed": mark["arm"], "x_note": mark["notes"],
     }
 
 
 def ratio(number: int, row: dict) -> dict:
-    bound = row["p"].startswith("<")
-    p = f"{float(row['p'].lstrip('<')):g}" if row["p"] else ""
+    p, bound = f"{float(row['p'].lstrip('<')):g}" if row["p"] else "", row["p"].startswith("<")
     adjusted = row["model"] if "multivariable" in row["model"] or "matching" in row["model"] else ""
     return {
-        "hr": row["hr"], "ci_low": row["ci_low"], "ci_high": row["ci_high"], "p": p * (not bound),
-        "p_below": p * bound, "adjusted_for": adjusted, "x_n": row["n"],
+        **{name: row[name] for name in ("hr", "ci_low", "ci_high")}, "p": p * (not bound), "p_below": p * bound,
+        "adjusted_for": adjusted, "x_n": row["n"],
         "source": row["source_url"] or f"abstract, {row['study']}; see x_locating_phrase", "x_row": number,
-        "x_year": row["year"], "x_population": row["population"], "x_comparison_printed": row["comparison"],
-        "x_reference_printed": row["reference"], "x_endpoint_printed": row["endpoint"], "x_model": row["model"],
-        "x_locating_phrase": row["locating_phrase"], "x_note": row["notes"],
+        **{f"x_{name}": row[name] for name in ("year", "population", "model", "locating_phrase")}, "x_note": row["notes"],
+        **{f"x_{name}_printed": row[name] for name in ("comparison", "reference", "endpoint")},
     }
 
 
-def treatment_ratio(number: int, row: dict) -> dict:
-    names = ("study", "endpoint", "treatment", "reference", "use")
-    return dict(zip(names, D["treatment_hr"][str(number)], strict=True)) | ratio(number, row)
-
-
 def covariate_ratio(number: int, row: dict) -> dict:
-    names = ("covariate", "level", "reference", "endpoint", "use")
-    given = dict(zip(names, D["covariate_hr"][str(number)], strict=True)) | ratio(number, row)
-    setting = {"setting": row["setting"], "clock": row["time_origin"]}
-    return given | {"study": row["study"], "n": given.pop("x_n"), **setting}
+    given = ratio(number, row)
+    size = {"n": given.pop("x_n"), "study": row["study"]}
+    return given | size | {"setting": row["setting"], "clock": row["time_origin"]}
 
 
 if __name__ == "__main__":
@@ -58,7 +52,9 @@ if __name__ == "__main__":
     points = [shipped_point(number, mark, collected_arms(arms), shipped) for number, mark in enumerate(marks, start=1)]
     numbered = dict(enumerate(ratios, start=1))
     tables = {"points": [point for point in points if point],
-              "hazard_ratios": [treatment_ratio(int(i), numbered[int(i)]) for i in D["treatment_hr"]],
-              "covariate_hazard_ratios": [covariate_ratio(int(i), numbered[int(i)]) for i in D["covariate_hr"]]}
+              "hazard_ratios": [dict(zip(BETWEEN, said, strict=True)) | ratio(int(i), numbered[int(i)])
+                                for i, said in D["treatment_hr"].items()],
+              "covariate_hazard_ratios": [
+                  dict(zip(COVARIATE, said, strict=True)) | covariate_ratio(int(i), numbered[int(i)]) for i, said in D["covariate_hr"].items()]}
     for name, rows in tables.items():
         pd.DataFrame(rows).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")

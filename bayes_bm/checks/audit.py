@@ -1,0 +1,185 @@
+"""Audit before fitting: what each row informs, what was set aside, what is compared side by side (`design.md`, checks 1)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.effects import components, side_by_side
+from bayes_bm.evidence import Evidence
+from bayes_bm.spec import Spec
+
+NO_SIDE_BY_SIDE = "no side-by-side study"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Tables for a person, and what stands against a fit.
+
+    rows        one row a piece of evidence in use: kind, study, arm, treatment, size, until (last time it speaks about)
+    treatments  studies, arms, size and follow-up of each treatment
+    contrasts   for each compared treatment, the studies that hold it beside the reference
+    set_aside   what is not used, and why
+    """
+
+    rows: pd.DataFrame
+    treatments: pd.DataFrame
+    contrasts: pd.DataFrame
+    set_aside: pd.DataFrame
+    notes: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+def audit(spec: Spec, evidence: Evidence) -> Audit:
+    """What the evidence of a spec can and cannot say, before anything compiles."""
+    rows = evidence_rows(spec, evidence)
+    return Audit(
+        rows=rows,
+        treatments=_treatments(spec, rows),
+        contrasts=_contrasts(spec, evidence),
+        set_aside=evidence.set_aside,
+        notes=tuple(_notes(spec, evidence)),
+        refusals=tuple(refusals(spec, evidence)),
+    )
+
+
+def evidence_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    """One row an arm and kind of evidence, and one a hazard ratio: what it is, how much it weighs, what it informs."""
+    parts = [
+        _by_arm(evidence, "patients", evidence.patients.assign(size=evidence.patients["weight"])),
+        _by_arm(evidence, "points", evidence.sequences, first=True),
+        _by_arm(evidence, "median", evidence.medians.assign(size=_median_size(spec, evidence))),
+        _by_arm(evidence, "count", evidence.counts.assign(size=evidence.counts["n"])),
+        _ratio_rows(evidence),
+    ]
+    parts = [part for part in parts if len(part)]
+    columns = ["kind", "study", "arm", "treatment", "size", "until", "informs"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _by_arm(evidence: Evidence, kind: str, table: pd.DataFrame, *, first: bool = False) -> pd.DataFrame:
+    """Size and last time by arm. The size of a sequence is that of its first step: those alive at the start."""
+    if table.empty:
+        return pd.DataFrame()
+    grouped = table.astype({"size": float, "time": float}).groupby("arm_row")
+    size = grouped["size"].first() if first else grouped["size"].sum(min_count=1)
+    arms = evidence.arms.loc[size.index, ["study", "arm", "treatment"]]
+    several = kind == "patients" or (kind == "points" and grouped.size() > 1)
+    informs = np.where(several, "level and shape of its study and treatment", "level of its study and treatment")
+    return arms.assign(kind=kind, size=size, until=grouped["time"].max(), informs=informs)
+
+
+def _median_size(spec: Spec, evidence: Evidence) -> pd.Series:
+    """n of an order-statistic median; for an interval, the n that would give it under an exponential: (1 / (ln 2 sd))^2."""
+    medians = evidence.medians
+    from_interval = (1 / (np.log(2) * medians["sd"].astype(float))) ** 2
+    return medians["n"].astype(float).where(medians["law"] != "interval", from_interval)
+
+
+def _ratio_rows(evidence: Evidence) -> pd.DataFrame:
+    ratios = evidence.hazard_ratios
+    if ratios.empty:
+        return pd.DataFrame()
+    # a log hazard ratio between equal arms has variance 4 / events
+    return pd.DataFrame(
+        {
+            "kind": "hazard ratio",
+            "study": ratios["study"],
+            "arm": ratios["treatment"] + " v " + ratios["reference"],
+            "treatment": ratios["treatment"],
+            "size": 4 / ratios["se"].astype(float) ** 2,
+            "until": np.nan,
+            "informs": "the contrast within its study",
+        }
+    )
+
+
+def _treatments(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
+    found = []
+    for name in spec.treatments.names:
+        mine = rows[(rows["treatment"] == name) & (rows["kind"] != "hazard ratio")]
+        found.append(
+            {
+                "treatment": name,
+                "studies": mine["study"].nunique(),
+                "arms": mine[["study", "arm"]].drop_duplicates().shape[0],
+                "size": float(mine["size"].sum()),
+                "until": float(mine["until"].max()) if len(mine) else np.nan,
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def _contrasts(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    both = side_by_side(spec, evidence)
+    names = spec.treatments.names
+    rows = []
+    for at, reference in enumerate(names):
+        for treatment in names[at + 1 :]:
+            studies = both.get((treatment, reference), [])
+            if studies or reference == spec.treatments.reference:
+                shown = "; ".join(studies) if studies else NO_SIDE_BY_SIDE
+                rows.append(
+                    {"treatment": treatment, "reference": reference, "studies": len(studies), "side_by_side": shown}
+                )
+    return pd.DataFrame(rows)
+
+
+def follow_up(spec: Spec, evidence: Evidence) -> dict[str, float]:
+    """Last time any row in use speaks about each treatment, on the model's clock: beyond it a curve is extrapolated."""
+    table = _treatments(spec, evidence_rows(spec, evidence))
+    return dict(zip(table["treatment"], table["until"], strict=True))
+
+
+def refusals(spec: Spec, evidence: Evidence) -> list[str]:
+    """Reasons not to fit (exit status 1): nothing to learn from, or no path between treatments (rule 11)."""
+    found, missing = evidence.treatments, []
+    if spec.treatments.reference not in found:
+        missing = [spec.treatments.reference]
+    elif not found & set(spec.treatments.compare):
+        missing = list(spec.treatments.compare)
+    if missing:
+        aside = len(evidence.set_aside)
+        return [
+            f"no usable evidence on {spec.endpoint} for {', '.join(missing)}"
+            + (f" ({aside} rows were set aside; see the audit)" if aside else "")
+            + ". Needed: for each arm patients, a digitised curve, survival at a time with n or an interval, a median with n or"
+            " an interval, or events of n; or a hazard ratio with its interval."
+        ]
+    groups = _components(spec, evidence)
+    if spec.free_levels and len(groups) > 1:
+        shown = "; ".join(", ".join(sorted(group)) for group in groups)
+        return [
+            f"study levels are free and the network is not connected: {shown}. Needed: studies that hold both sides."
+        ]
+    return []
+
+
+def _components(spec: Spec, evidence: Evidence) -> list[set[str]]:
+    used = [name for name in spec.treatments.names if name in evidence.treatments]
+    return components([pair for pair in side_by_side(spec, evidence)], used)
+
+
+def _notes(spec: Spec, evidence: Evidence):
+    """What a reader must know, in words."""
+    silent = [name for name in spec.treatments.names if name not in evidence.treatments]
+    if silent:
+        yield f"No evidence for {', '.join(silent)}: their answers are the prior only."
+    both = side_by_side(spec, evidence)
+    across = [
+        name for name in spec.treatments.compare if (name, spec.treatments.reference) not in both and name not in silent
+    ]
+    if across:
+        yield f"Across studies only, {NO_SIDE_BY_SIDE}: {', '.join(across)} v {spec.treatments.reference}."
+    if len(_components(spec, evidence)) > 1 and not spec.free_levels:
+        yield "The network is not connected; comparisons between its parts rest on exchangeable study levels (rule 11)."
+    if spec.covariates and len(evidence.patients) == 0:
+        yield f"No patients, so no data inform the coefficients of {', '.join(spec.covariates)}: they are priors only."
+    if spec.covariates and (len(evidence.sequences) or len(evidence.medians) or len(evidence.counts)):
+        yield "Arms known from printed numbers are taken at the covariates' centres: their case mix is not modelled."
+    lesions = evidence.arms["unit_of_analysis"].isin(["lesion", "cavity"])
+    if lesions.any():
+        yield f"{int(lesions.sum())} arms count lesions; n is reduced with a correlation of {spec.evidence.icc.value:g} in a patient."
+    delayed = evidence.arms[evidence.arms["entry"] > evidence.arms["shift"]]
+    if len(delayed):
+        yield f"Survival is conditional on a delayed entry (immortal time) in: {'; '.join(sorted(set(delayed['study'])))}."

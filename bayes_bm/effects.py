@@ -1,0 +1,111 @@
+"""Who shares which effect: the index arrays behind the linear predictor (`design.md`, "The model"; `rules.md`, 10, 11).
+
+    eta       = intercept + study_effect[j] + log_hr[a] + study_treatment_effect[j, a] + x . coefficient
+    log_shape = log_shape + study_log_shape[j] + treatment_log_shape[a]
+
+The reference treatment has log_hr, study_treatment_effect and treatment_log_shape of zero in every study.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.evidence import Evidence
+from bayes_bm.spec import Spec
+
+CORRELATION = 0.5
+"""Between the deviations of two treatments within a study: as for contrasts to one shared arm (rule 10)."""
+PAIR = " | "
+
+
+@dataclass(frozen=True)
+class Design:
+    """Names in order and, for each arm row and each hazard ratio, the positions of its effects.
+
+    Position 0 of a treatment or a pair stands for "none" (zero), so that the model pads each effect with a leading zero.
+    """
+
+    studies: tuple[str, ...]
+    treatments: tuple[str, ...]
+    pairs: tuple[tuple[str, str], ...]
+    arm_study: np.ndarray
+    arm_treatment: np.ndarray
+    arm_pair: np.ndarray
+    hr_treatment: np.ndarray
+    hr_reference: np.ndarray
+    hr_pair: np.ndarray
+    hr_reference_pair: np.ndarray
+    pair_cholesky: np.ndarray
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        return self.treatments[1:]
+
+    @property
+    def pair_labels(self) -> list[str]:
+        return [PAIR.join(pair) for pair in self.pairs]
+
+
+def design(spec: Spec, evidence: Evidence) -> Design:
+    """Index structure of a model. Studies and pairs are sorted by name (rule 10)."""
+    arms, ratios = evidence.arms, evidence.hazard_ratios
+    reference, treatments = spec.treatments.reference, spec.treatments.names
+    studies = tuple(sorted(set(arms["study"])))
+    sides = [*zip(arms["study"], arms["treatment"], strict=True)]
+    for side in ("treatment", "reference"):
+        sides += [*zip(ratios["study"], ratios[side], strict=True)]
+    pairs = tuple(sorted({pair for pair in sides if pair[1] != reference})) if spec.effects.study_treatment else ()
+    position = {pair: at + 1 for at, pair in enumerate(pairs)}
+
+    def pair_at(study: Sequence[str], treatment: Sequence[str]) -> np.ndarray:
+        return np.array([position.get(pair, 0) for pair in zip(study, treatment, strict=True)], dtype=int)
+
+    def at(names: Sequence[str], values: Sequence[str]) -> np.ndarray:
+        return np.array([names.index(value) for value in values], dtype=int)
+
+    return Design(
+        studies=studies,
+        treatments=treatments,
+        pairs=pairs,
+        arm_study=at(studies, list(arms["study"])),
+        arm_treatment=at(treatments, list(arms["treatment"])),
+        arm_pair=pair_at(list(arms["study"]), list(arms["treatment"])),
+        hr_treatment=at(treatments, list(ratios["treatment"])),
+        hr_reference=at(treatments, list(ratios["reference"])),
+        hr_pair=pair_at(list(ratios["study"]), list(ratios["treatment"])),
+        hr_reference_pair=pair_at(list(ratios["study"]), list(ratios["reference"])),
+        pair_cholesky=pair_cholesky([study for study, _ in pairs]),
+    )
+
+
+def pair_cholesky(studies: Sequence[str]) -> np.ndarray:
+    """Cholesky factor of the correlation of pairs: 0.5 within a study, 0 between."""
+    same = np.array([[left == right for right in studies] for left in studies], dtype=float).reshape(len(studies), -1)
+    correlation = CORRELATION * same + (1 - CORRELATION) * np.eye(len(studies))
+    return np.linalg.cholesky(correlation) if len(studies) else np.zeros((0, 0))
+
+
+def components(links: Sequence[tuple[str, str]], names: Sequence[str]) -> list[set[str]]:
+    """Connected sets of treatments, given which pairs a study compares side by side."""
+    group = {name: {name} for name in names}
+    for left, right in links:
+        merged = group[left] | group[right]
+        group.update(dict.fromkeys(merged, merged))
+    return [set(members) for members in {frozenset(members) for members in group.values()}]
+
+
+def side_by_side(spec: Spec, evidence: Evidence) -> dict[tuple[str, str], list[str]]:
+    """Studies that hold both treatments of a pair, by (treatment, other); order within a pair follows the spec."""
+    inside: dict[str, set[str]] = {}
+    for study, treatment in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True):
+        inside.setdefault(study, set()).add(treatment)
+    for row in evidence.hazard_ratios.to_dict("records"):
+        inside.setdefault(row["study"], set()).update((row["treatment"], row["reference"]))
+    names = spec.treatments.names
+    both = {
+        (right, left): sorted(study for study, found in inside.items() if {left, right} <= found)
+        for at, left in enumerate(names)
+        for right in names[at + 1 :]
+    }
+    return {pair: studies for pair, studies in both.items() if studies}

@@ -1,0 +1,337 @@
+"""Sampling, convergence gate, provenance, storing (`rules.md`, 18, 22).
+
+PyMC and nutpie are imported when a fit starts, not before: reading results and printing help stay fast.
+"""
+
+import json
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm import likelihoods
+from bayes_bm.arrays import NUMPY
+from bayes_bm.effects import Design, design
+from bayes_bm.errors import GateRefused, InputError
+from bayes_bm.evidence import Evidence, read_evidence
+from bayes_bm.files import written_whole
+from bayes_bm.gate import Gate, convergence_gate
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.predictor import Draws, arm_predictors, draws, ratio_means
+from bayes_bm.spec import Spec, parse_spec
+
+PACKAGES = ("bayes_bm", "pymc", "pytensor", "nutpie", "arviz", "numpy", "xarray")
+RETRY_ACCEPT = 0.99
+POINTWISE_LIMIT = 50_000_000
+"""Above so many (draw x row) numbers the log-likelihood is stored per arm, not per patient."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A posterior with everything needed to read it: spec, evidence, gate and provenance."""
+
+    spec: Spec
+    evidence: Evidence
+    posterior: xr.Dataset
+    sample_stats: xr.Dataset
+    log_likelihood: xr.Dataset
+    observed_data: xr.Dataset
+    gate: Gate
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def design(self) -> Design:
+        return design(self.spec, self.evidence)
+
+    @property
+    def draws(self) -> Draws:
+        return draws(self.posterior, self.design, self.spec)
+
+    def to_arviz(self) -> xr.DataTree:
+        """The groups as ArviZ reads them, spec and provenance in the attributes."""
+        groups = {
+            "posterior": self.posterior,
+            "sample_stats": self.sample_stats,
+            "log_likelihood": self.log_likelihood,
+            "observed_data": self.observed_data,
+        }
+        tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group.data_vars})
+        tree.attrs = {
+            "spec": json.dumps(self.spec.document()),
+            "provenance": json.dumps(self.provenance),
+            "gate": json.dumps(self.gate.document()),
+            "gate_state": self.gate.state,
+        }
+        return tree
+
+    def save(self, path: str | Path) -> Path:
+        """Write NetCDF (HDF5), whole or not at all."""
+        tree = self.to_arviz()
+        tree["evidence"] = xr.DataTree(_stored_evidence(self.evidence))
+        with written_whole(Path(path)) as file:
+            tree.to_netcdf(file, engine="h5netcdf")
+        return Path(path)
+
+    def require_gate(self, *, allow_failed: bool = False) -> None:
+        """Refuse to answer from a posterior that has not converged (exit status 1)."""
+        if not self.gate.passed and not allow_failed:
+            reasons = "; ".join(self.gate.reasons)
+            raise GateRefused(f"the convergence gate failed: {reasons}. Sample longer, or say --allow-failed-gate")
+
+
+def fit(
+    spec: Spec,
+    evidence: Evidence | None = None,
+    *,
+    seed: int | None = None,
+    draws: int | None = None,
+    tune: int | None = None,
+    chains: int | None = None,
+    cores: int | None = None,
+    say: Callable[[str], None] = lambda stage: None,
+) -> Result:
+    """Sample the posterior of a spec; `None` means the spec's own setting.
+
+    The convergence gate is applied once, with one retry at a higher target acceptance (rule 18); a failed gate is recorded in
+    the result, not raised, so that the result can be looked at. `say` is told each stage.
+    """
+    given = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
+    sampling = spec.sampling.model_copy(update={name: value for name, value in given.items() if value is not None})
+    spec = spec.model_copy(update={"sampling": sampling, "seed": spec.seed if seed is None else seed})
+    evidence = read_evidence(spec) if evidence is None else evidence
+    _require_evidence(spec, evidence)
+    started = time.perf_counter()
+    say("building the model")
+    sample = _sampler(spec, evidence, say)
+    compiled_in = time.perf_counter() - started
+    posterior, stats, gate = _sample_with_retry(spec, evidence, sample, say)
+    sampled_in = time.perf_counter() - started - compiled_in
+    say("pointwise log-likelihood")
+    result = Result(
+        spec=spec,
+        evidence=evidence,
+        posterior=posterior,
+        sample_stats=stats,
+        log_likelihood=xr.Dataset(),
+        observed_data=_observed(spec, evidence),
+        gate=gate,
+        provenance=_provenance(spec, evidence, compiled_in, sampled_in),
+    )
+    return replace(result, log_likelihood=pointwise_log_likelihood(result))
+
+
+def _require_evidence(spec: Spec, evidence: Evidence) -> None:
+    from bayes_bm.checks.audit import refusals
+
+    reasons = refusals(spec, evidence)
+    if reasons:
+        raise GateRefused(f"{spec.name}: the audit refuses before any fit: " + " ".join(reasons))
+
+
+# ---------------------------------------------------------------------------------------------- sampling
+
+Sampler = Callable[[float, int], tuple[xr.Dataset, xr.Dataset]]
+
+
+def _sampler(spec: Spec, evidence: Evidence, say: Callable[[str], None]) -> Sampler:
+    """Compile once; the returned function samples at a target acceptance and seed."""
+    from bayes_bm.model import build_model
+
+    settings = spec.sampling
+    model = build_model(spec, evidence)
+    cores = settings.cores or min(settings.chains, os.cpu_count() or 1)
+    counts = {"draws": settings.draws, "tune": settings.tune, "chains": settings.chains, "cores": cores}
+    if settings.sampler == "pymc":
+        return lambda accept, seed: _with_pymc(model, counts, accept, seed)
+    import nutpie
+
+    say("compiling")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = nutpie.compile_pymc_model(model)
+
+    def sample(accept: float, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+        say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
+        tree = nutpie.sample(compiled, **counts, target_accept=accept, seed=seed, progress_bar=False)
+        return _groups(tree)
+
+    return sample
+
+
+def _with_pymc(model: Any, counts: Mapping[str, int], accept: float, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+    import pymc as pm
+
+    tree = pm.sample(model=model, **counts, target_accept=accept, random_seed=seed, progressbar=False)
+    return _groups(tree)
+
+
+def _groups(tree: Any) -> tuple[xr.Dataset, xr.Dataset]:
+    """Posterior and sampler statistics; standardised effects are a device of the sampler and are dropped."""
+    posterior = tree["posterior"].to_dataset()
+    hidden = [
+        name for name in posterior.data_vars if str(name).endswith("_standard") or str(name).startswith("coefficient_")
+    ]
+    stats = tree["sample_stats"].to_dataset()
+    kept = [name for name in ("diverging", "energy", "n_steps", "tree_depth", "depth", "step_size") if name in stats]
+    return posterior.drop_vars(hidden), stats[kept]
+
+
+def _sample_with_retry(
+    spec: Spec, evidence: Evidence, sample: Sampler, say: Callable[[str], None]
+) -> tuple[xr.Dataset, xr.Dataset, Gate]:
+    seeds = np.random.SeedSequence(spec.seed).generate_state(2)
+    accept = spec.sampling.target_accept
+    posterior, stats = sample(accept, int(seeds[0]))
+    gate = convergence_gate(posterior, stats, target_accept=accept)
+    if gate.passed:
+        return posterior, stats, gate
+    say("the gate failed; one retry at a higher target acceptance")
+    posterior, stats = sample(RETRY_ACCEPT, int(seeds[1]))
+    retried = convergence_gate(posterior, stats, target_accept=RETRY_ACCEPT)
+    return posterior, stats, replace(retried, first_try=gate.reasons)
+
+
+# ---------------------------------------------------------------------------------------------- what is stored
+
+
+def pointwise_log_likelihood(result: Result) -> xr.Dataset:
+    """Log density of every row of evidence at every draw, by kind (chain, draw, row)."""
+    from bayes_bm.model import KINDS, observations
+
+    of, shape, family = result.draws, result.design, FAMILIES[result.spec.hazard.family]
+    eta, log_shape = arm_predictors(of, shape)
+    found = {}
+    for name, arrays in observations(result.spec, result.evidence).items():
+        if name == "hazard_ratios":
+            found[name] = _ratio_log_likelihood(result, arrays, ratio_means(of, shape))
+            continue
+        data = SimpleNamespace(**arrays)
+        terms = np.empty((of.samples, len(data.arm_row)))
+        whole = terms.size <= POINTWISE_LIMIT
+        if not whole:
+            terms = np.empty((of.samples, len(result.evidence.arms)))
+        for rows in np.array_split(np.arange(of.samples), max(1, of.samples * len(data.arm_row) // 2_000_000)):
+            at = eta[np.ix_(rows, data.arm_row)]
+            if "x" in arrays and arrays["x"].shape[1]:
+                at = at + of.coefficient[rows] @ data.x.T
+            values = KINDS[name].log_density(family, data, at, log_shape[np.ix_(rows, data.arm_row)], xp=NUMPY)
+            terms[rows] = values if whole else _sum_by(values, data.arm_row, terms.shape[1])
+        found[name] = terms
+    return xr.Dataset({name: _labelled(values, of.chains, name) for name, values in found.items()})
+
+
+def _sum_by(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
+    return np.stack([np.bincount(group, weights=row, minlength=groups) for row in values])
+
+
+def _ratio_log_likelihood(result: Result, arrays: Mapping[str, np.ndarray], mean: np.ndarray) -> np.ndarray:
+    def dot(whitener: np.ndarray, noise: np.ndarray) -> np.ndarray:
+        return noise @ whitener.T
+
+    terms = likelihoods.hazard_ratios(
+        arrays["log_hr"], mean, arrays["whitener"], log_diagonal=arrays["log_diagonal"], dot=dot
+    )
+    studies = pd.Categorical(result.evidence.hazard_ratios["study"])
+    return _sum_by(terms, studies.codes, len(studies.categories))
+
+
+def _labelled(values: np.ndarray, chains: int, name: str) -> xr.DataArray:
+    shaped = values.reshape(chains, -1, values.shape[1])
+    return xr.DataArray(shaped, dims=("chain", "draw", f"{name}_row"))
+
+
+def _observed(spec: Spec, evidence: Evidence) -> xr.Dataset:
+    """What was observed, in the spec's time unit."""
+    columns = {
+        "patients": ("time", "event", "time_upper", "entry", "weight", "arm_row"),
+        "sequences": ("time", "ratio", "size", "arm_row"),
+        "medians": ("time", "arm_row"),
+        "counts": ("time", "events", "n", "arm_row"),
+        "hazard_ratios": ("log_hr", "se"),
+    }
+    variables = {
+        f"{table}_{column}": (f"{table}_row", evidence.tables()[table][column].to_numpy(dtype=float))
+        for table, names in columns.items()
+        for column in names
+        if len(evidence.tables()[table])
+    }
+    return xr.Dataset(variables, attrs={"time_unit": spec.time_unit})
+
+
+def _provenance(spec: Spec, evidence: Evidence, compiled_in: float, sampled_in: float) -> dict[str, Any]:
+    return {
+        "spec": spec.name,
+        "spec_digest": spec.digest(),
+        "evidence_digest": evidence.digest(),
+        "files": dict(evidence.digests),
+        "seed": spec.seed,
+        **spec.sampling.model_dump(include={"draws", "tune", "chains", "sampler", "target_accept"}),
+        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "seconds_to_compile": round(compiled_in, 2),
+        "seconds_to_sample": round(sampled_in, 2),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _stored_evidence(evidence: Evidence) -> xr.Dataset:
+    """Each table as one JSON text: a variable, because an attribute of HDF5 ends at 64 KiB."""
+    texts = {name: json.dumps(table.to_dict(orient="list")) for name, table in evidence.tables().items()}
+    stored = xr.Dataset({name: ((), np.array(text, dtype=object)) for name, text in texts.items()})
+    return stored.assign(
+        hr_cholesky=(("hr_row", "hr_column"), evidence.hr_cholesky),
+        digests=((), np.array(json.dumps(dict(evidence.digests)), dtype=object)),
+    )
+
+
+def _read_stored_evidence(stored: xr.Dataset) -> Evidence:
+    names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "set_aside")
+    tables = {name: pd.DataFrame(json.loads(str(stored[name].item()))) for name in names}
+    return Evidence(
+        **tables, hr_cholesky=stored["hr_cholesky"].values, digests=json.loads(str(stored["digests"].item()))
+    )
+
+
+def load(path: str | Path) -> Result:
+    """Read a result written by `Result.save`. Raises `InputError` for anything else."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(str(path), found="no such file", hint="make one with: bayes-bm fit SPEC --out RESULT.nc")
+    try:
+        tree = xr.open_datatree(file, engine="h5netcdf").load()
+        document, attributes = json.loads(tree.attrs["spec"]), tree.attrs
+    except (OSError, KeyError, ValueError) as problem:
+        raise InputError(str(path), found=f"not a result of bayes-bm fit ({problem})") from None
+    finally:
+        if "tree" in locals():
+            tree.close()
+
+    def group(name: str) -> xr.Dataset:
+        return tree[name].to_dataset() if name in tree.children else xr.Dataset()
+
+    return Result(
+        spec=parse_spec(document, where=f"{file}, spec"),
+        evidence=_read_stored_evidence(group("evidence")),
+        posterior=group("posterior"),
+        sample_stats=group("sample_stats"),
+        log_likelihood=group("log_likelihood"),
+        observed_data=group("observed_data"),
+        gate=Gate.from_document(json.loads(attributes["gate"])),
+        provenance=json.loads(attributes["provenance"]),
+    )

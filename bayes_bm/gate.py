@@ -1,0 +1,117 @@
+"""The convergence gate (rule 18): a refusal, not a warning.
+
+Rank R-hat and bulk and tail effective sizes follow Vehtari et al. 2021 (doi 10.1214/20-BA1221) as ArviZ computes them.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+TOP_LEVEL = (
+    *("intercept", "log_hr", "log_shape", "treatment_log_shape", "coefficient"),
+    *("study_sd", "study_treatment_sd", "study_shape_sd"),
+)
+MAX_RHAT = 1.01
+MIN_ESS = 400
+MAX_DIVERGENT = 0.001
+MIN_BFMI = 0.3
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the gate saw: one row a parameter, and the reasons for refusing, none where it passed."""
+
+    rows: tuple[dict[str, Any], ...]
+    divergences: int
+    draws: int
+    min_bfmi: float
+    target_accept: float
+    reasons: tuple[str, ...]
+    first_try: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+    @property
+    def state(self) -> str:
+        return "passed" if self.passed else "failed"
+
+    def document(self) -> dict[str, Any]:
+        return {**asdict(self), "state": self.state}
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> "Gate":
+        fields = {name: value for name, value in document.items() if name != "state"}
+        lists = {name: tuple(fields[name]) for name in ("rows", "reasons", "first_try")}
+        return cls(**{**fields, **lists})
+
+
+def convergence_gate(posterior: xr.Dataset, stats: xr.Dataset, *, target_accept: float) -> Gate:
+    """Rank R-hat < 1.01, bulk and tail ESS >= 400, divergences <= 0.1 %, E-BFMI > 0.3, on parameters and contrasts."""
+    watched = watched_parameters(posterior)
+    rows = tuple(_diagnose(watched))
+    divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
+    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    bfmi = _bfmi(stats["energy"].values) if "energy" in stats else np.inf
+    reasons = [reason for row in rows for reason in _reasons(row)]
+    if divergences > MAX_DIVERGENT * draws:
+        reasons.append(f"{divergences} divergences in {draws} draws (allowed: {MAX_DIVERGENT:.1%})")
+    if not bfmi > MIN_BFMI:
+        reasons.append(f"E-BFMI {bfmi:.2f} (allowed: above {MIN_BFMI})")
+    return Gate(rows, divergences, draws, float(bfmi), target_accept, tuple(reasons))
+
+
+def watched_parameters(posterior: xr.Dataset) -> xr.Dataset:
+    """Top-level parameters, study levels where they are absolute, and contrasts between the compared treatments."""
+    names = [name for name in TOP_LEVEL if name in posterior]
+    if "intercept" not in posterior:
+        names += [name for name in ("study_effect",) if name in posterior]
+    if "log_shape" not in posterior:
+        names += [name for name in ("study_log_shape",) if name in posterior]
+    watched = posterior[names]
+    treatments = list(posterior["treatment"].values) if "log_hr" in posterior else []
+    contrasts = {
+        f"log_hr[{left} v {right}]": posterior["log_hr"].sel(treatment=left, drop=True)
+        - posterior["log_hr"].sel(treatment=right, drop=True)
+        for at, left in enumerate(treatments)
+        for right in treatments[at + 1 :]
+    }
+    return watched.assign(contrasts)
+
+
+def _diagnose(watched: xr.Dataset):
+    import arviz as az
+
+    measures = {
+        "rhat": az.rhat(watched, method="rank"),
+        "ess_bulk": az.ess(watched, method="bulk"),
+        "ess_tail": az.ess(watched, method="tail"),
+    }
+    for name in watched.data_vars:
+        values = {measure: found[name] for measure, found in measures.items()}
+        labels = [str(label) for label in _labels(watched[name])]
+        for at, label in enumerate(labels):
+            row = {measure: float(np.ravel(value.values)[at]) for measure, value in values.items()}
+            yield {"parameter": f"{name}[{label}]" if label else str(name), **row}
+
+
+def _labels(variable: xr.DataArray) -> list[Any]:
+    extra = [dim for dim in variable.dims if dim not in ("chain", "draw")]
+    return list(variable[extra[0]].values) if extra else [""]
+
+
+def _reasons(row: dict[str, Any]):
+    name = row["parameter"]
+    if not row["rhat"] < MAX_RHAT:
+        yield f"R-hat of {name} is {row['rhat']:.3f} (allowed: below {MAX_RHAT})"
+    for kind in ("bulk", "tail"):
+        if not row[f"ess_{kind}"] >= MIN_ESS:
+            yield f"{kind} ESS of {name} is {row[f'ess_{kind}']:.0f} (allowed: at least {MIN_ESS})"
+
+
+def _bfmi(energy: np.ndarray) -> float:
+    """Smallest energy fraction of missing information over chains (Betancourt 2016)."""
+    return float(np.min(np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1, ddof=1)))

@@ -1,0 +1,385 @@
+"""Spec + evidence -> pm.Model.
+
+Every datum enters through `pm.Data`, every kind of evidence is its own named observed variable with a density that can be
+simulated from, and effects are written non-centred (with tens of patients a study, the better choice: `facts.md`).
+The model knows nothing of files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayes_bm import likelihoods
+from bayes_bm.arrays import NUMPY, Namespace
+from bayes_bm.effects import Design, design
+from bayes_bm.evidence import Evidence
+from bayes_bm.hazards import FAMILIES, Family
+from bayes_bm.likelihoods import NO_ENTRY
+from bayes_bm.priors import (
+    Exponential,
+    Gamma,
+    HalfNormal,
+    HalfStudentT,
+    LogNormal,
+    Normal,
+    Prior,
+    StudentT,
+    Uniform,
+    describe,
+)
+from bayes_bm.spec import Spec
+
+TENSOR: Namespace = SimpleNamespace(
+    exp=pt.exp,
+    log=pt.log,
+    where=pt.switch,
+    gammaln=pt.gammaln,
+    betaln=lambda a, b: pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b),
+    betainc=pt.betainc,
+    log1mexp=pt.log1mexp,
+)
+
+
+# ---------------------------------------------------------------------------------------------- data
+
+
+def log_time(time: Any, spec: Spec) -> np.ndarray:
+    """log(t / t0); time zero becomes NO_ENTRY."""
+    time = np.asarray(time, dtype=float)
+    with np.errstate(divide="ignore"):
+        return np.where(time > 0, np.log(time / spec.reference_time), NO_ENTRY)
+
+
+def observations(spec: Spec, evidence: Evidence) -> dict[str, dict[str, np.ndarray]]:
+    """Arrays of every observed variable, by its name; kinds without rows are left out."""
+    found = {
+        "patients": _patient_arrays(spec, evidence),
+        "points": _point_arrays(spec, evidence),
+        "medians": _median_arrays(spec, evidence, "order"),
+        "median_intervals": _median_arrays(spec, evidence, "interval"),
+        "medians_not_reached": _median_arrays(spec, evidence, "not_reached"),
+        "counts": _count_arrays(spec, evidence),
+        "hazard_ratios": _ratio_arrays(evidence),
+    }
+    return {name: arrays for name, arrays in found.items() if len(next(iter(arrays.values())))}
+
+
+def _patient_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
+    rows = evidence.patients
+    interval = np.isfinite(rows["time_upper"].to_numpy(dtype=float))
+    event = rows["event"].to_numpy(dtype=float)
+    upper = np.where(interval, rows["time_upper"], rows["time"] * 2)
+    scaled = [(rows[name] - term.centre) / term.scale for name, term in spec.covariates.items()]
+    return {
+        "arm_row": rows["arm_row"].to_numpy(dtype=int),
+        "log_u": log_time(rows["time"], spec),
+        "log_upper": log_time(upper, spec),
+        "log_entry": log_time(rows["entry"], spec),
+        "exact": np.where(interval, 0.0, event),
+        "interval": interval.astype(float),
+        "weight": rows["weight"].to_numpy(dtype=float),
+        "log_t0": np.full(len(rows), np.log(spec.reference_time)),
+        "x": np.column_stack(scaled).astype(float) if scaled else np.zeros((len(rows), 0)),
+    }
+
+
+def _point_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
+    rows = evidence.sequences
+    return {
+        "arm_row": rows["arm_row"].to_numpy(dtype=int),
+        "ratio": rows["ratio"].to_numpy(dtype=float),
+        "size": rows["size"].to_numpy(dtype=float),
+        "log_u": log_time(rows["time"], spec),
+        "log_start": log_time(rows["start"], spec),
+    }
+
+
+def _median_arrays(spec: Spec, evidence: Evidence, law: str) -> dict[str, np.ndarray]:
+    rows = evidence.medians[evidence.medians["law"] == law]
+    arm_row = rows["arm_row"].to_numpy(dtype=int)
+    shift = evidence.arms["shift"].to_numpy(dtype=float)[arm_row]
+    time = rows["time"].to_numpy(dtype=float)
+    return {
+        "arm_row": arm_row,
+        "log_u": log_time(time + shift, spec),
+        "log_m": log_time(time, spec),
+        "log_entry": log_time(evidence.arms["entry"].to_numpy(dtype=float)[arm_row], spec),
+        "shift": shift / spec.reference_time,
+        "alpha": rows["alpha"].to_numpy(dtype=float),
+        "sd": rows["sd"].to_numpy(dtype=float),
+        "log_t0": np.full(len(rows), np.log(spec.reference_time)),
+    }
+
+
+def _count_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
+    """A blank time is put at t0: H = exp(eta) there, whatever the shape (rule 8)."""
+    rows = evidence.counts
+    arm_row = rows["arm_row"].to_numpy(dtype=int)
+    timed = np.isfinite(rows["time"].to_numpy(dtype=float))
+    time = rows["time"].to_numpy(dtype=float) + evidence.arms["shift"].to_numpy(dtype=float)[arm_row]
+    entry = np.where(timed, evidence.arms["entry"].to_numpy(dtype=float)[arm_row], 0.0)
+    return {
+        "arm_row": arm_row,
+        "events": rows["events"].to_numpy(dtype=float),
+        "n": rows["n"].to_numpy(dtype=float),
+        "log_u": np.where(timed, log_time(np.where(timed, time, 1.0), spec), 0.0),
+        "log_entry": log_time(entry, spec),
+    }
+
+
+def _ratio_arrays(evidence: Evidence) -> dict[str, np.ndarray]:
+    cholesky = evidence.hr_cholesky
+    whitener = np.linalg.inv(cholesky) if len(cholesky) else cholesky
+    return {
+        "log_hr": evidence.hazard_ratios["log_hr"].to_numpy(dtype=float),
+        "whitener": whitener,
+        "log_diagonal": np.log(np.diag(cholesky)),
+    }
+
+
+# ---------------------------------------------------------------------------------------------- densities
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of evidence: the datum that is observed, its log density and a draw from it."""
+
+    value: str
+    log_density: Callable[..., Any]
+    draw: Callable[..., np.ndarray]
+
+
+def _draw_times(
+    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """log(t / t0) of fresh event times, given alive at entry; a censored patient is seen at most to the censoring time."""
+    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
+    log_u = family.inverse(np.log(entered + rng.exponential(size=np.shape(eta))), eta, log_shape, xp=NUMPY)
+    return np.where(data.exact + data.interval > 0, log_u, np.minimum(log_u, data.log_u))
+
+
+def _draw_ratios(
+    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    drop = likelihoods.cum_hazard_from(family, data.log_u, data.log_start, eta, log_shape, xp=NUMPY)
+    size = np.maximum(np.rint(data.size), 1).astype(int)
+    return rng.binomial(np.broadcast_to(size, np.shape(drop)), np.exp(-drop)) / size
+
+
+def _draw_median(
+    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """log(m / t0), m the middle order statistic: F(m) ~ Beta(alpha, alpha)."""
+    dead = rng.beta(data.alpha, data.alpha, size=np.shape(eta))
+    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
+    return family.inverse(np.log(entered - np.log1p(-dead)), eta, log_shape, xp=NUMPY)
+
+
+def _draw_log_median(
+    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    two = likelihoods.LOG_TWO
+    model = likelihoods.log_median(family, data.log_entry, eta, log_shape, log_two=two, xp=NUMPY)
+    return np.log(np.exp(model) - data.shift) + data.sd * rng.standard_normal(np.shape(model))
+
+
+def _draw_not_reached(
+    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    return (_draw_median(family, data, eta, log_shape, rng) > data.log_u).astype(float)
+
+
+def _draw_events(
+    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    used = likelihoods.cum_hazard_from(family, data.log_u, data.log_entry, eta, log_shape, xp=NUMPY)
+    n = np.broadcast_to(data.n.astype(int), np.shape(used))
+    return rng.binomial(n, -np.expm1(-used)).astype(float)
+
+
+KINDS: dict[str, Kind] = {
+    "patients": Kind("log_u", likelihoods.patients, _draw_times),
+    "points": Kind("ratio", likelihoods.points, _draw_ratios),
+    "medians": Kind("log_u", likelihoods.median_order, _draw_median),
+    "median_intervals": Kind("log_m", likelihoods.median_interval, _draw_log_median),
+    "medians_not_reached": Kind("reached_after", likelihoods.median_not_reached, _draw_not_reached),
+    "counts": Kind("events", likelihoods.counts, _draw_events),
+}
+"""Kinds that speak about an arm's curve. Hazard ratios speak about contrasts and stand apart."""
+
+
+# ---------------------------------------------------------------------------------------------- model
+
+
+def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
+    """The hierarchical model. Raises nothing: spec and evidence were checked at the boundary."""
+    shape, family = design(spec, evidence), FAMILIES[spec.hazard.family]
+    with pm.Model(coords=_coords(spec, shape)) as model:
+        eta, log_shape, log_hr = _linear_predictor(spec, shape)
+        coefficient = _coefficients(spec)
+        for name, arrays in observations(spec, evidence).items():
+            if name == "hazard_ratios":
+                _observe_ratios(arrays, log_hr, shape)
+            else:
+                _observe(name, arrays, family, eta, log_shape, coefficient)
+    return model
+
+
+def _coords(spec: Spec, shape: Design) -> dict[str, list[str]]:
+    return {
+        "study": list(shape.studies),
+        "treatment": list(shape.compared),
+        "study_treatment": shape.pair_labels,
+        "covariate": list(spec.covariates),
+    }
+
+
+def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
+    """The PyMC variable of a prior record."""
+    match prior:
+        case Normal(mean=mean, sd=sd):
+            return pm.Normal(name, mean, sd, dims=dims)
+        case HalfNormal(sd=sd):
+            return pm.HalfNormal(name, sd, dims=dims)
+        case StudentT(df=df, mean=mean, sd=sd):
+            return pm.StudentT(name, nu=df, mu=mean, sigma=sd, dims=dims)
+        case HalfStudentT(df=df, sd=sd):
+            return pm.HalfStudentT(name, nu=df, sigma=sd, dims=dims)
+        case Exponential(rate=rate):
+            return pm.Exponential(name, rate, dims=dims)
+        case Gamma(shape=alpha, rate=rate):
+            return pm.Gamma(name, alpha=alpha, beta=rate, dims=dims)
+        case LogNormal(mean=mean, sd=sd):
+            return pm.LogNormal(name, mean, sd, dims=dims)
+        case Uniform(lower=lower, upper=upper):
+            return pm.Uniform(name, lower, upper, dims=dims)
+    raise TypeError(f"no PyMC variable for {describe(prior)}")
+
+
+def _padded(effect: Any) -> Any:
+    """A leading zero, for "the reference" and for "no such pair"."""
+    return pt.concatenate([pt.zeros(1), effect])
+
+
+def _linear_predictor(spec: Spec, shape: Design) -> tuple[Any, Any, Any]:
+    """eta and log shape of each arm, and the (treatment, pair) tables that hazard ratios read."""
+    log_hr = _padded(variable("log_hr", spec.priors.log_hr, "treatment"))
+    deviation = _padded(_study_treatment(spec, shape)) if shape.pairs else pt.zeros(1)
+    level = _study_level(spec, shape)
+    index = {name: pm.Data(name, getattr(shape, name)) for name in ("arm_study", "arm_treatment", "arm_pair")}
+    eta = level[index["arm_study"]] + log_hr[index["arm_treatment"]] + deviation[index["arm_pair"]]
+    log_shape = _study_shape(spec, shape)[index["arm_study"]]
+    if spec.priors.treatment_log_shape is not None:
+        of_treatment = _padded(variable("treatment_log_shape", spec.priors.treatment_log_shape, "treatment"))
+        log_shape = log_shape + of_treatment[index["arm_treatment"]]
+    return eta, log_shape, (log_hr, deviation)
+
+
+def _exchangeable(name: str, sd_name: str, sd: Prior, dims: str) -> Any:
+    standard = pm.Normal(f"{name}_standard", dims=dims)
+    return pm.Deterministic(name, variable(sd_name, sd) * standard, dims=dims)
+
+
+def _study_level(spec: Spec, shape: Design) -> Any:
+    """intercept + study_effect, or each study's own level (rule 11)."""
+    if spec.free_levels:
+        return variable("study_effect", spec.priors.intercept, "study") if shape.studies else pt.zeros(0)
+    intercept = variable("intercept", spec.priors.intercept)
+    effect = spec.effects.study
+    if effect is None or effect.sd is None or not shape.studies:
+        return intercept + pt.zeros(len(shape.studies))
+    return intercept + _exchangeable("study_effect", "study_sd", effect.sd, "study")
+
+
+def _study_shape(spec: Spec, shape: Design) -> Any:
+    effect = spec.effects.study_shape
+    if spec.free_shapes and not shape.studies:
+        return pt.zeros(0)
+    if spec.free_shapes and spec.priors.shape is not None:
+        return pm.Deterministic(
+            "study_log_shape", pt.log(variable("study_shape", spec.priors.shape, "study")), dims="study"
+        )
+    if spec.free_shapes:
+        return variable("study_log_shape", spec.priors.log_shape, "study")
+    log_shape = variable("log_shape", spec.priors.log_shape)
+    if effect is None or effect.sd is None or not shape.studies:
+        return log_shape + pt.zeros(len(shape.studies))
+    return log_shape + _exchangeable("study_log_shape", "study_shape_sd", effect.sd, "study")
+
+
+def _study_treatment(spec: Spec, shape: Design) -> Any:
+    sd = variable("study_treatment_sd", spec.effects.study_treatment.sd)
+    standard = pm.Normal("study_treatment_effect_standard", dims="study_treatment")
+    effect = sd * pt.dot(pm.Data("pair_cholesky", shape.pair_cholesky), standard)
+    return pm.Deterministic("study_treatment_effect", effect, dims="study_treatment")
+
+
+def _coefficients(spec: Spec) -> Any:
+    """One coefficient a covariate, each with its own prior, stacked under one name."""
+    if not spec.covariates:
+        return None
+    parts = [variable(f"coefficient_{name}", term.prior) for name, term in spec.covariates.items()]
+    return pm.Deterministic("coefficient", pt.stack(parts), dims="covariate")
+
+
+def _observe(
+    name: str, arrays: dict[str, np.ndarray], family: Family, eta: Any, log_shape: Any, coefficient: Any
+) -> None:
+    """One observed variable: its data, its arm's predictor, its density and its simulator."""
+    kind = KINDS[name]
+    arrays = {**arrays, "reached_after": np.ones(len(arrays["arm_row"]))} if kind.value == "reached_after" else arrays
+    data = {key: pm.Data(f"{name}_{key}", values) for key, values in arrays.items()}
+    rows = data.pop("arm_row")
+    x = data.pop("x", None)
+    at = eta[rows]
+    if coefficient is not None and x is not None:
+        at = at + pt.dot(x, coefficient)
+    observed = data.pop(kind.value)
+    keys = list(data)
+
+    def log_density(value, at, of_shape, *rest):
+        fields = SimpleNamespace(**{kind.value: value}, **dict(zip(keys, rest, strict=True)))
+        return kind.log_density(family, fields, at, of_shape, xp=TENSOR)
+
+    def draw(at, of_shape, *rest, rng, size):
+        fields = SimpleNamespace(**{kind.value: _observed_for_draw(name, arrays)}, **dict(zip(keys, rest, strict=True)))
+        return kind.draw(family, fields, at, of_shape, rng)
+
+    pm.CustomDist(name, at, log_shape[rows], *data.values(), logp=log_density, random=draw, observed=observed)
+
+
+def _observed_for_draw(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """The observed values that a simulator needs as limits (censoring times)."""
+    return arrays[KINDS[name].value]
+
+
+def _observe_ratios(arrays: dict[str, np.ndarray], tables: tuple[Any, Any], shape: Design) -> None:
+    """Log hazard ratios about the study's own: log_hr[a] - log_hr[b] + d_ja - d_jb (rule 7)."""
+    log_hr, deviation = tables
+    names = ("hr_treatment", "hr_reference", "hr_pair", "hr_reference_pair")
+    treatment, reference, pair, reference_pair = (pm.Data(name, getattr(shape, name)) for name in names)
+    mean = log_hr[treatment] - log_hr[reference] + deviation[pair] - deviation[reference_pair]
+    data = {key: pm.Data(f"hazard_ratios_{key}", values) for key, values in arrays.items()}
+    cholesky = np.linalg.inv(arrays["whitener"])
+
+    def log_density(value, mean, whitener, log_diagonal):
+        return pt.sum(likelihoods.hazard_ratios(value, mean, whitener, log_diagonal=log_diagonal, dot=pt.dot))
+
+    def draw(mean, whitener, log_diagonal, rng, size):
+        return mean + cholesky @ rng.standard_normal(len(cholesky))
+
+    pm.CustomDist(
+        "hazard_ratios",
+        mean,
+        data["whitener"],
+        data["log_diagonal"],
+        logp=log_density,
+        random=draw,
+        signature="(n),(n,n),(n)->(n)",
+        observed=data["log_hr"],
+    )

@@ -1,0 +1,517 @@
+"""Who is asked about x what: labelled answers with their draws (`rules.md`, 14-17).
+
+AverageStudy()   all study effects zero
+NewStudy()       the average over the population of studies, per posterior draw, by quadrature
+NewHospital()    one fresh set of study effects a draw: what the next hospital may see
+Study("name")    that study's own effects; a treatment it did not use gets a fresh deviation given the others
+Patient(values, on=...)  covariates on top of any of these
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm import estimands
+from bayes_bm.checks.audit import follow_up
+from bayes_bm.effects import CORRELATION
+from bayes_bm.errors import InputError
+from bayes_bm.estimands import Population
+from bayes_bm.fit import Result
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.priors import Prior, scipy_law
+
+Array = np.ndarray
+PRIOR_ONLY_RATIO = 0.9
+
+
+@dataclass(frozen=True)
+class AverageStudy:
+    name = "average-study"
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    name = "new-study"
+
+
+@dataclass(frozen=True)
+class NewHospital:
+    name = "new-hospital"
+
+
+@dataclass(frozen=True)
+class Study:
+    study: str
+
+    @property
+    def name(self) -> str:
+        return f"study:{self.study}"
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Covariates by their own names and units; those not named stand at their centre."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    on: "AverageStudy | NewStudy | NewHospital | Study" = field(default_factory=NewStudy)
+
+    @property
+    def name(self) -> str:
+        return f"patient on {self.on.name}"
+
+
+Who = AverageStudy | NewStudy | NewHospital | Study | Patient
+WHO = {"average-study": AverageStudy(), "new-study": NewStudy(), "new-hospital": NewHospital()}
+
+
+def parse_who(text: str) -> Who:
+    """`average-study`, `new-study`, `new-hospital` or `study:NAME`."""
+    if text.startswith("study:"):
+        return Study(text.removeprefix("study:"))
+    if text not in WHO:
+        raise InputError("--who", found=text, allowed=f"{', '.join(WHO)}, study:NAME")
+    return WHO[text]
+
+
+# ---------------------------------------------------------------------------------------------- populations
+
+
+def population(result: Result, who: Who) -> Population:
+    """The law of (eta, log shape) by draw and treatment for whoever is asked about."""
+    if isinstance(who, Patient):
+        of = population(result, who.on)
+        return replace(of, eta=of.eta + _patient_shift(result, who.values)[:, None])
+    if result.spec.free_levels and not isinstance(who, Study):
+        return _on_baseline(result, who)
+    match who:
+        case AverageStudy():
+            return _population(result, *_means(result))
+        case NewStudy():
+            return _new_study(result)
+        case NewHospital():
+            return _new_hospital(result)
+        case Study(study=study):
+            return _named_study(result, study)
+    raise InputError("who", found=who, allowed=f"{', '.join(WHO)}, study:NAME")
+
+
+def _population(
+    result: Result, eta: Array, log_shape: Array, eta_sd: Array | None = None, shape_sd: Array | None = None
+):
+    zero = np.zeros_like(eta)
+    family, t0 = FAMILIES[result.spec.hazard.family], result.spec.reference_time
+    sds = (zero if eta_sd is None else eta_sd, zero if shape_sd is None else np.broadcast_to(shape_sd, eta.shape))
+    return Population(family, t0, eta, log_shape, *sds)
+
+
+def _means(result: Result) -> tuple[Array, Array]:
+    of = result.draws
+    return of.intercept[:, None] + of.log_hr, of.log_shape[:, None] + of.treatment_log_shape
+
+
+def _not_reference(result: Result) -> Array:
+    return np.array([False] + [True] * len(result.spec.treatments.compare))
+
+
+def _new_study(result: Result) -> Population:
+    of = result.draws
+    variance = of.study_sd[:, None] ** 2 + np.where(_not_reference(result), of.study_treatment_sd[:, None] ** 2, 0.0)
+    return _population(result, *_means(result), np.sqrt(variance), of.study_shape_sd[:, None])
+
+
+def _stream(result: Result, stage: int) -> np.random.Generator:
+    """One stream a stage, spawned from the spec's seed, so that answers do not depend on the order of asking."""
+    return np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(stage,)))
+
+
+def _new_hospital(result: Result) -> Population:
+    """Level and shape drawn once a draw, shared by all treatments; a deviation for each, correlated as in the model."""
+    of, rng = result.draws, _stream(result, 14)
+    level = of.study_sd * rng.standard_normal(of.samples)
+    shape = of.study_shape_sd * rng.standard_normal(of.samples)
+    eta, log_shape = _means(result)
+    compared = len(result.spec.treatments.compare)
+    factor = np.linalg.cholesky(_correlation(compared))
+    deviation = of.study_treatment_sd[:, None] * (rng.standard_normal((of.samples, compared)) @ factor.T)
+    return _population(result, eta + level[:, None] + _with_reference(deviation), log_shape + shape[:, None])
+
+
+def _with_reference(deviation: Array) -> Array:
+    return np.concatenate([np.zeros((len(deviation), 1)), deviation], axis=1)
+
+
+def _correlation(size: int) -> Array:
+    return CORRELATION + (1 - CORRELATION) * np.eye(size)
+
+
+def _named_study(result: Result, study: str) -> Population:
+    shape, of = result.design, result.draws
+    if study not in shape.studies:
+        raise InputError("study", found=study, allowed="; ".join(shape.studies) or "no study has absolute evidence")
+    at = shape.studies.index(study)
+    eta, log_shape = _means(result)
+    deviation = _with_reference(_study_deviations(result, study))
+    return _population(result, eta + of.study_effect[:, [at]] + deviation, log_shape + of.study_log_shape[:, [at]])
+
+
+def _study_deviations(result: Result, study: str) -> Array:
+    """study_treatment_effect of a study (sample, compared); unseen treatments drawn given the seen ones."""
+    shape, of, rng = result.design, result.draws, _stream(result, 15)
+    compared = shape.compared
+    if result.spec.effects.study_treatment is None:
+        return np.zeros((of.samples, len(compared)))
+    seen = [at for at, name in enumerate(compared) if (study, name) in shape.pairs]
+    unseen = [at for at in range(len(compared)) if at not in seen]
+    deviation = np.empty((of.samples, len(compared)))
+    columns = [shape.pairs.index((study, compared[at])) + 1 for at in seen]
+    deviation[:, seen] = of.study_treatment_effect[:, columns]
+    if unseen:
+        correlation = _correlation(len(compared))
+        weights = np.linalg.solve(correlation[np.ix_(seen, seen)], correlation[np.ix_(seen, unseen)])
+        left = correlation[np.ix_(unseen, unseen)] - correlation[np.ix_(unseen, seen)] @ weights
+        noise = rng.standard_normal((of.samples, len(unseen))) @ np.linalg.cholesky(left).T
+        deviation[:, unseen] = deviation[:, seen] @ weights + of.study_treatment_sd[:, None] * noise
+    return deviation
+
+
+def _on_baseline(result: Result, who: Who) -> Population:
+    """Free study levels say nothing about another study; only a stated baseline does (rule 11)."""
+    baseline = result.spec.baseline
+    if baseline is None:
+        raise InputError(
+            f"who = {who.name}",
+            found="a spec with free study levels (effects.study.exchangeable = false)",
+            allowed="study:NAME, or a [baseline] with intercept and log_shape in the spec",
+            hint="hazard ratios are answered without",
+        )
+    of, rng = result.draws, _stream(result, 16)
+    level, shape = (_draws_of(prior, of.samples, rng)[:, None] for prior in (baseline.intercept, baseline.log_shape))
+    return _population(result, level + of.log_hr, shape + of.treatment_log_shape)
+
+
+def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
+    return np.asarray(scipy_law(prior).rvs(size=samples, random_state=rng))
+
+
+def _patient_shift(result: Result, values: Mapping[str, float]) -> Array:
+    """x . coefficient of a patient (sample,)."""
+    known = result.spec.covariates
+    shift = np.zeros(result.draws.samples)
+    for name, value in values.items():
+        if name not in known:
+            raise InputError(
+                f"patient, {name}", found="an unknown covariate", allowed=", ".join(known) or "this spec has none"
+            )
+        term = known[name]
+        low, high = (-np.inf if term.lower is None else term.lower), (np.inf if term.upper is None else term.upper)
+        if not low <= value <= high:
+            raise InputError(f"patient, {name}", found=value, allowed=f"{low:g} to {high:g} {term.unit}".strip())
+        at = list(known).index(name)
+        shift = shift + result.draws.coefficient[:, at] * (value - term.centre) / term.scale
+    return shift
+
+
+# ---------------------------------------------------------------------------------------------- labelled answers
+
+
+def _labelled(result: Result, values: Array, **coords: Any) -> xr.DataArray:
+    """(sample, treatment, ...) -> (chain, draw, treatment, ...)."""
+    chains = result.draws.chains
+    names = ("chain", "draw", "treatment", *coords)
+    shaped = values.reshape(chains, -1, *values.shape[1:])
+    return xr.DataArray(shaped, dims=names, coords={"treatment": list(result.spec.treatments.names), **coords})
+
+
+def _checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
+    values = np.atleast_1d(np.asarray(times, dtype=float))
+    if not (np.isfinite(values).all() and (values > 0).all()):
+        raise InputError("times", found=", ".join(f"{t:g}" for t in values), allowed="times above 0")
+    if alive_at < 0:
+        raise InputError("alive_at", found=alive_at, allowed="0 or more")
+    if (values < alive_at).any():
+        raise InputError(
+            "times", found=f"{values.min():g}", allowed=f"at or after alive_at = {alive_at:g}; times count from 0"
+        )
+    return values
+
+
+def survival(result: Result, times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
+    """S(t), or S(t) given alive at s (chain, draw, treatment, time). Times in the spec's unit, from time 0."""
+    at = _checked_times(times, alive_at)
+    values = estimands.survival(population(result, who or NewStudy()), at, alive_at=alive_at)
+    return _labelled(result, values, time=at)
+
+
+def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) -> xr.DataArray:
+    """Hazard of those still alive, per time unit (chain, draw, treatment, time)."""
+    at = _checked_times(times, 0.0)
+    return _labelled(result, estimands.hazard(population(result, who or NewStudy()), at), time=at)
+
+
+def rmst(
+    result: Result, horizon: float | None = None, *, who: Who | None = None, alive_at: float = 0.0
+) -> xr.DataArray:
+    """Restricted mean survival time from `alive_at` to the horizon (chain, draw, treatment), in the spec's time unit."""
+    until = _checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
+    values = estimands.rmst(population(result, who or NewStudy()), float(until[0]), alive_at=alive_at)
+    return _labelled(result, values).assign_attrs(horizon=float(until[0]))
+
+
+def quantile(result: Result, q: float = 0.5, *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
+    """Time by which a share q has had the event (chain, draw, treatment); q = 0.5 is the median."""
+    if not 0 < q < 1:
+        raise InputError("q", found=q, allowed="between 0 and 1")
+    return _labelled(result, estimands.quantile(population(result, who or NewStudy()), q, alive_at=alive_at))
+
+
+def hazard_ratio(
+    result: Result, times: Sequence[float] | None = None, *, who: Who | None = None, reference: str | None = None
+) -> xr.DataArray:
+    """Hazard ratio against the reference (chain, draw, treatment, time).
+
+    Conditional (of one study, one patient) except for `NewStudy`, where it is marginal at its time: E[h S] / E[S] of each
+    treatment first, then the ratio. Where conditional hazards are proportional it does not need a level (rule 11).
+    """
+    who = who or NewStudy()
+    at = _checked_times(times or result.spec.answer_times, 0.0)
+    against = _known_treatment(result, reference)
+    if (
+        result.spec.free_levels
+        and result.spec.baseline is None
+        and _proportional(result)
+        and not isinstance(who, Study)
+    ):
+        ratios = np.exp(result.draws.log_hr)[..., None] * np.ones(len(at))
+        values = _labelled(result, ratios, time=at)
+    else:
+        values = hazard(result, list(at), who=who)
+    return values / values.sel(treatment=against, drop=True)
+
+
+def _proportional(result: Result) -> bool:
+    return result.spec.priors.treatment_log_shape is None
+
+
+def _known_treatment(result: Result, name: str | None) -> str:
+    names = result.spec.treatments.names
+    if name is not None and name not in names:
+        raise InputError("treatment", found=name, allowed=", ".join(names))
+    return name or names[0]
+
+
+# ---------------------------------------------------------------------------------------------- tables of answers
+
+QUANTILES = {"q2_5": 0.025, "q5": 0.05, "median": 0.5, "q95": 0.95, "q97_5": 0.975}
+COMPARE_COLUMNS = (
+    *("estimand", "treatment", "reference", "time", "mean", "sd", "median"),
+    *("q5", "q95", "q2_5", "q97_5", "prob_better", "label"),
+)
+PREDICT_COLUMNS = (
+    *(
+        "patient",
+        "treatment",
+        "reference",
+        "estimand",
+        "time",
+        "mean",
+        "sd",
+        "median",
+        "q5",
+        "q95",
+        "prob_better",
+        "label",
+    ),
+)
+
+
+def _summary(values: Array) -> dict[str, float]:
+    return {
+        "mean": float(np.mean(values)),
+        "sd": float(np.std(values, ddof=1)),
+        **{name: float(np.quantile(values, q)) for name, q in QUANTILES.items()},
+    }
+
+
+def compare(
+    result: Result,
+    *,
+    who: Who | None = None,
+    reference: str | None = None,
+    horizon: float | None = None,
+    times: Sequence[float] | None = None,
+    alive_at: float = 0.0,
+) -> pd.DataFrame:
+    """Every treatment, and every treatment against the reference: one row an estimand (contract, `compare --json`).
+
+    `prob_better` is P(HR < 1) or P(difference > 0), absent where nothing is compared (rule 16). `label` says
+    "extrapolated" beyond the treatment's follow-up and "prior only" where the data did not move the contrast (rule 17).
+    """
+    who = who or AverageStudy()
+    against = _known_treatment(result, reference)
+    at = list(_checked_times(times or result.spec.answer_times, alive_at))
+    until = float(horizon or result.spec.horizon)
+    rows = _ratio_rows(result, who, against, at)
+    if not (result.spec.free_levels and result.spec.baseline is None and not _absolute(who)):
+        rows += _absolute_rows(result, who, against, at, until, alive_at)
+    return pd.DataFrame(rows, columns=list(COMPARE_COLUMNS))
+
+
+def _absolute(who: Who) -> bool:
+    return isinstance(who.on if isinstance(who, Patient) else who, Study)
+
+
+def _marginal(who: Who) -> bool:
+    return isinstance(who.on if isinstance(who, Patient) else who, NewStudy)
+
+
+def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> list[dict]:
+    """Hazard ratios; one without a time where conditional hazards are proportional."""
+    timed = _marginal(who) or not _proportional(result)
+    ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=against)
+    labels, rows = Labels(result), []
+    for treatment in result.spec.treatments.names:
+        if treatment == against:
+            continue
+        for time in ratios["time"].values:
+            values = ratios.sel(treatment=treatment, time=time).values.ravel()
+            shown = float(time) if timed else None
+            label = labels.contrast(treatment, against, shown)
+            better = float(np.mean(values < 1))
+            named = {"treatment": treatment, "reference": against, "time": shown, "prob_better": better, "label": label}
+            rows.append({"estimand": "hazard_ratio", **named, **_summary(values)})
+            rows.append({"estimand": "log_hazard_ratio", **named, **_summary(np.log(values))})
+    return rows
+
+
+def _absolute_rows(
+    result: Result, who: Who, against: str, times: list[float], horizon: float, alive_at: float
+) -> list[dict]:
+    found = {
+        ("survival", time): values
+        for time, values in _by_time(survival(result, times, who=who, alive_at=alive_at)).items()
+    }
+    found["median", None] = quantile(result, who=who, alive_at=alive_at)
+    found["rmst", horizon] = rmst(result, horizon, who=who, alive_at=alive_at)
+    labels, rows = Labels(result), []
+    for (estimand, time), values in found.items():
+        for treatment in result.spec.treatments.names:
+            mine = values.sel(treatment=treatment).values.ravel()
+            reach = time if time is not None else float(np.median(mine))
+            one = {"estimand": estimand, "treatment": treatment, "reference": None, "time": time, "prob_better": None}
+            rows.append({**one, "label": labels.absolute(treatment, reach), **_summary(mine)})
+            if treatment == against:
+                continue
+            difference = mine - values.sel(treatment=against).values.ravel()
+            label = labels.contrast(treatment, against, reach)
+            named = {"reference": against, "prob_better": float(np.mean(difference > 0)), "label": label}
+            rows.append({**one, **named, "estimand": f"{estimand}_difference", **_summary(difference)})
+    return rows
+
+
+def _by_time(values: xr.DataArray) -> dict[float, xr.DataArray]:
+    return {float(time): values.sel(time=time, drop=True) for time in values["time"].values}
+
+
+class Labels:
+    """Marks on an answer: beyond follow-up, or from the prior only."""
+
+    def __init__(self, result: Result) -> None:
+        self._until = follow_up(result.spec, result.evidence)
+        self._prior_only = prior_only(result)
+
+    def absolute(self, treatment: str, time: float | None) -> str:
+        until = self._until.get(treatment, np.nan)
+        beyond = time is not None and not (np.isfinite(until) and time <= until * (1 + 1e-9))
+        marks = ["extrapolated"] if beyond else []
+        return "; ".join([*marks, *(["prior only"] if f"log_hr[{treatment}]" in self._prior_only else [])])
+
+    def contrast(self, treatment: str, against: str, time: float | None) -> str:
+        marks = [self.absolute(name, time) for name in (treatment, against)]
+        return "; ".join(mark for mark in ("extrapolated", "prior only") if any(mark in found for found in marks))
+
+
+def prior_only(result: Result) -> list[str]:
+    """Parameters whose posterior sd is at least 0.9 of the prior's (rule 17)."""
+    return [row["parameter"] for row in prior_and_posterior(result) if row["prior_only"]]
+
+
+def prior_and_posterior(result: Result) -> list[dict[str, Any]]:
+    """Prior and posterior of each top-level parameter side by side."""
+    rows = []
+    for label, prior, values in _parameters(result):
+        law, sd = scipy_law(prior), float(np.std(values, ddof=1))
+        prior_sd = float(law.std())
+        rows.append(
+            {
+                "parameter": label,
+                "prior": prior,
+                "prior_mean": float(law.mean()),
+                "prior_sd": prior_sd,
+                "prior_only": bool(np.isfinite(prior_sd) and sd >= PRIOR_ONLY_RATIO * prior_sd),
+                **_summary(values),
+            }
+        )
+    return rows
+
+
+def _parameters(result: Result):
+    spec, posterior = result.spec, result.posterior
+    named = {
+        "intercept": spec.priors.intercept,
+        "log_shape": spec.priors.log_shape,
+        "study_sd": spec.effects.study and spec.effects.study.sd,
+        "study_treatment_sd": spec.effects.study_treatment and spec.effects.study_treatment.sd,
+        "study_shape_sd": spec.effects.study_shape and spec.effects.study_shape.sd,
+    }
+    for name, prior in named.items():
+        if prior is not None and name in posterior:
+            yield name, prior, posterior[name].values.ravel()
+    vectors = {"log_hr": spec.priors.log_hr, "treatment_log_shape": spec.priors.treatment_log_shape}
+    for name, prior in vectors.items():
+        if prior is not None and name in posterior:
+            for treatment in spec.treatments.compare:
+                yield f"{name}[{treatment}]", prior, posterior[name].sel(treatment=treatment).values.ravel()
+    for name, term in spec.covariates.items():
+        yield f"coefficient[{name}]", term.prior, posterior["coefficient"].sel(covariate=name).values.ravel()
+
+
+def predict(
+    result: Result,
+    patient: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+    *,
+    times: Sequence[float] | None = None,
+    treatments: Sequence[str] | None = None,
+    alive_at: float = 0.0,
+    who: Who | None = None,
+    names: Sequence[str] | None = None,
+    reference: str | None = None,
+) -> pd.DataFrame:
+    """Survival, median and restricted mean of a patient, or of several, under each treatment.
+
+    Covariates that are not named stand at their centre. `label` marks what is extrapolated and what the covariates' priors
+    alone decide. Nothing is recommended: leave out treatments the patient cannot have with `treatments`.
+    """
+    patients = [patient or {}] if not isinstance(patient, Sequence) else list(patient)
+    labels = list(names) if names is not None else [str(at + 1) for at in range(len(patients))]
+    wanted = (
+        [_known_treatment(result, name) for name in treatments] if treatments else list(result.spec.treatments.names)
+    )
+    at = list(_checked_times(times or result.spec.answer_times, alive_at))
+    informed = prior_only(result)
+    tables = []
+    for label, values in zip(labels, patients, strict=True):
+        of = Patient(values, who or NewStudy())
+        rows = _absolute_rows(result, of, _known_treatment(result, reference), at, result.spec.horizon, alive_at)
+        table = pd.DataFrame(rows).assign(patient=label)
+        coefficients = [name for name in values if f"coefficient[{name}]" in informed]
+        if coefficients:
+            mark = f"prior only: {', '.join(coefficients)}"
+            table["label"] = [f"{found}; {mark}" if found else mark for found in table["label"]]
+        tables.append(
+            table[table["treatment"].isin(wanted) & (table["reference"].isna() | table["reference"].isin(wanted))]
+        )
+    return pd.concat(tables, ignore_index=True)[list(PREDICT_COLUMNS)]

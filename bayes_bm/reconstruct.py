@@ -1,0 +1,881 @@
+"""Patients from a digitised Kaplan-Meier curve: integers that a figure, its at-risk table, totals and ticks allow.
+
+A drop of d events among r at risk multiplies the curve by 1 - d/r, so a drawn curve (vector graphics) is a list of
+fractions with unknown whole numbers. `_lattice` walks along the drops and keeps every (at risk, events so far) that
+reproduces all heights within rounding, with the printed numbers at risk, the total of events and the ticks as checks;
+`_central` picks the path nearest the posterior mean of the number at risk, `_sample` draws others. A clicked curve
+does not show single drops: `_allocate` chooses whole events for each interval of the at-risk table, and `_place` puts
+them where the cleaned line falls. Printed whole numbers outrank clicks; what cannot be honoured is reported.
+
+Sources: Guyot, Ades, Ouwens and Welton 2012 (BMC Med Res Methodol 12:9) for the problem; the solutions here are ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_bm.curve import Curve, Drops, Line, drops_of, fit_clicks, is_drawn, read_curve, redraw
+from bayes_bm.nonparametric import at_risk as count_at_risk
+from bayes_bm.nonparametric import kaplan_meier
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Patients = tuple[Floats, Ints]  # time (n,), event (n,), sorted by time, events first
+
+BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: rarer than anything else it can do
+BEFORE = float(np.log(0.25))  # a tick drawn at a drop stands for censorings before it: the tie rule says after
+HEAP = 0.05  # share of gaps between drops in which many may be censored at once (a data cut, a visit)
+LIKELY = 9.0  # nats below the likeliest edge of a step beyond which the central path does not go
+WIDEST = 400  # most states kept after a point
+PARTS = 4  # states with the same counts but another exact survival are kept apart in so many parts
+SURVIVAL_ERRORS = (1e-9, 5e-5, 2.5e-4, 1e-3, 5e-3)  # tried in turn until the drops are fractions of whole numbers
+LADDER = np.unique(np.concatenate([np.arange(9), np.rint(8 * 1.25 ** np.arange(1, 30))])).astype(np.int64)
+QUANTILES = 64  # points that stand for a law of censoring
+GIVE = 0.03  # survival by which printed numbers may pull the curve before they are called a contradiction
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Patients rebuilt from one curve.
+
+    `patients`: DataFrame (time, event), n rows, sorted. `diagnostics`: DataFrame (check, time, printed,
+    reconstructed, status, note); status is honoured, contradicted, changed or uncertain. `curve` is what was read;
+    `method` is "drawn" or "clicked".
+    """
+
+    patients: pd.DataFrame
+    diagnostics: pd.DataFrame
+    curve: Curve
+    method: str
+    _sampler: Callable[[np.random.Generator], Patients] = field(repr=False)
+
+    def draw(self, m: int, *, seed: int = 1) -> list[pd.DataFrame]:
+        """`m` plausible sets of patients (time, event), each of n rows; the same seed gives the same sets."""
+        streams = np.random.default_rng(seed).spawn(m)
+        return [_table(self._sampler(rng)) for rng in streams]
+
+
+def reconstruct(
+    curve: pd.DataFrame | Curve,
+    *,
+    at_risk: pd.DataFrame | None = None,
+    ticks: pd.DataFrame | None = None,
+    n: int | None = None,
+    events: int | None = None,
+    axis_max: float | None = None,
+) -> Reconstruction:
+    """Rebuild the patients behind a Kaplan-Meier curve.
+
+    `curve` (time, survival): corners of the steps of a vector figure, or clicks near the line; which of the two is
+    read from the numbers. `at_risk` (time, at_risk): printed numbers with time >= t. `ticks` (time): censor marks;
+    tied censorings show as one. `n` patients, total `events`, `axis_max` right end of the time axis. Only `n`, or an
+    at-risk row at time 0, is needed. Raises InputError (what was found, allowed, to do) for input that cannot be meant;
+    numbers that merely disagree are settled and reported in `.diagnostics`.
+    """
+    read = read_curve(curve, at_risk=at_risk, ticks=ticks, n=n, events=events, axis_max=axis_max)
+    if is_drawn(read):
+        solved = _solve_drawn(read)
+        if solved is not None:
+            return _finish(read, "drawn", *solved)
+    return _finish(read, "clicked", *_solve_clicked(read))
+
+
+# --- drawn curves: exact whole numbers ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A drop to survival `value`, or a printed number `value` at risk, and what is known of the gap before it.
+
+    `marks` (ticks,) lie strictly inside the gap; `expected` censorings are expected in it. `mark_here`: a tick in the
+    same cell of the time grid, whose censorings may come before or after. `opens`: first of its cell.
+    `also`: (time, number) printed in the same cell as a drop, so counted before it or after it.
+    """
+
+    is_drop: bool
+    time: float
+    value: float
+    marks: Floats
+    expected: float
+    mark_here: bool
+    opens: bool
+    also: tuple[tuple[float, int], ...]
+
+
+@dataclass(frozen=True)
+class _Gaps:
+    """What censorings may do: `marked` if ticks are known, `tied` expected beyond one a tick; `error` of survival."""
+
+    marked: bool
+    tied: float
+    error: float
+    count_events: bool
+
+
+@dataclass(frozen=True)
+class _Step:
+    """States after a point, (states,), and the edges into them, (edges,), sorted by child from `start` on.
+
+    A state is `risk` still at risk, `events` so far, `flag` (the tick of this cell has been used) and `survival`;
+    `weight` is the log of the summed probability of all ways into it, `gain` the log probability of one edge.
+    """
+
+    risk: Ints
+    events: Ints
+    flag: Ints
+    survival: Floats
+    weight: Floats
+    start: Ints
+    parent: Ints
+    child: Ints
+    gain: Floats
+    censored: Ints
+
+
+def _solve_drawn(curve: Curve):
+    """Best patients, sampler and notes for a drawn curve; None where no whole numbers reproduce the drops."""
+    drops = drops_of(curve)
+    points, tail = _points(curve, drops)
+    own = drops.survival_error + 1e-9
+
+    def patients(steps: list[_Step], edges: list[int], rng: np.random.Generator | None) -> Patients:
+        return _from_path(curve, drops, points, tail, steps, edges, rng)
+
+    for error in sorted({own, *SURVIVAL_ERRORS}):
+        steps = _lattice(points, tail, curve, error)
+        if steps is None:
+            continue
+        text = f"heights are fractions of whole numbers only within {error:g}"
+        notes = [] if error <= own else [_note("survival", text)]
+        return patients(steps, _central(steps), None), partial(_redrawn, steps, patients), notes
+    return None
+
+
+def _redrawn(steps: list[_Step], patients, rng: np.random.Generator) -> Patients:
+    return patients(steps, _sample(steps, rng), rng)
+
+
+def _points(curve: Curve, drops: Drops) -> tuple[list[_Point], Floats]:
+    """Drops and printed numbers in time order, and the ticks after the last of them."""
+    cell = drops.time_error * (1 + 1e-6)
+    also: dict[int, list[tuple[float, int]]] = {}
+    rows = [(float(t), True, float(s)) for t, s in zip(drops.time, drops.survival, strict=True)]
+    for t, count in zip(curve.risk_time.tolist(), curve.risk_count.tolist(), strict=True):
+        near = np.flatnonzero(np.abs(drops.time - t) <= cell) if cell else []
+        if len(near):
+            also.setdefault(int(near[0]), []).append((t, count))
+        else:
+            rows.append((t, False, float(count)))
+    order = sorted(range(len(rows)), key=lambda i: (rows[i][0], rows[i][1]))
+    times = np.array([rows[i][0] for i in order])
+    apart = np.diff(times) > cell
+    marks = np.empty(0) if curve.ticks is None else curve.ticks
+    shares = _shares_cell(marks, times, cell)
+    # on an exact axis a tick at a drop or a printed time follows it: events come first, at risk means time >= t
+    side = np.searchsorted(times, marks, side="right")
+    here = np.array([cell > 0 and bool((np.abs(marks - t) <= cell).any()) for t in times], bool)
+    expected = _expected(curve, drops, times)
+    points = [
+        _Point(rows[i][1], rows[i][0], rows[i][2], marks[~shares & (side == k)], float(expected[k]), bool(here[k]),
+               k == 0 or bool(apart[k - 1]), k == len(order) - 1 or bool(apart[k]), tuple(also.get(i, ())))
+        for k, i in enumerate(order)
+    ]  # fmt: skip
+    return points, marks[~shares & (side == len(times))]
+
+
+def _shares_cell(marks: Floats, times: Floats, cell: float) -> NDArray[np.bool_]:
+    """Ticks that cannot be told from a point on the time grid."""
+    if not len(times) or cell == 0:
+        return np.zeros(len(marks), bool)
+    return np.abs(marks[:, None] - times).min(axis=1) <= cell
+
+
+def _expected(curve: Curve, drops: Drops, times: Floats) -> Floats:
+    """Censorings expected in the gap before each point: from the at-risk table, past it from staggered entry."""
+    edges = np.concatenate([[0.0], times])
+    survival = _survival_at(drops, edges)
+    known = np.concatenate([[0.0], curve.risk_time])
+    count = np.concatenate([[curve.n], curve.risk_count]).astype(float)
+    alive = _survival_at(drops, known, side="left")
+    left = np.divide(count, alive, out=np.zeros_like(count), where=alive > 0)  # n times the chance of no censoring
+    end = max(drops.end, known[-1]) * (1 + 1e-9)
+    rest = known[-1] < end
+    uncensored = np.interp(edges, known, np.minimum.accumulate(left))
+    if rest:
+        beyond = edges > known[-1]
+        uncensored[beyond] = left[-1] * staggered((edges[beyond] - known[-1]) / (end - known[-1]))
+    return np.maximum(-np.diff(uncensored), 0.0) * survival[:-1] + 1e-3
+
+
+def _survival_at(drops: Drops, at: Floats, side: Literal["left", "right"] = "right") -> Floats:
+    return np.concatenate([[1.0], drops.survival])[np.searchsorted(drops.time, at, side=side)]
+
+
+def staggered(share: Floats) -> Floats:
+    """Chance of not being censored by a share x of follow-up, where nothing is known of accrual.
+
+    Patients who entered evenly over the last 1 - f of the study have G(x) = min(1, (1 - x) / (1 - f)); averaged over
+    f uniform on (0, 1), G(x) = (1 - x) (1 - log(1 - x)). Shape of `share`.
+    """
+    left = np.clip(1 - np.asarray(share, float), 0.0, 1.0)
+    return left * (1 - np.log(np.where(left > 0, left, 1.0)))
+
+
+def _log_prior(extra: Ints, expected: Floats | float) -> Floats:
+    """Log probability of `extra` censorings in a gap: geometric about its mean, or a heap with a tail like 1/c^2."""
+    usual = (1 - HEAP) * (expected / (1 + expected)) ** extra / (1 + expected)
+    return np.log(usual + HEAP / ((extra + 1.0) * (extra + 2.0)))
+
+
+def _lattice(points: list[_Point], tail: Floats, curve: Curve, error: float) -> list[_Step] | None:
+    """All states that reproduce the points, forward in time; None where some drop is no fraction of whole numbers."""
+    seen = 0 if curve.ticks is None else len(curve.ticks)
+    tied = 0.1 if curve.events is None or not seen else max((curve.n - curve.events - seen) / seen, 0.05)
+    gaps = _Gaps(curve.ticks is not None, tied, error, curve.events is not None)
+    none = np.zeros(1, np.int64)
+    steps = [_Step(none + curve.n, none, none, np.ones(1), np.zeros(1), none, none, none, np.zeros(1), none)]
+    owing = False  # the cell before had a tick that may still have to be used
+    for point in points:
+        made = _advance(steps[-1], point, gaps, owing)
+        if made is None:
+            return None
+        steps.append(made)
+        owing = point.mark_here
+    return [*steps[:-1], _close(steps[-1], curve, gaps, len(tail), owing)]
+
+
+def _close(step: _Step, curve: Curve, gaps: _Gaps, marks: int, owing: bool) -> _Step:
+    """The last states, weighed by the total of events and by who is left for the ticks and the line after them."""
+    breaches = np.zeros(len(step.risk))
+    if curve.events is not None:
+        gap = np.abs(step.events - curve.events)
+        breaches += (gap > 0) * (1 + gap / 10)
+    owed = marks + (owing & (step.flag == 0))
+    breaches += step.risk < owed
+    breaches += gaps.marked & (owed == 0) & (step.risk > 0) & ~(owing & (step.flag == 1))
+    breaches += (step.risk == 0) & (curve.survival[-1] > gaps.error)
+    gain = -BREACH * breaches
+    return replace(step, weight=step.weight + gain, gain=step.gain + gain[step.child])
+
+
+def _advance(step: _Step, point: _Point, gaps: _Gaps, owing: bool) -> _Step | None:
+    """Past one gap and one point: censorings, the whole numbers they imply, and the states these merge into."""
+    states = len(step.risk)
+    used = step.flag == 1
+    owed = np.full(states, len(point.marks) if gaps.marked else 0)
+    if owing and point.opens:
+        owed = owed + ~used
+    free = ~used[:0] if not gaps.marked else (owed > 0) | (used & (owing | (not point.opens)))
+    flag = np.where(point.opens, 0, step.flag)
+    ways = [_ways(step, point, gaps, owed, flag, free, 0.0)]
+    if gaps.marked and point.mark_here:  # the tick of this cell stands for censorings before the point
+        ways.append(_ways(step, point, gaps, owed + 1, np.ones_like(flag), np.ones(states, bool), BEFORE))
+    found = [np.concatenate(parts) for parts in zip(*ways, strict=True)]
+    if not len(found[0]) and gaps.marked:  # a tick was missed or is none: go on without, at a price
+        loose = replace(gaps, marked=False)
+        found = list(_ways(step, point, loose, 0 * owed, flag, free[:0], -BREACH))
+    return _merge(step, found, gaps) if len(found[0]) else None
+
+
+def _ways(step: _Step, point: _Point, gaps: _Gaps, owed: Ints, flag: Ints, free: NDArray[np.bool_], gain: float):
+    """Edges out of every state: parent, censored, risk, events, flag and survival after the point, and gain.
+
+    `owed` censorings are shown by ticks; more are allowed where `free`, or everywhere where ticks are unknown.
+    """
+    parent, censored = _censorings(step, point, gaps, owed, free)
+    risk, before = step.risk[parent] - censored, step.survival[parent]
+    worth = gain + _log_prior(censored - owed[parent], gaps.tied if gaps.marked else point.expected)
+    if point.is_drop:
+        deaths = np.maximum(np.rint(risk * (1 - point.value / before)), 1).astype(np.int64)
+        after = before * (1 - deaths / risk)
+        keep = (deaths <= risk) & (np.abs(after - point.value) <= gaps.error)
+        for _, number in point.also:
+            worth = worth - BREACH * ((risk != number) & (risk - deaths != number))
+    else:
+        deaths, after, keep = np.zeros_like(risk), before, np.ones(len(risk), bool)
+        worth = worth - BREACH * (risk != point.value)
+    columns = (parent, censored, risk - deaths, step.events[parent] + deaths, flag[parent], after, worth)
+    return tuple(column[keep] for column in columns)
+
+
+def _censorings(step: _Step, point: _Point, gaps: _Gaps, owed: Ints, free: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """Numbers censored in a gap that are worth trying, as (parent, censored): few, and the exact ones among them."""
+    few = owed[:, None]
+    floor = 1 if point.is_drop else 0  # somebody must be left to die
+    if point.is_drop and gaps.marked and not free.any():
+        options = few
+    else:
+        targets = _targets(step, point, step.risk - owed, gaps.error)
+        more = step.risk[:, None] - targets
+        if point.is_drop:
+            more = np.concatenate([few + LADDER, more], axis=1)
+        if gaps.marked:
+            more = np.where(free[:, None], more, -1)
+        options = np.concatenate([few, more], axis=1)
+        options.sort(axis=1)
+        options[:, 1:][options[:, 1:] == options[:, :-1]] = -1
+    parent, column = np.nonzero((options >= few) & (options <= step.risk[:, None] - floor))
+    return parent, options[parent, column]
+
+
+def _targets(step: _Step, point: _Point, room: Ints, error: float) -> Ints:
+    """Numbers at risk to aim for: the printed one, or those that make the drop an exact fraction; (states, some)."""
+    if not point.is_drop:
+        return np.full((len(room), 1), int(point.value))
+    share = 1 - point.value / step.survival
+    most = np.floor(room * np.minimum(share + error / step.survival, 1.0)).astype(np.int64)
+    deaths = most[:, None] - LADDER[:16]
+    risk = np.rint(deaths / np.maximum(share, 1e-9)[:, None]).astype(np.int64)
+    printed = np.array([[number] for _, number in point.also], np.int64).reshape(1, -1)
+    wanted = np.concatenate([np.where(deaths >= 1, risk, -1), np.repeat(printed, len(room), axis=0)], axis=1)
+    return wanted
+
+
+def _merge(step: _Step, found: list[NDArray], gaps: _Gaps) -> _Step:
+    """States that agree in everything that matters later become one; the likeliest way in lends its survival."""
+    parent, censored, risk, events, flag, survival, gain = found
+    low, high = survival.min(), survival.max()
+    part = np.minimum((survival - low) / max(high - low, 1e-15) * PARTS, PARTS - 1).astype(np.int64)
+    key = (risk * 2 + flag) * PARTS + part
+    if gaps.count_events:
+        key = key * (int(events.max()) + 1) + events
+    order = np.argsort(key, kind="stable")
+    parent, censored, gain, key = parent[order], censored[order], gain[order], key[order]
+    start = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
+    child = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(key))))
+    way = step.weight[parent] + gain
+    weight = np.logaddexp.reduceat(way, start)
+    best = np.lexsort((-way, child))[start]
+    lent = order[best]
+    made = _Step(risk[lent], events[lent], flag[lent], survival[lent], weight, start, parent, child, gain, censored)
+    return made if len(start) <= WIDEST else _keep(made, np.sort(np.argsort(-weight, kind="stable")[:WIDEST]))
+
+
+def _keep(step: _Step, states: Ints) -> _Step:
+    """The same step with only these states."""
+    number = np.full(len(step.risk), -1)
+    number[states] = np.arange(len(states))
+    edges = number[step.child] >= 0
+    child = number[step.child[edges]]
+    return _Step(step.risk[states], step.events[states], step.flag[states], step.survival[states], step.weight[states],
+                 np.searchsorted(child, np.arange(len(states))), step.parent[edges], child, step.gain[edges],
+                 step.censored[edges])  # fmt: skip
+
+
+def _backward(steps: list[_Step]) -> list[Floats]:
+    """Log weight of everything after each state (a list over steps of (states,)): the backward half of the sum."""
+    after = [np.zeros(len(steps[-1].risk))]
+    for step, before in zip(steps[:0:-1], steps[-2::-1], strict=True):
+        way = step.gain + after[-1][step.child]
+        top = way.max()
+        total = np.bincount(step.parent, np.exp(np.maximum(way - top, -600)), minlength=len(before.risk))
+        after.append(top + np.log(np.maximum(total, 1e-280)))
+    return after[::-1]
+
+
+def _central(steps: list[_Step]) -> list[int]:
+    """Edges of the likely path whose numbers at risk are nearest, in sum of squares, to their posterior means.
+
+    The most probable path would put every censoring where the prior is highest; the mean is what a log hazard ratio
+    needs, and a path through the lattice, unlike the mean itself, is a set of patients.
+    """
+    after = _backward(steps)
+    cost, choices = np.zeros(1), []
+    for before, step, later in zip(steps, steps[1:], after[1:], strict=False):
+        state = np.exp(step.weight + later - (step.weight + later).max())
+        mean = state @ step.risk / state.sum()
+        edge = before.weight[step.parent] + step.gain + later[step.child]
+        way = np.where(edge > edge.max() - LIKELY, cost[step.parent], np.inf)
+        least = np.minimum.reduceat(way, step.start)
+        choices.append(np.lexsort((-edge, way, step.child))[step.start])
+        cost = least + (step.risk - mean) ** 2
+        if not np.isfinite(cost).any():
+            return _likeliest(steps)
+    return _trace(steps, choices, int(cost.argmin()))
+
+
+def _likeliest(steps: list[_Step]) -> list[int]:
+    """Edges of the most probable path."""
+    score, choices = np.zeros(1), []
+    for step in steps[1:]:
+        way = score[step.parent] + step.gain
+        choices.append(np.lexsort((-way, step.child))[step.start])
+        score = way[choices[-1]]
+    return _trace(steps, choices, int(score.argmax()))
+
+
+def _trace(steps: list[_Step], choices: list[Ints], state: int) -> list[int]:
+    edges = []
+    for step, choice in zip(steps[:0:-1], choices[::-1], strict=True):
+        edges.append(int(choice[state]))
+        state = int(step.parent[edges[-1]])
+    return edges[::-1]
+
+
+def _sample(steps: list[_Step], rng: np.random.Generator) -> list[int]:
+    """Edges of a path drawn with its posterior probability, backwards."""
+    last = steps[-1].weight
+    state = int(np.argmax(last + rng.gumbel(size=len(last))))
+    edges = []
+    for before, step in zip(steps[-2::-1], steps[:0:-1], strict=True):
+        ends = np.append(step.start, len(step.child))
+        low, high = ends[state], ends[state + 1]
+        way = before.weight[step.parent[low:high]] + step.gain[low:high]
+        edges.append(int(low + np.argmax(way + rng.gumbel(size=high - low))))
+        state = int(step.parent[edges[-1]])
+    return edges[::-1]
+
+
+def _from_path(curve, drops, points, tail, steps, edges, rng) -> Patients:
+    """Patients of one path: deaths at the drops, censorings at the ticks or spread over their gap."""
+    hair = drops.time_error / 4
+    deaths, lost, clock, owed = [], [], 0.0, np.empty(0)  # owed: the tick of the last cell, if it can still be used
+    risk, end = curve.n, _last_seen(curve, drops.end)
+    for point, before, step, edge in zip(points, steps, steps[1:], edges, strict=False):
+        child, count = step.child[edge], int(step.censored[edge])
+        died = risk - count - int(step.risk[child])
+        used, was_used = step.flag[child] == 1, before.flag[step.parent[edge]] == 1
+        marks = np.concatenate([owed, point.marks]) if point.opens else np.empty(0)
+        early = used and (point.opens or not was_used)
+        time = max(_moved(point, risk - count, died, hair), clock + hair * (count > 0 and not point.opens))
+        if early:
+            marks = np.append(marks, max(time - hair, clock))
+        last = point.time > drops.end and count == risk
+        lost.append(_spread(count, marks, clock, min(time, end) if last else time, rng, to_end=last))
+        deaths.append(np.full(died, time))
+        risk, clock = int(step.risk[child]), time
+        owed = np.array([clock]) if point.mark_here else np.empty(0)
+    lost.append(_spread(risk, np.concatenate([owed, tail]), clock, max(end, clock), rng, to_end=True))
+    return _patients(np.concatenate([*deaths, np.empty(0)]), np.concatenate(lost))
+
+
+def _last_seen(curve: Curve, end: float) -> float:
+    """End of follow-up: the end of the line, or a later printed time at which somebody is still at risk."""
+    later = curve.risk_time[curve.risk_count > 0]
+    return max(end, float(later[-1])) if len(later) else end
+
+
+def _moved(point: _Point, risk: int, died: int, hair: float) -> float:
+    """Time of a drop, moved inside its grid cell where a number printed there counts it on the other side."""
+    for printed, number in point.also:
+        if point.time < printed and risk == number:
+            return printed
+        if point.time >= printed and risk != number and risk - died == number:
+            return printed - hair
+    return point.time
+
+
+def _spread(count: int, marks: Floats, low: float, high: float, rng, *, to_end: bool) -> Floats:
+    """Times of `count` censorings: at the ticks, extra ones shared among them; without ticks evenly over the gap."""
+    if count == 0:
+        return np.empty(0)
+    if len(marks):
+        extra = count - len(marks)
+        if extra < 0:
+            return marks[np.linspace(0, len(marks) - 1, count).round().astype(int)]
+        share = np.full(len(marks), 1 / len(marks))
+        more = (
+            np.diff(np.round(np.linspace(0, extra, len(marks) + 1))) if rng is None else rng.multinomial(extra, share)
+        )
+        return np.repeat(marks, 1 + more.astype(int))
+    if to_end:  # somebody is seen to the end of the line
+        inner = _spread(count - 1, marks, low, high, rng, to_end=False)
+        return np.append(inner, high)
+    place = (np.arange(count) + 0.5) / count if rng is None else np.sort(rng.uniform(size=count))
+    return low + (high - low) * place
+
+
+def _patients(died: Floats, lost: Floats) -> Patients:
+    time = np.concatenate([died, lost])
+    event = np.concatenate([np.ones(len(died), np.int64), np.zeros(len(lost), np.int64)])
+    order = np.lexsort((1 - event, time))
+    return time[order], event[order]
+
+
+# --- clicked curves: whole events for each interval ---------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Interval:
+    """Patients between two printed numbers: `enter` at `low`, `leave` at `high`, the difference lost to either cause.
+
+    `where` (positions,): typical times of censoring. The last interval of a curve is `open`: nobody leaves it, and how
+    many are censored in it is known from `where` alone.
+    """
+
+    low: float
+    high: float
+    enter: int
+    leave: int
+    where: Floats
+    open: bool
+
+
+def _solve_clicked(curve: Curve):
+    """Best patients, sampler and notes for a clicked curve."""
+    line = fit_clicks(curve)
+    kept, notes = _trusted_rows(curve, line)
+    best, unlike = _fill(kept, line, None)
+    return best, lambda rng: _fill(kept, redraw(line, rng), rng)[0], [*notes, *unlike, _click_note(line)]
+
+
+def _fill(curve: Curve, line: Line, rng: np.random.Generator | None) -> tuple[Patients, list[dict]]:
+    intervals = _intervals(curve, line, rng)
+    deaths, notes = _allocate(curve, line, intervals)
+    survival, died, lost = 1.0, [], []
+    for part, count in zip(intervals, deaths, strict=True):
+        gone = _censor_times(part, line, count, rng)
+        times, survival = _place(part, line, count, gone, survival)
+        died.append(times)
+        lost.append(gone)
+    return _patients(np.concatenate(died), np.concatenate(lost)), notes
+
+
+def _intervals(curve: Curve, line: Line, rng: np.random.Generator | None) -> list[_Interval]:
+    some = curve.risk_count > 0
+    times = np.concatenate([[0.0], curve.risk_time[some]])
+    counts = np.concatenate([[curve.n], curve.risk_count[some]])
+    end = max(float(line.time[-1]), float(times[-1]))
+    if not some.all():  # nobody left at the first printed zero: follow-up ends before it
+        end = max(min(end, float(np.nextafter(curve.risk_time[~some][0], 0))), float(times[-1]))
+    parts = [
+        _Interval(low, high, int(a), int(b), _typical(curve, low, high), False)
+        for low, high, a, b in zip(times[:-1], times[1:], counts[:-1], counts[1:], strict=True)
+    ]
+    begun = any(_expected_deaths(p, line) < p.enter - p.leave - 0.5 for p in parts)
+    where = _typical(curve, float(times[-1]), end, tail=True, begun=begun, rng=rng)
+    return [*parts, _Interval(float(times[-1]), end, int(counts[-1]), 0, where, True)]
+
+
+def _typical(curve: Curve, low: float, high: float, *, tail=False, begun=False, rng=None) -> Floats:
+    """Times that stand for the law of censoring in an interval: its ticks, or evenly spaced; in the tail staggered."""
+    if curve.ticks is not None:
+        marks = curve.ticks[(curve.ticks >= low) & ((curve.ticks <= high) if tail else (curve.ticks < high))]
+        if len(marks) or not tail:
+            return marks
+    share = (np.arange(QUANTILES) + 0.5) / QUANTILES
+    if tail and not begun:
+        if rng is None:
+            x = np.linspace(0, 1, 513)
+            share = np.interp(share, 1 - staggered(x), x)
+        else:
+            first = rng.uniform()
+            share = first + (1 - first) * share
+    return low + (high - low) * share
+
+
+def _relative(part: _Interval, line: Line, at: Floats | float) -> Floats:
+    """Survival at `at` among those at risk at the start of the interval."""
+    start = max(float(_just_before(line, part.low)), 1e-9)
+    return np.clip(line(at) / start, 0.0, 1.0)
+
+
+def _just_before(line: Line, at: float) -> Floats:
+    return line(np.nextafter(at, -1.0)) if at > 0 else np.array(1.0)
+
+
+def _end_ratio(part: _Interval, line: Line) -> float:
+    start = max(float(_just_before(line, part.low)), 1e-9)
+    last = float(line(part.high)) if part.open else float(_just_before(line, part.high))
+    return min(last / start, 1.0)
+
+
+def _weight(part: _Interval, line: Line) -> float:
+    """Mean over the law of censoring of S(end) / S(censoring): survivors that one censoring costs."""
+    if not len(part.where):
+        return 1.0
+    alive = np.maximum(_relative(part, line, part.where), 1e-9)
+    return float(np.mean(np.minimum(_end_ratio(part, line) / alive, 1.0)))
+
+
+def _expected_deaths(part: _Interval, line: Line) -> float:
+    """Deaths, not whole, for which the numbers at risk and the line agree.
+
+    With c censored by a law u, at risk r = enter S(high)/S(low) - c E[S(high)/S(u)] at the end. That is `leave`
+    between printed numbers; in the open interval each patient has the law of u as the time of censoring.
+    """
+    ratio = _end_ratio(part, line)
+    if part.open:
+        return part.enter * float(np.mean(1 - np.maximum(_relative(part, line, part.where), ratio)))
+    if not len(part.where):
+        return float(part.enter - part.leave)
+    lost = (part.enter * ratio - part.leave) / max(_weight(part, line), 1e-9)
+    return float(np.clip(part.enter - part.leave - lost, 0.0, part.enter - part.leave))
+
+
+def _allocate(curve: Curve, line: Line, parts: list[_Interval]) -> tuple[Ints, list[dict]]:
+    """Whole deaths for each interval: the curve met at every printed time, the total of events met where it is given.
+
+    Minimises sum (S_reconstructed - S_line)^2 / sd^2 over printed times, plus the distance of the open interval from
+    what its law of censoring expects; from sequential rounding by single steps, then by moving one death at a time.
+    """
+    fit = _Fit(parts, line)
+    deaths = fit.rounded()
+    if curve.events is not None:
+        free = fit.cost(deaths)
+        forced = fit.towards(deaths, curve.events)
+        misfit = np.abs(fit.survival(forced) - fit.target).max() - np.abs(fit.survival(deaths) - fit.target).max()
+        if misfit <= max(GIVE, 5 * line.click_error):
+            return fit.settled(forced), []
+        text = f"the curve and the numbers at risk allow {deaths.sum()}; {curve.events} would move the curve by {misfit:.3f}"
+        return fit.settled(deaths), [
+            _note("events", text + f" (cost {free:.1f}): the total gave way", status="contradicted")
+        ]
+    return fit.settled(deaths), []
+
+
+class _Fit:
+    """How well whole deaths per interval, (intervals,), agree with the line; built once, then only asked."""
+
+    def __init__(self, parts: list[_Interval], line: Line) -> None:
+        self.most = np.array([p.enter - p.leave for p in parts])
+        self.enter = np.array([p.enter for p in parts], float)
+        self.leave = np.array([p.leave for p in parts], float)
+        self.per_loss = np.array([_weight(p, line) for p in parts])
+        self.expected = np.array([_expected_deaths(p, line) for p in parts])
+        self.ratio = np.array([_end_ratio(p, line) for p in parts])
+        self.target = np.cumprod(self.ratio)
+        self.sd = max(line.click_error, 0.25 / max(self.enter[0], 1.0))
+        uncensored = self.enter[-1] * (1 - self.ratio[-1])
+        self.open_sd = 0.5 + (uncensored - min(self.expected[-1], uncensored)) / 3**0.5
+
+    def survival(self, deaths: Ints) -> Floats:
+        """Reconstructed survival at the end of each interval; in the open one any number can follow the line."""
+        at_end = (self.leave + (self.most - deaths) * self.per_loss) / np.maximum(self.enter, 1.0)
+        at_end[-1] = self.ratio[-1]
+        return np.cumprod(np.clip(at_end, 0.0, 1.0))
+
+    def cost(self, deaths: Ints) -> float:
+        gap = (self.survival(deaths) - self.target)[:-1] / self.sd
+        return float(gap @ gap + ((deaths[-1] - self.expected[-1]) / self.open_sd) ** 2)
+
+    def rounded(self) -> Ints:
+        """Each interval in turn rounded so that the survival at its end is nearest the line."""
+        deaths = np.clip(np.rint(self.expected), 0, self.most).astype(np.int64)
+        for i in range(len(deaths) - 1):
+            trials = [self._changed(deaths, {i: step}) for step in (-1, 0, 1)]
+            gaps = [abs(self.survival(t)[i] - self.target[i]) if t is not None else np.inf for t in trials]
+            deaths = trials[int(np.argmin(gaps))]
+        return deaths
+
+    def towards(self, deaths: Ints, total: int) -> Ints:
+        """One death more or less at a time, where it costs least, until the total is met."""
+        while (gap := total - int(deaths.sum())) != 0:
+            step = 1 if gap > 0 else -1
+            trials = [self._changed(deaths, {i: step}) for i in range(len(deaths))]
+            possible = [t for t in trials if t is not None]
+            if not possible:
+                break
+            deaths = min(possible, key=self.cost)
+        return deaths
+
+    def settled(self, deaths: Ints) -> Ints:
+        """Deaths moved between two intervals as long as that lowers the cost; the total stays."""
+        best = self.cost(deaths)
+        for _ in range(4 * len(deaths)):
+            pairs = ((i, j) for i in range(len(deaths)) for j in range(len(deaths)) if i != j)
+            trials = [t for i, j in pairs if (t := self._changed(deaths, {i: 1, j: -1})) is not None]
+            costs = [self.cost(t) for t in trials]
+            if not costs or min(costs) >= best - 1e-9:
+                break
+            best, deaths = min(costs), trials[int(np.argmin(costs))]
+        return deaths
+
+    def _changed(self, deaths: Ints, steps: dict[int, int]) -> Ints | None:
+        trial = deaths.copy()
+        for i, step in steps.items():
+            trial[i] += step
+        return trial if (trial >= 0).all() and (trial <= self.most).all() else None
+
+
+def _censor_times(part: _Interval, line: Line, deaths: int, rng) -> Floats:
+    """Times of the censorings that the deaths leave over."""
+    count = part.enter - part.leave - int(deaths)
+    if count == 0:
+        return np.empty(0)
+    if not part.open:
+        return _spread(count, part.where, part.low, part.high, rng, to_end=False)
+    return _open_times(part, line, int(deaths), count, rng)
+
+
+def _open_times(part: _Interval, line: Line, deaths: int, count: int, rng) -> Floats:
+    """Censorings of the open interval: its law stretched later or earlier until the line implies these deaths."""
+    share = (part.where - part.low) / max(part.high - part.low, 1e-12)
+    ratio = _end_ratio(part, line)
+
+    def implied(stretch: float) -> float:
+        moved = part.low + (part.high - part.low) * share**stretch
+        return part.enter * float(np.mean(1 - np.maximum(_relative(part, line, moved), ratio)))
+
+    low, high = -12.0, 12.0  # log of the exponent: below 0 later, above 0 earlier
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if implied(np.exp(middle)) > deaths else (low, middle)
+    law = np.sort(part.low + (part.high - part.low) * share ** np.exp((low + high) / 2))
+    seen = np.maximum(_relative(part, line, law), 1e-9)  # who is censored was still alive
+    cumulative = np.concatenate([[0.0], np.cumsum(seen)]) / seen.sum()
+    place = (np.arange(count) + 0.5) / count if rng is None else np.sort(rng.uniform(size=count))
+    times = np.interp(place, cumulative, np.concatenate([[law[0]], law]))
+    if ratio > 0:
+        times[-1] = part.high
+    return times
+
+
+def _place(part: _Interval, line: Line, deaths: int, lost: Floats, survival: float) -> tuple[Floats, float]:
+    """Times of the deaths: each where the line crosses the middle of its drop; and survival after them.
+
+    A line through clicks runs through the middle of the steps, so a drop belongs where the line is halfway down it.
+    Where the drops end off the line by more than half a step, the line is bent to meet them.
+    """
+    deaths = int(deaths)
+    if deaths == 0:
+        return np.empty(0), survival
+    knots = np.unique(
+        np.concatenate([[part.low], line.time[(line.time > part.low) & (line.time < part.high)], [part.high]])
+    )
+    height = line(knots)
+    height[0] = float(_just_before(line, part.low))
+    if not part.open:
+        height[-1] = float(_just_before(line, part.high))
+    times = part.low + (part.high - part.low) * (np.arange(deaths) + 0.5) / deaths
+    levels = np.empty(0)
+    for _ in range(4):
+        risk = part.enter - np.arange(deaths) - np.searchsorted(lost, times, side="left")
+        levels = survival * np.cumprod(np.concatenate([[1.0], 1 - 1 / np.maximum(risk, 1)]))
+        times = _crossings(knots, height, levels)
+    inside = np.nextafter(part.high, part.low) if not part.open else part.high
+    return np.clip(times, part.low, inside), float(levels[-1])
+
+
+def _crossings(knots: Floats, height: Floats, levels: Floats) -> Floats:
+    """Times at which a falling line passes the middles of the drops between `levels`."""
+    fall = height[0] - height[-1]
+    share = (height[0] - height) / fall if fall > 1e-12 else (knots - knots[0]) / max(knots[-1] - knots[0], 1e-12)
+    step = (levels[0] - levels[-1]) / (len(levels) - 1)
+    off = np.array([levels[0] - height[0], levels[-1] - height[-1]])
+    off = np.sign(off) * np.maximum(np.abs(off) - step / 2, 0.0)
+    bent = height + off[0] * (1 - share) + off[1] * share
+    if bent[0] - bent[-1] <= 1e-12:
+        bent = levels[0] + (levels[-1] - levels[0]) * share
+    middle = (levels[:-1] + levels[1:]) / 2
+    return np.interp(-middle, -np.minimum.accumulate(bent), knots)
+
+
+def _trusted_rows(curve: Curve, line: Line) -> tuple[Curve, list[dict]]:
+    """The curve without printed numbers at risk that the line cannot mean, and a note for each left out."""
+    notes = []
+    while len(curve.risk_time):
+        worst = _violation(curve, line)
+        if worst.max(initial=0.0) <= max(GIVE, 5 * line.click_error):
+            break
+        k = int(worst.argmax())
+        choices = [i for i in (k - 1, k) if i >= 0]
+        trials = [
+            replace(curve, risk_time=np.delete(curve.risk_time, i), risk_count=np.delete(curve.risk_count, i))
+            for i in choices
+        ]
+        best = int(np.argmin([_violation(t, line).sum() for t in trials]))
+        time, count = curve.risk_time[choices[best]], curve.risk_count[choices[best]]
+        text = f"more at risk than the fall of the curve leaves, by {worst[k]:.3f} of survival: this number gave way"
+        notes.append(_note("at_risk", text, time=float(time), printed=int(count), status="contradicted"))
+        curve = trials[best]
+    return curve, notes
+
+
+def _violation(curve: Curve, line: Line) -> Floats:
+    """How far the curve must rise at each printed time for the numbers at risk to be possible without censoring."""
+    if not len(curve.risk_time):
+        return np.empty(0)
+    counts = np.concatenate([[curve.n], curve.risk_count]).astype(float)
+    alive = np.array([1.0, *(float(_just_before(line, t)) for t in curve.risk_time)])
+    return np.maximum(alive[:-1] * counts[1:] / np.maximum(counts[:-1], 1.0) - alive[1:], 0.0)
+
+
+# --- what is reported ---------------------------------------------------------------------------------------------
+
+
+def _note(check: str, note: str, *, time=np.nan, printed=np.nan, reconstructed=np.nan, status="changed") -> dict:
+    return {
+        "check": check,
+        "time": time,
+        "printed": printed,
+        "reconstructed": reconstructed,
+        "status": status,
+        "note": note,
+    }
+
+
+def _click_note(line: Line) -> dict:
+    text = "estimated sd of a click, as a share of either axis"
+    return _note("click_error", text, reconstructed=round(line.click_error, 5), status="uncertain")
+
+
+def _finish(curve: Curve, method: str, patients: Patients, sampler, notes: list[dict]) -> Reconstruction:
+    rows = [*_totals(curve, patients, notes), *_fit_rows(curve, method, patients), *notes]
+    rows += [_note("input", change) for change in curve.changes]
+    return Reconstruction(_table(patients), pd.DataFrame(rows), curve, method, sampler)
+
+
+def _table(patients: Patients) -> pd.DataFrame:
+    return pd.DataFrame({"time": patients[0], "event": patients[1]})
+
+
+def _totals(curve: Curve, patients: Patients, notes: list[dict]) -> list[dict]:
+    """One row for each printed number: n, events, numbers at risk, ticks."""
+    time, event = patients
+    rows = [_compared("n", curve.n, len(time))]
+    if curve.events is None:
+        rows.append(
+            _note(
+                "events",
+                "total not given: it follows from the curve",
+                reconstructed=int(event.sum()),
+                status="uncertain",
+            )
+        )
+    else:
+        rows.append(_compared("events", curve.events, int(event.sum())))
+    found = count_at_risk(time, curve.risk_time)
+    rows += [
+        _compared("at_risk", int(c), int(r), t)
+        for t, c, r in zip(curve.risk_time, curve.risk_count, found, strict=True)
+    ]
+    if curve.ticks is not None:
+        lost = np.unique(time[event == 0])
+        met = int(sum(np.abs(lost - t).min(initial=np.inf) <= 1e-3 * curve.axis_max for t in curve.ticks))
+        rows.append(_compared("ticks", len(curve.ticks), met))
+    else:
+        rows.append(
+            _note("censoring", "no ticks: times of censoring are spread between known times", status="uncertain")
+        )
+    return rows
+
+
+def _compared(check: str, printed: int, found: int, time: float = np.nan) -> dict:
+    gap = found - printed
+    note = (
+        ""
+        if gap == 0
+        else f"reconstructed {found} is {abs(gap)} {'more' if gap > 0 else 'fewer'} than printed {printed}"
+    )
+    return _note(
+        check, note, time=time, printed=printed, reconstructed=found, status="honoured" if gap == 0 else "contradicted"
+    )
+
+
+def _fit_rows(curve: Curve, method: str, patients: Patients) -> list[dict]:
+    """Distance between the points given and the reconstructed curve, a step being met anywhere along its height."""
+    km = kaplan_meier(*patients)
+    time = np.maximum(curve.time, 0.0)
+    slack = 1e-3 * curve.axis_max
+    above, below = km(time - slack), km(time + slack)
+    gap = np.maximum(np.maximum(curve.survival - above, below - curve.survival), 0.0)
+    worst = int(gap.argmax())
+    text = f"largest distance of a point from the reconstructed curve; mean {gap.mean():.5f} ({method} curve)"
+    return [_note("survival", text, time=float(time[worst]), printed=round(float(curve.survival[worst]), 5),
+                  reconstructed=round(float(km(time[worst])), 5), status="uncertain" if gap.max() > 0 else "honoured")]  # fmt: skip
