@@ -62,7 +62,8 @@ class Drops:
 class Line:
     """A monotone line through clicks: `time` rising, `survival` falling from (0, 1), (knots,).
 
-    `click_error` is the estimated sd of a click as a share of either axis; `draws` perturbs the line (see `redraw`).
+    `click_error` is the estimated sd of a click as a share of either axis. `mean` and `root`, a square root of the
+    covariance, are the posterior of the rotated line on `grid`, from which `redraw` draws others.
     """
 
     time: Floats
@@ -218,7 +219,7 @@ def _read_at_risk(table: pd.DataFrame | None, axis: float | None) -> tuple[Float
     order = np.argsort(columns["time"], kind="stable")
     time, count = columns["time"][order], columns["at_risk"][order]
 
-    def refuse(rows: Floats, label: str, allowed: str, hint: str) -> None:
+    def refuse(rows: NDArray[np.bool_], label: str, allowed: str, hint: str) -> None:
         for i in np.flatnonzero(rows)[:1]:
             where = f"at_risk, row {order[i] + 1}, column {label}"
             raise InputError(where, found=f"{columns[label][order[i]]:g}", allowed=allowed, hint=hint)
@@ -294,7 +295,7 @@ def drops_of(curve: Curve) -> Drops:
 
 
 def _grid(values: Floats, unit: float, widest: float) -> float:
-    """The coarsest decimal grid (1 or 5 times a power of ten, of the unit or absolute) that holds all values; 0 if none."""
+    """The coarsest decimal grid (1 or 5 times a power of ten, of the unit or absolute) with all values on it, or 0."""
     powers = np.array([f * 10.0**-k for k in range(2, 8) for f in (1.0, 0.5)])
     steps = np.unique(np.concatenate([powers * unit, powers]))[::-1]
     for step in steps[(steps <= widest * unit) & (steps >= 1e-7 * unit)]:

@@ -53,7 +53,7 @@ def main() -> None:
         cases, missing = score.score_set(BENCH, Path(folder), levels, INFOS)
     keys = ["level", "info", "metric"]
     table = score.summarise(cases, missing, levels, INFOS).set_index(keys)
-    table = table.join(pd.read_csv(BENCH / "ipdfromkm_summary.csv").set_index(keys), rsuffix="_theirs").reset_index()
+    table = table.join(pd.read_csv(BENCH / "ipdfromkm_summary.csv").set_index(keys).add_suffix("_theirs")).reset_index()
     table = table[table["metric"].isin([*METRICS, "n_wrong"])]
     for what in ("median", "p90", "worst"):
         base = table[f"{what}_theirs"].replace(0, np.nan)
