@@ -630,7 +630,7 @@ def check_vocabulary(frame: pd.DataFrame, *, where: str, vocabulary: Vocabulary 
     names = {"endpoint": vocabulary.endpoints, "treatment": vocabulary.treatments, "reference": vocabulary.treatments}
     listed = {"use": vocabulary.uses} if "covariate" in frame else {**names, "use": vocabulary.uses}
     for column, allowed in listed.items():
-        for row, value in enumerate(frame.get(column, ())):
+        for row, value in enumerate(frame[column].tolist() if column in frame.columns else []):
             if not _is_blank(value) and value not in allowed:
                 hint = _nearest(str(value), allowed)
                 raise _Rows(where).refuse(row, column, found=value, allowed=", ".join(allowed), hint=hint)

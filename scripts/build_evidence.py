@@ -47,9 +47,8 @@ def shipped_arm(row: dict) -> dict | None:
 
 def shipped_median(row: dict, arm: dict) -> dict:
     names = ("study", "arm", "endpoint", "n", "use", "overlap_group", "source", "x_row_id", "x_locating_phrase")
-    printed = {"median": row["median_months"], "ci_low": row["ci_low_months"], "ci_high": row["ci_high_months"]}
-    chosen = {"ci_level": "", "x_decision": ""} | D["median_of_row"].get(row["row_id"], {})
-    return {name: arm[name] for name in names} | printed | chosen
+    printed = {name: row[f"{name}_months"] for name in ("median", "ci_low", "ci_high")}
+    return {name: arm[name] for name in names} | printed | D["median_of_row"].get(row["row_id"], {})
 
 
 if __name__ == "__main__":

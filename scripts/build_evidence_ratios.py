@@ -14,7 +14,7 @@ COVARIATE = ("covariate", "level", "reference", "endpoint", "use")
 def shipped_point(number: int, mark: dict, arms: list[dict], shipped: dict[tuple, dict]) -> dict | None:
     same = [row for row in arms if (row["study"], row["endpoint"]) == (mark["study"], mark["endpoint"])]
     label = D["landmark_arm"].get(f"{mark['study']} | {mark['arm']}", mark["arm"])
-    named = [row for row in same if row["arm_treatment"] == label] or (same if len(same) == 1 else [])
+    named = [row for row in same if row["arm_treatment"] == label] or same * (len(same) == 1)
     arm = shipped.get((named[0]["row_id"], named[0]["arm_treatment"])) if named else None
     if arm is None or str(number) in D["left_out_landmarks"]:
         return None
@@ -27,34 +27,32 @@ def shipped_point(number: int, mark: dict, arms: list[dict], shipped: dict[tuple
     }
 
 
-def ratio(number: int, row: dict) -> dict:
+def ratio(number: str, row: dict) -> dict:
     p, bound = f"{float(row['p'].lstrip('<')):g}" if row["p"] else "", row["p"].startswith("<")
     adjusted = row["model"] if "multivariable" in row["model"] or "matching" in row["model"] else ""
     return {
         **{name: row[name] for name in ("hr", "ci_low", "ci_high")}, "p": p * (not bound), "p_below": p * bound,
         "adjusted_for": adjusted, "x_n": row["n"],
         "source": row["source_url"] or f"abstract, {row['study']}; see x_locating_phrase", "x_row": number,
-        **{f"x_{name}": row[name] for name in ("year", "population", "model", "locating_phrase")}, "x_note": row["notes"],
-        **{f"x_{name}_printed": row[name] for name in ("comparison", "reference", "endpoint")},
+        **{f"x_{name}": row[name] for name in ("year", "population", "model", "locating_phrase")},
+        "x_note": row["notes"], **{f"x_{name}_printed": row[name] for name in ("comparison", "reference", "endpoint")},
     }
 
 
-def covariate_ratio(number: int, row: dict) -> dict:
-    given = ratio(number, row)
-    size = {"n": given.pop("x_n"), "study": row["study"]}
-    return given | size | {"setting": row["setting"], "clock": row["time_origin"]}
+def covariate_ratio(number: str, row: dict) -> dict:
+    return ratio(number, row) | {"n": row["n"], "study": row["study"], "setting": row["setting"], "clock": row["time_origin"]}
 
 
 if __name__ == "__main__":
     collected, out = Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else HOME
     arms, marks, ratios = (rows_of(collected / f"{name}.csv") for name in ("arms", "landmarks", "hazard_ratios"))
     shipped = {(arm["x_row_id"], arm["arm"]): arm for arm in rows_of(out / "arms.csv")}
-    points = [shipped_point(number, mark, collected_arms(arms), shipped) for number, mark in enumerate(marks, start=1)]
-    numbered = dict(enumerate(ratios, start=1))
+    points = (shipped_point(number, mark, collected_arms(arms), shipped) for number, mark in enumerate(marks, start=1))
+    of = {str(number): row for number, row in enumerate(ratios, start=1)}
     tables = {"points": [point for point in points if point],
-              "hazard_ratios": [dict(zip(BETWEEN, said, strict=True)) | ratio(int(i), numbered[int(i)])
-                                for i, said in D["treatment_hr"].items()],
-              "covariate_hazard_ratios": [
-                  dict(zip(COVARIATE, said, strict=True)) | covariate_ratio(int(i), numbered[int(i)]) for i, said in D["covariate_hr"].items()]}
+              "hazard_ratios": [dict(zip(BETWEEN, names, strict=True)) | ratio(i, of[i])
+                                for i, names in D["treatment_hr"].items()],
+              "covariate_hazard_ratios": [dict(zip(COVARIATE, names, strict=True)) | covariate_ratio(i, of[i])
+                                          for i, names in D["covariate_hr"].items()]}
     for name, rows in tables.items():
         pd.DataFrame(rows).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
