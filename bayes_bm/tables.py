@@ -373,8 +373,10 @@ def _extra_column(kind: str, name: str) -> Column:
     return Column("number")
 
 
-def _is_allowed_extra(kind: str, name: str) -> bool:
+def _is_allowed_extra(kind: str, name: object) -> bool:
     """Columns beyond the contract: `x_*` anywhere, arm-level covariate summaries, and covariates of patients."""
+    if not isinstance(name, str):
+        return False
     if name.startswith("x_") or (kind == "arms" and _COVARIATE_OF_ARMS.fullmatch(name)):
         return True
     return kind == "patients" and not _is_misspelt(name, TABLES["patients"])
@@ -391,7 +393,10 @@ def _is_misspelt(name: str, known: Iterable[str]) -> bool:
 
 def _check_columns(kind: str, frame: pd.DataFrame, where: str) -> None:
     known = TABLES[kind]
-    unknown = [str(name) for name in frame.columns if name not in known and not _is_allowed_extra(kind, str(name))]
+    if len(set(frame.columns)) < len(frame.columns):
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InputError(f"{where}, column {twice}", found="the column twice", allowed="each column once")
+    unknown = [str(name) for name in frame.columns if name not in known and not _is_allowed_extra(kind, name)]
     if unknown:
         allowed = ", ".join(known) + {"arms": ", mean_*, sd_*, share_*", "patients": ", numeric covariates"}.get(
             kind, ""
@@ -407,7 +412,7 @@ def _check_columns(kind: str, frame: pd.DataFrame, where: str) -> None:
 
 def _coerced(frame: pd.DataFrame, name: str, column: Column, rows: _Rows) -> pd.Series:
     if name not in frame.columns:
-        blank = pd.Series(None, index=frame.index, dtype=object)
+        blank = pd.Series([None] * len(frame), index=frame.index, dtype=object)
         return blank if column.kind == "text" else blank.astype("float64")
     if column.kind == "untouched":
         return pd.Series(frame[name])
@@ -480,6 +485,8 @@ def _hint_for_value(name: str, value: object) -> str:
         return f"this looks like a percentage: write {value / 100:g};"
     if name in ("n", "events", "at_risk") and isinstance(value, float) and value != math.floor(value):
         return "count whole patients (or lesions);"
+    if name == "event" and value == 2:
+        return "where 1 = censored and 2 = event, subtract 1;"
     if name == "ci_level" and isinstance(value, float) and value > 1:
         return f"write {value / 100:g} for {value:g} %;"
     return ""

@@ -40,7 +40,8 @@ def ratio(number: str, row: dict) -> dict:
 
 
 def covariate_ratio(number: str, row: dict) -> dict:
-    return ratio(number, row) | {"n": row["n"], "study": row["study"], "setting": row["setting"], "clock": row["time_origin"]}
+    setting = {"study": row["study"], "setting": row["setting"], "clock": row["time_origin"], "n": row["n"]}
+    return {name: value for name, value in ratio(number, row).items() if name != "x_n"} | setting
 
 
 if __name__ == "__main__":
