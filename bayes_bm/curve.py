@@ -160,8 +160,8 @@ def _columns(table: pd.DataFrame, name: str, wanted: tuple[str, ...]) -> dict[st
     return {c: _numbers(table[c], name, c) for c in wanted}
 
 
-def _numbers(column: pd.Series, name: str, label: str) -> Floats:
-    values = pd.to_numeric(column, errors="coerce").to_numpy(float)
+def _numbers(column, name: str, label: str) -> Floats:
+    values = np.asarray(pd.to_numeric(column, errors="coerce"), float)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         where = f"{name}, row {bad[0] + 1}, column {label}"

@@ -81,9 +81,11 @@ def design(spec: Spec, evidence: Evidence) -> Design:
 
 def pair_cholesky(studies: Sequence[str]) -> np.ndarray:
     """Cholesky factor of the correlation of pairs: 0.5 within a study, 0 between."""
-    same = np.array([[left == right for right in studies] for left in studies], dtype=float).reshape(len(studies), -1)
+    if not studies:
+        return np.zeros((0, 0))
+    same = np.array([[left == right for right in studies] for left in studies], dtype=float)
     correlation = CORRELATION * same + (1 - CORRELATION) * np.eye(len(studies))
-    return np.linalg.cholesky(correlation) if len(studies) else np.zeros((0, 0))
+    return np.linalg.cholesky(correlation)
 
 
 def components(links: Sequence[tuple[str, str]], names: Sequence[str]) -> list[set[str]]:

@@ -16,7 +16,7 @@ from bayes_bm import summaries
 from bayes_bm.errors import InputError
 from bayes_bm.reconstruct import reconstruct
 from bayes_bm.spec import EVIDENCE_KINDS, Choice, Source, Spec, shipped
-from bayes_bm.tables import check_links, check_table, check_vocabulary, read_table
+from bayes_bm.tables import check_links, check_table, check_vocabulary, overlapping_rows, read_table
 
 DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
 TIME_COLUMNS = {
@@ -361,21 +361,19 @@ def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: l
 
 
 def _check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
-    """At most one member of an overlap group, or the subgroups without their parent (rule 2)."""
+    """At most one member of an overlap group, or a parent or its subgroups, per endpoint (rule 2)."""
     used = set().union(*(_arm_keys(tables[kind]) for kind in ("patients", *SUMMARY_KINDS)))
     arms = tables["arms"]
-    arms = arms[[key in used for key in zip(arms["study"], arms["arm"], strict=True)]]
-    for group, members in arms.groupby("overlap_group"):
-        parents = set(members.get("x_overlap_parent", pd.Series(dtype=object)).dropna())
-        siblings = (members["use"] == "subgroup").all() and not parents & set(members["arm"])
-        if len(members) > 1 and not siblings:
-            names = "; ".join(f"{row['study']}: {row['arm']} (use {row['use']})" for row in members.to_dict("records"))
-            raise InputError(
-                f"arms, overlap_group {group!r}, endpoint {spec.endpoint}",
-                found=f"{len(members)} members in use: {names}",
-                allowed="one member, or subgroups without their parent",
-                hint="leave the others out with [evidence] include or exclude",
-            )
+    arms = arms[[key in used for key in zip(arms["study"], arms["arm"], strict=True)]].reset_index(drop=True)
+    for left, right in overlapping_rows(arms):
+        first, second = arms.iloc[left], arms.iloc[right]
+        named = " and ".join(f"{row['study']}: {row['arm']} (use {row['use']})" for row in (first, second))
+        raise InputError(
+            f"arms, overlap_group {first['overlap_group']!r}, endpoint {spec.endpoint}",
+            found=f"patients counted twice, in {named}",
+            allowed="one member of a group, or a parent or its subgroups",
+            hint="leave the others out with [evidence] include or exclude",
+        )
 
 
 # ---------------------------------------------------------------------------------------------- assembly
@@ -397,7 +395,7 @@ def _assemble(
         medians=medians,
         hazard_ratios=ratios,
         hr_cholesky=cholesky,
-        counts=_count_rows(tables["counts"], row_of, spec),
+        counts=_count_rows(tables["counts"], arms, row_of, spec),
         set_aside=pd.DataFrame(aside, columns=["kind", "study", "arm", "reason"]),
         digests=dict(digests),
     )
@@ -437,11 +435,16 @@ def _share(spec: Spec, arm: Mapping) -> float:
 
 
 def _arm_size(spec: Spec, arm: Mapping, n: float | None = None) -> float:
-    """n of the arm, or the effective number of lesions where the unit is a lesion or cavity (rule 13)."""
+    """The row's own n, else the arm's, over the design effect of lesions; a lesion arm's n counts lesions (rule 13)."""
+    known = _design_effect(spec, arm)
+    own = n if n is not None and pd.notna(n) else (arm["n_lesions"] if known > 1 else arm["n"])
+    return own / known
+
+
+def _design_effect(spec: Spec, arm: Mapping) -> float:
     lesions, patients = arm["n_lesions"], arm["n_patients"]
-    if arm["unit_of_analysis"] in ("lesion", "cavity") and pd.notna(lesions) and pd.notna(patients) and patients > 0:
-        return summaries.lesion_size(lesions, patients, spec.evidence.icc.value)
-    return arm["n"] if n is None or pd.isna(n) else n
+    clustered = arm["unit_of_analysis"] in ("lesion", "cavity") and lesions > patients > 0
+    return summaries.design_effect(lesions, patients, spec.evidence.icc.value) if clustered else 1.0
 
 
 def _patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
@@ -556,6 +559,12 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
     ]
     n = [_arm_size(spec, arm.to_dict(), own) for own in group["n"]]
     shift = float(arm["shift"])
+    if group["time"].iloc[0] + shift <= arm["entry"]:
+        raise InputError(
+            f"points, study {arm['study']}, arm {arm['arm']}",
+            found=f"survival at {group['time'].iloc[0]:g}",
+            allowed=f"times after survived_to = {arm['survived_to']:g}, up to which everybody is alive",
+        )
     steps = summaries.point_sequence(
         group["time"].to_numpy() + shift,
         group["survival"].to_numpy(),
@@ -594,8 +603,8 @@ def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
     return {**named, "arm_row": arm_row, "n": n, "law": law, "alpha": alpha, "sd": sd, "time": time, "ci_level": level}
 
 
-def _count_rows(counts: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
-    """Counts; one without a time speaks only where the study's level is free (rule 8)."""
+def _count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
+    """Counts; one without a time speaks only where the study's level is free (rule 8). Lesions weigh less (rule 13)."""
     blank = counts[counts["time"].isna()]
     if len(blank) and not spec.free_levels:
         row = blank.iloc[0]
@@ -605,8 +614,10 @@ def _count_rows(counts: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFra
             hint="give the follow-up time, or free study levels ([effects.study] exchangeable = false), rule 8",
         )
     rows = [row_of[key] for key in zip(counts["study"], counts["arm"], strict=True)]
+    effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
     columns = ["study", "arm", "treatment", "events", "n", "time"]
-    return counts[columns].assign(arm_row=np.array(rows, dtype=int)).reset_index(drop=True)
+    table = counts[columns].reset_index(drop=True).assign(arm_row=np.array(rows, dtype=int))
+    return table.assign(events=table["events"] / effect, n=table["n"] / effect)
 
 
 # ---------------------------------------------------------------------------------------------- hazard ratios

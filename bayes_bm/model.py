@@ -110,8 +110,9 @@ def _median_arrays(spec: Spec, evidence: Evidence, law: str) -> dict[str, np.nda
         "log_m": log_time(time, spec),
         "log_entry": log_time(evidence.arms["entry"].to_numpy(dtype=float)[arm_row], spec),
         "shift": shift / spec.reference_time,
-        "alpha": rows["alpha"].to_numpy(dtype=float),
-        "sd": rows["sd"].to_numpy(dtype=float),
+        # a law reads one of the two; pm.Data takes no NaN
+        "alpha": rows["alpha"].astype(float).fillna(1.0).to_numpy(),
+        "sd": rows["sd"].astype(float).fillna(1.0).to_numpy(),
         "log_t0": np.full(len(rows), np.log(spec.reference_time)),
     }
 
@@ -240,24 +241,29 @@ def _coords(spec: Spec, shape: Design) -> dict[str, list[str]]:
 
 
 def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
-    """The PyMC variable of a prior record."""
+    """The PyMC variable of a prior record.
+
+    Numbers go in as float64 arrays: PyTensor narrows a bare Python float to float32 where that looks exact (3.0), and
+    1 / 3.0 is then wrong in the eighth digit.
+    """
+    given = {key: np.array(value, dtype=float) for key, value in prior.model_dump(exclude={"why", "dist"}).items()}
     match prior:
-        case Normal(mean=mean, sd=sd):
-            return pm.Normal(name, mean, sd, dims=dims)
-        case HalfNormal(sd=sd):
-            return pm.HalfNormal(name, sd, dims=dims)
-        case StudentT(df=df, mean=mean, sd=sd):
-            return pm.StudentT(name, nu=df, mu=mean, sigma=sd, dims=dims)
-        case HalfStudentT(df=df, sd=sd):
-            return pm.HalfStudentT(name, nu=df, sigma=sd, dims=dims)
-        case Exponential(rate=rate):
-            return pm.Exponential(name, rate, dims=dims)
-        case Gamma(shape=alpha, rate=rate):
-            return pm.Gamma(name, alpha=alpha, beta=rate, dims=dims)
-        case LogNormal(mean=mean, sd=sd):
-            return pm.LogNormal(name, mean, sd, dims=dims)
-        case Uniform(lower=lower, upper=upper):
-            return pm.Uniform(name, lower, upper, dims=dims)
+        case Normal():
+            return pm.Normal(name, given["mean"], given["sd"], dims=dims)
+        case HalfNormal():
+            return pm.HalfNormal(name, given["sd"], dims=dims)
+        case StudentT():
+            return pm.StudentT(name, nu=given["df"], mu=given["mean"], sigma=given["sd"], dims=dims)
+        case HalfStudentT():
+            return pm.HalfStudentT(name, nu=given["df"], sigma=given["sd"], dims=dims)
+        case Exponential():
+            return pm.Exponential(name, given["rate"], dims=dims)
+        case Gamma():
+            return pm.Gamma(name, alpha=given["shape"], beta=given["rate"], dims=dims)
+        case LogNormal():
+            return pm.LogNormal(name, given["mean"], given["sd"], dims=dims)
+        case Uniform():
+            return pm.Uniform(name, given["lower"], given["upper"], dims=dims)
     raise TypeError(f"no PyMC variable for {describe(prior)}")
 
 

@@ -35,6 +35,8 @@ WIDEST = 400  # most states kept after a point
 PARTS = 4  # states with the same counts but another exact survival are kept apart in so many parts
 SURVIVAL_ERRORS = (1e-9, 5e-5, 2.5e-4, 1e-3, 5e-3)  # tried in turn until the drops are fractions of whole numbers
 LADDER = np.unique(np.concatenate([np.arange(9), np.rint(8 * 1.25 ** np.arange(1, 30))])).astype(np.int64)
+STRETCH = 0.5  # sd of the log exponent by which times of censoring may crowd to one end of an interval
+OPEN_STRETCH = 8.0  # largest such log exponent where nobody was counted at the end
 QUANTILES = 64  # points that stand for a law of censoring
 GIVE = 0.03  # survival by which printed numbers may pull the curve before they are called a contradiction
 
@@ -520,20 +522,29 @@ def _solve_clicked(curve: Curve):
     """Best patients, sampler and notes for a clicked curve."""
     line = fit_clicks(curve)
     kept, notes = _trusted_rows(curve, line)
-    best, unlike = _fill(kept, line, None)
-    return best, lambda rng: _fill(kept, redraw(line, rng), rng)[0], [*notes, *unlike, _click_note(line)]
+    best, gap = _fill(kept, line, None)
+    if kept.events is not None and gap > max(GIVE, 5 * line.click_error):
+        free = replace(kept, events=None)
+        other, less = _fill(free, line, None)
+        if less < gap / 2:
+            text = f"the total moves the curve by {gap:.3f}, numbers at risk alone by {less:.3f}: the total gave way"
+            found = int(other[1].sum())
+            notes.append(_note("events", text, printed=kept.events, reconstructed=found, status="contradicted"))
+            kept, best = free, other
+    return best, lambda rng: _fill(kept, redraw(line, rng), rng)[0], [*notes, _click_note(line)]
 
 
-def _fill(curve: Curve, line: Line, rng: np.random.Generator | None) -> tuple[Patients, list[dict]]:
+def _fill(curve: Curve, line: Line, rng: np.random.Generator | None) -> tuple[Patients, float]:
+    """Patients along a line, and the largest distance from it at the ends of the intervals."""
     intervals = _intervals(curve, line, rng)
-    deaths, notes = _allocate(curve, line, intervals)
-    survival, died, lost = 1.0, [], []
-    for part, count in zip(intervals, deaths, strict=True):
-        gone = _censor_times(part, line, count, rng)
-        times, survival = _place(part, line, count, gone, survival)
+    deaths = _allocate(curve, line, intervals, rng)
+    survival, gap, died, lost = 1.0, 0.0, [], []
+    for part, count in zip(intervals, deaths.tolist(), strict=True):
+        times, gone, survival = _settle(part, line, count, survival, rng)
+        gap = max(gap, abs(survival - _end_level(part, line)))
         died.append(times)
         lost.append(gone)
-    return _patients(np.concatenate(died), np.concatenate(lost)), notes
+    return _patients(np.concatenate(died), np.concatenate(lost)), gap
 
 
 def _intervals(curve: Curve, line: Line, rng: np.random.Generator | None) -> list[_Interval]:
@@ -569,158 +580,109 @@ def _typical(curve: Curve, low: float, high: float, *, tail=False, begun=False, 
     return low + (high - low) * share
 
 
-def _relative(part: _Interval, line: Line, at: Floats | float) -> Floats:
-    """Survival at `at` among those at risk at the start of the interval."""
-    start = max(float(_just_before(line, part.low)), 1e-9)
-    return np.clip(line(at) / start, 0.0, 1.0)
+def _just_before(line: Line, at: float) -> float:
+    return float(line(np.nextafter(at, -1.0))) if at > 0 else 1.0
 
 
-def _just_before(line: Line, at: float) -> Floats:
-    return line(np.nextafter(at, -1.0)) if at > 0 else np.array(1.0)
+def _end_level(part: _Interval, line: Line) -> float:
+    """The line at the end of an interval; a death at a printed time belongs to the next one."""
+    return float(line(part.high)) if part.open else _just_before(line, part.high)
 
 
-def _end_ratio(part: _Interval, line: Line) -> float:
-    start = max(float(_just_before(line, part.low)), 1e-9)
-    last = float(line(part.high)) if part.open else float(_just_before(line, part.high))
-    return min(last / start, 1.0)
+def _expected_deaths(part: _Interval, line: Line, stretch: float = 1.0) -> float:
+    """Deaths, not whole, for which the numbers at risk and the line agree, with the law of censoring stretched.
 
-
-def _weight(part: _Interval, line: Line) -> float:
-    """Mean over the law of censoring of S(end) / S(censoring): survivors that one censoring costs."""
-    if not len(part.where):
-        return 1.0
-    alive = np.maximum(_relative(part, line, part.where), 1e-9)
-    return float(np.mean(np.minimum(_end_ratio(part, line) / alive, 1.0)))
-
-
-def _expected_deaths(part: _Interval, line: Line) -> float:
-    """Deaths, not whole, for which the numbers at risk and the line agree.
-
-    With c censored by a law u, at risk r = enter S(high)/S(low) - c E[S(high)/S(u)] at the end. That is `leave`
-    between printed numbers; in the open interval each patient has the law of u as the time of censoring.
+    With c censored at times u, at risk at the end r = enter S(high)/S(low) - c E[S(high)/S(u)]. Between printed numbers
+    that is `leave`, which gives c; in the open interval u is the law of every patient's time of censoring.
     """
-    ratio = _end_ratio(part, line)
+    start = max(_just_before(line, part.low), 1e-9)
+    end = min(_end_level(part, line) / start, 1.0)
+    lost = part.enter - part.leave
+    if not len(part.where):
+        return float(lost)
+    alive = np.clip(line(_stretched(part, stretch)) / start, max(end, 1e-9), 1.0)
     if part.open:
-        return part.enter * float(np.mean(1 - np.maximum(_relative(part, line, part.where), ratio)))
-    if not len(part.where):
-        return float(part.enter - part.leave)
-    lost = (part.enter * ratio - part.leave) / max(_weight(part, line), 1e-9)
-    return float(np.clip(part.enter - part.leave - lost, 0.0, part.enter - part.leave))
+        return part.enter * float(np.mean(1 - alive))
+    censored = (part.enter * end - part.leave) / max(float(np.mean(end / alive)), 1e-9)
+    return float(np.clip(lost - censored, 0.0, lost))
 
 
-def _allocate(curve: Curve, line: Line, parts: list[_Interval]) -> tuple[Ints, list[dict]]:
-    """Whole deaths for each interval: the curve met at every printed time, the total of events met where it is given.
+def _stretched(part: _Interval, stretch: float) -> Floats:
+    """The typical times of censoring moved earlier (stretch > 1) or later (< 1) inside their interval."""
+    width = part.high - part.low
+    return part.low + width * ((part.where - part.low) / max(width, 1e-12)) ** stretch
 
-    Minimises sum (S_reconstructed - S_line)^2 / sd^2 over printed times, plus the distance of the open interval from
-    what its law of censoring expects; from sequential rounding by single steps, then by moving one death at a time.
+
+def _allocate(curve: Curve, line: Line, parts: list[_Interval], rng: np.random.Generator | None) -> Ints:
+    """Whole deaths for each interval: what line and numbers at risk expect, and the total of events where it is given.
+
+    Deaths expected in an interval are uncertain because the times of censoring in it are (log stretch of sd STRETCH)
+    and because clicks err; a total is met by moving each interval as its variance allows, so none takes it all.
     """
-    fit = _Fit(parts, line)
-    deaths = fit.rounded()
-    if curve.events is None:
-        return fit.settled(deaths), []
-    forced = fit.towards(deaths, curve.events)
-    misfit = fit.misfit(forced) - fit.misfit(deaths)
-    if misfit <= max(GIVE, 5 * line.click_error):
-        return fit.settled(forced), []
-    text = (
-        f"curve and numbers at risk imply {deaths.sum()}; the total would move the curve by {misfit:.3f}: it gave way"
-    )
-    note = _note("events", text, printed=curve.events, reconstructed=int(deaths.sum()), status="contradicted")
-    return fit.settled(deaths), [note]
+    most = np.array([p.enter - p.leave for p in parts])
+    expected = np.array([_expected_deaths(p, line) for p in parts])
+    late, early = (np.array([_expected_deaths(p, line, np.exp(z)) for p in parts]) for z in (-STRETCH, STRETCH))
+    sd = np.hypot(np.abs(late - early) / 2, np.array([p.enter for p in parts]) * line.click_error)
+    if rng is not None:
+        expected = np.clip(expected + sd * rng.standard_normal(len(parts)), 0.0, most)
+    if curve.events is not None:
+        expected = _towards(expected, np.maximum(sd, 0.01), most, min(curve.events, int(most.sum())))
+    return np.diff(np.rint(np.cumsum(np.append(0.0, expected)))).astype(np.int64).clip(0, most)
 
 
-class _Fit:
-    """How well whole deaths per interval, (intervals,), agree with the line; built once, then only asked."""
+def _towards(expected: Floats, sd: Floats, most: Ints, total: int) -> Floats:
+    """Least sum of ((deaths - expected) / sd)^2 with the total met and every interval within 0 and `most`."""
 
-    def __init__(self, parts: list[_Interval], line: Line) -> None:
-        self.most = np.array([p.enter - p.leave for p in parts])
-        self.enter = np.array([p.enter for p in parts], float)
-        self.leave = np.array([p.leave for p in parts], float)
-        self.per_loss = np.array([_weight(p, line) for p in parts])
-        self.expected = np.array([_expected_deaths(p, line) for p in parts])
-        self.ratio = np.array([_end_ratio(p, line) for p in parts])
-        self.target = np.cumprod(self.ratio)
-        self.sd = max(line.click_error, 0.25 / max(self.enter[0], 1.0))
-        uncensored = self.enter[-1] * (1 - self.ratio[-1])
-        self.open_sd = 0.5 + (uncensored - min(self.expected[-1], uncensored)) / 3**0.5
+    def at(pull: float) -> Floats:
+        return np.clip(expected + pull * sd**2, 0.0, most)
 
-    def survival(self, deaths: Ints) -> Floats:
-        """Reconstructed survival at the end of each interval; in the open one any number can follow the line."""
-        at_end = (self.leave + (self.most - deaths) * self.per_loss) / np.maximum(self.enter, 1.0)
-        at_end[-1] = self.ratio[-1]
-        return np.cumprod(np.clip(at_end, 0.0, 1.0))
-
-    def misfit(self, deaths: Ints) -> float:
-        """Largest distance from the line at a printed time; in the open interval, of what no censoring can explain."""
-        gap = float(np.abs(self.survival(deaths) - self.target).max())
-        over = deaths[-1] - self.enter[-1] * (1 - self.ratio[-1])
-        before = self.target[-2] if len(self.target) > 1 else 1.0
-        return max(gap, float(over / max(self.enter[-1], 1.0) * before))
-
-    def cost(self, deaths: Ints) -> float:
-        gap = (self.survival(deaths) - self.target)[:-1] / self.sd
-        return float(gap @ gap + ((deaths[-1] - self.expected[-1]) / self.open_sd) ** 2)
-
-    def rounded(self) -> Ints:
-        """Each interval in turn rounded so that the survival at its end is nearest the line."""
-        deaths = np.clip(np.rint(self.expected), 0, self.most).astype(np.int64)
-        for i in range(len(deaths) - 1):
-            trials = self._possible(deaths, [{i: step} for step in (0, -1, 1)])
-            deaths = min(trials, key=lambda t: abs(float(self.survival(t)[i] - self.target[i])))  # noqa: B023
-        return deaths
-
-    def towards(self, deaths: Ints, total: int) -> Ints:
-        """One death more or less at a time, where it costs least, until the total is met."""
-        while (gap := total - int(deaths.sum())) != 0:
-            step = 1 if gap > 0 else -1
-            deaths = min(self._possible(deaths, [{i: step} for i in range(len(deaths))]), key=self.cost)
-        return deaths
-
-    def settled(self, deaths: Ints) -> Ints:
-        """Deaths moved between two intervals as long as that lowers the cost; the total stays."""
-        moves = [{i: 1, j: -1} for i in range(len(deaths)) for j in range(len(deaths)) if i != j]
-        for _ in range(4 * len(deaths)):
-            best = min(self._possible(deaths, moves), key=self.cost, default=deaths)
-            if self.cost(best) >= self.cost(deaths) - 1e-9:
-                break
-            deaths = best
-        return deaths
-
-    def _possible(self, deaths: Ints, moves: list[dict[int, int]]) -> list[Ints]:
-        """The deaths after each move, without those that some interval cannot hold."""
-        trials = [deaths + np.array([move.get(i, 0) for i in range(len(deaths))]) for move in moves]
-        return [t for t in trials if (t >= 0).all() and (t <= self.most).all()]
-
-
-def _censor_times(part: _Interval, line: Line, deaths: int, rng) -> Floats:
-    """Times of the censorings that the deaths leave over."""
-    count = part.enter - part.leave - int(deaths)
-    if count == 0:
-        return np.empty(0)
-    if not part.open:
-        return _spread(count, part.where, part.low, part.high, rng, to_end=False)
-    return _open_times(part, line, int(deaths), count, rng)
-
-
-def _open_times(part: _Interval, line: Line, deaths: int, count: int, rng) -> Floats:
-    """Censorings of the open interval: its law stretched later or earlier until the line implies these deaths."""
-    share = (part.where - part.low) / max(part.high - part.low, 1e-12)
-    ratio = _end_ratio(part, line)
-
-    def implied(stretch: float) -> float:
-        moved = part.low + (part.high - part.low) * share**stretch
-        return part.enter * float(np.mean(1 - np.maximum(_relative(part, line, moved), ratio)))
-
-    low, high = -12.0, 12.0  # log of the exponent: below 0 later, above 0 earlier
-    for _ in range(30):
+    high = float(most.sum() + 1) / float(sd.min()) ** 2
+    low = -high
+    for _ in range(100):
         middle = (low + high) / 2
-        low, high = (middle, high) if implied(np.exp(middle)) > deaths else (low, middle)
-    law = np.sort(part.low + (part.high - part.low) * share ** np.exp((low + high) / 2))
-    seen = np.maximum(_relative(part, line, law), 1e-9)  # who is censored was still alive
-    cumulative = np.concatenate([[0.0], np.cumsum(seen)]) / seen.sum()
-    place = (np.arange(count) + 0.5) / count if rng is None else np.sort(rng.uniform(size=count))
-    times = np.interp(place, cumulative, np.concatenate([[law[0]], law]))
-    if ratio > 0:
+        low, high = (middle, high) if at(middle).sum() < total else (low, middle)
+    return at(high)
+
+
+def _settle(part: _Interval, line: Line, deaths: int, survival: float, rng) -> tuple[Floats, Floats, float]:
+    """Deaths and censorings of an interval, and survival after it: censorings stretched until the curve meets the line."""
+    count = part.enter - part.leave - deaths
+    place = (np.arange(count) + 0.5) / count if rng is None and count else np.sort(_uniform(rng, count))
+    widest = OPEN_STRETCH if part.open else 2 * STRETCH
+    goal, low, high = _end_level(part, line), -widest, widest
+    marked = not part.open and len(part.where) != QUANTILES
+
+    def tried(stretch: float) -> tuple[Floats, Floats, float]:
+        if marked:
+            lost = _spread(count, part.where, part.low, part.high, rng, to_end=False)
+        else:
+            lost = _quantiles(part, line, place, stretch)
+        times, after = _place(part, line, deaths, lost, survival)
+        return times, lost, after
+
+    if marked or not count or not deaths:
+        return tried(1.0)
+    for _ in range(12):  # earlier censorings leave fewer at risk, so the same deaths cut deeper
+        middle = (low + high) / 2
+        low, high = (middle, high) if tried(np.exp(middle))[2] > goal else (low, middle)
+    return tried(np.exp((low + high) / 2))
+
+
+def _uniform(rng: np.random.Generator | None, count: int) -> Floats:
+    return np.empty(0) if rng is None else rng.uniform(size=count)
+
+
+def _quantiles(part: _Interval, line: Line, place: Floats, stretch: float) -> Floats:
+    """Times of censoring at these quantiles of the stretched law; in the open interval among those still alive."""
+    if not len(place):
+        return np.empty(0)
+    law = _stretched(part, stretch)
+    if not part.open:
+        return np.interp(place, (np.arange(len(law)) + 0.5) / len(law), law)
+    alive = np.maximum(line(law), 1e-9)
+    cumulative = (np.cumsum(alive) - alive / 2) / alive.sum()
+    times = np.interp(place, cumulative, law)
+    if line.survival[-1] > 0:  # somebody is seen to the end of the line
         times[-1] = part.high
     return times
 
@@ -731,24 +693,19 @@ def _place(part: _Interval, line: Line, deaths: int, lost: Floats, survival: flo
     A line through clicks runs through the middle of the steps, so a drop belongs where the line is halfway down it.
     Where the drops end off the line by more than half a step, the line is bent to meet them.
     """
-    deaths = int(deaths)
     if deaths == 0:
         return np.empty(0), survival
-    knots = np.unique(
-        np.concatenate([[part.low], line.time[(line.time > part.low) & (line.time < part.high)], [part.high]])
-    )
-    height = line(knots)
-    height[0] = float(_just_before(line, part.low))
-    if not part.open:
-        height[-1] = float(_just_before(line, part.high))
+    inside = (line.time > part.low) & (line.time < part.high)
+    knots = np.concatenate([[part.low], line.time[inside], [part.high]])
+    height = np.concatenate([[_just_before(line, part.low)], line.survival[inside], [_end_level(part, line)]])
     times = part.low + (part.high - part.low) * (np.arange(deaths) + 0.5) / deaths
-    levels = np.empty(0)
-    for _ in range(4):
+    levels = np.ones(1)
+    for _ in range(30):
         risk = part.enter - np.arange(deaths) - np.searchsorted(lost, times, side="left")
         levels = survival * np.cumprod(np.concatenate([[1.0], 1 - 1 / np.maximum(risk, 1)]))
         times = _crossings(knots, height, levels)
-    inside = np.nextafter(part.high, part.low) if not part.open else part.high
-    return np.clip(times, part.low, inside), float(levels[-1])
+    last = part.high if part.open else np.nextafter(part.high, part.low)
+    return np.clip(times, part.low, last), float(levels[-1])
 
 
 def _crossings(knots: Floats, height: Floats, levels: Floats) -> Floats:
@@ -791,7 +748,7 @@ def _violation(curve: Curve, line: Line) -> Floats:
     if not len(curve.risk_time):
         return np.empty(0)
     counts = np.concatenate([[curve.n], curve.risk_count]).astype(float)
-    alive = np.array([1.0, *(float(_just_before(line, t)) for t in curve.risk_time)])
+    alive = np.array([1.0, *(_just_before(line, t) for t in curve.risk_time)])
     return np.maximum(alive[:-1] * counts[1:] / np.maximum(counts[:-1], 1.0) - alive[1:], 0.0)
 
 

@@ -29,9 +29,9 @@ def effective_share(default: float, *, events: float, n: float) -> float:
     return max(default, min(1.0, events / n)) if np.isfinite(events) and np.isfinite(n) else default
 
 
-def lesion_size(n_lesions: float, n_patients: float, icc: float) -> float:
-    """Effective number of independent lesions: n_lesions / (1 + (n_lesions / n_patients - 1) icc) (rule 13)."""
-    return n_lesions / (1 + (n_lesions / n_patients - 1) * icc)
+def design_effect(n_lesions: float, n_patients: float, icc: float) -> float:
+    """What n lesions are divided by, because lesions of one patient fail together: 1 + (m - 1) icc (rule 13)."""
+    return 1 + (n_lesions / n_patients - 1) * icc
 
 
 @dataclass(frozen=True)
