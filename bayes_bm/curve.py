@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import isotonic_regression
+from scipy.stats import norm
 
 from bayes_bm.errors import InputError
 
@@ -62,8 +63,8 @@ class Drops:
 class Line:
     """A monotone line through clicks: `time` rising, `survival` falling from (0, 1), (knots,).
 
-    `click_error` is the estimated sd of a click as a share of either axis. `mean` and `root`, a square root of the
-    covariance, are the posterior of the rotated line on `grid`, from which `redraw` draws others.
+    `click_error` is the estimated sd of a click as a share of either axis. `mean` and the covariance
+    `spread` are the posterior of the rotated line on `grid`, from which `redraw` draws others.
     """
 
     time: Floats
@@ -72,7 +73,7 @@ class Line:
     axis_max: float
     mean: Floats
     grid: Floats
-    root: Floats
+    spread: Floats
 
     def __call__(self, at: ArrayLike) -> Floats:
         """Survival at times `at`; where the line is vertical, its lower end (right-continuous)."""
@@ -316,41 +317,71 @@ def fit_clicks(curve: Curve) -> Line:
     is preferred. v is given a Gaussian-process prior from (0, 1), Brownian motion or its integral, whichever has the
     larger marginal likelihood; that likelihood also sets the smoothing and the click error. The slope limits are
     then restored by isotonic regression of time and of survival along u.
-    Source: Wahba 1978 (smoothing splines as such processes); isotonic: Barlow et al. 1972.
+
+    Clicks that were pushed down to a largest rise above the lowest click before them are lower bounds, not readings:
+    they are replaced by what the line expects above the bound (EM, as in a Tobit regression).
+    Source: Wahba 1978 (smoothing splines as such processes); Barlow et al. 1972 (isotonic); Tobin 1958.
     """
-    u, v, size = _rotated(curve)
+    bound = _pushed_down(curve)
+    line = _fit(curve, curve.survival)
+    for _ in range(3 if bound.any() else 0):
+        line = _fit(curve, np.where(bound, _above(line, curve), curve.survival))
+    return line
+
+
+def _pushed_down(curve: Curve) -> NDArray[np.bool_]:
+    """Clicks at one and the same largest rise above the lowest click before them: nobody errs so evenly by chance."""
+    if (np.diff(curve.time) < 0).any():
+        return np.zeros(len(curve.time), bool)
+    lowest = np.minimum.accumulate(np.concatenate([[np.inf], curve.survival[:-1]]))
+    rise = curve.survival - lowest
+    cap = rise.max()
+    at_cap = rise >= cap - 2e-6
+    return at_cap if cap > 1e-5 and at_cap.sum() >= 3 else np.zeros(len(curve.time), bool)
+
+
+def _above(line: Line, curve: Curve) -> Floats:
+    """Expected survival of a click that is known to lie above what is given, E[s | s > given], normal about the line."""
+    width = 2 * line.click_error * curve.axis_max
+    ahead, behind = line(np.maximum(curve.time - width, 0.0)), line(curve.time + width)
+    sd = line.click_error * np.sqrt(1 + ((ahead - behind) / (4 * line.click_error)) ** 2)
+    middle = (ahead + 2 * line(curve.time) + behind) / 4
+    z = np.clip((curve.survival - middle) / sd, -8, 8)
+    return middle + sd * np.exp(norm.logpdf(z) - norm.logsf(z))
+
+
+def _fit(curve: Curve, survival: Floats) -> Line:
+    u, v, size = _rotated(curve, survival)
     grid = np.unique(np.concatenate([np.linspace(0.0, u[-1], 2 * len(u)), u]))
     ratio, kernel = _smoothing(u, v, size)
-    noise = np.diag(1.0 / size)
-    factor = cho_factor(ratio * kernel(u, u) + noise)
-    variance = float(v @ cho_solve(factor, v)) / len(v)
+    factor = cho_factor(ratio * kernel(u, u) + np.diag(1.0 / size))
+    variance = max(float(v @ cho_solve(factor, v)) / len(v), 1e-12)
     cross = ratio * kernel(grid, u)
     mean = cross @ cho_solve(factor, v)
     spread = variance * (ratio * kernel(grid, grid) - cross @ cho_solve(factor, cross.T))
-    values, vectors = np.linalg.eigh(spread)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
     slope = np.gradient(mean, grid).clip(-1, 1)
     error = float(np.sqrt(variance / (2 * (1 + np.mean(slope**2)))))
-    return _line(grid, mean, root, error, curve.axis_max)
+    return _line(grid, mean, spread, error, curve.axis_max)
 
 
 def redraw(line: Line, rng: np.random.Generator) -> Line:
     """Another line from the posterior of `fit_clicks`."""
-    mean = line.mean + line.root @ rng.standard_normal(line.root.shape[1])
-    return _line(line.grid, mean, line.root, line.click_error, line.axis_max)
+    values, vectors = np.linalg.eigh(line.spread)
+    mean = line.mean + vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(values)))
+    return _line(line.grid, mean, line.spread, line.click_error, line.axis_max)
 
 
-def _line(grid: Floats, mean: Floats, root: Floats, error: float, axis_max: float) -> Line:
+def _line(grid: Floats, mean: Floats, spread: Floats, error: float, axis_max: float) -> Line:
     time = isotonic_regression((grid + mean) / 2, increasing=True).x
     survival = isotonic_regression(1 - (grid - mean) / 2, increasing=False).x
     time, survival = np.maximum(time, 0.0) * axis_max, np.clip(survival, 0.0, 1.0)
     time[0], survival[0] = 0.0, 1.0
-    return Line(time, survival, error, axis_max, mean, grid, root)
+    return Line(time, survival, error, axis_max, mean, grid, spread)
 
 
-def _rotated(curve: Curve) -> tuple[Floats, Floats, Floats]:
+def _rotated(curve: Curve, survival: Floats) -> tuple[Floats, Floats, Floats]:
     """Clicks as (u, v), sorted along u, close ones averaged; `size` clicks stand behind each."""
-    x, y = curve.time / curve.axis_max, 1 - curve.survival
+    x, y = curve.time / curve.axis_max, 1 - survival
     keep = np.hypot(x, y) > SAME  # (0, 1) is known without a click
     order = np.argsort((x + y)[keep], kind="stable")
     u, v = (x + y)[keep][order], (x - y)[keep][order]

@@ -645,7 +645,7 @@ def _towards(expected: Floats, sd: Floats, most: Ints, total: int) -> Floats:
 
 
 def _settle(part: _Interval, line: Line, deaths: int, survival: float, rng) -> tuple[Floats, Floats, float]:
-    """Deaths and censorings of an interval, and survival after it: censorings stretched until the curve meets the line."""
+    """Deaths and censorings of an interval, and survival after it; the censorings are stretched to meet the line."""
     count = part.enter - part.leave - deaths
     place = (np.arange(count) + 0.5) / count if rng is None and count else np.sort(_uniform(rng, count))
     widest = OPEN_STRETCH if part.open else 2 * STRETCH
@@ -700,10 +700,12 @@ def _place(part: _Interval, line: Line, deaths: int, lost: Floats, survival: flo
     height = np.concatenate([[_just_before(line, part.low)], line.survival[inside], [_end_level(part, line)]])
     times = part.low + (part.high - part.low) * (np.arange(deaths) + 0.5) / deaths
     levels = np.ones(1)
-    for _ in range(30):
+    for _ in range(30):  # settles from the left: a time depends on the censorings before it only
         risk = part.enter - np.arange(deaths) - np.searchsorted(lost, times, side="left")
         levels = survival * np.cumprod(np.concatenate([[1.0], 1 - 1 / np.maximum(risk, 1)]))
-        times = _crossings(knots, height, levels)
+        old, times = times, _crossings(knots, height, levels)
+        if np.array_equal(old, times):
+            break
     last = part.high if part.open else np.nextafter(part.high, part.low)
     return np.clip(times, part.low, last), float(levels[-1])
 
