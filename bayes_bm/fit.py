@@ -27,6 +27,7 @@ from bayes_bm.evidence import Evidence, read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.gate import Gate, convergence_gate
 from bayes_bm.hazards import FAMILIES
+from bayes_bm.observations import KINDS, observations
 from bayes_bm.predictor import Draws, arm_predictors, draws, ratio_means
 from bayes_bm.spec import Spec, parse_spec
 
@@ -206,8 +207,6 @@ def _sample_with_retry(
 
 def pointwise_log_likelihood(result: Result) -> xr.Dataset:
     """Log density of every row of evidence at every draw, by kind (chain, draw, row)."""
-    from bayes_bm.model import KINDS, observations
-
     of, shape, family = result.draws, result.design, FAMILIES[result.spec.hazard.family]
     eta, log_shape = arm_predictors(of, shape)
     found = {}

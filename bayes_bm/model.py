@@ -5,8 +5,6 @@ simulated from, and effects are written non-centred (with tens of patients a stu
 The model knows nothing of files.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,11 +13,11 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_bm import likelihoods
-from bayes_bm.arrays import NUMPY, Namespace
+from bayes_bm.arrays import Namespace
 from bayes_bm.effects import Design, design
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import FAMILIES, Family
-from bayes_bm.likelihoods import NO_ENTRY
+from bayes_bm.observations import KINDS, observations
 from bayes_bm.priors import (
     Exponential,
     Gamma,
@@ -43,175 +41,6 @@ TENSOR: Namespace = SimpleNamespace(
     betainc=pt.betainc,
     log1mexp=pt.log1mexp,
 )
-
-
-# ---------------------------------------------------------------------------------------------- data
-
-
-def log_time(time: Any, spec: Spec) -> np.ndarray:
-    """log(t / t0); time zero becomes NO_ENTRY."""
-    time = np.asarray(time, dtype=float)
-    with np.errstate(divide="ignore"):
-        return np.where(time > 0, np.log(time / spec.reference_time), NO_ENTRY)
-
-
-def observations(spec: Spec, evidence: Evidence) -> dict[str, dict[str, np.ndarray]]:
-    """Arrays of every observed variable, by its name; kinds without rows are left out."""
-    found = {
-        "patients": _patient_arrays(spec, evidence),
-        "points": _point_arrays(spec, evidence),
-        "medians": _median_arrays(spec, evidence, "order"),
-        "median_intervals": _median_arrays(spec, evidence, "interval"),
-        "medians_not_reached": _median_arrays(spec, evidence, "not_reached"),
-        "counts": _count_arrays(spec, evidence),
-        "hazard_ratios": _ratio_arrays(evidence),
-    }
-    return {name: arrays for name, arrays in found.items() if len(next(iter(arrays.values())))}
-
-
-def _patient_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
-    rows = evidence.patients
-    interval = np.isfinite(rows["time_upper"].to_numpy(dtype=float))
-    event = rows["event"].to_numpy(dtype=float)
-    upper = np.where(interval, rows["time_upper"], rows["time"] * 2)
-    scaled = [(rows[name] - term.centre) / term.scale for name, term in spec.covariates.items()]
-    return {
-        "arm_row": rows["arm_row"].to_numpy(dtype=int),
-        "log_u": log_time(rows["time"], spec),
-        "log_upper": log_time(upper, spec),
-        "log_entry": log_time(rows["entry"], spec),
-        "exact": np.where(interval, 0.0, event),
-        "interval": interval.astype(float),
-        "weight": rows["weight"].to_numpy(dtype=float),
-        "log_t0": np.full(len(rows), np.log(spec.reference_time)),
-        "x": np.column_stack(scaled).astype(float) if scaled else np.zeros((len(rows), 0)),
-    }
-
-
-def _point_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
-    rows = evidence.sequences
-    return {
-        "arm_row": rows["arm_row"].to_numpy(dtype=int),
-        "ratio": rows["ratio"].to_numpy(dtype=float),
-        "size": rows["size"].to_numpy(dtype=float),
-        "log_u": log_time(rows["time"], spec),
-        "log_start": log_time(rows["start"], spec),
-    }
-
-
-def _median_arrays(spec: Spec, evidence: Evidence, law: str) -> dict[str, np.ndarray]:
-    rows = evidence.medians[evidence.medians["law"] == law]
-    arm_row = rows["arm_row"].to_numpy(dtype=int)
-    shift = evidence.arms["shift"].to_numpy(dtype=float)[arm_row]
-    time = rows["time"].to_numpy(dtype=float)
-    return {
-        "arm_row": arm_row,
-        "log_u": log_time(time + shift, spec),
-        "log_m": log_time(time, spec),
-        "log_entry": log_time(evidence.arms["entry"].to_numpy(dtype=float)[arm_row], spec),
-        "shift": shift / spec.reference_time,
-        # a law reads one of the two; pm.Data takes no NaN
-        "alpha": rows["alpha"].astype(float).fillna(1.0).to_numpy(),
-        "sd": rows["sd"].astype(float).fillna(1.0).to_numpy(),
-        "log_t0": np.full(len(rows), np.log(spec.reference_time)),
-    }
-
-
-def _count_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
-    """A blank time is put at t0: H = exp(eta) there, whatever the shape (rule 8)."""
-    rows = evidence.counts
-    arm_row = rows["arm_row"].to_numpy(dtype=int)
-    timed = np.isfinite(rows["time"].to_numpy(dtype=float))
-    time = rows["time"].to_numpy(dtype=float) + evidence.arms["shift"].to_numpy(dtype=float)[arm_row]
-    entry = np.where(timed, evidence.arms["entry"].to_numpy(dtype=float)[arm_row], 0.0)
-    return {
-        "arm_row": arm_row,
-        "events": rows["events"].to_numpy(dtype=float),
-        "n": rows["n"].to_numpy(dtype=float),
-        "log_u": np.where(timed, log_time(np.where(timed, time, 1.0), spec), 0.0),
-        "log_entry": log_time(entry, spec),
-    }
-
-
-def _ratio_arrays(evidence: Evidence) -> dict[str, np.ndarray]:
-    cholesky = evidence.hr_cholesky
-    whitener = np.linalg.inv(cholesky) if len(cholesky) else cholesky
-    return {
-        "log_hr": evidence.hazard_ratios["log_hr"].to_numpy(dtype=float),
-        "whitener": whitener,
-        "log_diagonal": np.log(np.diag(cholesky)),
-    }
-
-
-# ---------------------------------------------------------------------------------------------- densities
-
-
-@dataclass(frozen=True)
-class Kind:
-    """One kind of evidence: the datum that is observed, its log density and a draw from it."""
-
-    value: str
-    log_density: Callable[..., Any]
-    draw: Callable[..., np.ndarray]
-
-
-def _draw_times(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """log(t / t0) of fresh event times, given alive at entry; a censored patient is seen at most to the censoring time."""
-    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
-    log_u = family.inverse(np.log(entered + rng.exponential(size=np.shape(eta))), eta, log_shape, xp=NUMPY)
-    return np.where(data.exact + data.interval > 0, log_u, np.minimum(log_u, data.log_u))
-
-
-def _draw_ratios(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    drop = likelihoods.cum_hazard_from(family, data.log_u, data.log_start, eta, log_shape, xp=NUMPY)
-    size = np.maximum(np.rint(data.size), 1).astype(int)
-    return rng.binomial(np.broadcast_to(size, np.shape(drop)), np.exp(-drop)) / size
-
-
-def _draw_median(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """log(m / t0), m the middle order statistic: F(m) ~ Beta(alpha, alpha)."""
-    dead = rng.beta(data.alpha, data.alpha, size=np.shape(eta))
-    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
-    return family.inverse(np.log(entered - np.log1p(-dead)), eta, log_shape, xp=NUMPY)
-
-
-def _draw_log_median(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    two = likelihoods.LOG_TWO
-    model = likelihoods.log_median(family, data.log_entry, eta, log_shape, log_two=two, xp=NUMPY)
-    return np.log(np.exp(model) - data.shift) + data.sd * rng.standard_normal(np.shape(model))
-
-
-def _draw_not_reached(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    return (_draw_median(family, data, eta, log_shape, rng) > data.log_u).astype(float)
-
-
-def _draw_events(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    used = likelihoods.cum_hazard_from(family, data.log_u, data.log_entry, eta, log_shape, xp=NUMPY)
-    n = np.broadcast_to(data.n.astype(int), np.shape(used))
-    return rng.binomial(n, -np.expm1(-used)).astype(float)
-
-
-KINDS: dict[str, Kind] = {
-    "patients": Kind("log_u", likelihoods.patients, _draw_times),
-    "points": Kind("ratio", likelihoods.points, _draw_ratios),
-    "medians": Kind("log_u", likelihoods.median_order, _draw_median),
-    "median_intervals": Kind("log_m", likelihoods.median_interval, _draw_log_median),
-    "medians_not_reached": Kind("reached_after", likelihoods.median_not_reached, _draw_not_reached),
-    "counts": Kind("events", likelihoods.counts, _draw_events),
-}
-"""Kinds that speak about an arm's curve. Hazard ratios speak about contrasts and stand apart."""
 
 
 # ---------------------------------------------------------------------------------------------- model

@@ -1,0 +1,224 @@
+"""Posterior predictive checks with each study's own censoring replayed (`facts.md`: ArviZ's censored curves are wrong).
+
+An arm is replicated by simulating an event time for each of its patients and censoring it: at the patient's own censoring
+time where that is known, else at a draw from the arm's censoring law beyond the observed event. The Kaplan-Meier curve of
+each replicate is estimated from its own risk sets, so ties and entry times are treated as in the data.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm import estimands
+from bayes_bm.arrays import NUMPY
+from bayes_bm.estimands import Population
+from bayes_bm.fit import Result
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.likelihoods import cum_hazard_from
+from bayes_bm.nonparametric import StepCurve, kaplan_meier
+from bayes_bm.observations import log_time, observations
+from bayes_bm.predictor import arm_predictors
+
+REPLICATE_LIMIT = 20_000_000
+MIN_REPLICATES = 400
+BANDS = {"low95": 0.025, "low50": 0.25, "median": 0.5, "high50": 0.75, "high95": 0.975}
+STAGE = 22
+
+
+@dataclass(frozen=True)
+class Replicates:
+    """Kaplan-Meier curves of replicated arms: `time` sorted and `survival` after each patient (replicate, patient)."""
+
+    time: np.ndarray
+    survival: np.ndarray
+
+    def survival_at(self, time: float) -> np.ndarray:
+        """S(time) of each replicate."""
+        passed = (self.time <= time).sum(axis=1)
+        padded = np.concatenate([np.ones((len(self.time), 1)), self.survival], axis=1)
+        return padded[np.arange(len(padded)), passed]
+
+    def median(self, *, beyond: float) -> np.ndarray:
+        """First time with S <= 1/2; `beyond` where a replicate's median is not reached."""
+        below = self.survival <= 0.5 + 1e-9
+        first = np.argmax(below, axis=1)
+        return np.where(below.any(axis=1), self.time[np.arange(len(first)), first], beyond)
+
+
+@dataclass(frozen=True)
+class ReplicatedArm:
+    """One arm: its observed curve, its replicates, and the model's own curve (on the model's clock)."""
+
+    arm_row: int
+    observed: StepCurve
+    replicate: Replicates
+    population: Population
+    weight: np.ndarray
+    entry: float
+
+    def model_survival(self, time: float) -> np.ndarray:
+        """The arm's S(time), averaged over its patients' covariates (sample,)."""
+        alive = estimands.survival(self.population, np.array([time]))[..., 0]
+        before = (
+            estimands.survival(self.population, np.array([self.entry]))[..., 0]
+            if self.entry > 0
+            else np.ones_like(alive)
+        )
+        return (alive @ self.weight) / (before @ self.weight)
+
+    def model_median(self) -> np.ndarray:
+        """Median time by bisection of the averaged curve (sample,)."""
+        low, high = np.full(len(self.population.eta), -40.0), np.full(len(self.population.eta), 40.0)
+        for _ in range(60):
+            middle = (low + high) / 2
+            above = self._average(middle) > 0.5 * self._average(np.full_like(middle, self._log_entry))
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return self.population.reference_time * np.exp(low)
+
+    @cached_property
+    def _log_entry(self) -> float:
+        return float(np.log(self.entry / self.population.reference_time)) if self.entry > 0 else -700.0
+
+    def _average(self, log_u: np.ndarray) -> np.ndarray:
+        of = self.population
+        log_cum = of.family.log_cum_hazard(log_u[:, None], of.eta, of.log_shape, xp=NUMPY)
+        return np.exp(-np.exp(log_cum)) @ self.weight
+
+
+def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[ReplicatedArm]:
+    """Every arm with patients, replicated at posterior draws (all of them, or fewer where arms are very large)."""
+    arrays = observations(result.spec, result.evidence).get("patients")
+    if arrays is None:
+        return
+    eta, log_shape = arm_predictors(result.draws, result.design)
+    for arm_row, rows in result.evidence.patients.groupby("arm_row", sort=True):
+        at = rows.index.to_numpy()
+        data = SimpleNamespace(**{name: values[at] for name, values in arrays.items()})
+        chosen = _thinned(len(eta), len(at), rng)
+        shift = result.draws.coefficient[chosen] @ data.x.T
+        mine = eta[chosen, int(arm_row)][:, None] + shift
+        of_shape = np.broadcast_to(log_shape[chosen, int(arm_row)][:, None], mine.shape)
+        yield _replicated(result, int(arm_row), rows, data, mine, of_shape, rng)
+
+
+def _thinned(samples: int, patients: int, rng: np.random.Generator) -> np.ndarray:
+    wanted = max(MIN_REPLICATES, REPLICATE_LIMIT // max(patients, 1))
+    return np.arange(samples) if samples <= wanted else np.sort(rng.choice(samples, wanted, replace=False))
+
+
+def _replicated(result: Result, arm_row: int, rows: pd.DataFrame, data, eta, log_shape, rng) -> ReplicatedArm:
+    family, t0 = FAMILIES[result.spec.hazard.family], result.spec.reference_time
+    seen, event = _seen(rows)
+    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
+    latent = t0 * np.exp(family.inverse(np.log(entered + rng.exponential(size=eta.shape)), eta, log_shape, xp=NUMPY))
+    censoring = _censoring_times(seen, event, rng, len(eta))
+    weight, entry = rows["weight"].to_numpy(), rows["entry"].to_numpy()
+    # covariates make patients differ; without them one column stands for the arm
+    several = result.spec.covariates and len(rows) > 1
+    columns = slice(None) if several else slice(0, 1)
+    zero = np.zeros_like(eta[:, columns])
+    return ReplicatedArm(
+        arm_row=arm_row,
+        observed=kaplan_meier(seen, event, entry=entry if (entry > 0).any() else None, weight=weight),
+        replicate=_curves(np.minimum(latent, censoring), latent <= censoring, weight, entry),
+        population=Population(family, t0, eta[:, columns], log_shape[:, columns], zero, zero),
+        weight=(weight / weight.sum())[columns] if several else np.ones(1),
+        entry=float(result.evidence.arms["entry"].iloc[arm_row]),
+    )
+
+
+def _seen(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Times and events of the observed curve; an interval-censored event stands at the middle of its interval."""
+    time, upper = rows["time"].to_numpy(dtype=float), rows["time_upper"].to_numpy(dtype=float)
+    return np.where(np.isfinite(upper), (time + upper) / 2, time), rows["event"].to_numpy()
+
+
+def _censoring_times(time: np.ndarray, event: np.ndarray, rng: np.random.Generator, replicates: int) -> np.ndarray:
+    """Own censoring time where it is known, else a draw from the arm's censoring law beyond the event (replicate, patient).
+
+    The law is the reverse Kaplan-Meier estimate; what it leaves undecided is censored at the end of follow-up.
+    """
+    end = time.max()
+    if (event == 1).all():
+        return np.full((replicates, len(time)), np.inf)
+    law = kaplan_meier(time, 1 - event)
+    below = 1 - law(time)
+    share = below + rng.random((replicates, len(time))) * (1 - below)
+    place = np.searchsorted(1 - law.survival, share, side="left")
+    drawn = np.concatenate([law.time, [end]])[place]
+    return np.where(event == 1, drawn, time)
+
+
+def _curves(time: np.ndarray, event: np.ndarray, weight: np.ndarray, entry: np.ndarray) -> Replicates:
+    """Kaplan-Meier curve of every row at once; events before censorings at a tie, one factor a patient."""
+    order = np.lexsort((~event, time), axis=1)
+    time, event = np.take_along_axis(time, order, 1), np.take_along_axis(event, order, 1)
+    weights = weight[order]
+    at_risk = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
+    if (entry > 0).any():
+        by_entry = np.argsort(entry)
+        waiting = np.concatenate([np.cumsum(weight[by_entry][::-1])[::-1], [0.0]])
+        at_risk = at_risk - waiting[np.searchsorted(entry[by_entry], time, side="left")]
+    factor = np.where(event, 1 - weights / at_risk, 1.0)
+    return Replicates(time, np.cumprod(np.clip(factor, 0, 1), axis=1))
+
+
+# ---------------------------------------------------------------------------------------------- curves and bands
+
+
+def arm_curves(result: Result, times: Sequence[float]) -> xr.DataArray:
+    """S(t) of every study arm given alive at its entry (chain, draw, arm_row, time), covariates at their centres.
+
+    Times are on the arm's own printed clock; S is 1 up to `survived_to`.
+    """
+    family, arms = FAMILIES[result.spec.hazard.family], result.evidence.arms
+    eta, log_shape = arm_predictors(result.draws, result.design)
+    times = np.asarray(times, dtype=float)
+    on_model_clock = np.maximum(times[None, :] + arms["shift"].to_numpy()[:, None], arms["entry"].to_numpy()[:, None])
+    log_u, log_entry = log_time(on_model_clock, result.spec), log_time(arms["entry"], result.spec)[:, None]
+    drop = cum_hazard_from(family, log_u, log_entry, eta[..., None], log_shape[..., None], xp=NUMPY)
+    values = np.exp(-drop).reshape(result.draws.chains, -1, len(arms), len(times))
+    return xr.DataArray(values, dims=("chain", "draw", "arm_row", "time"), coords={"time": times})
+
+
+def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
+    """50 and 95 % bands of what each arm would print again, at each time: its size and censoring included.
+
+    Arms with patients are replicated with their censoring; for the others survival at each time is a binomial share of
+    their effective size. Columns arm_row, time, low95, low50, median, high50, high95.
+    """
+    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
+    times = np.asarray(times, dtype=float)
+    by_arm = {arm.arm_row: arm for arm in replicated_arms(result, rng)}
+    curves = arm_curves(result, times).stack(sample=("chain", "draw")).transpose("sample", "arm_row", "time").to_numpy()
+    tables = []
+    for arm_row in range(len(result.evidence.arms)):
+        shift = float(result.evidence.arms["shift"].iloc[arm_row])
+        if arm_row in by_arm:
+            replicate = np.column_stack([by_arm[arm_row].replicate.survival_at(time + shift) for time in times])
+        else:
+            size = _size(result, arm_row)
+            replicate = rng.binomial(size, curves[:, arm_row]) / size
+        tables.append(_bands(arm_row, times, replicate))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _size(result: Result, arm_row: int) -> int:
+    """Effective patients of an arm known from printed numbers: a n, or what a median's interval amounts to."""
+    arm = result.evidence.arms.iloc[arm_row]
+    size = arm["share"] * arm["n_effective"]
+    if not np.isfinite(size):
+        medians = result.evidence.medians
+        sd = medians.loc[medians["arm_row"] == arm_row, "sd"].astype(float)
+        size = (1 / (np.log(2) * sd.iloc[0])) ** 2 if len(sd) and np.isfinite(sd.iloc[0]) else 30
+    return max(1, round(float(size)))
+
+
+def _bands(arm_row: int, times: np.ndarray, replicate: np.ndarray) -> pd.DataFrame:
+    bands = {name: np.quantile(replicate, q, axis=0) for name, q in BANDS.items()}
+    return pd.DataFrame({"arm_row": arm_row, "time": times, **bands})
