@@ -314,19 +314,24 @@ def fit_clicks(curve: Curve) -> Line:
     With x = time / axis_max and y = 1 - survival a falling curve, read along the axis u = x + y, is a function
     v(u) = x - y whose slope lies between -1 (a vertical drop) and 1 (a level run), and an error of the same size in x
     and y is an error of one size in v: clicks are ordered along the line rather than in time, and neither direction
-    is preferred. v is given a Gaussian-process prior from (0, 1), Brownian motion or its integral, whichever has the
-    larger marginal likelihood; that likelihood also sets the smoothing and the click error. The slope limits are
-    then restored by isotonic regression of time and of survival along u.
+    is preferred. v is given a Gaussian-process prior from (0, 1), the sum of an integrated Brownian motion (the smooth
+    survival of the population) and a Brownian motion (the steps of a sample from it); the marginal likelihood sets the
+    size of both and the click error. The slope limits are then restored by isotonic regression of time and of
+    survival along u.
 
     Clicks that were pushed down to a largest rise above the lowest click before them are lower bounds, not readings:
     they are replaced by what the line expects above the bound (EM, as in a Tobit regression).
     Source: Wahba 1978 (smoothing splines as such processes); Barlow et al. 1972 (isotonic); Tobin 1958.
     """
     bound = _pushed_down(curve)
-    line = _fit(curve, curve.survival)
-    for _ in range(3 if bound.any() else 0):
-        line = _fit(curve, np.where(bound, _above(line, curve), curve.survival))
-    return line
+    ratios = _ratios(*_rotated(curve, curve.survival))
+    line = _fit(curve, curve.survival, ratios)
+    if not bound.any():
+        return line
+    for _ in range(3):
+        survival = np.where(bound, _above(line, curve), curve.survival)
+        line = _fit(curve, survival, ratios)
+    return _fit(curve, survival, _ratios(*_rotated(curve, survival)))
 
 
 def _pushed_down(curve: Curve) -> NDArray[np.bool_]:
@@ -350,15 +355,15 @@ def _above(line: Line, curve: Curve) -> Floats:
     return middle + sd * np.exp(norm.logpdf(z) - norm.logsf(z))
 
 
-def _fit(curve: Curve, survival: Floats) -> Line:
+def _fit(curve: Curve, survival: Floats, ratios: tuple[float, float]) -> Line:
+    """Posterior of the rotated line given clicks at these heights and the prior variances of `_ratios`."""
     u, v, size = _rotated(curve, survival)
     grid = np.unique(np.concatenate([np.linspace(0.0, u[-1], 2 * len(u)), u]))
-    ratio, kernel = _smoothing(u, v, size)
-    factor = cho_factor(ratio * kernel(u, u) + np.diag(1.0 / size))
+    factor = cho_factor(_kernel(u, u, ratios) + np.diag(1.0 / size))
     variance = max(float(v @ cho_solve(factor, v)) / len(v), 1e-12)
-    cross = ratio * kernel(grid, u)
+    cross = _kernel(grid, u, ratios)
     mean = cross @ cho_solve(factor, v)
-    spread = variance * (ratio * kernel(grid, grid) - cross @ cho_solve(factor, cross.T))
+    spread = variance * (_kernel(grid, grid, ratios) - cross @ cho_solve(factor, cross.T))
     slope = np.gradient(mean, grid).clip(-1, 1)
     error = float(np.sqrt(variance / (2 * (1 + np.mean(slope**2)))))
     return _line(grid, mean, spread, error, curve.axis_max)
@@ -392,24 +397,25 @@ def _rotated(curve: Curve, survival: Floats) -> tuple[Floats, Floats, Floats]:
     return np.bincount(groups, u) / size, np.bincount(groups, v) / size, size
 
 
-def _brownian(a: Floats, b: Floats) -> Floats:
-    return np.minimum.outer(a, b)
+def _kernel(a: Floats, b: Floats, ratios: tuple[float, float]) -> Floats:
+    """Covariance, in units of the click variance, of a Brownian motion and of an integrated one with a free first slope.
 
-
-def _integrated(a: Floats, b: Floats) -> Floats:
-    """Integrated Brownian motion with a first slope that may be anything from -1 to 1 (variance 1/3)."""
+    The slope may be anything from -1 to 1, so its variance is 1/3 of the scale of the second process.
+    """
     low, gap = np.minimum.outer(a, b), np.abs(np.subtract.outer(a, b))
-    return low**3 / 3 + low**2 * gap / 2 + np.multiply.outer(a, b) / 3
+    return ratios[0] * low + ratios[1] * (low**3 / 3 + low**2 * gap / 2 + np.multiply.outer(a, b) / 3)
 
 
-def _smoothing(u: Floats, v: Floats, size: Floats):
-    """Signal to noise ratio and kernel with the largest marginal likelihood (noise profiled out)."""
-    best = (-np.inf, 1.0, _brownian)
-    for kernel in (_brownian, _integrated):
-        prior, noise = kernel(u, u), np.diag(1.0 / size)
-        for ratio in 10.0 ** np.arange(0.0, 8.1, 0.5):
-            factor = cho_factor(ratio * prior + noise)
-            variance = v @ cho_solve(factor, v) / len(v)
-            likelihood = -np.log(np.diag(factor[0])).sum() - len(v) / 2 * np.log(max(variance, 1e-16))
-            best = max(best, (likelihood, ratio, kernel), key=lambda b: b[0])
-    return best[1], best[2]
+def _ratios(u: Floats, v: Floats, size: Floats) -> tuple[float, float]:
+    """Variances of the two processes, relative to a click's, of largest marginal likelihood (noise profiled out)."""
+    rough, smooth, noise = _kernel(u, u, (1.0, 0.0)), _kernel(u, u, (0.0, 1.0)), np.diag(1.0 / size)
+
+    def likelihood(ratios: tuple[float, float]) -> float:
+        factor = cho_factor(ratios[0] * rough + ratios[1] * smooth + noise, overwrite_a=True, check_finite=False)
+        variance = v @ cho_solve(factor, v, check_finite=False) / len(v)
+        return float(-np.log(np.diag(factor[0])).sum() - len(v) / 2 * np.log(max(variance, 1e-16)))
+
+    coarse = [(a, b) for a in (0.0, 1.0, 10.0, 1e2, 1e3, 1e4) for b in 10.0 ** np.arange(0, 8.1, 1)]
+    best = max(coarse, key=likelihood)
+    near = [(best[0] * a, best[1] * b) for a in (10**-0.5, 1.0, 10**0.5) for b in (10**-0.5, 1.0, 10**0.5)]
+    return max(near, key=likelihood)

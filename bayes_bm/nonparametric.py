@@ -155,7 +155,8 @@ def turnbull(
         )
     weight = np.ones(len(left)) if weight is None else np.asarray(weight, float)
     low, high = _innermost(left, right)
-    inside = (low >= left[:, None]) & (high <= right[:, None])
+    point = low == high  # [t, t] is not within (t, right]
+    inside = (np.where(point, low > left[:, None], low >= left[:, None])) & (high <= right[:, None])
     exact = left == right
     inside[exact] = (low == left[exact, None]) & (high == right[exact, None])
     mass = np.full(len(low), 1.0 / len(low))

@@ -729,7 +729,7 @@ def _trusted_rows(curve: Curve, line: Line) -> tuple[Curve, list[dict]]:
     notes = []
     while len(curve.risk_time):
         worst = _violation(curve, line)
-        if worst.max(initial=0.0) <= max(GIVE, 5 * line.click_error):
+        if worst.max() <= max(GIVE, 5 * line.click_error):
             break
         k = int(worst.argmax())
         choices = [i for i in (k - 1, k) if i >= 0]
@@ -751,7 +751,8 @@ def _violation(curve: Curve, line: Line) -> Floats:
         return np.empty(0)
     counts = np.concatenate([[curve.n], curve.risk_count]).astype(float)
     alive = np.array([1.0, *(_just_before(line, t) for t in curve.risk_time)])
-    return np.maximum(alive[:-1] * counts[1:] / np.maximum(counts[:-1], 1.0) - alive[1:], 0.0)
+    one = alive[:-1] / np.maximum(counts[:-1], 1.0)  # a step of the curve: nearer than that, whole numbers cannot be
+    return np.maximum(one * (counts[1:] - 1) - alive[1:], 0.0)
 
 
 # --- what is reported ---------------------------------------------------------------------------------------------
