@@ -144,14 +144,11 @@ def test_the_pooled_paper_is_one_pseudo_study_per_comparison_and_never_evidence(
 
 
 def test_the_first_line_anchors_are_kept_as_such(shipped):
-    ratios = shipped["hazard_ratios"].set_index("study")
-    extent = ratios.loc["PMC9519668 single BM surgery 2011-2018"]
-    assert [extent[c] for c in ("treatment", "reference", "hr", "p", "use")] == [
-        "gtr",
-        "str",
-        0.66,
-        0.003,
-        "external_prior",
+    ratios = shipped["hazard_ratios"].iloc[5:]
+    columns = ["study", "endpoint", "treatment", "reference", "hr", "ci_low", "ci_high", "p", "use"]
+    assert ratios[columns].fillna(0).to_numpy().tolist() == [
+        ["PMC9519668 single BM surgery 2011-2018", "os", "gtr", "str", 0.66, 0, 0, 0.003, "external_prior"],
+        ["NIBIT-M2 2021", "os", "immunotherapy", "chemotherapy", 0.44, 0.22, 0.87, 0.017, "external_prior"],
     ]
     arms = shipped["arms"].set_index(["study", "arm"])
     quartz = arms.loc[("QUARTZ 2016", "Optimal supportive care (dexamethasone)")]
@@ -196,6 +193,14 @@ def test_share_of_necrosis(shipped):
         study: pytest.approx(values, abs=5e-5) for study, values in NECROSIS.items()
     }
     assert (arms.loc[arms["use"] == "RN_not_tumour", "share_necrosis"] == 1).all()
+
+
+def test_the_readme_counts_what_is_there(shipped):
+    readme = (FOLDER / "README.md").read_text(encoding="utf-8")
+    files = {name: int(n) for name, n in re.findall(r"^\| `(\w+)\.csv` \|.*\| (\d+) \|$", readme, re.M)}
+    assert files == {kind: len(table) for kind, table in shipped.items()}
+    flags = {name: int(n) for name, n in re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", readme, re.M)}
+    assert flags == shipped["arms"]["use"].value_counts().to_dict()
 
 
 def test_no_length_of_immortal_time_or_clock_shift_is_made_up(shipped):
@@ -466,7 +471,7 @@ LEFT_OUT_LANDMARKS = {17, *range(45, 51), *range(52, 60), 71, *range(75, 82), 85
 
 
 def test_points_both_ways(shipped, collected):
-    points = shipped["points"].assign(row=_numbers(shipped["points"]["x_landmark"]).astype(int)).set_index("row")
+    points = shipped["points"].assign(row=shipped["points"]["x_landmark"].astype(int)).set_index("row")
     marks = collected["landmarks"].assign(row=range(1, len(collected["landmarks"]) + 1)).set_index("row")
     assert set(marks.index) - set(points.index) == LEFT_OUT_LANDMARKS
     assert points.index.is_unique
@@ -510,7 +515,7 @@ def test_labels_of_landmarks_lead_to_the_right_arm_where_there_are_several(shipp
 
 def test_hazard_ratios_both_ways(shipped, collected):
     ours = pd.concat([shipped["hazard_ratios"], shipped["covariate_hazard_ratios"]])
-    ours = ours.assign(row=_numbers(ours["x_row"]).astype(int)).set_index("row").sort_index()
+    ours = ours.assign(row=ours["x_row"].astype(int)).set_index("row").sort_index()
     theirs = collected["hazard_ratios"].assign(row=range(1, len(collected["hazard_ratios"]) + 1)).set_index("row")
     assert set(theirs.index) - set(ours.index) == {4} and np.isnan(theirs.hr[4])
     assert ours.index.is_unique
@@ -523,10 +528,64 @@ def test_hazard_ratios_both_ways(shipped, collected):
     np.testing.assert_array_equal(ours["p_below"].to_numpy(), _numbers(bound.replace("", np.nan)))
     sizes = _numbers(ours["n"].where(ours["n"].notna(), ours["x_n"]))
     np.testing.assert_array_equal(sizes, theirs["n"].to_numpy(dtype=float))
-    for column, origin in {"x_comparison_printed": "comparison", "x_endpoint_printed": "endpoint"}.items():
-        assert ours[column].tolist() == theirs[origin].tolist()
+    words = {"x_comparison_printed": "comparison", "x_reference_printed": "reference", "x_endpoint_printed": "endpoint"}
+    for column, origin in {**words, "x_model": "model", "x_note": "notes"}.items():
+        assert ours[column].fillna("").tolist() == theirs[origin].fillna("").tolist(), column
+    np.testing.assert_array_equal(_numbers(ours["x_year"]), theirs["year"].to_numpy(dtype=float))
+    covariate = ours["covariate"].notna()
+    for column, origin in {"setting": "setting", "clock": "time_origin"}.items():
+        assert ours.loc[covariate, column].tolist() == theirs.loc[covariate, origin].tolist(), column
     same = ~ours.study.str.startswith("Basaran")
     assert ours.study[same].tolist() == theirs.study[same].tolist()
+
+
+RATIO_ENDPOINTS = {
+    "CNS death": "cns_death",
+    "OS": "os",
+    "OS at 3 months": "os_at_3_months",
+    "OS at 6 months": "os_at_6_months",
+    "PFS": "pfs",
+    "death": "os",
+    "intracranial PFS": "intracranial_pfs",
+    "local failure": "local_control",
+    "local failure (cumulative incidence)": "local_control",
+    "non-CNS death": "non_cns_death",
+    "progression": "progression",
+    "systemic PFS": "systemic_pfs",
+}
+RATIO_USES = {
+    "ATTAIN 2022": ["external_prior"] * 2,
+    "BEACON BM subgroup 2017": ["external_prior"],
+    "Farris 2017 BMV": ["use"] * 2,
+    "GPA meta-analysis after WBRT 2024": ["external_prior"] * 4,
+    "HER2CLIMB BM subgroups": ["use_with_care", "weak", "external_prior", "external_prior", "weak", "weak"],
+    "Jiang 2020": ["use_with_care"] * 4,
+    "Lucas competing-risk SRS after WBRT": ["use_with_care"] * 7,
+    "MD Anderson Cs-131 tile 2025": ["use_with_care"] * 3,
+    "Moreau 2018": ["use"] * 2,
+    "Multiple BM surgery + SRS v SRS alone 2011-2022 (734 pts)": ["external_prior"] * 2,
+    "NALA CNS subgroup 2021": ["external_prior"],
+    "NIBIT-M2 2021": ["external_prior"],
+    "NIVOREN BM 2019 (GETUG-AFU 26)": ["weak"],
+    "QUARTZ 2016": ["external_prior"],
+    "Re-SRT series 2012-2019, 47 pts (authors not shown; matches Jablonska 2021)": [
+        "use",
+        "do_not_pool",
+        "do_not_pool",
+    ],
+    "Repeat SRS >=3 courses (PMID 28327948)": ["weak"] * 4,
+    "Reveendran 2026 Leeds SRS multistate": ["external_prior"] * 2,
+    "Shen 2016": ["use_with_care"] * 3,
+    "Steroids + ICI meta-analysis (PMC8328028)": ["target_or_check"] * 3,
+    "Systemic therapy after RT, 1-3 BM (PMID 29237923)": ["do_not_pool"],
+    "iBMV Japan (PMID 31140039)": ["external_prior"],
+}
+
+
+def test_covariate_ratios_have_their_endpoint_and_flag(shipped):
+    rows = shipped["covariate_hazard_ratios"]
+    assert rows["endpoint"].tolist() == [RATIO_ENDPOINTS[name] for name in rows["x_endpoint_printed"]]
+    assert {study: group["use"].tolist() for study, group in rows.groupby("study")} == RATIO_USES
 
 
 def test_covariate_ratios_say_what_was_compared(shipped):
