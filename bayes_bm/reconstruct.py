@@ -31,8 +31,8 @@ BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: ra
 BEFORE = float(np.log(0.25))  # a tick drawn at a drop stands for censorings before it: the tie rule says after
 HEAP = 0.05  # share of gaps between drops in which many may be censored at once (a data cut, a visit)
 LIKELY = 9.0  # nats below the likeliest edge of a step beyond which the central path does not go
-WIDEST = 400  # most states kept after a point
-PARTS = 4  # states with the same counts but another exact survival are kept apart in so many parts
+STATES = 40_000, 200, 4000  # states kept over all points; fewest and most after one: many where drops are few
+PARTS = 4, 32  # states with the same counts but another exact survival are kept apart in so many parts
 SURVIVAL_ERRORS = (1e-9, 5e-5, 2.5e-4, 1e-3, 5e-3)  # tried in turn until the drops are fractions of whole numbers
 LADDER = np.unique(np.concatenate([np.arange(9), np.rint(8 * 1.25 ** np.arange(1, 30))])).astype(np.int64)
 STRETCH = 0.5  # sd of the log exponent by which times of censoring may crowd to one end of an interval
@@ -111,12 +111,15 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Gaps:
-    """What censorings may do: `marked` if ticks are known, `tied` expected beyond one a tick; `error` of survival."""
+    """What censorings may do: `marked` if ticks are known, `tied` expected beyond one a tick; `error` of survival;
+    `count_events` if a total has to be met; most states kept, `widest`; `parts` of the window of survival."""
 
     marked: bool
     tied: float
     error: float
     count_events: bool
+    widest: int
+    parts: int
 
 
 @dataclass(frozen=True)
@@ -238,7 +241,16 @@ def _lattice(points: list[_Point], tail: Floats, curve: Curve, error: float) -> 
     """All states that reproduce the points, forward in time; None where some drop is no fraction of whole numbers."""
     seen = 0 if curve.ticks is None else len(curve.ticks)
     tied = 0.1 if curve.events is None or not seen else max((curve.n - curve.events - seen) / seen, 0.05)
-    gaps = _Gaps(curve.ticks is not None, tied, error, curve.events is not None)
+    total, fewest, most = STATES
+    widest = min(max(total // max(len(points), 1), fewest), most)
+    gaps = _Gaps(
+        curve.ticks is not None,
+        tied,
+        error,
+        curve.events is not None,
+        widest,
+        min(max(widest // 60, PARTS[0]), PARTS[1]),
+    )
     none = np.zeros(1, np.int64)
     steps = [_Step(none + curve.n, none, none, np.ones(1), np.zeros(1), none, none, none, np.zeros(1), none)]
     owing = False  # the cell before had a tick that may still have to be used
@@ -248,10 +260,10 @@ def _lattice(points: list[_Point], tail: Floats, curve: Curve, error: float) -> 
             return None
         steps.append(made)
         owing = point.mark_here
-    return [*steps[:-1], _close(steps[-1], curve, gaps, len(tail), owing)]
+    return [*steps[:-1], _close(steps[-1], points, curve, gaps, len(tail), owing)]
 
 
-def _close(step: _Step, curve: Curve, gaps: _Gaps, marks: int, owing: bool) -> _Step:
+def _close(step: _Step, points: list[_Point], curve: Curve, gaps: _Gaps, marks: int, owing: bool) -> _Step:
     """The last states, weighed by the total of events and by who is left for the ticks and the line after them."""
     breaches = np.zeros(len(step.risk))
     if curve.events is not None:
@@ -260,7 +272,8 @@ def _close(step: _Step, curve: Curve, gaps: _Gaps, marks: int, owing: bool) -> _
     owed = marks + (owing & (step.flag == 0))
     breaches += step.risk < owed
     breaches += gaps.marked & (owed == 0) & (step.risk > 0) & ~(owing & (step.flag == 1))
-    breaches += (step.risk == 0) & (curve.survival[-1] > gaps.error)
+    if not points or points[-1].is_drop:  # the line goes on after the last drop, so somebody is left
+        breaches += (step.risk == 0) & (curve.survival[-1] > gaps.error)
     gain = -BREACH * breaches
     return replace(step, weight=step.weight + gain, gain=step.gain + gain[step.child])
 
@@ -342,8 +355,8 @@ def _merge(step: _Step, found: list[NDArray], gaps: _Gaps) -> _Step:
     """States that agree in everything that matters later become one; the likeliest way in lends its survival."""
     parent, censored, risk, events, flag, survival, gain = found
     low, high = survival.min(), survival.max()
-    part = np.minimum((survival - low) / max(high - low, 1e-15) * PARTS, PARTS - 1).astype(np.int64)
-    key = (risk * 2 + flag) * PARTS + part
+    part = np.minimum((survival - low) / max(high - low, 1e-15) * gaps.parts, gaps.parts - 1).astype(np.int64)
+    key = (risk * 2 + flag) * gaps.parts + part
     if gaps.count_events:
         key = key * (int(events.max()) + 1) + events
     order = np.argsort(key, kind="stable")
@@ -355,7 +368,9 @@ def _merge(step: _Step, found: list[NDArray], gaps: _Gaps) -> _Step:
     best = np.lexsort((-way, child))[start]
     lent = order[best]
     made = _Step(risk[lent], events[lent], flag[lent], survival[lent], weight, start, parent, child, gain, censored)
-    return made if len(start) <= WIDEST else _keep(made, np.sort(np.argsort(-weight, kind="stable")[:WIDEST]))
+    return (
+        made if len(start) <= gaps.widest else _keep(made, np.sort(np.argsort(-weight, kind="stable")[: gaps.widest]))
+    )
 
 
 def _keep(step: _Step, states: Ints) -> _Step:
@@ -473,23 +488,31 @@ def _moved(point: _Point, risk: int, died: int, hair: float) -> float:
 
 
 def _spread(count: int, marks: Floats, low: float, high: float, rng, *, to_end: bool) -> Floats:
-    """Times of `count` censorings: at the ticks, extra ones shared among them; without ticks evenly over the gap."""
+    """Times of `count` censorings: at the ticks, one each at least; without ticks evenly over the gap."""
     if count == 0:
         return np.empty(0)
     if len(marks):
         extra = count - len(marks)
         if extra < 0:
             return marks[np.linspace(0, len(marks) - 1, count).round().astype(int)]
-        share = np.full(len(marks), 1 / len(marks))
-        more = (
-            np.diff(np.round(np.linspace(0, extra, len(marks) + 1))) if rng is None else rng.multinomial(extra, share)
-        )
-        return np.repeat(marks, 1 + more.astype(int))
+        return np.repeat(marks, 1 + _shared(extra, len(marks), rng, to_end=to_end))
     if to_end:  # somebody is seen to the end of the line
         inner = _spread(count - 1, marks, low, high, rng, to_end=False)
         return np.append(inner, high)
     place = (np.arange(count) + 0.5) / count if rng is None else np.sort(rng.uniform(size=count))
     return low + (high - low) * place
+
+
+def _shared(extra: int, marks: int, rng, *, to_end: bool) -> Ints:
+    """Censorings beyond one a tick, for each tick: evenly, or after the last drop at the end of the line.
+
+    A line ends where it is cut off, at the data cut or the edge of the figure, and whoever is left leaves there.
+    """
+    if to_end and (rng is None or rng.uniform() < 0.5):
+        return np.where(np.arange(marks) == marks - 1, extra, 0)
+    if rng is None:
+        return np.diff(np.round(np.linspace(0, extra, marks + 1))).astype(np.int64)
+    return rng.multinomial(extra, np.full(marks, 1 / marks))
 
 
 def _patients(died: Floats, lost: Floats) -> Patients:
