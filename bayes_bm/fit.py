@@ -4,10 +4,8 @@ PyMC and nutpie are imported when a fit starts, not before: reading results and 
 """
 
 import json
-import os
 import platform
 import time
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
@@ -110,12 +108,13 @@ def fit(
     sampling = spec.sampling.model_copy(update={name: value for name, value in given.items() if value is not None})
     spec = spec.model_copy(update={"sampling": sampling, "seed": spec.seed if seed is None else seed})
     evidence = read_evidence(spec) if evidence is None else evidence
+    from bayes_bm.sampling import sampler
+
     _require_evidence(spec, evidence)
     started = time.perf_counter()
-    say("building the model")
-    sample = _sampler(spec, evidence, say)
+    sample = sampler(spec, evidence, say)
     compiled_in = time.perf_counter() - started
-    posterior, stats, gate = _sample_with_retry(spec, evidence, sample, say)
+    posterior, stats, gate = _sample_with_retry(spec, sample, say)
     sampled_in = time.perf_counter() - started - compiled_in
     say("pointwise log-likelihood")
     result = Result(
@@ -139,56 +138,11 @@ def _require_evidence(spec: Spec, evidence: Evidence) -> None:
         raise GateRefused(f"{spec.name}: the audit refuses before any fit: " + " ".join(reasons))
 
 
-# ---------------------------------------------------------------------------------------------- sampling
-
-Sampler = Callable[[float, int], tuple[xr.Dataset, xr.Dataset]]
-
-
-def _sampler(spec: Spec, evidence: Evidence, say: Callable[[str], None]) -> Sampler:
-    """Compile once; the returned function samples at a target acceptance and seed."""
-    from bayes_bm.model import build_model
-
-    settings = spec.sampling
-    model = build_model(spec, evidence)
-    cores = settings.cores or min(settings.chains, os.cpu_count() or 1)
-    counts = {"draws": settings.draws, "tune": settings.tune, "chains": settings.chains, "cores": cores}
-    if settings.sampler == "pymc":
-        return lambda accept, seed: _with_pymc(model, counts, accept, seed)
-    import nutpie
-
-    say("compiling")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        compiled = nutpie.compile_pymc_model(model)
-
-    def sample(accept: float, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-        say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
-        tree = nutpie.sample(compiled, **counts, target_accept=accept, seed=seed, progress_bar=False)
-        return _groups(tree)
-
-    return sample
-
-
-def _with_pymc(model: Any, counts: Mapping[str, int], accept: float, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
-    import pymc as pm
-
-    tree = pm.sample(model=model, **counts, target_accept=accept, random_seed=seed, progressbar=False)
-    return _groups(tree)
-
-
-def _groups(tree: Any) -> tuple[xr.Dataset, xr.Dataset]:
-    """Posterior and sampler statistics; standardised effects are a device of the sampler and are dropped."""
-    posterior = tree["posterior"].to_dataset()
-    hidden = [
-        name for name in posterior.data_vars if str(name).endswith("_standard") or str(name).startswith("coefficient_")
-    ]
-    stats = tree["sample_stats"].to_dataset()
-    kept = [name for name in ("diverging", "energy", "n_steps", "tree_depth", "depth", "step_size") if name in stats]
-    return posterior.drop_vars(hidden), stats[kept]
+# ---------------------------------------------------------------------------------------------- gate
 
 
 def _sample_with_retry(
-    spec: Spec, evidence: Evidence, sample: Sampler, say: Callable[[str], None]
+    spec: Spec, sample: Callable[[float, int], tuple[xr.Dataset, xr.Dataset]], say: Callable[[str], None]
 ) -> tuple[xr.Dataset, xr.Dataset, Gate]:
     seeds = np.random.SeedSequence(spec.seed).generate_state(2)
     accept = spec.sampling.target_accept

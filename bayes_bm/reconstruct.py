@@ -157,6 +157,10 @@ def _solve_drawn(curve: Curve):
             continue
         text = f"heights are fractions of whole numbers only within {error:g}"
         notes = [] if error <= own else [_note("survival", text)]
+        if drops.clock:
+            notes.append(
+                _note("time", f"all drops are multiples of {drops.clock:.6g} within half a grid cell: moved there")
+            )
         return patients(steps, _central(steps), None), partial(_redrawn, steps, patients), notes
     return None
 

@@ -1,0 +1,123 @@
+"""How figures look: a palette for colour-blind readers, marker shapes that tell treatments apart in grey, and SVG text.
+
+Figures are objects of their own (`matplotlib.figure.Figure`), never pyplot's global state, so that a report can be made
+inside any program.
+"""
+
+import io
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito 2008, without the yellow that vanishes on white
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
+INK, GREY, GRID = "#222222", "#6B6B6B", "#E3E3E3"
+PRINTED = "#000000"
+"""Colour of what was printed or observed, whatever the treatment."""
+
+RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.0,
+    "axes.labelsize": 9.0,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "hatch.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "svg.fonttype": "path",
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour and marker of one treatment, the same in every figure."""
+
+    color: str
+    marker: str
+
+
+def looks(names: Sequence[str]) -> dict[str, Look]:
+    """A look for each name, in order; beyond eight the palette repeats with another marker."""
+    size = len(PALETTE)
+    return {name: Look(PALETTE[at % size], MARKERS[(at + at // size) % size]) for at, name in enumerate(names)}
+
+
+def figure(width: float, height: float, *, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:
+    """A figure of `width` x `height` inches with one set of axes, its margins in inches, so that panels line up."""
+    with mpl.rc_context(RC):
+        drawn = Figure(figsize=(width, height))
+        box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
+        return drawn, drawn.add_axes(box)
+
+
+def svg(drawn: Figure, *, title: str) -> str:
+    """The figure as an `<svg>` element with `title` for those who cannot see it; the same bytes for the same figure."""
+    buffer = io.StringIO()
+    with mpl.rc_context({**RC, "svg.hashsalt": title}):
+        drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = buffer.getvalue()
+    body = text[text.index("<svg") :].strip()
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    opening, rest = body.split(">", 1)
+    width, _ = drawn.get_size_inches()
+    attributes = re.search(r'viewBox="[^"]*"', opening)
+    shape = attributes.group(0) if attributes else ""
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    label = _attribute(title)
+    style = f"max-width:{width * 96:.0f}px"
+    return f'<svg {names} {shape} role="img" aria-label="{label}" style="{style}">{_own_ids(rest, title)}'
+
+
+def _attribute(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _own_ids(body: str, title: str) -> str:
+    """Names inside one SVG made its own: many figures share one page, and the first of two equal names would win."""
+    mark = f"f{abs(hash_text(title)) % 16**6:06x}"
+    return re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{mark}-", body)
+
+
+def hash_text(text: str) -> int:
+    """A number from a text, the same in every run (Python's own hash is salted)."""
+    value = 5381
+    for char in text:
+        value = (value * 33 + ord(char)) % 2**32
+    return value
+
+
+def wrapped(text: str, width: int, *, lines: int = 2) -> str:
+    """`text` broken at `width` characters, at most `lines` lines, the last ended by an ellipsis where cut."""
+    parts = textwrap.wrap(text, width=width)
+    if len(parts) <= lines:
+        return "\n".join(parts)
+    return "\n".join([*parts[: lines - 1], textwrap.shorten(" ".join(parts[lines - 1 :]), width, placeholder=" …")])
+
+
+def legend_below(axes: Axes, *, offset: float, columns: int = 2, **kwargs: Any) -> None:
+    """A legend under the axes, `offset` (a share of the axes' height) below: it can never cover data."""
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(0.0, -offset), ncols=columns, borderaxespad=0.0, handlelength=2.2, **kwargs
+    )

@@ -1,0 +1,157 @@
+"""Compiling and sampling a model. What the user waits for is compilation, so it is chosen with care.
+
+nutpie's own compiler translates the graph to numba anew in every process: 30 to 60 s for a model with every kind of
+evidence. PyTensor's C linker keeps its modules on disk: about 2 s when warm, half a minute the first time, at about
+twice the cost a gradient. So the C linker serves up to `MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
+"""
+
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm.evidence import Evidence
+from bayes_bm.model import build_model
+from bayes_bm.spec import Sampling, Spec
+
+Groups = tuple[xr.Dataset, xr.Dataset]
+Sampler = Callable[[float, int], Groups]
+Say = Callable[[str], None]
+MANY_PATIENTS = 20_000
+KEPT_STATISTICS = ("diverging", "energy", "n_steps", "tree_depth", "depth", "step_size")
+
+
+def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
+    """Compile once; the returned function samples at a target acceptance and seed: (posterior, sample_stats)."""
+    settings = spec.sampling
+    say("building the model")
+    model = build_model(spec, evidence)
+    if settings.sampler == "pymc":
+        return lambda accept, seed: _with_pymc(model, settings, accept, seed)
+    say("compiling (half a minute the first time, then seconds)")
+    many = len(evidence.patients) > MANY_PATIENTS
+    compiled = _compiled_numba(model) if many else _compiled_c(model)
+    counts = _counts(settings, cores=_cores(settings) if many else 1)
+
+    def sample(accept: float, seed: int) -> Groups:
+        import nutpie
+
+        say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
+        return _groups(nutpie.sample(compiled, **counts, target_accept=accept, seed=seed, progress_bar=False))
+
+    return sample
+
+
+def _cores(settings: Sampling) -> int:
+    return settings.cores or min(settings.chains, os.cpu_count() or 1)
+
+
+def _counts(settings: Sampling, *, cores: int) -> dict[str, int]:
+    return {"draws": settings.draws, "tune": settings.tune, "chains": settings.chains, "cores": cores}
+
+
+def _compiled_numba(model: Any) -> Any:
+    import nutpie
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return nutpie.compile_pymc_model(model)
+
+
+def _compiled_c(model: Any) -> Any:
+    """The model's density, gradient and named values by PyTensor's C linker, wrapped for nutpie's sampler."""
+    from nutpie.compiled_pyfunc import from_pyfunc
+    from pymc.blocking import DictToArrayBijection
+
+    with warnings.catch_warnings():
+        # PyTensor warns that it found no BLAS; the largest product here is patients x covariates
+        warnings.simplefilter("ignore")
+        density = model.logp_dlogp_function(ravel_inputs=True, mode="CVM")
+        density.set_extra_values({})
+        start = DictToArrayBijection.map(model.initial_point())
+        named = _named_values(model)
+    evaluate = density._pytensor_function
+    evaluate.trust_input = True
+    shapes = {name: np.shape(value) for name, value in named(start.data).items()}
+
+    def make_density() -> Callable:
+        def log_density(x: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = evaluate(np.array(x, dtype=float))
+            return float(value), np.asarray(gradient, dtype=float)
+
+        return log_density
+
+    def make_values(seed1: int, seed2: int, chain: int) -> Callable:
+        return named
+
+    return from_pyfunc(
+        len(start.data),
+        make_density,
+        make_values,
+        [np.dtype(float)] * len(shapes),
+        list(shapes.values()),
+        list(shapes),
+        coords={name: pd.Index(labels) for name, labels in _used_coords(model, shapes).items()},
+        dims={name: model.named_vars_to_dims[name] for name in shapes if name in model.named_vars_to_dims},
+        make_initial_point_fn=lambda seed: _jittered(start.data, seed),
+    )
+
+
+def _jittered(start: np.ndarray, seed: int) -> np.ndarray:
+    """The initial point, moved by up to 0.5 in each coordinate, so that chains start apart."""
+    return start + np.random.default_rng(seed).uniform(-0.5, 0.5, len(start))
+
+
+def _used_coords(model: Any, shapes: Mapping[str, tuple]) -> dict[str, tuple]:
+    used = {dim for name in shapes for dim in model.named_vars_to_dims.get(name, ())}
+    return {dim: labels for dim, labels in model.coords.items() if dim in used and labels is not None}
+
+
+def _named_values(model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """From a point on the sampler's scale to every parameter and derived quantity by name."""
+    from pymc.blocking import DictToArrayBijection
+
+    kept = [variable for variable in model.unobserved_value_vars if _is_kept(str(variable.name))]
+    function = model.compile_fn(kept, inputs=model.value_vars, mode="CVM", on_unused_input="ignore", point_fn=False)
+    layout = DictToArrayBijection.map(model.initial_point()).point_map_info
+    order = {entry[0]: at for at, entry in enumerate(layout)}
+    sizes = [int(entry[2]) for entry in layout]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    names = [str(variable.name) for variable in model.value_vars]
+
+    def values(x: np.ndarray) -> dict[str, np.ndarray]:
+        parts = []
+        for name in names:
+            at = order[name]
+            parts.append(np.asarray(x[starts[at] : starts[at + 1]], dtype=float).reshape(layout[at][1]))
+        return {
+            str(variable.name): np.asarray(value, dtype=float)
+            for variable, value in zip(kept, function(*parts), strict=True)
+        }
+
+    return values
+
+
+def _is_kept(name: str) -> bool:
+    """Standardised effects are a device of the sampler; coefficients are kept under one name."""
+    hidden = name.endswith(("_log__", "_interval__", "_standard")) or name.startswith("coefficient_")
+    return not hidden
+
+
+def _with_pymc(model: Any, settings: Sampling, accept: float, seed: int) -> Groups:
+    import pymc as pm
+
+    counts = _counts(settings, cores=_cores(settings))
+    tree = pm.sample(model=model, **counts, target_accept=accept, random_seed=seed, progressbar=False)
+    return _groups(tree)
+
+
+def _groups(tree: Any) -> Groups:
+    posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
+    hidden = [name for name in posterior.data_vars if not _is_kept(str(name))]
+    kept = [name for name in KEPT_STATISTICS if name in stats]
+    return posterior.drop_vars(hidden), stats[kept]
