@@ -1,1 +1,79 @@
-"""Bayesian survival evidence synthesis."""
+"""Bayesian survival evidence synthesis from published curves and numbers.
+
+    import bayes_bm as bb
+    spec = bb.read_spec("os_reresection_vs_resrs")
+    result = bb.fit(spec)
+    bb.compare(result, who=bb.NewStudy())
+
+Names are loaded when first used: importing the package costs milliseconds, PyMC is imported by a fit.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayes_bm.checks.audit import Audit, audit
+    from bayes_bm.checks.check import Check, check
+    from bayes_bm.checks.contrasts import contrast_sources
+    from bayes_bm.checks.predictive import predictive_bands
+    from bayes_bm.checks.prior import prior_predictive
+    from bayes_bm.checks.reconcile import reconcile
+    from bayes_bm.curve import Curve
+    from bayes_bm.errors import BayesBmError, GateRefused, InputError
+    from bayes_bm.evidence import Evidence, read_evidence
+    from bayes_bm.fit import Result, fit, load
+    from bayes_bm.predict import (
+        AverageStudy,
+        NewHospital,
+        NewStudy,
+        Patient,
+        Study,
+        compare,
+        hazard,
+        hazard_ratio,
+        predict,
+        quantile,
+        rmst,
+        survival,
+    )
+    from bayes_bm.reconstruct import Reconstruction, reconstruct
+    from bayes_bm.report import write_report
+    from bayes_bm.spec import Spec, list_models, read_spec
+
+_HOME = {
+    **dict.fromkeys(("BayesBmError", "GateRefused", "InputError"), "errors"),
+    **dict.fromkeys(("Spec", "list_models", "read_spec"), "spec"),
+    **dict.fromkeys(("Evidence", "read_evidence"), "evidence"),
+    **dict.fromkeys(("Result", "fit", "load"), "fit"),
+    **dict.fromkeys(("AverageStudy", "NewHospital", "NewStudy", "Patient", "Study"), "predict"),
+    **dict.fromkeys(("compare", "hazard", "hazard_ratio", "predict", "quantile", "rmst", "survival"), "predict"),
+    "prior_predictive": "checks.prior",
+    **dict.fromkeys(("Audit", "audit"), "checks.audit"),
+    **dict.fromkeys(("Check", "check"), "checks.check"),
+    "contrast_sources": "checks.contrasts",
+    "predictive_bands": "checks.predictive",
+    "reconcile": "checks.reconcile",
+    "Curve": "curve",
+    **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
+    "write_report": "report",
+}
+
+__all__ = sorted([*_HOME, "__version__"])
+
+try:
+    __version__ = version("bayes_bm")
+except PackageNotFoundError:
+    __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayes_bm' has no attribute {name!r}")
+    value = getattr(import_module(f"bayes_bm.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -23,6 +23,7 @@ SAME = 1e-9  # shares of an axis closer than this are the same number
 OVERSHOOT = 0.1  # a click may leave the axes by this share of them; beyond it the numbers mean something else
 DAY = np.array([1.0, 1 / 7, 1 / 30.4375, 1 / 30.44, 1 / 30.4, 1 / 30, 12 / 365, 1 / 365.25, 1 / 365])
 CLOCKS = np.sort(np.unique(np.concatenate([DAY, 10.0 ** -np.arange(1, 5)])))[::-1]  # units of time, coarse to fine
+PASSES = 8  # of the EM for clicks that are lower bounds
 MOST_KNOTS = 150  # clicks beyond this are averaged in groups: the fit is cubic in their number
 
 
@@ -341,14 +342,17 @@ def fit_clicks(curve: Curve) -> Line:
     Source: Wahba 1978 (smoothing splines as such processes); Barlow et al. 1972 (isotonic); Tobin 1958.
     """
     bound = _pushed_down(curve)
-    ratios = _ratios(*_rotated(curve, curve.survival))
-    line = _fit(curve, curve.survival, ratios)
+    seen = replace(curve, time=curve.time[~bound], survival=curve.survival[~bound])  # the scatter of readings is whole
+    ratios = _ratios(*_rotated(seen, seen.survival))
+    line, survival = _fit(curve, curve.survival, ratios, spread=not bound.any()), curve.survival
     if not bound.any():
         return line
-    for _ in range(3):
-        survival = np.where(bound, _above(line, curve), curve.survival)
-        line = _fit(curve, survival, ratios)
-    return _fit(curve, survival, _ratios(*_rotated(curve, survival)))
+    error = _fit(seen, seen.survival, ratios, spread=False).click_error
+    for _ in range(PASSES):
+        survival, spare = _above(line, curve, bound, error)
+        line = _fit(curve, survival, ratios, spread=False)
+        error = float(np.hypot(line.click_error, spare))
+    return replace(_fit(curve, survival, ratios), click_error=error)
 
 
 def _pushed_down(curve: Curve) -> NDArray[np.bool_]:
@@ -362,17 +366,22 @@ def _pushed_down(curve: Curve) -> NDArray[np.bool_]:
     return at_cap if cap > 1e-5 and at_cap.sum() >= 3 else np.zeros(len(curve.time), bool)
 
 
-def _above(line: Line, curve: Curve) -> Floats:
-    """Expected survival of a click that is known to lie above what is given, E[s | s > given], normal about the line."""
-    width = 2 * line.click_error * curve.axis_max
+def _above(line: Line, curve: Curve, bound: NDArray[np.bool_], error: float) -> tuple[Floats, float]:
+    """Survival with E[s | s > given] for each lower bound, normal about the line, and the sd that this leaves out.
+
+    Where the line is steep an error in time counts as one in survival: sd^2 = error^2 (1 + slope^2).
+    """
+    width = 2 * error * curve.axis_max
     ahead, behind = line(np.maximum(curve.time - width, 0.0)), line(curve.time + width)
-    sd = line.click_error * np.sqrt(1 + ((ahead - behind) / (4 * line.click_error)) ** 2)
+    sd = error * np.sqrt(1 + ((ahead - behind) / (4 * error)) ** 2)
     middle = (ahead + 2 * line(curve.time) + behind) / 4
     z = np.clip((curve.survival - middle) / sd, -8, 8)
-    return middle + sd * np.exp(norm.logpdf(z) - norm.logsf(z))
+    mills = np.exp(norm.logpdf(z) - norm.logsf(z))
+    left_out = np.where(bound, 1 + z * mills - mills**2, 0.0).clip(0, 1).mean()
+    return np.where(bound, middle + sd * mills, curve.survival), error * float(np.sqrt(left_out))
 
 
-def _fit(curve: Curve, survival: Floats, ratios: tuple[float, float]) -> Line:
+def _fit(curve: Curve, survival: Floats, ratios: tuple[float, float], *, spread: bool = True) -> Line:
     """Posterior of the rotated line given clicks at these heights and the prior variances of `_ratios`."""
     u, v, size = _rotated(curve, survival)
     grid = np.unique(np.concatenate([np.linspace(0.0, u[-1], 2 * len(u)), u]))
@@ -380,10 +389,10 @@ def _fit(curve: Curve, survival: Floats, ratios: tuple[float, float]) -> Line:
     variance = max(float(v @ cho_solve(factor, v)) / len(v), 1e-12)
     cross = _kernel(grid, u, ratios)
     mean = cross @ cho_solve(factor, v)
-    spread = variance * (_kernel(grid, grid, ratios) - cross @ cho_solve(factor, cross.T))
+    covariance = _kernel(grid, grid, ratios) - cross @ cho_solve(factor, cross.T) if spread else np.empty((0, 0))
     slope = np.gradient(mean, grid).clip(-1, 1)
     error = float(np.sqrt(variance / (2 * (1 + np.mean(slope**2)))))
-    return _line(grid, mean, spread, error, curve.axis_max)
+    return _line(grid, mean, variance * covariance, error, curve.axis_max)
 
 
 def redraw(line: Line, rng: np.random.Generator) -> Line:

@@ -89,7 +89,7 @@ def read_evidence(spec: Spec) -> Evidence:
 
 def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str, str] | None = None) -> Evidence:
     """Evidence from tables already read: frames by kind, in the spec's time unit."""
-    tables = {kind: tables[kind] if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
+    tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
     aside: list[dict] = []
     tables = _with_curves(tables, spec, digests := dict(digests or {}))
     tables["arms"] = _all_arms(tables, spec)
@@ -110,6 +110,12 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
 def _read_kind(kind: str, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
     frames = [_read_source(kind, source, spec, digests) for source in getattr(spec.evidence, kind)]
     return pd.concat(frames, ignore_index=True) if frames else _empty(kind)
+
+
+def _grouped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Treatments under the name of the spec's group they belong to."""
+    named = {column: frame[column].map(spec.treatments.merged) for column in ("treatment", "reference") if column in frame}
+    return frame.assign(**named)
 
 
 def _empty(kind: str) -> pd.DataFrame:
@@ -261,6 +267,10 @@ def _keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) 
         elif kind == "arms":
             raise InputError(f"evidence.include.{column}", found="no such column in the arms table")
     included |= _named(frame, spec.evidence.also)
+    if kind == "arms":
+        return frame[included & ~_named(frame, spec.evidence.exclude)].reset_index(drop=True)
+    for use, rows in frame[~included].groupby("use"):
+        _set_aside(aside, kind, rows, f"not in evidence.include (use = {use})")
     for choice in spec.evidence.exclude:
         named = _named(frame, [choice])
         _set_aside(aside, kind, frame[named & included], f"left out by the spec: {choice.why}")
@@ -364,7 +374,8 @@ def _check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
     """At most one member of an overlap group, or a parent or its subgroups, per endpoint (rule 2)."""
     used = set().union(*(_arm_keys(tables[kind]) for kind in ("patients", *SUMMARY_KINDS)))
     arms = tables["arms"]
-    arms = arms[[key in used for key in zip(arms["study"], arms["arm"], strict=True)]].reset_index(drop=True)
+    in_use = np.array([key in used for key in zip(arms["study"], arms["arm"], strict=True)], dtype=bool)
+    arms = arms[in_use].reset_index(drop=True)
     for left, right in overlapping_rows(arms):
         first, second = arms.iloc[left], arms.iloc[right]
         named = " and ".join(f"{row['study']}: {row['arm']} (use {row['use']})" for row in (first, second))

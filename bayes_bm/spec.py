@@ -102,13 +102,24 @@ class EvidenceSpec(_Record):
 class Treatments(_Record):
     reference: str
     compare: tuple[str, ...] = Field(min_length=1)
+    also_against: tuple[str, ...] = ()
+    groups: dict[str, tuple[str, ...]] = {}
 
     @model_validator(mode="after")
     def _distinct(self) -> "Treatments":
-        names = (self.reference, *self.compare)
-        if len(set(names)) < len(names):
+        if len(set(self.names)) < len(self.names):
             raise ValueError("a treatment is named twice; every treatment stands once in reference + compare")
+        for name in (*self.also_against, *self.groups):
+            if name not in self.names:
+                raise ValueError(f"found {name}; allowed in also_against and groups: {', '.join(self.names)}")
+        members = [member for group in self.groups.values() for member in group]
+        if len(set(members)) < len(members) or set(members) & (set(self.names) - set(self.groups)):
+            raise ValueError("a treatment in a group stands in one group only, and not beside it in reference or compare")
         return self
+
+    def merged(self, name: str) -> str:
+        """The name under which a treatment of the tables is analysed: its group's, where it is in one."""
+        return next((group for group, members in self.groups.items() if name in members), name)
 
     @property
     def names(self) -> tuple[str, ...]:

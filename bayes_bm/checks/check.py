@@ -1,0 +1,39 @@
+"""Everything that is checked after a fit, gathered for printing, for `run` and for the report."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bayes_bm.checks.reconcile import reconcile
+from bayes_bm.errors import GateRefused
+from bayes_bm.fit import Result
+from bayes_bm.gate import Gate
+from bayes_bm.predict import prior_and_posterior
+
+
+@dataclass(frozen=True)
+class Check:
+    """The gate, the reconciliation of every printed number, and prior beside posterior."""
+
+    gate: Gate
+    reconciliation: pd.DataFrame
+    parameters: pd.DataFrame
+
+    @property
+    def red(self) -> pd.DataFrame:
+        return self.reconciliation[self.reconciliation["status"] == "red"]
+
+    def require_no_red(self) -> None:
+        """A red row stops the report (`design.md`, check 3)."""
+        if len(self.red):
+            worst = "; ".join(f"{row['study']}, {row['arm']}: {row['quantity']}" for row in self.red.to_dict("records"))
+            raise GateRefused(
+                f"{len(self.red)} rows of evidence are red: the model cannot reproduce them ({worst}). "
+                "Check the numbers, widen the effects, or say --allow-red-rows"
+            )
+
+
+def check(result: Result) -> Check:
+    """Gates and reconciliation of a result."""
+    parameters = pd.DataFrame(prior_and_posterior(result))
+    return Check(gate=result.gate, reconciliation=reconcile(result), parameters=parameters)

@@ -1,0 +1,70 @@
+"""What the priors alone claim, before any evidence (`rules.md`, 17; `style.md`, habit 5)."""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm.evidence import select
+from bayes_bm.fit import Result
+from bayes_bm.gate import Gate
+from bayes_bm.predict import NewHospital, NewStudy, compare
+from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.spec import Spec, StudyLevel
+
+STAGE = 31
+
+
+def prior_predictive(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> pd.DataFrame:
+    """The table of `compare`, for a new study and a new hospital, drawn from the priors alone.
+
+    Free study levels and shapes are read as one study drawn from its prior. Rows and columns as `compare`, with `who`.
+    """
+    result = prior_result(spec, draws=draws, seed=seed)
+    tables = [compare(result, who=who).assign(who=who.name, label="prior only") for who in (NewStudy(), NewHospital())]
+    return pd.concat(tables, ignore_index=True)
+
+
+def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> Result:
+    """A result whose "posterior" is drawn from the priors and whose evidence is empty."""
+    rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(STAGE,)))
+    compared = list(spec.treatments.compare)
+
+    def drawn(prior: Prior, size: int | None = None) -> np.ndarray:
+        shape = (1, draws) if size is None else (1, draws, size)
+        return np.asarray(scipy_law(prior).rvs(size=shape, random_state=rng), dtype=float)
+
+    variables: dict[str, tuple] = {
+        "intercept": (("chain", "draw"), drawn(spec.priors.intercept)),
+        "log_hr": (("chain", "draw", "treatment"), drawn(spec.priors.log_hr, len(compared))),
+        "log_shape": (("chain", "draw"), _log_shape(spec, drawn)),
+    }
+    if spec.priors.treatment_log_shape is not None:
+        shapes = drawn(spec.priors.treatment_log_shape, len(compared))
+        variables["treatment_log_shape"] = (("chain", "draw", "treatment"), shapes)
+    effects = spec.effects
+    sds = {"study_sd": effects.study, "study_treatment_sd": effects.study_treatment, "study_shape_sd": effects.study_shape}
+    for name, effect in sds.items():
+        if effect is not None and effect.sd is not None:
+            variables[name] = (("chain", "draw"), drawn(effect.sd))
+    if spec.covariates:
+        coefficients = np.concatenate([drawn(term.prior, 1) for term in spec.covariates.values()], axis=-1)
+        variables["coefficient"] = (("chain", "draw", "covariate"), coefficients)
+    posterior = xr.Dataset(variables, coords={"treatment": compared, "covariate": list(spec.covariates)})
+    empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
+    return Result(_levels_as_one(spec), select(spec, {}), posterior, empty, empty, empty, passed)
+
+
+def _log_shape(spec: Spec, drawn) -> np.ndarray:
+    if spec.priors.shape is not None:
+        return np.log(drawn(spec.priors.shape))
+    return drawn(spec.priors.log_shape) if spec.priors.log_shape is not None else np.zeros((1, 1))
+
+
+def _levels_as_one(spec: Spec) -> Spec:
+    """Free levels become absent effects: the intercept's prior is then the level of the one study drawn."""
+    free = {
+        name: None
+        for name in ("study", "study_shape")
+        if isinstance(effect := getattr(spec.effects, name), StudyLevel) and not effect.exchangeable
+    }
+    return spec.model_copy(update={"effects": spec.effects.model_copy(update=free)})

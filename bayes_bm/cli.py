@@ -1,0 +1,449 @@
+"""The command line: parse, call, print. Numbers come from the library; exit status from the errors.
+
+0 done; 1 a gate refused; 2 the input or the call is wrong. With `--json` one document goes to standard output and nothing
+else; progress and messages go to standard error.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bayes_bm.errors import BayesBmError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayes_bm.fit import Result
+
+app = typer.Typer(
+    help="Bayesian survival evidence synthesis from published curves and numbers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+OUT = Console(soft_wrap=True)
+ERR = Console(stderr=True, soft_wrap=True)
+
+SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file, or the name of a shipped model.")]
+ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.nc", help="Written by bayes-bm fit.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+AllowFailed = Annotated[bool, typer.Option("--allow-failed-gate", help="Answer from a posterior whose gate failed.")]
+WhoName = Annotated[str, typer.Option("--who", help="average-study, new-study, new-hospital or study:NAME.")]
+Times = Annotated[str | None, typer.Option("--times", help="Comma-separated, in the spec's time unit, from time 0.")]
+Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on the spec, dotted keys; TOML values.")]
+Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
+Draws = Annotated[int | None, typer.Option(min=1)]
+Seed = Annotated[int | None, typer.Option(min=0)]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: every error this package raises on purpose becomes one message and an exit status."""
+    try:
+        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+    except BayesBmError as problem:
+        _refuse(str(problem), problem.exit_status)
+    except BrokenPipeError:
+        sys.exit(0)
+    except KeyboardInterrupt:
+        _refuse("stopped; nothing half-written is left behind", 130)
+
+
+def _refuse(message: str, status: int) -> None:
+    print(f"bayes-bm: {message}", file=sys.stderr)
+    sys.exit(status)
+
+
+# ---------------------------------------------------------------------------------------------- small things
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Callable[[str], None]]:
+    """A status line on standard error where somebody is watching, else a plain line a stage."""
+    if not ERR.is_terminal:
+        yield lambda stage: print(f"{title}: {stage}", file=sys.stderr, flush=True)
+        return
+    with ERR.status(title) as status:
+        yield lambda stage: status.update(f"{title}: {stage}")
+
+
+def _numbers(text: str | None, option: str) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(option, found=text, allowed="numbers separated by commas, such as 6,12,24") from None
+
+
+def _pairs(text: str | None) -> dict[str, float]:
+    """`kps_10=1,age=61` as a mapping."""
+    found = {}
+    for part in filter(None, (text or "").split(",")):
+        name, sign, value = part.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            raise InputError("--patient", found=part, allowed="name=number, separated by commas") from None
+    return found
+
+
+def _changes(settings: Sequence[str] | None) -> dict[str, Any]:
+    """`--set priors.log_hr.sd=2` as a patch; values are TOML, bare words are strings."""
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for text in settings or ():
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise InputError("--set", found=text, allowed="key=value, such as sampling.draws=2000")
+        try:
+            found[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key.strip()] = value
+    return found
+
+
+def _clean(value: Any) -> Any:
+    """JSON has no NaN: null stands for what does not exist."""
+    if isinstance(value, Mapping):
+        return {str(key): _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _print_json(document: Mapping[str, Any]) -> None:
+    print(json.dumps(_clean(document), indent=1, allow_nan=False))
+
+
+def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    return _clean(table.astype(object).where(table.notna(), None).to_dict("records"))
+
+
+def _print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None = None) -> None:
+    """A plain table; numbers to three significant figures."""
+    shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    names = [name for name in columns or list(table.columns) if name in table]
+    for name in names:
+        numeric = all(_is_number(value) for value in table[name])
+        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in table[names].itertuples(index=False):
+        shown.add_row(*(_cell(value) for value in row))
+    OUT.print(shown)
+    OUT.print()
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _cell(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return str(value)
+
+
+def _load(path: Path, *, allow_failed: bool) -> "Result":
+    from bayes_bm.fit import load
+
+    result = load(path)
+    result.require_gate(allow_failed=allow_failed)
+    if not result.gate.passed:
+        ERR.print(f"[bold]the convergence gate of {path} failed:[/] {'; '.join(result.gate.reasons)}")
+    return result
+
+
+def _gate_field(result: "Result") -> dict[str, Any]:
+    return {"gate": result.gate.state, "spec": result.spec.name, "time_unit": result.spec.time_unit}
+
+
+# ---------------------------------------------------------------------------------------------- commands
+
+
+@app.command()
+def models(as_json: Json = False) -> None:
+    """The shipped specs: name and question."""
+    from bayes_bm.spec import list_models, read_spec
+
+    found = [{"name": path.stem, "question": read_spec(path).question} for path in list_models()]
+    if as_json:
+        return _print_json({"models": found})
+    import pandas as pd
+
+    return _print_table(pd.DataFrame(found), "shipped models")
+
+
+@app.command()
+def reconstruct(
+    curve: Annotated[Path, typer.Argument(metavar="CURVE.csv", help="Columns time, survival.")],
+    out: Annotated[Path, typer.Option("--out", help="Patients: time, event.")],
+    at_risk: Annotated[Path | None, typer.Option("--at-risk", help="Columns time, at_risk.")] = None,
+    ticks: Annotated[Path | None, typer.Option("--ticks", help="Column time: censor marks.")] = None,
+    n: Annotated[int | None, typer.Option(min=1, help="Patients in the arm.")] = None,
+    events: Annotated[int | None, typer.Option(min=0, help="Total events in the arm.")] = None,
+    axis_max: Annotated[float | None, typer.Option("--axis-max", help="Right end of the time axis.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Curve to patients, with what was honoured and what was contradicted."""
+    from bayes_bm.files import written_whole
+    from bayes_bm.reconstruct import reconstruct as rebuild
+    from bayes_bm.tables import read_table
+
+    tables = {"at_risk": at_risk, "ticks": ticks}
+    read = {name: read_table(name, path) for name, path in tables.items() if path is not None}
+    rec = rebuild(read_table("curve", curve), **read, n=n, events=events, axis_max=axis_max)
+    with written_whole(out) as file:
+        rec.patients.to_csv(file, index=False)
+    if as_json:
+        counts = {"n": len(rec.patients), "events": int(rec.patients["event"].sum())}
+        return _print_json({"patients": str(out), **counts, "diagnostics": _rows(rec.diagnostics)})
+    _print_table(rec.diagnostics, f"{curve} -> {out}")
+    return None
+
+
+@app.command()
+def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = None, as_json: Json = False) -> None:
+    """What each row of evidence informs, before any fit. Exit status 1 where a fit would be refused."""
+    from bayes_bm.checks.audit import audit as audit_evidence
+    from bayes_bm.evidence import read_evidence
+    from bayes_bm.spec import read_spec
+
+    found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
+    done = audit_evidence(found, read_evidence(found))
+    tables = {"rows": done.rows, "treatments": done.treatments, "contrasts": done.contrasts, "set_aside": done.set_aside}
+    if as_json:
+        listed = {name: _rows(table) for name, table in tables.items()}
+        _print_json({"spec": found.name, **listed, "notes": list(done.notes), "refusals": list(done.refusals)})
+    else:
+        _print_audit(found.name, tables, done.notes)
+    _require_audit(found.name, done.refusals)
+
+
+def _print_audit(name: str, tables: Mapping[str, "pd.DataFrame"], notes: Sequence[str]) -> None:
+    titles = {"rows": "evidence in use", "treatments": "treatments", "contrasts": "side by side", "set_aside": "set aside"}
+    OUT.print(f"[bold]{name}[/]\n")
+    for key, table in tables.items():
+        if len(table):
+            _print_table(table, titles[key])
+    for note in notes:
+        OUT.print(f"- {note}")
+
+
+def _require_audit(name: str, refusals: Sequence[str]) -> None:
+    from bayes_bm.errors import GateRefused
+
+    if refusals:
+        raise GateRefused(f"{name}: the audit refuses before any fit: {' '.join(refusals)}")
+
+
+@app.command()
+def fit(
+    spec: SpecName,
+    out: Annotated[Path, typer.Option("--out", help="Where the posterior goes (NetCDF).")],
+    draws: Draws = None,
+    tune: Draws = None,
+    chains: Draws = None,
+    cores: Draws = None,
+    seed: Seed = None,
+    settings: Setting = None,
+    sensitivity: Sensitivity = None,
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """Sample the posterior. A failed convergence gate is written into the result and exits with status 1."""
+    from bayes_bm.fit import fit as sample
+    from bayes_bm.spec import read_spec
+
+    found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
+    with _progress(found.name) as say:
+        result = sample(found, draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, say=say)
+    result.save(out)
+    if as_json:
+        _print_json({**_gate_field(result), "result": str(out), **result.gate.document(), "provenance": result.provenance})
+    else:
+        import pandas as pd
+
+        _print_table(pd.DataFrame(result.gate.rows), f"{found.name}: convergence gate {result.gate.state}")
+        OUT.print(f"written: {out}")
+    result.require_gate(allow_failed=allow_failed_gate)
+
+
+@app.command()
+def compare(
+    result_file: ResultFile,
+    reference: Annotated[str | None, typer.Option(help="Another treatment to compare against.")] = None,
+    who: WhoName = "average-study",
+    horizon: Annotated[float | None, typer.Option(min=0.0, help="For the restricted mean.")] = None,
+    times: Times = None,
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """Treatments against the reference."""
+    from bayes_bm.predict import compare as compare_treatments
+    from bayes_bm.predict import parse_who
+
+    result = _load(result_file, allow_failed=allow_failed_gate)
+    chosen = parse_who(who)
+    at = _numbers(times, "--times")
+    table = compare_treatments(result, who=chosen, reference=reference, horizon=horizon, times=at)
+    if as_json:
+        return _print_json({"who": chosen.name, **_gate_field(result), "rows": _rows(table)})
+    columns = ["estimand", "treatment", "reference", "time", "median", "q2_5", "q97_5", "prob_better", "label"]
+    return _print_table(table, f"{result.spec.question} ({chosen.name}, {result.spec.time_unit})", columns)
+
+
+@app.command()
+def predict(
+    result_file: ResultFile,
+    patient: Annotated[str | None, typer.Option(help="name=value, separated by commas.")] = None,
+    patients: Annotated[Path | None, typer.Option(help="CSV with a column a covariate, and optionally `patient`.")] = None,
+    treatment: Annotated[str | None, typer.Option(help="Comma-separated; all where left out.")] = None,
+    times: Times = None,
+    alive_at: Annotated[float, typer.Option("--alive-at", help="Given alive at this time.")] = 0.0,
+    who: WhoName = "new-study",
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """Survival, median and restricted mean of one patient or of many, under each treatment."""
+    from bayes_bm.predict import parse_who
+    from bayes_bm.predict import predict as predict_patients
+
+    result = _load(result_file, allow_failed=allow_failed_gate)
+    if patient is not None and patients is not None:
+        raise InputError("--patient, --patients", found="both", allowed="one of them")
+    values, names = _patients_of(patients) if patients is not None else ([_pairs(patient)], None)
+    table = predict_patients(
+        result,
+        values,
+        times=_numbers(times, "--times"),
+        treatments=treatment.split(",") if treatment else None,
+        alive_at=alive_at,
+        who=parse_who(who),
+        names=names,
+    )
+    if as_json:
+        return _print_json({"who": who, "alive_at": alive_at, **_gate_field(result), "rows": _rows(table)})
+    columns = ["patient", "treatment", "reference", "estimand", "time", "median", "q5", "q95", "prob_better", "label"]
+    _print_table(table, f"{result.spec.question} ({who}, {result.spec.time_unit})", columns)
+    unnamed = [name for name in result.spec.covariates if any(name not in one for one in values)]
+    if unnamed:
+        ERR.print(f"taken at their centre, where not named: {', '.join(unnamed)}")
+    return None
+
+
+def _patients_of(path: Path) -> tuple[list[dict[str, float]], list[str]]:
+    """Rows of a patients file: covariates by name, blank cells left out."""
+    import pandas as pd
+
+    if not path.is_file():
+        raise InputError(str(path), found="no such file")
+    table = pd.read_csv(path)
+    if table.empty:
+        raise InputError(str(path), found="no rows")
+    names = [str(name) for name in table.pop("patient")] if "patient" in table else [str(at + 1) for at in range(len(table))]
+    for column in table:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError(f"{path}, column {column}", found=f"text ({table[column].iloc[0]})", allowed="numbers")
+    rows = [{str(name): value for name, value in row.items() if pd.notna(value)} for row in table.to_dict("records")]
+    return rows, names
+
+
+@app.command()
+def check(result_file: ResultFile, as_json: Json = False) -> None:
+    """Gates and reconciliation: printed, rebuilt and predicted, side by side. Exit status 1 where one refuses."""
+    from bayes_bm.checks.check import check as check_result
+    from bayes_bm.fit import load
+
+    result = load(result_file)
+    done = check_result(result)
+    parameters = done.parameters.drop(columns="prior")
+    if as_json:
+        tables = {"reconciliation": _rows(done.reconciliation), "parameters": _rows(parameters)}
+        _print_json({**_gate_field(result), "gate_rows": list(result.gate.rows), "reasons": list(result.gate.reasons), **tables})
+    else:
+        import pandas as pd
+
+        _print_table(pd.DataFrame(result.gate.rows), f"convergence gate {result.gate.state}")
+        _print_table(done.reconciliation, "reconciliation", _RECONCILIATION)
+        _print_table(parameters, "prior and posterior", ["parameter", "prior_mean", "prior_sd", "mean", "sd", "prior_only"])
+    result.require_gate()
+    done.require_no_red()
+
+
+_RECONCILIATION = [
+    *("study", "arm", "quantity", "printed", "reconstructed", "predicted", "predicted_low", "predicted_high", "p", "status")
+]
+AllowRed = Annotated[bool, typer.Option("--allow-red-rows", help="Report even where a row cannot be reproduced.")]
+
+
+@app.command()
+def report(
+    result_file: ResultFile,
+    out: Annotated[Path, typer.Option("--out", help="One self-contained HTML file.")],
+    patient: Annotated[str | None, typer.Option(help="name=value, separated by commas.")] = None,
+    allow_failed_gate: AllowFailed = False,
+    allow_red_rows: AllowRed = False,
+) -> None:
+    """One self-contained HTML file: answer, contrasts, figures, audit, reconciliation, diagnostics, provenance."""
+    from bayes_bm.run import make_report
+
+    result = _load(result_file, allow_failed=allow_failed_gate)
+    with _progress(result.spec.name) as say:
+        made = make_report(
+            result, out, patient=_pairs(patient), allow_failed_gate=allow_failed_gate, allow_red=allow_red_rows, say=say
+        )
+    OUT.print(f"written: {made}")
+
+
+@app.command()
+def run(
+    spec: SpecName,
+    out: Annotated[Path, typer.Option("--out", help="Folder for result, tables and report.")],
+    patient: Annotated[str | None, typer.Option(help="name=value, separated by commas.")] = None,
+    draws: Draws = None,
+    tune: Draws = None,
+    chains: Draws = None,
+    seed: Seed = None,
+    settings: Setting = None,
+    sensitivity: Sensitivity = None,
+    allow_failed_gate: AllowFailed = False,
+    allow_red_rows: AllowRed = False,
+    as_json: Json = False,
+) -> None:
+    """Audit, fit, check, compare, report: everything about one spec in one folder."""
+    from bayes_bm.run import run_spec
+    from bayes_bm.spec import read_spec
+
+    found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
+    with _progress(found.name) as say:
+        done = run_spec(
+            found,
+            out,
+            patient=_pairs(patient),
+            sampling={"draws": draws, "tune": tune, "chains": chains, "seed": seed},
+            allow_failed_gate=allow_failed_gate,
+            allow_red=allow_red_rows,
+            say=say,
+        )
+    if as_json:
+        return _print_json(done.document())
+    for line in done.answer:
+        OUT.print(line)
+    OUT.print("")
+    return OUT.print("written: " + ", ".join(str(path) for path in done.files))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""One spec from audit to report (rule 22): `run` is these steps in a row, and so is a script that imports them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayes_bm.checks.audit import audit
+from bayes_bm.checks.check import check
+from bayes_bm.checks.contrasts import contrast_sources
+from bayes_bm.errors import GateRefused
+from bayes_bm.evidence import read_evidence
+from bayes_bm.files import written_whole
+from bayes_bm.fit import Result, fit
+from bayes_bm.predict import AverageStudy, NewHospital, NewStudy, compare, predict
+from bayes_bm.report import answer_sentences, write_report
+from bayes_bm.spec import Spec
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run made."""
+
+    spec: str
+    gate: str
+    answer: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def document(self) -> dict[str, Any]:
+        return {"spec": self.spec, "gate": self.gate, "answer": list(self.answer), "files": [str(path) for path in self.files]}
+
+
+def run_spec(
+    spec: Spec,
+    out: Path,
+    *,
+    patient: Mapping[str, float] | None = None,
+    sampling: Mapping[str, int | None] | None = None,
+    allow_failed_gate: bool = False,
+    allow_red: bool = False,
+    say: Say = lambda stage: None,
+) -> Done:
+    """Audit, fit, check, compare, report into one folder. Raises `GateRefused` at the step that refuses."""
+    say("reading evidence")
+    evidence = read_evidence(spec)
+    refusals = audit(spec, evidence).refusals
+    if refusals:
+        raise GateRefused(f"{spec.name}: the audit refuses before any fit: {' '.join(refusals)}")
+    result = fit(spec, evidence, say=say, **(sampling or {}))
+    files = [result.save(out / "result.nc")]
+    result.require_gate(allow_failed=allow_failed_gate)
+    say("comparing treatments")
+    files.append(_save_table(comparison(result), out / "compare.csv"))
+    patient_table = predict(result, patient or {}, times=spec.answer_times)
+    files.append(_save_table(patient_table, out / "patient.csv"))
+    report = make_report(
+        result, out / "report.html", patient=patient or {}, allow_failed_gate=allow_failed_gate, allow_red=allow_red, say=say
+    )
+    return Done(spec.name, result.gate.state, tuple(answer_sentences(result)), (*files, report))
+
+
+def comparison(result: Result) -> pd.DataFrame:
+    """`compare` for each kind of study that can be asked about, against each reference the spec names, in one table."""
+    asked = (AverageStudy(), NewStudy(), NewHospital())
+    if result.spec.free_levels and result.spec.baseline is None:
+        asked = (AverageStudy(),)
+    against = (None, *result.spec.treatments.also_against)
+    tables = [compare(result, who=who, reference=name).assign(who=who.name) for who in asked for name in against]
+    return pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+
+
+def make_report(
+    result: Result,
+    out: Path,
+    *,
+    patient: Mapping[str, float] | None = None,
+    allow_failed_gate: bool = False,
+    allow_red: bool = False,
+    say: Say = lambda stage: None,
+) -> Path:
+    """The report of a result, with its checks; a red row of reconciliation refuses unless allowed."""
+    say("checking")
+    done = check(result)
+    if not allow_red:
+        done.require_no_red()
+    contrasts = contrast_sources(result, say=say)
+    say("writing the report")
+    return write_report(
+        result,
+        out,
+        audit=audit(result.spec, result.evidence),
+        reconciliation=done.reconciliation,
+        contrasts=contrasts,
+        patient=patient or {},
+        allow_failed_gate=allow_failed_gate,
+    )
+
+
+def _save_table(table: pd.DataFrame, path: Path) -> Path:
+    with written_whole(path) as file:
+        table.to_csv(file, index=False)
+    return path
