@@ -342,12 +342,11 @@ def fit_clicks(curve: Curve) -> Line:
     Source: Wahba 1978 (smoothing splines as such processes); Barlow et al. 1972 (isotonic); Tobin 1958.
     """
     bound = _pushed_down(curve)
-    seen = replace(curve, time=curve.time[~bound], survival=curve.survival[~bound])  # the scatter of readings is whole
-    ratios = _ratios(*_rotated(seen, seen.survival))
-    line, survival = _fit(curve, curve.survival, ratios, spread=not bound.any()), curve.survival
+    ratios = _ratios(*_rotated(curve, curve.survival))
+    line = _fit(curve, curve.survival, ratios, spread=not bound.any())
     if not bound.any():
         return line
-    error = _fit(seen, seen.survival, ratios, spread=False).click_error
+    survival, error = curve.survival, line.click_error
     for _ in range(PASSES):
         survival, spare = _above(line, curve, bound, error)
         line = _fit(curve, survival, ratios, spread=False)
@@ -433,7 +432,7 @@ def _kernel(a: Floats, b: Floats, ratios: tuple[float, float]) -> Floats:
 
 
 def _ratios(u: Floats, v: Floats, size: Floats) -> tuple[float, float]:
-    """Variances of the two processes, relative to a click's, of largest marginal likelihood (noise profiled out)."""
+    """Variances of both processes, relative to a click's, of largest marginal likelihood (noise profiled out)."""
     rough, smooth, noise = _kernel(u, u, (1.0, 0.0)), _kernel(u, u, (0.0, 1.0)), np.diag(1.0 / size)
 
     def likelihood(ratios: tuple[float, float]) -> float:
