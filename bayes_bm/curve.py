@@ -383,7 +383,7 @@ def _above(line: Line, curve: Curve, bound: NDArray[np.bool_], error: float) -> 
 def _fit(curve: Curve, survival: Floats, ratios: tuple[float, float], *, spread: bool = True) -> Line:
     """Posterior of the rotated line given clicks at these heights and the prior variances of `_ratios`."""
     u, v, size = _rotated(curve, survival)
-    grid = np.unique(np.concatenate([np.linspace(0.0, u[-1], 2 * len(u)), u]))
+    grid = np.unique(np.concatenate([np.linspace(0.0, u[-1] * _unseen(curve), 2 * len(u)), u]))
     factor = cho_factor(_kernel(u, u, ratios) + np.diag(1.0 / size))
     variance = max(float(v @ cho_solve(factor, v)) / len(v), 1e-12)
     cross = _kernel(grid, u, ratios)
@@ -401,10 +401,20 @@ def redraw(line: Line, rng: np.random.Generator) -> Line:
     return _line(line.grid, mean, line.spread, line.click_error, line.axis_max)
 
 
+def _unseen(curve: Curve) -> float:
+    """Length of the line over the length that was clicked.
+
+    Whoever clicked on the start (0, 1) clicked on the end. Of m clicks strewn over a line the last falls short of its
+    end by one part in m on average, so there the line is taken on as it was going.
+    """
+    started = (np.abs(curve.time) <= SAME * curve.axis_max) & (np.abs(curve.survival - 1) <= SAME)
+    return 1.0 if started.any() else 1.0 + 1.0 / len(curve.time)
+
+
 def _line(grid: Floats, mean: Floats, spread: Floats, error: float, axis_max: float) -> Line:
     time = isotonic_regression((grid + mean) / 2, increasing=True).x
     survival = isotonic_regression(1 - (grid - mean) / 2, increasing=False).x
-    time, survival = np.maximum(time, 0.0) * axis_max, np.clip(survival, 0.0, 1.0)
+    time, survival = np.clip(time, 0.0, 1.0) * axis_max, np.clip(survival, 0.0, 1.0)
     time[0], survival[0] = 0.0, 1.0
     return Line(time, survival, error, axis_max, mean, grid, spread)
 

@@ -585,7 +585,7 @@ def _intervals(curve: Curve, line: Line, rng: np.random.Generator | None) -> lis
         _Interval(low, high, int(a), int(b), _typical(curve, low, high), False)
         for low, high, a, b in zip(times[:-1], times[1:], counts[:-1], counts[1:], strict=True)
     ]
-    begun = any(_expected_deaths(p, line) < p.enter - p.leave - 0.5 for p in parts)
+    begun = any(_expected_deaths(p, line, _just_before(line, p.low))[0] < p.enter - p.leave - 0.5 for p in parts)
     where = _typical(curve, float(times[-1]), end, tail=True, begun=begun, rng=rng)
     return [*parts, _Interval(float(times[-1]), end, int(counts[-1]), 0, where, True)]
 
@@ -616,22 +616,25 @@ def _end_level(part: _Interval, line: Line) -> float:
     return float(line(part.high)) if part.open else _just_before(line, part.high)
 
 
-def _expected_deaths(part: _Interval, line: Line, stretch: float = 1.0) -> float:
-    """Deaths, not whole, for which the numbers at risk and the line agree, with the law of censoring stretched.
+def _expected_deaths(part: _Interval, line: Line, start: float, stretch: float = 1.0) -> tuple[float, float]:
+    """Deaths, not whole, for which numbers at risk and line agree, and survival at the end, from `start` at `low`.
 
     With c censored at times u, at risk at the end r = enter S(high)/S(low) - c E[S(high)/S(u)]. Between printed numbers
-    that is `leave`, which gives c; in the open interval u is the law of every patient's time of censoring.
+    that is `leave`, which gives c; in the open interval u is the law of every patient's time of censoring. Where the
+    line falls more, or less, than the numbers allow, they decide, and the next interval starts from there.
     """
-    start = max(_just_before(line, part.low), 1e-9)
-    end = min(_end_level(part, line) / start, 1.0)
+    goal = min(_end_level(part, line), start)
+    end = goal / max(start, 1e-9)
     lost = part.enter - part.leave
-    if not len(part.where):
-        return float(lost)
-    alive = np.clip(line(_stretched(part, stretch)) / start, max(end, 1e-9), 1.0)
+    if not len(part.where):  # ticks are known and there are none here: nobody was censored
+        return float(lost), start * part.leave / max(part.enter, 1)
+    alive = np.clip(line(_stretched(part, stretch)) / max(start, 1e-9), max(end, 1e-9), 1.0)
     if part.open:
-        return part.enter * float(np.mean(1 - alive))
+        return part.enter * float(np.mean(1 - alive)), goal
     censored = (part.enter * end - part.leave) / max(float(np.mean(end / alive)), 1e-9)
-    return float(np.clip(lost - censored, 0.0, lost))
+    if censored <= 0:
+        return float(lost), start * part.leave / max(part.enter, 1)
+    return (lost - censored, goal) if censored < lost else (0.0, start)
 
 
 def _stretched(part: _Interval, stretch: float) -> Floats:
@@ -647,8 +650,10 @@ def _allocate(curve: Curve, line: Line, parts: list[_Interval], rng: np.random.G
     and because clicks err; a total is met by moving each interval as its variance allows, so none takes it all.
     """
     most = np.array([p.enter - p.leave for p in parts])
-    expected = np.array([_expected_deaths(p, line) for p in parts])
-    late, early = (np.array([_expected_deaths(p, line, np.exp(z)) for p in parts]) for z in (-STRETCH, STRETCH))
+    (expected, late, early), level = np.zeros((3, len(parts))), 1.0
+    for i, part in enumerate(parts):
+        late[i], early[i] = (_expected_deaths(part, line, level, np.exp(z))[0] for z in (-STRETCH, STRETCH))
+        expected[i], level = _expected_deaths(part, line, level)
     sd = np.hypot(np.abs(late - early) / 2, np.array([p.enter for p in parts]) * line.click_error)
     if rng is not None:
         expected = np.clip(expected + sd * rng.standard_normal(len(parts)), 0.0, most)
