@@ -138,7 +138,7 @@ def _solve(of: Population, target: Array, *, steps: int = 100, tolerance: float 
         alive, slope = (values[..., 0] for values in _moments(of, log_u[..., None]))
         above = alive > target
         low, high = np.where(above, log_u, low), np.where(above, high, log_u)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             newton = log_u + (np.log(alive) - np.log(target)) * alive / slope
         inside = np.isfinite(newton) & (newton > low) & (newton < high)
         step = np.where(inside, newton, (low + high) / 2) - log_u

@@ -96,6 +96,11 @@ def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
     raise TypeError(f"no PyMC variable for {describe(prior)}")
 
 
+def _product(matrix: Any, vector: Any) -> Any:
+    """matrix . vector, as sums: without a BLAS (pip brings none) PyTensor's own product falls back to Python."""
+    return pt.sum(matrix * vector, axis=1)
+
+
 def _padded(effect: Any) -> Any:
     """A leading zero, for "the reference" and for "no such pair"."""
     return pt.concatenate([pt.zeros(1), effect])
@@ -150,7 +155,7 @@ def _study_shape(spec: Spec, shape: Design) -> Any:
 def _study_treatment(spec: Spec, shape: Design) -> Any:
     sd = variable("study_treatment_sd", spec.effects.study_treatment.sd)
     standard = pm.Normal("study_treatment_effect_standard", dims="study_treatment")
-    effect = sd * pt.dot(pm.Data("pair_cholesky", shape.pair_cholesky), standard)
+    effect = sd * _product(pm.Data("pair_cholesky", shape.pair_cholesky), standard)
     return pm.Deterministic("study_treatment_effect", effect, dims="study_treatment")
 
 
@@ -173,7 +178,7 @@ def _observe(
     x = data.pop("x", None)
     at = eta[rows]
     if coefficient is not None and x is not None:
-        at = at + pt.dot(x, coefficient)
+        at = at + _product(x, coefficient)
     observed = data.pop(kind.value)
     keys = list(data)
 
@@ -203,7 +208,7 @@ def _observe_ratios(arrays: dict[str, np.ndarray], tables: tuple[Any, Any], shap
     cholesky = np.linalg.inv(arrays["whitener"])
 
     def log_density(value, mean, whitener, log_diagonal):
-        return pt.sum(likelihoods.hazard_ratios(value, mean, whitener, log_diagonal=log_diagonal, dot=pt.dot))
+        return pt.sum(likelihoods.hazard_ratios(value, mean, whitener, log_diagonal=log_diagonal, dot=_product))
 
     def draw(mean, whitener, log_diagonal, rng, size):
         return mean + cholesky @ rng.standard_normal(len(cholesky))

@@ -48,7 +48,7 @@ def evidence_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     parts = [
         _by_arm(evidence, "patients", evidence.patients.assign(size=evidence.patients["weight"])),
         _by_arm(evidence, "points", evidence.sequences, first=True),
-        _by_arm(evidence, "median", evidence.medians.assign(size=_median_size(spec, evidence))),
+        _by_arm(evidence, "median", _medians_as_rows(evidence)),
         _by_arm(evidence, "count", evidence.counts.assign(size=evidence.counts["n"])),
         _ratio_rows(evidence),
     ]
@@ -69,11 +69,16 @@ def _by_arm(evidence: Evidence, kind: str, table: pd.DataFrame, *, first: bool =
     return arms.assign(kind=kind, size=size, until=grouped["time"].max(), informs=informs)
 
 
-def _median_size(spec: Spec, evidence: Evidence) -> pd.Series:
-    """n of an order-statistic median; for an interval, the n that would give it under an exponential: (1 / (ln 2 sd))^2."""
+def _medians_as_rows(evidence: Evidence) -> pd.DataFrame:
+    """Size and reach of a median: n, or the n whose exponential curve has that interval, (1 / (ln 2 sd))^2.
+
+    A median speaks about its time and, where it has one, up to the upper limit of its interval.
+    """
     medians = evidence.medians
     from_interval = (1 / (np.log(2) * medians["sd"].astype(float))) ** 2
-    return medians["n"].astype(float).where(medians["law"] != "interval", from_interval)
+    size = medians["n"].astype(float).where(medians["law"] != "interval", from_interval)
+    reach = medians[["time", "ci_high"]].astype(float).max(axis=1)
+    return medians.assign(size=size, time=reach)
 
 
 def _ratio_rows(evidence: Evidence) -> pd.DataFrame:

@@ -1,0 +1,59 @@
+# Everything starts here: make help.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+UV := .uv/bin/uv
+RUN := $(BIN)/bayes-bm
+DEMO := out/os_reresection_vs_resrs
+PATIENT := good_performance=1,extracranial_controlled=1,interval_over_6_months=1
+
+.PHONY: help setup demo test fast check bench docs lock clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.done  ## a Python environment in .venv, from the pinned lock
+
+# uv is taken from PyPI into .uv, so nothing has to be installed by hand. It finds Python $(cat .python-version) wherever it
+# is (pyenv, the system's, uv's own) and says so where it is not.
+$(UV):
+	@command -v python3 >/dev/null || { echo "bayes_bm needs python3 (3.11 or newer) with venv to set itself up"; exit 1; }
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 is $$(python3 -V); 3.11 or newer is needed to set up"; exit 1; }
+	@python3 -m venv .uv || { echo "python3 has no venv: install it (on Debian: apt-get install python3-venv)"; exit 1; }
+	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+.venv/.done: $(UV) requirements.lock pyproject.toml .python-version
+	@command -v cc >/dev/null || command -v gcc >/dev/null || { echo "a C compiler is needed (on Debian: apt-get install gcc)"; exit 1; }
+	@$(UV) venv --quiet --allow-existing --python "$$(cat .python-version)" .venv 2>.uv/venv.log \
+	  || { cat .uv/venv.log; echo; echo "Python $$(cat .python-version) was not found. Install it (pyenv install $$(cat .python-version), or uv python install $$(cat .python-version)) and run make again."; exit 1; }
+	@$(UV) pip sync --quiet --python $(BIN)/python requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+demo: setup  ## the main question: evidence -> posterior -> comparison, a patient, report.html
+	@$(RUN) run os_reresection_vs_resrs --out $(DEMO) --patient $(PATIENT)
+	@$(RUN) predict $(DEMO)/result.nc --patient $(PATIENT) --times 6,12,24
+
+test: setup  ## lint, types, every test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/pytest -q -m "slow or not slow"
+
+fast: setup  ## the fast part of the tests
+	@$(BIN)/pytest -x -q
+
+bench: setup  ## our reconstruction beside IPDfromKM, time of import, compile and sampling
+	@$(BIN)/python scripts/benchmark_reconstruction.py
+	@$(BIN)/python scripts/benchmark_speed.py
+
+docs: setup  ## the table of shipped models in docs/models.md, made from the specs
+	@$(BIN)/python scripts/document_models.py
+
+lock: $(UV)  ## pin requirements.lock again
+	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version "$$(cat .python-version)" --extra dev pyproject.toml -o requirements.lock
+
+clean:  ## remove what make made
+	rm -rf .venv .uv out dist build
