@@ -1,0 +1,42 @@
+"""docs/models.md from the shipped specs, so that the page cannot drift from them.
+
+    python scripts/document_models.py
+"""
+
+from pathlib import Path
+
+import bayes_bm as bb
+from bayes_bm.checks.audit import audit
+from bayes_bm.files import written_whole
+
+HEADER = """# Shipped models
+
+Made by `make docs` from `models/*.toml`; do not edit. Run one with `bayes-bm run NAME --out DIR`.
+"""
+
+
+def section(path: Path) -> str:
+    spec = bb.read_spec(path)
+    found = audit(spec, bb.read_evidence(spec))
+    lines = [f"## {spec.name}", "", spec.question + ".", ""]
+    lines += ["| treatment | studies | arms | effective patients | until, months |", "|---|---|---|---|---|"]
+    for row in found.treatments.to_dict("records"):
+        until = "" if row["until"] != row["until"] else f"{row['until']:g}"
+        lines.append(f"| {row['treatment']} | {row['studies']} | {row['arms']} | {row['size']:.0f} | {until} |")
+    both = found.contrasts[found.contrasts["studies"] > 0].to_dict("records")
+    side = "; ".join(f"{row['treatment']} v {row['reference']} ({row['side_by_side']})" for row in both)
+    lines += ["", f"Side by side: {side or 'no side-by-side study'}.", ""]
+    lines += [f"- Cannot say: {text}" for text in spec.cannot_say]
+    lines += [f"- Refused at the audit: {text}" for text in found.refusals]
+    names = ", ".join(f"`{name}`" for name in spec.sensitivity)
+    return "\n".join([*lines, *([f"- Sensitivity analyses: {names}"] if names else []), ""])
+
+
+def main() -> None:
+    page = "\n".join([HEADER, *(section(path) for path in bb.list_models())])
+    with written_whole(Path("docs/models.md")) as file:
+        file.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
