@@ -433,7 +433,7 @@ def _rotated(curve: Curve, survival: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _kernel(a: Floats, b: Floats, ratios: tuple[float, float]) -> Floats:
-    """Covariance, in units of the click variance, of a Brownian motion and of an integrated one with a free first slope.
+    """Covariance, in click variances, of a Brownian motion and of an integrated one with a free first slope.
 
     The slope may be anything from -1 to 1, so its variance is 1/3 of the scale of the second process.
     """

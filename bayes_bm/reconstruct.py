@@ -464,6 +464,8 @@ def _from_path(curve, drops, points, tail, steps, edges, rng) -> Patients:
         marks = np.concatenate([owed, point.marks]) if point.opens else np.empty(0)
         early = used and (point.opens or not was_used)
         time = max(_moved(point, risk - count, died, hair), clock + hair * (count > 0 and not point.opens))
+        if rng is not None and not point.also and drops.clock == 0:  # anywhere in its grid cell
+            time = max(time + drops.time_error * rng.uniform(-1, 1), clock)
         if early:
             marks = np.append(marks, max(time - hair, clock))
         last = point.time > drops.end and count == risk
@@ -845,6 +847,14 @@ def _totals(curve: Curve, patients: Patients, notes: list[dict]) -> list[dict]:
             _note("censoring", "no ticks: times of censoring are spread between known times", status="uncertain")
         )
     return rows
+
+
+def _at_risk_row(time: Floats, at: float, printed: int) -> dict:
+    """A printed number at risk; a contradiction that counting time > t would explain says so."""
+    row = _compared("at_risk", printed, int(count_at_risk(time, at)), at)
+    if row["status"] == "contradicted" and (time > at).sum() == printed:
+        row["note"] += "; it is the number with time > t, and at risk means time >= t"
+    return row
 
 
 def _compared(check: str, printed: int, found: int, time: float = np.nan) -> dict:

@@ -106,7 +106,7 @@ def test_with_n_alone_the_drop_heights_tell_who_was_at_risk(seed, n, rounded):
     found, true = kaplan_meier(rec.patients["time"], rec.patients["event"]), kaplan_meier(time, event)
     assert len(rec.patients) == n
     grid = np.linspace(0, time.max(), 500)
-    assert np.abs(found(grid) - true(grid)).mean() < 2e-4
+    assert np.abs(found(grid) - true(grid)).mean() < (1e-3 if rounded else 1e-6)  # a step moved by half a grid cell
     assert np.abs(at_risk(rec.patients["time"], true.time) - true.at_risk).mean() < max(0.12 * n, 3)
 
 
