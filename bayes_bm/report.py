@@ -1,15 +1,12 @@
 """Result -> one HTML file that needs nothing else: no script, no request, figures inside.
 
-`gather` asks the answers and the checks for their tables; all after it is words and drawing. The wording follows the
-numbers: "no clear difference" wherever the 95 % interval includes no effect, and never a recommendation.
+`gather` asks the answers and the checks for their tables; `plots` writes and draws them.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import resources
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,28 +14,20 @@ import xarray as xr
 from scipy import stats
 
 from bayes_bm import estimands, nonparametric
-from bayes_bm.checks.audit import NO_SIDE_BY_SIDE, Audit, follow_up
+from bayes_bm.checks.audit import Audit, follow_up
+from bayes_bm.checks.audit import audit as audit_of
 from bayes_bm.checks.predictive import arm_curves, predictive_bands
-from bayes_bm.errors import GateRefused
 from bayes_bm.estimands import Population
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result
-from bayes_bm.gate import MAX_DIVERGENT, MAX_RHAT, MIN_BFMI, MIN_ESS, watched_parameters
+from bayes_bm.gate import watched_parameters
 from bayes_bm.hazards import FAMILIES
-from bayes_bm.plots.markup import Column, Html, Part, Row, el, frame_table, html_table, mark, numeric, plain, treatment
-from bayes_bm.plots.text import (
-    DIGITS,
-    MISSING,
-    counted,
-    estimate,
-    number,
-    printed_interval,
-    probability,
-    ratio_estimate,
-    treatment_text,
-)
+from bayes_bm.plots.material import Answers, Curves, Density, Material, Observed, PatientAnswer
+from bayes_bm.plots.text import time_ticks
+from bayes_bm.plots.words import sentences
 from bayes_bm.predict import (
     WHO,
+    AverageStudy,
     NewHospital,
     NewStudy,
     Patient,
@@ -48,135 +37,38 @@ from bayes_bm.predict import (
     survival,
 )
 from bayes_bm.predictor import arm_predictors
-from bayes_bm.priors import Prior, describe, scipy_law
-from bayes_bm.spec import ExternalCheck, Spec
+from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.spec import Spec
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from bayes_bm.plots.style import Look
-
-WHO_WORDS = {"average-study": "average study", "new-study": "new study", "new-hospital": "one new hospital"}
+Row = Mapping[str, Any]
 CURVE_DRAWS, CURVE_POINTS = 1000, 41
 """Draws and times behind a drawn curve: enough for its line and band. Tables use every draw."""
 FAR = 4
 """A median above so many horizons is out of sight; the forest plot then shows survival at the reference time."""
 RANK_BINS = 20
-ELSEWHERE = {
-    "sensitivity": ("Families and named analyses side by side", "bayes-bm sensitivity {name} --out sensitivity"),
-    "leave_one_study_out": ("Leave one study out", "bayes-bm check {name}.nc --leave-one-out study"),
-}
 
 
-# ---------------------------------------------------------------------------------------------- what is shown
+def answers(
+    result: Result, *, audit: Audit, contrasts: pd.DataFrame | None = None, refused: tuple[str, ...] = ()
+) -> Answers:
+    """`compare` for everyone who can be asked about, against every reference the spec names."""
+    spec = result.spec
+    of = Answers(spec, {}, audit, contrasts, refused)
+    against = (None, *spec.treatments.also_against)
+    asked = WHO if of.levels else {"average-study": AverageStudy()}
+    tables = {
+        name: pd.concat([compare(result, who=who, reference=other) for other in against], ignore_index=True)
+        for name, who in asked.items()
+    }
+    return replace(of, tables={name: table.drop_duplicates(ignore_index=True) for name, table in tables.items()})
 
 
-@dataclass(frozen=True)
-class Observed:
-    """What an arm's panel shows beside its band (see `plots.curves.arm_panel`); None where there is nothing."""
-
-    steps: pd.DataFrame | None = None
-    ticks: pd.DataFrame | None = None
-    at_risk: pd.DataFrame | None = None
-    printed: pd.DataFrame | None = None
-
-    @property
-    def last(self) -> float:
-        """Last time at which something is printed; 0 where nothing is."""
-        return 0.0 if self.printed is None else float(np.nanmax(self.printed[["time", "time_high"]].to_numpy()))
-
-
-@dataclass(frozen=True)
-class Curves:
-    """Drawn curves: survival and differences by treatment (treatment, time, median, low, high), and one hospital's."""
-
-    survival: pd.DataFrame
-    difference: pd.DataFrame
-    hospital: pd.DataFrame | None = None
-
-
-@dataclass(frozen=True)
-class PatientAnswer:
-    """A patient: covariates by name, since when alive, the rows of `predict`, the curves (None past the horizon)."""
-
-    covariates: Mapping[str, float]
-    alive_at: float
-    table: pd.DataFrame
-    curves: Curves | None
-
-
-@dataclass(frozen=True)
-class Density:
-    """Posterior histogram (left, right, density) and prior density (value, density) of a parameter."""
-
-    posterior: pd.DataFrame
-    prior: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Material:
-    """Every table behind the report. `refused`: what a gate said where it was overridden."""
-
-    result: Result
-    audit: Audit
-    reconciliation: pd.DataFrame
-    contrasts: pd.DataFrame
-    answers: Mapping[str, pd.DataFrame]
-    until: Mapping[str, float]
-    arms: pd.DataFrame
-    overall: pd.DataFrame
-    bands: pd.DataFrame
-    observed: Sequence[Observed]
-    curves: Curves | None
-    parameters: Sequence[Mapping[str, Any]]
-    densities: Mapping[str, Density]
-    ranks: Mapping[str, pd.DataFrame]
-    patient: PatientAnswer | None = None
-    refused: tuple[str, ...] = ()
-    elsewhere: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-
-    @property
-    def spec(self) -> Spec:
-        return self.result.spec
-
-    @property
-    def compared(self) -> tuple[str, ...]:
-        return self.spec.treatments.compare
-
-    @property
-    def reference(self) -> str:
-        """The reference treatment's name as words."""
-        return treatment_text(self.spec.treatments.reference)
-
-    @property
-    def answer_time(self) -> float:
-        """The time of the answer's survival: the reference time, or the nearest that is answered."""
-        return min(self.spec.answer_times, key=lambda time: abs(time - self.spec.reference_time))
-
-    def answer(self, who: str, estimand: str, name: str, *, time: float | None = None) -> dict[str, Any]:
-        """One row of `compare`; `time` picks the nearest of several."""
-        table = self.answers[who]
-        mine = table.loc[(table["estimand"] == estimand) & (table["treatment"] == name)].to_dict("records")
-        return mine[0] if time is None or len(mine) == 1 else min(mine, key=lambda row: abs(row["time"] - time))
-
-    def ratio(self, name: str, who: str = "average-study") -> dict[str, Any]:
-        """The hazard ratio of a treatment: without a time where hazards are proportional, else at the reference time."""
-        return self.answer(who, "hazard_ratio", name, time=self.spec.reference_time)
-
-    def source(self, name: str, source: str) -> dict[str, Any] | None:
-        """A row of the contrast table that has numbers; within, only where studies hold both sides."""
-        table = self.contrasts
-        mine = table.loc[(table["treatment"] == name) & (table["source"] == source)].to_dict("records")
-        direct = source not in ("within", "discrepancy") or (mine and mine[0]["studies"] > 0)
-        return mine[0] if mine and direct and np.isfinite(mine[0]["hr"]) else None
-
-    def support(self, names: Sequence[str]) -> tuple[int, float, int]:
-        """Studies, effective patients and printed hazard ratios that speak about treatments or the reference."""
-        rows = self.audit.rows
-        printed = (rows["kind"] == "hazard ratio") & rows["treatment"].isin(names)
-        arms = (rows["kind"] != "hazard ratio") & rows["treatment"].isin([*names, self.spec.treatments.reference])
-        studies = set(rows.loc[printed | arms, "study"])
-        return len(studies), float(rows.loc[arms, "size"].to_numpy(dtype=float).sum()), int(printed.sum())
+def answer_sentences(result: Result, *, contrasts: pd.DataFrame | None = None) -> list[str]:
+    """The answer in words, with its numbers; with `contrasts` also within against across studies."""
+    refused = () if result.gate.passed else result.gate.reasons
+    return sentences(
+        answers(result, audit=audit_of(result.spec, result.evidence), contrasts=contrasts, refused=refused)
+    )
 
 
 def gather(
@@ -184,7 +76,7 @@ def gather(
     *,
     audit: Audit,
     reconciliation: pd.DataFrame,
-    contrasts: pd.DataFrame,
+    contrasts: pd.DataFrame | None,
     patient: Mapping[str, float] | None = None,
     patient_table: pd.DataFrame | None = None,
     alive_at: float = 0.0,
@@ -194,37 +86,27 @@ def gather(
     """Ask for every table that the report shows."""
     spec, until = result.spec, follow_up(result.spec, result.evidence)
     clean = _with_numbers(reconciliation)
-    answers = {name: compare(result, who=who) for name, who in WHO.items()}
+    of = answers(result, audit=audit, contrasts=contrasts, refused=refused)
     observed = [_observed(result, clean, row) for row in range(len(result.evidence.arms))]
-    grid = time_grid(spec, until)
-    thin = _thinned(result)
-    measure = forest_measure(result)
+    grid, thin, measure = time_grid(spec, until), _thinned(result), forest_measure(result)
     parameters = prior_and_posterior(result)
-    asked = None if patient is None else _patient(thin, result, patient, patient_table, alive_at, until)
+    asked = of.levels and patient is not None and bool(spec.covariates or alive_at)
     return Material(
+        answers=of,
         result=result,
-        audit=audit,
         reconciliation=clean,
-        contrasts=contrasts,
-        answers=answers,
         until=until,
         arms=arm_answers(result, clean, measure=measure),
-        overall=overall_answers(answers, spec, measure=measure) if answers_levels(spec) else pd.DataFrame(),
+        overall=overall_answers(of, measure=measure),
         bands=_bands(result, observed, grid),
         observed=observed,
-        curves=_curves(thin, grid) if answers_levels(spec) else None,
+        curves=_curves(thin, grid) if of.levels else None,
         parameters=parameters,
         densities={row["parameter"]: _density(result, row) for row in parameters},
         ranks=rank_tables(watched_parameters(result.posterior)),
-        patient=asked,
-        refused=refused,
+        patient=_patient(thin, result, patient or {}, patient_table, alive_at, until) if asked else None,
         elsewhere=elsewhere or {},
     )
-
-
-def answers_levels(spec: Spec) -> bool:
-    """Whether survival itself is answered, not only ratios (rule 11)."""
-    return not (spec.free_levels and spec.baseline is None)
 
 
 RECONCILED = (
@@ -254,9 +136,10 @@ def time_grid(spec: Spec, until: Mapping[str, float], *, start: float = 0.0) -> 
 
 def curve_table(values: xr.DataArray) -> pd.DataFrame:
     """Median and 95 % interval (treatment, time, median, low, high) of draws (chain, draw, treatment, time)."""
-    low, median, high = values.quantile([0.025, 0.5, 0.975], dim=("chain", "draw"))
-    numbers = xr.Dataset({"median": median, "low": low, "high": high}).drop_vars("quantile")
-    return numbers.to_dataframe().reset_index()[["treatment", "time", "median", "low", "high"]]
+    low, median, high = values.quantile([0.025, 0.5, 0.975], dim=("chain", "draw")).to_numpy()
+    names, times = values["treatment"].to_numpy(), values["time"].to_numpy()
+    where = {"treatment": np.repeat(names, len(times)), "time": np.tile(times, len(names))}
+    return pd.DataFrame({**where, "median": median.ravel(), "low": low.ravel(), "high": high.ravel()})
 
 
 def difference_table(values: xr.DataArray) -> pd.DataFrame:
@@ -339,17 +222,20 @@ def printed_for(reconciliation: pd.DataFrame, arm: Row, measure: str, spec: Spec
     return nothing
 
 
-def overall_answers(answers: Mapping[str, pd.DataFrame], spec: Spec, *, measure: str) -> pd.DataFrame:
-    """Average study and one new hospital for every treatment, for the foot of the forest plot."""
-    rows = []
-    for name in spec.treatments.names:
-        for who, kind in (("average-study", "average"), ("new-hospital", "hospital")):
-            table = answers[who]
-            mine = table.loc[(table["estimand"] == measure) & (table["treatment"] == name)].to_dict("records")
-            row = mine[0] if measure == "median" else min(mine, key=lambda r: abs(r["time"] - spec.reference_time))
-            numbers = {"median": row["median"], "low": row["q2_5"], "high": row["q97_5"]}
-            rows.append({"treatment": name, "kind": kind, **numbers})
-    return pd.DataFrame(rows)
+def overall_answers(of: Answers, *, measure: str) -> pd.DataFrame:
+    """Average study and one new hospital for every treatment, for the foot of the forest plot; empty without levels."""
+    rows = [
+        {"treatment": name, "kind": kind, **of.row(who, measure, name, time=of.spec.reference_time)}
+        for name in of.spec.treatments.names
+        for who, kind in (("average-study", "average"), ("new-hospital", "hospital"))
+        if of.levels
+    ]
+    return pd.DataFrame(
+        [
+            {**{at: row[at] for at in ("treatment", "kind", "median")}, "low": row["q2_5"], "high": row["q97_5"]}
+            for row in rows
+        ]
+    )
 
 
 def _observed(result: Result, reconciliation: pd.DataFrame, arm_row: int) -> Observed:
@@ -383,8 +269,6 @@ def observed_patients(patients: pd.DataFrame, *, shift: float, horizon: float) -
 
     An interval-censored event stands at the middle of its interval, as in the predicted bands.
     """
-    from bayes_bm.plots.curves import time_ticks
-
     upper, time = patients["time_upper"].to_numpy(dtype=float), patients["time"].to_numpy(dtype=float)
     time = np.where(np.isfinite(upper), (time + upper) / 2, time)
     event, entry = patients["event"].to_numpy(), patients["entry"].to_numpy(dtype=float)
@@ -418,12 +302,12 @@ def _patient(
     spec, who = result.spec, NewStudy()
     times = [time for time in spec.answer_times if time >= alive_at] or [alive_at + spec.horizon]
     rows = predict(result, covariates, alive_at=alive_at, times=times, who=who) if table is None else table
-    if alive_at >= spec.horizon or not answers_levels(spec):
+    if alive_at >= spec.horizon:
         return PatientAnswer(covariates, alive_at, rows, None)
-    drawn = survival(
-        thin, time_grid(spec, until, start=alive_at), who=Patient(covariates, who), alive_at=alive_at
+    drawn = survival(thin, time_grid(spec, until, start=alive_at), who=Patient(covariates, who), alive_at=alive_at)
+    return PatientAnswer(
+        covariates, alive_at, rows, Curves(curve_table(drawn), difference_table(drawn), alive_at=alive_at)
     )
-    return PatientAnswer(covariates, alive_at, rows, Curves(curve_table(drawn), difference_table(drawn)))
 
 
 def _density(result: Result, row: Row) -> Density:
@@ -437,7 +321,7 @@ def _density(result: Result, row: Row) -> Density:
 
 def density(draws: np.ndarray, prior: Prior, *, bins: int = 40) -> Density:
     """Posterior histogram and prior density between the outer of the draws' range and the prior's 99 %."""
-    law = scipy_law(prior)
+    law: Any = scipy_law(prior)
     low, high = min(draws.min(), float(law.ppf(0.005))), max(draws.max(), float(law.ppf(0.995)))
     heights, edges = np.histogram(draws, bins=np.linspace(low, high, bins + 1), density=True)
     grid = np.linspace(low, high, 161)
@@ -450,224 +334,83 @@ def density(draws: np.ndarray, prior: Prior, *, bins: int = 40) -> Density:
 def rank_tables(watched: xr.Dataset) -> dict[str, pd.DataFrame]:
     """By parameter, how many of a chain's draws fall into each bin of ranks (chain, left, right, count).
 
-    Ranks are among the draws of all chains (Vehtari et al. 2021, doi 10.1214/20-BA1221).
+    Ranks are among the draws of all chains (Vehtari et al. 2021, doi 10.1214/20-BA1221); low, expected and high are
+    what independent draws of one law would give, 95 times of 100.
     """
-    tables = {}
+    return {name: _rank_counts(draws) for name, draws in _scalars(watched)}
+
+
+def _scalars(watched: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
+    """Every scalar in a dataset with its label, `name` or `name[entry]`, as (chain, draw)."""
     for name in watched.data_vars:
         variable = watched[name].transpose("chain", "draw", ...)
         flat = variable.to_numpy().reshape(*variable.shape[:2], -1)
-        extra = [dim for dim in variable.dims if dim not in ("chain", "draw")]
-        labels = [f"{name}[{label}]" for label in variable[extra[0]].to_numpy()] if extra else [str(name)]
-        tables.update({label: _rank_counts(flat[..., at]) for at, label in enumerate(labels)})
-    return tables
+        entries = variable[variable.dims[2]].to_numpy() if variable.ndim > 2 else [None]
+        for at, entry in enumerate(entries):
+            yield (str(name) if entry is None else f"{name}[{entry}]"), flat[..., at]
 
 
 def _rank_counts(draws: np.ndarray) -> pd.DataFrame:
     ranks, edges = stats.rankdata(draws).reshape(draws.shape), np.linspace(0, draws.size, RANK_BINS + 1)
+    low, high = stats.binom.ppf([0.025, 0.975], draws.shape[1], 1 / RANK_BINS)
     rows = [
         {"chain": chain, "left": left, "right": right, "count": count}
         for chain, mine in enumerate(ranks)
         for left, right, count in zip(edges[:-1], edges[1:], np.histogram(mine, edges)[0], strict=True)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).assign(low=float(low), expected=draws.shape[1] / RANK_BINS, high=float(high))
 
 
-# ---------------------------------------------------------------------------------------------- words
-
-EVENTS = {
-    "os": ("death", "overall survival"),
-    "pfs": ("progression or death", "progression-free survival"),
-    "local_control": ("local failure", "local control"),
-    "intracranial_pfs": ("intracranial progression or death", "intracranial progression-free survival"),
-}
-TWICE = "Reproduction: the same patients twice."
-FAILED = "A gate failed and was overridden by name: these numbers must not be relied on."
-CHANCE = "so differences between studies, not the treatments, may be behind it"
+# ---- entry
 
 
-def event_words(endpoint: str) -> tuple[str, str]:
-    """What happens, and the name of the curve."""
-    shown = endpoint.replace("_", " ")
-    return EVENTS.get(endpoint, (f"an event ({shown})", f"freedom from event ({shown})"))
+def red_rows(result: Result, reconciliation: pd.DataFrame) -> tuple[str, ...]:
+    """Printed numbers that contradict the model, as one reason; a reproduction is there to show them (rule 9)."""
+    red = reconciliation.loc[reconciliation["status"] == "red"].to_dict("records")
+    if not red or result.spec.reproduction:
+        return ()
+    named = "; ".join(f"{row['study']}, {row['arm']}, {row['quantity']}" for row in red)
+    return (f"Printed numbers contradict the model (red in the reconciliation): {named}.",)
 
 
-def time_text(spec: Spec, time: float) -> str:
-    return f"{time:g} {spec.time_unit}"
+def write_report(
+    result: Result,
+    path: str | Path,
+    *,
+    audit: Audit,
+    reconciliation: pd.DataFrame,
+    contrasts: pd.DataFrame | None,
+    patient: Mapping[str, float] | None = None,
+    patient_table: pd.DataFrame | None = None,
+    alive_at: float = 0.0,
+    allow_failed_gate: bool = False,
+    elsewhere: Mapping[str, pd.DataFrame] | None = None,
+) -> Path:
+    """Write the report whole, or not at all.
 
+    `reconciliation` comes from `checks.reconcile.reconcile`, `contrasts` from `checks.contrasts.contrast_sources`.
+    `patient` holds covariates by name ({}: each at its centre), `alive_at` since when the patient is known alive,
+    `patient_table` the rows of `predict` where they are made already. `elsewhere` holds tables that commands of their own
+    make (`sensitivity`, `leave_one_study_out`). Raises `GateRefused` where the convergence gate failed, unless
+    `allow_failed_gate`. A failed gate, and red rows of reconciliation (which `checks.check.Check` refuses), are then said
+    at the top, in the answer, at every heading and under every figure.
+    """
+    from bayes_bm.plots.page import render
 
-def of_row(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -> str:
-    """Median and interval of a row of `compare` or `predict`, rounded as its estimand asks."""
-    values = [row["median"], *(row[end] for end in ends)]
-    estimand = str(row["estimand"])
-    null = 0.0 if estimand.endswith("_difference") else None
-    if estimand == "hazard_ratio":
-        return ratio_estimate(values)
-    if estimand.startswith("survival"):
-        return estimate(values, digits=2, null=null)
-    return estimate(values, digits=DIGITS[spec.time_unit], null=null, cap=10 * spec.horizon)
-
-
-def source_ratio(row: Row) -> str:
-    return ratio_estimate((row["hr"], row["hr_low"], row["hr_high"]))
-
-
-def verdict(row: Row) -> str:
-    """lower, higher, unclear or prior only: from the 95 % interval of a hazard ratio, and from its label."""
-    if "prior only" in str(row["label"] or ""):
-        return "prior only"
-    return "lower" if row["q97_5"] < 1 else "higher" if row["q2_5"] > 1 else "unclear"
-
-
-def probability_clause(value: float) -> str:
-    shown = probability(value)
-    return f"P(HR < 1) {shown}" if shown[0] in "<>" else f"P(HR < 1) = {shown}"
-
-
-def ratio_clause(row: Row, spec: Spec) -> str:
-    """The hazard ratio of the average study; one that changes with time carries its time."""
-    time = row["time"]
-    when = f" at {time_text(spec, time)}" if time is not None and np.isfinite(time) else ""
-    shown = of_row(spec, row).replace(" (", " (95 % interval ", 1)
-    return f"hazard ratio{when} in the average study {shown}, {probability_clause(row['prob_better'])}"
-
-
-def contrast_sentence(row: Row, spec: Spec) -> str:
-    """The first sentence for one treatment, from its hazard-ratio row of `compare`."""
-    event, curve = event_words(spec.endpoint)
-    one, other, shown = treatment_text(row["treatment"]), treatment_text(row["reference"]), ratio_clause(row, spec)
-    found = verdict(row)
-    if found == "prior only":
-        return f"The evidence says next to nothing about {one} against {other}; the answer is the prior's: {shown}."
-    if found == "unclear":
-        return f"No clear difference in {curve} between {one} and {other}: {shown}; the interval includes 1."
-    return f"The estimated hazard of {event} is {found} with {one} than with {other}: {shown}."
-
-
-def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
-    """The first sentence for several treatments: grouped by what their intervals say, each with its numbers."""
-    event, curve = event_words(spec.endpoint)
-    openings = {
-        "lower": f"the estimated hazard of {event} is lower with",
-        "higher": f"the estimated hazard of {event} is higher with",
-        "unclear": f"there is no clear difference in {curve} for",
-        "prior only": "the evidence says next to nothing about",
-    }
-    named = {
-        found: [f"{treatment_text(row['treatment'])} {of_row(spec, row)}" for row in rows if verdict(row) == found]
-        for found in openings
-    }
-    parts = [f"{words} {', '.join(named[found])}" for found, words in openings.items() if named[found]]
-    reference = treatment_text(spec.treatments.reference)
-    return f"Against {reference}, {'; '.join(parts)} (hazard ratio in the average study with its 95 % interval)."
-
-
-def absolute_sentence(of: Material) -> str:
-    """The second sentence: survival and restricted means for a new study, and the wider interval of one hospital."""
-    spec, time = of.spec, of.answer_time
-    if not answers_levels(spec):
-        return "Survival itself is not answered: each study has a level of its own and no baseline is given (rule 11)."
-    if len(of.compared) > 1:
-        return _range_sentence(of)
-    name, curve = of.compared[0], event_words(spec.endpoint)[1]
-
-    def shown(who: str, estimand: str, of_treatment: str = name) -> str:
-        return of_row(spec, of.answer(who, estimand, of_treatment, time=time))
-
-    one, other = shown("new-study", "survival"), shown("new-study", "survival", spec.treatments.reference)
-    label = of.answer("new-study", "survival_difference", name, time=time)["label"]
-    return (
-        f"At {time_text(spec, time)}{f' ({label})' if label else ''}, {curve} averaged over studies is {one} with"
-        f" {treatment_text(name)} and {other} with {of.reference}: a difference of"
-        f" {shown('new-study', 'survival_difference')}, and of {shown('new-hospital', 'survival_difference')} in one new"
-        f" hospital; the restricted mean to {time_text(spec, spec.horizon)} differs by"
-        f" {shown('new-study', 'rmst_difference')} {spec.time_unit}, and by {shown('new-hospital', 'rmst_difference')}"
-        " in one new hospital."
+    result.require_gate(allow_failed=allow_failed_gate)
+    gate = () if result.gate.passed else (f"The convergence gate failed: {'; '.join(result.gate.reasons)}.",)
+    material = gather(
+        result,
+        audit=audit,
+        reconciliation=reconciliation,
+        contrasts=contrasts,
+        patient=patient,
+        patient_table=patient_table,
+        alive_at=alive_at,
+        refused=(*gate, *red_rows(result, reconciliation)),
+        elsewhere=elsewhere,
     )
-
-
-def _range_sentence(of: Material) -> str:
-    """Several treatments: the reference's level and the two ends of the differences."""
-    spec, time, reference = of.spec, of.answer_time, of.spec.treatments.reference
-    near = [of.answer("new-study", "survival_difference", name, time=time) for name in of.compared]
-    near = sorted(near, key=lambda row: row["median"])
-    ends = [
-        f"{of_row(spec, row)} with {treatment_text(row['treatment'])} (in one new hospital"
-        f" {of_row(spec, of.answer('new-hospital', 'survival_difference', row['treatment'], time=time))})"
-        for row in (near[0], near[-1])
-    ]
-    level = of_row(spec, of.answer("new-study", "survival", reference, time=time))
-    return (
-        f"At {time_text(spec, time)}, {event_words(spec.endpoint)[1]} averaged over studies is {level} with"
-        f" {of.reference}, and differences from it run from {ends[0]} to {ends[1]}."
-    )
-
-
-def support_sentence(of: Material) -> str:
-    """The third sentence: what the answer rests on, and whether its two sources agree."""
-    studies, size, ratios = of.support(of.compared)
-    printed = f" and {counted(ratios, 'printed hazard ratio')}" if ratios else ""
-    opening = f"It rests on {counted(studies, 'study')}, about {size:.0f} effective patients{printed}"
-    if of.spec.reproduction:
-        return f"{opening}: printed summaries of one analysis, given back by the model, which add no evidence to it."
-    sides = [name for name in of.compared if of.source(name, "within") is not None]
-    if not sides:
-        return f"{opening}, compared across studies only ({NO_SIDE_BY_SIDE}), {CHANCE}."
-    if len(of.compared) == 1:
-        return f"{opening}; {_sources_clause(of, sides[0])}."
-    named = ", ".join(treatment_text(name) for name in sides)
-    alone = len(of.compared) - len(sides)
-    rest = f"; the other {alone} across studies only, {CHANCE.replace('it', 'them')}" if alone else ""
-    return f"{opening}; compared side by side within studies: {named}{rest}."
-
-
-def _sources_clause(of: Material, name: str) -> str:
-    within, across = of.source(name, "within"), of.source(name, "across")
-    assert within is not None
-    text = f"{counted(int(within['studies']), 'study')} held both side by side (hazard ratio within {source_ratio(within)}"
-    if across is None:
-        return f"{text})"
-    apart = of.source(name, "discrepancy")
-    disagree = apart is not None and (apart["q2_5"] > 0 or apart["q97_5"] < 0)
-    words = "disagree: the interval of their ratio excludes 1" if disagree else "do not clearly disagree"
-    return f"{text}, across {source_ratio(across)}), and the two {words}"
-
-
-def answer_sentences(of: Material) -> list[str]:
-    """The answer in three sentences, after what must be said first (a failed gate, a reproduction)."""
-    rows = [of.ratio(name) for name in of.compared]
-    first = contrast_sentence(rows[0], of.spec) if len(rows) == 1 else several_sentence(rows, of.spec)
-    before = [*([FAILED] if of.refused else []), *([TWICE] if of.spec.reproduction else [])]
-    return [*before, first, absolute_sentence(of), support_sentence(of)]
-
-
-def reference_remark(spec: Spec) -> list[Part]:
-    """Rule 10: another reference is another model."""
-    if spec.effects.study_treatment is None:
-        return ["No study-by-treatment effect is in this model, so the choice of reference changes no answer."]
-    text = (
-        f"The study-by-treatment effect is zero for the reference ({treatment_text(spec.treatments.reference)}) in every"
-        " study, so another reference would be another model, not another view of this one (rule 10)."
-    )
-    if "reference_swapped" not in spec.sensitivity:
-        return [text]
-    return [text, " What it changes is seen with ", el("code", fit_command(spec, "reference_swapped")), "."]
-
-
-def patient_sentence(of: Material, patient: PatientAnswer) -> str:
-    """Who is asked about, and which of the coefficients behind the answer no data inform."""
-    known, asked = of.spec.covariates, patient.covariates
-    silent = [row["parameter"] for row in of.parameters if row["prior_only"]]
-    named = [f"{name} = {value:g} {known[name].unit}".strip() for name, value in asked.items()]
-    left = [f"{name} = {term.centre:g}" for name, term in known.items() if name not in asked]
-    who = f"A patient with {', '.join(named)}" if named else "A patient at the centre of every covariate"
-    centre = f" (not given, at the centre: {', '.join(left)})" if left and named else ""
-    alive = f", alive at {time_text(of.spec, patient.alive_at)}" if patient.alive_at else ""
-    parts = [f"{who}{centre}{alive}, in a new study."]
-    if not known:
-        parts.append("This model has no covariates, so nothing about the patient enters but that.")
-    prior_only = [name for name in asked if f"coefficient[{name}]" in silent]
-    if prior_only:
-        parts.append(f"Prior only: no evidence here informs the coefficient of {', '.join(prior_only)}.")
-    if patient.alive_at:
-        parts.append("Times and medians count from time 0; the restricted mean counts from the time the patient is alive.")
-    return " ".join([*parts, "Differences are between groups of such patients; nothing here recommends a treatment."])
+    text = render(material)
+    with written_whole(Path(path)) as file:
+        file.write_text(text, encoding="utf-8")
+    return Path(path)

@@ -1,1 +1,4 @@
-"""Computed tables + axes -> axes. Drawing computes nothing and knows no model; every number drawn is a cell of its table."""
+"""Computed tables + axes -> axes, and tables -> text and HTML.
+
+Drawing computes nothing and knows no model: every number drawn or written is a cell of a table made elsewhere.
+"""

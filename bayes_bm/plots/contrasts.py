@@ -1,13 +1,15 @@
 """Hazard ratios by where they come from: within studies, across studies, combined; published pooled numbers beside."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from bayes_bm.plots.style import GREY, PRINTED, RC, Look
+from bayes_bm.plots.style import GREY, PRINTED, RC, Look, figure
 
 TICKS = (0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 5, 10, 20)
 
@@ -30,29 +32,47 @@ def contrasts(
         axes.grid(visible=True, axis="x")
         axes.axvline(1, color=GREY, linewidth=1)
         for y, row in enumerate(table.to_dict("records")):
-            _row(axes, row, y, looks[row["treatment"]])
+            _label(axes, row, y)
+            if np.isfinite(row["hr"]):
+                _mark(axes, row, y + 0.12, looks[row["treatment"]])
     return axes
 
 
-def _row(axes: Axes, row: Mapping, y: int, look: Look) -> None:
-    bold = "bold" if row["kind"] in ("heading", "combined") else "normal"
-    text = f"{row['label']}: {row['text']}" if row["text"] else row["label"]
+def _label(axes: Axes, row: Mapping[str, Any], y: int) -> None:
     axes.annotate(
-        text,
-        xy=(0, y - 0.3),
+        f"{row['label']}: {row['text']}" if row["text"] else row["label"],
+        (0, y - 0.3),
         xycoords=("axes fraction", "data"),
-        **{"ha": "left", "va": "center", "fontsize": 8.2, "fontweight": bold, "annotation_clip": False},
+        va="center",
+        fontsize=8.2,
+        fontweight="bold" if row["kind"] in ("heading", "combined") else "normal",
+        annotation_clip=False,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )
-    if not np.isfinite(row["hr"]):
-        return
-    published = row["kind"] == "published"
+
+
+def _mark(axes: Axes, row: Mapping[str, Any], y: float, look: Look) -> None:
+    published, combined = row["kind"] == "published", row["kind"] == "combined"
     color = PRINTED if published else look.color
     if np.isfinite(row["low"]):
-        width = 2.6 if row["kind"] == "combined" else 1.5
-        axes.plot([row["low"], row["high"]], [y + 0.12] * 2, color=color, linewidth=width)
-    fill = look.color if row["kind"] == "combined" else "white"
+        axes.plot([row["low"], row["high"]], [y, y], color=color, linewidth=2.6 if combined else 1.5)
     axes.plot(
-        *([row["hr"]], [y + 0.12]),
-        **{"marker": "D" if published else look.marker, "markersize": 6.5, "color": color, "linestyle": ""},
-        **{"markerfacecolor": fill, "markeredgewidth": 1.3},
+        [row["hr"]],
+        [y],
+        marker="D" if published else look.marker,
+        markersize=6.5,
+        color=color,
+        linestyle="",
+        markerfacecolor=color if combined else "white",
+        markeredgewidth=1.3,
     )
+
+
+def contrasts_figure(table: pd.DataFrame, *, looks: Mapping[str, Look], xlabel: str) -> Figure:
+    """The contrasts at their size, over a range that holds every interval unless it is wilder than 0.04 to 25."""
+    ends = table[["low", "high", "hr"]].to_numpy(dtype=float)
+    ends = ends[np.isfinite(ends)]
+    xlim = (min([0.45, *(0.9 * ends)]), max([2.2, *(1.1 * ends)]))
+    drawn, axes = figure(4.3, 0.42 * len(table) + 0.85, left=0.15, right=0.15, bottom=0.55, top=0.15)
+    contrasts(axes, table, looks=looks, xlabel=xlabel, xlim=(max(xlim[0], 0.04), min(xlim[1], 25.0)))
+    return drawn

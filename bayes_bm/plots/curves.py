@@ -7,10 +7,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bayes_bm.plots.style import GREY, INK, PRINTED, RC, Look
+from bayes_bm.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, legend_below, wrapped
+from bayes_bm.plots.text import time_ticks
 
 HATCH = "////"
 Shades = tuple[tuple[str, str, float], ...]
@@ -40,13 +42,6 @@ def _survival_axes(axes: Axes, *, unit: str, limit: float, ylabel: str) -> None:
     axes.grid(visible=True)
 
 
-def time_ticks(limit: float) -> list[float]:
-    """Four to seven ticks at multiples that people count survival in (3, 6, 12 months and their like)."""
-    steps = [base * 10.0**power for power in range(-2, 5) for base in (1, 1.5, 2, 3, 6)] + [12.0, 24.0, 48.0]
-    step = next(step for step in sorted(steps) if limit / step <= 6.5)
-    return [float(tick) for tick in np.arange(0, limit * (1 + 1e-9), step)]
-
-
 def arm_panel(
     axes: Axes,
     *,
@@ -70,7 +65,7 @@ def arm_panel(
     at_risk  time, at_risk: written under the axes
     """
     with mpl.rc_context(RC):
-        _band(axes, band[band["time"] <= limit], until=until, look=look, label="predicted", shades=PREDICTED)
+        _band(axes, band.loc[band["time"] <= limit], until=until, look=look, label="predicted", shades=PREDICTED)
         if steps is not None:
             axes.step(steps["time"], steps["survival"], where="post", color=PRINTED, linewidth=1.4, label="observed")
         if ticks is not None:
@@ -79,7 +74,7 @@ def arm_panel(
             _printed(axes, printed)
         _survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
         if at_risk is not None:
-            _numbers_at_risk(axes, at_risk[at_risk["time"] <= limit])
+            _numbers_at_risk(axes, at_risk.loc[at_risk["time"] <= limit])
         axes.set_title(title)
     return axes
 
@@ -93,44 +88,61 @@ def _printed(axes: Axes, printed: pd.DataFrame) -> None:
         if np.isfinite(row["time_low"]):
             axes.plot([row["time_low"], row["time_high"]], [row["survival"], row["survival"]], **style)
     axes.plot(
-        *(printed["time"], printed["survival"], "D"),
-        **{"markersize": 5.5, "markerfacecolor": "white", "markeredgecolor": PRINTED, "markeredgewidth": 1.3},
-        **{"label": "printed", "zorder": 5, "clip_on": False},
+        printed["time"],
+        printed["survival"],
+        "D",
+        markersize=5.5,
+        markerfacecolor="white",
+        markeredgecolor=PRINTED,
+        markeredgewidth=1.3,
+        label="printed",
+        zorder=5,
+        clip_on=False,
     )
 
 
 def _numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
     """Under the time axis, at its ticks; `at risk` on the left."""
-    height = axes.get_position().height * axes.figure.get_figheight()
-    line = -0.62 / height
+    line = -0.56 / axes_inches(axes)[2]
+    style: dict[str, Any] = {
+        "xycoords": ("data", "axes fraction"),
+        "va": "top",
+        "fontsize": 8,
+        "annotation_clip": False,
+    }
     for row in at_risk.to_dict("records"):
-        axes.text(
-            *(row["time"], line, f"{row['at_risk']:.0f}"),
-            **{"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top", "fontsize": 8, "color": INK},
-        )
-    axes.annotate(
-        "at risk",
-        xy=(0, line),
-        xycoords="axes fraction",
-        xytext=(-40, 0),
-        textcoords="offset points",
-        **{"ha": "left", "va": "top", "fontsize": 8, "color": GREY},
-    )
+        axes.annotate(f"{row['at_risk']:.0f}", (row["time"], line), ha="center", color=INK, **style)
+    style["xycoords"] = "axes fraction"
+    axes.annotate("at risk", (0, line), xytext=(-42, 0), textcoords="offset points", color=GREY, **style)
 
 
 def arm_legend() -> list[Line2D | Patch]:
     """Handles that explain every mark of an arm panel, in grey because colours belong to treatments."""
+    diamond: dict[str, Any] = {"marker": "D", "markerfacecolor": "white", "markersize": 5.5}
     return [
         Patch(facecolor=GREY, alpha=0.45, label="predicted, 50 %"),
         Patch(facecolor=GREY, alpha=0.2, label="predicted, 95 %"),
         Line2D([], [], color=GREY, linewidth=1.8, label="predicted, median"),
         Patch(facecolor="none", edgecolor=GREY, hatch=HATCH, linewidth=0, label="extrapolated"),
-        Line2D([], [], color=PRINTED, linewidth=1.4, label="observed (Kaplan-Meier)"),
+        Line2D([], [], color=PRINTED, linewidth=1.4, label="observed curve"),
         Line2D([], [], color=PRINTED, marker="|", linestyle="", label="censored"),
-        Line2D(
-            [], [], color=PRINTED, marker="D", markerfacecolor="white", linestyle="-", label="printed, with interval"
-        ),
+        Line2D([], [], color=PRINTED, linewidth=1.2, label="printed, 95 % interval", **diamond),
     ]
+
+
+def arm_legend_figure() -> Figure:
+    drawn, axes = figure(4.0, 1.0, left=0.05, right=0.05, bottom=0.02, top=0.02)
+    with mpl.rc_context(RC):
+        axes.set_axis_off()
+        axes.legend(handles=arm_legend(), loc="center left", ncols=2, borderaxespad=0.0, columnspacing=1.4)
+    return drawn
+
+
+def arm_figure(*, title: str, **settings: Any) -> Figure:
+    """One arm's panel at its size; every panel has its axes at the same place, so that a grid of them lines up."""
+    drawn, axes = figure(3.6, 2.9, left=0.66, right=0.16, bottom=0.80, top=0.45)
+    arm_panel(axes, title=wrapped(title, 40), **settings)
+    return drawn
 
 
 def treatment_curves(
@@ -149,7 +161,7 @@ def treatment_curves(
     """Survival by treatment (columns treatment, time, median, low, high), each extrapolated beyond its own `until`."""
     with mpl.rc_context(RC):
         for treatment, name in names.items():
-            mine = table[table["treatment"] == treatment]
+            mine = table.loc[table["treatment"] == treatment]
             _band(axes, mine, until=until[treatment], look=looks[treatment], label=name, shades=INTERVAL)
         _survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
         if alive_at > 0:
@@ -172,7 +184,7 @@ def difference_curve(
     wider_label: str = "",
     title: str = "",
 ) -> Axes:
-    """Difference of survival (time, median, low, high) about a line at zero; `wider`: the interval of one new hospital."""
+    """Difference of survival (time, median, low, high) about zero; `wider`: the interval of one new hospital."""
     with mpl.rc_context(RC):
         axes.axhline(0, color=GREY, linewidth=1)
         if wider is not None:
@@ -184,3 +196,17 @@ def difference_curve(
         axes.grid(visible=True)
         axes.set_title(title)
     return axes
+
+
+def treatment_figure(table: pd.DataFrame, **settings: Any) -> Figure:
+    drawn, axes = figure(4.4, 3.4, left=0.66, right=0.16, bottom=0.85, top=0.34)
+    treatment_curves(axes, table, **settings)
+    legend_below(axes, inches=0.55)
+    return drawn
+
+
+def difference_figure(table: pd.DataFrame, **settings: Any) -> Figure:
+    drawn, axes = figure(4.4, 3.4, left=0.76, right=0.16, bottom=0.85, top=0.34)
+    difference_curve(axes, table, **settings)
+    legend_below(axes, inches=0.55)
+    return drawn

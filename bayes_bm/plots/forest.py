@@ -7,10 +7,15 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
-from bayes_bm.plots.style import GREY, INK, PRINTED, RC, Look, wrapped
+from bayes_bm.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, wrapped
 
 TICKS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384)
+LINES = {"arm": "-", "average": "-", "hospital": ":"}
+BESIDE = ("axes fraction", "data")
+COLUMN_WIDTH = 1.62
+"""Inches for a column of text beside the plot."""
 
 
 def forest(
@@ -24,67 +29,67 @@ def forest(
     beside: bool,
     columns: Mapping[str, str] | None = None,
 ) -> Axes:
-    """One row of `table` a line, from the top: label, treatment, kind, n, median, low, high, printed, printed_low, printed_high.
+    """One row of `table` a line from the top: label, treatment, kind, n, median, low, high, printed and its interval.
 
     kind is "arm" (marker sized by n), "average" or "hospital" (overall, bold and dotted) or "heading" (text only).
-    `beside` writes labels left of the axes and the text of `columns` right of them; otherwise labels stand above their line, for
-    narrow screens. What runs past `xlim` ends in an arrow.
+    `beside` writes labels left of the axes and `columns` (head -> field) right of them; otherwise labels stand above
+    their lines, for narrow screens. What runs past `xlim` ends in an arrow.
     """
     with mpl.rc_context(RC):
-        if log:
-            axes.set_xscale("log")
-        axes.set(xlim=xlim, ylim=(len(table) - 0.3, -0.9), xlabel=xlabel)
+        _scale(axes, xlim, log=log)
+        axes.set(ylim=(len(table) - 0.3, -0.9), xlabel=xlabel)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(visible=True, axis="x")
-        if log:
-            shown = [tick for tick in TICKS if xlim[0] <= tick <= xlim[1]]
-            axes.set_xticks(shown, labels=[f"{tick:g}" for tick in shown])
-            axes.set_xticks([], minor=True)
         for y, row in enumerate(table.to_dict("records")):
             _label(axes, row, y, beside=beside)
             if row["kind"] != "heading":
                 _estimate(axes, row, y, looks[row["treatment"]], xlim)
-                _printed(axes, row, y, xlim)
-        if beside:
-            _columns(axes, table, columns or {})
+                _printed(axes, row, y + 0.26, xlim)
+        for at, (head, field) in enumerate((columns or {}).items()):
+            _column(axes, head, list(table[field]), offset=14 + 72 * COLUMN_WIDTH * at)
     return axes
+
+
+def _scale(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
+    if log:
+        axes.set_xscale("log")
+        shown = [tick for tick in TICKS if xlim[0] <= tick <= xlim[1]]
+        axes.set_xticks(shown, labels=[f"{tick:g}" for tick in shown])
+        axes.set_xticks([], minor=True)
+    axes.set_xlim(*xlim)
 
 
 def _label(axes: Axes, row: Mapping[str, Any], y: int, *, beside: bool) -> None:
     heading = row["kind"] == "heading"
-    weight = "bold" if heading else "normal"
+    margin = 72 * axes_inches(axes)[0]
+    style: dict[str, Any] = {
+        "xycoords": BESIDE,
+        "textcoords": "offset points",
+        "ha": "left",
+        "va": "center",
+        "fontweight": "bold" if heading else "normal",
+        "fontsize": 9.0 if beside else 8.0,
+        "annotation_clip": False,
+    }
+    shift = (4 if heading else 12) - margin
     if beside:
-        text = wrapped(row["label"], 58, lines=1)
-        x, up, size = 0.0, y, 9.0
-        offset = (-330 if heading else -322, 0)
+        axes.annotate(wrapped(row["label"], LABEL_CHARACTERS, lines=1), (0, y), xytext=(shift, 0), **style)
     else:
-        text = wrapped(row["label"], 50, lines=1)
-        x, up, size = 0.0, y - 0.36, 8.0
-        offset = (0, 0)
-    axes.annotate(
-        text,
-        xy=(x, up),
-        xycoords=("axes fraction", "data"),
-        xytext=offset,
-        textcoords="offset points",
-        **{"ha": "left", "va": "center", "fontsize": size, "fontweight": weight, "annotation_clip": False},
-    )
+        axes.annotate(wrapped(row["label"], 52, lines=1), (0, y - 0.36), xytext=(0, 0), **style)
 
 
-def _estimate(axes: Axes, row: Mapping[str, Any], y: int, look: Look, xlim: tuple[float, float]) -> None:
-    overall = row["kind"] != "arm"
-    style = {"arm": "-", "average": "-", "hospital": ":"}[row["kind"]]
-    axes.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=2.6 if overall else 1.5, linestyle=style)
-    size = 8.5 if overall else marker_size(row["n"])
-    fill = "white" if row["kind"] == "hospital" else look.color
+def _estimate(axes: Axes, row: Mapping[str, Any], y: float, look: Look, xlim: tuple[float, float]) -> None:
+    arm = row["kind"] == "arm"
+    width = 1.5 if arm else 2.6
+    axes.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=width, linestyle=LINES[row["kind"]])
     axes.plot(
         [row["median"]],
         [y],
         marker=look.marker,
-        markersize=size,
+        markersize=marker_size(row["n"]) if arm else 8.5,
         color=look.color,
-        markerfacecolor=fill,
+        markerfacecolor="white" if row["kind"] == "hospital" else look.color,
         markeredgewidth=1.3,
     )
     _arrows(axes, row["low"], row["high"], y, look.color, xlim)
@@ -102,29 +107,52 @@ def _arrows(axes: Axes, low: float, high: float, y: float, color: str, xlim: tup
             axes.plot([edge], [y], marker=head, color=color, markersize=6, clip_on=False, label="_arrow")
 
 
-def _printed(axes: Axes, row: Mapping[str, Any], y: int, xlim: tuple[float, float]) -> None:
-    """The printed number a little below its arm's line, a hollow diamond with a thin interval."""
+def _printed(axes: Axes, row: Mapping[str, Any], y: float, xlim: tuple[float, float]) -> None:
+    """The printed number a little below its arm's line: a hollow diamond with a thin interval."""
     if not np.isfinite(row["printed"]):
         return
-    up = y + 0.26
     if np.isfinite(row["printed_low"]):
-        axes.plot([row["printed_low"], row["printed_high"]], [up, up], color=PRINTED, linewidth=0.9)
-        _arrows(axes, row["printed_low"], row["printed_high"], up, PRINTED, xlim)
+        axes.plot([row["printed_low"], row["printed_high"]], [y, y], color=PRINTED, linewidth=0.9)
+        _arrows(axes, row["printed_low"], row["printed_high"], y, PRINTED, xlim)
     axes.plot(
-        *([row["printed"]], [up], "D"),
-        **{"markersize": 4.2, "markerfacecolor": "white", "markeredgecolor": PRINTED, "markeredgewidth": 1.1},
+        [row["printed"]],
+        [y],
+        "D",
+        markersize=4.2,
+        markerfacecolor="white",
+        markeredgecolor=PRINTED,
+        markeredgewidth=1.1,
     )
 
 
-def _columns(axes: Axes, table: pd.DataFrame, columns: Mapping[str, str]) -> None:
-    """Text right of the axes: head -> field of `table`."""
-    for at, (head, field) in enumerate(columns.items()):
-        offset = 14 + 112 * at
-        place: dict[str, Any] = {"textcoords": "offset points", "xytext": (offset, 0), "annotation_clip": False}
-        axes.annotate(
-            head, xy=(1, -0.75), xycoords=("axes fraction", "data"), fontsize=8.5, color=GREY, va="center", **place
-        )
-        for y, text in enumerate(table[field]):
-            axes.annotate(
-                text, xy=(1, y), xycoords=("axes fraction", "data"), fontsize=8.5, color=INK, va="center", **place
-            )
+def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
+    """Text right of the axes, a head above it."""
+    place: dict[str, Any] = {
+        "xycoords": BESIDE,
+        "textcoords": "offset points",
+        "xytext": (offset, 0),
+        "va": "center",
+        "fontsize": 8.5,
+        "annotation_clip": False,
+    }
+    axes.annotate(head, (1, -0.8), color=GREY, **place)
+    for y, text in enumerate(texts):
+        axes.annotate(text, (1, y), color=INK, **place)
+
+
+LABEL_CHARACTERS = 62
+
+
+def forest_figure(
+    table: pd.DataFrame, *, wide: bool, columns: Mapping[str, str] | None = None, **settings: Any
+) -> Figure:
+    """The forest at its size: `wide` with labels and columns beside it, else one column for a narrow screen."""
+    longest = min(LABEL_CHARACTERS, max(len(str(label)) for label in table["label"]))
+    if wide:
+        # 9-point DejaVu Sans takes 0.073 inch a letter
+        left, right = 0.35 + 0.073 * longest, 0.3 + COLUMN_WIDTH * len(columns or {})
+        drawn, axes = figure(11.0, 0.27 * len(table) + 0.95, left=left, right=right, bottom=0.5, top=0.2)
+    else:
+        drawn, axes = figure(4.0, 0.40 * len(table) + 0.85, left=0.14, right=0.18, bottom=0.5, top=0.15)
+    forest(axes, table, beside=wide, columns=columns if wide else None, **settings)
+    return drawn

@@ -4,9 +4,11 @@ Figures are objects of their own (`matplotlib.figure.Figure`), never pyplot's gl
 inside any program.
 """
 
+import html
 import io
 import re
 import textwrap
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,8 +23,10 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
 INK, GREY, GRID = "#222222", "#6B6B6B", "#E3E3E3"
 PRINTED = "#000000"
 """Colour of what was printed or observed, whatever the treatment."""
+SCALE = 1.05
+"""How much larger than its inches a figure may grow on a screen."""
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.0,
@@ -78,34 +82,21 @@ def svg(drawn: Figure, *, title: str) -> str:
     with mpl.rc_context({**RC, "svg.hashsalt": title}):
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     text = buffer.getvalue()
-    body = text[text.index("<svg") :].strip()
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :].strip(), flags=re.DOTALL)
     opening, rest = body.split(">", 1)
-    width, _ = drawn.get_size_inches()
-    attributes = re.search(r'viewBox="[^"]*"', opening)
-    shape = attributes.group(0) if attributes else ""
+    shape = re.findall(r'viewBox="[^"]*"', opening)[0]
+    width = drawn.get_figwidth() * 96 * SCALE
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-    label = _attribute(title)
-    style = f"max-width:{width * 96:.0f}px"
-    return f'<svg {names} {shape} role="img" aria-label="{label}" style="{style}">{_own_ids(rest, title)}'
-
-
-def _attribute(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
+    label = html.escape(title)
+    return (
+        f'<svg {names} {shape} role="img" aria-label="{label}" style="max-width:{width:.0f}px">{_own_ids(rest, title)}'
+    )
 
 
 def _own_ids(body: str, title: str) -> str:
     """Names inside one SVG made its own: many figures share one page, and the first of two equal names would win."""
-    mark = f"f{abs(hash_text(title)) % 16**6:06x}"
+    mark = f"f{zlib.crc32(title.encode()):08x}"
     return re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{mark}-", body)
-
-
-def hash_text(text: str) -> int:
-    """A number from a text, the same in every run (Python's own hash is salted)."""
-    value = 5381
-    for char in text:
-        value = (value * 33 + ord(char)) % 2**32
-    return value
 
 
 def wrapped(text: str, width: int, *, lines: int = 2) -> str:
@@ -116,8 +107,22 @@ def wrapped(text: str, width: int, *, lines: int = 2) -> str:
     return "\n".join([*parts[: lines - 1], textwrap.shorten(" ".join(parts[lines - 1 :]), width, placeholder=" …")])
 
 
-def legend_below(axes: Axes, *, offset: float, columns: int = 2, **kwargs: Any) -> None:
-    """A legend under the axes, `offset` (a share of the axes' height) below: it can never cover data."""
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(0.0, -offset), ncols=columns, borderaxespad=0.0, handlelength=2.2, **kwargs
-    )
+def axes_inches(axes: Axes) -> tuple[float, float, float]:
+    """Left margin, width and height of the axes in inches."""
+    drawn, box = axes.get_figure(root=True), axes.get_position()
+    width, height = (0.0, 0.0) if drawn is None else drawn.get_size_inches()
+    return box.x0 * width, box.width * width, box.height * height
+
+
+def legend_below(axes: Axes, *, inches: float, columns: int = 2) -> None:
+    """A legend `inches` under the axes, below tick labels and axis label: it can never cover data."""
+    _, _, height = axes_inches(axes)
+    with mpl.rc_context(RC):
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(0.0, -inches / height),
+            ncols=columns,
+            borderaxespad=0.0,
+            columnspacing=1.4,
+            handlelength=2.2,
+        )
