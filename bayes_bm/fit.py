@@ -228,7 +228,7 @@ def _provenance(spec: Spec, evidence: Evidence, compiled_in: float, sampled_in: 
         "evidence_digest": evidence.digest(),
         "files": dict(evidence.digests),
         "seed": spec.seed,
-        **spec.sampling.model_dump(include={"draws", "tune", "chains", "sampler", "target_accept"}),
+        **spec.sampling.model_dump(include={"draws", "tune", "chains", "thin", "sampler", "target_accept"}),
         "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
         "seconds_to_compile": round(compiled_in, 2),
         "seconds_to_sample": round(sampled_in, 2),

@@ -54,14 +54,14 @@ def convergence_gate(posterior: xr.Dataset, stats: xr.Dataset, *, target_accept:
     watched = watched_parameters(posterior)
     rows = tuple(_diagnose(watched))
     divergences = int(stats["diverging"].sum()) if "diverging" in stats else 0
-    draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    transitions = stats["diverging"].size if "diverging" in stats else 0
     bfmi = _bfmi(stats["energy"].values) if "energy" in stats else np.inf
     reasons = [reason for row in rows for reason in _reasons(row)]
-    if divergences > MAX_DIVERGENT * draws:
-        reasons.append(f"{divergences} divergences in {draws} draws (allowed: {MAX_DIVERGENT:.1%})")
+    if divergences > MAX_DIVERGENT * transitions:
+        reasons.append(f"{divergences} divergences in {transitions} transitions (allowed: {MAX_DIVERGENT:.1%})")
     if not bfmi > MIN_BFMI:
         reasons.append(f"E-BFMI {bfmi:.2f} (allowed: above {MIN_BFMI})")
-    return Gate(rows, divergences, draws, float(bfmi), target_accept, tuple(reasons))
+    return Gate(rows, divergences, transitions, float(bfmi), target_accept, tuple(reasons))
 
 
 def watched_parameters(posterior: xr.Dataset) -> xr.Dataset:

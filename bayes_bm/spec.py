@@ -196,6 +196,7 @@ class Sampling(_Record):
     draws: PositiveInt = 1000
     tune: PositiveInt = 1000
     chains: PositiveInt = 4
+    thin: PositiveInt = 2
     cores: PositiveInt | None = None
     target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     sampler: Literal["nutpie", "pymc"] = "nutpie"
@@ -357,6 +358,8 @@ def patched(document: dict, changes: Mapping[str, Any], *, where: str = "spec") 
 
 def parse_spec(document: Mapping[str, Any], *, where: str = "spec", folder: str = ".") -> Spec:
     """Check a document. Raises one `InputError` naming the first wrong key."""
+    if "folder" in document:
+        raise InputError(f"{where}, folder", found="an unknown key", hint="paths are relative to the spec's own folder")
     try:
         return Spec.model_validate({**document, "folder": folder})
     except ValidationError as problem:
