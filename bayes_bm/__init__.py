@@ -41,6 +41,45 @@ if TYPE_CHECKING:
     from bayes_bm.report import write_report
     from bayes_bm.spec import Spec, list_models, read_spec
 
+__all__ = [
+    "Audit",
+    "AverageStudy",
+    "BayesBmError",
+    "Check",
+    "Curve",
+    "Evidence",
+    "GateRefused",
+    "InputError",
+    "NewHospital",
+    "NewStudy",
+    "Patient",
+    "Reconstruction",
+    "Result",
+    "Spec",
+    "Study",
+    "__version__",
+    "audit",
+    "check",
+    "compare",
+    "contrast_sources",
+    "fit",
+    "hazard",
+    "hazard_ratio",
+    "list_models",
+    "load",
+    "predict",
+    "predictive_bands",
+    "prior_predictive",
+    "quantile",
+    "read_evidence",
+    "read_spec",
+    "reconcile",
+    "reconstruct",
+    "rmst",
+    "survival",
+    "write_report",
+]
+
 _HOME = {
     **dict.fromkeys(("BayesBmError", "GateRefused", "InputError"), "errors"),
     **dict.fromkeys(("Spec", "list_models", "read_spec"), "spec"),
@@ -59,7 +98,6 @@ _HOME = {
     "write_report": "report",
 }
 
-__all__ = sorted([*_HOME, "__version__"])
 
 try:
     __version__ = version("bayes_bm")

@@ -32,12 +32,19 @@ from bayes_bm.priors import (
 )
 from bayes_bm.spec import Spec
 
+
+def _betaln(a: Any, b: Any) -> Any:
+    """log B(a, b); PyTensor has none of its own."""
+    terms: list[Any] = [pt.gammaln(a), pt.gammaln(b), pt.gammaln(a + b)]
+    return terms[0] + terms[1] - terms[2]
+
+
 TENSOR: Namespace = SimpleNamespace(
     exp=pt.exp,
     log=pt.log,
     where=pt.switch,
     gammaln=pt.gammaln,
-    betaln=lambda a, b: pt.gammaln(a) + pt.gammaln(b) - pt.gammaln(a + b),
+    betaln=_betaln,
     betainc=pt.betainc,
     log1mexp=pt.log1mexp,
 )
@@ -109,7 +116,8 @@ def _padded(effect: Any) -> Any:
 def _linear_predictor(spec: Spec, shape: Design) -> tuple[Any, Any, Any]:
     """eta and log shape of each arm, and the (treatment, pair) tables that hazard ratios read."""
     log_hr = _padded(variable("log_hr", spec.priors.log_hr, "treatment"))
-    deviation = _padded(_study_treatment(spec, shape)) if shape.pairs else pt.zeros(1)
+    effect = spec.effects.study_treatment
+    deviation = pt.zeros(1) if effect is None or not shape.pairs else _padded(_study_treatment(effect.sd, shape))
     level = _study_level(spec, shape)
     index = {name: pm.Data(name, getattr(shape, name)) for name in ("arm_study", "arm_treatment", "arm_pair")}
     eta = level[index["arm_study"]] + log_hr[index["arm_treatment"]] + deviation[index["arm_pair"]]
@@ -140,20 +148,23 @@ def _study_shape(spec: Spec, shape: Design) -> Any:
     effect = spec.effects.study_shape
     if spec.free_shapes and not shape.studies:
         return pt.zeros(0)
+    prior = spec.priors.log_shape
     if spec.free_shapes and spec.priors.shape is not None:
         return pm.Deterministic(
             "study_log_shape", pt.log(variable("study_shape", spec.priors.shape, "study")), dims="study"
         )
+    if prior is None:
+        raise TypeError("a spec without priors.log_shape was not checked by parse_spec")
     if spec.free_shapes:
-        return variable("study_log_shape", spec.priors.log_shape, "study")
-    log_shape = variable("log_shape", spec.priors.log_shape)
+        return variable("study_log_shape", prior, "study")
+    log_shape = variable("log_shape", prior)
     if effect is None or effect.sd is None or not shape.studies:
         return log_shape + pt.zeros(len(shape.studies))
     return log_shape + _exchangeable("study_log_shape", "study_shape_sd", effect.sd, "study")
 
 
-def _study_treatment(spec: Spec, shape: Design) -> Any:
-    sd = variable("study_treatment_sd", spec.effects.study_treatment.sd)
+def _study_treatment(prior: Prior, shape: Design) -> Any:
+    sd = variable("study_treatment_sd", prior)
     standard = pm.Normal("study_treatment_effect_standard", dims="study_treatment")
     effect = sd * _product(pm.Data("pair_cholesky", shape.pair_cholesky), standard)
     return pm.Deterministic("study_treatment_effect", effect, dims="study_treatment")

@@ -61,7 +61,7 @@ def _cores(settings: Sampling) -> int:
     return settings.cores or min(settings.chains, os.cpu_count() or 1)
 
 
-def _counts(settings: Sampling, *, cores: int) -> dict[str, int]:
+def _counts(settings: Sampling, *, cores: int) -> dict[str, Any]:
     return {"draws": settings.draws * settings.thin, "tune": settings.tune, "chains": settings.chains, "cores": cores}
 
 

@@ -96,13 +96,14 @@ def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[Replic
     if arrays is None:
         return
     eta, log_shape = arm_predictors(result.draws, result.design)
-    for arm_row, rows in result.evidence.patients.groupby("arm_row", sort=True):
+    for arm_row in sorted(set(result.evidence.patients["arm_row"])):
+        rows = result.evidence.patients[result.evidence.patients["arm_row"] == arm_row]
         at = rows.index.to_numpy()
         data = SimpleNamespace(**{name: values[at] for name, values in arrays.items()})
         chosen = _thinned(len(eta), len(at), rng)
         shift = result.draws.coefficient[chosen] @ data.x.T
-        mine = eta[chosen, int(arm_row)][:, None] + shift
-        of_shape = np.broadcast_to(log_shape[chosen, int(arm_row)][:, None], mine.shape)
+        mine = eta[chosen, arm_row][:, None] + shift
+        of_shape = np.broadcast_to(log_shape[chosen, arm_row][:, None], mine.shape)
         yield _replicated(result, int(arm_row), rows, data, mine, of_shape, rng)
 
 
@@ -178,12 +179,12 @@ def arm_curves(result: Result, times: Sequence[float]) -> xr.DataArray:
     """
     family, arms = FAMILIES[result.spec.hazard.family], result.evidence.arms
     eta, log_shape = arm_predictors(result.draws, result.design)
-    times = np.asarray(times, dtype=float)
-    on_model_clock = np.maximum(times[None, :] + arms["shift"].to_numpy()[:, None], arms["entry"].to_numpy()[:, None])
+    at = np.asarray(times, dtype=float)
+    on_model_clock = np.maximum(at[None, :] + arms["shift"].to_numpy()[:, None], arms["entry"].to_numpy()[:, None])
     log_u, log_entry = log_time(on_model_clock, result.spec), log_time(arms["entry"], result.spec)[:, None]
     drop = cum_hazard_from(family, log_u, log_entry, eta[..., None], log_shape[..., None], xp=NUMPY)
-    values = np.exp(-drop).reshape(result.draws.chains, -1, len(arms), len(times))
-    return xr.DataArray(values, dims=("chain", "draw", "arm_row", "time"), coords={"time": times})
+    values = np.exp(-drop).reshape(result.draws.chains, -1, len(arms), len(at))
+    return xr.DataArray(values, dims=("chain", "draw", "arm_row", "time"), coords={"time": at})
 
 
 def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
@@ -193,18 +194,20 @@ def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
     their effective size. Columns arm_row, time, low95, low50, median, high50, high95.
     """
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
-    times = np.asarray(times, dtype=float)
+    at = np.asarray(times, dtype=float)
     by_arm = {arm.arm_row: arm for arm in replicated_arms(result, rng)}
-    curves = arm_curves(result, times).stack(sample=("chain", "draw")).transpose("sample", "arm_row", "time").to_numpy()
+    curves = (
+        arm_curves(result, list(at)).stack(sample=("chain", "draw")).transpose("sample", "arm_row", "time").to_numpy()
+    )
     tables = []
     for arm_row in range(len(result.evidence.arms)):
         shift = float(result.evidence.arms["shift"].iloc[arm_row])
         if arm_row in by_arm:
-            replicate = np.column_stack([by_arm[arm_row].replicate.survival_at(time + shift) for time in times])
+            replicate = np.column_stack([by_arm[arm_row].replicate.survival_at(time + shift) for time in at])
         else:
             size = _size(result, arm_row)
             replicate = rng.binomial(size, curves[:, arm_row]) / size
-        tables.append(_bands(arm_row, times, replicate))
+        tables.append(_bands(arm_row, at, replicate))
     return pd.concat(tables, ignore_index=True)
 
 

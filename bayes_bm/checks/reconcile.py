@@ -98,15 +98,16 @@ def _points(
     at, of_shape = eta[:, data.arm_row], log_shape[:, data.arm_row]
     drop = likelihoods.cum_hazard_from(family, data.log_u, data.log_start, at, of_shape, xp=NUMPY)
     drawn = KINDS["points"].draw(family, data, at, of_shape, rng)
-    for arm_row, rows in table.groupby("arm_row", sort=True):
+    for arm_row in sorted(set(table["arm_row"].astype(int))):
+        rows = table[table["arm_row"] == arm_row]
         columns = rows.index.to_numpy()
         model, replicate = np.exp(-np.cumsum(drop[:, columns], axis=1)), np.cumprod(drawn[:, columns], axis=1)
-        shift = result.evidence.arms["shift"].iloc[int(arm_row)]
+        shift = result.evidence.arms["shift"].iloc[arm_row]
         for k, row in enumerate(rows.to_dict("records")):
             time = row["time"] - shift
             quantity = "median (as S = 0.5)" if row["kind"] == "median" else f"S({time:g})"
             printed = {"kind": "points", "quantity": quantity, "time": time, "printed": row["survival"]}
-            named = {**_named(result.evidence, int(arm_row)), **printed}
+            named = {**_named(result.evidence, arm_row), **printed}
             yield _row(named, observed=row["survival"], model=model[:, k], replicate=replicate[:, k])
 
 
