@@ -6,6 +6,7 @@ directions. `is_drawn` tells them apart from the numbers, `drops_of` reads the o
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -79,6 +80,12 @@ class Line:
     mean: Floats
     grid: Floats
     spread: Floats
+
+    @cached_property
+    def root(self) -> Floats:
+        """A square root of `spread`."""
+        values, vectors = np.linalg.eigh(self.spread)
+        return vectors * np.sqrt(np.maximum(values, 0.0))
 
     def __call__(self, at: ArrayLike) -> Floats:
         """Survival at times `at`; where the line is vertical, its lower end (right-continuous)."""
@@ -396,8 +403,7 @@ def _fit(curve: Curve, survival: Floats, ratios: tuple[float, float], *, spread:
 
 def redraw(line: Line, rng: np.random.Generator) -> Line:
     """Another line from the posterior of `fit_clicks`."""
-    values, vectors = np.linalg.eigh(line.spread)
-    mean = line.mean + vectors @ (np.sqrt(np.maximum(values, 0.0)) * rng.standard_normal(len(values)))
+    mean = line.mean + line.root @ rng.standard_normal(len(line.mean))
     return _line(line.grid, mean, line.spread, line.click_error, line.axis_max)
 
 

@@ -31,8 +31,8 @@ BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: ra
 BEFORE = float(np.log(0.25))  # a tick drawn at a drop stands for censorings before it: the tie rule says after
 HEAP = 0.05  # share of gaps between drops in which many may be censored at once (a data cut, a visit)
 LIKELY = 9.0  # nats below the likeliest edge of a step beyond which the central path does not go
-STATES = 40_000, 200, 4000  # states kept over all points; fewest and most after one: many where drops are few
-PARTS = 4, 32  # states with the same counts but another exact survival are kept apart in so many parts
+STATES = 60_000, 300, 4000  # states kept over all points; fewest and most after one: many where drops are few
+PARTS = 8, 64  # fewest and most parts of the window of survival in which states with the same counts are kept apart
 SURVIVAL_ERRORS = (1e-9, 5e-5, 2.5e-4, 1e-3, 5e-3)  # tried in turn until the drops are fractions of whole numbers
 LADDER = np.unique(np.concatenate([np.arange(9), np.rint(8 * 1.25 ** np.arange(1, 30))])).astype(np.int64)
 STRETCH = 0.5  # sd of the log exponent by which times of censoring may crowd to one end of an interval
@@ -112,14 +112,13 @@ class _Point:
 @dataclass(frozen=True)
 class _Gaps:
     """What censorings may do: `marked` if ticks are known, `tied` expected beyond one a tick; `error` of survival;
-    `count_events` if a total has to be met; most states kept, `widest`; `parts` of the window of survival."""
+    `count_events` if a total has to be met; most states kept, `widest`."""
 
     marked: bool
     tied: float
     error: float
     count_events: bool
     widest: int
-    parts: int
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _solve_drawn(curve: Curve):
     def patients(steps: list[_Step], edges: list[int], rng: np.random.Generator | None) -> Patients:
         return _from_path(curve, drops, points, tail, steps, edges, rng)
 
-    for error in sorted({own, *SURVIVAL_ERRORS}):
+    for error in (SURVIVAL_ERRORS[0], own, *(e for e in SURVIVAL_ERRORS if e > 1.5 * own)):
         steps = _lattice(points, tail, curve, error)
         if steps is None:
             continue
@@ -253,7 +252,6 @@ def _lattice(points: list[_Point], tail: Floats, curve: Curve, error: float) -> 
         error,
         curve.events is not None,
         widest,
-        min(max(widest // 60, PARTS[0]), PARTS[1]),
     )
     none = np.zeros(1, np.int64)
     steps = [_Step(none + curve.n, none, none, np.ones(1), np.zeros(1), none, none, none, np.zeros(1), none)]
@@ -359,8 +357,9 @@ def _merge(step: _Step, found: list[NDArray], gaps: _Gaps) -> _Step:
     """States that agree in everything that matters later become one; the likeliest way in lends its survival."""
     parent, censored, risk, events, flag, survival, gain = found
     low, high = survival.min(), survival.max()
-    part = np.minimum((survival - low) / max(high - low, 1e-15) * gaps.parts, gaps.parts - 1).astype(np.int64)
-    key = (risk * 2 + flag) * gaps.parts + part
+    parts = min(max(gaps.widest // int(risk.max() - risk.min() + 1), PARTS[0]), PARTS[1])
+    part = np.minimum((survival - low) / max(high - low, 1e-15) * parts, parts - 1).astype(np.int64)
+    key = (risk * 2 + flag) * parts + part
     if gaps.count_events:
         key = key * (int(events.max()) + 1) + events
     order = np.argsort(key, kind="stable")
@@ -732,30 +731,42 @@ def _place(part: _Interval, line: Line, deaths: int, lost: Floats, survival: flo
     inside = (line.time > part.low) & (line.time < part.high)
     knots = np.concatenate([[part.low], line.time[inside], [part.high]])
     height = np.concatenate([[_just_before(line, part.low)], line.survival[inside], [_end_level(part, line)]])
-    times = part.low + (part.high - part.low) * (np.arange(deaths) + 0.5) / deaths
-    levels = np.ones(1)
-    for _ in range(30):  # settles from the left: a time depends on the censorings before it only
+
+    def levels(times: Floats) -> Floats:
         risk = part.enter - np.arange(deaths) - np.searchsorted(lost, times, side="left")
-        levels = survival * np.cumprod(np.concatenate([[1.0], 1 - 1 / np.maximum(risk, 1)]))
-        old, times = times, _crossings(knots, height, levels)
+        return survival * np.cumprod(np.concatenate([[1.0], 1 - 1 / np.maximum(risk, 1)]))
+
+    def off(times: Floats) -> float:
+        reached = levels(times)
+        return float(np.abs((reached[:-1] + reached[1:]) / 2 - line(times)).mean())
+
+    last = part.high if part.open else np.nextafter(part.high, part.low)
+    times = part.low + (part.high - part.low) * (np.arange(deaths) + 0.5) / deaths
+    best = (np.inf, times)
+    for _ in range(30):  # mostly settles; where few are left at the end it may go in circles: the nearest is kept
+        reached = levels(times)
+        old, times = times, np.clip(_crossings(knots, _bent(height, reached), reached), part.low, last)
+        best = min(best, (off(times), times), key=lambda b: b[0])
         if np.array_equal(old, times):
             break
-    last = part.high if part.open else np.nextafter(part.high, part.low)
-    return np.clip(times, part.low, last), float(levels[-1])
+    return best[1], float(levels(best[1])[-1])
 
 
 def _crossings(knots: Floats, height: Floats, levels: Floats) -> Floats:
-    """Times at which a falling line passes the middles of the drops between `levels`."""
+    """Times at which a falling line passes the middles of the drops between `levels`; past its end, the end."""
+    middle = (levels[:-1] + levels[1:]) / 2
+    return np.interp(-middle, -np.minimum.accumulate(height), knots)
+
+
+def _bent(height: Floats, levels: Floats) -> Floats:
+    """The line moved so that it starts and ends within half a step of `levels`, in proportion to its fall."""
     fall = height[0] - height[-1]
-    share = (height[0] - height) / fall if fall > 1e-12 else (knots - knots[0]) / max(knots[-1] - knots[0], 1e-12)
+    share = (height[0] - height) / fall if fall > 1e-12 else np.linspace(0, 1, len(height))
     step = (levels[0] - levels[-1]) / (len(levels) - 1)
     off = np.array([levels[0] - height[0], levels[-1] - height[-1]])
     off = np.sign(off) * np.maximum(np.abs(off) - step / 2, 0.0)
     bent = height + off[0] * (1 - share) + off[1] * share
-    if bent[0] - bent[-1] <= 1e-12:
-        bent = levels[0] + (levels[-1] - levels[0]) * share
-    middle = (levels[:-1] + levels[1:]) / 2
-    return np.interp(-middle, -np.minimum.accumulate(bent), knots)
+    return bent if bent[0] - bent[-1] > 1e-12 else levels[0] + (levels[-1] - levels[0]) * share
 
 
 def _trusted_rows(curve: Curve, line: Line) -> tuple[Curve, list[dict]]:

