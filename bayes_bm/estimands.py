@@ -48,8 +48,25 @@ def _nodes(count: int, needed: bool) -> tuple[Array, Array]:
     return nodes, weights / weights.sum()
 
 
-def _moments(of: Population, log_u: Array) -> tuple[Array, Array]:
-    """E[S] and E[u h S] at log_u (sample, treatment, time); u h is the slope of H in log time."""
+LARGEST_LOG = 700.0
+"""A cumulative hazard or a rate beyond exp(700) is as good as infinite; exp of it would overflow."""
+
+
+def _cum_hazard(of: Population, log_u: Array, eta: Array, log_shape: Array) -> Array:
+    return np.exp(np.minimum(of.family.log_cum_hazard(log_u, eta, log_shape, xp=NUMPY), LARGEST_LOG))
+
+
+def _least_cum_hazard(of: Population, log_u: Array) -> Array:
+    """H of those who last longest: the lowest level, the shape that favours it. S exp(this) does not underflow."""
+    level = _nodes(LEVEL_NODES, bool(np.any(of.eta_sd > 0)))[0][0]
+    shape = _nodes(SHAPE_NODES, bool(np.any(of.log_shape_sd > 0)))[0]
+    eta = (of.eta + level * of.eta_sd)[..., None]
+    ends = [(of.log_shape + z * of.log_shape_sd)[..., None] for z in (shape[0], shape[-1])]
+    return np.minimum(*(_cum_hazard(of, log_u, eta, log_shape) for log_shape in ends))
+
+
+def _moments(of: Population, log_u: Array, *, less: Array | float = 0.0) -> tuple[Array, Array]:
+    """E[S] and E[u h S] at log_u (sample, treatment, time), both times exp(less); u h is the slope of H in log time."""
     level, level_weight = _nodes(LEVEL_NODES, bool(np.any(of.eta_sd > 0)))
     shape, shape_weight = _nodes(SHAPE_NODES, bool(np.any(of.log_shape_sd > 0)))
     alive, slope = np.zeros(log_u.shape), np.zeros(log_u.shape)
@@ -57,11 +74,11 @@ def _moments(of: Population, log_u: Array) -> tuple[Array, Array]:
         log_shape = (of.log_shape + z_shape * of.log_shape_sd)[..., None]
         for z_level, w_level in zip(level, level_weight, strict=True):
             eta = (of.eta + z_level * of.eta_sd)[..., None]
-            survival = np.exp(-np.exp(of.family.log_cum_hazard(log_u, eta, log_shape, xp=NUMPY)))
+            survival = np.exp(less - _cum_hazard(of, log_u, eta, log_shape))
             alive += w_shape * w_level * survival
             log_rate = of.family.log_hazard(log_u, eta, log_shape, xp=NUMPY) + log_u
             # where nobody is left the hazard may overflow, and counts for nothing
-            slope += w_shape * w_level * np.exp(np.minimum(log_rate, 700.0)) * survival
+            slope += w_shape * w_level * np.exp(np.minimum(log_rate, LARGEST_LOG)) * survival
     return alive, slope
 
 
@@ -81,8 +98,8 @@ def _log_u(of: Population, time: Array) -> Array:
         return np.broadcast_to(np.maximum(np.log(time / of.reference_time), -700.0), (*of.eta.shape, time.shape[-1]))
 
 
-def _alive(of: Population, time: Array) -> Array:
-    return _moments(of, _log_u(of, time))[0]
+def _alive(of: Population, time: Array, *, less: Array | float = 0.0) -> Array:
+    return _moments(of, _log_u(of, time), less=less)[0]
 
 
 def survival(of: Population, times: Array, *, alive_at: float = 0.0) -> Array:
@@ -90,7 +107,11 @@ def survival(of: Population, times: Array, *, alive_at: float = 0.0) -> Array:
     times = np.asarray(times, dtype=float)
 
     def compute(part: Population) -> Array:
-        return _alive(part, times) / _alive(part, np.array([alive_at])) if alive_at > 0 else _alive(part, times)
+        if alive_at == 0:
+            return _alive(part, times)
+        start = np.array([alive_at])
+        less = _least_cum_hazard(part, _log_u(part, start))
+        return _alive(part, times, less=less) / _alive(part, start, less=less)
 
     return _by_chunk(of, len(times), compute)
 
@@ -100,7 +121,8 @@ def hazard(of: Population, times: Array) -> Array:
     times = np.asarray(times, dtype=float)
 
     def compute(part: Population) -> Array:
-        alive, slope = _moments(part, _log_u(part, times))
+        log_u = _log_u(part, times)
+        alive, slope = _moments(part, log_u, less=_least_cum_hazard(part, log_u))
         return slope / alive / times
 
     return _by_chunk(of, len(times), compute)

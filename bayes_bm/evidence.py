@@ -29,6 +29,7 @@ TIME_COLUMNS = {
     "curves": (),
 }
 ARM_KEY = ["study", "arm", "endpoint"]
+ARM_FLAGS = ("use", "overlap_group", "measure", "treatment")
 SUMMARY_KINDS = ("points", "medians", "counts")
 UNFLAGGED = "use"
 """What a row without a `use` flag counts as: a user's own table needs no flags."""
@@ -72,7 +73,7 @@ class Evidence:
     def digest(self) -> str:
         """sha256 of every row in use, in an order that does not depend on the files'."""
         text = "".join(_sorted_csv(table) for table in self.tables().values())
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode() + self.hr_cholesky.tobytes()).hexdigest()
 
 
 def _sorted_csv(table: pd.DataFrame) -> str:
@@ -95,9 +96,9 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     tables["arms"] = _all_arms(tables, spec)
     check_links({kind: frame for kind, frame in tables.items() if kind != "curves"})
     tables = {kind: _only_endpoint(kind, frame, spec) for kind, frame in tables.items() if kind != "curves"}
-    tables = {kind: _inherit_flags(kind, frame, tables["arms"]) for kind, frame in tables.items()}
+    tables = {kind: _inherit_flags(kind, frame, tables["arms"], spec) for kind, frame in tables.items()}
     tables = {kind: _keep_chosen(kind, frame, spec, aside) for kind, frame in tables.items()}
-    tables = _one_measure(tables, spec)
+    tables = _one_measure(tables, spec, aside)
     tables = _usable(tables, aside)
     tables = _counted_once(tables, spec, aside)
     _check_overlap(tables, spec)
@@ -108,13 +109,21 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
 
 
 def _read_kind(kind: str, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
-    frames = [_read_source(kind, source, spec, digests) for source in getattr(spec.evidence, kind)]
+    sources = getattr(spec.evidence, kind)
+    paths = [_resolve(kind, source.path, spec)[0].resolve() for source in sources]
+    if len(set(paths)) < len(paths):
+        raise InputError(
+            f"evidence.{kind}", found="a file named twice", allowed="each file once: its rows would count twice"
+        )
+    frames = [_read_source(kind, source, spec, digests) for source in sources]
     return pd.concat(frames, ignore_index=True) if frames else _empty(kind)
 
 
 def _grouped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Treatments under the name of the spec's group they belong to."""
-    named = {column: frame[column].map(spec.treatments.merged) for column in ("treatment", "reference") if column in frame}
+    named = {
+        column: frame[column].map(spec.treatments.merged) for column in ("treatment", "reference") if column in frame
+    }
     return frame.assign(**named)
 
 
@@ -140,7 +149,8 @@ def _read_source(kind: str, source: Source, spec: Spec, digests: dict[str, str])
     if is_shipped:
         check_vocabulary(frame, where=str(path.name))
     if kind == "curves":
-        frame = frame.assign(folder=str(path.parent))
+        unit = frame["time_unit"].fillna(source.time_unit or spec.time_unit)
+        return frame.assign(folder=str(path.parent), time_unit=unit)
     factor = DAYS_PER[source.time_unit or spec.time_unit] / DAYS_PER[spec.time_unit]
     return frame.assign(**{column: frame[column] * factor for column in TIME_COLUMNS[kind] if column in frame})
 
@@ -172,6 +182,13 @@ def _with_curves(tables: Mapping[str, pd.DataFrame], spec: Spec, digests: dict[s
     if not rebuilt:
         return dict(tables)
     patients = check_table("patients", pd.concat(rebuilt, ignore_index=True), where="patients rebuilt from curves.csv")
+    twice = sorted(_arm_keys(patients) & _arm_keys(tables["patients"]))
+    if twice:
+        raise InputError(
+            f"curves, study {twice[0][0]}, arm {twice[0][1]}",
+            found="patients of this arm in a patients table too",
+            allowed="one of the two: they are the same patients",
+        )
     return {**tables, "patients": pd.concat([tables["patients"], patients], ignore_index=True)}
 
 
@@ -193,7 +210,7 @@ def _patients_of_curve(row: Mapping, spec: Spec, digests: dict[str, str]) -> pd.
     )
     unit = row.get("time_unit") if isinstance(row.get("time_unit"), str) else spec.time_unit
     factor = DAYS_PER[str(unit)] / DAYS_PER[spec.time_unit]
-    names = {name: row[name] for name in ("study", "arm", "treatment")}
+    names = {name: row.get(name) for name in ("study", "arm", "treatment", "use", "overlap_group")}
     return rec.patients.assign(time=rec.patients["time"] * factor, **names)
 
 
@@ -206,8 +223,9 @@ def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
     if patients.empty:
         return arms
     by_arm = patients.groupby(["study", "arm"], sort=False)
+    flags = {name: (name, "first") for name in ("use", "overlap_group")}
     found = by_arm.agg(
-        treatment=("treatment", "first"), kinds=("treatment", "nunique"), n=("time", "size")
+        treatment=("treatment", "first"), kinds=("treatment", "nunique"), n=("time", "size"), **flags
     ).reset_index()
     _one_treatment_per_arm(found)
     known = arms.loc[arms["endpoint"] == spec.endpoint, ["study", "arm", "treatment"]]
@@ -217,7 +235,8 @@ def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
         row = wrong.iloc[0]
         where = f"patients, study {row['study']}, arm {row['arm']}, column treatment"
         raise InputError(where, found=row["treatment"], allowed=row["treatment_arms"], hint="the arms table disagrees")
-    new = merged.loc[merged["treatment_arms"].isna(), ["study", "arm", "treatment", "n"]].assign(endpoint=spec.endpoint)
+    new = merged.loc[merged["treatment_arms"].isna(), ["study", "arm", "treatment", "n", *flags]]
+    new = new.assign(endpoint=spec.endpoint)
     return pd.concat([arms, check_table("arms", new, where="patients")], ignore_index=True) if len(new) else arms
 
 
@@ -236,12 +255,13 @@ def _only_endpoint(kind: str, frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     return frame if kind == "patients" else frame[frame["endpoint"] == spec.endpoint].reset_index(drop=True)
 
 
-def _inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame) -> pd.DataFrame:
-    """`use`, `overlap_group`, `measure` and treatment of a row are its arm's where it has none (rule 2)."""
+def _inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Flags, treatment and what `include` asks for are the arm's where a row has none of its own (rule 2)."""
     if kind in ("arms", "hazard_ratios"):
         return frame.assign(use=frame["use"].fillna(UNFLAGGED))
     key = ["study", "arm"]
-    columns = [name for name in ("use", "overlap_group", "measure", "treatment") if name in arms]
+    asked = [name for name in spec.evidence.include if name not in frame and name not in ARM_FLAGS]
+    columns = [name for name in (*ARM_FLAGS, *asked) if name in arms]
     of_arm = frame[key].merge(arms[key + columns], on=key, how="left")
     filled = {
         name: frame[name].where(frame[name].notna(), of_arm[name].to_numpy())
@@ -254,21 +274,23 @@ def _inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame) -> pd.Dat
 
 
 def _keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -> pd.DataFrame:
-    """Rows of listed treatments, matching every `include` filter or named in `also`, and not named in `exclude`."""
+    """Rows of listed treatments, matching every `include` filter or named in `also`, and not named in `exclude`.
+
+    An arms row stays for any row of evidence that needs it: whether it is in use follows from those (`_arms_in_use`).
+    """
     listed = set(spec.treatments.names)
     keep = frame["treatment"].isin(listed)
     if kind == "hazard_ratios":
         keep &= frame["reference"].isin(listed)
     frame = frame[keep]
+    if kind == "arms":
+        _check_include(frame, spec)
+        return frame.reset_index(drop=True)
     included = pd.Series(True, index=frame.index)
     for column, allowed in spec.evidence.include.items():
         if column in frame:
             included &= frame[column].isin(allowed)
-        elif kind == "arms":
-            raise InputError(f"evidence.include.{column}", found="no such column in the arms table")
     included |= _named(frame, spec.evidence.also)
-    if kind == "arms":
-        return frame[included & ~_named(frame, spec.evidence.exclude)].reset_index(drop=True)
     for use, rows in frame[~included].groupby("use"):
         _set_aside(aside, kind, rows, f"not in evidence.include (use = {use})")
     for choice in spec.evidence.exclude:
@@ -276,6 +298,12 @@ def _keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) 
         _set_aside(aside, kind, frame[named & included], f"left out by the spec: {choice.why}")
         included &= ~named
     return frame[included].reset_index(drop=True)
+
+
+def _check_include(arms: pd.DataFrame, spec: Spec) -> None:
+    for column in spec.evidence.include:
+        if column not in arms:
+            raise InputError(f"evidence.include.{column}", found="no such column in the arms table")
 
 
 def _named(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:
@@ -294,8 +322,11 @@ def _set_aside(aside: list[dict], kind: str, rows: pd.DataFrame, reason: str) ->
         aside.append({"kind": kind, "study": row["study"], "arm": arm, "reason": reason})
 
 
-def _one_measure(tables: dict[str, pd.DataFrame], spec: Spec) -> dict[str, pd.DataFrame]:
-    """One `measure` per analysis: a Kaplan-Meier complement does not compare with a cumulative incidence (rule 4)."""
+def _one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
+    """One `measure` per analysis: a Kaplan-Meier complement does not compare with a cumulative incidence (rule 4).
+
+    Before rows are counted once, so that a row of another measure keeps no row of this one out.
+    """
     found = {str(value) for kind in SUMMARY_KINDS for value in tables[kind]["measure"].dropna()}
     if spec.measure is None and len(found) > 1:
         raise InputError(
@@ -304,7 +335,13 @@ def _one_measure(tables: dict[str, pd.DataFrame], spec: Spec) -> dict[str, pd.Da
             allowed="one of them",
             hint="say in the spec: measure = ...",
         )
-    return tables
+    kept = dict(tables)
+    for kind in SUMMARY_KINDS if spec.measure is not None else ():
+        frame = tables[kind]
+        other = (frame["measure"].notna() & (frame["measure"] != spec.measure)).to_numpy()
+        _set_aside(aside, kind, frame[other], f"its measure is not {spec.measure}")
+        kept[kind] = frame[~other].reset_index(drop=True)
+    return kept
 
 
 def _usable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[str, pd.DataFrame]:
@@ -371,11 +408,19 @@ def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: l
 
 
 def _check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
-    """At most one member of an overlap group, or a parent or its subgroups, per endpoint (rule 2)."""
-    used = set().union(*(_arm_keys(tables[kind]) for kind in ("patients", *SUMMARY_KINDS)))
+    """At most one member of an overlap group, or a parent or its subgroups, per endpoint (rule 2).
+
+    The group is the row's own, else its arm's. A hazard ratio stands beside its own study and no other of its group.
+    """
+    group = {}
+    for kind in ("patients", *SUMMARY_KINDS):
+        frame = tables[kind]
+        group.update(zip(zip(frame["study"], frame["arm"], strict=True), frame["overlap_group"], strict=True))
     arms = tables["arms"]
-    in_use = np.array([key in used for key in zip(arms["study"], arms["arm"], strict=True)], dtype=bool)
-    arms = arms[in_use].reset_index(drop=True)
+    keys = list(zip(arms["study"], arms["arm"], strict=True))
+    in_use = np.array([key in group for key in keys], dtype=bool)
+    arms = arms.assign(overlap_group=[group.get(key) for key in keys])[in_use].reset_index(drop=True)
+    _check_ratio_overlap(tables["hazard_ratios"], arms, spec)
     for left, right in overlapping_rows(arms):
         first, second = arms.iloc[left], arms.iloc[right]
         named = " and ".join(f"{row['study']}: {row['arm']} (use {row['use']})" for row in (first, second))
@@ -387,17 +432,30 @@ def _check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
         )
 
 
+def _check_ratio_overlap(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:
+    grouped = pd.concat([ratios, arms])[["study", "overlap_group"]].dropna()
+    studies = grouped.drop_duplicates().groupby("overlap_group")["study"].agg(lambda names: "; ".join(sorted(names)))
+    for name in sorted(set(ratios["overlap_group"].dropna())):
+        if ";" in studies[name]:
+            raise InputError(
+                f"hazard_ratios, overlap_group {name!r}, endpoint {spec.endpoint}",
+                found=f"patients counted twice, in {studies[name]}",
+                allowed="one study of a group beside a hazard ratio of that group",
+                hint="leave the others out with [evidence] include or exclude",
+            )
+
+
 # ---------------------------------------------------------------------------------------------- assembly
 
 
 def _assemble(
     spec: Spec, tables: Mapping[str, pd.DataFrame], aside: list[dict], digests: Mapping[str, str]
 ) -> Evidence:
-    """Numbers of the likelihood for every row that is left; rows of another measure are set aside here."""
-    tables = _of_measure(tables, spec, aside)
+    """Numbers of the likelihood for every row that is left."""
     arms = _arms_in_use(spec, tables)
     row_of = {key: row for row, key in enumerate(zip(arms["study"], arms["arm"], strict=True))}
     sequences, medians = _sequences_and_medians(spec, tables, arms, row_of, aside)
+    _check_proportional(tables["hazard_ratios"], spec)
     ratios, cholesky = _hazard_ratio_block(tables["hazard_ratios"])
     return Evidence(
         arms=arms,
@@ -410,18 +468,6 @@ def _assemble(
         set_aside=pd.DataFrame(aside, columns=["kind", "study", "arm", "reason"]),
         digests=dict(digests),
     )
-
-
-def _of_measure(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
-    kept = dict(tables)
-    if spec.measure is None:
-        return kept
-    for kind in SUMMARY_KINDS:
-        frame = tables[kind]
-        other = (frame["measure"].notna() & (frame["measure"] != spec.measure)).to_numpy()
-        _set_aside(aside, kind, frame[other], f"its measure is not {spec.measure}")
-        kept[kind] = frame[~other].reset_index(drop=True)
-    return kept
 
 
 def _arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -480,7 +526,8 @@ def _patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, s
 
 
 def _check_patient_rows(frame: pd.DataFrame, spec: Spec) -> None:
-    early = frame[frame["time"] <= frame["entry"]]
+    # an interval-censored patient may enter where the interval begins
+    early = frame[(frame["time"] < frame["entry"]) | ((frame["time"] == frame["entry"]) & frame["time_upper"].isna())]
     if len(early):
         row = early.iloc[0]
         where = f"patients, study {row['study']}, arm {row['arm']}"
@@ -518,7 +565,7 @@ def _sequences_and_medians(
                 )
     for key in sorted(of_arm):
         group = pd.concat([of_arm[key], joined[key]]) if key in joined else of_arm[key]
-        sequences.append(_sequence_rows(spec, group, arms.iloc[row_of[key]], row_of[key]))
+        sequences.append(_sequence_rows(spec, group, arms.iloc[row_of[key]], row_of[key], aside))
     return _frame(sequences, _SEQUENCE_COLUMNS), _frame([pd.DataFrame(alone)] if alone else [], _MEDIAN_COLUMNS)
 
 
@@ -553,7 +600,7 @@ def _median_as_point(row: Mapping) -> pd.DataFrame:
     )
 
 
-def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int) -> pd.DataFrame:
+def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int, aside: list[dict]) -> pd.DataFrame:
     group = group.assign(kind=group.get("kind", pd.Series(index=group.index, dtype=object)).fillna("point"))
     group = group.sort_values("time", kind="stable").reset_index(drop=True)
     if not (np.diff(group["survival"].to_numpy()) <= 0).all() or group["time"].duplicated().any():
@@ -585,7 +632,12 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
         start=float(arm["entry"]),
     )
     names = {name: arm[name] for name in ("study", "arm", "treatment")}
-    table = group.set_index(group["time"] + shift).loc[steps.time, ["survival", "kind"]].reset_index(drop=True)
+    silent = group[~steps.kept]
+    for kind, rows in silent.groupby("kind"):
+        _set_aside(
+            aside, f"{kind}s", rows, "no n, and its interval adds nothing to the point before, so it has no weight"
+        )
+    table = group.loc[steps.kept, ["survival", "kind"]].reset_index(drop=True)
     return table.assign(
         start=steps.start, time=steps.time, ratio=steps.ratio, size=steps.size, arm_row=arm_row, **names
     )
@@ -624,6 +676,7 @@ def _count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec:
             found="empty",
             hint="give the follow-up time, or free study levels ([effects.study] exchangeable = false), rule 8",
         )
+    _check_unknown_time(blank, counts, arms)
     rows = [row_of[key] for key in zip(counts["study"], counts["arm"], strict=True)]
     effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
     columns = ["study", "arm", "treatment", "events", "n", "time"]
@@ -631,7 +684,42 @@ def _count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec:
     return table.assign(events=table["events"] / effect, n=table["n"] / effect)
 
 
+def _check_unknown_time(blank: pd.DataFrame, counts: pd.DataFrame, arms: pd.DataFrame) -> None:
+    """A count without a time makes its study's level log H at that unknown time; no other row may date it."""
+    dated = set(arms.loc[arms["kind"] != "counts", "study"]) | set(counts.loc[counts["time"].notna(), "study"])
+    for row in blank.to_dict("records"):
+        if row["study"] in dated:
+            raise InputError(
+                f"counts, study {row['study']}, arm {row['arm']}, column time",
+                found="empty, beside rows of the study that have a time",
+                allowed="a time, or no time in any row of the study",
+                hint="the study's one level cannot stand for an unknown time and for a known one (rule 8)",
+            )
+
+
 # ---------------------------------------------------------------------------------------------- hazard ratios
+
+
+def _check_proportional(ratios: pd.DataFrame, spec: Spec) -> None:
+    if len(ratios) and spec.priors.treatment_log_shape is not None:
+        raise InputError(
+            f"hazard_ratios, study {ratios['study'].iloc[0]}",
+            found="a hazard ratio beside priors.treatment_log_shape",
+            allowed="hazard ratios under proportional hazards",
+            hint="its counterpart averaged over follow-up (rule 7) is not built yet: leave out one of the two",
+        )
+
+
+def _check_one_ratio_a_contrast(study: str, rows: pd.DataFrame) -> None:
+    pairs = [" and ".join(sorted(pair)) for pair in zip(rows["treatment"], rows["reference"], strict=True)]
+    again = sorted({pair for pair in pairs if pairs.count(pair) > 1})
+    if again:
+        raise InputError(
+            f"hazard_ratios, study {study}",
+            found=f"{pairs.count(again[0])} rows between {again[0]}",
+            allowed="one: the rows are the same patients",
+            hint="choose the adjusted or the unadjusted one with its use flag",
+        )
 
 
 def _hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
@@ -672,6 +760,7 @@ def _study_block(study: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarr
     Contrast i has variance V_treatment + V_reference, so two contrasts covary by the variance of the arm they share. It is
     `se_reference`^2, or follows from a redundant third contrast; a shared arm without either is an error.
     """
+    _check_one_ratio_a_contrast(study, rows)
     independent, redundant = _spanning(rows)
     variance = _arm_variances(rows, redundant)
     signs = [{row["treatment"]: 1.0, row["reference"]: -1.0} for row in independent.to_dict("records")]

@@ -85,7 +85,7 @@ def population(result: Result, who: Who) -> Population:
     if isinstance(who, Patient):
         of = population(result, who.on)
         return replace(of, eta=of.eta + _patient_shift(result, who.values)[:, None])
-    if result.spec.free_levels and not isinstance(who, Study):
+    if (result.spec.free_levels or result.spec.free_shapes) and not isinstance(who, Study):
         return _on_baseline(result, who)
     match who:
         case AverageStudy():
@@ -134,10 +134,15 @@ def _new_hospital(result: Result) -> Population:
     level = of.study_sd * rng.standard_normal(of.samples)
     shape = of.study_shape_sd * rng.standard_normal(of.samples)
     eta, log_shape = _means(result)
-    compared = len(result.spec.treatments.compare)
+    return _population(result, eta + level[:, None] + _fresh_deviations(result, rng), log_shape + shape[:, None])
+
+
+def _fresh_deviations(result: Result, rng: np.random.Generator) -> Array:
+    """study_treatment_effect of a study not yet seen (sample, treatment), correlated as in the model; reference 0."""
+    of, compared = result.draws, len(result.spec.treatments.compare)
     factor = np.linalg.cholesky(_correlation(compared))
-    deviation = of.study_treatment_sd[:, None] * (rng.standard_normal((of.samples, compared)) @ factor.T)
-    return _population(result, eta + level[:, None] + _with_reference(deviation), log_shape + shape[:, None])
+    noise = rng.standard_normal((of.samples, compared)) @ factor.T
+    return _with_reference(of.study_treatment_sd[:, None] * noise)
 
 
 def _with_reference(deviation: Array) -> Array:
@@ -179,18 +184,31 @@ def _study_deviations(result: Result, study: str) -> Array:
 
 
 def _on_baseline(result: Result, who: Who) -> Population:
-    """Free study levels say nothing about another study; only a stated baseline does (rule 11)."""
+    """Free study levels or shapes say nothing about another study; only a stated baseline does (rule 11).
+
+    The baseline is the reference treatment's; the others deviate from it as in any study that was not seen.
+    """
     baseline = result.spec.baseline
     if baseline is None:
         raise InputError(
             f"who = {who.name}",
-            found="a spec with free study levels (effects.study.exchangeable = false)",
+            found="a spec with free study levels or shapes (exchangeable = false)",
             allowed="study:NAME, or a [baseline] with intercept and log_shape in the spec",
             hint="hazard ratios are answered without",
         )
     of, rng = result.draws, _stream(result, 16)
     level, shape = (_draws_of(prior, of.samples, rng)[:, None] for prior in (baseline.intercept, baseline.log_shape))
-    return _population(result, level + of.log_hr, shape + of.treatment_log_shape)
+    eta, log_shape = level + of.log_hr, shape + of.treatment_log_shape
+    if isinstance(who, NewHospital):
+        return _population(result, eta + _fresh_deviations(result, _stream(result, 17)), log_shape)
+    spread = np.where(_not_reference(result), of.study_treatment_sd[:, None], 0.0)
+    return _population(result, eta, log_shape, spread if isinstance(who, NewStudy) else None)
+
+
+def _log_hr_without_level(result: Result, who: Who) -> Array:
+    """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
+    deviation = _fresh_deviations(result, _stream(result, 17)) if isinstance(_on(who), NewHospital) else 0.0
+    return result.draws.log_hr + deviation
 
 
 def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
@@ -277,19 +295,26 @@ def hazard_ratio(
     treatment first, then the ratio. Where conditional hazards are proportional it does not need a level (rule 11).
     """
     who = who or NewStudy()
-    at = _checked_times(times or result.spec.answer_times, 0.0)
+    at = _checked_times(_times_of(result, times), 0.0)
     against = _known_treatment(result, reference)
-    if (
-        result.spec.free_levels
-        and result.spec.baseline is None
-        and _proportional(result)
-        and not isinstance(who, Study)
-    ):
-        ratios = np.exp(result.draws.log_hr)[..., None] * np.ones(len(at))
+    if _without_level(result, who) and _proportional(result):
+        ratios = np.exp(_log_hr_without_level(result, who))[..., None] * np.ones(len(at))
         values = _labelled(result, ratios, time=at)
     else:
         values = hazard(result, list(at), who=who)
     return values / values.sel(treatment=against, drop=True)
+
+
+def _times_of(result: Result, times: Sequence[float] | None) -> Sequence[float]:
+    return result.spec.answer_times if times is None else times
+
+
+def _on(who: Who) -> Who:
+    return who.on if isinstance(who, Patient) else who
+
+
+def _without_level(result: Result, who: Who) -> bool:
+    return result.spec.needs_baseline and not isinstance(_on(who), Study)
 
 
 def _proportional(result: Result) -> bool:
@@ -352,25 +377,21 @@ def compare(
     """
     who = who or AverageStudy()
     against = _known_treatment(result, reference)
-    at = list(_checked_times(times or result.spec.answer_times, alive_at))
-    until = float(horizon or result.spec.horizon)
+    at = list(_checked_times(_times_of(result, times), alive_at))
+    until = float(result.spec.horizon if horizon is None else horizon)
     rows = _ratio_rows(result, who, against, at)
-    if not (result.spec.free_levels and result.spec.baseline is None and not _absolute(who)):
+    if not _without_level(result, who):
         rows += _absolute_rows(result, who, against, at, until, alive_at)
     return pd.DataFrame(rows, columns=list(COMPARE_COLUMNS))
 
 
-def _absolute(who: Who) -> bool:
-    return isinstance(who.on if isinstance(who, Patient) else who, Study)
-
-
-def _marginal(who: Who) -> bool:
-    return isinstance(who.on if isinstance(who, Patient) else who, NewStudy)
+def _marginal(result: Result, who: Who) -> bool:
+    return isinstance(_on(who), NewStudy) and not _without_level(result, who)
 
 
 def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> list[dict]:
     """Hazard ratios; one without a time where conditional hazards are proportional."""
-    timed = _marginal(who) or not _proportional(result)
+    timed = _marginal(result, who) or not _proportional(result)
     ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=against)
     labels, rows = Labels(result), []
     for treatment in result.spec.treatments.names:
@@ -379,7 +400,7 @@ def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> l
         for time in ratios["time"].values:
             values = ratios.sel(treatment=treatment, time=time).values.ravel()
             shown = float(time) if timed else None
-            label = labels.contrast(treatment, against, shown)
+            label = labels.contrast((treatment, shown), (against, shown))
             better = float(np.mean(values < 1))
             named = {"treatment": treatment, "reference": against, "time": shown, "prob_better": better, "label": label}
             rows.append({"estimand": "hazard_ratio", **named, **_summary(values)})
@@ -390,7 +411,7 @@ def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> l
 def _absolute_rows(
     result: Result, who: Who, against: str, times: list[float], horizon: float, alive_at: float
 ) -> list[dict]:
-    found = {
+    found: dict[tuple[str, float | None], xr.DataArray] = {
         ("survival", time): values
         for time, values in _by_time(survival(result, times, who=who, alive_at=alive_at)).items()
     }
@@ -398,15 +419,15 @@ def _absolute_rows(
     found["rmst", horizon] = rmst(result, horizon, who=who, alive_at=alive_at)
     labels, rows = Labels(result), []
     for (estimand, time), values in found.items():
-        for treatment in result.spec.treatments.names:
-            mine = values.sel(treatment=treatment).values.ravel()
-            reach = time if time is not None else float(np.median(mine))
+        by_treatment = {name: values.sel(treatment=name).values.ravel() for name in result.spec.treatments.names}
+        reach = {name: float(np.median(mine)) if time is None else time for name, mine in by_treatment.items()}
+        for treatment, mine in by_treatment.items():
             one = {"estimand": estimand, "treatment": treatment, "reference": None, "time": time, "prob_better": None}
-            rows.append({**one, "label": labels.absolute(treatment, reach), **_summary(mine)})
+            rows.append({**one, "label": labels.absolute(treatment, reach[treatment]), **_summary(mine)})
             if treatment == against:
                 continue
-            difference = mine - values.sel(treatment=against).values.ravel()
-            label = labels.contrast(treatment, against, reach)
+            difference = mine - by_treatment[against]
+            label = labels.contrast((treatment, reach[treatment]), (against, reach[against]))
             named = {"reference": against, "prob_better": float(np.mean(difference > 0)), "label": label}
             rows.append({**one, **named, "estimand": f"{estimand}_difference", **_summary(difference)})
     return rows
@@ -429,8 +450,9 @@ class Labels:
         marks = ["extrapolated"] if beyond else []
         return "; ".join([*marks, *(["prior only"] if f"log_hr[{treatment}]" in self._prior_only else [])])
 
-    def contrast(self, treatment: str, against: str, time: float | None) -> str:
-        marks = [self.absolute(name, time) for name in (treatment, against)]
+    def contrast(self, *sides: tuple[str, float | None]) -> str:
+        """Marks of either side, each at the time it speaks about."""
+        marks = [self.absolute(name, time) for name, time in sides]
         return "; ".join(mark for mark in ("extrapolated", "prior only") if any(mark in found for found in marks))
 
 
@@ -500,11 +522,12 @@ def predict(
     wanted = (
         [_known_treatment(result, name) for name in treatments] if treatments else list(result.spec.treatments.names)
     )
-    at = list(_checked_times(times or result.spec.answer_times, alive_at))
+    at = list(_checked_times(_times_of(result, times), alive_at))
+    on = NewStudy() if who is None or isinstance(who, Patient) else who
     informed = prior_only(result)
     tables = []
     for label, values in zip(labels, patients, strict=True):
-        of = Patient(values, who or NewStudy())
+        of = Patient(values, on)
         rows = _absolute_rows(result, of, _known_treatment(result, reference), at, result.spec.horizon, alive_at)
         table = pd.DataFrame(rows).assign(patient=label)
         coefficients = [name for name in values if f"coefficient[{name}]" in informed]

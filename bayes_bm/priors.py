@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 from scipy import stats
+from scipy.special import gammaln
 
 Why = Annotated[str, Field(min_length=1, description="the reason for this prior, with its source")]
 
@@ -80,10 +81,7 @@ POSITIVE = (HalfNormal, HalfStudentT, Exponential, Gamma, LogNormal)
 
 
 class _HalfT(stats.rv_continuous):
-    """abs(t): scipy has no folded Student law of its own."""
-
-    def __init__(self) -> None:
-        super().__init__(a=0.0, name="half_student_t", shapes="df")
+    """abs(t): scipy has no folded Student law of its own. Without an `__init__`, so that scipy can freeze it."""
 
     def _pdf(self, x, df):
         return 2 * stats.t.pdf(x, df)
@@ -93,6 +91,14 @@ class _HalfT(stats.rv_continuous):
 
     def _ppf(self, q, df):
         return stats.t.ppf((1 + q) / 2, df)
+
+    def _munp(self, n, df):
+        """E |T|^n, infinite from n = df on."""
+        log_moment = gammaln((n + 1) / 2) + gammaln((df - n) / 2) - gammaln(df / 2) - np.log(np.pi) / 2
+        return np.where(n < df, df ** (n / 2) * np.exp(log_moment), np.inf)
+
+
+_HALF_T = _HalfT(a=0.0, name="half_student_t")
 
 
 def scipy_law(prior: Prior):
@@ -105,7 +111,7 @@ def scipy_law(prior: Prior):
         case StudentT(df=df, mean=mean, sd=sd):
             return stats.t(df, mean, sd)
         case HalfStudentT(df=df, sd=sd):
-            return _HalfT()(df=df, scale=sd)
+            return _HALF_T(df=df, scale=sd)
         case Exponential(rate=rate):
             return stats.expon(scale=1 / rate)
         case Gamma(shape=shape, rate=rate):

@@ -66,7 +66,7 @@ def run_spec(
 def comparison(result: Result) -> pd.DataFrame:
     """`compare` for each kind of study that can be asked about, against each reference the spec names, in one table."""
     asked = (AverageStudy(), NewStudy(), NewHospital())
-    if result.spec.free_levels and result.spec.baseline is None:
+    if result.spec.needs_baseline:
         asked = (AverageStudy(),)
     against = (None, *result.spec.treatments.also_against)
     tables = [compare(result, who=who, reference=name).assign(who=who.name) for who in asked for name in against]

@@ -114,7 +114,9 @@ class Treatments(_Record):
                 raise ValueError(f"found {name}; allowed in also_against and groups: {', '.join(self.names)}")
         members = [member for group in self.groups.values() for member in group]
         if len(set(members)) < len(members) or set(members) & (set(self.names) - set(self.groups)):
-            raise ValueError("a treatment in a group stands in one group only, and not beside it in reference or compare")
+            raise ValueError(
+                "a treatment in a group stands in one group only, and not beside it in reference or compare"
+            )
         return self
 
     def merged(self, name: str) -> str:
@@ -264,6 +266,11 @@ class Spec(_Record):
     @property
     def free_shapes(self) -> bool:
         return self.effects.study_shape is not None and not self.effects.study_shape.exchangeable
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Absolute answers need a named study: levels or shapes are free and no baseline is given (rule 11)."""
+        return (self.free_levels or self.free_shapes) and self.baseline is None
 
     @property
     def answer_times(self) -> tuple[float, ...]:

@@ -36,12 +36,16 @@ def design_effect(n_lesions: float, n_patients: float, icc: float) -> float:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Conditional binomials of one arm: ratio p_k = S_k / S_{k-1} seen among size m_k, from time t_{k-1} to t_k."""
+    """Conditional binomials of one arm: ratio p_k = S_k / S_{k-1} seen among size m_k, from time t_{k-1} to t_k.
+
+    `kept` says which of the printed points, in time order, have a size; the others have no step.
+    """
 
     start: Array
     time: Array
     ratio: Array
     size: Array
+    kept: Array
 
 
 def point_sequence(time: Array, survival: Array, variance: Array, n: Array, *, share: float, start: float) -> Sequence:
@@ -61,7 +65,7 @@ def point_sequence(time: Array, survival: Array, variance: Array, n: Array, *, s
         used = _running_variance(ratio[k], size[k], used, variance[k])
         before = s
     keep = size > 0
-    return Sequence(np.concatenate([[start], time[:-1]])[keep], time[keep], ratio[keep], size[keep])
+    return Sequence(np.concatenate([[start], time[:-1]])[keep], time[keep], ratio[keep], size[keep], keep)
 
 
 def _step_size(ratio: float, rise: float, cap: float, share: float) -> float:
@@ -71,7 +75,7 @@ def _step_size(ratio: float, rise: float, cap: float, share: float) -> float:
 
 def _running_variance(ratio: float, size: float, used: float, printed: float) -> float:
     if np.isfinite(printed):
-        return max(used, printed)
+        return printed
     return used + (1 - ratio) / (ratio * size) if ratio > 0 and size > 0 else used
 
 

@@ -48,8 +48,8 @@ def evidence_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     parts = [
         _by_arm(evidence, "patients", evidence.patients.assign(size=evidence.patients["weight"])),
         _by_arm(evidence, "points", evidence.sequences, first=True),
-        _by_arm(evidence, "median", _medians_as_rows(evidence)),
-        _by_arm(evidence, "count", evidence.counts.assign(size=evidence.counts["n"])),
+        _by_arm(evidence, "median", _on_model_clock(evidence, _medians_as_rows(evidence))),
+        _by_arm(evidence, "count", _on_model_clock(evidence, evidence.counts.assign(size=evidence.counts["n"]))),
         _ratio_rows(evidence),
     ]
     parts = [part for part in parts if len(part)]
@@ -67,6 +67,12 @@ def _by_arm(evidence: Evidence, kind: str, table: pd.DataFrame, *, first: bool =
     several = kind == "patients" or (kind == "points" and grouped.size() > 1)
     informs = np.where(several, "level and shape of its study and treatment", "level of its study and treatment")
     return arms.assign(kind=kind, size=size, until=grouped["time"].max(), informs=informs)
+
+
+def _on_model_clock(evidence: Evidence, table: pd.DataFrame) -> pd.DataFrame:
+    """Medians and counts keep their printed clock; follow-up is said on the model's, as for patients and points."""
+    shift = evidence.arms["shift"].to_numpy(dtype=float)[table["arm_row"].astype(int)] if len(table) else 0.0
+    return table.assign(time=table["time"].astype(float) + shift)
 
 
 def _medians_as_rows(evidence: Evidence) -> pd.DataFrame:
