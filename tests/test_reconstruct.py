@@ -139,6 +139,17 @@ def test_one_tick_for_many_tied_censorings():
     np.testing.assert_array_equal(rec.patients["event"], event)
 
 
+def test_a_censoring_tied_with_an_event_comes_after_it_on_an_exact_axis():
+    time = np.pi * np.array([1.0, 2, 2, 3, 3, 3, 4, 5])
+    event = np.array([1, 1, 0, 1, 0, 0, 1, 0])
+    rec = reconstruct(
+        drawn(time, event, 16.0), n=8, events=4, ticks=pd.DataFrame({"time": np.pi * np.array([2, 3, 5])}), axis_max=16
+    )
+    np.testing.assert_array_equal(rec.patients["time"], time)
+    np.testing.assert_array_equal(rec.patients["event"], event)
+    assert "contradicted" not in set(rec.diagnostics["status"])
+
+
 def test_an_event_at_a_printed_time_counts_as_at_risk():
     time, event = np.array([2.0, 6, 6, 7, 9]), np.array([1, 1, 0, 1, 0])
     known = printed(time, event)
