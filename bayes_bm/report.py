@@ -48,27 +48,26 @@ FAR = 4
 RANK_BINS = 20
 
 
-def answers(
-    result: Result, *, audit: Audit, contrasts: pd.DataFrame | None = None, refused: tuple[str, ...] = ()
-) -> Answers:
-    """`compare` for everyone who can be asked about, against every reference the spec names."""
-    spec = result.spec
-    of = Answers(spec, {}, audit, contrasts, refused)
-    against = (None, *spec.treatments.also_against)
-    asked = WHO if of.levels else {"average-study": AverageStudy()}
-    tables = {
-        name: pd.concat([compare(result, who=who, reference=other) for other in against], ignore_index=True)
+def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
+    """`compare` for everyone who can be asked about, against every reference the spec names, by who."""
+    levels = not (result.spec.free_levels and result.spec.baseline is None)
+    asked = WHO if levels else {"average-study": AverageStudy()}
+    against = (None, *result.spec.treatments.also_against)
+    return {
+        name: pd.concat([compare(result, who=who, reference=other) for other in against]).drop_duplicates()
         for name, who in asked.items()
     }
-    return replace(of, tables={name: table.drop_duplicates(ignore_index=True) for name, table in tables.items()})
 
 
-def answer_sentences(result: Result, *, contrasts: pd.DataFrame | None = None) -> list[str]:
-    """The answer in words, with its numbers; with `contrasts` also within against across studies."""
-    refused = () if result.gate.passed else result.gate.reasons
-    return sentences(
-        answers(result, audit=audit_of(result.spec, result.evidence), contrasts=contrasts, refused=refused)
-    )
+def answer_sentences(
+    result: Result, *, contrasts: pd.DataFrame | None = None, tables: Mapping[str, pd.DataFrame] | None = None
+) -> list[str]:
+    """The answer in words, with its numbers; with `contrasts` also within against across studies.
+
+    `tables` are those of `answer_tables` where they are made already.
+    """
+    audit = audit_of(result.spec, result.evidence)
+    return sentences(Answers(result.spec, tables or answer_tables(result), audit, contrasts, result.gate.reasons))
 
 
 def gather(
@@ -77,6 +76,7 @@ def gather(
     audit: Audit,
     reconciliation: pd.DataFrame,
     contrasts: pd.DataFrame | None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
     patient: Mapping[str, float] | None = None,
     patient_table: pd.DataFrame | None = None,
     alive_at: float = 0.0,
@@ -86,7 +86,7 @@ def gather(
     """Ask for every table that the report shows."""
     spec, until = result.spec, follow_up(result.spec, result.evidence)
     clean = _with_numbers(reconciliation)
-    of = answers(result, audit=audit, contrasts=contrasts, refused=refused)
+    of = Answers(spec, tables or answer_tables(result), audit, contrasts, refused)
     observed = [_observed(result, clean, row) for row in range(len(result.evidence.arms))]
     grid, thin, measure = time_grid(spec, until), _thinned(result), forest_measure(result)
     parameters = prior_and_posterior(result)
@@ -351,7 +351,7 @@ def _scalars(watched: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _rank_counts(draws: np.ndarray) -> pd.DataFrame:
-    ranks, edges = stats.rankdata(draws).reshape(draws.shape), np.linspace(0, draws.size, RANK_BINS + 1)
+    ranks, edges = stats.rankdata(draws).reshape(draws.shape) - 0.5, np.linspace(0, draws.size, RANK_BINS + 1)
     low, high = stats.binom.ppf([0.025, 0.975], draws.shape[1], 1 / RANK_BINS)
     rows = [
         {"chain": chain, "left": left, "right": right, "count": count}
@@ -380,6 +380,7 @@ def write_report(
     audit: Audit,
     reconciliation: pd.DataFrame,
     contrasts: pd.DataFrame | None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
     patient: Mapping[str, float] | None = None,
     patient_table: pd.DataFrame | None = None,
     alive_at: float = 0.0,
@@ -389,11 +390,13 @@ def write_report(
     """Write the report whole, or not at all.
 
     `reconciliation` comes from `checks.reconcile.reconcile`, `contrasts` from `checks.contrasts.contrast_sources`.
-    `patient` holds covariates by name ({}: each at its centre), `alive_at` since when the patient is known alive,
-    `patient_table` the rows of `predict` where they are made already. `elsewhere` holds tables that commands of their own
-    make (`sensitivity`, `leave_one_study_out`). Raises `GateRefused` where the convergence gate failed, unless
-    `allow_failed_gate`. A failed gate, and red rows of reconciliation (which `checks.check.Check` refuses), are then said
-    at the top, in the answer, at every heading and under every figure.
+    `patient` holds covariates by name ({}: each at its centre), `alive_at` since when the patient is known alive.
+    `tables` (of `answer_tables`) and `patient_table` (of `predict`) are given where they are made already. `elsewhere`
+    holds tables that commands of their own make (`sensitivity`, `leave_one_study_out`).
+
+    Raises `GateRefused` where the convergence gate failed, unless `allow_failed_gate`. A failed gate, and red rows of
+    reconciliation (which `checks.check.Check` refuses), are then said at the top, in the answer, at every heading and
+    under every figure.
     """
     from bayes_bm.plots.page import render
 
@@ -404,6 +407,7 @@ def write_report(
         audit=audit,
         reconciliation=reconciliation,
         contrasts=contrasts,
+        tables=tables,
         patient=patient,
         patient_table=patient_table,
         alive_at=alive_at,

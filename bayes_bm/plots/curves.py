@@ -139,9 +139,10 @@ def arm_legend_figure() -> Figure:
 
 
 def arm_figure(*, title: str, **settings: Any) -> Figure:
-    """One arm's panel at its size; every panel has its axes at the same place, so that a grid of them lines up."""
-    drawn, axes = figure(3.6, 2.9, left=0.66, right=0.16, bottom=0.80, top=0.45)
-    arm_panel(axes, title=wrapped(title, 40), **settings)
+    """One arm's panel at its size; the axes stand at the same place in each, so that a grid of them lines up."""
+    below = 0.80 if settings.get("at_risk") is not None else 0.50
+    drawn, axes = figure(3.6, 2.1 + below, left=0.66, right=0.16, bottom=below, top=0.45)
+    arm_panel(axes, title=wrapped(title, 36), **settings)
     return drawn
 
 

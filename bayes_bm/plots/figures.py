@@ -125,7 +125,7 @@ def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[Html]:
         ends = rows[["low", "high", "printed"]].to_numpy(dtype=float)
         xlim = (0.85 * float(np.nanmin(ends)), min(1.1 * float(np.nanmax(ends)), 3 * draw.of.spec.horizon))
     settings = {"looks": draw.looks, "xlabel": label, "xlim": xlim, "log": shows_median(draw.of)}
-    columns = {"model (95 %)": "text_model", "printed or observed": "text_printed"}
+    columns = {"patients": "text_n", "model (95 %)": "text_model", "printed or observed": "text_printed"}
     title = f"Forest plot of study arms: {label}"
     return [
         draw.figure(forest_figure(rows, wide=True, columns=columns, **settings), title=title, cls="wide"),
@@ -148,7 +148,7 @@ def _arm_figure(draw: Drawing, row: int, arm: Row) -> Html:
         look=draw.looks[arm["treatment"]],
         until=of.until[arm["treatment"]],
         unit=of.spec.time_unit,
-        limit=max(of.spec.horizon, 1.05 * seen.last),
+        limit=seen.last * 1.05 if seen.last > of.spec.horizon else of.spec.horizon,
         ylabel="proportion",
         steps=seen.steps,
         ticks=seen.ticks,

@@ -1,6 +1,6 @@
 """Forest plot of study arms: each arm's own posterior beside the printed number, the treatments' overall below."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import matplotlib as mpl
@@ -14,8 +14,9 @@ from bayes_bm.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figu
 TICKS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384)
 LINES = {"arm": "-", "average": "-", "hospital": ":"}
 BESIDE = ("axes fraction", "data")
-COLUMN_WIDTH = 1.62
-"""Inches for a column of text beside the plot."""
+COLUMN_GAP, LETTER = 0.22, 0.066
+"""Inches between columns of text beside the plot, and of a letter at 9 points."""
+LABEL_CHARACTERS = 60
 
 
 def forest(
@@ -46,8 +47,10 @@ def forest(
             if row["kind"] != "heading":
                 _estimate(axes, row, y, looks[row["treatment"]], xlim)
                 _printed(axes, row, y + 0.26, xlim)
-        for at, (head, field) in enumerate((columns or {}).items()):
-            _column(axes, head, list(table[field]), offset=14 + 72 * COLUMN_WIDTH * at)
+        offset = COLUMN_GAP
+        for head, field in (columns or {}).items():
+            _column(axes, head, list(table[field]), offset=72 * offset)
+            offset += column_width(head, table[field])
     return axes
 
 
@@ -125,6 +128,11 @@ def _printed(axes: Axes, row: Mapping[str, Any], y: float, xlim: tuple[float, fl
     )
 
 
+def column_width(head: str, texts: Iterable[str]) -> float:
+    """Inches that a column of text takes."""
+    return COLUMN_GAP + LETTER * max(len(text) for text in (head, *texts))
+
+
 def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
     """Text right of the axes, a head above it."""
     place: dict[str, Any] = {
@@ -140,17 +148,14 @@ def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
         axes.annotate(text, (1, y), color=INK, **place)
 
 
-LABEL_CHARACTERS = 62
-
-
 def forest_figure(
     table: pd.DataFrame, *, wide: bool, columns: Mapping[str, str] | None = None, **settings: Any
 ) -> Figure:
     """The forest at its size: `wide` with labels and columns beside it, else one column for a narrow screen."""
     longest = min(LABEL_CHARACTERS, max(len(str(label)) for label in table["label"]))
     if wide:
-        # 9-point DejaVu Sans takes 0.073 inch a letter
-        left, right = 0.35 + 0.073 * longest, 0.3 + COLUMN_WIDTH * len(columns or {})
+        left = 0.35 + LETTER * longest
+        right = COLUMN_GAP + sum(column_width(head, table[field]) for head, field in (columns or {}).items())
         drawn, axes = figure(11.0, 0.27 * len(table) + 0.95, left=left, right=right, bottom=0.5, top=0.2)
     else:
         drawn, axes = figure(4.0, 0.40 * len(table) + 0.85, left=0.14, right=0.18, bottom=0.5, top=0.15)

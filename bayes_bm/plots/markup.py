@@ -65,7 +65,8 @@ def html_table(
     row_class: Callable[[Row], str | None] = lambda row: None,
 ) -> Html:
     """A table that scrolls sideways on a narrow screen. `group`: a field whose change starts a new headed block."""
-    heads = (el("th", column.head, cls=column.cls, scope="col") for column in columns)
+    # a percentage stays in one piece where a head wraps
+    heads = (el("th", column.head.replace(" %", "\u00a0%"), cls=column.cls, scope="col") for column in columns)
     body, current = [], None
     for row in records(rows):
         if group is not None and row[group] != current:

@@ -149,7 +149,7 @@ def _short_answers(of: Material) -> Html:
 def external_table(of: Material) -> list[Part]:
     """Published numbers that are no evidence here, beside ours, with the ratio ours / published."""
     columns = [
-        plain("quantity", "quantity"),
+        plain("quantity", "quantity", "keep"),
         plain("published", "published", "num"),
         plain("ours (95 %)", "ours", "num"),
         plain("ours / published", "ratio", "num"),
@@ -204,7 +204,11 @@ SOURCES = {
 def _contrasts(draw: figures.Drawing) -> list[Part]:
     of = draw.of
     rows = [
-        {**row, "group": f"{treatment_text(name)} v {of.reference}"}
+        {
+            **row,
+            "group": f"{treatment_text(name)} v {of.reference}",
+            "note": str(row["note"]).replace(NO_SIDE_BY_SIDE, ""),
+        }
         for name in of.compared
         for row in figures.contrast_records(of, name)
     ]
@@ -324,7 +328,8 @@ def _forest(draw: figures.Drawing) -> list[Part]:
     words = (
         "Each arm's own posterior (filled marker, larger with more patients; line: 95 % interval), given what it"
         " printed and what the other studies say. Hollow diamond: the printed number with its printed interval, or the"
-        " observed one where patients are known. Below, bold: average study; dotted: one new hospital. An arrow: beyond the axis."
+        " observed one where patients are known; some arms have none. Below, bold: average study; dotted: one new"
+        " hospital. An arrow: beyond the axis."
     )
     rows = figures.forest_rows(of)
     columns = [
@@ -444,9 +449,9 @@ def _reconciliation(of: Material) -> list[Part]:
     counts = table["status"].value_counts().to_dict()
     summary = ", ".join(f"{counts[name]} {words}" for name, words in STATUS.items() if name in counts) or "no rows"
     explain = (
-        f"Every printed number beside what was rebuilt from it and what the model predicts: {summary}. p is two-sided"
-        " and posterior predictive, with the printed number's own sampling error: strained below 0.05, contradicts"
-        " below 0.001. With many rows a few are strained by chance."
+        f"Every printed number beside what was rebuilt from it and what the model predicts: {summary}. The interval and"
+        " the two-sided posterior predictive p are of the number as it would be printed, sampling error included:"
+        " strained below 0.05, contradicts below 0.001. With many rows a few are strained by chance."
     )
     columns = [
         Column("", lambda row: el("span", STATUS.get(row["status"], row["status"]), cls=f"status {row['status']}")),
@@ -455,7 +460,7 @@ def _reconciliation(of: Material) -> list[Part]:
         plain("quantity", "quantity", "keep"),
         Column("printed", lambda row: reconciled(of.spec, row, "printed"), "num"),
         Column("reconstructed", lambda row: number(row["reconstructed"], reconciled_digits(of.spec, row)), "num"),
-        Column("predicted (95 % of what would be printed)", lambda row: reconciled(of.spec, row, "predicted"), "num"),
+        Column("predicted (95 %)", lambda row: reconciled(of.spec, row, "predicted"), "num"),
         Column("p", lambda row: probability(row["p"]), "num"),
     ]
     red = "red" in counts

@@ -14,16 +14,8 @@ CHAIN_STYLES = ("-", "--", "-.", ":")
 def prior_posterior(axes: Axes, *, posterior: pd.DataFrame, prior: pd.DataFrame, xlabel: str) -> Axes:
     """Posterior histogram (left, right, density) with the prior's density (value, density) over it."""
     with mpl.rc_context(RC):
-        axes.bar(
-            posterior["left"],
-            posterior["density"],
-            width=posterior["right"] - posterior["left"],
-            align="edge",
-            color=PALETTE[0],
-            alpha=0.45,
-            linewidth=0,
-            label="posterior",
-        )
+        edges = [*posterior["left"], posterior["right"].iloc[-1]]
+        axes.stairs(posterior["density"], edges, fill=True, color=PALETTE[0], alpha=0.45, label="posterior")
         axes.plot(prior["value"], prior["density"], color=PALETTE[1], linewidth=1.6, linestyle="--", label="prior")
         axes.set(xlabel=xlabel, ylabel="density", ylim=(0, None))
         axes.set_xlim(*_ends(prior["value"].to_numpy()))
@@ -52,6 +44,7 @@ def rank_plot(axes: Axes, table: pd.DataFrame, *, title: str = "") -> Axes:
             axes.stairs(
                 mine["count"],
                 [*mine["left"], mine["right"].iloc[-1]],
+                baseline=None,
                 color=PALETTE[at % len(PALETTE)],
                 linewidth=1.3,
                 linestyle=CHAIN_STYLES[at % len(CHAIN_STYLES)],

@@ -51,7 +51,7 @@ def estimate(values: Sequence[float], *, digits: int, null: float | None = None,
 def _limited(value: float, digits: int, null: float | None, cap: float) -> str:
     if value > cap:
         return f"> {cap:.0f}"
-    while null is not None and value != null and round(value, digits) == null and digits < 6:
+    while null is not None and value != null and round(value, digits) == null and digits < 4:
         digits += 1
     return number(value, digits)
 

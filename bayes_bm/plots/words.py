@@ -117,7 +117,7 @@ def absolute_sentence(of: Answers) -> str:
         return "Survival itself is not answered: each study has a level of its own and no baseline is given (rule 11)."
     if len(of.compared) > 1:
         return _range_sentence(of)
-    spec, (name,), reference = of.spec, of.compared, of.spec.treatments.reference
+    spec, name, reference = of.spec, next(iter(of.compared)), of.spec.treatments.reference
     one, other = (of_row(spec, of.row("new-study", "survival", arm, time=of.time)) for arm in (name, reference))
     near, far = ("new-study", "new-hospital")
     shown = {
