@@ -1,7 +1,7 @@
 """The command line: parse, call, print. Numbers come from the library; exit status from the errors.
 
-0 done; 1 a gate refused; 2 the input or the call is wrong. With `--json` one document goes to standard output and nothing
-else; progress and messages go to standard error.
+0 done; 1 a gate refused; 2 the input or the call is wrong. With `--json` one document goes to standard output and
+nothing else; progress and messages go to standard error.
 """
 
 import json
@@ -87,7 +87,7 @@ def _pairs(text: str | None) -> dict[str, float]:
     """`kps_10=1,age=61` as a mapping."""
     found = {}
     for part in filter(None, (text or "").split(",")):
-        name, sign, value = part.partition("=")
+        name, _, value = part.partition("=")
         try:
             found[name.strip()] = float(value)
         except ValueError:
@@ -222,7 +222,12 @@ def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = N
 
     found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
     done = audit_evidence(found, read_evidence(found))
-    tables = {"rows": done.rows, "treatments": done.treatments, "contrasts": done.contrasts, "set_aside": done.set_aside}
+    tables = {
+        "rows": done.rows,
+        "treatments": done.treatments,
+        "contrasts": done.contrasts,
+        "set_aside": done.set_aside,
+    }
     if as_json:
         listed = {name: _rows(table) for name, table in tables.items()}
         _print_json({"spec": found.name, **listed, "notes": list(done.notes), "refusals": list(done.refusals)})
@@ -232,7 +237,12 @@ def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = N
 
 
 def _print_audit(name: str, tables: Mapping[str, "pd.DataFrame"], notes: Sequence[str]) -> None:
-    titles = {"rows": "evidence in use", "treatments": "treatments", "contrasts": "side by side", "set_aside": "set aside"}
+    titles = {
+        "rows": "evidence in use",
+        "treatments": "treatments",
+        "contrasts": "side by side",
+        "set_aside": "set aside",
+    }
     OUT.print(f"[bold]{name}[/]\n")
     for key, table in tables.items():
         if len(table):
@@ -271,7 +281,9 @@ def fit(
         result = sample(found, draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, say=say)
     result.save(out)
     if as_json:
-        _print_json({**_gate_field(result), "result": str(out), **result.gate.document(), "provenance": result.provenance})
+        _print_json(
+            {**_gate_field(result), "result": str(out), **result.gate.document(), "provenance": result.provenance}
+        )
     else:
         import pandas as pd
 
@@ -308,7 +320,9 @@ def compare(
 def predict(
     result_file: ResultFile,
     patient: Annotated[str | None, typer.Option(help="name=value, separated by commas.")] = None,
-    patients: Annotated[Path | None, typer.Option(help="CSV with a column a covariate, and optionally `patient`.")] = None,
+    patients: Annotated[
+        Path | None, typer.Option(help="CSV with a column a covariate, and optionally `patient`.")
+    ] = None,
     treatment: Annotated[str | None, typer.Option(help="Comma-separated; all where left out.")] = None,
     times: Times = None,
     alive_at: Annotated[float, typer.Option("--alive-at", help="Given alive at this time.")] = 0.0,
@@ -352,7 +366,11 @@ def _patients_of(path: Path) -> tuple[list[dict[str, float]], list[str]]:
     table = pd.read_csv(path)
     if table.empty:
         raise InputError(str(path), found="no rows")
-    names = [str(name) for name in table.pop("patient")] if "patient" in table else [str(at + 1) for at in range(len(table))]
+    names = (
+        [str(name) for name in table.pop("patient")]
+        if "patient" in table
+        else [str(at + 1) for at in range(len(table))]
+    )
     for column in table:
         if not pd.api.types.is_numeric_dtype(table[column]):
             raise InputError(f"{path}, column {column}", found=f"text ({table[column].iloc[0]})", allowed="numbers")
@@ -371,19 +389,34 @@ def check(result_file: ResultFile, as_json: Json = False) -> None:
     parameters = done.parameters.drop(columns="prior")
     if as_json:
         tables = {"reconciliation": _rows(done.reconciliation), "parameters": _rows(parameters)}
-        _print_json({**_gate_field(result), "gate_rows": list(result.gate.rows), "reasons": list(result.gate.reasons), **tables})
+        _print_json(
+            {**_gate_field(result), "gate_rows": list(result.gate.rows), "reasons": list(result.gate.reasons), **tables}
+        )
     else:
         import pandas as pd
 
         _print_table(pd.DataFrame(result.gate.rows), f"convergence gate {result.gate.state}")
         _print_table(done.reconciliation, "reconciliation", _RECONCILIATION)
-        _print_table(parameters, "prior and posterior", ["parameter", "prior_mean", "prior_sd", "mean", "sd", "prior_only"])
+        _print_table(
+            parameters, "prior and posterior", ["parameter", "prior_mean", "prior_sd", "mean", "sd", "prior_only"]
+        )
     result.require_gate()
     done.require_no_red()
 
 
 _RECONCILIATION = [
-    *("study", "arm", "quantity", "printed", "reconstructed", "predicted", "predicted_low", "predicted_high", "p", "status")
+    *(
+        "study",
+        "arm",
+        "quantity",
+        "printed",
+        "reconstructed",
+        "predicted",
+        "predicted_low",
+        "predicted_high",
+        "p",
+        "status",
+    )
 ]
 AllowRed = Annotated[bool, typer.Option("--allow-red-rows", help="Report even where a row cannot be reproduced.")]
 

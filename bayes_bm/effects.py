@@ -23,7 +23,8 @@ PAIR = " | "
 class Design:
     """Names in order and, for each arm row and each hazard ratio, the positions of its effects.
 
-    Position 0 of a treatment or a pair stands for "none" (zero), so that the model pads each effect with a leading zero.
+    Position 0 of a treatment or a pair stands for "none" (zero), so that the model pads each effect with a leading
+    zero.
     """
 
     studies: tuple[str, ...]

@@ -101,8 +101,8 @@ def fit(
 ) -> Result:
     """Sample the posterior of a spec; `None` means the spec's own setting.
 
-    The convergence gate is applied once, with one retry at a higher target acceptance (rule 18); a failed gate is recorded in
-    the result, not raised, so that the result can be looked at. `say` is told each stage.
+    The convergence gate is applied once, with one retry at a higher target acceptance (rule 18); a failed gate is
+    recorded in the result, not raised, so that the result can be looked at. `say` is told each stage.
     """
     given = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     sampling = spec.sampling.model_copy(update={name: value for name, value in given.items() if value is not None})

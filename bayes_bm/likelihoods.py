@@ -1,8 +1,8 @@
 """One function per kind of evidence, all from the same latent hazard (`design.md`; `rules.md`, 5-8).
 
-Each takes a family, the arm's `eta` and `log_shape`, printed numbers and the array namespace `xp`, and returns the pointwise
-log density. The same code runs under PyTensor inside the model and under numpy on posterior draws; the slow scalar twin
-in the tests is the witness. Times are t / t0, as logarithms `log_u`; an absent entry is NO_ENTRY.
+Each takes a family, the arm's `eta` and `log_shape`, printed numbers and the array namespace `xp`, and returns the
+pointwise log density. The same code runs under PyTensor inside the model and under numpy on posterior draws; the slow
+scalar twin in the tests is the witness. Times are t / t0, as logarithms `log_u`; an absent entry is NO_ENTRY.
 """
 
 from bayes_bm.arrays import Namespace
@@ -23,7 +23,8 @@ def patients(family: Family, data, eta, log_shape, *, xp: Namespace):
     """Weighted log density of exact, right-censored and interval-censored patients with entry.
 
     weight * (event log h(t) - H(t) + H(entry)), and for an event in (t, u]: log(S(t) - S(u)) + H(entry).
-    `data`: log_u, log_upper, log_entry, exact, interval (0/1), weight, log_t0 (the hazard is per time unit, not per t0).
+    `data`: log_u, log_upper, log_entry, exact, interval (0/1), weight, log_t0 (the hazard is per time unit, not per
+    t0).
     """
     up_to = cum_hazard_from(family, data.log_u, data.log_entry, eta, log_shape, xp=xp)
     inside = cum_hazard_from(family, data.log_upper, data.log_u, eta, log_shape, xp=xp)
@@ -35,7 +36,9 @@ def patients(family: Family, data, eta, log_shape, *, xp: Namespace):
 
 
 def points(family: Family, data, eta, log_shape, *, xp: Namespace):
-    """Conditional binomials with real sizes m: y = m p still free of the event among m, given alive at the time before (rule 5)."""
+    """Conditional binomials with real sizes m: y = m p still free of the event among m, given alive at the time
+    before (rule 5).
+    """
     drop = cum_hazard_from(family, data.log_u, data.log_start, eta, log_shape, xp=xp)
     alive = data.size * data.ratio
     return _binomial(alive, data.size, -drop, xp.log1mexp(-drop), xp=xp)
@@ -94,8 +97,8 @@ def counts(family: Family, data, eta, log_shape, *, xp: Namespace):
 def hazard_ratios(log_hr, mean, whitener, *, log_diagonal, dot):
     """Log hazard ratios, jointly normal within a study (rule 7).
 
-    With L the Cholesky factor of the covariance, noise = L^-1 (log_hr - mean) is white; `log_diagonal` is log diag L. Each
-    term is the density given the rows before it, so the sum over a study's rows is the density of the study.
+    With L the Cholesky factor of the covariance, noise = L^-1 (log_hr - mean) is white; `log_diagonal` is log diag L.
+    Each term is the density given the rows before it, so the sum over a study's rows is the density of the study.
     """
     noise = dot(whitener, log_hr - mean)
     return -0.5 * noise**2 - log_diagonal - HALF_LOG_TWO_PI

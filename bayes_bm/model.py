@@ -1,7 +1,7 @@
 """Spec + evidence -> pm.Model.
 
-Every datum enters through `pm.Data`, every kind of evidence is its own named observed variable with a density that can be
-simulated from, and effects are written non-centred (with tens of patients a study, the better choice: `facts.md`).
+Every datum enters through `pm.Data`, every kind of evidence is its own named observed variable with a density that can
+be simulated from, and effects are written non-centred (with tens of patients a study, the better choice: `facts.md`).
 The model knows nothing of files.
 """
 

@@ -130,7 +130,9 @@ class Kind:
 def _draw_times(
     family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """log(t / t0) of fresh event times, given alive at entry; a censored patient is seen at most to the censoring time."""
+    """log(t / t0) of fresh event times, given alive at entry; a censored patient is seen at most to the censoring
+    time.
+    """
     entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
     log_u = family.inverse(np.log(entered + rng.exponential(size=np.shape(eta))), eta, log_shape, xp=NUMPY)
     return np.where(data.exact + data.interval > 0, log_u, np.minimum(log_u, data.log_u))

@@ -31,7 +31,12 @@ class Done:
     files: tuple[Path, ...]
 
     def document(self) -> dict[str, Any]:
-        return {"spec": self.spec, "gate": self.gate, "answer": list(self.answer), "files": [str(path) for path in self.files]}
+        return {
+            "spec": self.spec,
+            "gate": self.gate,
+            "answer": list(self.answer),
+            "files": [str(path) for path in self.files],
+        }
 
 
 def run_spec(
@@ -55,10 +60,16 @@ def run_spec(
     result.require_gate(allow_failed=allow_failed_gate)
     say("comparing treatments")
     files.append(_save_table(comparison(result), out / "compare.csv"))
-    patient_table = predict(result, patient or {}, times=spec.answer_times)
-    files.append(_save_table(patient_table, out / "patient.csv"))
+    if not spec.needs_baseline:
+        patient_table = predict(result, patient or {}, times=spec.answer_times)
+        files.append(_save_table(patient_table, out / "patient.csv"))
     report = make_report(
-        result, out / "report.html", patient=patient or {}, allow_failed_gate=allow_failed_gate, allow_red=allow_red, say=say
+        result,
+        out / "report.html",
+        patient=patient or {},
+        allow_failed_gate=allow_failed_gate,
+        allow_red=allow_red,
+        say=say,
     )
     return Done(spec.name, result.gate.state, tuple(answer_sentences(result)), (*files, report))
 

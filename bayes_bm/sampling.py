@@ -2,7 +2,8 @@
 
 nutpie's own compiler translates the graph to numba anew in every process: 30 to 60 s for a model with every kind of
 evidence. PyTensor's C linker keeps its modules on disk: about 2 s when warm, half a minute the first time, at about
-twice the cost a gradient. So the C linker serves up to `MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
+twice the cost a gradient. So the C linker serves up to `MANY_PATIENTS`, and numba, whose chains run on several cores,
+beyond.
 """
 
 import os

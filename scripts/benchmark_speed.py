@@ -1,6 +1,6 @@
 """What the user waits for: import, help, compile, sample, answer. Prints ratios against PyMC's own sampler in one run.
 
-    python scripts/benchmark_speed.py [SPEC]
+python scripts/benchmark_speed.py [SPEC]
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """Fit a shipped question, compare, and ask what the next hospital may see.
 
-    python scripts/compare_treatments.py
+python scripts/compare_treatments.py
 """
 
 import bayes_bm as bb
@@ -19,7 +19,10 @@ def main() -> None:
         table = bb.compare(result, who=who, times=[12.0])
         shown = table[table["estimand"].isin(["hazard_ratio", "survival_difference", "rmst_difference"])]
         print(who.name)
-        print(shown[["estimand", "time", "median", "q2_5", "q97_5", "prob_better"]].round(2).to_string(index=False), end="\n\n")
+        print(
+            shown[["estimand", "time", "median", "q2_5", "q97_5", "prob_better"]].round(2).to_string(index=False),
+            end="\n\n",
+        )
 
     gain = bb.rmst(result, 24.0, who=bb.NewHospital())
     months = gain.sel(treatment="re_resection") - gain.sel(treatment="re_srs")

@@ -1,6 +1,6 @@
 """docs/models.md from the shipped specs, so that the page cannot drift from them.
 
-    python scripts/document_models.py
+python scripts/document_models.py
 """
 
 from pathlib import Path

@@ -26,7 +26,9 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Split:
-    """The two other fits behind a contrast table; None where there is nothing to fit, or where it is the combined fit."""
+    """The two other fits behind a contrast table; None where there is nothing to fit, or where it is the combined
+    fit.
+    """
 
     within: Result | None
     across: Result | None

@@ -1,8 +1,8 @@
 """Posterior predictive checks with each study's own censoring replayed (`facts.md`: ArviZ's censored curves are wrong).
 
-An arm is replicated by simulating an event time for each of its patients and censoring it: at the patient's own censoring
-time where that is known, else at a draw from the arm's censoring law beyond the observed event. The Kaplan-Meier curve of
-each replicate is estimated from its own risk sets, so ties and entry times are treated as in the data.
+An arm is replicated by simulating an event time for each of its patients and censoring it: at the patient's own
+censoring time where that is known, else at a draw from the arm's censoring law beyond the observed event. The Kaplan-
+Meier curve of each replicate is estimated from its own risk sets, so ties and entry times are treated as in the data.
 """
 
 from collections.abc import Iterator, Sequence
@@ -140,7 +140,8 @@ def _seen(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _censoring_times(time: np.ndarray, event: np.ndarray, rng: np.random.Generator, replicates: int) -> np.ndarray:
-    """Own censoring time where it is known, else a draw from the arm's censoring law beyond the event (replicate, patient).
+    """Own censoring time where it is known, else a draw from the arm's censoring law beyond the event (replicate,
+    patient).
 
     The law is the reverse Kaplan-Meier estimate; what it leaves undecided is censored at the end of follow-up.
     """
@@ -196,9 +197,7 @@ def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
     at = np.asarray(times, dtype=float)
     by_arm = {arm.arm_row: arm for arm in replicated_arms(result, rng)}
-    curves = (
-        arm_curves(result, list(at)).stack(sample=("chain", "draw")).transpose("sample", "arm_row", "time").to_numpy()
-    )
+    curves = arm_curves(result, list(at)).to_numpy().reshape(-1, len(result.evidence.arms), len(at))
     tables = []
     for arm_row in range(len(result.evidence.arms)):
         shift = float(result.evidence.arms["shift"].iloc[arm_row])

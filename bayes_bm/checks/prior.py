@@ -42,7 +42,11 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
         shapes = drawn(spec.priors.treatment_log_shape, len(compared))
         variables["treatment_log_shape"] = (("chain", "draw", "treatment"), shapes)
     effects = spec.effects
-    sds = {"study_sd": effects.study, "study_treatment_sd": effects.study_treatment, "study_shape_sd": effects.study_shape}
+    sds = {
+        "study_sd": effects.study,
+        "study_treatment_sd": effects.study_treatment,
+        "study_shape_sd": effects.study_shape,
+    }
     for name, effect in sds.items():
         if effect is not None and effect.sd is not None:
             variables[name] = (("chain", "draw"), drawn(effect.sd))

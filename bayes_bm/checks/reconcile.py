@@ -1,7 +1,8 @@
 """Reconciliation: every printed number beside what was rebuilt from it and what the fitted model predicts for it.
 
 The predicted interval is of the *printed number*, its sampling error included: a replicate is drawn from the row's own
-likelihood at each posterior draw. A row is red where the printed number is further out than one replicate in a thousand.
+likelihood at each posterior draw. A row is red where the printed number is further out than one replicate in a
+thousand.
 """
 
 from collections.abc import Iterator
@@ -174,9 +175,9 @@ def _ratios(result: Result, rng: np.random.Generator) -> Iterator[dict]:
     for k, row in enumerate(table.to_dict("records")):
         contrast = f"{row['treatment']} v {row['reference']}"
         named = {
-            **{"kind": "hazard ratios", "study": row["study"], "arm": contrast, "treatment": row["treatment"]},
-            **{"quantity": f"HR {contrast}", "time": np.nan, "printed": row["hr"]},
-            **{"printed_low": row["ci_low"], "printed_high": row["ci_high"]},
+            "kind": "hazard ratios", "study": row["study"], "arm": contrast, "treatment": row["treatment"],
+            "quantity": f"HR {contrast}", "time": np.nan, "printed": row["hr"],
+            "printed_low": row["ci_low"], "printed_high": row["ci_high"],
         }
         yield _row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
 

@@ -1,7 +1,8 @@
 """What a hazard family is: two functions of time; everything else follows, once, for all families.
 
 With H the cumulative hazard, S = exp(-H), density h S, restricted mean the integral of S. `eta` is the log cumulative
-hazard at the reference time t0, so a treatment effect on `eta` is a log hazard ratio in every proportional-hazards family.
+hazard at the reference time t0, so a treatment effect on `eta` is a log hazard ratio in every proportional-hazards
+family.
 """
 
 from collections.abc import Callable
