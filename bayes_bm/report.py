@@ -40,7 +40,7 @@ from bayes_bm.predictor import arm_predictors
 from bayes_bm.priors import Prior, scipy_law
 from bayes_bm.spec import Spec
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 CURVE_DRAWS, CURVE_POINTS = 1000, 41
 """Draws and times behind a drawn curve: enough for its line and band. Tables use every draw."""
 FAR = 4
@@ -201,7 +201,7 @@ def arm_answers(result: Result, reconciliation: pd.DataFrame, *, measure: str) -
     return arms[["study", "arm", "treatment"]].assign(**numbers).join(pd.DataFrame(printed, index=arms.index))
 
 
-def of_arm(reconciliation: pd.DataFrame, arm: Row) -> list[dict[str, Any]]:
+def of_arm(reconciliation: pd.DataFrame, arm: Row) -> list[dict[Any, Any]]:
     mine = (reconciliation["study"] == arm["study"]) & (reconciliation["arm"] == arm["arm"])
     return reconciliation.loc[mine].to_dict("records")
 

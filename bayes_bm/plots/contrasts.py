@@ -38,7 +38,7 @@ def contrasts(
     return axes
 
 
-def _label(axes: Axes, row: Mapping[str, Any], y: int) -> None:
+def _label(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
     axes.annotate(
         f"{row['label']}: {row['text']}" if row["text"] else row["label"],
         (0, y - 0.3),
@@ -51,7 +51,7 @@ def _label(axes: Axes, row: Mapping[str, Any], y: int) -> None:
     )
 
 
-def _mark(axes: Axes, row: Mapping[str, Any], y: float, look: Look) -> None:
+def _mark(axes: Axes, row: Mapping[Any, Any], y: float, look: Look) -> None:
     published, combined = row["kind"] == "published", row["kind"] == "combined"
     color = PRINTED if published else look.color
     if np.isfinite(row["low"]):

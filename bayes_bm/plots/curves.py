@@ -81,7 +81,7 @@ def arm_panel(
 
 def _printed(axes: Axes, printed: pd.DataFrame) -> None:
     """Diamonds with the printed interval, upright for a survival and level for a median."""
-    style: dict[str, Any] = {"color": PRINTED, "linewidth": 1.2, "zorder": 4}
+    style: dict[Any, Any] = {"color": PRINTED, "linewidth": 1.2, "zorder": 4}
     for row in printed.to_dict("records"):
         if np.isfinite(row["low"]):
             axes.plot([row["time"], row["time"]], [row["low"], row["high"]], **style)
@@ -104,7 +104,7 @@ def _printed(axes: Axes, printed: pd.DataFrame) -> None:
 def _numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
     """Under the time axis, at its ticks; `at risk` on the left."""
     line = -0.56 / axes_inches(axes)[2]
-    style: dict[str, Any] = {
+    style: dict[Any, Any] = {
         "xycoords": ("data", "axes fraction"),
         "va": "top",
         "fontsize": 8,
@@ -118,7 +118,7 @@ def _numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
 
 def arm_legend() -> list[Line2D | Patch]:
     """Handles that explain every mark of an arm panel, in grey because colours belong to treatments."""
-    diamond: dict[str, Any] = {"marker": "D", "markerfacecolor": "white", "markersize": 5.5}
+    diamond: dict[Any, Any] = {"marker": "D", "markerfacecolor": "white", "markersize": 5.5}
     return [
         Patch(facecolor=GREY, alpha=0.45, label="predicted, 50 %"),
         Patch(facecolor=GREY, alpha=0.2, label="predicted, 95 %"),

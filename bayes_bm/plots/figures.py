@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
 from bayes_bm.plots.contrasts import contrasts_figure
 from bayes_bm.plots.curves import arm_figure, arm_legend_figure, difference_figure, treatment_figure
 from bayes_bm.plots.forest import forest_figure
@@ -18,7 +19,7 @@ from bayes_bm.plots.style import Look, looks, svg
 from bayes_bm.plots.text import DIGITS, estimate, number, printed_interval, treatment_text
 from bayes_bm.plots.words import event_words, source_text, time_text
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Drawing:
         return el("figure", Html(svg(drawn, title=self.mark(title))), note, cls=cls)
 
 
-def contrast_records(of: Material, name: str) -> list[dict[str, Any]]:
+def contrast_records(of: Material, name: str) -> list[dict[Any, Any]]:
     """Rows of the contrast table about a treatment; none where the table was not made."""
     table = of.answers.contrasts
     return [] if table is None else table.loc[table["treatment"] == name].to_dict("records")
@@ -55,9 +56,12 @@ def contrast_rows(of: Material) -> pd.DataFrame:
     blank, rows = {"hr": np.nan, "low": np.nan, "high": np.nan, "text": ""}, []
     for name in of.compared:
         base = {"treatment": name, **blank}
-        rows.append({**base, "kind": "heading", "label": f"{treatment_text(name)} v {of.reference}"})
-        for row in contrast_records(of, name):
-            if row["source"] in words:
+        found = contrast_records(of, name)
+        alone = any(row["source"] == "within" and not np.isfinite(row["hr"]) for row in found)
+        missing = {"text": NO_SIDE_BY_SIDE if alone else ""}
+        rows.append({**base, **missing, "kind": "heading", "label": f"{treatment_text(name)} v {of.reference}"})
+        for row in found:
+            if row["source"] in words and np.isfinite(row["hr"]):
                 numbers = {"hr": row["hr"], "low": row["hr_low"], "high": row["hr_high"]}
                 named = {"kind": row["source"], "label": words[row["source"]], "text": source_text(row)}
                 rows.append({**base, **numbers, **named})
@@ -79,8 +83,8 @@ def contrast_figure(draw: Drawing) -> Html:
 def forest_rows(of: Material) -> pd.DataFrame:
     """Arms under their treatment, then the overall lines, with the text of the columns beside the plot."""
     fields = ("n", "median", "low", "high", "printed", "printed_low", "printed_high")
-    nothing: dict[str, Any] = dict.fromkeys(fields, np.nan)
-    rows: list[dict[str, Any]] = []
+    nothing: dict[Any, Any] = dict.fromkeys(fields, np.nan)
+    rows: list[dict[Any, Any]] = []
     for name in of.spec.treatments.names:
         mine = of.arms.loc[of.arms["treatment"] == name].to_dict("records")
         if mine:

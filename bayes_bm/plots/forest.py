@@ -63,10 +63,10 @@ def _scale(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
     axes.set_xlim(*xlim)
 
 
-def _label(axes: Axes, row: Mapping[str, Any], y: int, *, beside: bool) -> None:
+def _label(axes: Axes, row: Mapping[Any, Any], y: int, *, beside: bool) -> None:
     heading = row["kind"] == "heading"
     margin = 72 * axes_inches(axes)[0]
-    style: dict[str, Any] = {
+    style: dict[Any, Any] = {
         "xycoords": BESIDE,
         "textcoords": "offset points",
         "ha": "left",
@@ -82,7 +82,7 @@ def _label(axes: Axes, row: Mapping[str, Any], y: int, *, beside: bool) -> None:
         axes.annotate(wrapped(row["label"], 52, lines=1), (0, y - 0.36), xytext=(0, 0), **style)
 
 
-def _estimate(axes: Axes, row: Mapping[str, Any], y: float, look: Look, xlim: tuple[float, float]) -> None:
+def _estimate(axes: Axes, row: Mapping[Any, Any], y: float, look: Look, xlim: tuple[float, float]) -> None:
     arm = row["kind"] == "arm"
     width = 1.5 if arm else 2.6
     axes.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=width, linestyle=LINES[row["kind"]])
@@ -110,7 +110,7 @@ def _arrows(axes: Axes, low: float, high: float, y: float, color: str, xlim: tup
             axes.plot([edge], [y], marker=head, color=color, markersize=6, clip_on=False, label="_arrow")
 
 
-def _printed(axes: Axes, row: Mapping[str, Any], y: float, xlim: tuple[float, float]) -> None:
+def _printed(axes: Axes, row: Mapping[Any, Any], y: float, xlim: tuple[float, float]) -> None:
     """The printed number a little below its arm's line: a hollow diamond with a thin interval."""
     if not np.isfinite(row["printed"]):
         return
@@ -135,7 +135,7 @@ def column_width(head: str, texts: Iterable[str]) -> float:
 
 def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
     """Text right of the axes, a head above it."""
-    place: dict[str, Any] = {
+    place: dict[Any, Any] = {
         "xycoords": BESIDE,
         "textcoords": "offset points",
         "xytext": (offset, 0),

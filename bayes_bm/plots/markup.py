@@ -18,7 +18,7 @@ class Html(str):
 
 
 type Part = str | Iterable[Part] | None
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 
 
 def el(name: str, *parts: Part, cls: str | None = None, **attributes: str) -> Html:
@@ -51,7 +51,7 @@ class Column:
     cls: str | None = None
 
 
-def records(table: pd.DataFrame | Sequence[Row]) -> list[dict[str, Any]]:
+def records(table: pd.DataFrame | Sequence[Row]) -> list[dict[Any, Any]]:
     """Rows as dictionaries, whatever they came in."""
     return [dict(row) for row in (table.to_dict("records") if isinstance(table, pd.DataFrame) else table)]
 

@@ -50,18 +50,18 @@ class Answers:
         """The time of the answer's survival: the answered time nearest to the reference time."""
         return min(self.spec.answer_times, key=lambda time: abs(time - self.spec.reference_time))
 
-    def row(self, who: str, estimand: str, name: str, *, time: float | None = None) -> dict[str, Any]:
+    def row(self, who: str, estimand: str, name: str, *, time: float | None = None) -> dict[Any, Any]:
         """One row of `compare`, a contrast being against the reference; `time` picks the nearest of several."""
         table = self.tables[who]
         mine = table["reference"].isna() | (table["reference"] == self.spec.treatments.reference)
         rows = table.loc[mine & (table["estimand"] == estimand) & (table["treatment"] == name)].to_dict("records")
         return rows[0] if time is None or len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
 
-    def ratio(self, name: str) -> dict[str, Any]:
+    def ratio(self, name: str) -> dict[Any, Any]:
         """Hazard ratio in the average study: without a time where hazards are proportional, else at the reference's."""
         return self.row("average-study", "hazard_ratio", name, time=self.spec.reference_time)
 
-    def source(self, name: str, source: str) -> dict[str, Any] | None:
+    def source(self, name: str, source: str) -> dict[Any, Any] | None:
         """A row of the contrast table that has numbers; within, only where studies hold both sides."""
         if self.contrasts is None:
             return None
@@ -146,7 +146,7 @@ class Material:
     bands: pd.DataFrame
     observed: Sequence[Observed]
     curves: Curves | None
-    parameters: Sequence[Mapping[str, Any]]
+    parameters: Sequence[Mapping[Any, Any]]
     densities: Mapping[str, Density]
     ranks: Mapping[str, pd.DataFrame]
     patient: PatientAnswer | None = None

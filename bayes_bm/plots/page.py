@@ -27,7 +27,6 @@ from bayes_bm.plots.text import (
 from bayes_bm.plots.words import (
     FAILED,
     TWICE,
-    contrast_text,
     event_words,
     fit_command,
     limits,
@@ -176,7 +175,7 @@ def external_row(of: Material, check: ExternalCheck) -> dict[str, str]:
     return {**named, "ours": of_row(of.spec, row), "ratio": number(row["median"] / check.value, 2)}
 
 
-def _ours(of: Material, check: ExternalCheck) -> tuple[dict[str, Any] | None, str]:
+def _ours(of: Material, check: ExternalCheck) -> tuple[dict[Any, Any] | None, str]:
     """The row of ours beside a published number, None where ours does not answer it, and the quantity's name."""
     spec, name = of.spec, treatment_text(check.treatment)
     reference = check.reference or spec.treatments.reference
@@ -307,18 +306,18 @@ def _answer_row(spec: Spec, found: Mapping[str, Row]) -> dict[str, str]:
 
 
 def estimand_title(spec: Spec, row: Row) -> str:
-    """`Median (months)`, without the treatment."""
+    """`Difference of medians (months) against re-SRS`."""
     title = ESTIMANDS[row["estimand"]].format(curve=event_words(spec.endpoint)[1], unit=spec.time_unit)
-    return title[0].upper() + title[1:]
+    against = f" against {treatment_text(row['reference'])}" if isinstance(row["reference"], str) else ""
+    return title[0].upper() + title[1:] + against
 
 
 def asked_text(spec: Spec, row: Row) -> str:
-    """`a v b, at 12 months`."""
+    """`re-resection, at 12 months`."""
+    name = treatment_text(row["treatment"])
     if pd.isna(row["time"]):
-        return contrast_text(row)
-    return (
-        f"{contrast_text(row)}, {'to' if row['estimand'].startswith('rmst') else 'at'} {time_text(spec, row['time'])}"
-    )
+        return name
+    return f"{name}, {'to' if row['estimand'].startswith('rmst') else 'at'} {time_text(spec, row['time'])}"
 
 
 def _forest(draw: figures.Drawing) -> list[Part]:

@@ -83,8 +83,13 @@ def treatment_text(name: str) -> str:
     return " ".join("-".join(_initials(part) for part in word.split("-")) for word in words)
 
 
+INITIALS = {"litt"}
+"""Initials that hold a vowel, so that the rule below would miss them."""
+
+
 def _initials(word: str) -> str:
-    return word.upper() if len(word) > 1 and word.isalpha() and not set(word.lower()) & set("aeiouy") else word
+    bare = len(word) > 1 and word.isalpha() and not set(word.lower()) & set("aeiouy")
+    return word.upper() if bare or word in INITIALS else word
 
 
 def counted(size: int, name: str) -> str:

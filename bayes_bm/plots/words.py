@@ -10,7 +10,7 @@ from bayes_bm.plots.material import Answers, PatientAnswer
 from bayes_bm.plots.text import DIGITS, MISSING, counted, estimate, probability, ratio_estimate, treatment_text
 from bayes_bm.spec import Spec
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
 EVENTS = {
     "os": ("death", "overall survival"),
     "pfs": ("progression or death", "progression-free survival"),
@@ -30,12 +30,6 @@ def event_words(endpoint: str) -> tuple[str, str]:
 
 def time_text(spec: Spec, time: float) -> str:
     return f"{time:g} {spec.time_unit}"
-
-
-def contrast_text(row: Row) -> str:
-    """`a` or `a v b`."""
-    name = treatment_text(row["treatment"])
-    return f"{name} v {treatment_text(row['reference'])}" if isinstance(row["reference"], str) else name
 
 
 def of_row(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -> str:
@@ -141,14 +135,14 @@ def _range_sentence(of: Answers) -> str:
     near = [of.row("new-study", estimand, name, time=of.time) for name in of.compared]
     near = sorted(near, key=lambda row: row["median"])
     ends = [
-        f"{of_row(spec, row)} with {treatment_text(row['treatment'])} (in one new hospital"
-        f" {of_row(spec, of.row('new-hospital', estimand, row['treatment'], time=of.time))})"
+        f"{of_row(spec, row)} with {treatment_text(row['treatment'])}, in one new hospital"
+        f" {of_row(spec, of.row('new-hospital', estimand, row['treatment'], time=of.time))},"
         for row in (near[0], near[-1])
     ]
     level = of_row(spec, of.row("new-study", "survival", spec.treatments.reference, time=of.time))
     return (
         f"At {time_text(spec, of.time)}, {event_words(spec.endpoint)[1]} averaged over studies is {level} with"
-        f" {of.reference}, and differences from it run from {ends[0]} to {ends[1]}."
+        f" {of.reference}, and differences from it run from {ends[0]} to {ends[1].removesuffix(',')}."
     )
 
 
