@@ -24,7 +24,7 @@ from bayes_bm.plots.material import Answers
 from bayes_bm.predict import AverageStudy, NewHospital, NewStudy, compare, predict
 from tests import worlds
 
-CHAINS, DRAWS = 2, 40
+CHAINS, DRAWS = 2, 20
 GATE = Gate(
     rows=({"parameter": "log_hr[b]", "rhat": 1.004, "ess_bulk": 812.0, "ess_tail": 945.0},),
     divergences=0,
@@ -113,6 +113,11 @@ def two_arms(log_hr=-0.4):
 @cache
 def small():
     return made_up(tables=SMALL, **ONE)
+
+
+@cache
+def small_material():
+    return gathered(small())
 
 
 def reproduction():
@@ -239,7 +244,7 @@ def test_a_users_text_is_text():
 
 
 def test_the_same_material_gives_the_same_bytes():
-    draw = figures.Drawing(gathered(small()))
+    draw = figures.Drawing(small_material())
     assert figures.panel_figures(draw) == figures.panel_figures(draw)
 
 
@@ -431,7 +436,8 @@ FORBIDDEN = ("recommend", "should", "superior", "better than", "proves", "signif
 
 @pytest.mark.parametrize("log_hr", [-0.6, 0.0, 0.6])
 def test_the_answer_claims_nothing_that_it_may_not(log_hr):
-    sentences = report.answer_sentences(two_arms(log_hr))
+    moved = small().posterior.assign(log_hr=small().posterior["log_hr"] * 0.1 + log_hr)
+    sentences = report.answer_sentences(replace(small(), posterior=moved))
     assert len(sentences) == 3
     assert not [word for word in FORBIDDEN if word in " ".join(sentences).lower()]
 
@@ -445,6 +451,22 @@ def test_the_second_sentence_has_the_numbers_of_a_study_and_of_a_hospital():
         assert words.of_row(result.spec, row) in sentence
         mean = table[table["estimand"] == "rmst_difference"].iloc[0].to_dict()
         assert words.of_row(result.spec, mean) in sentence
+
+
+def test_a_model_without_study_effects_claims_no_average_over_studies():
+    bare = {f"effects__{name}": None for name in ("study", "study_treatment", "study_shape")}
+    result = made_up(tables=SMALL, **ONE, **bare)
+    hidden = ["study_sd", "study_treatment_sd", "study_shape_sd", "study_effect", "study_log_shape"]
+    result = replace(result, posterior=result.posterior.drop_vars([*hidden, "study_treatment_effect"]))
+    sentence = report.answer_sentences(result)[1]
+    assert "nothing varies between studies" in sentence
+    assert "averaged over studies" not in sentence
+    assert "in one new hospital" not in sentence
+
+
+def test_an_extrapolated_answer_is_marked_in_the_sentence():
+    result = replace(small(), spec=small().spec.model_copy(update={"horizon": 60.0}))
+    assert "the restricted mean to 60 months (extrapolated) differs" in report.answer_sentences(result)[1]
 
 
 def support(result, contrasts):
@@ -495,7 +517,7 @@ def test_indirect_evidence_within_studies_is_not_called_side_by_side():
 def test_a_reproduction_is_labelled_everywhere():
     result = reproduction()
     assert report.answer_sentences(result)[0] == "Reproduction: the same patients twice."
-    of = gathered(result)
+    of = replace(small_material(), result=result, answers=replace(small_material().answers, spec=result.spec))
     text = page.render(of)
     headings = re.findall(r"<h2>(.*?)</h2>", text)
     assert all("reproduction" in heading for heading in headings)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from bayes_bm.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, wrapped
 
 TICKS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384)
+FINE_TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 10, 12, 15, 18, 24, 30, 36, 48, 60, 96, 120, 192, 384)
 LINES = {"arm": "-", "average": "-", "hospital": ":"}
 BESIDE = ("axes fraction", "data")
 COLUMN_GAP, LETTER = 0.22, 0.066
@@ -57,7 +58,8 @@ def forest(
 def _scale(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
     if log:
         axes.set_xscale("log")
-        shown = [tick for tick in TICKS if xlim[0] <= tick <= xlim[1]]
+        coarse, fine = ([tick for tick in ticks if xlim[0] <= tick <= xlim[1]] for ticks in (TICKS, FINE_TICKS))
+        shown = coarse if len(coarse) > 2 else fine
         axes.set_xticks(shown, labels=[f"{tick:g}" for tick in shown])
         axes.set_xticks([], minor=True)
     axes.set_xlim(*xlim)

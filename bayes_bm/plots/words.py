@@ -119,14 +119,31 @@ def absolute_sentence(of: Answers) -> str:
         for who in (near, far)
         for what in ("survival", "rmst")
     }
-    label = of.row(near, "survival_difference", name, time=of.time)["label"]
+    marks = {what: _marked(of.row(near, f"{what}_difference", name, time=of.time)) for what in ("survival", "rmst")}
+    wider = {what: f", and by {shown[far, what]} in one new hospital" for what in ("survival", "rmst")}
+    if not varies(spec):
+        wider = {
+            "survival": "",
+            "rmst": "; nothing varies between studies in this model, so no hospital's interval is wider",
+        }
+    over = " averaged over studies" if varies(spec) else ""
     return (
-        f"At {time_text(spec, of.time)}{f' ({label})' if label else ''}, {event_words(spec.endpoint)[1]} averaged over"
-        f" studies is {one} with {treatment_text(name)} and {other} with {of.reference}: a difference of"
-        f" {shown[near, 'survival']}, and of {shown[far, 'survival']} in one new hospital; the restricted mean to"
-        f" {time_text(spec, spec.horizon)} differs by {shown[near, 'rmst']} {spec.time_unit}, and by"
-        f" {shown[far, 'rmst']} in one new hospital."
+        f"At {time_text(spec, of.time)}{marks['survival']}, {event_words(spec.endpoint)[1]}{over} is {one} with"
+        f" {treatment_text(name)} and {other} with {of.reference}: it differs by {shown[near, 'survival']}"
+        f"{wider['survival']}; the restricted mean to {time_text(spec, spec.horizon)}{marks['rmst']} differs by"
+        f" {shown[near, 'rmst']} {spec.time_unit}{wider['rmst']}."
     )
+
+
+def _marked(row: Row) -> str:
+    """` (extrapolated)` after a quantity that is."""
+    return f" ({row['label']})" if row["label"] else ""
+
+
+def varies(spec: Spec) -> bool:
+    """Whether anything differs between studies in the model."""
+    effects = spec.effects
+    return any(effect is not None for effect in (effects.study, effects.study_treatment, effects.study_shape))
 
 
 def _range_sentence(of: Answers) -> str:
