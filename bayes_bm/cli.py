@@ -29,9 +29,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-OUT = Console(soft_wrap=True)
+# a file or a pipe has no width of its own; tables there need more than the 80 columns rich assumes
+OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 ERR = Console(stderr=True, soft_wrap=True)
 
+SHORT = 20
+"""Text of up to so many letters is never wrapped in a table."""
 SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file, or the name of a shipped model.")]
 ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.nc", help="Written by bayes-bm fit.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
@@ -136,7 +139,8 @@ def _print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | Non
     names = [name for name in columns or list(table.columns) if name in table]
     for name in names:
         numeric = all(_is_number(value) for value in table[name])
-        shown.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        short = numeric or table[name].astype(str).str.len().max() <= SHORT
+        shown.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=bool(short))
     for row in table[names].itertuples(index=False):
         shown.add_row(*(_cell(value) for value in row))
     OUT.print(shown)
@@ -350,11 +354,23 @@ def predict(
     if as_json:
         return _print_json({"who": who, "alive_at": alive_at, **_gate_field(result), "rows": _rows(table)})
     columns = ["patient", "treatment", "reference", "estimand", "time", "median", "q5", "q95", "prob_better", "label"]
-    _print_table(table, f"{result.spec.question} ({who}, {result.spec.time_unit})", columns)
+    marks = sorted({mark for label in table["label"] for mark in label.split("; ") if mark.startswith(PRIOR_ONLY)})
+    shown = table.assign(label=[_starred(label) for label in table["label"]])
+    _print_table(shown, f"{result.spec.question} ({who}, {result.spec.time_unit})", columns)
+    for mark in marks:
+        OUT.print(f"* {mark}: no evidence here informs these coefficients")
     unnamed = [name for name in result.spec.covariates if any(name not in one for one in values)]
     if unnamed:
         ERR.print(f"taken at their centre, where not named: {', '.join(unnamed)}")
     return None
+
+
+PRIOR_ONLY = "prior only: "
+
+
+def _starred(label: str) -> str:
+    """The long mark of prior-only coefficients as a star, explained below the table."""
+    return "; ".join("*" if mark.startswith(PRIOR_ONLY) else mark for mark in label.split("; "))
 
 
 def _patients_of(path: Path) -> tuple[list[dict[str, float]], list[str]]:
