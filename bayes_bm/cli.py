@@ -6,6 +6,7 @@ nothing else; progress and messages go to standard error.
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,8 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-# a file or a pipe has no width of its own; tables there need more than the 80 columns rich assumes
-OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+# a table squeezed into 80 columns loses digits; a narrow terminal may wrap the line instead
+OUT = Console(soft_wrap=True, width=max(shutil.get_terminal_size().columns, 140))
 ERR = Console(stderr=True, soft_wrap=True)
 
 SHORT = 20
