@@ -14,8 +14,8 @@ from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result, fit
-from bayes_bm.predict import AverageStudy, NewHospital, NewStudy, compare, predict
-from bayes_bm.report import answer_sentences, write_report
+from bayes_bm.predict import predict
+from bayes_bm.report import answer_sentences, answer_tables, write_report
 from bayes_bm.spec import Spec
 
 Say = Callable[[str], None]
@@ -58,30 +58,31 @@ def run_spec(
     result = fit(spec, evidence, say=say, **(sampling or {}))
     files = [result.save(out / "result.nc")]
     result.require_gate(allow_failed=allow_failed_gate)
+    say("checking")
+    done = check(result)
     say("comparing treatments")
-    files.append(_save_table(comparison(result), out / "compare.csv"))
-    if not spec.needs_baseline:
-        patient_table = predict(result, patient or {}, times=spec.answer_times)
+    tables = answer_tables(result)
+    files.append(_save_table(_with_who(tables), out / "compare.csv"))
+    patient_table = None if spec.needs_baseline else predict(result, patient or {}, times=spec.answer_times)
+    if patient_table is not None:
         files.append(_save_table(patient_table, out / "patient.csv"))
-    report = make_report(
+    if not allow_red:
+        done.require_no_red()
+    contrasts = contrast_sources(result, say=say)
+    say("writing the report")
+    report = write_report(
         result,
         out / "report.html",
+        audit=audit(spec, evidence),
+        reconciliation=done.reconciliation,
+        contrasts=contrasts,
+        tables=tables,
         patient=patient or {},
+        patient_table=patient_table,
         allow_failed_gate=allow_failed_gate,
-        allow_red=allow_red,
-        say=say,
     )
-    return Done(spec.name, result.gate.state, tuple(answer_sentences(result)), (*files, report))
-
-
-def comparison(result: Result) -> pd.DataFrame:
-    """`compare` for each kind of study that can be asked about, against each reference the spec names, in one table."""
-    asked = (AverageStudy(), NewStudy(), NewHospital())
-    if result.spec.needs_baseline:
-        asked = (AverageStudy(),)
-    against = (None, *result.spec.treatments.also_against)
-    tables = [compare(result, who=who, reference=name).assign(who=who.name) for who in asked for name in against]
-    return pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
+    answer = answer_sentences(result, contrasts=contrasts, tables=tables)
+    return Done(spec.name, result.gate.state, tuple(answer), (*files, report))
 
 
 def make_report(
@@ -109,6 +110,12 @@ def make_report(
         patient=patient or {},
         allow_failed_gate=allow_failed_gate,
     )
+
+
+def _with_who(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """`compare` for each kind of study that can be asked about, in one table."""
+    named = [table.assign(who=who) for who, table in tables.items()]
+    return pd.concat(named, ignore_index=True).drop_duplicates(ignore_index=True)
 
 
 def _save_table(table: pd.DataFrame, path: Path) -> Path:

@@ -18,14 +18,15 @@ class Check:
     gate: Gate
     reconciliation: pd.DataFrame
     parameters: pd.DataFrame
+    reproduction: bool = False
 
     @property
     def red(self) -> pd.DataFrame:
         return self.reconciliation[self.reconciliation["status"] == "red"]
 
     def require_no_red(self) -> None:
-        """A red row stops the report (`design.md`, check 3)."""
-        if len(self.red):
+        """A red row stops the report (`design.md`, check 3); in a reproduction it is the finding, and is shown."""
+        if len(self.red) and not self.reproduction:
             worst = "; ".join(f"{row['study']}, {row['arm']}: {row['quantity']}" for row in self.red.to_dict("records"))
             raise GateRefused(
                 f"{len(self.red)} rows of evidence are red: the model cannot reproduce them ({worst}). "
@@ -36,4 +37,4 @@ class Check:
 def check(result: Result) -> Check:
     """Gates and reconciliation of a result."""
     parameters = pd.DataFrame(prior_and_posterior(result))
-    return Check(gate=result.gate, reconciliation=reconcile(result), parameters=parameters)
+    return Check(result.gate, reconcile(result), parameters, reproduction=result.spec.reproduction)

@@ -43,7 +43,9 @@ def contrast_sources(result: Result, *, say: Say = lambda stage: None) -> pd.Dat
 
 
 def split_fits(result: Result, *, say: Say = lambda stage: None) -> Split:
-    """Fit within and across, each only where it differs from the combined fit."""
+    """Fit within and across, each only where it differs from the combined fit; a reproduction has one source (rule 9)."""
+    if result.spec.reproduction:
+        return Split(within=None, across=None)
     return Split(within=_fit_within(result, say), across=_fit_across(result, say))
 
 
@@ -142,7 +144,11 @@ def pseudo_studies(evidence: Evidence) -> Evidence:
 # ---------------------------------------------------------------------------------------------- table
 
 
+REPRODUCTION = "reproduction: the same patients twice"
+
+
 def contrast_table(result: Result, split: Split) -> pd.DataFrame:
+    """Rows within, across, combined and discrepancy of each compared treatment; of a reproduction only combined."""
     both = side_by_side(result.spec, result.evidence)
     reference = result.spec.treatments.reference
     rows = []
@@ -152,6 +158,9 @@ def contrast_table(result: Result, split: Split) -> pd.DataFrame:
         across_fit = split.across if split.across is not None else _combined_as_across(result)
         across = _log_hr(across_fit, treatment)
         named = {"treatment": treatment, "reference": reference}
+        if result.spec.reproduction:
+            rows.append(_source_row(named, "combined", direct, _log_hr(result, treatment), REPRODUCTION))
+            continue
         studies = result.evidence.arms["study"][
             result.evidence.arms["treatment"].isin([treatment, reference])
         ].nunique()
