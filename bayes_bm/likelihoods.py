@@ -36,9 +36,7 @@ def patients(family: Family, data, eta, log_shape, *, xp: Namespace):
 
 
 def points(family: Family, data, eta, log_shape, *, xp: Namespace):
-    """Conditional binomials with real sizes m: y = m p still free of the event among m, given alive at the time
-    before (rule 5).
-    """
+    """Conditional binomials (rule 5): y = m p still free of the event among m (real), given alive the time before."""
     drop = cum_hazard_from(family, data.log_u, data.log_start, eta, log_shape, xp=xp)
     alive = data.size * data.ratio
     return _binomial(alive, data.size, -drop, xp.log1mexp(-drop), xp=xp)

@@ -1,7 +1,7 @@
 """From printed numbers to the sizes, standard errors and laws of the summary likelihoods (`rules.md`, 5-8, 13).
 
-Arrays in, arrays out. What a row says in the likelihood is decided here once, before anything compiles, so that the audit,
-the model and the predictive checks read the same numbers.
+Arrays in, arrays out. What a row says in the likelihood is decided here once, before anything compiles, so that the
+audit, the model and the predictive checks read the same numbers.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ def normal_quantile(ci_level: float | Array) -> Array:
 
 
 def log_interval_sd(low: float, high: float, ci_level: float) -> float:
-    """sd of a logarithm from its interval: log(high / low) / (2 z). NaN where the interval is absent or touches zero."""
+    """sd of a logarithm from its interval: log(high / low) / (2 z). NaN where it is absent or touches zero."""
     if not (np.isfinite(low) and np.isfinite(high)) or low <= 0:
         return np.nan
     return float(np.log(high / low) / (2 * normal_quantile(ci_level)))
 
 
 def effective_share(default: float, *, events: float, n: float) -> float:
-    """Share `a` of n that counts as followed up (rule 5): the default, or events / n where that is larger; 1 if all died."""
+    """Share `a` of n that counts as followed up (rule 5): the default, or events / n where larger; 1 if all died."""
     return max(default, min(1.0, events / n)) if np.isfinite(events) and np.isfinite(n) else default
 
 
@@ -52,8 +52,8 @@ def point_sequence(time: Array, survival: Array, variance: Array, n: Array, *, s
     """Sizes of the conditional binomials behind survival printed at several times (rule 5).
 
     m_k = (1 - p_k) / (p_k (v_k - v_{k-1})), v = var(log S), is Greenwood's formula read backwards, capped at n S_{k-1}.
-    Where v does not rise, or only n is printed, m_k = a n S_{k-1}; the variance then runs on by Greenwood, so that the next
-    printed interval is compared with what has been used up. `variance` and `n` are NaN where not printed.
+    Where v does not rise, or only n is printed, m_k = a n S_{k-1}; the variance then runs on by Greenwood, so that the
+    next printed interval is compared with what has been used up. `variance` and `n` are NaN where not printed.
     """
     order = np.argsort(time, kind="stable")
     time, survival, variance, n = (np.asarray(values, dtype=float)[order] for values in (time, survival, variance, n))
@@ -85,7 +85,7 @@ def beta_size(n: float, share: float) -> float:
 
 
 def median_log_sd(median: float, low: float, high: float, ci_level: float) -> float:
-    """sd of log median: log(high / low) / (2 z), or log(median / low) / z where the upper limit was not reached (rule 6)."""
+    """sd of log median (rule 6): log(high / low) / (2 z), or log(median / low) / z with no upper limit."""
     both = log_interval_sd(low, high, ci_level)
     if np.isfinite(both) or not (np.isfinite(low) and low > 0):
         return both
@@ -93,7 +93,7 @@ def median_log_sd(median: float, low: float, high: float, ci_level: float) -> fl
 
 
 def log_hr_se(hr: float, *, low: float, high: float, se: float, p: float, p_below: float, ci_level: float) -> float:
-    """Standard error of a log hazard ratio (rule 7); with `p_below` an upper bound, so the row counts for less than it might."""
+    """Standard error of a log hazard ratio (rule 7); with `p_below` an upper bound, so the row may count for less."""
     if np.isfinite(se):
         return se
     if np.isfinite(interval := log_interval_sd(low, high, ci_level)):

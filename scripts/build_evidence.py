@@ -11,7 +11,7 @@ D = tomllib.loads((HOME / "decisions.toml").read_text(encoding="utf-8"))
 # fmt: off
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
+def rows_of(path: Path) -> list:
     text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
     return text.replace(r"^(\d+)\.0$", r"\1", regex=True).to_dict("records")
 

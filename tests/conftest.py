@@ -1,4 +1,6 @@
-"""Shared fixtures. `shared` is the folder of known answers beside the clone; tests that need it skip where it is absent."""
+"""Shared fixtures. `shared` is the folder of known answers beside the clone; tests that need it skip where it is
+absent.
+"""
 
 from pathlib import Path
 

@@ -96,7 +96,7 @@ def as_parameters(found: dict[str, np.ndarray], spec: Any, shape: Any) -> dict[s
 
 
 def standard_to_effect_jacobian(found: dict[str, np.ndarray], shape: Any) -> float:
-    """log |d effect / d standardised effect|: the witness has densities of effects, the sampler of standardised ones."""
+    """log |d effect / d standardised effect|: the witness has densities of effects, the sampler of z."""
     total = 0.0
     for name, sd in (("study_effect", "study_sd"), ("study_log_shape", "study_shape_sd")):
         if name in found and sd in found:
@@ -122,7 +122,9 @@ def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
 
 
 def test_gradient_equals_the_slow_twin() -> None:
-    """Central differences of the witness along the sampler's own coordinates, in 40 digits, against PyTensor's gradient."""
+    """Central differences of the witness along the sampler's own coordinates, in 40 digits, against PyTensor's
+    gradient.
+    """
     spec, evidence, document, tables = build({}, {})
     model, shape = models.build_model(spec, evidence), design(spec, evidence)
     # on a grid of 2^-20, so that a step of 2^-20 is exact in float64

@@ -1,4 +1,6 @@
-"""Audit before fitting: what each row informs, what was set aside, what is compared side by side (`design.md`, checks 1)."""
+"""Audit before fitting: what each row informs, what was set aside, what is compared side by side (`design.md`, checks
+1).
+"""
 
 from dataclasses import dataclass
 
@@ -154,7 +156,7 @@ def refusals(spec: Spec, evidence: Evidence) -> list[str]:
         return [
             f"no usable evidence on {spec.endpoint} for {', '.join(missing)}"
             + (f" ({aside} rows were set aside; see the audit)" if aside else "")
-            + ". Needed: for each arm patients, a digitised curve, survival at a time with n or an interval, a median with n or"
+            + ". Needed: for each arm patients, a digitised curve, survival at a time or a median with n or"
             " an interval, or events of n; or a hazard ratio with its interval."
         ]
     groups = _components(spec, evidence)
@@ -168,7 +170,7 @@ def refusals(spec: Spec, evidence: Evidence) -> list[str]:
 
 def _components(spec: Spec, evidence: Evidence) -> list[set[str]]:
     used = [name for name in spec.treatments.names if name in evidence.treatments]
-    return components([pair for pair in side_by_side(spec, evidence)], used)
+    return components(list(side_by_side(spec, evidence)), used)
 
 
 def _notes(spec: Spec, evidence: Evidence):
@@ -190,7 +192,9 @@ def _notes(spec: Spec, evidence: Evidence):
         yield "Arms known from printed numbers are taken at the covariates' centres: their case mix is not modelled."
     lesions = evidence.arms["unit_of_analysis"].isin(["lesion", "cavity"])
     if lesions.any():
-        yield f"{int(lesions.sum())} arms count lesions; n is reduced with a correlation of {spec.evidence.icc.value:g} in a patient."
+        icc = spec.evidence.icc.value
+        yield f"{int(lesions.sum())} arms count lesions; n is reduced for a correlation of {icc:g} in a patient."
     delayed = evidence.arms[evidence.arms["entry"] > evidence.arms["shift"]]
     if len(delayed):
-        yield f"Survival is conditional on a delayed entry (immortal time) in: {'; '.join(sorted(set(delayed['study'])))}."
+        studies = "; ".join(sorted(set(delayed["study"])))
+        yield f"Survival is conditional on a delayed entry (immortal time) in: {studies}."

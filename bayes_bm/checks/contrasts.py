@@ -43,7 +43,9 @@ def contrast_sources(result: Result, *, say: Say = lambda stage: None) -> pd.Dat
 
 
 def split_fits(result: Result, *, say: Say = lambda stage: None) -> Split:
-    """Fit within and across, each only where it differs from the combined fit; a reproduction has one source (rule 9)."""
+    """Fit within and across, each only where it differs from the combined fit; a reproduction has one source (rule
+    9).
+    """
     if result.spec.reproduction:
         return Split(within=None, across=None)
     return Split(within=_fit_within(result, say), across=_fit_across(result, say))

@@ -175,9 +175,15 @@ def _ratios(result: Result, rng: np.random.Generator) -> Iterator[dict]:
     for k, row in enumerate(table.to_dict("records")):
         contrast = f"{row['treatment']} v {row['reference']}"
         named = {
-            "kind": "hazard ratios", "study": row["study"], "arm": contrast, "treatment": row["treatment"],
-            "quantity": f"HR {contrast}", "time": np.nan, "printed": row["hr"],
-            "printed_low": row["ci_low"], "printed_high": row["ci_high"],
+            "kind": "hazard ratios",
+            "study": row["study"],
+            "arm": contrast,
+            "treatment": row["treatment"],
+            "quantity": f"HR {contrast}",
+            "time": np.nan,
+            "printed": row["hr"],
+            "printed_low": row["ci_low"],
+            "printed_high": row["ci_high"],
         }
         yield _row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
 

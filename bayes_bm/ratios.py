@@ -1,0 +1,119 @@
+"""Log hazard ratios of a study as one multivariate normal (`rules.md`, 7)."""
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm import summaries
+from bayes_bm.errors import InputError
+from bayes_bm.spec import Spec
+
+
+def check_proportional(ratios: pd.DataFrame, spec: Spec) -> None:
+    if len(ratios) and spec.priors.treatment_log_shape is not None:
+        raise InputError(
+            f"hazard_ratios, study {ratios['study'].iloc[0]}",
+            found="a hazard ratio beside priors.treatment_log_shape",
+            allowed="hazard ratios under proportional hazards",
+            hint="its counterpart averaged over follow-up (rule 7) is not built yet: leave out one of the two",
+        )
+
+
+def _check_one_ratio_a_contrast(study: str, rows: pd.DataFrame) -> None:
+    pairs = [" and ".join(sorted(pair)) for pair in zip(rows["treatment"], rows["reference"], strict=True)]
+    again = sorted({pair for pair in pairs if pairs.count(pair) > 1})
+    if again:
+        raise InputError(
+            f"hazard_ratios, study {study}",
+            found=f"{pairs.count(again[0])} rows between {again[0]}",
+            allowed="one: the rows are the same patients",
+            hint="choose the adjusted or the unadjusted one with its use flag",
+        )
+
+
+def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Log hazard ratios with the Cholesky factor of their covariance, block diagonal by study (rule 7)."""
+    ratios = ratios.sort_values(["study", "treatment", "reference"], kind="stable").reset_index(drop=True)
+    level = ratios["ci_level"].fillna(0.95)
+    se = [
+        summaries.log_hr_se(
+            row["hr"],
+            low=row["ci_low"],
+            high=row["ci_high"],
+            se=row["se_log_hr"],
+            p=row["p"],
+            p_below=row["p_below"],
+            ci_level=ci,
+        )
+        for row, ci in zip(ratios.to_dict("records"), level, strict=True)
+    ]
+    table = ratios.assign(log_hr=np.log(ratios["hr"].astype(float)), se=np.array(se, dtype=float))
+    blocks = [_study_block(str(study), rows) for study, rows in table.groupby("study", sort=True)]
+    kept = pd.concat([rows for rows, _ in blocks], ignore_index=True) if blocks else table
+    columns = ["study", "treatment", "reference", "hr", "ci_low", "ci_high", "ci_level", "p", "p_below", "log_hr", "se"]
+    return kept[columns], _block_diagonal([np.linalg.cholesky(covariance) for _, covariance in blocks])
+
+
+def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
+    size = sum(len(block) for block in blocks)
+    whole, at = np.zeros((size, size)), 0
+    for block in blocks:
+        whole[at : at + len(block), at : at + len(block)] = block
+        at += len(block)
+    return whole
+
+
+def _study_block(study: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+    """Independent contrasts of one study and their covariance.
+
+    Contrast i has variance V_treatment + V_reference, so two contrasts covary by the variance of the arm they share. It
+    is `se_reference`^2, or follows from a redundant third contrast; a shared arm without either is an error.
+    """
+    _check_one_ratio_a_contrast(study, rows)
+    independent, redundant = _spanning(rows)
+    variance = _arm_variances(rows, redundant)
+    signs = [{row["treatment"]: 1.0, row["reference"]: -1.0} for row in independent.to_dict("records")]
+    covariance = np.diag(np.square(independent["se"].to_numpy(dtype=float)))
+    for i, left in enumerate(signs):
+        for j, right in enumerate(signs[:i]):
+            for arm in left.keys() & right.keys():
+                if arm not in variance:
+                    raise InputError(
+                        f"hazard_ratios, study {study}, arms of {arm}",
+                        found=f"two contrasts share {arm}",
+                        hint="give se_reference (se of the shared arm's log hazard) or the contrast between the others",
+                    )
+                covariance[i, j] = covariance[j, i] = covariance[i, j] + left[arm] * right[arm] * variance[arm]
+    if np.linalg.eigvalsh(covariance).min() <= 0:
+        raise InputError(
+            f"hazard_ratios, study {study}", found="standard errors that cannot stand together", hint="check them"
+        )
+    return independent, covariance
+
+
+def _spanning(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows that connect something new, and rows that only close a loop."""
+    group: dict[str, int] = {}
+    new = []
+    for row in rows.to_dict("records"):
+        left, right = (group.setdefault(row[name], len(group)) for name in ("treatment", "reference"))
+        new.append(left != right)
+        group = {name: left if value == right else value for name, value in group.items()}
+    keep = np.array(new, dtype=bool)
+    return rows[keep].reset_index(drop=True), rows[~keep].reset_index(drop=True)
+
+
+def _arm_variances(rows: pd.DataFrame, redundant: pd.DataFrame) -> dict[str, float]:
+    """Variance of an arm's own log hazard, by name, where it is printed or can be worked out."""
+    variance = {
+        row["reference"]: float(row["se_reference"]) ** 2
+        for row in rows.to_dict("records")
+        if pd.notna(row["se_reference"])
+    }
+    pair = {frozenset((row["treatment"], row["reference"])): float(row["se"]) ** 2 for row in rows.to_dict("records")}
+    for row in redundant.to_dict("records"):
+        left, right = row["treatment"], row["reference"]
+        for shared in {name for names in pair for name in names} - {left, right}:
+            sides = [pair[key] for other in (left, right) if (key := frozenset((shared, other))) in pair]
+            if len(sides) == 2:
+                variance.setdefault(shared, (sum(sides) - pair[frozenset((left, right))]) / 2)
+    return variance
