@@ -6,6 +6,7 @@ nothing else; progress and messages go to standard error.
 
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bayes_bm.errors import BayesBmError, InputError
 
@@ -58,6 +60,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         _refuse("stopped; nothing half-written is left behind", 130)
+    except Exception as problem:
+        if os.environ.get("BAYES_BM_TRACEBACK"):
+            raise
+        kind = type(problem).__name__
+        _refuse(f"a fault of the program, not of the input: {kind}: {problem}. BAYES_BM_TRACEBACK=1 shows where", 3)
 
 
 def _refuse(message: str, status: int) -> None:
@@ -136,14 +143,15 @@ def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
 
 def _print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None = None) -> None:
     """A plain table; numbers to three significant figures."""
-    shown = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    shown = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     names = [name for name in columns or list(table.columns) if name in table]
     for name in names:
         numeric = all(_is_number(value) for value in table[name])
         short = numeric or table[name].astype(str).str.len().max() <= SHORT
         shown.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=bool(short))
     for row in table[names].itertuples(index=False):
-        shown.add_row(*(_cell(value) for value in row))
+        # log_hr[b] is a name, not rich's markup for bold
+        shown.add_row(*(Text(_cell(value)) for value in row))
     OUT.print(shown)
     OUT.print()
 
@@ -253,7 +261,7 @@ def _print_audit(name: str, tables: Mapping[str, "pd.DataFrame"], notes: Sequenc
         if len(table):
             _print_table(table, titles[key])
     for note in notes:
-        OUT.print(f"- {note}")
+        OUT.print(Text(f"- {note}"))
 
 
 def _require_audit(name: str, refusals: Sequence[str]) -> None:
@@ -490,7 +498,7 @@ def run(
     if as_json:
         return _print_json(done.document())
     for line in done.answer:
-        OUT.print(line)
+        OUT.print(Text(line))
     OUT.print("")
     return OUT.print("written: " + ", ".join(str(path) for path in done.files))
 
