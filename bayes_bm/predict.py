@@ -246,7 +246,7 @@ def _labelled(result: Result, values: Array, **coords: Any) -> xr.DataArray:
 
 def _checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
     values = np.atleast_1d(np.asarray(times, dtype=float))
-    if not (np.isfinite(values).all() and (values > 0).all()):
+    if not (values.size and np.isfinite(values).all() and (values > 0).all()):
         raise InputError("times", found=", ".join(f"{t:g}" for t in values), allowed="times above 0")
     if alive_at < 0:
         raise InputError("alive_at", found=alive_at, allowed="0 or more")
@@ -273,7 +273,7 @@ def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) ->
 def rmst(
     result: Result, horizon: float | None = None, *, who: Who | None = None, alive_at: float = 0.0
 ) -> xr.DataArray:
-    """Restricted mean survival time from `alive_at` to the horizon (chain, draw, treatment), in the spec's time unit."""
+    """Restricted mean survival from `alive_at` to the horizon (chain, draw, treatment), in the spec's time unit."""
     until = _checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
     values = estimands.rmst(population(result, who or NewStudy()), float(until[0]), alive_at=alive_at)
     return _labelled(result, values).assign_attrs(horizon=float(until[0]))
@@ -291,8 +291,8 @@ def hazard_ratio(
 ) -> xr.DataArray:
     """Hazard ratio against the reference (chain, draw, treatment, time).
 
-    Conditional (of one study, one patient) except for `NewStudy`, where it is marginal at its time: E[h S] / E[S] of each
-    treatment first, then the ratio. Where conditional hazards are proportional it does not need a level (rule 11).
+    Conditional (of one study, one patient) except for `NewStudy`, where it is marginal at its time: E[h S] / E[S] of
+    each treatment first, then the ratio. Where conditional hazards are proportional it does not need a level (rule 11).
     """
     who = who or NewStudy()
     at = _checked_times(_times_of(result, times), 0.0)
@@ -514,8 +514,8 @@ def predict(
 ) -> pd.DataFrame:
     """Survival, median and restricted mean of a patient, or of several, under each treatment.
 
-    Covariates that are not named stand at their centre. `label` marks what is extrapolated and what the covariates' priors
-    alone decide. Nothing is recommended: leave out treatments the patient cannot have with `treatments`.
+    Covariates that are not named stand at their centre. `label` marks what is extrapolated and what the covariates'
+    priors alone decide. Nothing is recommended: leave out treatments the patient cannot have with `treatments`.
     """
     patients = [patient or {}] if not isinstance(patient, Sequence) else list(patient)
     labels = list(names) if names is not None else [str(at + 1) for at in range(len(patients))]
