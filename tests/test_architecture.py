@@ -1,0 +1,158 @@
+"""The direction of the arrows: arrays know no pandas or PyMC, the model no files, and drawing computes nothing."""
+
+import ast
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "bayes_bm"
+ARRAYS = (
+    "arrays",
+    "hazards.base",
+    "hazards.weibull",
+    "hazards",
+    "estimands",
+    "summaries",
+    "likelihoods",
+    "nonparametric",
+)
+# what a part may know of the package, beyond errors: each stands on the ones before it
+FOUNDATIONS = {
+    "errors": set(),
+    "arrays": set(),
+    "files": {"errors"},
+    "summaries": set(),
+    "nonparametric": {"errors"},
+    "hazards.base": set(),
+    "hazards.weibull": {"arrays", "hazards.base"},
+    "likelihoods": {"arrays", "hazards"},
+    "estimands": {"arrays", "hazards"},
+    "priors": set(),
+    "tables": {"errors"},
+    "spec": {"errors", "hazards", "priors"},
+    "selection": {"errors", "spec", "tables"},
+    "weights": {"errors", "selection", "spec", "summaries"},
+    "ratios": {"errors", "spec", "summaries"},
+    "evidence": {"errors", "ratios", "reconstruct", "selection", "spec", "tables", "weights"},
+    "effects": {"evidence", "spec"},
+    "observations": {"arrays", "evidence", "hazards", "likelihoods", "spec"},
+    "model": {"arrays", "effects", "evidence", "hazards", "likelihoods", "observations", "priors", "spec"},
+    "sampling": {"evidence", "model", "spec"},
+    "gate": set(),
+    "predictor": {"effects", "spec"},
+}
+# modules that fit, read or work out answers; drawing takes what they made
+COMPUTING = (
+    *("evidence", "model", "sampling", "predict", "estimands", "reconstruct", "curve", "likelihoods", "observations"),
+    *("nonparametric", "run", "cli"),
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name below `bayes_bm`."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+def imports(path: Path, *, runtime: bool = False) -> set[str]:
+    """Full names of what a module imports anywhere in it; `runtime` leaves out what only a type checker reads."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped = set()
+    for node in ast.walk(tree):
+        if runtime and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            skipped |= {id(child) for child in ast.walk(node)}
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{alias.name}" for alias in node.names}
+            known = {f"bayes_bm.{name}" for name in modules()}
+            names |= (below & known) or {node.module}
+    return names
+
+
+def of_package(path: Path) -> set[str]:
+    return {name.removeprefix("bayes_bm.") for name in imports(path, runtime=True) if name.startswith("bayes_bm.")}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_know_neither_pandas_nor_pymc(name: str) -> None:
+    roots = {found.split(".")[0] for found in imports(modules()[name])}
+    assert not roots & {"pandas", "pymc", "pytensor", "xarray", "nutpie", "arviz", "matplotlib"}, name
+
+
+@pytest.mark.parametrize("name", ["model", "sampling", "observations", "effects", "estimands", "likelihoods"])
+def test_the_model_knows_nothing_of_files(name: str) -> None:
+    path = modules()[name]
+    assert not {found.split(".")[0] for found in imports(path)} & {"pathlib", "io", "csv", "tempfile", "shutil"}
+    calls = [node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    called = {func.id if isinstance(func, ast.Name) else getattr(func, "attr", "") for func in calls}
+    touched = {name for name in called if name.startswith(("read_", "to_csv", "to_netcdf", "write_"))}
+    assert not (called & {"open", "Path"} | touched), name
+
+
+@pytest.mark.parametrize("name", FOUNDATIONS)
+def test_a_part_imports_only_what_it_stands_on(name: str) -> None:
+    assert of_package(modules()[name]) <= FOUNDATIONS[name], name
+
+
+def test_drawing_computes_nothing() -> None:
+    for name, path in modules().items():
+        if name.split(".")[0] == "plots":
+            assert not of_package(path) & set(COMPUTING), name
+            assert not {found.split(".")[0] for found in imports(path)} & {"pymc", "pytensor", "nutpie"}, name
+
+
+def test_nothing_imports_the_command_line() -> None:
+    assert not [name for name, path in modules().items() if "bayes_bm.cli" in imports(path)]
+
+
+def test_no_module_is_a_drawer_of_odds_and_ends() -> None:
+    forbidden = {"utils", "helpers", "common", "misc", "manager", "handler"}
+    assert not [name for name in modules() if set(name.lower().split(".")) & forbidden]
+
+
+def loaded(code: str) -> set[str]:
+    """Top-level modules loaded in a fresh interpreter after running the code."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted({{m.split('.')[0] for m in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_importing_the_package_and_asking_for_help_stay_fast() -> None:
+    heavy = {"pymc", "pytensor", "nutpie", "arviz", "matplotlib", "pandas", "scipy", "xarray"}
+    assert not loaded("import bayes_bm") & heavy
+    help_text = "from contextlib import redirect_stdout\nimport io\nfrom bayes_bm.cli import main\n"
+    asked = (
+        "with redirect_stdout(io.StringIO()):\n    try:\n        main(['--help'])\n    except SystemExit:\n        pass"
+    )
+    assert not loaded(help_text + asked) & heavy
+
+
+def test_functions_of_the_package_stay_functions_after_their_modules_are_imported() -> None:
+    """`bayes_bm.fit` is a module and `bb.fit` a function; an import of the one must not put it in the other's place."""
+    code = (
+        "import bayes_bm as bb, bayes_bm.fit, bayes_bm.predict, bayes_bm.reconstruct\n"
+        "from bayes_bm.predict import predict\n"
+        "assert all(map(callable, (bb.fit, bb.predict, bb.reconstruct, bb.compare)))\n"
+        "assert bb.predict is predict"
+    )
+    loaded(code)
+
+
+def test_every_public_name_exists() -> None:
+    import bayes_bm as bb
+
+    for name in bb.__all__:
+        assert getattr(bb, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
+        _ = bb.fitt
