@@ -24,6 +24,11 @@ from mpmath import mp, mpf
 
 mp.dps = 40
 
+
+class NotCovered(ValueError):
+    """What the twin does not model: it refuses, and never approximates."""
+
+
 KINDS = ("patients", "points", "medians", "hazard_ratios", "counts")
 LESION_LEVEL = ("lesion", "cavity")
 DEFAULT_EFFECTIVE_SHARE = 0.8
@@ -58,9 +63,9 @@ def log_likelihood(spec: Mapping, tables: Tables, parameters: Mapping) -> dict[s
 def _refuse_what_is_not_covered(spec: Mapping, tables: Tables) -> None:
     """Settled here: what the twin does not model is refused, never approximated."""
     if spec.get("hazard", {}).get("family", "weibull") != "weibull":
-        raise NotImplementedError("the twin knows the Weibull family only")
+        raise NotCovered("the twin knows the Weibull family only")
     if spec.get("covariates") and any(tables.get(kind) for kind in ("points", "medians", "counts")):
-        raise NotImplementedError("the twin does not integrate an arm over its covariates")
+        raise NotCovered("the twin does not integrate an arm over its covariates")
 
 
 # Latent hazard -------------------------------------------------------------------------------------------------------
@@ -408,7 +413,7 @@ def ratio_blocks(tables: Tables) -> dict[str, list[Row]]:
 def hazard_ratio_term(spec, parameters, rows: Sequence[Row]) -> mpf:
     """One multivariate normal for all log hazard ratios of a study, about the study's own in the model."""
     if "treatment_log_shape" in spec["priors"]:
-        raise NotImplementedError("with non-proportional hazards a ratio has no single counterpart in the twin")
+        raise NotCovered("with non-proportional hazards a ratio has no single counterpart in the twin")
     kept = [row for row in rows if not _is_redundant(row, rows)]
     residual = [mp.log(mpf(row["hr"])) - _model_log_hr(spec, parameters, row) for row in kept]
     return log_multivariate_normal(residual, ratio_covariance(kept, rows))
@@ -443,7 +448,7 @@ def _shared_variance(one: Row, other: Row, rows: Sequence[Row]) -> mpf:
     if not arms:
         return mpf(0)
     if arms != {one["reference"]} or one["reference"] != other["reference"]:
-        raise NotImplementedError(f"ratios of {one['study']} share {sorted(arms)}, and not as the reference of both")
+        raise NotCovered(f"ratios of {one['study']} share {sorted(arms)}, and not as the reference of both")
     stated = {row["se_reference"] for row in (one, other) if row.get("se_reference") is not None}
     if len(stated) > 1:
         raise ValueError(f"two values of se_reference for one arm of {one['study']}")
