@@ -174,7 +174,7 @@ def _load(path: Path, *, allow_failed: bool) -> "Result":
     result = load(path)
     result.require_gate(allow_failed=allow_failed)
     if not result.gate.passed:
-        ERR.print(f"[bold]the convergence gate of {path} failed:[/] {'; '.join(result.gate.reasons)}")
+        ERR.print(Text(f"the convergence gate of {path} failed: {'; '.join(result.gate.reasons)}"))
     return result
 
 
@@ -301,7 +301,7 @@ def fit(
         import pandas as pd
 
         _print_table(pd.DataFrame(result.gate.rows), f"{found.name}: convergence gate {result.gate.state}")
-        OUT.print(f"written: {out}")
+        OUT.print(Text(f"written: {out}"))
     result.require_gate(allow_failed=allow_failed_gate)
 
 
@@ -370,7 +370,7 @@ def predict(
         OUT.print(f"* {mark}: no evidence here informs these coefficients")
     unnamed = [name for name in result.spec.covariates if any(name not in one for one in values)]
     if unnamed:
-        ERR.print(f"taken at their centre, where not named: {', '.join(unnamed)}")
+        ERR.print(Text(f"taken at their centre, where not named: {', '.join(unnamed)}"))
     return None
 
 
@@ -462,7 +462,7 @@ def report(
         made = make_report(
             result, out, patient=_pairs(patient), allow_failed_gate=allow_failed_gate, allow_red=allow_red_rows, say=say
         )
-    OUT.print(f"written: {made}")
+    OUT.print(Text(f"written: {made}"))
 
 
 @app.command()
@@ -500,7 +500,7 @@ def run(
     for line in done.answer:
         OUT.print(Text(line))
     OUT.print("")
-    return OUT.print("written: " + ", ".join(str(path) for path in done.files))
+    return OUT.print(Text("written: " + ", ".join(str(path) for path in done.files)))
 
 
 if __name__ == "__main__":
