@@ -96,6 +96,11 @@ class Line:
         share = np.where(width > 0, (at - self.time[low]) / np.where(width > 0, width, 1.0), 0.0)
         return self.survival[low] + np.clip(share, 0, 1) * (self.survival[high] - self.survival[low])
 
+    def before(self, at: ArrayLike) -> Floats:
+        """Survival just before times `at`, 1 before the start."""
+        at = np.asarray(at, float)
+        return np.where(at > 0, self(np.nextafter(at, -1.0)), 1.0)
+
 
 # --- reading -----------------------------------------------------------------------------------------------------
 
@@ -405,6 +410,42 @@ def redraw(line: Line, rng: np.random.Generator) -> Line:
     """Another line from the posterior of `fit_clicks`."""
     mean = line.mean + line.root @ rng.standard_normal(len(line.mean))
     return _line(line.grid, mean, line.spread, line.click_error, line.axis_max)
+
+
+def log_covariance(line: Line, at: Floats) -> Floats:
+    """Covariance of the log of survival at times `at` (where it is above 0), from the posterior of the line."""
+    near, moves = _moves(line, at)
+    return line.spread[np.ix_(near, near)] * np.multiply.outer(moves, moves)
+
+
+def through(line: Line, at: Floats, survival: Floats) -> Line:
+    """The most plausible line that has `survival` just before times `at`: it moves less the farther from them.
+
+    The mean of the Gaussian process given its value there; a few Newton steps, as survival is not linear in it.
+    """
+    near, moves = _moves(line, at)
+    inner = line.spread[np.ix_(near, near)]
+    inner = inner + (1e-6 * np.trace(inner) / len(at) + 1e-15) * np.eye(len(at))
+    moved, shift = line, np.zeros(len(at))
+    for _ in range(3):
+        shift += np.log(survival / np.maximum(moved.before(at), 1e-9)) / moves
+        mean = line.mean + line.spread[:, near] @ np.linalg.solve(inner, shift)
+        moved = _line(line.grid, mean, line.spread, line.click_error, line.axis_max)
+    return moved
+
+
+def _moves(line: Line, at: Floats) -> tuple[Ints, Floats]:
+    """Places on the grid where the line passes times `at`, and how far log survival moves when v moves there by one.
+
+    v(u) moved by e moves survival at a fixed time by e / (1 + v'), and 1 + v' = 2 dx/du.
+    """
+    x, u = line.time / line.axis_max, line.grid
+    place = np.interp(at / line.axis_max, x + 1e-12 * np.arange(len(x)), u)
+    width = max(4 * line.click_error, u[-1] / len(u))
+    low, high = np.maximum(place - width, 0.0), np.minimum(place + width, u[-1])
+    pace = (np.interp(high, u, x) - np.interp(low, u, x)) / (high - low)
+    near = np.searchsorted(u, place).clip(0, len(u) - 1)
+    return near, 1 / (2 * np.maximum(pace, 0.05) * line.before(at))
 
 
 def _unseen(curve: Curve) -> float:

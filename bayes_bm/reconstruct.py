@@ -18,8 +18,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 
-from bayes_bm.curve import Curve, Drops, Line, drops_of, fit_clicks, is_drawn, read_curve, redraw
+from bayes_bm.curve import (
+    Curve,
+    Drops,
+    Line,
+    drops_of,
+    fit_clicks,
+    is_drawn,
+    log_covariance,
+    read_curve,
+    redraw,
+    through,
+)
 from bayes_bm.nonparametric import at_risk as count_at_risk
 from bayes_bm.nonparametric import kaplan_meier
 
@@ -38,6 +50,7 @@ LADDER = np.unique(np.concatenate([np.arange(9), np.rint(8 * 1.25 ** np.arange(1
 STRETCH = 0.5  # sd of the log exponent by which times of censoring may crowd to one end of an interval
 OPEN_STRETCH = 8.0  # largest such log exponent where nobody was counted at the end
 QUANTILES = 64  # points that stand for a law of censoring
+ROUNDS = 6  # of making the prior of censoring linear; settles in three or four
 GIVE = 0.03  # survival by which printed numbers may pull the curve before they are called a contradiction
 
 
@@ -564,6 +577,7 @@ def _solve_clicked(curve: Curve):
 
 def _fill(curve: Curve, line: Line, rng: np.random.Generator | None) -> tuple[Patients, float]:
     """Patients along a line, and the largest distance from it at the ends of the intervals."""
+    line = _agreeing(curve, line)
     intervals = _intervals(curve, line, rng)
     deaths = _allocate(curve, line, intervals, rng)
     survival, gap, died, lost = 1.0, 0.0, [], []
@@ -573,6 +587,37 @@ def _fill(curve: Curve, line: Line, rng: np.random.Generator | None) -> tuple[Pa
         died.append(times)
         lost.append(gone)
     return _patients(np.concatenate(died), np.concatenate(lost)), gap
+
+
+def _agreeing(curve: Curve, line: Line) -> Line:
+    """The line moved to the survival most plausible at the printed times, given all numbers at risk at once.
+
+    r(t) = n S(t) G(t), with G the Kaplan-Meier curve of being censored, and G cannot rise. Where few are censored,
+    errors of the line make it seem to; taken interval by interval G would follow the lowest of its errors, and too few
+    would die. So log S is fitted to the line at all printed times with its covariance, under falls g >= 0 of log G with
+    density 1 / (g + s): any size as likely as any other on the log scale, down to s, what clicks and whole patients
+    can tell from nobody censored. The mode, by nonnegative least squares with the log density made linear in turn.
+    """
+    seen = (curve.risk_count > 0) & (curve.risk_time < line.time[-1])
+    at, count = curve.risk_time[seen], curve.risk_count[seen]
+    height = line.before(at)
+    if not len(at) or height.min() <= 0:
+        return line
+    covariance = log_covariance(line, at) + 1e-9 * np.eye(len(at))
+    root = np.linalg.cholesky(np.linalg.inv(covariance)).T
+    falls = np.tril(np.ones((len(at), len(at))))
+    steps = np.linalg.solve(falls, np.linalg.solve(falls, covariance).T)
+    resolved = np.hypot(np.sqrt(np.diag(steps)), 1 / count)
+    if curve.ticks is not None:  # where there are no ticks, nobody was censored
+        some = np.histogram(curve.ticks, np.append(0.0, at))[0] > 0
+        falls, resolved = falls[:, some], resolved[some]
+    left = np.log(count / curve.n)  # log S if nobody is censored
+    goal, matrix = root @ (np.log(height) - left), root @ falls
+    fall = pull = np.zeros(len(resolved))
+    for _ in range(ROUNDS if len(pull) else 0):
+        fall = nnls(matrix, goal - np.linalg.pinv(matrix.T) @ pull)[0]
+        pull = 1 / (fall + resolved)
+    return through(line, at, np.minimum(np.exp(left + falls @ fall), 1.0))
 
 
 def _intervals(curve: Curve, line: Line, rng: np.random.Generator | None) -> list[_Interval]:
@@ -586,7 +631,7 @@ def _intervals(curve: Curve, line: Line, rng: np.random.Generator | None) -> lis
         _Interval(low, high, int(a), int(b), _typical(curve, low, high), False)
         for low, high, a, b in zip(times[:-1], times[1:], counts[:-1], counts[1:], strict=True)
     ]
-    begun = any(_expected_deaths(p, line, _just_before(line, p.low))[0] < p.enter - p.leave - 0.5 for p in parts)
+    begun = any(_expected_deaths(p, line, float(line.before(p.low)))[0] < p.enter - p.leave - 0.5 for p in parts)
     where = _typical(curve, float(times[-1]), end, tail=True, begun=begun, rng=rng)
     return [*parts, _Interval(float(times[-1]), end, int(counts[-1]), 0, where, True)]
 
@@ -608,13 +653,9 @@ def _typical(curve: Curve, low: float, high: float, *, tail=False, begun=False, 
     return low + (high - low) * share
 
 
-def _just_before(line: Line, at: float) -> float:
-    return float(line(np.nextafter(at, -1.0))) if at > 0 else 1.0
-
-
 def _end_level(part: _Interval, line: Line) -> float:
     """The line at the end of an interval; a death at a printed time belongs to the next one."""
-    return float(line(part.high)) if part.open else _just_before(line, part.high)
+    return float(line(part.high)) if part.open else float(line.before(part.high))
 
 
 def _expected_deaths(part: _Interval, line: Line, start: float, stretch: float = 1.0) -> tuple[float, float]:
@@ -730,7 +771,7 @@ def _place(part: _Interval, line: Line, deaths: int, lost: Floats, survival: flo
         return np.empty(0), survival
     inside = (line.time > part.low) & (line.time < part.high)
     knots = np.concatenate([[part.low], line.time[inside], [part.high]])
-    height = np.concatenate([[_just_before(line, part.low)], line.survival[inside], [_end_level(part, line)]])
+    height = np.concatenate([[float(line.before(part.low))], line.survival[inside], [_end_level(part, line)]])
 
     def levels(times: Floats) -> Floats:
         risk = part.enter - np.arange(deaths) - np.searchsorted(lost, times, side="left")
@@ -795,7 +836,7 @@ def _violation(curve: Curve, line: Line) -> Floats:
     if not len(curve.risk_time):
         return np.empty(0)
     counts = np.concatenate([[curve.n], curve.risk_count]).astype(float)
-    alive = np.array([1.0, *(_just_before(line, t) for t in curve.risk_time)])
+    alive = np.array([1.0, *line.before(curve.risk_time)])
     one = alive[:-1] / np.maximum(counts[:-1], 1.0)  # a step of the curve: nearer than that, whole numbers cannot be
     return np.maximum(one * (counts[1:] - 1) - alive[1:], 0.0)
 
@@ -844,11 +885,7 @@ def _totals(curve: Curve, patients: Patients, notes: list[dict]) -> list[dict]:
         )
     else:
         rows.append(_compared("events", curve.events, int(event.sum())))
-    found = count_at_risk(time, curve.risk_time)
-    rows += [
-        _compared("at_risk", int(c), int(r), t)
-        for t, c, r in zip(curve.risk_time, curve.risk_count, found, strict=True)
-    ]
+    rows += [_at_risk_row(time, t, c) for t, c in zip(curve.risk_time.tolist(), curve.risk_count.tolist(), strict=True)]
     if curve.ticks is not None:
         lost = np.unique(time[event == 0])
         met = int(sum(np.abs(lost - t).min(initial=np.inf) <= 1e-3 * curve.axis_max for t in curve.ticks))
@@ -889,6 +926,8 @@ def _fit_rows(curve: Curve, method: str, patients: Patients) -> list[dict]:
     gap = np.maximum(np.maximum(curve.survival - above, below - curve.survival), 0.0)
     worst = int(gap.argmax())
     text = f"largest distance of a point from the reconstructed curve; mean {gap.mean():.5f} ({method} curve)"
-    given, found = round(float(curve.survival[worst]), 5), round(float(km(time[worst])), 5)
+    given = float(curve.survival[worst])
+    found = float(np.clip(given, below[worst], above[worst]))  # a corner has two heights: the nearer
     status = "uncertain" if gap.max() > 5e-4 else "honoured"
-    return [_note("survival", text, time=float(time[worst]), printed=given, reconstructed=found, status=status)]
+    numbers = {"time": float(time[worst]), "printed": round(given, 5), "reconstructed": round(found, 5)}
+    return [_note("survival", text, **numbers, status=status)]
