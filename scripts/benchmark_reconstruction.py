@@ -1,5 +1,6 @@
-"""Our reconstruction beside IPDfromKM's on kmbench, for every level and setting; a ratio below 1 is in our favour.
+"""Our reconstruction beside IPDfromKM's on kmbench, as a markdown table.
 
+Each cell: median ours / theirs (90th percentile ours / theirs).
 python scripts/benchmark_reconstruction.py [LEVELS]    e.g. V,D1
 """
 
@@ -9,27 +10,24 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from bayes_bm.reconstruct import reconstruct
 
 BENCH = Path(__file__).resolve().parents[2] / "shared" / "kmbench"
-METRICS = ["iae", "worst", "worst_slack", "events_rel", "risk_rel", "log_hr_abs", "rmst_rel", "median_rel"]
+METRICS = ("iae", "worst", "worst_slack", "events_rel", "risk_rel", "log_hr_abs", "rmst_rel", "median_rel")
 INFOS = ("full", "risk", "n")
 KEYS = ["level", "info", "metric"]
-STATISTICS = ("median", "p90", "worst")
 
 
 def rebuild(row: dict, level: str, info: str) -> pd.DataFrame:
     """Patients of one arm, from what the setting lets a method see."""
-    places = {"inputs": f"{row['arm']}.{level}", "risk": row["arm"], "marks": row["arm"]}
-    read = {folder: pd.read_csv(BENCH / folder / f"{name}.csv") for folder, name in places.items()}
-    table = None if info == "n" else read["risk"]
-    ticks = read["marks"] if (level, info) == ("V", "full") else None
-    events = row["events"] if info == "full" else None
-    known = {"n": row["n"], "events": events, "axis_max": row["axis_max"]}
-    return reconstruct(read["inputs"], at_risk=table, ticks=ticks, **known).patients
+    arm = row["arm"]
+    curve = pd.read_csv(BENCH / "inputs" / f"{arm}.{level}.csv")
+    table = None if info == "n" else pd.read_csv(BENCH / "risk" / f"{arm}.csv")
+    ticks = pd.read_csv(BENCH / "marks" / f"{arm}.csv") if (level, info) == ("V", "full") else None
+    known = {"n": row["n"], "events": row["events"] if info == "full" else None, "axis_max": row["axis_max"]}
+    return reconstruct(curve, at_risk=table, ticks=ticks, **known).patients
 
 
 def main(levels: tuple[str, ...]) -> None:
@@ -37,27 +35,24 @@ def main(levels: tuple[str, ...]) -> None:
         print("skipped: ../shared/kmbench is not there")
         return
     sys.path.insert(0, str(BENCH))
-    score, spent = importlib.import_module("score"), {}
+    score, start = importlib.import_module("score"), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         for level, info in [(level, info) for level in levels for info in INFOS]:
             for row in pd.read_csv(BENCH / "given.csv").to_dict("records"):
-                start = time.process_time()
-                patients = rebuild(row, level, info)
-                spent.setdefault((level, info), []).append(time.process_time() - start)
-                patients.to_csv(Path(folder) / f"{row['arm']}.{level}.{info}.csv", index=False)
+                rebuild(row, level, info).to_csv(Path(folder) / f"{row['arm']}.{level}.{info}.csv", index=False)
+        spent = time.process_time() - start
         cases, missing = score.score_set(BENCH, Path(folder), levels, INFOS)
-    table = score.summarise(cases, missing, levels, INFOS).set_index(KEYS)
-    theirs = pd.read_csv(BENCH / "ipdfromkm_summary.csv").set_index(KEYS).add_suffix("_theirs")
-    table = table.join(theirs)[lambda t: t.index.get_level_values("metric").isin(METRICS)]
-    for what in ("median", "p90", "worst"):
-        table[f"{what}_ratio"] = table[what] / table[f"{what}_theirs"].replace(0, np.nan)
-    print(
-        table[[f"{a}{b}" for a in ("median", "p90", "worst") for b in ("", "_theirs", "_ratio")]].round(5).to_string()
-    )
-    cpu = {f"{level} {info}": f"{np.median(x):.3f} (most {max(x):.2f})" for (level, info), x in spent.items()}
-    print(
-        f"{len(cases)} cases, {len(missing)} missing, {int(cases['n_wrong'].sum())} with wrong n; CPU s per arm: {cpu}"
-    )
+    ours = score.summarise(cases, missing, levels, INFOS).set_index(KEYS)
+    theirs = pd.read_csv(BENCH / "ipdfromkm_summary.csv").set_index(KEYS).add_suffix("_r")
+    both = ours.join(theirs).query("metric in @METRICS")
+    print(f"| level | info | {' | '.join(METRICS)} |\n|{'---|' * 10}")
+    for (level, info), part in both.groupby(["level", "info"], sort=False):
+        rows = part[["median", "median_r", "p90", "p90_r"]].itertuples(index=False)
+        cells = [f"{x:.4f} / {y:.4f} ({p:.4f} / {q:.4f})" for x, y, p, q in rows]
+        print(f"| {level} | {info} | {' | '.join(cells)} |")
+    less, more = (both["median"] < both["median_r"]).sum(), (both["median"] > both["median_r"]).sum()
+    print(f"\n{len(both)} medians: ours smaller in {less}, larger in {more}, equal in the rest")
+    print(f"{len(cases)} cases, {len(missing)} missing; {spent / len(cases):.3f} CPU s per arm, files included")
 
 
 if __name__ == "__main__":
