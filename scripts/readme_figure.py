@@ -1,6 +1,6 @@
 """docs/figures/forest.png, the figure of the README, from a result of the main question.
 
-    python scripts/readme_figure.py out/os_reresection_vs_resrs/result.nc
+python scripts/readme_figure.py out/os_reresection_vs_resrs/result.nc
 """
 
 import sys

@@ -2,7 +2,11 @@
 absent.
 """
 
+import os
 from pathlib import Path
+
+# many tiny matrices: BLAS threads competing for two cores cost more than they give; set before numpy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 

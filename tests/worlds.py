@@ -65,8 +65,14 @@ TABLES: dict[str, list[dict[str, Any]]] = {
         {"study": "c1", "arm": "x", "treatment": "a", "endpoint": "os", "n": 60},
         {"study": "c1", "arm": "y", "treatment": "b", "endpoint": "os", "n": 55, "survived_to": 1.0},
         {
-            **{"study": "l1", "arm": "x", "treatment": "b", "endpoint": "os", "n": 36, "unit_of_analysis": "lesion"},
-            **{"n_lesions": 36, "n_patients": 30},
+            "study": "l1",
+            "arm": "x",
+            "treatment": "b",
+            "endpoint": "os",
+            "n": 36,
+            "unit_of_analysis": "lesion",
+            "n_lesions": 36,
+            "n_patients": 30,
         },
     ],
     "points": [
