@@ -108,7 +108,7 @@ def standard_to_effect_jacobian(found: dict[str, np.ndarray], shape: Any) -> flo
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
     spec, evidence, document, tables = build(*CASES[case])
     model, shape = models.build_model(spec, evidence), design(spec, evidence)
