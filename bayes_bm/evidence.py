@@ -7,6 +7,7 @@ returns are plain tables in which every row is used, and one table of what was s
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,11 @@ def _grouped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 
 
 def _empty(kind: str) -> pd.DataFrame:
+    return _checked_empty(kind).copy()
+
+
+@cache
+def _checked_empty(kind: str) -> pd.DataFrame:
     return check_table(kind, pd.DataFrame(columns=_MINIMAL[kind]), where=kind)
 
 
