@@ -50,7 +50,7 @@ RANK_BINS = 20
 
 def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
     """`compare` for everyone who can be asked about, against every reference the spec names, by who."""
-    levels = not (result.spec.free_levels and result.spec.baseline is None)
+    levels = not result.spec.needs_baseline
     asked = WHO if levels else {"average-study": AverageStudy()}
     against = (None, *result.spec.treatments.also_against)
     return {

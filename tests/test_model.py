@@ -1,13 +1,17 @@
 """The model's log density and gradient against the slow scalar twin, which was written without sight of the package."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from bayes_bm import model as models
+from bayes_bm.arrays import NUMPY
 from bayes_bm.effects import design
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.likelihoods import NO_ENTRY, median_not_reached
 from tests import slow_twin, worlds
 from tests.worlds import half_normal, normal
 
@@ -179,3 +183,13 @@ def exact_parameters(point: dict[str, np.ndarray], shape: Any) -> dict[str, Any]
         ),
         "study_treatment_effect": dict(zip(shape.pairs, [sds["study_treatment_sd"] * z for z in mixed], strict=True)),
     }
+
+
+def test_median_not_reached_stays_finite_where_survival_underflows() -> None:
+    """log I_S(a, a) at S = exp(-H), against 40 digits, on both sides of the switch to its first term and far beyond."""
+    alpha = 8.5
+    for cum_hazard in (0.1, 3.0, 30.0, 34.99, 35.01, 60.0, 900.0):
+        data = SimpleNamespace(log_u=np.array([0.0]), log_entry=np.array([NO_ENTRY]), alpha=np.array([alpha]))
+        ours = median_not_reached(FAMILIES["weibull"], data, np.log([cum_hazard]), np.zeros(1), xp=NUMPY)
+        exact = slow_twin.mp.log(slow_twin.mp.betainc(alpha, alpha, 0, slow_twin.mp.exp(-cum_hazard), regularized=True))
+        assert float(ours[0]) == pytest.approx(float(exact), rel=1e-10)

@@ -34,7 +34,7 @@ class Answers:
     @property
     def levels(self) -> bool:
         """Whether survival itself is answered, not only ratios (rule 11)."""
-        return not (self.spec.free_levels and self.spec.baseline is None)
+        return not self.spec.needs_baseline
 
     @property
     def compared(self) -> tuple[str, ...]:
