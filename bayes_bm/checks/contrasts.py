@@ -1,7 +1,7 @@
 """Where a contrast comes from: within studies, across studies, combined (rule 12). The first thing a critic asks.
 
 Within    free study levels and shapes, only studies that hold several of the treatments
-Across    every arm its own pseudo-study, no hazard ratios
+Across    every arm its own pseudo-study, no hazard ratios; the combined fit where nothing is side by side
 Combined  the spec as it stands
 """
 
@@ -76,10 +76,13 @@ def within_spec(spec: Spec, treatments: list[str]) -> Spec:
     return spec.model_copy(update={"effects": effects, "treatments": compared, "external_checks": ()})
 
 
+def _nothing_side_by_side(result: Result) -> bool:
+    """No study holds two of the treatments and no ratio is printed: the combined fit already compares across only."""
+    return result.evidence.hazard_ratios.empty and not side_by_side(result.spec, result.evidence)
+
+
 def _fit_across(result: Result, say: Say) -> Result | None:
-    arms = result.evidence.arms
-    alone = not arms["study"].duplicated().any() and result.evidence.hazard_ratios.empty
-    if alone:
+    if _nothing_side_by_side(result):
         return None
     say("across studies")
     evidence = pseudo_studies(result.evidence)
@@ -180,9 +183,7 @@ def contrast_table(result: Result, split: Split) -> pd.DataFrame:
 
 
 def _combined_as_across(result: Result) -> Result | None:
-    """Where no study holds two arms and no ratio is printed, the combined fit is the one across studies."""
-    alone = not result.evidence.arms["study"].duplicated().any() and result.evidence.hazard_ratios.empty
-    return result if alone and not result.spec.free_levels else None
+    return result if _nothing_side_by_side(result) and not result.spec.free_levels else None
 
 
 def _log_hr(result: Result | None, treatment: str) -> np.ndarray | None:
