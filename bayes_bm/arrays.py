@@ -28,5 +28,4 @@ NUMPY: Namespace = SimpleNamespace(
     betaln=special.betaln,
     betainc=special.betainc,
     log1mexp=_log1mexp,
-    xlogy=special.xlogy,
 )

@@ -230,11 +230,13 @@ def reconstruct(
 def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = None, as_json: Json = False) -> None:
     """What each row of evidence informs, before any fit. Exit status 1 where a fit would be refused."""
     from bayes_bm.checks.audit import audit as audit_evidence
+    from bayes_bm.checks.audit import require_usable
     from bayes_bm.evidence import read_evidence
     from bayes_bm.spec import read_spec
 
     found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
-    done = audit_evidence(found, read_evidence(found))
+    evidence = read_evidence(found)
+    done = audit_evidence(found, evidence)
     tables = {
         "rows": done.rows,
         "treatments": done.treatments,
@@ -246,7 +248,7 @@ def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = N
         _print_json({"spec": found.name, **listed, "notes": list(done.notes), "refusals": list(done.refusals)})
     else:
         _print_audit(found.name, tables, done.notes)
-    _require_audit(found.name, done.refusals)
+    require_usable(found, evidence)
 
 
 def _print_audit(name: str, tables: Mapping[str, "pd.DataFrame"], notes: Sequence[str]) -> None:
@@ -262,13 +264,6 @@ def _print_audit(name: str, tables: Mapping[str, "pd.DataFrame"], notes: Sequenc
             _print_table(table, titles[key])
     for note in notes:
         OUT.print(Text(f"- {note}"))
-
-
-def _require_audit(name: str, refusals: Sequence[str]) -> None:
-    from bayes_bm.errors import GateRefused
-
-    if refusals:
-        raise GateRefused(f"{name}: the audit refuses before any fit: {' '.join(refusals)}")
 
 
 @app.command()
@@ -462,7 +457,7 @@ def report(
         made = make_report(
             result, out, patient=_pairs(patient), allow_failed_gate=allow_failed_gate, allow_red=allow_red_rows, say=say
         )
-    OUT.print(Text(f"written: {made}"))
+    OUT.print(Text(f"written: {made.path}"))
 
 
 @app.command()

@@ -40,7 +40,6 @@ TIME_COLUMNS = {
     "counts": ("time",),
     "curves": (),
 }
-ARM_KEY = ["study", "arm", "endpoint"]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -48,11 +49,11 @@ class Result:
     gate: Gate
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def design(self) -> Design:
         return design(self.spec, self.evidence)
 
-    @property
+    @cached_property
     def draws(self) -> Draws:
         return draws(self.posterior, self.design, self.spec)
 
@@ -108,9 +109,10 @@ def fit(
     sampling = spec.sampling.model_copy(update={name: value for name, value in given.items() if value is not None})
     spec = spec.model_copy(update={"sampling": sampling, "seed": spec.seed if seed is None else seed})
     evidence = read_evidence(spec) if evidence is None else evidence
+    from bayes_bm.checks.audit import require_usable
     from bayes_bm.sampling import sampler
 
-    _require_evidence(spec, evidence)
+    require_usable(spec, evidence)
     started = time.perf_counter()
     sample = sampler(spec, evidence, say)
     compiled_in = time.perf_counter() - started
@@ -128,14 +130,6 @@ def fit(
         provenance=_provenance(spec, evidence, compiled_in, sampled_in),
     )
     return replace(result, log_likelihood=pointwise_log_likelihood(result))
-
-
-def _require_evidence(spec: Spec, evidence: Evidence) -> None:
-    from bayes_bm.checks.audit import refusals
-
-    reasons = refusals(spec, evidence)
-    if reasons:
-        raise GateRefused(f"{spec.name}: the audit refuses before any fit: " + " ".join(reasons))
 
 
 # ---------------------------------------------------------------------------------------------- gate

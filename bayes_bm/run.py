@@ -10,7 +10,6 @@ import pandas as pd
 from bayes_bm.checks.audit import audit
 from bayes_bm.checks.check import check
 from bayes_bm.checks.contrasts import contrast_sources
-from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result, fit
@@ -51,38 +50,34 @@ def run_spec(
 ) -> Done:
     """Audit, fit, check, compare, report into one folder. Raises `GateRefused` at the step that refuses."""
     say("reading evidence")
-    evidence = read_evidence(spec)
-    refusals = audit(spec, evidence).refusals
-    if refusals:
-        raise GateRefused(f"{spec.name}: the audit refuses before any fit: {' '.join(refusals)}")
-    result = fit(spec, evidence, say=say, **(sampling or {}))
+    result = fit(spec, read_evidence(spec), say=say, **(sampling or {}))
     files = [result.save(out / "result.nc")]
     result.require_gate(allow_failed=allow_failed_gate)
-    say("checking")
-    done = check(result)
     say("comparing treatments")
     tables = answer_tables(result)
     files.append(_save_table(_with_who(tables), out / "compare.csv"))
     patient_table = None if spec.needs_baseline else predict(result, patient or {}, times=spec.answer_times)
     if patient_table is not None:
         files.append(_save_table(patient_table, out / "patient.csv"))
-    if not allow_red:
-        done.require_no_red()
-    contrasts = contrast_sources(result, say=say)
-    say("writing the report")
-    report = write_report(
+    made = make_report(
         result,
         out / "report.html",
-        audit=audit(spec, evidence),
-        reconciliation=done.reconciliation,
-        contrasts=contrasts,
+        patient=patient,
         tables=tables,
-        patient=patient or {},
         patient_table=patient_table,
         allow_failed_gate=allow_failed_gate,
+        allow_red=allow_red,
+        say=say,
     )
-    answer = answer_sentences(result, contrasts=contrasts, tables=tables)
-    return Done(spec.name, result.gate.state, tuple(answer), (*files, report))
+    return Done(spec.name, result.gate.state, made.answer, (*files, made.path))
+
+
+@dataclass(frozen=True)
+class Report:
+    """A written report and the answer at its head."""
+
+    path: Path
+    answer: tuple[str, ...]
 
 
 def make_report(
@@ -90,26 +85,35 @@ def make_report(
     out: Path,
     *,
     patient: Mapping[str, float] | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    patient_table: pd.DataFrame | None = None,
     allow_failed_gate: bool = False,
     allow_red: bool = False,
     say: Say = lambda stage: None,
-) -> Path:
-    """The report of a result, with its checks; a red row of reconciliation refuses unless allowed."""
+) -> Report:
+    """The report of a result, with its checks; a red row of reconciliation refuses unless allowed.
+
+    `tables` (of `answer_tables`) and `patient_table` (of `predict`) are made here where they are not made already.
+    """
     say("checking")
     done = check(result)
     if not allow_red:
         done.require_no_red()
     contrasts = contrast_sources(result, say=say)
     say("writing the report")
-    return write_report(
+    tables = tables or answer_tables(result)
+    path = write_report(
         result,
         out,
         audit=audit(result.spec, result.evidence),
         reconciliation=done.reconciliation,
         contrasts=contrasts,
+        tables=tables,
         patient=patient or {},
+        patient_table=patient_table,
         allow_failed_gate=allow_failed_gate,
     )
+    return Report(path, tuple(answer_sentences(result, contrasts=contrasts, tables=tables)))
 
 
 def _with_who(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.effects import components, side_by_side
+from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import Evidence
 from bayes_bm.spec import Spec
 
@@ -142,6 +143,13 @@ def follow_up(spec: Spec, evidence: Evidence) -> dict[str, float]:
     """Last time any row in use speaks about each treatment, on the model's clock: beyond it a curve is extrapolated."""
     table = _treatments(spec, evidence_rows(spec, evidence))
     return dict(zip(table["treatment"], table["until"], strict=True))
+
+
+def require_usable(spec: Spec, evidence: Evidence) -> None:
+    """Raise `GateRefused` (exit status 1) where there is nothing to fit."""
+    reasons = refusals(spec, evidence)
+    if reasons:
+        raise GateRefused(f"{spec.name}: the audit refuses before any fit: {' '.join(reasons)}")
 
 
 def refusals(spec: Spec, evidence: Evidence) -> list[str]:
