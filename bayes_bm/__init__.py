@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.predictive import predictive_bands
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
-    from bayes_bm.curve import Curve
+    from bayes_bm.curves.reading import Curve
     from bayes_bm.errors import BayesBmError, GateRefused, InputError
     from bayes_bm.evidence import Evidence, read_evidence
     from bayes_bm.fit import Result, fit, load
@@ -95,7 +95,7 @@ _HOME = {
     "contrast_sources": "checks.contrasts",
     "predictive_bands": "checks.predictive",
     "reconcile": "checks.reconcile",
-    "Curve": "curve",
+    "Curve": "curves.reading",
     **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
     "write_report": "report",
 }

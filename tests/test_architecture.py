@@ -51,7 +51,17 @@ FOUNDATIONS = {
 }
 # modules that fit, read or work out answers; drawing takes what they made
 COMPUTING = (
-    *("evidence", "model", "sampling", "predict", "estimands", "reconstruct", "curve", "likelihoods", "observations"),
+    *(
+        "evidence",
+        "model",
+        "sampling",
+        "predict",
+        "estimands",
+        "reconstruct",
+        "curves.reading",
+        "likelihoods",
+        "observations",
+    ),
     *("nonparametric", "run", "cli"),
 )
 

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_bm.curve import drops_of, fit_clicks, is_drawn, log_covariance, on_clock, read_curve, redraw, through
+from bayes_bm.curves.clicks import fit_clicks, log_covariance, redraw, through
+from bayes_bm.curves.drops import drops_of, on_clock
+from bayes_bm.curves.reading import is_drawn, read_curve
 from bayes_bm.errors import InputError
 
 CURVE = pd.DataFrame({"time": [0.0, 2, 2, 5, 5, 9], "survival": [1.0, 1, 0.8, 0.8, 0.5, 0.5]})

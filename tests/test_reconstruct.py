@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayes_bm.curves.patients import staggered
 from bayes_bm.errors import InputError
 from bayes_bm.nonparametric import at_risk, kaplan_meier, quantile, restricted_mean
-from bayes_bm.reconstruct import Reconstruction, reconstruct, staggered
+from bayes_bm.reconstruct import Reconstruction, reconstruct
 
 CELL = 1e-4  # vector precision, share of the axis
 
