@@ -1,0 +1,53 @@
+"""Simulated arms and what a paper would show of them, for tests of the reconstruction."""
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.nonparametric import at_risk, kaplan_meier
+
+CELL = 1e-4  # vector precision, share of the axis
+
+
+def trial(seed, n, *, whole=False, heap=False, censoring=36.0):
+    """Times and events of n simulated patients: exponential deaths, uniform censoring, a data cut at 24 if `heap`."""
+    rng = np.random.default_rng(seed)
+    death, censor = rng.exponential(12, n), rng.uniform(3, censoring, n)
+    if heap:
+        censor = np.minimum(censor, 24.0)
+    time = np.minimum(death, censor)
+    return np.ceil(time) if whole else time, (death <= censor).astype(int)
+
+
+def drawn(time, event, axis, *, rounded=False):
+    """Corners of the steps of the Kaplan-Meier curve, as a vector figure holds them."""
+    km = kaplan_meier(time, event)
+    t = np.concatenate([[0.0], np.repeat(km.time, 2), [time.max()]])
+    levels = np.concatenate([[1.0], km.survival])
+    s = np.concatenate([[1.0], np.column_stack([levels[:-1], levels[1:]]).ravel(), levels[-1:]])
+    if rounded:
+        t, s = np.round(np.round(t / (CELL * axis)) * CELL * axis, 8), np.round(s, 4)
+    table = pd.DataFrame({"time": t, "survival": s})
+    return table[(table.shift() != table).any(axis=1)]
+
+
+def printed(time, event, *, rounded=False):
+    """Everything a paper could print: n, events, at risk every 6 months, ticks (tied ones once), the axis."""
+    axis = float(np.ceil(time.max() / 6) * 6)
+    table = pd.DataFrame({"time": np.arange(0, axis + 1, 6)})
+    table["at_risk"] = at_risk(time, table["time"]).astype(int)
+    marks = time[event == 0]
+    if rounded:
+        marks = np.round(np.round(marks / (CELL * axis)) * CELL * axis, 8)
+    ticks = pd.DataFrame({"time": np.unique(marks)})
+    return {"n": len(time), "events": int(event.sum()), "at_risk": table, "ticks": ticks, "axis_max": axis}
+
+
+def clicked(time, event, axis, seed, *, clicks=100, error=0.003):
+    """Clicks spread along the drawn line with normal errors in both directions."""
+    rng, corners = np.random.default_rng(seed), drawn(time, event, axis).to_numpy()
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(*(np.diff(corners, axis=0) / [axis, 1]).T))])
+    place = np.sort(rng.uniform(0, length[-1], clicks))
+    t, s = (np.interp(place, length, corners[:, k]) for k in (0, 1))
+    return pd.DataFrame(
+        {"time": t + error * axis * rng.standard_normal(clicks), "survival": s + error * rng.standard_normal(clicks)}
+    )
