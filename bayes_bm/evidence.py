@@ -6,16 +6,17 @@ returns are plain tables in which every row is used, and one table of what was s
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayes_bm.errors import InputError
 from bayes_bm.ratios import check_proportional, hazard_ratio_block
-from bayes_bm.reconstruct import reconstruct
+from bayes_bm.reconstruct import Reconstruction, reconstruct
 from bayes_bm.selection import (
     arm_keys,
     check_overlap,
@@ -43,15 +44,51 @@ TIME_COLUMNS = {
 
 
 @dataclass(frozen=True)
+class RebuiltArm:
+    """A study arm whose patients come from a curve; what is kept is enough to draw them again (rule 19).
+
+    `printed` are the arguments of `reconstruct` as read, in the curve's own time unit; `factor` makes it the spec's.
+    """
+
+    study: str
+    arm: str
+    factor: float
+    printed: Mapping[str, Any]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.study, self.arm
+
+    @cached_property
+    def reconstruction(self) -> Reconstruction:
+        return reconstruct(**self.printed)
+
+    @property
+    def patients(self) -> pd.DataFrame:
+        """The best patients (time, event), in the spec's time unit."""
+        return self._converted(self.reconstruction.patients)
+
+    def draw(self, m: int, *, seed: int) -> list[pd.DataFrame]:
+        """`m` plausible sets of patients, from the curve alone, in the spec's time unit."""
+        return [self._converted(patients) for patients in self.reconstruction.draw(m, seed=seed)]
+
+    def _converted(self, patients: pd.DataFrame) -> pd.DataFrame:
+        return patients.assign(time=patients["time"] * self.factor)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All rows that enter the likelihood, in the spec's time unit. `arm_row` counts rows of `arms` from 0.
 
-    arms           study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind,
-    ... patients       arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock
-    sequences      arm_row, start, time, ratio, size and the printed survival: conditional binomials medians
-    arm_row, median, law (order / interval / not_reached), alpha, sd hazard_ratios  study, treatment, reference, log_hr,
-    se; `hr_cholesky` factors their covariance counts         arm_row, events, n, time set_aside      kind, study, arm,
-    reason digests        sha256 of each file read
+    arms: study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ...
+    patients: arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock
+    sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
+    medians: arm_row, median, law (order / interval / not_reached), alpha, sd
+    hazard_ratios: study, treatment, reference, log_hr, se; `hr_cholesky` factors their covariance
+    counts: arm_row, events, n, time
+    set_aside: kind, study, arm, reason
+    digests: sha256 of each file read
+    rebuilt: the arms in use whose patients come from a curve, in the order of `arms`
     """
 
     arms: pd.DataFrame
@@ -63,6 +100,7 @@ class Evidence:
     counts: pd.DataFrame
     set_aside: pd.DataFrame
     digests: Mapping[str, str] = field(default_factory=dict)
+    rebuilt: tuple[RebuiltArm, ...] = ()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table by name."""
@@ -97,7 +135,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     """Evidence from tables already read: frames by kind, in the spec's time unit."""
     tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
     aside: list[dict] = []
-    tables = _with_curves(tables, spec, digests := dict(digests or {}))
+    tables, rebuilt = _with_curves(tables, spec, digests := dict(digests or {}))
     tables["arms"] = _all_arms(tables, spec)
     check_links({kind: frame for kind, frame in tables.items() if kind != "curves"})
     tables = {kind: only_endpoint(kind, frame, spec) for kind, frame in tables.items() if kind != "curves"}
@@ -107,7 +145,9 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     tables = usable(tables, aside)
     tables = counted_once(tables, spec, aside)
     check_overlap(tables, spec)
-    return _assemble(spec, tables, aside, digests)
+    used = arm_keys(tables["patients"])
+    kept = sorted((arm for arm in rebuilt if arm.key in used), key=lambda arm: arm.key)
+    return replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept))
 
 
 def _assemble(
@@ -205,15 +245,20 @@ def file_digest(path: Path) -> str:
 # ---------------------------------------------------------------------------------------------- curves
 
 
-def _with_curves(tables: Mapping[str, pd.DataFrame], spec: Spec, digests: dict[str, str]) -> dict[str, pd.DataFrame]:
+def _with_curves(
+    tables: Mapping[str, pd.DataFrame], spec: Spec, digests: dict[str, str]
+) -> tuple[dict[str, pd.DataFrame], list[RebuiltArm]]:
     """Patients rebuilt from registered curves join the patients table; the digest of each curve is kept."""
     curves = tables["curves"]
-    rebuilt = [
-        _patients_of_curve(row, spec, digests) for row in curves[curves["endpoint"] == spec.endpoint].to_dict("records")
-    ]
+    rows = curves[curves["endpoint"] == spec.endpoint].to_dict("records")
+    rebuilt = [_rebuilt_arm(row, spec, digests) for row in rows]
     if not rebuilt:
-        return dict(tables)
-    patients = check_table("patients", pd.concat(rebuilt, ignore_index=True), where="patients rebuilt from curves.csv")
+        return dict(tables), []
+    names = ("study", "arm", "treatment", "use", "overlap_group")
+    frames = [
+        arm.patients.assign(**{name: row.get(name) for name in names}) for arm, row in zip(rebuilt, rows, strict=True)
+    ]
+    patients = check_table("patients", pd.concat(frames, ignore_index=True), where="patients rebuilt from curves.csv")
     twice = sorted(arm_keys(patients) & arm_keys(tables["patients"]))
     if twice:
         raise InputError(
@@ -221,10 +266,10 @@ def _with_curves(tables: Mapping[str, pd.DataFrame], spec: Spec, digests: dict[s
             found="patients of this arm in a patients table too",
             allowed="one of the two: they are the same patients",
         )
-    return {**tables, "patients": pd.concat([tables["patients"], patients], ignore_index=True)}
+    return {**tables, "patients": pd.concat([tables["patients"], patients], ignore_index=True)}, rebuilt
 
 
-def _patients_of_curve(row: Mapping, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
+def _rebuilt_arm(row: Mapping, spec: Spec, digests: dict[str, str]) -> RebuiltArm:
     folder = Path(row.get("folder", spec.folder))
     files = {name: folder / row[name] for name in ("curve", "at_risk", "ticks") if isinstance(row.get(name), str)}
     digests.update(
@@ -237,13 +282,9 @@ def _patients_of_curve(row: Mapping, spec: Spec, digests: dict[str, str]) -> pd.
     tables = {name: read_table(name, path) for name, path in files.items()}
     whole = {name: int(row[name]) for name in ("n", "events") if pd.notna(row.get(name))}
     axis_max = float(row["axis_max"]) if pd.notna(row.get("axis_max")) else None
-    rec = reconstruct(
-        tables["curve"], at_risk=tables.get("at_risk"), ticks=tables.get("ticks"), axis_max=axis_max, **whole
-    )
     unit = row.get("time_unit") if isinstance(row.get("time_unit"), str) else spec.time_unit
     factor = DAYS_PER[str(unit)] / DAYS_PER[spec.time_unit]
-    names = {name: row.get(name) for name in ("study", "arm", "treatment", "use", "overlap_group")}
-    return rec.patients.assign(time=rec.patients["time"] * factor, **names)
+    return RebuiltArm(str(row["study"]), str(row["arm"]), factor, {**tables, **whole, "axis_max": axis_max})
 
 
 def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
