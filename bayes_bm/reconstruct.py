@@ -13,10 +13,13 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.curves.clicked import solve_clicked
+from bayes_bm.curves.counting import after_events
 from bayes_bm.curves.drawn import solve_drawn
-from bayes_bm.curves.findings import fit_rows, note, printed_rows
+from bayes_bm.curves.findings import change_rows, fit_rows, printed_rows
 from bayes_bm.curves.patients import Patients
 from bayes_bm.curves.reading import Curve, is_drawn, read_curve
+from bayes_bm.curves.settling import Settled, settle
+from bayes_bm.curves.verdict import judge, verdict_row
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,17 @@ class Reconstruction:
     """Patients rebuilt from one curve.
 
     `patients`: DataFrame (time, event), n rows, sorted. `diagnostics`: DataFrame (check, time, printed,
-    reconstructed, status, note); status is honoured, contradicted, changed or uncertain. `curve` is what was read;
-    `method` is "drawn" or "clicked".
+    reconstructed, status, note); status is honoured, contradicted, changed or uncertain. `curve` is what was read,
+    converted where `curves.contradictions` says so; `method` is "drawn" or "clicked". `verdict` is exact, good,
+    doubtful or contradictory, `reason` says why in one sentence.
     """
 
     patients: pd.DataFrame
     diagnostics: pd.DataFrame
     curve: Curve
     method: str
+    verdict: str
+    reason: str
     _sampler: Callable[[np.random.Generator], Patients] = field(repr=False)
 
     def draw(self, m: int, *, seed: int = 1) -> list[pd.DataFrame]:
@@ -58,17 +64,23 @@ def reconstruct(
     numbers that merely disagree are settled and reported in `.diagnostics`.
     """
     read = read_curve(curve, at_risk=at_risk, ticks=ticks, n=n, events=events, axis_max=axis_max)
-    if is_drawn(read):
-        solved = solve_drawn(read)
+    settled = settle(read)
+    if is_drawn(settled.used):
+        solved = solve_drawn(settled.used)
         if solved is not None:
-            return _finish(read, "drawn", *solved)
-    return _finish(read, "clicked", *solve_clicked(read))
+            settled, again = after_events(settled, solved[0], solve_drawn)
+            solved = solved if again is None else again
+            return _finish(settled, "drawn", *solved)
+    return _finish(settled, "clicked", *solve_clicked(settled.used))
 
 
-def _finish(curve: Curve, method: str, patients: Patients, sampler, notes: list[dict]) -> Reconstruction:
-    rows = [*printed_rows(curve, patients), *fit_rows(curve, method, patients), *notes]
-    rows += [note("input", change) for change in curve.changes]
-    return Reconstruction(_table(patients), pd.DataFrame(rows), curve, method, sampler)
+def _finish(settled: Settled, method: str, patients: Patients, sampler, notes: list[dict]) -> Reconstruction:
+    curve = settled.printed
+    rows = [*printed_rows(curve, patients, settled.moved), *fit_rows(curve, method, patients), *notes]
+    rows += [*settled.rows, *change_rows(curve.changes)]
+    verdict = judge(curve, method, patients, sampler, rows)
+    diagnostics = pd.DataFrame([*rows, verdict_row(verdict)])
+    return Reconstruction(_table(patients), diagnostics, curve, method, verdict.name, verdict.reason, sampler)
 
 
 def _table(patients: Patients) -> pd.DataFrame:

@@ -73,9 +73,10 @@ def test_clicks_against_an_impossible_number_at_risk_say_so():
     table = known["at_risk"].copy()
     table.loc[1, "at_risk"] = 98  # the curve has fallen to about 0.6
     rec = reconstruct(clicked(time, event, 36.0, 1), n=100, at_risk=table, axis_max=36)
-    notes = rec.diagnostics[(rec.diagnostics["check"] == "at_risk") & (rec.diagnostics["status"] == "contradicted")]
-    assert (notes["time"] == 6).all()
-    assert notes["note"].str.contains("gave way").any()
+    bad = rec.diagnostics[rec.diagnostics["status"] == "contradicted"]
+    assert set(bad["check"]) == {"at_risk", "at_risk_above_curve", "verdict"}
+    assert bad.loc[bad["check"] != "verdict", "time"].tolist() == [6, 6]
+    assert bad["note"].str.contains("this number gave way").any()
     assert len(rec.patients) == 100
 
 

@@ -1,7 +1,10 @@
 """What a reconstruction honoured, contradicted, changed or leaves uncertain: rows of the diagnostics."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
+from bayes_bm.curves.contradictions import CONTRADICTIONS
 from bayes_bm.curves.patients import Patients
 from bayes_bm.curves.reading import Curve, Floats
 from bayes_bm.nonparametric import at_risk as count_at_risk
@@ -20,8 +23,18 @@ def note(check: str, text: str, *, time=np.nan, printed=np.nan, reconstructed=np
     }
 
 
-def printed_rows(curve: Curve, patients: Patients) -> list[dict]:
-    """One row for each printed number: n, events, numbers at risk, ticks."""
+def contradiction(name: str, text: str, *, status: str = "contradicted", **numbers) -> dict:
+    """A row under one of the names of `CONTRADICTIONS`: contradicted (something gave way), changed (converted) or
+    uncertain (said, and the data left alone)."""
+    assert name in CONTRADICTIONS, name
+    return note(name, text, status=status, **numbers)
+
+
+def printed_rows(curve: Curve, patients: Patients, moved: Mapping[float, float]) -> list[dict]:
+    """One row for each printed number: n, events, numbers at risk, ticks.
+
+    `moved`: times of rows that are read as time > t, from the time just after t at which they count to t as printed.
+    """
     time, event = patients
     rows = [_compared("n", curve.n, len(time))]
     if curve.events is None:
@@ -35,7 +48,8 @@ def printed_rows(curve: Curve, patients: Patients) -> list[dict]:
         )
     else:
         rows.append(_compared("events", curve.events, int(event.sum())))
-    rows += [_at_risk_row(time, t, c) for t, c in zip(curve.risk_time.tolist(), curve.risk_count.tolist(), strict=True)]
+    at_risk = zip(curve.risk_time.tolist(), curve.risk_count.tolist(), strict=True)
+    rows += [_at_risk_row(time, t, c, moved.get(t)) for t, c in at_risk]
     if curve.ticks is not None:
         lost = np.unique(time[event == 0])
         met = int(sum(np.abs(lost - t).min(initial=np.inf) <= 1e-3 * curve.axis_max for t in curve.ticks))
@@ -47,10 +61,12 @@ def printed_rows(curve: Curve, patients: Patients) -> list[dict]:
     return rows
 
 
-def _at_risk_row(time: Floats, at: float, printed: int) -> dict:
+def _at_risk_row(time: Floats, at: float, printed: int, after: float | None) -> dict:
     """A printed number at risk; a contradiction that counting time > t would explain says so."""
-    row = _compared("at_risk", printed, int(count_at_risk(time, at)), at)
-    if row["status"] == "contradicted" and (time > at).sum() == printed:
+    row = _compared("at_risk", printed, int(count_at_risk(time, at)), at if after is None else after)
+    if after is not None:
+        row["note"] = f"{row['note']}; with time > {after:g}".removeprefix("; ")
+    elif row["status"] == "contradicted" and (time > at).sum() == printed:
         row["note"] += "; it is the number with time > t, and at risk means time >= t"
     return row
 
@@ -81,3 +97,30 @@ def fit_rows(curve: Curve, method: str, patients: Patients) -> list[dict]:
     status = "uncertain" if gap.max() > 5e-4 else "honoured"
     numbers = {"time": float(time[worst]), "printed": round(given, 5), "reconstructed": round(found, 5)}
     return [note("survival", text, **numbers, status=status)]
+
+
+def change_rows(changes: Iterable[str]) -> list[dict]:
+    """The log of reading: a change that begins with the name of a contradiction stands under it, others as input."""
+    rows = []
+    for change in changes:
+        name, _, text = change.partition(": ")
+        rows.append(note(name, text) if name in CONTRADICTIONS else note("input", change))
+    return rows
+
+
+def distances(curve: Curve, patients: Patients) -> Floats:
+    """Shortest distance of each point given from the reconstructed steps, in shares of the axes (points,).
+
+    The steps are taken on to the edges: level to the left of time 0 and to the right of the last time.
+    """
+    km = kaplan_meier(*patients)
+    level = np.concatenate([[1.0], km.survival])
+    drop = np.concatenate([[0.0], km.time]) / curve.axis_max
+    x, y = np.maximum(curve.time, 0.0)[:, None] / curve.axis_max, curve.survival[:, None]
+    end = np.append(drop[1:], np.inf)
+    aside = np.maximum(np.maximum(drop - x, x - end), 0.0)
+    to_level = np.hypot(aside, y - level)
+    below = np.append(level[1:], level[-1])
+    over = np.maximum(np.maximum(below - y, y - level), 0.0)
+    to_drop = np.hypot(np.where(np.isfinite(end), end, drop) - x, over)
+    return np.minimum(to_level, to_drop).min(axis=1)

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_bm.curves.contradictions import refusal
 from bayes_bm.errors import InputError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 SAME = 1e-9  # shares of an axis closer than this are the same number
+UNITS = {"days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}  # in days
 OVERSHOOT = 0.1  # a click may leave the axes by this share of them; beyond it the numbers mean something else
 
 
@@ -25,9 +27,9 @@ class Curve:
     """A digitised curve of one arm, checked, in the paper's time unit.
 
     `time`, `survival` (points,) in the order given, survival a proportion; `risk_time`, `risk_count` (rows,) the
-    printed numbers with time >= risk_time, sorted; `ticks` (ticks,) sorted censor marks or None where the figure
-    shows none; `n` patients; `events` or None; `axis_max` right end of the time axis; `changes` one line per change
-    made to what was given.
+    printed numbers with time >= risk_time, sorted, after time 0, not yet held against the curve (`settling` does);
+    `ticks` (ticks,) sorted censor marks or None where the figure shows none; `n` patients; `events` or None;
+    `axis_max` right end of the time axis; `changes` one line per change made to what was given.
     """
 
     time: Floats
@@ -69,7 +71,8 @@ def read_curve(
     survival = _as_proportion(survival, changes)
     axis = _axis(time, axis_max, changes)
     _check_range(time, survival, axis, changes)
-    risk_time, risk_count = _read_at_risk(at_risk, axis if axis_max is not None else None)
+    _check_falls(time, survival)
+    risk_time, risk_count = _read_at_risk(at_risk)
     n = _patients(n, risk_time, risk_count, changes)
     _check_events(events, n)
     marks = None if ticks is None else _read_ticks(ticks, axis)
@@ -134,10 +137,11 @@ def _as_proportion(survival: Floats, changes: list[str]) -> Floats:
         return survival
     where = f"curve, row {row}, column survival"
     if 90 <= top <= 100 * (1 + OVERSHOOT):
-        changes.append(f"survival was in percent (largest {top:g}): divided by 100")
+        changes.append(f"percent: survival was in percent (largest {top:g}): divided by 100")
         return survival / 100
-    hint = "give proportions; a curve in percent must start at 100"
-    raise InputError(where, found=f"{top:g}", allowed="0 to 1", hint=hint)
+    raise refusal(
+        "percent", where, found=f"{top:g}", allowed="0 to 1", hint="give proportions; in percent it starts at 100"
+    )
 
 
 def _axis(time: Floats, axis_max: float | None, changes: list[str]) -> float:
@@ -153,9 +157,11 @@ def _axis(time: Floats, axis_max: float | None, changes: list[str]) -> float:
 
 def _check_range(time: Floats, survival: Floats, axis: float, changes: list[str]) -> None:
     for row in np.flatnonzero((time < -OVERSHOOT * axis) | (time > (1 + OVERSHOOT) * axis))[:1]:
-        hint = "is the curve in another time unit than axis_max, or the axis calibrated wrongly?"
         allowed = f"0 to axis_max = {axis:g} (clicks may leave it by {OVERSHOOT:.0%})"
-        raise InputError(f"curve, row {row + 1}, column time", found=f"{time[row]:g}", allowed=allowed, hint=hint)
+        hint = f"{_unit_hint(time.max() / axis)}or the axis calibrated wrongly?"
+        raise refusal(
+            "time_unit", f"curve, row {row + 1}, column time", found=f"{time[row]:g}", allowed=allowed, hint=hint
+        )
     for row in np.flatnonzero(survival < -OVERSHOOT)[:1]:
         hint = "calibrate the survival axis again"
         raise InputError(
@@ -169,25 +175,51 @@ def _check_range(time: Floats, survival: Floats, axis: float, changes: list[str]
             )
 
 
-def _read_at_risk(table: pd.DataFrame | None, axis: float | None) -> tuple[Floats, Ints]:
+def _unit_hint(ratio: float) -> str:
+    """A question that names the units whose ratio this may be."""
+    units = unit_of_ratio(ratio)
+    told = f": a ratio of {ratio:.3g} is {units}" if units else ""
+    return f"is the curve in another time unit than axis_max{told}, "
+
+
+def unit_of_ratio(ratio: float, within: float = 0.02) -> str:
+    """`weeks to months` for a ratio of times near 4.35, and so on; empty where no two units have that ratio."""
+    for large, days in UNITS.items():
+        for small, fewer in UNITS.items():
+            if fewer < days and abs(np.log(ratio / (days / fewer))) < within:
+                return f"{small} to {large}"
+            if fewer < days and abs(np.log(ratio * (days / fewer))) < within:
+                return f"{large} to {small}"
+    return ""
+
+
+def _check_falls(time: Floats, survival: Floats) -> None:
+    """A curve of survival falls; one that plainly rises is something else."""
+    early, late = time <= np.quantile(time, 0.25), time >= np.quantile(time, 0.75)
+    low, high = float(np.median(survival[early])), float(np.median(survival[late]))
+    if high > low + OVERSHOOT and low < 0.5:
+        hint = "is it a cumulative incidence? then give 1 - value"
+        found = f"{low:.3g} early and {high:.3g} late"
+        raise refusal(
+            "rising_curve", "curve, column survival", found=found, allowed="a curve that falls from 1", hint=hint
+        )
+
+
+def _read_at_risk(table: pd.DataFrame | None) -> tuple[Floats, Ints]:
     if table is None:
         return np.empty(0), np.empty(0, np.int64)
     columns = _columns(table, "at_risk", ("time", "at_risk"))
     order = np.argsort(columns["time"], kind="stable")
     time, count = columns["time"][order], columns["at_risk"][order]
 
-    def refuse(rows: NDArray[np.bool_], label: str, allowed: str, hint: str) -> None:
+    def refuse_rows(rows: NDArray[np.bool_], label: str, allowed: str, hint: str) -> None:
         for i in np.flatnonzero(rows)[:1]:
             where = f"at_risk, row {order[i] + 1}, column {label}"
             raise InputError(where, found=f"{columns[label][order[i]]:g}", allowed=allowed, hint=hint)
 
-    refuse(time < 0, "time", "0 or more", "")
-    if axis is not None:
-        refuse(time > (1 + OVERSHOOT) * axis, "time", f"0 to axis_max = {axis:g}", "is the table in another time unit?")
-    refuse(np.r_[False, np.diff(time) <= 0], "time", "each time once", "remove the repeated row")
-    refuse((count < 0) | (count != np.round(count)), "at_risk", "a whole number, 0 or more", "")
-    hint = "numbers at risk cannot rise; check for a typing error or rows of two arms"
-    refuse(np.r_[False, np.diff(count) > 0], "at_risk", "not more than at the time before", hint)
+    refuse_rows(time < 0, "time", "0 or more", "")
+    refuse_rows(np.r_[False, np.diff(time) <= 0], "time", "each time once", "remove the repeated row")
+    refuse_rows((count < 0) | (count != np.round(count)), "at_risk", "a whole number, 0 or more", "")
     return time, count.astype(np.int64)
 
 
@@ -202,13 +234,13 @@ def _patients(n: int | None, risk_time: Floats, risk_count: Ints, changes: list[
     if n != int(n) or n < 1:
         raise InputError("n", found=n, allowed="a whole number, 1 or more")
     if len(at_zero) and at_zero[0] != n:
-        hint = "n is the number at risk at time 0; correct one of them"
-        raise InputError("at_risk, time 0, column at_risk", found=int(at_zero[0]), allowed=f"n = {int(n)}", hint=hint)
-    if len(risk_count) and risk_count[0] > n:
+        where = "at_risk, time 0, column at_risk"
+        hint = "n is the number at risk at time 0: correct one of them; patients never followed are not in the curve"
+        raise refusal("n_against_at_risk", where, found=int(at_zero[0]), allowed=f"n = {int(n)}", hint=hint)
+    if len(risk_count) and risk_count[0] > n:  # a later one has risen, which is settled against the curve
+        where, allowed = f"at_risk, time {risk_time[0]:g}, column at_risk", f"at most n = {int(n)}"
         hint = "is this the table of the other arm?"
-        raise InputError(
-            "at_risk, row 1, column at_risk", found=int(risk_count[0]), allowed=f"at most n = {int(n)}", hint=hint
-        )
+        raise refusal("n_against_at_risk", where, found=int(risk_count[0]), allowed=allowed, hint=hint)
     return int(n)
 
 
