@@ -72,6 +72,22 @@ class RebuiltArm:
         """`m` plausible sets of patients, from the curve alone, in the spec's time unit."""
         return [self._converted(patients) for patients in self.reconstruction.draw(m, seed=seed)]
 
+    def document(self) -> dict[str, Any]:
+        """As plain data, tables column by column; `from_document` gives it back."""
+        printed = {
+            name: {"table": value.to_dict(orient="list")} if isinstance(value, pd.DataFrame) else value
+            for name, value in self.printed.items()
+        }
+        return {"study": self.study, "arm": self.arm, "factor": self.factor, "printed": printed}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "RebuiltArm":
+        printed = {
+            name: pd.DataFrame(value["table"]) if isinstance(value, dict) else value
+            for name, value in document["printed"].items()
+        }
+        return cls(document["study"], document["arm"], document["factor"], printed)
+
     def _converted(self, patients: pd.DataFrame) -> pd.DataFrame:
         return patients.assign(time=patients["time"] * self.factor)
 

@@ -1,4 +1,4 @@
-"""Sampling, convergence gate, provenance, storing (`rules.md`, 18, 22).
+"""Sampling, convergence gate, imputations, provenance, storing (`rules.md`, 18, 19, 22).
 
 PyMC and nutpie are imported when a fit starts, not before: reading results and printing help stay fast.
 """
@@ -8,11 +8,11 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,13 +22,25 @@ from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.effects import Design, design
 from bayes_bm.errors import GateRefused, InputError
-from bayes_bm.evidence import Evidence, read_evidence
+from bayes_bm.evidence import Evidence, RebuiltArm, read_evidence
 from bayes_bm.files import written_whole
-from bayes_bm.gate import Gate, convergence_gate
+from bayes_bm.gate import Gate, convergence_gate, watched_parameters
 from bayes_bm.hazards import FAMILIES
+from bayes_bm.imputation import (
+    Imputations,
+    count_of,
+    imputed,
+    joint_gate,
+    rebuilt_arms,
+    stacked,
+    variance_table,
+)
 from bayes_bm.observations import KINDS, observations
 from bayes_bm.predictor import Draws, arm_predictors, draws, ratio_means
-from bayes_bm.spec import Spec, parse_spec
+from bayes_bm.spec import Sampling, Spec, parse_spec
+
+if TYPE_CHECKING:
+    from bayes_bm.sampling import Sampler
 
 PACKAGES = ("bayes_bm", "pymc", "pytensor", "nutpie", "arviz", "numpy", "xarray")
 RETRY_ACCEPT = 0.99
@@ -38,7 +50,12 @@ POINTWISE_LIMIT = 50_000_000
 
 @dataclass(frozen=True)
 class Result:
-    """A posterior with everything needed to read it: spec, evidence, gate and provenance."""
+    """A posterior with everything needed to read it: spec, evidence, gate and provenance.
+
+    With `imputations` it is the mixture of several posteriors, told apart by the coordinate `imputation(chain)`;
+    `evidence` is then that of the best reconstruction, and `log_likelihood` is empty: what is pointwise belongs to the
+    patients of one imputation (`of_imputation`).
+    """
 
     spec: Spec
     evidence: Evidence
@@ -48,6 +65,7 @@ class Result:
     observed_data: xr.Dataset
     gate: Gate
     provenance: dict[str, Any] = field(default_factory=dict)
+    imputations: Imputations | None = None
 
     @cached_property
     def design(self) -> Design:
@@ -56,6 +74,22 @@ class Result:
     @cached_property
     def draws(self) -> Draws:
         return draws(self.posterior, self.design, self.spec)
+
+    def of_imputation(self, label: int) -> "Result":
+        """One imputation (1 to M) by itself: its chains, its patients, its gate, its pointwise log-likelihood."""
+        if self.imputations is None:
+            raise InputError("imputation", found=label, hint="this result was fitted to the best reconstruction alone")
+        evidence = self.imputations.evidence(self.evidence, label)
+        alone = replace(
+            self,
+            evidence=evidence,
+            posterior=_of_label(self.posterior, label),
+            sample_stats=_of_label(self.sample_stats, label),
+            observed_data=_observed(self.spec, evidence),
+            gate=self.imputations.gates[label - 1],
+            imputations=None,
+        )
+        return replace(alone, log_likelihood=pointwise_log_likelihood(alone))
 
     def to_arviz(self) -> xr.DataTree:
         """The groups as ArviZ reads them, spec and provenance in the attributes."""
@@ -78,6 +112,8 @@ class Result:
         """Write NetCDF (HDF5), whole or not at all."""
         tree = self.to_arviz()
         tree["evidence"] = xr.DataTree(_stored_evidence(self.evidence))
+        if self.imputations is not None:
+            tree["imputation"] = xr.DataTree(self.imputations.stored())
         with written_whole(Path(path)) as file:
             tree.to_netcdf(file, engine="h5netcdf")
         return Path(path)
@@ -98,27 +134,37 @@ def fit(
     tune: int | None = None,
     chains: int | None = None,
     cores: int | None = None,
+    imputations: int | None = None,
     say: Callable[[str], None] = lambda stage: None,
 ) -> Result:
     """Sample the posterior of a spec; `None` means the spec's own setting.
 
+    `imputations` M, 20 or more, fits M plausible sets of the patients behind reconstructed curves instead of the best
+    one (rule 19): compiled once, each sampled with a seed of its own and equally many draws, each with its own gate.
+    `draws`, `tune` and `chains` are then those of each, by default `EACH` at most.
+
     The convergence gate is applied once, with one retry at a higher target acceptance (rule 18); a failed gate is
     recorded in the result, not raised, so that the result can be looked at. `say` is told each stage.
     """
-    given = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
-    sampling = spec.sampling.model_copy(update={name: value for name, value in given.items() if value is not None})
+    asked = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
+    given = {name: value for name, value in asked.items() if value is not None}
+    sampling = spec.sampling.model_copy(update=given)
     spec = spec.model_copy(update={"sampling": sampling, "seed": spec.seed if seed is None else seed})
     evidence = read_evidence(spec) if evidence is None else evidence
+    m = count_of(imputations, evidence)
     from bayes_bm.checks.audit import require_usable
     from bayes_bm.sampling import sampler
 
     require_usable(spec, evidence)
     started = time.perf_counter()
-    sample = sampler(spec, evidence, say)
+    each = spec if m == 1 else spec.model_copy(update={"sampling": _of_each(sampling, given)})
+    sample = sampler(each, evidence, say)
     compiled_in = time.perf_counter() - started
-    posterior, stats, gate = _sample_with_retry(spec, sample, say)
+    if m == 1:
+        (posterior, stats, gate), known = _sample_with_retry(spec, sample, say), None
+    else:
+        posterior, stats, gate, known = _sample_imputations(each, evidence, sample, m, say)
     sampled_in = time.perf_counter() - started - compiled_in
-    say("pointwise log-likelihood")
     result = Result(
         spec=spec,
         evidence=evidence,
@@ -127,25 +173,95 @@ def fit(
         log_likelihood=xr.Dataset(),
         observed_data=_observed(spec, evidence),
         gate=gate,
-        provenance=_provenance(spec, evidence, compiled_in, sampled_in),
+        provenance=_provenance(each, evidence, compiled_in, sampled_in) | {"spec_digest": spec.digest()},
+        imputations=known,
     )
+    if known is not None:
+        return replace(result, provenance=result.provenance | _imputation_provenance(result))
+    say("pointwise log-likelihood")
     return replace(result, log_likelihood=pointwise_log_likelihood(result))
+
+
+# ---------------------------------------------------------------------------------------------- imputations
+
+
+EACH = {"tune": 500, "chains": 2}
+"""Most that is spent on each imputation unless asked for: two chains give the gate its 400 effective draws."""
+
+
+KEPT = 10_000
+"""Draws of the mixture that are kept: an answer averaged over studies costs 1 ms a draw."""
+
+
+def _of_each(sampling: Sampling, given: Mapping[str, int]) -> Sampling:
+    fewer = {name: min(most, getattr(sampling, name)) for name, most in EACH.items() if name not in given}
+    return sampling.model_copy(update=fewer)
+
+
+def _sample_imputations(
+    spec: Spec, evidence: Evidence, sample: "Sampler", m: int, say: Callable[[str], None]
+) -> tuple[xr.Dataset, xr.Dataset, Gate, Imputations]:
+    """Each set of patients with its own seed and its own gate (rule 19); the stack is never judged."""
+    say("drawing patients from the curves")
+    sets = imputed(evidence, m, seed=spec.seed)
+    runs = []
+    for label, of in enumerate(sets, start=1):
+        seeds = np.random.SeedSequence(spec.seed, spawn_key=(19, label))
+        told = partial(_say_of, say, f"imputation {label} of {m}")
+        runs.append(_sample_with_retry(spec, partial(sample, of=of), told, seeds=seeds))
+    posteriors, stats, gates = zip(*runs, strict=True)
+    time, event = (np.stack([of.patients[name].to_numpy(dtype=float) for of in sets]) for name in ("time", "event"))
+    known = Imputations(time, event, gates)
+    return _kept(stacked(posteriors)), stacked(stats), joint_gate(gates), known
+
+
+def _say_of(say: Callable[[str], None], which: str, stage: str) -> None:
+    say(f"{which}: {stage}")
+
+
+def _kept(stack: xr.Dataset) -> xr.Dataset:
+    """About `KEPT` draws, equally many of each chain; the gates have seen all of them."""
+    step = max(1, stack.sizes["chain"] * stack.sizes["draw"] // KEPT)
+    thin = stack.isel(draw=slice(None, None, step))
+    return thin.assign_coords(draw=range(thin.sizes["draw"]))
+
+
+def _of_label(group: xr.Dataset, label: int) -> xr.Dataset:
+    """The chains of one imputation, counted from 0."""
+    mine = group.isel(chain=np.flatnonzero(group["imputation"].to_numpy() == label)).drop_vars("imputation")
+    return mine.assign_coords(chain=range(mine.sizes["chain"]))
+
+
+def _imputation_provenance(result: Result) -> dict[str, Any]:
+    """M, whose patients were drawn, and how much wider that makes every parameter and contrast."""
+    known = result.imputations
+    table = variance_table(watched_parameters(result.posterior))
+    return {
+        "imputations": 0 if known is None else known.m,
+        "reconstructed": [f"{arm.study}, {arm.arm}" for arm in rebuilt_arms(result.evidence)],
+        "variance": table.set_index("quantity").to_dict("index"),
+    }
 
 
 # ---------------------------------------------------------------------------------------------- gate
 
 
 def _sample_with_retry(
-    spec: Spec, sample: Callable[[float, int], tuple[xr.Dataset, xr.Dataset]], say: Callable[[str], None]
+    spec: Spec,
+    sample: Callable[[float, int], tuple[xr.Dataset, xr.Dataset]],
+    say: Callable[[str], None],
+    *,
+    seeds: np.random.SeedSequence | None = None,
 ) -> tuple[xr.Dataset, xr.Dataset, Gate]:
-    seeds = np.random.SeedSequence(spec.seed).generate_state(2)
-    accept = spec.sampling.target_accept
-    posterior, stats = sample(accept, int(seeds[0]))
+    first, second = (int(seed) for seed in (seeds or np.random.SeedSequence(spec.seed)).generate_state(2))
+    settings, accept = spec.sampling, spec.sampling.target_accept
+    say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
+    posterior, stats = sample(accept, first)
     gate = convergence_gate(posterior, stats, target_accept=accept)
     if gate.passed:
         return posterior, stats, gate
     say("the gate failed; one retry at a higher target acceptance")
-    posterior, stats = sample(RETRY_ACCEPT, int(seeds[1]))
+    posterior, stats = sample(RETRY_ACCEPT, second)
     retried = convergence_gate(posterior, stats, target_accept=RETRY_ACCEPT)
     return posterior, stats, replace(retried, first_try=gate.reasons)
 
@@ -154,7 +270,17 @@ def _sample_with_retry(
 
 
 def pointwise_log_likelihood(result: Result) -> xr.Dataset:
-    """Log density of every row of evidence at every draw, by kind (chain, draw, row)."""
+    """Log density of every row of evidence at every draw, by kind (chain, draw, row).
+
+    Refused for a stack of imputations: a row is another patient in each, and LOO over the stack would mix them.
+    """
+    if result.imputations is not None:
+        raise InputError(
+            "pointwise log-likelihood",
+            found=f"{result.imputations.m} imputations, whose patients differ",
+            allowed="one imputation at a time",
+            hint="result.of_imputation(1).log_likelihood (rule 19)",
+        )
     of, shape, family = result.draws, result.design, FAMILIES[result.spec.hazard.family]
     eta, log_shape = arm_predictors(of, shape)
     found = {}
@@ -242,6 +368,7 @@ def _stored_evidence(evidence: Evidence) -> xr.Dataset:
     texts = {name: json.dumps(table.to_dict(orient="list")) for name, table in evidence.tables().items()}
     stored = xr.Dataset({name: ((), np.array(text, dtype=object)) for name, text in texts.items()})
     return stored.assign(
+        rebuilt=((), np.array(json.dumps([arm.document() for arm in evidence.rebuilt]), dtype=object)),
         hr_cholesky=(("hr_row", "hr_column"), evidence.hr_cholesky),
         digests=((), np.array(json.dumps(dict(evidence.digests)), dtype=object)),
     )
@@ -250,8 +377,13 @@ def _stored_evidence(evidence: Evidence) -> xr.Dataset:
 def _read_stored_evidence(stored: xr.Dataset) -> Evidence:
     names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "set_aside")
     tables = {name: pd.DataFrame(json.loads(str(stored[name].item()))) for name in names}
+    # results of version 0.1.0 before rule 19 was built hold no curves
+    rebuilt = json.loads(str(stored["rebuilt"].item())) if "rebuilt" in stored else []
     return Evidence(
-        **tables, hr_cholesky=stored["hr_cholesky"].values, digests=json.loads(str(stored["digests"].item()))
+        **tables,
+        hr_cholesky=stored["hr_cholesky"].values,
+        digests=json.loads(str(stored["digests"].item())),
+        rebuilt=tuple(RebuiltArm.from_document(arm) for arm in rebuilt),
     )
 
 
@@ -281,4 +413,5 @@ def load(path: str | Path) -> Result:
         observed_data=group("observed_data"),
         gate=Gate.from_document(json.loads(attributes["gate"])),
         provenance=json.loads(attributes["provenance"]),
+        imputations=Imputations.from_stored(group("imputation")) if "imputation" in tree.children else None,
     )

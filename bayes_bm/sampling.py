@@ -4,12 +4,14 @@ nutpie's own compiler translates the graph to numba anew in every process: 30 to
 evidence. PyTensor's C linker keeps its modules on disk: about 2 s when warm, half a minute the first time, at about
 twice the cost a gradient. So the C linker serves up to `MANY_PATIENTS`, and numba, whose chains run on several cores,
 beyond.
+
+Patients enter through `pm.Data`, so other patients of the same arms (rule 19) need no other compilation.
 """
 
 import os
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,36 +19,48 @@ import xarray as xr
 
 from bayes_bm.evidence import Evidence
 from bayes_bm.model import build_model
+from bayes_bm.observations import observations
 from bayes_bm.spec import Sampling, Spec
 
 Groups = tuple[xr.Dataset, xr.Dataset]
-Sampler = Callable[[float, int], Groups]
 Say = Callable[[str], None]
 MANY_PATIENTS = 20_000
 KEPT_STATISTICS = ("diverging", "energy", "n_steps", "tree_depth", "depth", "step_size")
 
 
+class Sampler(Protocol):
+    """Samples at a target acceptance and seed, with the patients of `of` where given: (posterior, sample_stats)."""
+
+    def __call__(self, accept: float, seed: int, *, of: Evidence | None = None) -> Groups: ...
+
+
 def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
-    """Compile once; the returned function samples at a target acceptance and seed: (posterior, sample_stats)."""
+    """Compile once; the returned function samples these patients, or others in the same arms (`imputation.imputed`)."""
     settings = spec.sampling
     say("building the model")
     model = build_model(spec, evidence)
     if settings.sampler == "pymc":
-        return lambda accept, seed: _with_pymc(model, settings, accept, seed)
+        return _pymc_sampler(spec, evidence, model)
     say("compiling (half a minute the first time, then seconds)")
     many = len(evidence.patients) > MANY_PATIENTS
     compiled = _compiled_numba(model) if many else _compiled_c(model)
     counts = _counts(settings, cores=_cores(settings) if many else 1)
 
-    def sample(accept: float, seed: int) -> Groups:
+    def with_patients(of: Evidence) -> Any:
+        if many:
+            return compiled.with_data(**_patient_data(spec, of))
+        _set_patients(model, spec, of)
+        return compiled
+
+    def sample(accept: float, seed: int, *, of: Evidence | None = None) -> Groups:
         import nutpie
 
-        say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
+        target = with_patients(evidence if of is None else of)
         with warnings.catch_warnings():
             # nutpie calls its low-rank mass matrix experimental; it quadruples the ESS of correlated levels here
             warnings.simplefilter("ignore")
             tree = nutpie.sample(
-                compiled,
+                target,
                 **counts,
                 target_accept=accept,
                 seed=seed,
@@ -56,6 +70,16 @@ def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
         return _groups(tree, settings.thin)
 
     return sample
+
+
+def _patient_data(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
+    """What `model.build_model` put into `pm.Data` for the patients, by the same names."""
+    return {f"patients_{key}": values for key, values in observations(spec, evidence).get("patients", {}).items()}
+
+
+def _set_patients(model: Any, spec: Spec, evidence: Evidence) -> None:
+    for name, values in _patient_data(spec, evidence).items():
+        model.set_data(name, values)
 
 
 def _cores(settings: Sampling) -> int:
@@ -154,12 +178,18 @@ def _is_kept(name: str) -> bool:
     return not hidden
 
 
-def _with_pymc(model: Any, settings: Sampling, accept: float, seed: int) -> Groups:
-    import pymc as pm
-
+def _pymc_sampler(spec: Spec, evidence: Evidence, model: Any) -> Sampler:
+    settings = spec.sampling
     counts = _counts(settings, cores=_cores(settings))
-    tree = pm.sample(model=model, **counts, target_accept=accept, random_seed=seed, progressbar=False)
-    return _groups(tree, settings.thin)
+
+    def sample(accept: float, seed: int, *, of: Evidence | None = None) -> Groups:
+        import pymc as pm
+
+        _set_patients(model, spec, evidence if of is None else of)
+        tree = pm.sample(model=model, **counts, target_accept=accept, random_seed=seed, progressbar=False)
+        return _groups(tree, settings.thin)
+
+    return sample
 
 
 def _groups(tree: Any, thin: int) -> Groups:

@@ -45,8 +45,9 @@ FOUNDATIONS = {
     "effects": {"evidence", "spec"},
     "observations": {"arrays", "evidence", "hazards", "likelihoods", "spec"},
     "model": {"arrays", "effects", "evidence", "hazards", "likelihoods", "observations", "priors", "spec"},
-    "sampling": {"evidence", "model", "spec"},
+    "sampling": {"evidence", "model", "observations", "spec"},
     "gate": set(),
+    "imputation": {"errors", "evidence", "gate"},
     "predictor": {"effects", "spec"},
 }
 # modules that fit, read or work out answers; drawing takes what they made
