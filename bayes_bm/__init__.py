@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from bayes_bm.reconstruct import Reconstruction, reconstruct
     from bayes_bm.report import write_report
     from bayes_bm.spec import Spec, list_models, read_spec
+    from bayes_bm.widening import imputation_summary
 
 __all__ = [
     "Audit",
@@ -67,6 +68,7 @@ __all__ = [
     "fit",
     "hazard",
     "hazard_ratio",
+    "imputation_summary",
     "list_models",
     "load",
     "predict",
@@ -98,6 +100,7 @@ _HOME = {
     "Curve": "curves.reading",
     **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
     "write_report": "report",
+    "imputation_summary": "widening",
 }
 
 

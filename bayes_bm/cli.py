@@ -48,6 +48,10 @@ Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on t
 Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
 Draws = Annotated[int | None, typer.Option(min=1)]
 Seed = Annotated[int | None, typer.Option(min=0)]
+Imputations = Annotated[
+    int | None,
+    typer.Option(help="Fit M >= 20 plausible sets of the patients behind curves, not the best alone."),
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -275,6 +279,7 @@ def fit(
     chains: Draws = None,
     cores: Draws = None,
     seed: Seed = None,
+    imputations: Imputations = None,
     settings: Setting = None,
     sensitivity: Sensitivity = None,
     allow_failed_gate: AllowFailed = False,
@@ -286,7 +291,8 @@ def fit(
 
     found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
     with _progress(found.name) as say:
-        result = sample(found, draws=draws, tune=tune, chains=chains, cores=cores, seed=seed, say=say)
+        asked: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "seed": seed}
+        result = sample(found, **asked, imputations=imputations, say=say)
     result.save(out)
     if as_json:
         _print_json(
@@ -311,17 +317,40 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Treatments against the reference."""
-    from bayes_bm.predict import compare as compare_treatments
-    from bayes_bm.predict import parse_who
+    from bayes_bm.predict import answer_table, compared, parse_who
 
     result = _load(result_file, allow_failed=allow_failed_gate)
     chosen = parse_who(who)
     at = _numbers(times, "--times")
-    table = compare_treatments(result, who=chosen, reference=reference, horizon=horizon, times=at)
+    answers = list(compared(result, who=chosen, reference=reference, horizon=horizon, times=at))
+    table, rebuilt = answer_table(answers), _rebuilt(result, answers)
     if as_json:
-        return _print_json({"who": chosen.name, **_gate_field(result), "rows": _rows(table)})
+        return _print_json({"who": chosen.name, **_gate_field(result), "rows": _rows(table), **rebuilt})
     columns = ["estimand", "treatment", "reference", "time", "median", "q2_5", "q97_5", "prob_better", "label"]
-    return _print_table(table, f"{result.spec.question} ({chosen.name}, {result.spec.time_unit})", columns)
+    _print_table(table, f"{result.spec.question} ({chosen.name}, {result.spec.time_unit})", columns)
+    for found in rebuilt.values():
+        OUT.print(Text(found["note"]))
+    return None
+
+
+def _rebuilt(result: "Result", answers: Sequence[tuple[dict[str, Any], Any]]) -> dict[str, Any]:
+    """What rebuilding patients from curves adds to these answers (rule 19); empty where there are no curves."""
+    from bayes_bm.plots.words import reconstruction_sentence
+    from bayes_bm.report import rebuilt_of
+    from bayes_bm.widening import answer_variance
+
+    found = rebuilt_of(result)
+    if found is None:
+        return {}
+    rows = _rows(answer_variance(result, answers)) if found.m > 1 else []
+    return {
+        "reconstruction": {
+            "arms": found.arms,
+            "imputations": found.m,
+            "note": reconstruction_sentence(found, result.spec),
+            "variance": rows,
+        }
+    }
 
 
 @app.command()
@@ -469,6 +498,7 @@ def run(
     tune: Draws = None,
     chains: Draws = None,
     seed: Seed = None,
+    imputations: Imputations = None,
     settings: Setting = None,
     sensitivity: Sensitivity = None,
     allow_failed_gate: AllowFailed = False,
@@ -486,6 +516,7 @@ def run(
             out,
             patient=_pairs(patient),
             sampling={"draws": draws, "tune": tune, "chains": chains, "seed": seed},
+            imputations=imputations,
             allow_failed_gate=allow_failed_gate,
             allow_red=allow_red_rows,
             say=say,

@@ -7,7 +7,7 @@ Study("name")    that study's own effects; a treatment it did not use gets a fre
 Patient(values, on=...)  covariates on top of any of these
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from bayes_bm.hazards import FAMILIES
 from bayes_bm.priors import Prior, scipy_law
 
 Array = np.ndarray
+Row = dict[str, Any]
 PRIOR_ONLY_RATIO = 0.9
 
 
@@ -375,25 +376,43 @@ def compare(
     `prob_better` is P(HR < 1) or P(difference > 0), absent where nothing is compared (rule 16). `label` says
     "extrapolated" beyond the treatment's follow-up and "prior only" where the data did not move the contrast (rule 17).
     """
+    return answer_table(compared(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at))
+
+
+def answer_table(found: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
+    """Rows of `compared` with their draws summarised."""
+    rows = [{**named, **_summary(values)} for named, values in found]
+    return pd.DataFrame(rows, columns=list(COMPARE_COLUMNS))
+
+
+def compared(
+    result: Result,
+    *,
+    who: Who | None = None,
+    reference: str | None = None,
+    horizon: float | None = None,
+    times: Sequence[float] | None = None,
+    alive_at: float = 0.0,
+) -> Iterator[tuple[Row, Array]]:
+    """What `compare` summarises: the names of each row and its draws (sample,), chain after chain."""
     who = who or AverageStudy()
     against = _known_treatment(result, reference)
     at = list(_checked_times(_times_of(result, times), alive_at))
     until = float(result.spec.horizon if horizon is None else horizon)
-    rows = _ratio_rows(result, who, against, at)
+    yield from _ratio_rows(result, who, against, at)
     if not _without_level(result, who):
-        rows += _absolute_rows(result, who, against, at, until, alive_at)
-    return pd.DataFrame(rows, columns=list(COMPARE_COLUMNS))
+        yield from _absolute_rows(result, who, against, at, until, alive_at)
 
 
 def _marginal(result: Result, who: Who) -> bool:
     return isinstance(_on(who), NewStudy) and not _without_level(result, who)
 
 
-def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> list[dict]:
+def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> Iterator[tuple[Row, Array]]:
     """Hazard ratios; one without a time where conditional hazards are proportional."""
     timed = _marginal(result, who) or not _proportional(result)
     ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=against)
-    labels, rows = Labels(result), []
+    labels = Labels(result)
     for treatment in result.spec.treatments.names:
         if treatment == against:
             continue
@@ -403,34 +422,32 @@ def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> l
             label = labels.contrast((treatment, shown), (against, shown))
             better = float(np.mean(values < 1))
             named = {"treatment": treatment, "reference": against, "time": shown, "prob_better": better, "label": label}
-            rows.append({"estimand": "hazard_ratio", **named, **_summary(values)})
-            rows.append({"estimand": "log_hazard_ratio", **named, **_summary(np.log(values))})
-    return rows
+            yield {"estimand": "hazard_ratio", **named}, values
+            yield {"estimand": "log_hazard_ratio", **named}, np.log(values)
 
 
 def _absolute_rows(
     result: Result, who: Who, against: str, times: list[float], horizon: float, alive_at: float
-) -> list[dict]:
+) -> Iterator[tuple[Row, Array]]:
     found: dict[tuple[str, float | None], xr.DataArray] = {
         ("survival", time): values
         for time, values in _by_time(survival(result, times, who=who, alive_at=alive_at)).items()
     }
     found["median", None] = quantile(result, who=who, alive_at=alive_at)
     found["rmst", horizon] = rmst(result, horizon, who=who, alive_at=alive_at)
-    labels, rows = Labels(result), []
+    labels = Labels(result)
     for (estimand, time), values in found.items():
         by_treatment = {name: values.sel(treatment=name).values.ravel() for name in result.spec.treatments.names}
         reach = {name: float(np.median(mine)) if time is None else time for name, mine in by_treatment.items()}
         for treatment, mine in by_treatment.items():
             one = {"estimand": estimand, "treatment": treatment, "reference": None, "time": time, "prob_better": None}
-            rows.append({**one, "label": labels.absolute(treatment, reach[treatment]), **_summary(mine)})
+            yield {**one, "label": labels.absolute(treatment, reach[treatment])}, mine
             if treatment == against:
                 continue
             difference = mine - by_treatment[against]
             label = labels.contrast((treatment, reach[treatment]), (against, reach[against]))
             named = {"reference": against, "prob_better": float(np.mean(difference > 0)), "label": label}
-            rows.append({**one, **named, "estimand": f"{estimand}_difference", **_summary(difference)})
-    return rows
+            yield {**one, **named, "estimand": f"{estimand}_difference"}, difference
 
 
 def _by_time(values: xr.DataArray) -> dict[float, xr.DataArray]:
@@ -528,8 +545,8 @@ def predict(
     tables = []
     for label, values in zip(labels, patients, strict=True):
         of = Patient(values, on)
-        rows = _absolute_rows(result, of, _known_treatment(result, reference), at, result.spec.horizon, alive_at)
-        table = pd.DataFrame(rows).assign(patient=label)
+        found = _absolute_rows(result, of, _known_treatment(result, reference), at, result.spec.horizon, alive_at)
+        table = pd.DataFrame([{**named, **_summary(draws)} for named, draws in found]).assign(patient=label)
         coefficients = [name for name in values if f"coefficient[{name}]" in informed]
         if coefficients:
             mark = f"prior only: {', '.join(coefficients)}"

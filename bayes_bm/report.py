@@ -22,7 +22,8 @@ from bayes_bm.files import written_whole
 from bayes_bm.fit import Result
 from bayes_bm.gate import watched_parameters
 from bayes_bm.hazards import FAMILIES
-from bayes_bm.plots.material import Answers, Curves, Density, Material, Observed, PatientAnswer
+from bayes_bm.imputation import rebuilt_arms
+from bayes_bm.plots.material import Answers, Curves, Density, Material, Observed, PatientAnswer, Rebuilt
 from bayes_bm.plots.text import time_ticks
 from bayes_bm.plots.words import sentences
 from bayes_bm.predict import (
@@ -39,6 +40,7 @@ from bayes_bm.predict import (
 from bayes_bm.predictor import arm_predictors
 from bayes_bm.priors import Prior, scipy_law
 from bayes_bm.spec import Spec
+from bayes_bm.widening import imputation_summary
 
 Row = Mapping[Any, Any]
 CURVE_DRAWS, CURVE_POINTS = 1000, 41
@@ -67,7 +69,21 @@ def answer_sentences(
     `tables` are those of `answer_tables` where they are made already.
     """
     audit = audit_of(result.spec, result.evidence)
-    return sentences(Answers(result.spec, tables or answer_tables(result), audit, contrasts, result.gate.reasons))
+    made = tables or answer_tables(result)
+    return sentences(Answers(result.spec, made, audit, contrasts, result.gate.reasons, rebuilt_of(result)))
+
+
+def rebuilt_of(result: Result) -> Rebuilt | None:
+    """What of the evidence was made of curves, with the variance that their reconstruction adds where it is known."""
+    arms = rebuilt_arms(result.evidence)
+    if not arms:
+        return None
+    known = result.imputations
+    return Rebuilt(len(arms), 1, pd.DataFrame()) if known is None else Rebuilt(len(arms), known.m, _variance(result))
+
+
+def _variance(result: Result) -> pd.DataFrame:
+    return imputation_summary(result, who=AverageStudy())
 
 
 def gather(
@@ -86,7 +102,7 @@ def gather(
     """Ask for every table that the report shows."""
     spec, until = result.spec, follow_up(result.spec, result.evidence)
     clean = _with_numbers(reconciliation)
-    of = Answers(spec, tables or answer_tables(result), audit, contrasts, refused)
+    of = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, rebuilt_of(result))
     observed = [_observed(result, clean, row) for row in range(len(result.evidence.arms))]
     grid, thin, measure = time_grid(spec, until), _thinned(result), forest_measure(result)
     parameters = prior_and_posterior(result)
@@ -103,7 +119,7 @@ def gather(
         curves=_curves(thin, grid) if of.levels else None,
         parameters=parameters,
         densities={row["parameter"]: _density(result, row) for row in parameters},
-        ranks=rank_tables(watched_parameters(result.posterior)),
+        ranks=rank_tables(watched_parameters(_of_one_target(result).posterior)),
         patient=_patient(thin, result, patient or {}, patient_table, alive_at, until) if asked else None,
         elsewhere=elsewhere or {},
     )
@@ -118,6 +134,11 @@ RECONCILED = (
 def _with_numbers(reconciliation: pd.DataFrame) -> pd.DataFrame:
     """Columns of numbers as numbers: one that is empty throughout comes as objects."""
     return reconciliation.assign(**{name: pd.to_numeric(reconciliation[name], errors="coerce") for name in RECONCILED})
+
+
+def _of_one_target(result: Result) -> Result:
+    """Chains that should agree: of imputations those that agree least (rule 19)."""
+    return result if result.imputations is None else result.of_imputation(result.imputations.worst)
 
 
 def _thinned(result: Result) -> Result:

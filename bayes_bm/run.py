@@ -44,13 +44,14 @@ def run_spec(
     *,
     patient: Mapping[str, float] | None = None,
     sampling: Mapping[str, int | None] | None = None,
+    imputations: int | None = None,
     allow_failed_gate: bool = False,
     allow_red: bool = False,
     say: Say = lambda stage: None,
 ) -> Done:
     """Audit, fit, check, compare, report into one folder. Raises `GateRefused` at the step that refuses."""
     say("reading evidence")
-    result = fit(spec, read_evidence(spec), say=say, **(sampling or {}))
+    result = fit(spec, read_evidence(spec), imputations=imputations, say=say, **(sampling or {}))
     files = [result.save(out / "result.nc")]
     result.require_gate(allow_failed=allow_failed_gate)
     say("comparing treatments")

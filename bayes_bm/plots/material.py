@@ -16,6 +16,27 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Rebuilt:
+    """Study arms whose patients come from curves, and what not knowing those patients adds (rule 19).
+
+    arms       how many
+    m          fits behind the answer: 1 is the best reconstruction, taken as known
+    variance   `imputation_summary` of the average study; empty where m is 1
+    """
+
+    arms: int
+    m: int
+    variance: pd.DataFrame
+
+    def log_ratio(self, name: str, reference: str, *, time: float) -> dict[Any, Any]:
+        """The row of a log hazard ratio; where hazards are not proportional, of the time nearest to `time`."""
+        table = self.variance
+        mine = (table["treatment"] == name) & (table["reference"] == reference)
+        rows = table.loc[mine & (table["quantity"] == "log_hazard_ratio")].to_dict("records")
+        return rows[0] if len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
+
+
+@dataclass(frozen=True)
 class Answers:
     """What the answer in words needs.
 
@@ -23,6 +44,7 @@ class Answers:
     audit      what the evidence is
     contrasts  within, across, combined, discrepancy; None where those fits were not made
     refused    what a gate said where it was overridden
+    rebuilt    what was made of curves; None where nothing was
     """
 
     spec: Spec
@@ -30,6 +52,7 @@ class Answers:
     audit: "Audit"
     contrasts: pd.DataFrame | None = None
     refused: tuple[str, ...] = ()
+    rebuilt: Rebuilt | None = None
 
     @property
     def levels(self) -> bool:

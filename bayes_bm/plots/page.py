@@ -1,7 +1,7 @@
 """The report as one HTML page: sections of words, tables and figures, in the order a critic asks for them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
@@ -13,7 +13,7 @@ from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
 from bayes_bm.gate import MAX_DIVERGENT, MAX_RHAT, MIN_BFMI, MIN_ESS
 from bayes_bm.plots import figures
 from bayes_bm.plots.markup import Column, Html, Part, Row, el, frame_table, html_table, mark, numeric, plain, treatment
-from bayes_bm.plots.material import Material
+from bayes_bm.plots.material import Material, Rebuilt
 from bayes_bm.plots.text import (
     DIGITS,
     MISSING,
@@ -33,6 +33,7 @@ from bayes_bm.plots.words import (
     of_row,
     patient_sentence,
     probability_clause,
+    reconstruction_sentence,
     sentences,
     source_text,
     time_text,
@@ -61,6 +62,7 @@ def render(of: Material) -> str:
         "One patient": _one_patient(draw),
         "Audit of the evidence": _audit(of),
         "Reconciliation: printed, reconstructed, predicted": _reconciliation(of),
+        **({} if of.answers.rebuilt is None else {"Patients rebuilt from curves": _rebuilt(of, of.answers.rebuilt)}),
         "Diagnostics and priors": _diagnostics(draw),
         "What this cannot say": _limits(of),
         "Provenance": _provenance(of),
@@ -200,6 +202,9 @@ SOURCES = {
 }
 
 
+BEST = "Within and across are fitted to the best reconstruction of the patients; combined holds all its imputations."
+
+
 def _contrasts(draw: figures.Drawing) -> list[Part]:
     of = draw.of
     rows = [
@@ -230,6 +235,7 @@ def _contrasts(draw: figures.Drawing) -> list[Part]:
         html_table(rows, columns, group="group"),
         figures.contrast_figure(draw),
         note(*reference_remark(of.spec)),
+        note(BEST) if of.result.imputations is not None else None,
     ]
 
 
@@ -482,6 +488,52 @@ def reconciled(spec: Spec, row: Row, name: str) -> str:
     return printed_interval(row[name], low, high, digits=reconciled_digits(spec, row), cap=10 * spec.horizon)
 
 
+def _rebuilt(of: Material, rebuilt: Rebuilt) -> list[Part]:
+    """What the reconstruction of patients adds to the variance of every answer (rule 19)."""
+    said = el("p", reconstruction_sentence(rebuilt, of.spec))
+    if rebuilt.m == 1:
+        return [said]
+    words = (
+        f"The variance within, W, is the mean over {rebuilt.m} fits, each to one plausible set of patients; that"
+        f" between, B, is that of their means; in all T = W + (1 + 1/{rebuilt.m}) B. Wider by: sqrt(T / W). Patients"
+        " are drawn from the curves alone, never from the model. Average study; hazard ratios on the log scale."
+    )
+    columns = [
+        plain("", "name", "keep"),
+        numeric("mean", "mean", 2),
+        _small("sd within, √W", lambda row: row["within"] ** 0.5),
+        _small("sd between, √B", lambda row: row["between"] ** 0.5),
+        _percent("share of B in T", "share"),
+        _small("Monte Carlo error of the mean", lambda row: row["mcse"]),
+        numeric("95 % width, one fit", "width_within", 2),
+        numeric("all fits", "width", 2),
+        _percent("wider by", "wider"),
+    ]
+    rows = [{**row, **_quantity(of.spec, row)} for row in rebuilt.variance.to_dict("records")]
+    rows.sort(key=lambda row: row["place"])
+    return [said, el("p", words), html_table(rows, columns, group="group")]
+
+
+def _small(head: str, value: Callable[[Row], float]) -> Column:
+    """A number that may be far below 1, with two significant figures."""
+    return Column(head, lambda row: f"{value(row):.2g}", "num")
+
+
+def _percent(head: str, key: str) -> Column:
+    return Column(head, lambda row: f"{100 * row[key]:.1f} %", "num")
+
+
+def _quantity(spec: Spec, row: Row) -> dict[str, Any]:
+    """Name, group and place of a row of the variance table: the ratios first, the parameters last."""
+    if not isinstance(row["treatment"], str):
+        return {"group": "Parameters", "name": row["quantity"], "place": len(ESTIMANDS)}
+    logged = row["quantity"] == "log_hazard_ratio"
+    asked = {**row, "estimand": "hazard_ratio" if logged else row["quantity"]}
+    title = estimand_title(spec, asked)
+    group = f"Log {title[0].lower()}{title[1:]}" if logged else title
+    return {"group": group, "name": asked_text(spec, asked), "place": list(ESTIMANDS).index(asked["estimand"])}
+
+
 def _diagnostics(draw: figures.Drawing) -> list[Part]:
     of, gate = draw.of, draw.of.result.gate
     first = "; ".join(gate.first_try)
@@ -489,7 +541,7 @@ def _diagnostics(draw: figures.Drawing) -> list[Part]:
     words = (
         f"The convergence gate {gate.state}: {counted(gate.divergences, 'divergence')} in {gate.draws} draws (allowed"
         f" {MAX_DIVERGENT:.1%}), smallest E-BFMI {gate.min_bfmi:.2f} (above {MIN_BFMI}), target acceptance"
-        f" {gate.target_accept:g}.{again}"
+        f" {gate.target_accept:g}.{again}{_of_imputations(of)}"
     )
     columns = [
         plain("parameter", "parameter", "keep"),
@@ -501,7 +553,7 @@ def _diagnostics(draw: figures.Drawing) -> list[Part]:
         el("p", words),
         el("ul", *(el("li", reason) for reason in gate.reasons)) if gate.reasons else None,
         html_table(gate.rows, columns, caption="Rank R-hat and effective sample sizes"),
-        el("p", "Rank plots: chains that mix stay near the grey band."),
+        el("p", f"Rank plots{_whose_ranks(of)}: chains that mix stay near the grey band."),
         el("div", *figures.rank_figures(draw), cls="grid"),
         el("h3", "Heterogeneity between studies"),
         heterogeneity(of),
@@ -509,6 +561,17 @@ def _diagnostics(draw: figures.Drawing) -> list[Part]:
         _priors(of),
         el("div", *figures.density_figures(draw), cls="grid"),
     ]
+
+
+def _of_imputations(of: Material) -> str:
+    """Whose numbers stand in the gate: every imputation was judged by itself."""
+    known = of.result.imputations
+    return "" if known is None else f" Of each number the worst of {known.m} imputations, each judged by itself."
+
+
+def _whose_ranks(of: Material) -> str:
+    known = of.result.imputations
+    return "" if known is None else f" of imputation {known.worst}, whose chains agree least"
 
 
 HETEROGENEITY = {
@@ -580,9 +643,10 @@ def _limits(of: Material) -> list[Part]:
 
 def _provenance(of: Material) -> list[Part]:
     known, spec = of.result.provenance, of.spec
-    flags = "".join(f" --{name} {known[name]}" for name in ("seed", "draws", "tune", "chains") if name in known)
+    named = ("seed", "draws", "tune", "chains", "imputations")
+    flags = "".join(f" --{name} {known[name]}" for name in named if name in known)
     again = f"{fit_command(spec)}{flags}\nbayes-bm report {spec.name}.nc --out report.html"
-    items = {name.replace("_", " "): str(value) for name, value in known.items() if not isinstance(value, Mapping)}
+    items = {name.replace("_", " "): _shown(value) for name, value in known.items() if not isinstance(value, Mapping)}
     items["versions"] = ", ".join(f"{name} {version}" for name, version in known.get("versions", {}).items())
     files = [{"file": name, "digest": digest} for name, digest in known.get("files", {}).items()]
     columns = [plain("file", "file", "words"), Column("sha256", lambda row: el("code", row["digest"]))]
@@ -594,3 +658,7 @@ def _provenance(of: Material) -> list[Part]:
         el("pre", el("code", again)),
         el("details", el("summary", "The whole spec, as it was fitted"), el("pre", el("code", document))),
     ]
+
+
+def _shown(value: Any) -> str:
+    return "; ".join(str(item) for item in value) if isinstance(value, list) else str(value)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
-from bayes_bm.plots.material import Answers, PatientAnswer
+from bayes_bm.plots.material import Answers, PatientAnswer, Rebuilt
 from bayes_bm.plots.text import DIGITS, MISSING, counted, estimate, probability, ratio_estimate, treatment_text
 from bayes_bm.spec import Spec
 
@@ -201,7 +201,36 @@ def sentences(of: Answers) -> list[str]:
     rows = [of.ratio(name) for name in of.compared]
     first = contrast_sentence(rows[0], of.spec) if len(rows) == 1 else several_sentence(rows, of.spec)
     before = [*([FAILED] if of.refused else []), *([TWICE] if of.spec.reproduction else [])]
-    return [*before, first, absolute_sentence(of), support_sentence(of)]
+    after = [] if of.rebuilt is None else [reconstruction_sentence(of.rebuilt, of.spec)]
+    return [*before, first, absolute_sentence(of), support_sentence(of), *after]
+
+
+WIDER = 0.005
+"""A 95 % interval that is wider by less is as wide."""
+
+
+def reconstruction_sentence(rebuilt: Rebuilt, spec: Spec) -> str:
+    """What the answer owes to patients that are known from curves only (rule 19)."""
+    arms = counted(rebuilt.arms, "study arm")
+    if rebuilt.m == 1:
+        return (
+            f"Reconstruction uncertainty is not included: the patients of {arms} were rebuilt from curves and are taken"
+            f" as known; include it with: {fit_command(spec)} --imputations 20."
+        )
+    reference = spec.treatments.reference
+    rows = [rebuilt.log_ratio(name, reference, time=spec.reference_time) for name in spec.treatments.compare]
+    return (
+        f"Reconstruction {'; '.join(_widens(row) for row in rows)}; the patients of {arms} were rebuilt from curves,"
+        f" and {rebuilt.m} plausible sets of them were fitted."
+    )
+
+
+def _widens(row: Row) -> str:
+    against = f"{treatment_text(row['treatment'])} against {treatment_text(row['reference'])}"
+    interval, one, all_of_them = f"95 % interval of log HR, {against},", row["width_within"], row["width"]
+    if row["wider"] < WIDER:
+        return f"leaves the {interval} as wide as it is ({all_of_them:.2f})"
+    return f"widens the {interval} from {one:.2f} to {all_of_them:.2f}, by {100 * row['wider']:.1f} %"
 
 
 def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence[str]) -> str:
