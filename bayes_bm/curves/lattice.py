@@ -17,9 +17,10 @@ from bayes_bm.curves.reading import Floats, Ints
 BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: rarer than anything else it can do
 BEFORE = 0.25  # chance that a tick drawn at a drop stands for censorings before it: the tie rule says after
 LIKELY = 9.0  # nats below the likeliest way back beyond which the central path does not go
-FAINT = 1e-11  # share of the largest weight below which a state is forgotten
+FAINT = 1e-9  # share of the largest weight below which a state is forgotten
+ROUNDING = 1e-13  # share of the largest weight that Fourier transforms leave where there is none
 SLICES = 4096, 512, 64, 16  # slices of survival within its rounding, the finest that the number of cells allows
-CELLS = 3_000_000, 1_000, 40_000  # cells over all points; fewest and most after one: about a second at the most
+CELLS = 1_000_000, 1_000, 10_000  # cells over all points; fewest and most after one: about a second at the most
 BLUR = 8  # slices this coarse blur the survival of a state by at most 1/8 of its rounding
 FADING = 0.98  # a blurred survival matters less with every later drop that had to fit
 
@@ -250,7 +251,9 @@ def _censored(problem: Problem, layer: _Layer, k: int, level: Floats, owing: boo
             columns = np.flatnonzero(layer.flag == used)
             kernel = _kernel(problem, point, rows + len(layer.weight), owing, bool(used), early, marked)
             flag = 1 if early else 0 if point.opens else used
-            parts.append((columns, kernel, np.full(len(columns), flag), *_convolved(layer, columns, kernel, rows)))
+            parts.append(
+                (columns, kernel, np.full(len(columns), flag), *_convolved(layer, columns, kernel, rows, level[0]))
+            )
     which = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
     source, flag = (np.concatenate([part[i] for part in parts]) for i in (0, 2))
     weight, survival = (np.concatenate([part[i] for part in parts], axis=1) for i in (3, 4))
@@ -271,17 +274,18 @@ def _kernel(problem: Problem, point: Point, size: int, owing: bool, used: bool, 
     return chance * (BEFORE if early else 1.0)
 
 
-def _convolved(layer: _Layer, columns: Ints, kernel: Floats, rows: int) -> tuple[Floats, Floats]:
-    """Weight and survival (rows, columns) after censoring, from `top` at risk down."""
+def _convolved(layer: _Layer, columns: Ints, kernel: Floats, rows: int, level: float) -> tuple[Floats, Floats]:
+    """Weight and survival (rows, columns) after censoring, from `top` at risk down; survival was near `level`."""
     weight, survival = layer.weight[:, columns], layer.survival[:, columns]
     same = min(rows, len(weight))
     if not kernel[1:].any():
         after = np.zeros((2, rows, len(columns)))
         after[:, :same] = weight[:same] * kernel[0], survival[:same]
         return after[0], after[1]
-    both = _toeplitz(kernel, rows, len(weight)) @ np.concatenate([weight, weight * survival], axis=1)
-    after, height = np.split(both, 2, axis=1)
-    mean = np.divide(height, after, out=np.ones_like(after), where=after > 0)
+    both = _passed(kernel, np.concatenate([weight, weight * (survival - level)], axis=1), rows)
+    after, height = both[:, : len(columns)], both[:, len(columns) :]
+    after[after < ROUNDING * after.max()] = 0.0
+    mean = level + np.divide(height, after, out=np.zeros_like(after), where=after > 0)
     nobody = weight[:same] * kernel[0] > 0.5 * after[:same]  # mostly one way in: its survival, exactly
     mean[:same][nobody] = survival[:same][nobody]
     return after, mean
@@ -289,18 +293,20 @@ def _convolved(layer: _Layer, columns: Ints, kernel: Floats, rows: int) -> tuple
 
 def _undone(later: Floats, kernel: Floats, rows: int) -> Floats:
     """The transpose of `_convolved`: chance of all that follows (rows, columns) before the censoring."""
-    if not kernel[1:].any():
-        before = np.zeros((rows, later.shape[1]))
-        same = min(rows, len(later))
+    before = np.zeros((rows, later.shape[1]))
+    same = min(rows, len(later))
+    if kernel[1:].any():
+        before[:same] = np.maximum(_passed(kernel, later[::-1], len(later))[::-1][:same], 0.0)
+    else:
         before[:same] = later[:same] * kernel[0]
-        return before
-    return _toeplitz(kernel, len(later), rows).T @ later
+    return before
 
 
-def _toeplitz(kernel: Floats, after: int, before: int) -> Floats:
-    """Matrix (after, before) with kernel[i - j] for i >= j: from j below the top to i below it, i - j are lost."""
-    padded = np.concatenate([np.zeros(before - 1), kernel[:after]])
-    return np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(padded, before)[:after, ::-1])
+def _passed(kernel: Floats, values: Floats, rows: int) -> Floats:
+    """Sums (rows, columns) of kernel[i - j] * values[j] over j <= i, by Fourier transforms, padded against wrapping."""
+    size = 1 << (rows + len(values)).bit_length()
+    transform = np.fft.rfft(kernel[:rows], size)[:, None] * np.fft.rfft(values, size, axis=0)
+    return np.fft.irfft(transform, size, axis=0)[:rows]
 
 
 def _moved(problem: Problem, layer: _Layer, gap: _Gap, k: int) -> _States:
