@@ -72,15 +72,12 @@ def _from_path(curve: Curve, drops: Drops, points: list[Point], tail: Floats, pa
     """Patients of one path: deaths at the drops, censorings at the ticks or spread over their gap."""
     hair = drops.time_error / 4
     deaths, lost, clock, owed = [], [], 0.0, np.empty(0)  # owed: the tick of the last cell, if it can still be used
-    risk, end = curve.n, _last_seen(curve, drops.end)
-    was_used = False
-    for point, count, died, used in zip(points, *(column.tolist() for column in path), strict=True):
+    risk, end, was_used = curve.n, _last_seen(curve, drops.end), False
+    shift = _shifts(points, drops, rng)
+    for point, count, died, used, by in zip(points, *(column.tolist() for column in path), shift, strict=True):
         marks = np.concatenate([owed, point.marks]) if point.opens else np.empty(0)
-        early = used and (point.opens or not was_used)
-        time = max(_moved(point, risk - count, died, hair), clock + hair * (count > 0 and not point.opens))
-        if rng is not None and not point.also and drops.clock == 0:  # anywhere in its grid cell
-            time = max(time + drops.time_error * rng.uniform(-1, 1), clock)
-        if early:
+        time = max(_moved(point, risk - count, died, hair) + by, clock + hair * (count > 0 and not point.opens))
+        if used and (point.opens or not was_used):
             marks = np.append(marks, max(time - hair, clock))
         last = point.time > drops.end and count == risk
         lost.append(spread(count, marks, clock, min(time, end) if last else time, rng, to_end=last))
@@ -89,6 +86,19 @@ def _from_path(curve: Curve, drops: Drops, points: list[Point], tail: Floats, pa
         owed = np.array([clock]) if point.mark_here else np.empty(0)
     lost.append(spread(risk, np.concatenate([owed, tail]), clock, max(end, clock), rng, to_end=True))
     return patients_of(np.concatenate([*deaths, np.empty(0)]), np.concatenate(lost))
+
+
+def _shifts(points: list[Point], drops: Drops, rng: np.random.Generator | None) -> list[float]:
+    """How far each point of a redrawn curve lies from its drawn time: anywhere in its grid cell, in the same order.
+
+    Nothing is moved for the best patients, on a clock (times are known), or where a number is printed in the cell.
+    """
+    if rng is None or drops.clock:
+        return [0.0] * len(points)
+    share = rng.uniform(-1, 1, len(points))
+    share = share[np.lexsort((share, np.array([point.time for point in points])))]  # drops of one cell keep their order
+    free = [point.is_drop and not point.also for point in points]
+    return (drops.time_error * share * free).tolist()
 
 
 def _last_seen(curve: Curve, end: float) -> float:
