@@ -53,7 +53,7 @@ class RebuiltArm:
     study: str
     arm: str
     factor: float
-    printed: Mapping[str, Any]
+    printed: Mapping[str, Any] = field(repr=False)
 
     @property
     def key(self) -> tuple[str, str]:
