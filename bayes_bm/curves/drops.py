@@ -1,12 +1,15 @@
 """The steps of a drawn curve: drops and the grids on which their times and heights lie."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from bayes_bm.curves.reading import SAME, Curve, Floats
 
 DAY = np.array([1.0, 1 / 7, 1 / 30.4375, 1 / 30.44, 1 / 30.4, 1 / 30, 12 / 365, 1 / 365.25, 1 / 365])
+FRACTIONS = 3 / np.pi**2  # fractions d/r with r <= n per unit of their value, as a share of n^2 (Farey)
+BY_CHANCE = 1e-6  # how probable it may be that points which are no steps look like steps
 CLOCKS = np.sort(np.unique(np.concatenate([DAY, 10.0 ** -np.arange(1, 5)])))[::-1]  # units of time, coarse to fine
 
 
@@ -27,13 +30,58 @@ class Drops:
 
 
 def drops_of(curve: Curve) -> Drops:
-    """Drops of a drawn curve, one for each vertical piece: two drops that share a time stay two."""
+    """Drops of a drawn curve, one for each vertical piece: two drops that share a time stay two.
+
+    A list of steps (`is_step_list`) has one point for each: (time, survival after it), or upper corners, where the
+    survival after a step stands in the next row and the line ends with the last.
+    """
     time, survival = np.maximum(curve.time, 0.0), np.clip(curve.survival, 0.0, 1.0)
+    end, survival_error = float(time[-1]), _grid(survival, 1.0, 1e-2) / 2
+    if _are_upper_corners(time, survival):
+        time, survival = time[:-1], survival[1:]
     level = np.minimum.accumulate(np.concatenate([[1.0], survival]))
     fall = np.flatnonzero(level[1:] < level[:-1] - SAME)
     error = _grid(time, curve.axis_max, 1e-3) / 2
     exact, clock = on_clock(time[fall], error)
-    return Drops(exact, level[1:][fall], float(time[-1]), error, _grid(survival, 1.0, 1e-2) / 2, clock)
+    return Drops(exact, level[1:][fall], end, error, survival_error, clock)
+
+
+def is_step_list(curve: Curve) -> bool:
+    """Whether there is exactly one point for each step of a curve, as survfit prints it: (time, survival) in order.
+
+    Certain only by arithmetic. Every fall must be a fraction d/r of at most r = n S at risk within rounding e, which
+    falls of any other size would be with probability 2 e / S times the number of such fractions, 0.3 (n S)^2 each.
+    """
+    time, survival = np.maximum(curve.time, 0.0), np.clip(curve.survival, 0.0, 1.0)
+    if (np.diff(time) <= SAME * curve.axis_max).any() or (np.diff(survival) > SAME).any():
+        return False
+    level = np.concatenate([[1.0], survival[survival < 1 - SAME]])
+    level = level[np.concatenate([[True], np.diff(level) < -SAME])]
+    return any(_are_fractions(level, curve.n, error) for error in (SAME, _grid(survival, 1.0, 1e-2) / 2 + SAME))
+
+
+def _are_fractions(level: Floats, n: int, error: float) -> bool:
+    """Whether each level is the one before times 1 - d/r, whole d and r <= n S, within rounding and not by chance."""
+    chance = np.minimum(2 * error * FRACTIONS * n**2 * level[:-1], 1.0)
+    if np.log(chance).sum() > np.log(BY_CHANCE):
+        return False
+    at_risk = np.arange(1, n + 1)
+    for before, after in pairwise(level.tolist()):
+        died = np.maximum(np.rint(at_risk * (1 - after / before)), 1)
+        fits = np.abs(before * (1 - died / at_risk) - after) <= 2 * error
+        if not (fits & (at_risk <= n * (before + error))).any():
+            return False
+    return True
+
+
+def _are_upper_corners(time: Floats, survival: Floats) -> bool:
+    """Whether each point is the top of a step: (0, 1), one more at 1, and then no survival twice.
+
+    survfit's own list does not start at time 0.
+    """
+    below = survival[2:]
+    falls = bool((np.diff(time) > 0).all() and (np.diff(below) < -SAME).all())
+    return falls and time[0] == 0 and len(below) > 0 and bool(survival[1] >= 1 - SAME > below[0])
 
 
 def on_clock(time: Floats, error: float) -> tuple[Floats, float]:
