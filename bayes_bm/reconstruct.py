@@ -6,7 +6,7 @@ patients (`curves.clicked`). Printed whole numbers outrank clicks; what cannot b
 Sources: Guyot, Ades, Ouwens and Welton 2012 (BMC Med Res Methodol 12:9) for the problem; the solutions here are ours.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,7 @@ from bayes_bm.curves.counting import after_events
 from bayes_bm.curves.drawn import solve_drawn
 from bayes_bm.curves.findings import change_rows, fit_rows, printed_rows
 from bayes_bm.curves.patients import Patients
+from bayes_bm.curves.picture import Picture, picture_of
 from bayes_bm.curves.reading import Curve, is_drawn, read_curve
 from bayes_bm.curves.settling import Settled, settle
 from bayes_bm.curves.verdict import judge, verdict_row
@@ -45,6 +46,12 @@ class Reconstruction:
         streams = np.random.default_rng(seed).spawn(m)
         return [_table(self._sampler(rng)) for rng in streams]
 
+    def picture(self, *, draws: int = 0, seed: int = 1, sets: Sequence[pd.DataFrame] = ()) -> Picture:
+        """The tables of a figure of this reconstruction; with `draws`, or `sets` drawn before, their range of 90 %."""
+        patients = self.patients["time"].to_numpy(), self.patients["event"].to_numpy()
+        sets = sets or self.draw(draws, seed=seed)
+        return picture_of(self.curve, patients, self.diagnostics, sets, (self.verdict, self.reason))
+
 
 def reconstruct(
     curve: pd.DataFrame | Curve,
@@ -69,8 +76,8 @@ def reconstruct(
         solved = solve_drawn(settled.used)
         if solved is not None:
             settled, again = after_events(settled, solved[0], solve_drawn)
-            solved = solved if again is None else again
-            return _finish(settled, "drawn", *solved)
+            patients, sampler, notes = again or solved
+            return _finish(settled, "drawn", patients, sampler, notes)
     return _finish(settled, "clicked", *solve_clicked(settled.used))
 
 
