@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from bayes_bm.errors import BayesBmError, GateRefused, InputError
     from bayes_bm.evidence import Evidence, read_evidence
     from bayes_bm.fit import Result, fit, load
+    from bayes_bm.manifest import Reconstructions, reconstruct_all
+    from bayes_bm.plots.reconstruction import draw_reconstruction
     from bayes_bm.predict import (
         AverageStudy,
         NewHospital,
@@ -57,6 +59,7 @@ __all__ = [
     "NewStudy",
     "Patient",
     "Reconstruction",
+    "Reconstructions",
     "Result",
     "Spec",
     "Study",
@@ -65,6 +68,7 @@ __all__ = [
     "check",
     "compare",
     "contrast_sources",
+    "draw_reconstruction",
     "fit",
     "hazard",
     "hazard_ratio",
@@ -79,6 +83,7 @@ __all__ = [
     "read_spec",
     "reconcile",
     "reconstruct",
+    "reconstruct_all",
     "rmst",
     "survival",
     "write_report",
@@ -99,6 +104,8 @@ _HOME = {
     "reconcile": "checks.reconcile",
     "Curve": "curves.reading",
     **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
+    **dict.fromkeys(("Reconstructions", "reconstruct_all"), "manifest"),
+    "draw_reconstruction": "plots.reconstruction",
     "write_report": "report",
     "imputation_summary": "widening",
 }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import InputError
 from bayes_bm.ratios import check_proportional, hazard_ratio_block
 from bayes_bm.reconstruct import Reconstruction, reconstruct
@@ -270,6 +271,7 @@ def _with_curves(
     rebuilt = [_rebuilt_arm(row, spec, digests) for row in rows]
     if not rebuilt:
         return dict(tables), []
+    _refuse_swapped(rebuilt)
     names = ("study", "arm", "treatment", "use", "overlap_group")
     frames = [
         arm.patients.assign(**{name: row.get(name) for name in names}) for arm, row in zip(rebuilt, rows, strict=True)
@@ -283,6 +285,15 @@ def _with_curves(
             allowed="one of the two: they are the same patients",
         )
     return {**tables, "patients": pd.concat([tables["patients"], patients], ignore_index=True)}, rebuilt
+
+
+def _refuse_swapped(rebuilt: list[RebuiltArm]) -> None:
+    """Arms of a study whose at-risk tables are likely exchanged do not become evidence silently."""
+    for study in dict.fromkeys(arm.study for arm in rebuilt):
+        arms = [Arm.of(arm.arm, arm.printed) for arm in rebuilt if arm.study == study]
+        for swap in swapped_arms(arms):
+            where = f"curves, study {study}, arms {swap.one} and {swap.other}"
+            raise InputError(where, found=swap.text, hint=swap.hint)
 
 
 def _rebuilt_arm(row: Mapping, spec: Spec, digests: dict[str, str]) -> RebuiltArm:

@@ -1,9 +1,9 @@
 """Arms of one study whose numbers at risk were exchanged: each table against both curves."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,11 @@ class Arm:
     n: int | None = None
     axis_max: float | None = None
 
+    @classmethod
+    def of(cls, name: str, printed: Mapping[str, Any]) -> "Arm":
+        """From the arguments of `reconstruct`."""
+        return cls(name, printed["curve"], printed.get("at_risk"), printed.get("n"), printed.get("axis_max"))
+
 
 class Swap(NamedTuple):
     """Two arms whose at-risk tables are likely exchanged, and the numbers that say so."""
@@ -32,6 +37,11 @@ class Swap(NamedTuple):
     one: str
     other: str
     text: str
+
+    @property
+    def hint(self) -> str:
+        """What to do, and the name."""
+        return f"are the tables of {self.one} and {self.other} exchanged? [swapped_arms]"
 
 
 def swapped_arms(arms: Sequence[Arm]) -> list[Swap]:
