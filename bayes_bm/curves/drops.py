@@ -57,14 +57,27 @@ def is_step_list(curve: Curve) -> bool:
         return False
     level = np.concatenate([[1.0], survival[survival < 1 - SAME]])
     level = level[np.concatenate([[True], np.diff(level) < -SAME])]
-    return any(_are_fractions(level, curve.n, error) for error in (SAME, _grid(survival, 1.0, 1e-2) / 2 + SAME))
+    grid = _grid(survival, 1.0, 1e-2)
+    rounded = np.minimum((grid + 2 * SAME) * FRACTIONS * curve.n**2 * level[:-1], 1.0)
+    if np.log(rounded).sum() < np.log(BY_CHANCE):
+        return _are_fractions(level, curve.n, grid / 2 + SAME)
+    if grid == 0:
+        return False
+    exact = np.maximum(_chance_on_grid(level[:-1], curve.n, grid), BY_CHANCE)  # not rounded: decimals as they are
+    return bool(np.log(exact).sum() < np.log(BY_CHANCE)) and _are_fractions(level, curve.n, SAME)
+
+
+def _chance_on_grid(before: Floats, n: int, grid: float) -> Floats:
+    """Share of the multiples of a decimal grid below each level that are the level times 1 - d/r, exactly, r <= n S."""
+    shares = []
+    for top in np.rint(before / grid).astype(int).tolist():
+        denominator = top / np.gcd(top, np.arange(top))
+        shares.append((denominator <= n * top * grid + SAME).mean())
+    return np.array(shares)
 
 
 def _are_fractions(level: Floats, n: int, error: float) -> bool:
-    """Whether each level is the one before times 1 - d/r, whole d and r <= n S, within rounding and not by chance."""
-    chance = np.minimum(2 * error * FRACTIONS * n**2 * level[:-1], 1.0)
-    if np.log(chance).sum() > np.log(BY_CHANCE):
-        return False
+    """Whether each level is the one before times 1 - d/r, with whole d and r <= n S, within rounding."""
     at_risk = np.arange(1, n + 1)
     for before, after in pairwise(level.tolist()):
         died = np.maximum(np.rint(at_risk * (1 - after / before)), 1)
