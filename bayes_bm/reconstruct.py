@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from bayes_bm.curves.bounds import shows_steps
 from bayes_bm.curves.clicked import solve_clicked
 from bayes_bm.curves.counting import after_events
 from bayes_bm.curves.drawn import solve_drawn
 from bayes_bm.curves.findings import change_rows, fit_rows, printed_rows
 from bayes_bm.curves.patients import Patients
 from bayes_bm.curves.picture import Picture, picture_of
-from bayes_bm.curves.reading import Curve, is_drawn, read_curve
+from bayes_bm.curves.reading import Curve, read_curve
 from bayes_bm.curves.settling import Settled, settle
 from bayes_bm.curves.verdict import judge, verdict_row
 
@@ -72,7 +73,7 @@ def reconstruct(
     """
     read = read_curve(curve, at_risk=at_risk, ticks=ticks, n=n, events=events, axis_max=axis_max)
     settled = settle(read)
-    if is_drawn(settled.used):
+    if shows_steps(settled.used):
         solved = solve_drawn(settled.used)
         if solved is not None:
             settled, again = after_events(settled, solved[0], solve_drawn)

@@ -10,12 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from bayes_bm.curves.drops import drops_of
+from bayes_bm.curves.drops import drops_of, is_step_list
 from bayes_bm.curves.reading import Curve, Floats, is_drawn
 
 LOOSE = 2.5e-4  # survival by which a drawn corner may miss, beyond its own rounding: half a pixel of a vector export
 GIVE = 0.03, 5.0  # survival, and click errors, by which printed whole numbers may pull clicks
 NEAR = 3.0  # click errors sideways within which the curve may pass a printed time
+
+
+def shows_steps(curve: Curve) -> bool:
+    """Whether every step of the curve is known: its corners, or one point for each step."""
+    return is_drawn(curve) or is_step_list(curve)
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Heights:
 
 def heights(curve: Curve, at: Floats) -> Heights:
     """Limits of S(t-) at times `at` (times,): rounding of a drawn curve, errors of clicks."""
-    return _drawn_heights(curve, at) if is_drawn(curve) else _clicked_heights(curve, at)
+    return _drawn_heights(curve, at) if shows_steps(curve) else _clicked_heights(curve, at)
 
 
 def _drawn_heights(curve: Curve, at: Floats) -> Heights:
@@ -89,7 +94,7 @@ def excess(curve: Curve) -> Excess:
         return Excess(np.empty(0), np.empty(0))
     found = heights(curve, np.concatenate([[0.0], curve.risk_time]))
     count = np.concatenate([[curve.n], curve.risk_count]).astype(float)
-    whole = 0.0 if is_drawn(curve) else 1.0  # clicks cannot tell a curve from one a step higher
+    whole = 0.0 if shows_steps(curve) else 1.0  # clicks cannot tell a curve from one a step higher
     start = np.minimum(found.low[:-1], 1.0) / np.maximum(count[:-1], 1.0)  # height of one patient
     missing = start * np.maximum(count[1:] - whole, 0.0) - (found.high[1:] + found.slack)
     allowed = found.high[1:] / np.maximum(start, 1e-12) + whole + 1e-6
@@ -121,5 +126,5 @@ def event_limits(curve: Curve) -> EventLimits:
     left[-1] = 1.0 if end > found.slack else 0.0  # somebody is seen to the end of a line above 0
     most = np.minimum(np.floor(count[:-1] * (1 - least) + 1e-6), lost)
     fewest = np.minimum(np.ceil(left * (1 - largest) / np.maximum(largest, 1e-12) - 1e-6), lost)
-    drops = len(drops_of(curve).time) if is_drawn(curve) else 0
+    drops = len(drops_of(curve).time) if shows_steps(curve) else 0
     return EventLimits(int(max(fewest.sum(), min(drops, curve.n))), int(most.sum()))

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from bayes_bm.curves.bounds import click_scatter, event_limits, excess
+from bayes_bm.curves.bounds import click_scatter, event_limits, excess, shows_steps
 from bayes_bm.curves.contradictions import refusal
 from bayes_bm.curves.drawn import solve_drawn
-from bayes_bm.curves.drops import drops_of
+from bayes_bm.curves.drops import drops_of, is_step_list
 from bayes_bm.curves.findings import contradiction, fit_rows
 from bayes_bm.curves.reading import OVERSHOOT, SAME, UNITS, Curve, Ints, is_drawn, unit_of_ratio
 
@@ -71,7 +71,7 @@ def settle(curve: Curve) -> Settled:
 def _coarse(settled: Settled) -> Settled:
     """A few published rates are no curve: patients between them would be invented."""
     curve = settled.used
-    if is_drawn(curve):
+    if shows_steps(curve):
         return settled
     points = len(curve.time)
     if points < FEW:
@@ -100,7 +100,7 @@ def _at_round_times(curve: Curve) -> bool:
 def _start_above(settled: Settled) -> Settled:
     """A drawn curve that starts above 1 is scaled where that makes all its heights fractions of whole patients."""
     curve = settled.used
-    if is_drawn(curve):
+    if shows_steps(curve):
         start = float(curve.survival[0])
         if start <= 1 + SAME:
             return settled
@@ -130,6 +130,8 @@ def _whole(curve: Curve) -> bool:
 def _start_late(settled: Settled) -> Settled:
     """What the line did before its first point is assumed, and said."""
     curve = settled.used
+    if is_step_list(curve) and not is_drawn(curve):
+        return settled  # a list begins with its first step
     first = int(np.argmin(curve.time)) if not is_drawn(curve) else 0
     when, height = max(float(curve.time[first]), 0.0), float(curve.survival[first])
     if is_drawn(curve):
@@ -196,7 +198,7 @@ def _misfits(curve: Curve) -> bool:
     end = float(curve.time.max()) + OVERSHOOT * curve.axis_max
     beyond = bool((curve.risk_count[curve.risk_time > end] > 0).any())
     above = bool(excess(curve).survival.any())
-    if not is_drawn(curve):
+    if not shows_steps(curve):
         return beyond or above
     drops = drops_of(curve)
     steps = int((drops.time > curve.risk_time[-1] + drops.time_error).sum())
@@ -267,10 +269,10 @@ def _zero_at_end(settled: Settled) -> Settled:
     when, row = float(curve.risk_time[none[0]]), int(none[0])
     hair = nudge(curve)
     numbers = {"time": when, "printed": 0}
-    if is_drawn(curve) and abs(end - when) < hair:
+    if shows_steps(curve) and abs(end - when) < hair:
         text = f"0 at risk at {when:g}, at which the curve ends at {left:.3g}: read as time > {when:g}"
         return counted_after(settled, [row], contradiction("at_risk_zero_at_end", text, **numbers, status="changed"))
-    sideways = hair if is_drawn(curve) else max(OVERSHOOT / 2, 5 * click_scatter(curve)) * curve.axis_max
+    sideways = hair if shows_steps(curve) else max(OVERSHOOT / 2, 5 * click_scatter(curve)) * curve.axis_max
     if end <= when + sideways:
         return settled
     text = f"0 at risk at {when:g}, and the curve goes on to {end:.5g} at {left:.3g}: the 0 gave way"
