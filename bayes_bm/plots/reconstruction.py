@@ -138,9 +138,17 @@ def _residuals(axes: Axes, picture: "Picture") -> None:
         for side in (-2, 2):
             axes.axhline(side * picture.error, color=GREY, linewidth=0.9, linestyle=(0, (4, 2)))
         axes.annotate(
-            "± 2 click errors", (1.0, 2 * picture.error), xycoords=("axes fraction", "data"), xytext=(-2, 1),
-            textcoords="offset points", ha="right", va="bottom", fontsize=7, color=GREY,
-        )  # fmt: skip
+            "dashed: ± 2 click errors",
+            (1.0, 1.0),
+            xycoords="axes fraction",
+            xytext=(0, 1),
+            textcoords="offset points",
+            ha="right",
+            va="bottom",
+            fontsize=7,
+            color=GREY,
+            annotation_clip=False,
+        )
     axes.axhline(0, color=STEPS, linewidth=1)
     time, residual = points["time"].to_numpy(), points["residual"].to_numpy()
     axes.plot(time[~far], residual[~far], "o", color=POINTS, markersize=2.4, markerfacecolor="none")
