@@ -96,6 +96,7 @@ chains = 4
 [sensitivity.sceptical]
 "priors.log_hr.sd" = 0.2
 """
+STEPS = pd.DataFrame({"time": [0, 2, 2, 4, 4, 6, 6, 8, 8], "survival": [1, 1, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0]})
 PATIENTS = "study,arm,treatment,time,event\n" + "".join(
     f"s,{arm},{arm},{time},{event}\n" for arm in "ab" for time, event in ((2, 1), (5, 1), (7, 0), (11, 1), (16, 0))
 )
@@ -165,6 +166,63 @@ def test_reconstruct_prints_its_diagnostics_and_writes_patients(run, tmp_path) -
     document = run("reconstruct", tmp_path / "curve.csv", "--n", 4, "--out", out, "--json").document
     assert (document["n"], document["events"]) == (4, 4)
     assert pd.read_csv(out)["time"].tolist() == pytest.approx([2, 4, 6, 8], rel=1e-6)
+
+
+def test_reconstruct_says_its_verdict_and_writes_a_figure_and_draws(run, tmp_path) -> None:
+    STEPS.to_csv(tmp_path / "curve.csv", index=False)
+    out = {name: tmp_path / name for name in ("patients.csv", "figure.png", "draws.csv")}
+    more = ("--figure", out["figure.png"], "--draws", 3, "--draws-out", out["draws.csv"])
+    document = run(
+        "reconstruct", tmp_path / "curve.csv", "--n", 4, "--out", out["patients.csv"], *more, "--json"
+    ).document
+    assert document["verdict"] == "exact"
+    assert document["diagnostics"][-1]["note"] == f"exact: {document['reason']}"
+    assert pd.read_csv(out["draws.csv"]).groupby("draw").size().tolist() == [4, 4, 4]
+    assert out["figure.png"].read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.fixture
+def manifest(tmp_path) -> Path:
+    """Two arms of one curve, the second with a file that is missing."""
+    STEPS.to_csv(tmp_path / "curve.csv", index=False)
+    rows = [
+        {"study": "s", "arm": arm, "treatment": arm, "endpoint": "os", "curve": curve, "n": 4}
+        for arm, curve in (("a", "curve.csv"), ("b", "none.csv"))
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "curves.csv", index=False)
+    return tmp_path / "curves.csv"
+
+
+def test_reconstruct_many_curves_names_the_refused_and_writes_the_others(run, manifest, tmp_path) -> None:
+    out = tmp_path / "out"
+    said = run("reconstruct", "--manifest", manifest, "--out", out, "--cores", 1, "--figures", "--json")
+    assert said.status == 2
+    assert "1 of 2 arms refused: found study s, arm b, os" in said.err
+    assert "reconstruct: 2/2 s / b / os" in said.err
+    assert [row["verdict"] for row in said.document["rows"]] == ["exact", "refused"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        "diagnostics.csv",
+        "patients.csv",
+        "s-a-os.png",
+        "summary.csv",
+    ]
+    assert pd.read_csv(out / "patients.csv")["time"].tolist() == pytest.approx([2, 4, 6, 8], rel=1e-6)
+    (tmp_path / "none.csv").write_bytes((tmp_path / "curve.csv").read_bytes())
+    said = run("reconstruct", "--manifest", manifest, "--out", out, "--cores", 1)
+    assert said.status == 0
+    assert said.out.count("exact") >= 2
+
+
+def test_one_curve_and_a_manifest_exclude_each_other(run, manifest, tmp_path) -> None:
+    curve, out = tmp_path / "curve.csv", tmp_path / "out"
+    both = "CURVE.csv, --manifest: found {}; allowed: one curve, or a manifest of many"
+    assert_refused(run("reconstruct", curve, "--manifest", manifest, "--out", out), 2, both.format("both"))
+    assert_refused(run("reconstruct", "--out", out), 2, both.format("neither"))
+    assert_refused(run("reconstruct", "--manifest", manifest, "--n", 4, "--out", out), 2, "--n: found 4", "column")
+    assert_refused(run("reconstruct", curve, "--figures", "--out", out), 2, "--figures", "only with --manifest")
+    assert_refused(run("reconstruct", curve, "--n", 4, "--draws", 2, "--out", out), 2, "--draws, --draws-out")
+    assert_refused(run("reconstruct", "--manifest", manifest, "--out", curve), 2, "found a file; allowed: a folder")
+    assert not out.exists()
 
 
 def test_tables_for_people_go_to_standard_output_too(run, file, small) -> None:

@@ -11,8 +11,10 @@ from bayes_bm.errors import InputError
 from bayes_bm.manifest import figure_name, reconstruct_all, write_reconstructions
 from bayes_bm.plots.reconstruction import draw_reconstruction, new_panels
 from bayes_bm.reconstruct import reconstruct
+from bayes_bm.spec import parse_spec
 from bayes_bm.tables import check_table
 
+from . import worlds
 from .trials import clicked, drawn, printed, trial
 
 
@@ -127,7 +129,16 @@ def test_exchanged_tables_are_refused_for_both_arms(tmp_path) -> None:
     found = reconstruct_all(tmp_path / "curves.csv", cores=1)
     assert set(found.refused) == {("s", "low", "os"), ("s", "high", "os")}
     assert all("[swapped_arms]" in why and "low and high exchanged?" in why for why in found.refused.values())
+    spec = parse_spec(
+        worlds.document(evidence={"curves": "curves.csv"}, treatments={"reference": "low", "compare": ["high"]}),
+        folder=str(tmp_path),
+    )
+    with pytest.raises(
+        InputError, match=r"curves, study s, arms low and high: found numbers at risk.*\[swapped_arms\]"
+    ):
+        bb.read_evidence(spec)
     table.assign(at_risk=["low_risk.csv", "high_risk.csv"]).to_csv(tmp_path / "curves.csv", index=False)
+    assert len(bb.read_evidence(spec).patients) == 160
     assert not reconstruct_all(tmp_path / "curves.csv", cores=1).refused
 
 
