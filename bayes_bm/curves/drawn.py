@@ -76,13 +76,14 @@ def _from_path(curve: Curve, drops: Drops, points: list[Point], tail: Floats, pa
     shift = _shifts(points, drops, rng)
     for point, count, died, used, by in zip(points, *(column.tolist() for column in path), shift, strict=True):
         marks = np.concatenate([owed, point.marks]) if point.opens else np.empty(0)
-        time = max(_moved(point, risk - count, died, hair) + by, clock + hair * (count > 0 and not point.opens))
+        drawn, seen = _moved(point, risk - count, died, hair)
+        time = max(drawn + by, clock + hair * (count > 0 and not point.opens))
         if used and (point.opens or not was_used):
             marks = np.append(marks, max(time - hair, clock))
         last = point.time > drops.end and count == risk
         lost.append(spread(count, marks, clock, min(time, end) if last else time, rng, to_end=last))
         deaths.append(np.full(died, time))
-        risk, clock, was_used = risk - count - died, time, used
+        risk, clock, was_used = risk - count - died, max(time, seen), used
         owed = np.array([clock]) if point.mark_here else np.empty(0)
     lost.append(spread(risk, np.concatenate([owed, tail]), clock, max(end, clock), rng, to_end=True))
     return patients_of(np.concatenate([*deaths, np.empty(0)]), np.concatenate(lost))
@@ -107,11 +108,14 @@ def _last_seen(curve: Curve, end: float) -> float:
     return max(end, float(later[-1])) if len(later) else end
 
 
-def _moved(point: Point, risk: int, died: int, hair: float) -> float:
-    """Time of a drop, moved inside its grid cell where a number printed there counts it on the other side."""
+def _moved(point: Point, risk: int, died: int, hair: float) -> tuple[float, float]:
+    """Time of a drop, and the time up to which the survivors are known to be seen.
+
+    The drop moves inside its grid cell where a number printed there counts it on the other side.
+    """
     for printed, number in point.also:
         if point.time < printed and risk == number:
-            return printed
-        if point.time >= printed and risk != number and risk - died == number:
-            return printed - hair
-    return point.time
+            return printed, printed
+        if risk != number and risk - died == number:
+            return min(point.time, printed - hair), printed
+    return point.time, point.time

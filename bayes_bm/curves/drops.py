@@ -8,6 +8,7 @@ import numpy as np
 from bayes_bm.curves.reading import SAME, Curve, Floats
 
 DAY = np.array([1.0, 1 / 7, 1 / 30.4375, 1 / 30.44, 1 / 30.4, 1 / 30, 12 / 365, 1 / 365.25, 1 / 365])
+CLOCK_DECIMALS = 10  # so that equal multiples of a clock are equal numbers
 FRACTIONS = 3 / np.pi**2  # fractions d/r with r <= n per unit of their value, as a share of n^2 (Farey)
 BY_CHANCE = 1e-6  # how probable it may be that points which are no steps look like steps
 CLOCKS = np.sort(np.unique(np.concatenate([DAY, 10.0 ** -np.arange(1, 5)])))[::-1]  # units of time, coarse to fine
@@ -110,7 +111,7 @@ def on_clock(time: Floats, error: float) -> tuple[Floats, float]:
         chance = len(distinct) * np.log(min(2 * error / unit, 1.0))
         nearest = unit * np.round(distinct / unit)
         if chance < np.log(1e-6 / len(CLOCKS)) and np.abs(nearest - distinct).max() <= error * (1 + 1e-6):
-            return np.round(unit * np.round(time / unit), 10), float(unit)
+            return np.round(unit * np.round(time / unit), CLOCK_DECIMALS), float(unit)
     return time, 0.0
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
-from bayes_bm.curves.drops import Drops, on_clock
+from bayes_bm.curves.drops import CLOCK_DECIMALS, Drops, on_clock
 from bayes_bm.curves.patients import staggered
 from bayes_bm.curves.reading import SAME, Curve, Floats, Ints
 
@@ -60,7 +60,8 @@ class Corridor(NamedTuple):
 
 def points_of(curve: Curve, drops: Drops) -> tuple[list[Point], Floats]:
     """Drops and printed numbers in time order, and the ticks after the last of them."""
-    cell = drops.time_error * (1 + 1e-6)
+    marks, known = _marks(curve, drops)
+    cell = 0.0 if known else drops.time_error * (1 + 1e-6)
     also: dict[int, list[tuple[float, int]]] = {}
     rate = deaths_per_cell(drops, curve.axis_max)
     rows = [(float(t), True, float(s), float(r)) for t, s, r in zip(drops.time, drops.survival, rate, strict=True)]
@@ -73,7 +74,6 @@ def points_of(curve: Curve, drops: Drops) -> tuple[list[Point], Floats]:
     order = sorted(range(len(rows)), key=lambda i: (rows[i][0], rows[i][1]))
     times = np.array([rows[i][0] for i in order])
     apart = np.diff(times) > cell
-    marks = np.empty(0) if curve.ticks is None else curve.ticks
     shares = _shares_cell(marks, times, cell)
     # on an exact axis a tick at a drop or a printed time follows it: events come first, at risk means time >= t
     side = np.searchsorted(times, marks, side="right")
@@ -87,6 +87,16 @@ def points_of(curve: Curve, drops: Drops) -> tuple[list[Point], Floats]:
         near = tuple(also.get(i, ()))
         points.append(Point(is_drop, time, value, inside, float(expected[k]), bool(here[k]), opens, near, deaths))
     return points, marks[~shares & (side == len(times))]
+
+
+def _marks(curve: Curve, drops: Drops) -> tuple[Floats, bool]:
+    """Ticks, and whether the times of all that is drawn are known: on the study's clock, as the drops are."""
+    marks = np.empty(0) if curve.ticks is None else curve.ticks
+    if not drops.clock:
+        return marks, False
+    nearest = np.round(drops.clock * np.round(marks / drops.clock), CLOCK_DECIMALS)
+    known = bool((np.abs(nearest - marks) <= drops.time_error * (1 + 1e-6)).all())
+    return np.unique(nearest) if known else marks, known
 
 
 def _shares_cell(marks: Floats, times: Floats, cell: float) -> NDArray[np.bool_]:
