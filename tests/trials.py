@@ -18,6 +18,38 @@ def trial(seed, n, *, whole=False, heap=False, censoring=36.0):
     return np.ceil(time) if whole else time, (death <= censor).astype(int)
 
 
+def varied(seed, n, *, censoring, clock=0.0):
+    """Times and events of n patients: Weibull, log-normal or cured survival, one of four ways to be censored by 36.
+
+    `censoring`: staggered entry, exponential dropout, a data cut, or a visit at which many leave. `clock`: unit of
+    time (a day, a month) to whose multiples times are rounded up, 0 for none.
+    """
+    rng = np.random.default_rng(seed)
+    scale, end = rng.uniform(6, 30), 36.0
+    weibull, lognormal = scale * rng.weibull(rng.choice([0.8, 1.0, 1.4]), n), scale * np.exp(0.9 * rng.normal(size=n))
+    cured = np.where(rng.uniform(size=n) < 0.3, np.inf, 0.6 * weibull)
+    death = (weibull, lognormal, cured)[rng.integers(3)]
+    dropout = np.minimum(rng.exponential(rng.uniform(20, 80), n), end)
+    visit = rng.choice([6.0, 12.0, 18.0, 24.0])
+    censor = {
+        "staggered": end - rng.uniform(0, rng.uniform(0.3, 0.95) * end, n),
+        "dropout": dropout,
+        "cut": np.full(n, end * rng.uniform(0.5, 1)),
+        "visit": np.where((rng.uniform(size=n) < 0.3) & (dropout > visit), visit, dropout),
+    }[censoring]
+    time, event = np.minimum(death, censor), (death <= censor).astype(int)
+    return np.maximum(np.ceil(time / clock), 1) * clock if clock else time, event
+
+
+def steps(time, event, *, upper=False):
+    """One row for each step: (time, survival after it) as survfit lists it, or the upper corners of the steps."""
+    km = kaplan_meier(time, event)
+    if not upper:
+        return pd.DataFrame({"time": km.time, "survival": km.survival})
+    before = np.concatenate([[1.0, 1.0], km.survival])
+    return pd.DataFrame({"time": np.concatenate([[0.0], km.time, [time.max() + 1.0]]), "survival": before})
+
+
 def drawn(time, event, axis, *, rounded=False):
     """Corners of the steps of the Kaplan-Meier curve, as a vector figure holds them."""
     km = kaplan_meier(time, event)
