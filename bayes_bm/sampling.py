@@ -48,7 +48,9 @@ def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
 
     def with_patients(of: Evidence) -> Any:
         if many:
-            return compiled.with_data(**_patient_data(spec, of))
+            # what the density does not read, as covariates of a spec without any, was left out by the compiler
+            known = {variable.name for variable in compiled.shared_var_keys}
+            return compiled.with_data(**{name: data for name, data in _patient_data(spec, of).items() if name in known})
         _set_patients(model, spec, of)
         return compiled
 

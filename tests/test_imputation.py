@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -278,8 +279,9 @@ class Scripted:
         return posterior.assign_coords(chain=range(chains), draw=range(count)), stats
 
 
-def scripted(mixed, monkeypatch, **how: Any) -> tuple[Result, Scripted]:
+def scripted(mixed, monkeypatch, *, kept: int = 10_000, **how: Any) -> tuple[Result, Scripted]:
     spec, evidence = mixed
+    monkeypatch.setattr(import_module("bayes_bm.fit"), "KEPT", kept)
     fake = Scripted(spec, evidence, **how)
     monkeypatch.setattr(sampling, "sampler", fake.build)
     return fit(spec, evidence, imputations=M, seed=11), fake
@@ -482,7 +484,7 @@ def page(result: Result, path: Path) -> str:
 
 
 def test_the_report_shows_what_reconstruction_adds_or_says_that_it_is_left_out(mixed, monkeypatch, tmp_path) -> None:
-    result, _ = scripted(mixed, monkeypatch, apart=0.2)
+    result, _ = scripted(mixed, monkeypatch, apart=0.2, kept=2000)
     text = page(result, tmp_path / "many.html")
     parts = result.provenance["variance"]["log_hr[b]"]
     assert text.count("Reconstruction widens the 95 % interval of log HR") == 2
@@ -563,3 +565,20 @@ def test_careless_clicks_widen_the_answer_and_exact_curves_do_not(careless, tmp_
     for name in ("intercept", "log_hr[b]", "log_shape"):
         assert known.loc[name, "between"] < 2.3 / 400 * known.loc[name, "within"], name
         assert known.loc[name, "wider"] < 0.005, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["c", "numba", "pymc"])
+def test_other_patients_reach_the_density_however_it_was_compiled(mixed, monkeypatch, how: str) -> None:
+    """Three times as long survival lowers log H at the reference time by more than half; going back restores it."""
+    _, evidence = mixed
+    evidence = replace(evidence, medians=evidence.medians.iloc[:0])
+    settings = {"draws": 100, "tune": 200, "chains": 1, "thin": 1, "cores": 1}
+    sampler_of = {"sampler": "pymc" if how == "pymc" else "nutpie"}
+    spec = worlds.spec(treatments=TWO, effects={}, sampling={**settings, **sampler_of})
+    monkeypatch.setattr(sampling, "MANY_PATIENTS", 0 if how == "numba" else 10**9)
+    sample = sampling.sampler(spec, evidence, lambda stage: None)
+    longer = replace(evidence, patients=evidence.patients.assign(time=evidence.patients["time"] * 3))
+    first, other, again = (sample(0.9, 5, of=of)[0]["intercept"] for of in (None, longer, evidence))
+    assert float(first.mean()) - float(other.mean()) > 0.5
+    np.testing.assert_array_equal(first, again)
