@@ -568,14 +568,13 @@ def test_careless_clicks_widen_the_answer_and_exact_curves_do_not(careless, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["c", "numba", "pymc"])
+@pytest.mark.parametrize("how", ["c", "numba"])
 def test_other_patients_reach_the_density_however_it_was_compiled(mixed, monkeypatch, how: str) -> None:
     """Three times as long survival lowers log H at the reference time by more than half; going back restores it."""
     _, evidence = mixed
     evidence = replace(evidence, medians=evidence.medians.iloc[:0])
     settings = {"draws": 100, "tune": 200, "chains": 1, "thin": 1, "cores": 1}
-    sampler_of = {"sampler": "pymc" if how == "pymc" else "nutpie"}
-    spec = worlds.spec(treatments=TWO, effects={}, sampling={**settings, **sampler_of})
+    spec = worlds.spec(treatments=TWO, effects={}, sampling=settings)
     monkeypatch.setattr(sampling, "MANY_PATIENTS", 0 if how == "numba" else 10**9)
     sample = sampling.sampler(spec, evidence, lambda stage: None)
     longer = replace(evidence, patients=evidence.patients.assign(time=evidence.patients["time"] * 3))
