@@ -496,7 +496,7 @@ def _rebuilt(of: Material, rebuilt: Rebuilt) -> list[Part]:
     words = (
         f"The variance within, W, is the mean over {rebuilt.m} fits, each to one plausible set of patients; that"
         f" between, B, is that of their means; in all T = W + (1 + 1/{rebuilt.m}) B. Wider by: sqrt(T / W) - 1."
-        " Patients are drawn from the curves alone, never from the model. Average study; hazard ratios on the log scale."
+        " Patients are drawn from the curves alone, never from the model. Average study; ratios on the log scale."
     )
     columns = [
         plain("", "name", "keep"),
