@@ -212,6 +212,19 @@ def test_one_row_alone_does_not_turn_the_table_round():
     assert "changed" not in set(rec.diagnostics.loc[rec.diagnostics["check"] == "at_risk_after_events", "status"])
 
 
+def test_one_telling_row_is_said_and_not_converted():
+    """Others count nobody at their times, so either reading holds for them; the one may be a misprint."""
+    time = TIME.copy()
+    died = np.flatnonzero(EVENT == 1)
+    time[died[np.abs(time[died] - 6).argmin()]] = 6.0
+    known = printed(time, EVENT)
+    after = table([100, *((time > t).sum() for t in known["at_risk"]["time"][1:])])
+    assert (after["at_risk"] != known["at_risk"]["at_risk"]).sum() == 1
+    rec = reconstruct(drawn(time, EVENT, AXIS), **{**known, "at_risk": after})
+    assert (row_of(rec, "at_risk_after_events")["status"], rec.verdict) == ("uncertain", "contradictory")
+    np.testing.assert_allclose(rec.patients["time"], np.sort(time), atol=1e-6)
+
+
 def test_at_risk_rises():
     rec = reconstruct(CURVE, **spoilt(at_risk=with_count(3, COUNTS[2] + 5)))
     row = row_of(rec, "at_risk_rises")
@@ -272,6 +285,17 @@ def test_totals_that_curve_and_table_cannot_have_give_way(curve, name, events):
     assert set(total["status"]) == {"contradicted"}
     free = reconstruct(curve, **spoilt(events=None, ticks=None))
     pd.testing.assert_frame_equal(rec.patients, free.patients)
+
+
+def test_an_impossible_total_does_not_pull_a_coarsely_drawn_curve():
+    """Heights to three decimals leave the events of 400 patients open, so a total that was half met would show."""
+    time, event = trial(4, 400)
+    curve = drawn(time, event, 36.0, rounded=True)
+    curve = curve[curve["time"] < 12].assign(survival=curve["survival"].round(3))
+    most = event_limits(read_curve(curve, n=400, axis_max=36)).most
+    rec = reconstruct(curve, n=400, events=most + 20, axis_max=36)
+    assert row_of(rec, "too_many_events")["reconstructed"] == most
+    pd.testing.assert_frame_equal(rec.patients, reconstruct(curve, n=400, axis_max=36).patients)
 
 
 # --- units and axes -----------------------------------------------------------------------------------------------

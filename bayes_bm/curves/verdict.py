@@ -51,7 +51,9 @@ def judge(
         return Verdict("doubtful", "; ".join(doubts))
     tight = _row(rows, "survival")["status"] == "honoured" and sum(row["check"] == "survival" for row in rows) == 1
     if tight and open_events == 0 and open_risk <= max(AGREE * curve.n, 1):
-        return Verdict("exact", f"every height within its rounding, {_as_printed(curve)}; {DRAWS} draws agree")
+        return Verdict(
+            "exact", f"every height within its rounding, {_as_printed(curve)}; {DRAWS} draws agree between the steps"
+        )
     left = f"draws differ by up to {open_events} events and {open_risk} at risk"
     if not tight:
         left = "heights are fractions of whole patients only loosely"
@@ -136,9 +138,11 @@ def _spread(patients: Patients, sampler: Callable) -> tuple[int, int]:
 
 
 def _times(patients: Patients) -> Floats:
-    """Times between events at which numbers at risk are compared: nine, evenly spaced, off the events themselves."""
+    """Times at which numbers at risk are compared: between events, off their times, which draws move in their cell.
+
+    After the last event nobody knows when the others left, and no estimate asks.
+    """
     died = np.unique(patients[0][patients[1] == 1])
     if len(died) < 2:
         return died
-    middles = (died[1:] + died[:-1]) / 2
-    return middles[np.linspace(0, len(middles) - 1, 9).round().astype(int)]
+    return (died[1:] + died[:-1]) / 2
