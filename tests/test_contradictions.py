@@ -11,6 +11,7 @@ import pytest
 
 from bayes_bm.curves.bounds import click_scatter, event_limits, excess
 from bayes_bm.curves.contradictions import CONTRADICTIONS, refusal
+from bayes_bm.curves.findings import distances
 from bayes_bm.curves.reading import read_curve, unit_of_ratio
 from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import InputError
@@ -452,14 +453,42 @@ def test_totals_exchanged_between_arms_are_swapped_too():
     assert swapped_arms([Arm("low", **low), Arm("high", **high)]) == []
 
 
+def by_hand(name: str, times, survival, counts) -> Arm:
+    """An arm of 100 with drops to `survival` at `times`, and numbers at risk at 0, 6 and 10."""
+    levels = np.repeat([1.0, *survival], 2)
+    curve = pd.DataFrame({"time": [0.0, *np.repeat(times, 2), 12.0], "survival": levels})
+    return Arm(name, curve, pd.DataFrame({"time": [0, 6, 10], "at_risk": counts}), axis_max=12)
+
+
 def test_one_misprint_is_no_swap():
-    low, high = two_arms("drawn")
-    wrong = low["at_risk"].copy()
-    wrong.loc[1, "at_risk"] = 79
-    assert swapped_arms([Arm("low", **{**low, "at_risk": wrong}), Arm("high", **high)]) == []
+    """85 of 100 cannot be at risk at 6 where the curve is at 0.8; exchanged both tables fit, but one row is one."""
+    one = by_hand("one", [2.0], [0.8], [100, 85, 60])
+    assert swapped_arms([one, by_hand("other", [2.0], [0.9], [100, 60, 50])]) == []
+
+
+def test_tables_that_fit_neither_way_are_not_swapped():
+    one = by_hand("one", [2.0, 8.0], [0.8, 0.4], [100, 85, 60])  # 80 and 42 are the most
+    other = by_hand("other", [3.0], [0.5], [100, 40, 40])  # on the first curve 40 at 6 leave 20 at 10
+    assert swapped_arms([one, other]) == []
+    assert len(swapped_arms([one, by_hand("other", [2.0], [0.9], [100, 60, 20])])) == 1
 
 
 # --- verdicts -----------------------------------------------------------------------------------------------------
+
+
+def test_a_distance_is_to_the_nearest_level_or_drop():
+    """Two patients, one dies at 5 on an axis of 10: levels 1 and 0.5 with a drop between them."""
+    points = [
+        (5.0, 0.75, 0.0),
+        (6.0, 0.75, 0.1),
+        (4.8, 0.6, 0.02),
+        (3.0, 1.02, 0.02),
+        (8.0, 0.45, 0.05),
+        (-0.1, 1.0, 0.0),
+    ]
+    read = read_curve(pd.DataFrame([p[:2] for p in points], columns=["time", "survival"]), n=2, axis_max=10)
+    found = distances(read, (np.array([5.0, 9.0]), np.array([1, 0])))
+    np.testing.assert_allclose(found, [p[2] for p in points], atol=1e-12)
 
 
 def test_verdicts_by_what_is_known():
