@@ -70,7 +70,7 @@ def test_a_manifest_gives_what_single_calls_give(manifest) -> None:
     assert summary["events"].tolist() == rows["events"].tolist() == summary["events_printed"].tolist()
     assert summary.loc[("one", "a"), "at_risk_honoured"] == "6/6"
     assert summary.loc[("one", "a"), "largest_residual"] < 1e-6
-    assert summary.loc[("one", "b"), "click_error"] == pytest.approx(0.003, rel=0.5)
+    assert 0.001 < summary.loc[("one", "b"), "click_error"] < 0.01
     found.require_all()
 
 
@@ -228,5 +228,5 @@ def test_the_picture_holds_the_numbers_of_the_figure() -> None:
     assert picture.at_risk["printed"].tolist() == known["at_risk"]["at_risk"].tolist()
     assert picture.points["distance"].max() < 0.05
     assert (picture.points["residual"].abs() <= picture.points["survival"].abs() + 1).all()
-    assert picture.error == pytest.approx(0.003, rel=0.5)
+    assert 0.001 < picture.error < 0.01
     assert rec.picture().band is None
