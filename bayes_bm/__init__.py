@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.audit import Audit, audit
     from bayes_bm.checks.check import Check, check
     from bayes_bm.checks.contrasts import contrast_sources
+    from bayes_bm.checks.network import Network, network
     from bayes_bm.checks.predictive import predictive_bands
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from bayes_bm.evidence import Evidence, read_evidence
     from bayes_bm.fit import Result, fit, load
     from bayes_bm.manifest import Reconstructions, reconstruct_all
+    from bayes_bm.plots.network import draw_network
+    from bayes_bm.plots.ranking import ranks_figure
     from bayes_bm.plots.reconstruction import draw_reconstruction
     from bayes_bm.predict import (
         AverageStudy,
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
         rmst,
         survival,
     )
+    from bayes_bm.ranking import Ranking, rank
     from bayes_bm.reconstruct import Reconstruction, reconstruct
     from bayes_bm.report import write_report
     from bayes_bm.spec import Spec, list_models, read_spec
@@ -55,9 +59,11 @@ __all__ = [
     "Evidence",
     "GateRefused",
     "InputError",
+    "Network",
     "NewHospital",
     "NewStudy",
     "Patient",
+    "Ranking",
     "Reconstruction",
     "Reconstructions",
     "Result",
@@ -68,6 +74,7 @@ __all__ = [
     "check",
     "compare",
     "contrast_sources",
+    "draw_network",
     "draw_reconstruction",
     "fit",
     "hazard",
@@ -75,10 +82,13 @@ __all__ = [
     "imputation_summary",
     "list_models",
     "load",
+    "network",
     "predict",
     "predictive_bands",
     "prior_predictive",
     "quantile",
+    "rank",
+    "ranks_figure",
     "read_evidence",
     "read_spec",
     "reconcile",
@@ -100,11 +110,15 @@ _HOME = {
     **dict.fromkeys(("Audit", "audit"), "checks.audit"),
     **dict.fromkeys(("Check", "check"), "checks.check"),
     "contrast_sources": "checks.contrasts",
+    **dict.fromkeys(("Network", "network"), "checks.network"),
     "predictive_bands": "checks.predictive",
     "reconcile": "checks.reconcile",
     "Curve": "curves.reading",
     **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
     **dict.fromkeys(("Reconstructions", "reconstruct_all"), "manifest"),
+    "draw_network": "plots.network",
+    **dict.fromkeys(("Ranking", "rank"), "ranking"),
+    "ranks_figure": "plots.ranking",
     "draw_reconstruction": "plots.reconstruction",
     "write_report": "report",
     "imputation_summary": "widening",

@@ -23,6 +23,7 @@ from bayes_bm.errors import BayesBmError, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from bayes_bm.fit import Result
     from bayes_bm.reconstruct import Reconstruction
@@ -333,7 +334,13 @@ def _counted(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 @app.command()
-def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = None, as_json: Json = False) -> None:
+def audit(
+    spec: SpecName,
+    settings: Setting = None,
+    sensitivity: Sensitivity = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="The network of treatments as a picture.")] = None,
+    as_json: Json = False,
+) -> None:
     """What each row of evidence informs, before any fit. Exit status 1 where a fit would be refused."""
     from bayes_bm.checks.audit import audit as audit_evidence
     from bayes_bm.checks.audit import require_usable
@@ -343,6 +350,11 @@ def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = N
     found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
     evidence = read_evidence(found)
     done = audit_evidence(found, evidence)
+    if figure is not None:
+        from bayes_bm.checks.network import network
+        from bayes_bm.plots.network import network_figure
+
+        _save_figure(network_figure(network(found, evidence)), figure)
     tables = {
         "rows": done.rows,
         "treatments": done.treatments,
@@ -355,6 +367,17 @@ def audit(spec: SpecName, settings: Setting = None, sensitivity: Sensitivity = N
     else:
         _print_audit(found.name, tables, done.notes)
     require_usable(found, evidence)
+
+
+def _save_figure(page: "Figure", path: Path) -> None:
+    """Whole or not at all; the same bytes for the same picture."""
+    from bayes_bm.files import written_whole
+
+    known = ("pdf", "png", "svg")
+    if path.suffix.removeprefix(".") not in known:
+        raise InputError("--figure", found=path.name, allowed=", ".join(f".{name}" for name in known))
+    with written_whole(path) as file:
+        page.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
 
 
 def _print_audit(name: str, tables: Mapping[str, "pd.DataFrame"], notes: Sequence[str]) -> None:
@@ -433,6 +456,40 @@ def compare(
     for found in rebuilt.values():
         OUT.print(Text(found["note"]))
     return None
+
+
+@app.command()
+def rank(
+    result_file: ResultFile,
+    estimand: Annotated[str, typer.Option(help="log_hr, rmst or survival.")] = "log_hr",
+    who: WhoName = "average-study",
+    time: Annotated[float | None, typer.Option(help="For survival and, if it changes, the hazard ratio.")] = None,
+    horizon: Annotated[float | None, typer.Option(min=0.0, help="For the restricted mean.")] = None,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Probability of every rank as a picture.")] = None,
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """Probability of every rank of every treatment; rank 1 is the lowest hazard or the longest survival."""
+    from bayes_bm.predict import parse_who
+    from bayes_bm.ranking import rank as rank_treatments
+
+    result = _load(result_file, allow_failed=allow_failed_gate)
+    asked: Any = estimand
+    found = rank_treatments(result, asked, who=parse_who(who), time=time, horizon=horizon)
+    if figure is not None:
+        from bayes_bm.plots.ranking import ranks_figure
+
+        _save_figure(ranks_figure(found), figure)
+    named = {"estimand": found.estimand, "time": found.time, "rank_1": found.first, "warning": found.warning}
+    if as_json:
+        tables = {"rows": _rows(found.table), "probabilities": _rows(found.probabilities)}
+        return _print_json({"who": found.who, **_gate_field(result), **named, **tables})
+    wide = found.probabilities.pivot_table(index="treatment", columns="rank", values="probability")
+    wide = wide.rename(columns="P(rank {})".format).reset_index()
+    unit = result.spec.time_unit
+    _print_table(found.table, f"{found.estimand} at {found.time:g} {unit} ({found.who}); rank 1: {found.first}")
+    _print_table(found.table[["treatment"]].merge(wide, on="treatment"), "probability of each rank")
+    return OUT.print(Text(found.warning))
 
 
 def _rebuilt(result: "Result", answers: Sequence[tuple[dict[str, Any], Any]]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayes_bm.effects import components, side_by_side
+from bayes_bm.checks.network import parts_of, parts_text
+from bayes_bm.effects import side_by_side
 from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import Evidence
 from bayes_bm.spec import Spec
@@ -167,18 +168,13 @@ def refusals(spec: Spec, evidence: Evidence) -> list[str]:
             + ". Needed: for each arm patients, a digitised curve, survival at a time or a median with n or"
             " an interval, or events of n; or a hazard ratio with its interval."
         ]
-    groups = _components(spec, evidence)
-    if spec.free_levels and len(groups) > 1:
-        shown = "; ".join(", ".join(sorted(group)) for group in groups)
+    parts = parts_of(spec, evidence)
+    if spec.free_levels and len(parts) > 1:
         return [
-            f"study levels are free and the network is not connected: {shown}. Needed: studies that hold both sides."
+            f"study levels are free and the network is not connected: {parts_text(parts)}."
+            " Needed: studies that hold both sides."
         ]
     return []
-
-
-def _components(spec: Spec, evidence: Evidence) -> list[set[str]]:
-    used = [name for name in spec.treatments.names if name in evidence.treatments]
-    return components(list(side_by_side(spec, evidence)), used)
 
 
 def _notes(spec: Spec, evidence: Evidence):
@@ -192,8 +188,12 @@ def _notes(spec: Spec, evidence: Evidence):
     ]
     if across:
         yield f"Across studies only, {NO_SIDE_BY_SIDE}: {', '.join(across)} v {spec.treatments.reference}."
-    if len(_components(spec, evidence)) > 1 and not spec.free_levels:
-        yield "The network is not connected; comparisons between its parts rest on exchangeable study levels (rule 11)."
+    parts = parts_of(spec, evidence)
+    if len(parts) > 1 and not spec.free_levels:
+        yield (
+            f"The network is not connected ({parts_text(parts)}); comparisons between its parts rest on exchangeable"
+            " study levels (rule 11)."
+        )
     if spec.covariates and len(evidence.patients) == 0:
         yield f"No patients, so no data inform the coefficients of {', '.join(spec.covariates)}: they are priors only."
     if spec.covariates and (len(evidence.sequences) or len(evidence.medians) or len(evidence.counts)):

@@ -1,0 +1,57 @@
+"""Problems with published answers, their data outside the project: tables written into a folder of the caller's.
+
+    python -m tests.problems.tables diabetes_cloglog PROBLEMS FOLDER
+
+PROBLEMS holds a folder of raw data for each problem; FOLDER then holds `spec.toml` and the tables it names.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pandas as pd
+
+HERE = Path(__file__).resolve().parent
+Tables = Mapping[str, pd.DataFrame]
+
+
+def _arm_rows(counts: pd.DataFrame, endpoint: str) -> Tables:
+    """One arm a treatment of a study: `counts` has study, treatment, events, n and time."""
+    rows = counts.assign(arm=counts["treatment"], endpoint=endpoint)
+    return {
+        "arms": rows[["study", "arm", "treatment", "endpoint", "n"]],
+        "counts": rows[["study", "arm", "endpoint", "events", "n", "time"]],
+    }
+
+
+def diabetes(raw: Path) -> Tables:
+    counts = pd.read_csv(raw / "diabetes.csv").rename(columns={"time_years": "time"})
+    return _arm_rows(counts, "diabetes")
+
+
+def copd(raw: Path) -> Tables:
+    counts = pd.read_csv(raw / "counts.csv").rename(columns={"deaths": "events"}).assign(time=None)
+    names = {"comparator": "reference"}
+    ratios = pd.read_csv(raw / "hazard_ratios.csv").rename(columns=names).assign(endpoint="os")
+    # e^x is stored in full, so that its logarithm is the printed one
+    ratios = ratios.assign(hr=ratios["log_hr"].map(lambda x: 2.718281828459045**x))
+    return {
+        **_arm_rows(counts, "os"),
+        "hazard_ratios": ratios[["study", "endpoint", "treatment", "reference", "hr", "se_log_hr"]],
+    }
+
+
+PROBLEMS: Mapping[str, Callable[[Path], Tables]] = {"diabetes_cloglog": diabetes, "copd_woods2010": copd}
+
+
+def write(name: str, problems: Path, folder: Path) -> Path:
+    """Spec and tables of a problem in `folder`; the spec's path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, table in PROBLEMS[name](problems / name).items():
+        table.to_csv(folder / f"{kind}.csv", index=False)
+    return Path(shutil.copy(HERE / name / "spec.toml", folder / "spec.toml"))
+
+
+if __name__ == "__main__":
+    print(write(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])))
