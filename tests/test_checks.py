@@ -326,13 +326,18 @@ def test_where_no_study_has_both_arms_there_is_no_number_and_it_says_so() -> Non
     result = posteriors.result(spec, evidence)
     table = contrasts.contrast_sources(result)  # nothing to fit: within is empty, across is the combined fit
     within = table[table["source"] == "within"]
-    assert within["note"].tolist() == [NO_SIDE_BY_SIDE] * 2
+    assert within[["treatment", "reference"]].to_numpy().tolist() == [["b", "a"], ["c", "a"], ["c", "b"]]
+    assert within["note"].tolist() == [NO_SIDE_BY_SIDE] * 3
     assert within[["mean", "sd", "hr", "q2_5", "prob_better"]].isna().all(axis=None)
     assert table[table["source"] == "discrepancy"]["mean"].isna().all()
-    assert table[table["source"] == "combined"]["note"].tolist() == ["across studies only"] * 2
+    assert table[table["source"] == "combined"]["note"].tolist() == ["across studies only"] * 3
     log_hr = result.posterior["log_hr"].sel(treatment="b").to_numpy().ravel()
     for source in ("across", "combined"):
         row = table[(table["source"] == source) & (table["treatment"] == "b")].iloc[0]
+        other = result.posterior["log_hr"].sel(treatment="c").to_numpy().ravel()
+        last = table[(table["source"] == source) & (table["reference"] == "b")].iloc[0]
+        assert last["mean"] == pytest.approx((other - log_hr).mean())
+        assert last["sd"] == pytest.approx((other - log_hr).std(ddof=1))
         assert row["mean"] == pytest.approx(log_hr.mean())
         assert row["sd"] == pytest.approx(log_hr.std(ddof=1))
         assert row["hr"] == pytest.approx(math.exp(np.median(log_hr)))

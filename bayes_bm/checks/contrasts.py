@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
-from bayes_bm.effects import components, side_by_side
+from bayes_bm.checks.network import parts_of
+from bayes_bm.effects import side_by_side
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result, fit
 from bayes_bm.spec import Spec, StudyLevel, Treatments
@@ -26,16 +27,26 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Split:
-    """The two other fits behind a contrast table; None where there is nothing to fit, or where it is the combined
-    fit.
+    """The other fits behind a contrast table; None where there is nothing to fit, or where it is the combined fit.
+
+    `within` is of the treatments joined to the reference by studies that hold two, `apart` of those joined only among
+    themselves.
     """
 
     within: Result | None
     across: Result | None
+    apart: tuple[Result, ...] = ()
+
+    def within_of(self, treatment: str, reference: str) -> Result | None:
+        """The within-study fit that holds both, if any does."""
+        fits = [self.within, *self.apart]
+        return next(
+            (of for of in fits if of is not None and {treatment, reference} <= set(of.spec.treatments.names)), None
+        )
 
 
 def contrast_sources(result: Result, *, say: Say = lambda stage: None) -> pd.DataFrame:
-    """Log hazard ratio of each treatment against the reference, by source, with the discrepancy within - across.
+    """Log hazard ratio of every pair of treatments, by source, with the discrepancy within - across.
 
     For a model with hazards that are not proportional it is the log hazard ratio at the reference time.
     """
@@ -48,30 +59,35 @@ def split_fits(result: Result, *, say: Say = lambda stage: None) -> Split:
     """
     if result.spec.reproduction:
         return Split(within=None, across=None)
-    return Split(within=_fit_within(result, say), across=_fit_across(result, say))
+    reference, within, apart = result.spec.treatments.reference, None, []
+    for spec, evidence in within_parts(result.spec, result.evidence):
+        say("within studies")
+        made = fit(spec, evidence, say=lambda stage: say(f"within studies: {stage}"))
+        if spec.treatments.reference == reference:
+            within = made
+        else:
+            apart.append(made)
+    return Split(within=within, across=_fit_across(result, say), apart=tuple(apart))
 
 
-def _fit_within(result: Result, say: Say) -> Result | None:
-    treatments = _linked(result.spec, result.evidence)
-    if len(treatments) < 2:
-        return None
-    say("within studies")
-    chosen = {study for studies in side_by_side(result.spec, result.evidence).values() for study in studies}
-    evidence = subset(result.evidence, studies=chosen, treatments=set(treatments))
-    return fit(within_spec(result.spec, treatments), evidence, say=lambda stage: say(f"within studies: {stage}"))
+def within_parts(spec: Spec, evidence: Evidence) -> list[tuple[Spec, Evidence]]:
+    """Spec and evidence of each set of treatments joined by studies that hold two of them: side-by-side studies alone.
 
-
-def _linked(spec: Spec, evidence: Evidence) -> list[str]:
-    """Treatments joined to the reference by studies that hold both, reference first."""
-    groups = components(list(side_by_side(spec, evidence)), spec.treatments.names)
-    mine = next(group for group in groups if spec.treatments.reference in group)
-    return [name for name in spec.treatments.names if name in mine]
+    Study levels and shapes are free; a part without the spec's reference takes its own first treatment as reference,
+    which with free levels moves no contrast.
+    """
+    both = side_by_side(spec, evidence)
+    chosen = {study for studies in both.values() for study in studies}
+    parts = [part for part in parts_of(spec, evidence) if len(part) > 1]
+    return [(within_spec(spec, list(part)), subset(evidence, studies=chosen, treatments=set(part))) for part in parts]
 
 
 def within_spec(spec: Spec, treatments: list[str]) -> Spec:
     """The spec with free study levels and shapes; its priors for level and shape become those of each study."""
     free = StudyLevel(exchangeable=False)
-    effects = spec.effects.model_copy(update={"study": free, "study_shape": free})
+    has_shape = spec.priors.log_shape is not None or spec.priors.shape is not None
+    shapes = {"study_shape": free} if has_shape else {}
+    effects = spec.effects.model_copy(update={"study": free, **shapes})
     compared = Treatments(reference=treatments[0], compare=tuple(treatments[1:]))
     return spec.model_copy(update={"effects": effects, "treatments": compared, "external_checks": ()})
 
@@ -153,51 +169,51 @@ REPRODUCTION = "reproduction: the same patients twice"
 
 
 def contrast_table(result: Result, split: Split) -> pd.DataFrame:
-    """Rows within, across, combined and discrepancy of each compared treatment; of a reproduction only combined."""
-    both = side_by_side(result.spec, result.evidence)
-    reference = result.spec.treatments.reference
-    rows = []
-    for treatment in result.spec.treatments.compare:
-        direct = len(both.get((treatment, reference), []))
-        within = _log_hr(split.within, treatment)
-        across_fit = split.across if split.across is not None else _combined_as_across(result)
-        across = _log_hr(across_fit, treatment)
-        named = {"treatment": treatment, "reference": reference}
-        if result.spec.reproduction:
-            rows.append(_source_row(named, "combined", direct, _log_hr(result, treatment), REPRODUCTION))
-            continue
-        studies = result.evidence.arms["study"][
-            result.evidence.arms["treatment"].isin([treatment, reference])
-        ].nunique()
-        rows += [
-            _source_row(named, "within", direct, within, _within_note(split.within, treatment, direct)),
-            _source_row(named, "across", studies, across, _gate_note(across_fit)),
-            _source_row(
-                named, "combined", studies, _log_hr(result, treatment), _combined_note(result, direct, within, across)
-            ),
-            _source_row(
-                named, "discrepancy", direct, _difference(within, across), "" if within is not None else NO_SIDE_BY_SIDE
-            ),
-        ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    """Rows within, across, combined and discrepancy of every pair of treatments; of a reproduction only combined.
+
+    Pairs with the reference come first, then those among the others, in the order of the spec.
+    """
+    names = result.spec.treatments.names
+    pairs = [(treatment, reference) for at, reference in enumerate(names) for treatment in names[at + 1 :]]
+    found = [row for pair in pairs for row in _pair_rows(result, split, pair)]
+    return pd.DataFrame(found, columns=COLUMNS)
+
+
+def _pair_rows(result: Result, split: Split, pair: tuple[str, str]) -> list[dict]:
+    treatment, reference = pair
+    direct = len(side_by_side(result.spec, result.evidence).get(pair, []))
+    inside = split.within_of(*pair)
+    across_fit = split.across if split.across is not None else _combined_as_across(result)
+    within, across, combined = (_log_hr(of, *pair) for of in (inside, across_fit, result))
+    named = {"treatment": treatment, "reference": reference}
+    if result.spec.reproduction:
+        return [_source_row(named, "combined", direct, combined, REPRODUCTION)]
+    arms = result.evidence.arms
+    studies = arms["study"][arms["treatment"].isin([treatment, reference])].nunique()
+    missing = "" if within is not None else NO_SIDE_BY_SIDE
+    return [
+        _source_row(named, "within", direct, within, _within_note(inside, direct)),
+        _source_row(named, "across", studies, across, _gate_note(across_fit)),
+        _source_row(named, "combined", studies, combined, combined_note(within, across)),
+        _source_row(named, "discrepancy", direct, _difference(within, across), missing),
+    ]
 
 
 def _combined_as_across(result: Result) -> Result | None:
     return result if _nothing_side_by_side(result) and not result.spec.free_levels else None
 
 
-def _log_hr(result: Result | None, treatment: str) -> np.ndarray | None:
-    if (
-        result is None
-        or treatment not in result.posterior["treatment"].values
-        or treatment not in result.evidence.treatments
-    ):
+def _log_hr(result: Result | None, treatment: str, reference: str) -> np.ndarray | None:
+    """Draws of the log hazard ratio of two treatments, both of which the fit's evidence must speak about."""
+    if result is None or not {treatment, reference} <= result.evidence.treatments & set(result.spec.treatments.names):
         return None
-    log_hr = result.posterior["log_hr"].sel(treatment=treatment).to_numpy().ravel()
-    if "treatment_log_shape" in result.posterior:
-        # at t0, log h_a - log h_b = log_hr + log k_a - log k_b
-        log_hr = log_hr + result.posterior["treatment_log_shape"].sel(treatment=treatment).to_numpy().ravel()
-    return log_hr
+    return _against_own_reference(result, treatment) - _against_own_reference(result, reference)
+
+
+def _against_own_reference(result: Result, name: str) -> np.ndarray:
+    of, at = result.draws, result.spec.treatments.names.index(name)
+    # at t0, log h_a - log h_b = log_hr + log k_a - log k_b
+    return of.log_hr[:, at] + of.treatment_log_shape[:, at]
 
 
 def _difference(within: np.ndarray | None, across: np.ndarray | None) -> np.ndarray | None:
@@ -229,8 +245,8 @@ def _source_row(named: dict, source: str, studies: int, values: np.ndarray | Non
     }
 
 
-def _within_note(within: Result | None, treatment: str, direct: int) -> str:
-    if within is None or treatment not in within.spec.treatments.names:
+def _within_note(within: Result | None, direct: int) -> str:
+    if within is None:
         return NO_SIDE_BY_SIDE
     return "; ".join(filter(None, ["" if direct else "indirect, through studies with other arms", _gate_note(within)]))
 
@@ -241,10 +257,18 @@ def _gate_note(result: Result | None) -> str:
     return "" if result.gate.passed else "the gate of this fit failed"
 
 
-def _combined_note(result: Result, direct: int, within: np.ndarray | None, across: np.ndarray | None) -> str:
-    """Said where the combined answer rests mostly on comparing across studies."""
+def combined_note(within: np.ndarray | None, across: np.ndarray | None) -> str:
+    """Where the combined answer comes from, by the share of precision (1 / variance) that each source has alone."""
     if within is None:
         return "across studies only"
     if across is None:
         return "within studies only"
-    return "mostly across studies" if np.std(across) < np.std(within) else "mostly within studies"
+    share = across_share(within, across)
+    mostly = "across" if share > 0.5 else "within"
+    return f"mostly {mostly} studies ({100 * max(share, 1 - share):.0f} % of the precision)"
+
+
+def across_share(within: np.ndarray, across: np.ndarray) -> float:
+    """Precision of the across-study estimate over the sum of both, as if they were pooled by inverse variance."""
+    one, other = 1 / float(np.var(across)), 1 / float(np.var(within))
+    return one / (one + other)

@@ -44,10 +44,14 @@ class Drawing:
         return el("figure", Html(svg(drawn, title=self.mark(title))), note, cls=cls)
 
 
-def contrast_records(of: Material, name: str) -> list[dict[Any, Any]]:
-    """Rows of the contrast table about a treatment; none where the table was not made."""
-    table = of.answers.contrasts
-    return [] if table is None else table.loc[table["treatment"] == name].to_dict("records")
+def contrast_records(of: Material, name: str, reference: str | None = None) -> list[dict[Any, Any]]:
+    """Rows of the contrast table about a treatment, against the spec's reference where no other is named; none where
+    the table was not made.
+    """
+    table, against = of.answers.contrasts, reference or of.spec.treatments.reference
+    if table is None:
+        return []
+    return table.loc[(table["treatment"] == name) & (table["reference"] == against)].to_dict("records")
 
 
 def contrast_rows(of: Material) -> pd.DataFrame:

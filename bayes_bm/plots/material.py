@@ -85,11 +85,14 @@ class Answers:
         return self.row("average-study", "hazard_ratio", name, time=self.spec.reference_time)
 
     def source(self, name: str, source: str) -> dict[Any, Any] | None:
-        """A row of the contrast table that has numbers; within, only where studies hold both sides."""
+        """A row of the contrast table, against the reference, that has numbers; within, only where studies hold both
+        sides.
+        """
         if self.contrasts is None:
             return None
         table = self.contrasts
-        rows = table.loc[(table["treatment"] == name) & (table["source"] == source)].to_dict("records")
+        mine = (table["treatment"] == name) & (table["reference"] == self.spec.treatments.reference)
+        rows = table.loc[mine & (table["source"] == source)].to_dict("records")
         direct = source not in ("within", "discrepancy") or (bool(rows) and rows[0]["studies"] > 0)
         return rows[0] if rows and direct and np.isfinite(rows[0]["hr"]) else None
 
