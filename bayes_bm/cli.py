@@ -612,6 +612,59 @@ def check(result_file: ResultFile, as_json: Json = False) -> None:
     done.require_no_red()
 
 
+@app.command()
+def split(
+    spec: SpecName,
+    out: Annotated[Path, typer.Option("--out", help="Folder for splits.csv, models.csv and the fits kept.")],
+    compare: Annotated[
+        list[str] | None, typer.Option("--compare", help="A:B, one comparison to split; all where left out.")
+    ] = None,
+    unrelated: Annotated[bool, typer.Option(help="Fit unrelated mean effects too.")] = True,
+    draws: Draws = None,
+    tune: Draws = None,
+    chains: Draws = None,
+    seed: Seed = None,
+    settings: Setting = None,
+    sensitivity: Sensitivity = None,
+    as_json: Json = False,
+) -> None:
+    """Direct against indirect evidence of every comparison that has both. A fit each, kept and not redone."""
+    from bayes_bm.checks.audit import require_usable
+    from bayes_bm.checks.splitting import node_splits
+    from bayes_bm.evidence import read_evidence
+    from bayes_bm.files import written_whole
+    from bayes_bm.spec import read_spec
+
+    found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
+    evidence = read_evidence(found)
+    require_usable(found, evidence)
+    asked = {"draws": draws, "tune": tune, "chains": chains, "seed": seed}
+    given = {name: value for name, value in asked.items() if value is not None}
+    pairs = None if compare is None else [_pair(text) for text in compare]
+    with _progress(found.name) as say:
+        done = node_splits(found, evidence, pairs=pairs, unrelated=unrelated, sampling=given, folder=out, say=say)
+    for name, table in {"splits": done.table, "models": done.models}.items():
+        with written_whole(out / f"{name}.csv") as file:
+            table.to_csv(file, index=False)
+    if as_json:
+        tables = {"rows": done.table, "models": done.models, "comparisons": done.comparisons}
+        return _print_json({"spec": found.name, **{name: _rows(table) for name, table in tables.items()}})
+    columns = ["treatment", "reference", "source", "studies", "median", "q2_5", "q97_5", "p", "note"]
+    _print_table(done.table, "log hazard ratio, direct against indirect (p: twice the smaller tail)", columns)
+    _print_table(done.models, "deviance, effective parameters, DIC: only differences mean something")
+    left = done.comparisons[~done.comparisons["split"].astype(bool)]
+    if len(left):
+        _print_table(left, "not split", ["treatment", "reference", "studies", "why"])
+    return None
+
+
+def _pair(text: str) -> tuple[str, str]:
+    one, colon, other = text.partition(":")
+    if not colon or not one.strip() or not other.strip():
+        raise InputError("--compare", found=text, allowed="A:B, two treatments of the spec")
+    return one.strip(), other.strip()
+
+
 _RECONCILIATION = [
     *(
         "study",
