@@ -16,6 +16,7 @@ from scipy import stats
 from bayes_bm import estimands, nonparametric
 from bayes_bm.checks.audit import Audit, follow_up
 from bayes_bm.checks.audit import audit as audit_of
+from bayes_bm.checks.network import network
 from bayes_bm.checks.predictive import arm_curves, predictive_bands
 from bayes_bm.estimands import Population
 from bayes_bm.files import written_whole
@@ -39,6 +40,7 @@ from bayes_bm.predict import (
 )
 from bayes_bm.predictor import arm_predictors
 from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.ranking import rank
 from bayes_bm.spec import Spec
 from bayes_bm.widening import imputation_summary
 
@@ -120,6 +122,8 @@ def gather(
         parameters=parameters,
         densities={row["parameter"]: _density(result, row) for row in parameters},
         ranks=rank_tables(watched_parameters(_of_one_target(result).posterior)),
+        network=network(spec, result.evidence),
+        ranking=rank(result) if len(spec.treatments.names) > 2 else None,
         patient=_patient(thin, result, patient or {}, patient_table, alive_at, until) if asked else None,
         elsewhere=elsewhere or {},
     )
