@@ -22,6 +22,7 @@ from bayes_bm.plots import figures, page, words
 from bayes_bm.plots.markup import el
 from bayes_bm.plots.material import Answers
 from bayes_bm.predict import AverageStudy, NewHospital, NewStudy, compare, predict
+from bayes_bm.ranking import rank
 from tests import worlds
 
 CHAINS, DRAWS = 2, 20
@@ -214,7 +215,7 @@ def numbers_in(text):
 def test_the_page_is_well_formed_and_named():
     assert html().startswith("<!DOCTYPE html>\n<html ")
     assert ("html", "lang", "en") in parsed().attributes
-    assert len(page_titles()) == 12
+    assert len(page_titles()) == 14
 
 
 def page_titles():
@@ -492,6 +493,40 @@ def test_the_third_sentence_sets_within_against_across(ratio, said):
     sentence = support(two_arms(), pd.DataFrame(rows))
     assert "held both side by side (hazard ratio within 0.70 (0.50 to 0.90), across 0.60 (0.40 to 0.80))" in sentence
     assert said in sentence
+
+
+def test_an_answer_that_is_mostly_across_is_labelled_so():
+    """Precisions 1 / 0.3^2 within and 1 / 0.1^2 across: 90 % across."""
+    result, rng = two_arms(), np.random.default_rng(1)
+
+    def other(sd):
+        noise = rng.normal(size=result.posterior["log_hr"].shape)
+        log_hr = result.posterior["log_hr"].copy(data=-0.3 + sd * (noise - noise.mean()) / noise.std())
+        return replace(result, posterior=result.posterior.assign(log_hr=log_hr))
+
+    table = contrasts_of(result, within=other(0.3), across=other(0.1))
+    note = table.loc[table["source"] == "combined", "note"].item()
+    assert note == "mostly across studies (90 % of the precision)"
+    assert f"the answer is {note}, where {words.CHANCE} it" in support(result, table)
+    turned = contrasts_of(result, within=other(0.1), across=other(0.3))
+    assert turned.loc[turned["source"] == "combined", "note"].item().startswith("mostly within studies")
+    assert "the answer is mostly" not in support(result, turned)
+
+
+def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
+    rows = {row[0]: row for row in parsed().table("SUCRA")}
+    found = rank(world())
+    for row in found.table.to_dict("records"):
+        shown = rows[row["treatment"]]
+        assert numbers_in(shown[1]) == [pytest.approx(row[name], abs=0.005) for name in ("median", "q2_5", "q97_5")]
+        assert numbers_in(shown[2]) == [row[name] for name in ("median_rank", "rank_q5", "rank_q95")]
+        assert float(shown[5]) == pytest.approx(row["sucra"], abs=0.005)
+    assert found.warning in " ".join(parsed().words)
+    assert "best treatment" not in html()
+    assert 'aria-label="Network of treatments"' in html()
+    assert "Contrasts without the reference" in html()  # h3 and h4 print c against b
+    assert [row for table in parsed().tables for row in table if row == ["c v b"]] == [["c v b"]]
+    assert "Ranks" not in page.render(small_material())
 
 
 def test_without_a_study_side_by_side_there_is_no_number_within():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,15 @@ from bayes_bm.plots.curves import arm_figure, arm_legend_figure, difference_figu
 from bayes_bm.plots.forest import forest_figure
 from bayes_bm.plots.markup import Html, el
 from bayes_bm.plots.material import Curves, Material
+from bayes_bm.plots.network import network_figure
 from bayes_bm.plots.posterior import prior_posterior_figure, rank_figure
+from bayes_bm.plots.ranking import ranks_figure
 from bayes_bm.plots.style import Look, looks, svg
 from bayes_bm.plots.text import DIGITS, estimate, number, printed_interval, treatment_text
 from bayes_bm.plots.words import event_words, source_text, time_text
+
+if TYPE_CHECKING:
+    from bayes_bm.ranking import Ranking
 
 Row = Mapping[Any, Any]
 
@@ -82,6 +87,20 @@ def contrast_figure(draw: Drawing) -> Html:
     drawn = contrasts_figure(contrast_rows(draw.of), looks=draw.looks, xlabel=label)
     title = "Hazard ratios within studies, across studies and combined"
     return draw.figure(drawn, title=title, caption="Point: posterior median; line: 95 % interval.")
+
+
+def network_picture(draw: Drawing) -> Html:
+    caption = (
+        "Node: area grows with patients of the arms (a printed hazard ratio prints none). Line: its number and width"
+        " are the studies that hold both. Shaded: studies with three treatments or more."
+    )
+    return draw.figure(
+        network_figure(draw.of.network, looks=draw.looks), title="Network of treatments", caption=caption
+    )
+
+
+def ranks_picture(draw: Drawing, ranking: "Ranking") -> Html:
+    return draw.figure(ranks_figure(ranking, looks=draw.looks), title="Probability of every rank")
 
 
 def forest_rows(of: Material) -> pd.DataFrame:

@@ -12,7 +12,9 @@ from bayes_bm.spec import Spec
 
 if TYPE_CHECKING:
     from bayes_bm.checks.audit import Audit
+    from bayes_bm.checks.network import Network
     from bayes_bm.fit import Result
+    from bayes_bm.ranking import Ranking
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ class Material:
     arms      one row a study arm: its own median or survival at the reference time (`measure`), and the printed one
     overall   the same of every treatment, for the average study and one new hospital
     bands     predicted bands by arm; `observed` what stands beside them, by arm row
+    ranking   ranks by the hazard ratio in the average study; None where only two treatments are compared
     """
 
     answers: Answers
@@ -175,6 +178,8 @@ class Material:
     parameters: Sequence[Mapping[Any, Any]]
     densities: Mapping[str, Density]
     ranks: Mapping[str, pd.DataFrame]
+    network: "Network"
+    ranking: "Ranking | None" = None
     patient: PatientAnswer | None = None
     elsewhere: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 

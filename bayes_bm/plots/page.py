@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ from bayes_bm.plots.words import (
     event_words,
     fit_command,
     limits,
+    mostly_across,
     of_row,
     patient_sentence,
     probability_clause,
@@ -41,6 +42,9 @@ from bayes_bm.plots.words import (
 )
 from bayes_bm.priors import describe
 from bayes_bm.spec import ExternalCheck, Spec
+
+if TYPE_CHECKING:
+    from bayes_bm.ranking import Ranking
 
 WHO = {"average-study": "average study", "new-study": "new study", "new-hospital": "one new hospital"}
 ELSEWHERE = {
@@ -55,6 +59,8 @@ def render(of: Material) -> str:
     sections = {
         "Answer": _answer(of),
         "Within studies, across studies, combined": _contrasts(draw),
+        "Network of treatments": _network(draw),
+        **({} if of.ranking is None else {"Ranks": _ranks(draw, of.ranking)}),
         "Table of answers": _answers(of),
         "Study arms": _forest(draw),
         "Observed and predicted, arm by arm": _panels(draw),
@@ -131,8 +137,9 @@ def _short_answers(of: Material) -> Html:
         return of_row(spec, of.answers.row(who, "survival_difference", row["treatment"], time=of.answers.time))
 
     def rests_on(row: Row) -> str:
-        studies = of.answers.side_by_side(row["treatment"])
-        return f"{counted(studies, 'study')} side by side" if studies else NO_SIDE_BY_SIDE
+        studies, mostly = of.answers.side_by_side(row["treatment"]), mostly_across(of.answers, row["treatment"])
+        beside = f"{counted(studies, 'study')} side by side" if studies else NO_SIDE_BY_SIDE
+        return f"{beside}; {mostly}" if mostly else beside
 
     columns = [
         treatment(),
@@ -216,6 +223,7 @@ def _contrasts(draw: figures.Drawing) -> list[Part]:
         for name in of.compared
         for row in figures.contrast_records(of, name)
     ]
+    others = _other_pairs(of)
     columns = [
         Column("source", lambda row: SOURCES.get(row["source"], row["source"]), "keep"),
         numeric("studies", "studies", 0),
@@ -234,9 +242,81 @@ def _contrasts(draw: figures.Drawing) -> list[Part]:
         el("p", explain),
         html_table(rows, columns, group="group"),
         figures.contrast_figure(draw),
+        html_table(others, columns, group="group", caption="Contrasts without the reference") if others else None,
         note(*reference_remark(of.spec)),
         note(BEST) if of.result.imputations is not None else None,
     ]
+
+
+def _other_pairs(of: Material) -> list[dict[Any, Any]]:
+    """Rows of the contrast table of pairs without the reference, of which some study speaks side by side."""
+    names, rows = of.compared, []
+    for at, reference in enumerate(names):
+        for name in names[at + 1 :]:
+            found = figures.contrast_records(of, name, reference)
+            group = f"{treatment_text(name)} v {treatment_text(reference)}"
+            if any(row["source"] == "within" and row["studies"] for row in found):
+                rows += [{**row, "group": group} for row in found]
+    return rows
+
+
+def _network(draw: figures.Drawing) -> list[Part]:
+    of = draw.of
+    parts = [", ".join(treatment_text(name) for name in part) for part in of.network.parts]
+    if len(parts) == 1:
+        words = "Studies that hold two treatments or more join all of them."
+    else:
+        rests = "are refused" if of.spec.free_levels else "rest on exchangeable study levels (rule 11)"
+        words = f"The network is not connected: {'; '.join(parts)}. Comparisons between its parts {rests}."
+    several = [
+        {"study": row["study"], "treatments": ", ".join(treatment_text(name) for name in row["treatments"])}
+        for row in of.network.several.to_dict("records")
+    ]
+    columns = [plain("study", "study", "words"), plain("treatments", "treatments", "words")]
+    return [
+        el("p", words),
+        figures.network_picture(draw),
+        html_table(several, columns, caption="Studies with three treatments or more") if several else None,
+        _how_to_split(of),
+    ]
+
+
+def _how_to_split(of: Material) -> Html | None:
+    """Where a loop could disagree with itself, how to ask whether it does."""
+    edges = of.network.edges
+    if len(edges) < 3:
+        return None
+    command = f"bayes-bm split {of.spec.name} --out splits"
+    return el("p", "Whether direct and indirect evidence agree is seen with ", el("code", command), ".")
+
+
+def _ranks(draw: figures.Drawing, ranking: "Ranking") -> list[Part]:
+    columns = [
+        treatment(),
+        Column(f"log hazard ratio against {draw.of.reference} (95 %)", _ranked_estimate, "num"),
+        Column("median rank (90 %)", _rank_text, "num"),
+        Column("P(rank 1)", lambda row: probability(row["first"]), "num"),
+        Column("P(last)", lambda row: probability(row["last"]), "num"),
+        numeric("SUCRA", "sucra", 2),
+        mark(),
+    ]
+    chances = ranking.probabilities.set_index(["treatment", "rank"])["probability"].to_dict()
+    count = len(ranking.table)
+    rows = [
+        {**row, "first": chances[row["treatment"], 1], "last": chances[row["treatment"], count]}
+        for row in ranking.table.to_dict("records")
+    ]
+    words = f"By the hazard ratio in the average study; rank 1 is the {ranking.first}. {ranking.warning}"
+    return [el("p", words), html_table(rows, columns), figures.ranks_picture(draw, ranking)]
+
+
+def _ranked_estimate(row: Row) -> str:
+    return estimate([row["median"], row["q2_5"], row["q97_5"]], digits=2)
+
+
+def _rank_text(row: Row) -> str:
+    """A rank may be a half: the median of an even number of draws."""
+    return f"{row['median_rank']:g} ({row['rank_q5']:g} to {row['rank_q95']:g})"
 
 
 def reference_remark(spec: Spec) -> list[Part]:

@@ -187,13 +187,23 @@ def _named_sides(of: Answers, names: Sequence[str]) -> str:
 def _sources_clause(of: Answers, name: str) -> str:
     within, across, apart = (of.source(name, source) for source in ("within", "across", "discrepancy"))
     text = f"{counted(of.side_by_side(name), 'study')} held both side by side"
+    mostly = mostly_across(of, name)
     if within is None:
         return text
     if across is None or apart is None:
         return f"{text} (hazard ratio within {source_ratio(within)})"
     disagree = apart["q2_5"] > 0 or apart["q97_5"] < 0
     words = "disagree: the interval of their ratio excludes 1" if disagree else "do not clearly disagree"
-    return f"{text} (hazard ratio within {source_ratio(within)}, across {source_ratio(across)}), and the two {words}"
+    weigh = f"; the answer is {mostly}, where {CHANCE} it" if mostly else ""
+    ratios = f"hazard ratio within {source_ratio(within)}, across {source_ratio(across)}"
+    return f"{text} ({ratios}), and the two {words}{weigh}"
+
+
+def mostly_across(of: Answers, name: str) -> str:
+    """The label of a combined answer that owes more to comparing across studies than within (rule 12); else nothing."""
+    combined = of.source(name, "combined")
+    note = "" if combined is None else str(combined["note"])
+    return note if note.startswith("mostly across") else ""
 
 
 def sentences(of: Answers) -> list[str]:
