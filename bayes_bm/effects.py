@@ -33,6 +33,7 @@ class Design:
     arm_study: np.ndarray
     arm_treatment: np.ndarray
     arm_pair: np.ndarray
+    hr_study: np.ndarray
     hr_treatment: np.ndarray
     hr_reference: np.ndarray
     hr_pair: np.ndarray
@@ -72,6 +73,8 @@ def design(spec: Spec, evidence: Evidence) -> Design:
         arm_study=at(studies, list(arms["study"])),
         arm_treatment=at(treatments, list(arms["treatment"])),
         arm_pair=pair_at(list(arms["study"]), list(arms["treatment"])),
+        # 0 is the average study: a study known from its ratio alone has no level of its own
+        hr_study=np.array([studies.index(name) + 1 if name in studies else 0 for name in ratios["study"]], dtype=int),
         hr_treatment=at(treatments, list(ratios["treatment"])),
         hr_reference=at(treatments, list(ratios["reference"])),
         hr_pair=pair_at(list(ratios["study"]), list(ratios["treatment"])),

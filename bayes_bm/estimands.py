@@ -1,18 +1,20 @@
 """Survival, hazard, quantiles and restricted means of a population, by quadrature over its random effects.
 
-Arrays in, arrays out. A population is, for every posterior draw and treatment, a law of (eta, log shape): a point,
-or a bivariate normal when the answer averages over fresh study effects. Averages are taken over S and h S *before*
-anything is compared, and given alive at s they are E[S(t)] / E[S(s)], so that survivors reweight the effects
-(`rules.md`, 14, 15).
+Arrays in, arrays out. A population is, for every posterior draw and treatment, a law of (eta, shape): a point, or a
+bivariate normal of eta and the first shape parameter when the answer averages over fresh study effects. Averages are
+taken over S and h S *before* anything is compared, and given alive at s they are E[S(t)] / E[S(s)], so that survivors
+reweight the effects (`rules.md`, 14, 15).
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from bayes_bm.arrays import NUMPY
 from bayes_bm.hazards import Family
+from bayes_bm.hazards.base import inverse
 
 LEVEL_NODES, SHAPE_NODES, LEAST_WEIGHT = 41, 15, 1e-10
 """Gauss-Hermite nodes over level and log shape: E[S] to 1e-6 for sds up to 1 and 0.5, and to 1e-5 for 1.5 and 0.6
@@ -26,21 +28,24 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Population:
-    """Law of (eta, log_shape) by draw and treatment: means (sample, treatment), sds, zero where not averaged over."""
+    """Law of (eta, shape) by draw and treatment: eta (sample, treatment), shape (sample, treatment, shape).
+
+    The sds (sample, treatment) are those of eta and of the first shape parameter, zero where not averaged over.
+    """
 
     family: Family
     reference_time: float
     eta: Array
-    log_shape: Array
+    shape: Array
     eta_sd: Array
-    log_shape_sd: Array
+    shape_sd: Array
 
     @property
     def averaged(self) -> bool:
-        return bool(np.any(self.eta_sd > 0) or np.any(self.log_shape_sd > 0))
+        return bool(np.any(self.eta_sd > 0) or np.any(self.shape_sd > 0))
 
     def part(self, rows: slice) -> "Population":
-        fields = (self.eta, self.log_shape, self.eta_sd, self.log_shape_sd)
+        fields = (self.eta, self.shape, self.eta_sd, self.shape_sd)
         return Population(self.family, self.reference_time, *(values[rows] for values in fields))
 
 
@@ -55,7 +60,7 @@ def _hermite(count: int, needed: bool) -> tuple[Array, Array]:
 def _nodes(of: Population) -> list[tuple[float, float, float]]:
     """(weight, level, shape) of the product rule, without the corners that weigh nothing."""
     level, level_weight = _hermite(LEVEL_NODES, bool(np.any(of.eta_sd > 0)))
-    shape, shape_weight = _hermite(SHAPE_NODES, bool(np.any(of.log_shape_sd > 0)))
+    shape, shape_weight = _hermite(SHAPE_NODES, bool(np.any(of.shape_sd > 0)))
     pairs = [
         (v * w, z, y)
         for y, v in zip(shape, shape_weight, strict=True)
@@ -66,36 +71,55 @@ def _nodes(of: Population) -> list[tuple[float, float, float]]:
 
 
 def _at(of: Population, level: float, shape: float) -> tuple[Array, Array]:
-    return (of.eta + level * of.eta_sd)[..., None], (of.log_shape + shape * of.log_shape_sd)[..., None]
+    """eta (sample, treatment, 1) and shape (sample, treatment, 1, shape) at a node."""
+    moved = of.shape
+    if shape:
+        moved = of.shape.copy()
+        moved[..., 0] += shape * of.shape_sd
+    return (of.eta + level * of.eta_sd)[..., None], moved[..., None, :]
 
 
-def _cum_hazard(of: Population, log_u: Array, eta: Array, log_shape: Array) -> Array:
-    return np.exp(np.minimum(of.family.log_cum_hazard(log_u, eta, log_shape, xp=NUMPY), LARGEST_LOG))
+@dataclass(frozen=True)
+class _Times:
+    """log u with what the family knows of it, worked out once for all nodes."""
+
+    log_u: Array
+    placed: Array
 
 
-def _least_cum_hazard(of: Population, log_u: Array) -> Array:
+def _times(of: Population, log_u: Array) -> _Times:
+    return _Times(log_u, of.family.place(log_u))
+
+
+def _cum_hazard(of: Population, times: _Times, eta: Array, shape: Array) -> Array:
+    return np.exp(np.minimum(of.family.log_cum_hazard(times.placed, eta, shape, xp=NUMPY), LARGEST_LOG))
+
+
+def _least_cum_hazard(of: Population, times: _Times) -> Array:
     """H of those who last longest, the lowest level at each shape: exp(this) S does not underflow for them."""
-    lowest: dict[float, float] = {}
+    # of accelerated time, those with the largest eta
+    sign = 1.0 if of.family.effect == "hazard" else -1.0
+    longest: dict[float, float] = {}
     for _, level, shape in _nodes(of):
-        lowest[shape] = min(level, lowest.get(shape, level))
-    return np.min([_cum_hazard(of, log_u, *_at(of, level, shape)) for shape, level in lowest.items()], axis=0)
+        longest[shape] = sign * min(sign * level, sign * longest.get(shape, level))
+    return np.min([_cum_hazard(of, times, *_at(of, level, shape)) for shape, level in longest.items()], axis=0)
 
 
-def _survivors(of: Population, log_u: Array, *, less: Array | float = 0.0) -> Array:
+def _survivors(of: Population, times: _Times, *, less: Array | float = 0.0) -> Array:
     """E[S] exp(less) at log_u (sample, treatment, time)."""
-    alive = np.zeros(log_u.shape)
+    alive = np.zeros((*of.eta.shape, times.log_u.shape[-1]))
     for weight, level, shape in _nodes(of):
-        alive += weight * np.exp(less - _cum_hazard(of, log_u, *_at(of, level, shape)))
+        alive += weight * np.exp(less - _cum_hazard(of, times, *_at(of, level, shape)))
     return alive
 
 
-def _moments(of: Population, log_u: Array, *, less: Array | float = 0.0) -> tuple[Array, Array]:
+def _moments(of: Population, times: _Times, *, less: Array | float = 0.0) -> tuple[Array, Array]:
     """E[S] and E[u h S] at log_u (sample, treatment, time), both times exp(less); u h is the slope of H in log time."""
-    alive, slope = np.zeros(log_u.shape), np.zeros(log_u.shape)
-    for weight, level, shape in _nodes(of):
-        eta, log_shape = _at(of, level, shape)
-        survival = weight * np.exp(less - _cum_hazard(of, log_u, eta, log_shape))
-        log_rate = of.family.log_hazard(log_u, eta, log_shape, xp=NUMPY) + log_u
+    alive, slope = (np.zeros((*of.eta.shape, times.log_u.shape[-1])) for _ in range(2))
+    for weight, level, of_shape in _nodes(of):
+        eta, shape = _at(of, level, of_shape)
+        survival = weight * np.exp(less - _cum_hazard(of, times, eta, shape))
+        log_rate = of.family.log_hazard(times.placed, eta, shape, xp=NUMPY) + times.log_u
         alive += survival
         # where nobody is left the hazard may overflow, and counts for nothing
         slope += survival * np.exp(np.minimum(log_rate, LARGEST_LOG))
@@ -113,13 +137,14 @@ def _by_chunk(of: Population, width: int, compute: Callable[[Population], Array]
     return np.concatenate([compute(of.part(rows)) for rows in _chunks(len(of.eta), width * treatments)])
 
 
-def _log_u(of: Population, time: Array) -> Array:
+def _at_times(of: Population, time: Array) -> _Times:
+    """The same times for every draw and treatment (1, 1, time)."""
     with np.errstate(divide="ignore"):
-        return np.broadcast_to(np.maximum(np.log(time / of.reference_time), -700.0), (*of.eta.shape, time.shape[-1]))
+        return _times(of, np.maximum(np.log(time / of.reference_time), -700.0)[None, None, :])
 
 
 def _alive(of: Population, time: Array, *, less: Array | float = 0.0) -> Array:
-    return _survivors(of, _log_u(of, time), less=less)
+    return _survivors(of, _at_times(of, time), less=less)
 
 
 def survival(of: Population, times: Array, *, alive_at: float = 0.0) -> Array:
@@ -130,7 +155,7 @@ def survival(of: Population, times: Array, *, alive_at: float = 0.0) -> Array:
         if alive_at == 0:
             return _alive(part, times)
         start = np.array([alive_at])
-        less = _least_cum_hazard(part, _log_u(part, start))
+        less = _least_cum_hazard(part, _at_times(part, start))
         return _alive(part, times, less=less) / _alive(part, start, less=less)
 
     return _by_chunk(of, len(times), compute)
@@ -141,8 +166,8 @@ def hazard(of: Population, times: Array) -> Array:
     times = np.asarray(times, dtype=float)
 
     def compute(part: Population) -> Array:
-        log_u = _log_u(part, times)
-        alive, slope = _moments(part, log_u, less=_least_cum_hazard(part, log_u))
+        at = _at_times(part, times)
+        alive, slope = _moments(part, at, less=_least_cum_hazard(part, at))
         return slope / alive / times
 
     return _by_chunk(of, len(times), compute)
@@ -151,13 +176,19 @@ def hazard(of: Population, times: Array) -> Array:
 def rmst(of: Population, horizon: float, *, alive_at: float = 0.0) -> Array:
     """Restricted mean from s to the horizon, integral of S(t) / S(s) dt (sample, treatment), in time units.
 
-    Gauss-Legendre after t = s + (horizon - s) v^4, which removes the kink of t^k at zero.
+    Gauss-Legendre between the times at which the hazard is not smooth, after t = a + (b - a) v^4 in the first part,
+    which removes the kink of t^k at zero.
     """
+    breaks = of.reference_time * np.exp(np.array(of.family.breaks))
+    edges = [alive_at, *breaks[(breaks > alive_at) & (breaks < horizon)], horizon]
     node, weight = np.polynomial.legendre.leggauss(TIME_NODES)
     v = (node + 1) / 2
-    times = alive_at + (horizon - alive_at) * v**4
-    step = (horizon - alive_at) * 4 * v**3 * weight / 2
-    return survival(of, times, alive_at=alive_at) @ step
+    times, steps = [], []
+    for part, (start, end) in enumerate(pairwise(edges)):
+        power = 4 if part == 0 else 1
+        times.append(start + (end - start) * v**power)
+        steps.append((end - start) * power * v ** (power - 1) * weight / 2)
+    return survival(of, np.concatenate(times), alive_at=alive_at) @ np.concatenate(steps)
 
 
 def quantile(of: Population, q: float, *, alive_at: float = 0.0) -> Array:
@@ -172,12 +203,15 @@ def quantile(of: Population, q: float, *, alive_at: float = 0.0) -> Array:
 
 
 def _solve(of: Population, target: Array, *, steps: int = 100, tolerance: float = 1e-11) -> Array:
-    """log u at which E[S] = target. Newton on log E[S] in log time, kept inside a bracket."""
+    """log u at which E[S] = target, inf where it stays above. Newton on log E[S] in log time, kept inside a bracket."""
     low, high = np.full(target.shape, -60.0), np.full(target.shape, 60.0)
-    log_u = of.family.inverse(np.log(-np.log(target)), of.eta, of.log_shape, xp=NUMPY)
+    # a share above the target is never reached where the average curve has become flat
+    far = [_survivors(of, _times(of, np.full((*target.shape, 1), end)))[..., 0] for end in (60.0, 700.0)]
+    never = (far[1] > target) & np.isclose(far[0], far[1], rtol=1e-9, atol=0)
+    log_u = inverse(of.family, np.log(-np.log(target)), of.eta, of.shape, xp=NUMPY)
     log_u = np.clip(log_u, low, high)
     for _ in range(steps):
-        alive, slope = (values[..., 0] for values in _moments(of, log_u[..., None]))
+        alive, slope = (values[..., 0] for values in _moments(of, _times(of, log_u[..., None])))
         above = alive > target
         low, high = np.where(above, log_u, low), np.where(above, high, log_u)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -187,4 +221,4 @@ def _solve(of: Population, target: Array, *, steps: int = 100, tolerance: float 
         log_u = log_u + step
         if np.all(np.abs(step) < tolerance):
             break
-    return log_u
+    return np.where(never, np.inf, log_u)

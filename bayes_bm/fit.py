@@ -20,12 +20,13 @@ import xarray as xr
 
 from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
+from bayes_bm.baseline import family_of, with_knots
 from bayes_bm.effects import Design, design
 from bayes_bm.errors import GateRefused, InputError
 from bayes_bm.evidence import Evidence, RebuiltArm, read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.gate import Gate, convergence_gate, watched_parameters
-from bayes_bm.hazards import FAMILIES
+from bayes_bm.hazards import Family
 from bayes_bm.imputation import (
     Imputations,
     count_of,
@@ -35,7 +36,7 @@ from bayes_bm.imputation import (
     stacked,
     variance_table,
 )
-from bayes_bm.observations import KINDS, observations
+from bayes_bm.observations import KINDS, observations, present
 from bayes_bm.predictor import Draws, arm_predictors, draws, ratio_means
 from bayes_bm.spec import Sampling, Spec, parse_spec
 
@@ -72,8 +73,18 @@ class Result:
         return design(self.spec, self.evidence)
 
     @cached_property
+    def family(self) -> Family:
+        return family_of(self.spec, self.evidence)
+
+    @cached_property
     def draws(self) -> Draws:
-        return draws(self.posterior, self.design, self.spec)
+        return draws(self.posterior, self.design, self.spec, self.family)
+
+    @cached_property
+    def ratio_means(self) -> np.ndarray:
+        """The study's own log hazard ratio behind each hazard-ratio row (sample, row)."""
+        arrays = observations(self.spec, self.evidence, self.family).get("hazard_ratios", {})
+        return ratio_means(self.draws, self.design, self.family, arrays, proportional=self.spec.proportional)
 
     def of_imputation(self, label: int) -> "Result":
         """One imputation (1 to M) by itself: its chains, its patients, its gate, its pointwise log-likelihood."""
@@ -156,6 +167,7 @@ def fit(
     from bayes_bm.sampling import sampler
 
     require_usable(spec, evidence)
+    spec = with_knots(spec, evidence)
     started = time.perf_counter()
     each = spec if m == 1 else spec.model_copy(update={"sampling": _of_each(sampling, given)})
     sample = sampler(each, evidence, say)
@@ -281,14 +293,14 @@ def pointwise_log_likelihood(result: Result) -> xr.Dataset:
             allowed="one imputation at a time",
             hint="result.of_imputation(1).log_likelihood (rule 19)",
         )
-    of, shape, family = result.draws, result.design, FAMILIES[result.spec.hazard.family]
-    eta, log_shape = arm_predictors(of, shape)
+    of, shape, family = result.draws, result.design, result.family
+    eta, of_arm = arm_predictors(of, shape)
     found = {}
-    for name, arrays in observations(result.spec, result.evidence).items():
+    for name, arrays in observations(result.spec, result.evidence, family).items():
         if name == "hazard_ratios":
-            found[name] = _ratio_log_likelihood(result, arrays, ratio_means(of, shape))
+            found[name] = _ratio_log_likelihood(result, arrays, result.ratio_means)
             continue
-        data = SimpleNamespace(**arrays)
+        data = SimpleNamespace(**arrays, **present(arrays))
         terms = np.empty((of.samples, len(data.arm_row)))
         whole = terms.size <= POINTWISE_LIMIT
         if not whole:
@@ -297,7 +309,7 @@ def pointwise_log_likelihood(result: Result) -> xr.Dataset:
             at = eta[np.ix_(rows, data.arm_row)]
             if "x" in arrays and arrays["x"].shape[1]:
                 at = at + of.coefficient[rows] @ data.x.T
-            values = KINDS[name].log_density(family, data, at, log_shape[np.ix_(rows, data.arm_row)], xp=NUMPY)
+            values = KINDS[name].log_density(family, data, at, of_arm[np.ix_(rows, data.arm_row)], xp=NUMPY)
             terms[rows] = values if whole else _sum_by(values, data.arm_row, terms.shape[1])
         found[name] = terms
     return xr.Dataset({name: _labelled(values, of.chains, name) for name, values in found.items()})

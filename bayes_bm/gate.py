@@ -10,8 +10,9 @@ import numpy as np
 import xarray as xr
 
 TOP_LEVEL = (
-    *("intercept", "log_hr", "log_shape", "treatment_log_shape", "coefficient"),
+    *("intercept", "log_hr", "log_time_ratio", "log_shape", "treatment_log_shape", "coefficient"),
     *("study_sd", "study_treatment_sd", "study_shape_sd"),
+    *("log_sd", "q", "slope", "logit_cure", "smooth_sd", "log_coefficient"),
 )
 MAX_RHAT = 1.01
 MIN_ESS = 400
@@ -69,13 +70,14 @@ def watched_parameters(posterior: xr.Dataset) -> xr.Dataset:
     names = [name for name in TOP_LEVEL if name in posterior]
     if "intercept" not in posterior:
         names += [name for name in ("study_effect",) if name in posterior]
-    if "log_shape" not in posterior:
-        names += [name for name in ("study_log_shape",) if name in posterior]
+    if not {"log_shape", "log_sd", "slope"} & set(posterior.data_vars):
+        names += [name for name in ("study_log_shape", "study_log_coefficient") if name in posterior]
     watched = posterior[names]
-    treatments = list(posterior["treatment"].values) if "log_hr" in posterior else []
+    effect = "log_time_ratio" if "log_time_ratio" in posterior else "log_hr"
+    treatments = list(posterior["treatment"].values) if effect in posterior else []
     contrasts = {
-        f"log_hr[{left} v {right}]": posterior["log_hr"].sel(treatment=left, drop=True)
-        - posterior["log_hr"].sel(treatment=right, drop=True)
+        f"{effect}[{left} v {right}]": posterior[effect].sel(treatment=left, drop=True)
+        - posterior[effect].sel(treatment=right, drop=True)
         for at, left in enumerate(treatments)
         for right in treatments[at + 1 :]
     }

@@ -5,6 +5,8 @@ be simulated from, and effects are written non-centred (with tens of patients a 
 The model knows nothing of files.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,11 +15,11 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_bm import likelihoods
-from bayes_bm.arrays import Namespace
+from bayes_bm.baseline import family_of
 from bayes_bm.effects import Design, design
 from bayes_bm.evidence import Evidence
-from bayes_bm.hazards import FAMILIES, Family
-from bayes_bm.observations import KINDS, observations
+from bayes_bm.hazards import Family
+from bayes_bm.observations import KINDS, observations, present
 from bayes_bm.priors import (
     Exponential,
     Gamma,
@@ -31,49 +33,70 @@ from bayes_bm.priors import (
     describe,
 )
 from bayes_bm.spec import Spec
-
-
-def _betaln(a: Any, b: Any) -> Any:
-    """log B(a, b); PyTensor has none of its own."""
-    terms: list[Any] = [pt.gammaln(a), pt.gammaln(b), pt.gammaln(a + b)]
-    return terms[0] + terms[1] - terms[2]
-
-
-TENSOR: Namespace = SimpleNamespace(
-    exp=pt.exp,
-    log=pt.log,
-    where=pt.switch,
-    gammaln=pt.gammaln,
-    betaln=_betaln,
-    betainc=pt.betainc,
-    log1mexp=pt.log1mexp,
-)
-
+from bayes_bm.tensor import TENSOR, joined, shape_of
 
 # ---------------------------------------------------------------------------------------------- model
 
 
+@dataclass(frozen=True)
+class ByStudy:
+    """A value of the average study, and of each study; the first is zero where studies are free."""
+
+    average: Any
+    study: Any
+
+    @property
+    def both(self) -> Any:
+        """The average study at 0, then the others."""
+        return pt.concatenate([self.average[None], self.study])
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The linear predictor, part by part.
+
+    `log_hr` (or the log time ratio), `deviation` and `treatment_shape` carry a leading zero for "the reference" or
+    "none". `shapes` are the shape parameters one by one, `coefficients` the log coefficients of a flexible baseline.
+    """
+
+    log_hr: Any
+    deviation: Any
+    level: ByStudy
+    shapes: tuple[ByStudy, ...]
+    coefficients: ByStudy | None
+    treatment_shape: Any
+
+
 def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
     """The hierarchical model. Raises nothing: spec and evidence were checked at the boundary."""
-    shape, family = design(spec, evidence), FAMILIES[spec.hazard.family]
-    with pm.Model(coords=_coords(spec, shape)) as model:
-        eta, log_shape, log_hr = _linear_predictor(spec, shape)
+    shape, family = design(spec, evidence), family_of(spec, evidence)
+    with pm.Model(coords=_coords(spec, shape, family)) as model:
+        parts = _parts(spec, shape, family)
+        eta, of_arm = _arm_predictors(parts, shape)
         coefficient = _coefficients(spec)
-        for name, arrays in observations(spec, evidence).items():
+        for name, arrays in observations(spec, evidence, family).items():
             if name == "hazard_ratios":
-                _observe_ratios(arrays, log_hr, shape)
+                _observe_ratios(arrays, parts, shape, family, proportional=spec.proportional)
             else:
-                _observe(name, arrays, family, eta, log_shape, coefficient)
+                _observe(name, arrays, family, eta, of_arm, coefficient)
     return model
 
 
-def _coords(spec: Spec, shape: Design) -> dict[str, list[str]]:
-    return {
+def _coords(spec: Spec, shape: Design, family: Family) -> dict[str, list[str]]:
+    coords = {
         "study": list(shape.studies),
         "treatment": list(shape.compared),
         "study_treatment": shape.pair_labels,
         "covariate": list(spec.covariates),
     }
+    # of the coefficients of a flexible baseline the first is one
+    return coords | ({"location": location_labels(spec, family)} if family.knots else {})
+
+
+def location_labels(spec: Spec, family: Family) -> list[str]:
+    """Where on the time axis each coefficient but the first speaks, in the spec's unit."""
+    location = family.knots.location[1:] if family.knots else ()
+    return [f"{value * spec.reference_time:.4g}" for value in location]
 
 
 def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
@@ -113,19 +136,36 @@ def _padded(effect: Any) -> Any:
     return pt.concatenate([pt.zeros(1), effect])
 
 
-def _linear_predictor(spec: Spec, shape: Design) -> tuple[Any, Any, Any]:
-    """eta and log shape of each arm, and the (treatment, pair) tables that hazard ratios read."""
-    log_hr = _padded(variable("log_hr", spec.priors.log_hr, "treatment"))
-    effect = spec.effects.study_treatment
-    deviation = pt.zeros(1) if effect is None or not shape.pairs else _padded(_study_treatment(effect.sd, shape))
+def _parts(spec: Spec, shape: Design, family: Family) -> Parts:
+    effect, prior = spec.hazard.treatment_effect, getattr(spec.priors, spec.hazard.treatment_effect)
+    log_hr = _padded(variable(effect, prior, "treatment"))
+    between = spec.effects.study_treatment
+    deviation = pt.zeros(1) if between is None or not shape.pairs else _padded(_study_treatment(between.sd, shape))
     level = _study_level(spec, shape)
+    shapes = tuple(_study_shape(spec, shape, name) for name in spec.hazard.shapes)
+    coefficients = _coefficients_of_time(spec, shape, family) if family.knots else None
+    by_treatment = spec.priors.treatment_log_shape
+    of_treatment = None if by_treatment is None else _padded(variable("treatment_log_shape", by_treatment, "treatment"))
+    return Parts(log_hr, deviation, level, shapes, coefficients, of_treatment)
+
+
+def _arm_predictors(parts: Parts, shape: Design) -> tuple[Any, list[Any]]:
+    """eta of each arm, and its shape parameters one by one, coefficients first."""
     index = {name: pm.Data(name, getattr(shape, name)) for name in ("arm_study", "arm_treatment", "arm_pair")}
-    eta = level[index["arm_study"]] + log_hr[index["arm_treatment"]] + deviation[index["arm_pair"]]
-    log_shape = _study_shape(spec, shape)[index["arm_study"]]
-    if spec.priors.treatment_log_shape is not None:
-        of_treatment = _padded(variable("treatment_log_shape", spec.priors.treatment_log_shape, "treatment"))
-        log_shape = log_shape + of_treatment[index["arm_treatment"]]
-    return eta, log_shape, (log_hr, deviation)
+    study, treatment = index["arm_study"], index["arm_treatment"]
+    eta = parts.level.study[study] + parts.log_hr[treatment] + parts.deviation[index["arm_pair"]]
+    return eta, _shapes_at(parts, [of.study[study] for of in _all_shapes(parts)], treatment)
+
+
+def _all_shapes(parts: Parts) -> list[ByStudy]:
+    return [*([parts.coefficients] if parts.coefficients is not None else []), *parts.shapes]
+
+
+def _shapes_at(parts: Parts, of_study: list[Any], treatment: Any) -> list[Any]:
+    """Shapes of some study's arms: a treatment adds to the first parameter."""
+    if parts.treatment_shape is None:
+        return of_study
+    return [of_study[0] + parts.treatment_shape[treatment], *of_study[1:]]
 
 
 def _exchangeable(name: str, sd_name: str, sd: Prior, dims: str) -> Any:
@@ -133,34 +173,53 @@ def _exchangeable(name: str, sd_name: str, sd: Prior, dims: str) -> Any:
     return pm.Deterministic(name, variable(sd_name, sd) * standard, dims=dims)
 
 
-def _study_level(spec: Spec, shape: Design) -> Any:
+def _study_level(spec: Spec, shape: Design) -> ByStudy:
     """intercept + study_effect, or each study's own level (rule 11)."""
     if spec.free_levels:
-        return variable("study_effect", spec.priors.intercept, "study") if shape.studies else pt.zeros(0)
+        levels = variable("study_effect", spec.priors.intercept, "study") if shape.studies else pt.zeros(0)
+        return ByStudy(pt.zeros(()), levels)
     intercept = variable("intercept", spec.priors.intercept)
     effect = spec.effects.study
     if effect is None or effect.sd is None or not shape.studies:
-        return intercept + pt.zeros(len(shape.studies))
-    return intercept + _exchangeable("study_effect", "study_sd", effect.sd, "study")
+        return ByStudy(intercept, intercept + pt.zeros(len(shape.studies)))
+    return ByStudy(intercept, intercept + _exchangeable("study_effect", "study_sd", effect.sd, "study"))
 
 
-def _study_shape(spec: Spec, shape: Design) -> Any:
-    effect = spec.effects.study_shape
-    if spec.free_shapes and not shape.studies:
-        return pt.zeros(0)
-    prior = spec.priors.log_shape
-    if spec.free_shapes and spec.priors.shape is not None:
-        return pm.Deterministic(
-            "study_log_shape", pt.log(variable("study_shape", spec.priors.shape, "study")), dims="study"
-        )
+def _study_shape(spec: Spec, shape: Design, name: str) -> ByStudy:
+    """A shape parameter by study. Studies may differ in one, under the name it has in the contract: study_log_shape."""
+    effect, prior = spec.effects.study_shape, getattr(spec.priors, name)
+    differs = name == spec.hazard.varies
+    if differs and spec.free_shapes:
+        if not shape.studies:
+            return ByStudy(pt.zeros(()), pt.zeros(0))
+        if prior is not None:
+            return ByStudy(pt.zeros(()), variable("study_log_shape", prior, "study"))
+        if spec.priors.shape is not None:
+            natural = pt.log(variable("study_shape", spec.priors.shape, "study"))
+            return ByStudy(pt.zeros(()), pm.Deterministic("study_log_shape", natural, dims="study"))
     if prior is None:
-        raise TypeError("a spec without priors.log_shape was not checked by parse_spec")
+        raise TypeError(f"a spec without priors.{name} was not checked by parse_spec")
+    common = variable(name, prior)
+    if not differs or effect is None or effect.sd is None or not shape.studies:
+        return ByStudy(common, common + pt.zeros(len(shape.studies)))
+    return ByStudy(common, common + _exchangeable("study_log_shape", "study_shape_sd", effect.sd, "study"))
+
+
+def _coefficients_of_time(spec: Spec, shape: Design, family: Family) -> ByStudy:
+    """Log coefficients of a flexible baseline (study, coefficient): a random walk in time, from zero (`flexible`)."""
+    if family.knots is None or spec.priors.smooth_sd is None:
+        raise TypeError("a flexible family without knots or priors.smooth_sd was not checked by parse_spec")
+    studies, size = len(shape.studies), len(family.knots.location)
+    name, dims = (
+        ("study_log_coefficient", ("study", "location")) if spec.free_shapes else ("log_coefficient", "location")
+    )
+    step = variable("smooth_sd", spec.priors.smooth_sd) * np.sqrt(family.knots.step)
+    standard = pm.Normal(f"{name}_standard", dims=dims)
+    walk = pm.Deterministic(name, pt.cumsum(standard * step, axis=-1), dims=dims)
     if spec.free_shapes:
-        return variable("study_log_shape", prior, "study")
-    log_shape = variable("log_shape", prior)
-    if effect is None or effect.sd is None or not shape.studies:
-        return log_shape + pt.zeros(len(shape.studies))
-    return log_shape + _exchangeable("study_log_shape", "study_shape_sd", effect.sd, "study")
+        return ByStudy(pt.zeros(size), pt.concatenate([pt.zeros((studies, 1)), walk], axis=-1))
+    common: Any = pt.concatenate([pt.zeros(1), walk])
+    return ByStudy(common, common[None, :] + pt.zeros((studies, 1)))
 
 
 def _study_treatment(prior: Prior, shape: Design) -> Any:
@@ -179,7 +238,7 @@ def _coefficients(spec: Spec) -> Any:
 
 
 def _observe(
-    name: str, arrays: dict[str, np.ndarray], family: Family, eta: Any, log_shape: Any, coefficient: Any
+    name: str, arrays: dict[str, np.ndarray], family: Family, eta: Any, shapes: list[Any], coefficient: Any
 ) -> None:
     """One observed variable: its data, its arm's predictor, its density and its simulator."""
     kind = KINDS[name]
@@ -191,17 +250,29 @@ def _observe(
     if coefficient is not None and x is not None:
         at = at + _product(x, coefficient)
     observed = data.pop(kind.value)
-    keys = list(data)
+    keys, terms, count = list(data), present(arrays), len(shapes)
 
-    def log_density(value, at, of_shape, *rest):
-        fields = SimpleNamespace(**{kind.value: value}, **dict(zip(keys, rest, strict=True)))
-        return kind.log_density(family, fields, at, of_shape, xp=TENSOR)
+    def log_density(value, at, *rest):
+        known = dict(zip(keys, rest[count:], strict=True))
+        fields = SimpleNamespace(**{kind.value: value}, **known, **terms)
+        return kind.log_density(family, fields, at, _shape(family, rest[:count]), xp=TENSOR)
 
-    def draw(at, of_shape, *rest, rng, size):
-        fields = SimpleNamespace(**{kind.value: _observed_for_draw(name, arrays)}, **dict(zip(keys, rest, strict=True)))
-        return kind.draw(family, fields, at, of_shape, rng)
+    def draw(at, *rest, rng, size):
+        known = dict(zip(keys, rest[count:], strict=True))
+        fields = SimpleNamespace(**{kind.value: _observed_for_draw(name, arrays)}, **known, **terms)
+        return kind.draw(family, fields, at, joined(rest[:count], np.shape(at)), rng)
 
-    pm.CustomDist(name, at, log_shape[rows], *data.values(), logp=log_density, random=draw, observed=observed)
+    parameters = [at, *(of[rows] for of in shapes), *data.values()]
+    if all(parameter.type.ndim == 1 for parameter in parameters):
+        pm.CustomDist(name, *parameters, logp=log_density, random=draw, observed=observed)
+        return
+    # the values of a basis stand on a trailing axis of their own
+    cores = ",".join("()" if parameter.type.ndim == 1 else "(k)" for parameter in parameters)
+    pm.CustomDist(name, *parameters, logp=log_density, random=draw, signature=f"{cores}->()", observed=observed)
+
+
+def _shape(family: Family, parts: Sequence[Any]) -> Any:
+    return shape_of(parts[1:], parts[0]) if family.knots else shape_of(parts)
 
 
 def _observed_for_draw(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
@@ -209,13 +280,25 @@ def _observed_for_draw(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
     return arrays[KINDS[name].value]
 
 
-def _observe_ratios(arrays: dict[str, np.ndarray], tables: tuple[Any, Any], shape: Design) -> None:
-    """Log hazard ratios about the study's own: log_hr[a] - log_hr[b] + d_ja - d_jb (rule 7)."""
-    log_hr, deviation = tables
+def _observe_ratios(
+    arrays: dict[str, np.ndarray], parts: Parts, shape: Design, family: Family, *, proportional: bool
+) -> None:
+    """Log hazard ratios about the study's own (rule 7)."""
     names = ("hr_treatment", "hr_reference", "hr_pair", "hr_reference_pair")
     treatment, reference, pair, reference_pair = (pm.Data(name, getattr(shape, name)) for name in names)
-    mean = log_hr[treatment] - log_hr[reference] + deviation[pair] - deviation[reference_pair]
     data = {key: pm.Data(f"hazard_ratios_{key}", values) for key, values in arrays.items()}
+    one = parts.log_hr[treatment] + parts.deviation[pair]
+    other = parts.log_hr[reference] + parts.deviation[reference_pair]
+    mean = one - other
+    if not proportional:
+        study = pm.Data("hr_study", shape.hr_study)
+        common = [of.both[study] for of in _all_shapes(parts)]
+        shapes = [_shape(family, _shapes_at(parts, common, at)) for at in (treatment, reference)]
+        nodes = SimpleNamespace(**{key: values for key, values in data.items() if key.startswith("log_")})
+        level = parts.level.both[study]
+        mean = likelihoods.event_weighted_log_hr(
+            family, nodes, (level + one, level + other), (shapes[0], shapes[1]), xp=TENSOR
+        )
     cholesky = np.linalg.inv(arrays["whitener"])
 
     def log_density(value, mean, whitener, log_diagonal):

@@ -4,7 +4,7 @@ Known to the model (which observes them), to the pointwise log-likelihood and to
 them), so that all three read the same numbers. A new kind of evidence is a density in `likelihoods.py` and a line here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import Family
+from bayes_bm.hazards.base import at, inverse, placed
 from bayes_bm.likelihoods import NO_ENTRY
 from bayes_bm.spec import Spec
 
@@ -27,8 +28,11 @@ def log_time(time: Any, spec: Spec) -> np.ndarray:
         return np.where(time > 0, np.log(time / spec.reference_time), NO_ENTRY)
 
 
-def observations(spec: Spec, evidence: Evidence) -> dict[str, dict[str, np.ndarray]]:
-    """Arrays of every observed variable, by its name; kinds without rows are left out."""
+def observations(spec: Spec, evidence: Evidence, family: Family) -> dict[str, dict[str, np.ndarray]]:
+    """Arrays of every observed variable, by its name; kinds without rows are left out.
+
+    A family with a basis finds its values at every time beside the time, so that none is evaluated while sampling.
+    """
     found = {
         "patients": _patient_arrays(spec, evidence),
         "points": _point_arrays(spec, evidence),
@@ -36,9 +40,30 @@ def observations(spec: Spec, evidence: Evidence) -> dict[str, dict[str, np.ndarr
         "median_intervals": _median_arrays(spec, evidence, "interval"),
         "medians_not_reached": _median_arrays(spec, evidence, "not_reached"),
         "counts": _count_arrays(spec, evidence),
-        "hazard_ratios": _ratio_arrays(evidence),
+        "hazard_ratios": _ratio_arrays(spec, evidence),
     }
-    return {name: arrays for name, arrays in found.items() if len(next(iter(arrays.values())))}
+    return {
+        name: {**arrays, **_placed(arrays, family)}
+        for name, arrays in found.items()
+        if len(next(iter(arrays.values())))
+    }
+
+
+TIMES = ("log_u", "log_upper", "log_entry", "log_start", "log_node")
+"""Times at which a density reads the hazard."""
+
+
+def _placed(arrays: dict[str, np.ndarray], family: Family) -> dict[str, np.ndarray]:
+    if family.basis is None:
+        return {}
+    return {placed(name): family.place(values) for name, values in arrays.items() if name in TIMES}
+
+
+def present(arrays: Mapping[str, np.ndarray]) -> dict[str, bool]:
+    """Which terms of a density any row has: those that none has are not computed."""
+    entered = "log_entry" in arrays and bool((arrays["log_entry"] > NO_ENTRY).any())
+    interval = "interval" in arrays and bool((arrays["interval"] > 0).any())
+    return {"any_entry": entered, "any_interval": interval}
 
 
 def _patient_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
@@ -105,14 +130,19 @@ def _count_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     }
 
 
-def _ratio_arrays(evidence: Evidence) -> dict[str, np.ndarray]:
+def _ratio_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     cholesky = evidence.hr_cholesky
     whitener = np.linalg.inv(cholesky) if len(cholesky) else cholesky
-    return {
+    found = {
         "log_hr": evidence.hazard_ratios["log_hr"].to_numpy(dtype=float),
         "whitener": whitener,
         "log_diagonal": np.log(np.diag(cholesky)),
     }
+    if spec.proportional or not len(cholesky):
+        return found
+    followup = evidence.hazard_ratios["followup"].to_numpy(dtype=float) / spec.reference_time
+    log_node, log_step = likelihoods.followup_nodes(followup)
+    return {**found, "log_node": log_node, "log_step": log_step}
 
 
 # ---------------------------------------------------------------------------------------------- densities
@@ -127,52 +157,50 @@ class Kind:
     draw: Callable[..., np.ndarray]
 
 
-def _draw_times(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def entered_hazard(family: Family, data: Any, eta: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    """H at entry of each row, zero for those who did not come late."""
+    start = likelihoods.entry(data)
+    return np.zeros(()) if start is None else np.exp(family.log_cum_hazard(start, eta, shape, xp=NUMPY))
+
+
+def _draw_times(family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """log(t / t0) of fresh event times, given alive at entry; a censored patient is seen at most to the censoring
     time.
     """
-    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
-    log_u = family.inverse(np.log(entered + rng.exponential(size=np.shape(eta))), eta, log_shape, xp=NUMPY)
+    entered = entered_hazard(family, data, eta, shape)
+    log_u = inverse(family, np.log(entered + rng.exponential(size=np.shape(eta))), eta, shape, xp=NUMPY)
     return np.where(data.exact + data.interval > 0, log_u, np.minimum(log_u, data.log_u))
 
 
-def _draw_ratios(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    drop = likelihoods.cum_hazard_from(family, data.log_u, data.log_start, eta, log_shape, xp=NUMPY)
+def _draw_ratios(family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    drop = likelihoods.cum_hazard_from(family, at(data, "log_u"), at(data, "log_start"), eta, shape, xp=NUMPY)
     size = np.maximum(np.rint(data.size), 1).astype(int)
     return rng.binomial(np.broadcast_to(size, np.shape(drop)), np.exp(-drop)) / size
 
 
-def _draw_median(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
+def _draw_median(family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """log(m / t0), m the middle order statistic: F(m) ~ Beta(alpha, alpha)."""
     dead = rng.beta(data.alpha, data.alpha, size=np.shape(eta))
-    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
-    return family.inverse(np.log(entered - np.log1p(-dead)), eta, log_shape, xp=NUMPY)
+    entered = entered_hazard(family, data, eta, shape)
+    return inverse(family, np.log(entered - np.log1p(-dead)), eta, shape, xp=NUMPY)
 
 
 def _draw_log_median(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+    family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     two = likelihoods.LOG_TWO
-    model = likelihoods.log_median(family, data.log_entry, eta, log_shape, log_two=two, xp=NUMPY)
+    model = likelihoods.log_median(family, likelihoods.entry(data), eta, shape, log_two=two, xp=NUMPY)
     return np.log(np.exp(model) - data.shift) + data.sd * rng.standard_normal(np.shape(model))
 
 
 def _draw_not_reached(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
+    family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    return (_draw_median(family, data, eta, log_shape, rng) > data.log_u).astype(float)
+    return (_draw_median(family, data, eta, shape, rng) > data.log_u).astype(float)
 
 
-def _draw_events(
-    family: Family, data: Any, eta: np.ndarray, log_shape: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    used = likelihoods.cum_hazard_from(family, data.log_u, data.log_entry, eta, log_shape, xp=NUMPY)
+def _draw_events(family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    used = likelihoods.cum_hazard_from(family, at(data, "log_u"), likelihoods.entry(data), eta, shape, xp=NUMPY)
     n = np.broadcast_to(np.rint(data.n).astype(int), np.shape(used))
     return rng.binomial(n, -np.expm1(-used)).astype(float)
 

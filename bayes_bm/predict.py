@@ -22,6 +22,7 @@ from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
 from bayes_bm.hazards import FAMILIES
+from bayes_bm.predictor import on_first
 from bayes_bm.priors import Prior, scipy_law
 
 Array = np.ndarray
@@ -82,7 +83,7 @@ def parse_who(text: str) -> Who:
 
 
 def population(result: Result, who: Who) -> Population:
-    """The law of (eta, log shape) by draw and treatment for whoever is asked about."""
+    """The law of (eta, shape) by draw and treatment for whoever is asked about."""
     if isinstance(who, Patient):
         of = population(result, who.on)
         return replace(of, eta=of.eta + _patient_shift(result, who.values)[:, None])
@@ -100,18 +101,20 @@ def population(result: Result, who: Who) -> Population:
     raise InputError("who", found=who, allowed=f"{', '.join(WHO)}, study:NAME")
 
 
-def _population(
-    result: Result, eta: Array, log_shape: Array, eta_sd: Array | None = None, shape_sd: Array | None = None
-):
+def _population(result: Result, eta: Array, shape: Array, eta_sd: Array | None = None, shape_sd: Array | None = None):
     zero = np.zeros_like(eta)
-    family, t0 = FAMILIES[result.spec.hazard.family], result.spec.reference_time
     sds = (zero if eta_sd is None else eta_sd, zero if shape_sd is None else np.broadcast_to(shape_sd, eta.shape))
-    return Population(family, t0, eta, log_shape, *sds)
+    return Population(result.family, result.spec.reference_time, eta, shape, *sds)
 
 
 def _means(result: Result) -> tuple[Array, Array]:
     of = result.draws
-    return of.intercept[:, None] + of.log_hr, of.log_shape[:, None] + of.treatment_log_shape
+    return of.intercept[:, None] + of.log_hr, of.shape[:, None] + of.treatment_shape
+
+
+def _moved(shape: Array, by: Array) -> Array:
+    """The shape with its first parameter moved by (sample, 1 or treatment)."""
+    return shape + on_first(np.broadcast_to(by, shape.shape[:-1]), shape.shape[-1])
 
 
 def _not_reference(result: Result) -> Array:
@@ -134,8 +137,9 @@ def _new_hospital(result: Result) -> Population:
     of, rng = result.draws, _stream(result, 14)
     level = of.study_sd * rng.standard_normal(of.samples)
     shape = of.study_shape_sd * rng.standard_normal(of.samples)
-    eta, log_shape = _means(result)
-    return _population(result, eta + level[:, None] + _fresh_deviations(result, rng), log_shape + shape[:, None])
+    eta, of_shape = _means(result)
+    moved = _moved(of_shape, shape[:, None])
+    return _population(result, eta + level[:, None] + _fresh_deviations(result, rng), moved)
 
 
 def _fresh_deviations(result: Result, rng: np.random.Generator) -> Array:
@@ -159,9 +163,9 @@ def _named_study(result: Result, study: str) -> Population:
     if study not in shape.studies:
         raise InputError("study", found=study, allowed="; ".join(shape.studies) or "no study has absolute evidence")
     at = shape.studies.index(study)
-    eta, log_shape = _means(result)
+    eta, of_shape = _means(result)
     deviation = _with_reference(_study_deviations(result, study))
-    return _population(result, eta + of.study_effect[:, [at]] + deviation, log_shape + of.study_log_shape[:, [at]])
+    return _population(result, eta + of.study_effect[:, [at]] + deviation, of_shape + of.study_shape[:, [at]])
 
 
 def _study_deviations(result: Result, study: str) -> Array:
@@ -198,12 +202,16 @@ def _on_baseline(result: Result, who: Who) -> Population:
             hint="hazard ratios are answered without",
         )
     of, rng = result.draws, _stream(result, 16)
-    level, shape = (_draws_of(prior, of.samples, rng)[:, None] for prior in (baseline.intercept, baseline.log_shape))
-    eta, log_shape = level + of.log_hr, shape + of.treatment_log_shape
+    level = _draws_of(baseline.intercept, of.samples, rng)[:, None]
+    eta, shape = level + of.log_hr, of.shape[:, None] + of.treatment_shape
+    if baseline.log_shape is not None:
+        # the posterior holds no common one where shapes are free; where it does, the stated one takes its place
+        common = 0.0 if result.spec.free_shapes else of.shape[:, :1]
+        shape = _moved(shape, _draws_of(baseline.log_shape, of.samples, rng)[:, None] - common)
     if isinstance(who, NewHospital):
-        return _population(result, eta + _fresh_deviations(result, _stream(result, 17)), log_shape)
+        return _population(result, eta + _fresh_deviations(result, _stream(result, 17)), shape)
     spread = np.where(_not_reference(result), of.study_treatment_sd[:, None], 0.0)
-    return _population(result, eta, log_shape, spread if isinstance(who, NewStudy) else None)
+    return _population(result, eta, shape, spread if isinstance(who, NewStudy) else None)
 
 
 def _log_hr_without_level(result: Result, who: Who) -> Array:
@@ -319,7 +327,7 @@ def _without_level(result: Result, who: Who) -> bool:
 
 
 def _proportional(result: Result) -> bool:
-    return result.spec.priors.treatment_log_shape is None
+    return result.spec.proportional
 
 
 def _known_treatment(result: Result, name: str | None) -> str:
@@ -355,9 +363,12 @@ PREDICT_COLUMNS = (
 
 
 def _summary(values: Array) -> dict[str, float]:
+    # a median that is never reached is infinite in some draws, and a difference of two such is no number
+    with np.errstate(invalid="ignore"):
+        sd = float(np.std(values, ddof=1))
     return {
         "mean": float(np.mean(values)),
-        "sd": float(np.std(values, ddof=1)),
+        "sd": sd,
         **{name: float(np.quantile(values, q)) for name, q in QUANTILES.items()},
     }
 
@@ -409,7 +420,10 @@ def _marginal(result: Result, who: Who) -> bool:
 
 
 def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> Iterator[tuple[Row, Array]]:
-    """Hazard ratios; one without a time where conditional hazards are proportional."""
+    """Hazard ratios, without a time where conditional ones are proportional; of accelerated time, time ratios."""
+    if result.family.effect == "time":
+        yield from _time_ratio_rows(result, who, against)
+        return
     timed = _marginal(result, who) or not _proportional(result)
     ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=against)
     labels = Labels(result)
@@ -424,6 +438,39 @@ def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> I
             named = {"treatment": treatment, "reference": against, "time": shown, "prob_better": better, "label": label}
             yield {"estimand": "hazard_ratio", **named}, values
             yield {"estimand": "log_hazard_ratio", **named}, np.log(values)
+
+
+def time_ratio(result: Result, *, who: Who | None = None, reference: str | None = None) -> xr.DataArray:
+    """Factor by which a treatment stretches time against the reference (chain, draw, treatment); above 1 is longer.
+
+    Conditional, as for one study or patient: the average study's, or that of the hospital or study asked about; of
+    accelerated-time families only (rule 17).
+    """
+    if result.family.effect != "time":
+        raise InputError(
+            "time_ratio",
+            found=f"hazard.family = {result.family.name}, of proportional hazards",
+            allowed=", ".join(name for name, family in FAMILIES.items() if family.effect == "time"),
+            hint="its treatment effect is a hazard ratio",
+        )
+    who = who or NewStudy()
+    log_ratio = _log_hr_without_level(result, who) if _without_level(result, who) else population(result, who).eta
+    values = _labelled(result, log_ratio)
+    difference = values - values.sel(treatment=_known_treatment(result, reference), drop=True)
+    return difference.copy(data=np.exp(difference.to_numpy()))
+
+
+def _time_ratio_rows(result: Result, who: Who, against: str) -> Iterator[tuple[Row, Array]]:
+    ratios, labels = time_ratio(result, who=who, reference=against), Labels(result)
+    for treatment in result.spec.treatments.names:
+        if treatment == against:
+            continue
+        values = ratios.sel(treatment=treatment).values.ravel()
+        label = labels.contrast((treatment, None), (against, None))
+        better = float(np.mean(values > 1))
+        named = {"treatment": treatment, "reference": against, "time": None, "prob_better": better, "label": label}
+        yield {"estimand": "time_ratio", **named}, values
+        yield {"estimand": "log_time_ratio", **named}, np.log(values)
 
 
 def _absolute_rows(
@@ -444,7 +491,8 @@ def _absolute_rows(
             yield {**one, "label": labels.absolute(treatment, reach[treatment])}, mine
             if treatment == against:
                 continue
-            difference = mine - by_treatment[against]
+            with np.errstate(invalid="ignore"):
+                difference = mine - by_treatment[against]
             label = labels.contrast((treatment, reach[treatment]), (against, reach[against]))
             named = {"reference": against, "prob_better": float(np.mean(difference > 0)), "label": label}
             yield {**one, **named, "estimand": f"{estimand}_difference"}, difference
@@ -501,7 +549,7 @@ def _parameters(result: Result):
     spec, posterior = result.spec, result.posterior
     named = {
         "intercept": spec.priors.intercept,
-        "log_shape": spec.priors.log_shape,
+        **{name: getattr(spec.priors, name) for name in (*spec.hazard.shapes, "smooth_sd")},
         "study_sd": spec.effects.study and spec.effects.study.sd,
         "study_treatment_sd": spec.effects.study_treatment and spec.effects.study_treatment.sd,
         "study_shape_sd": spec.effects.study_shape and spec.effects.study_shape.sd,
@@ -509,7 +557,8 @@ def _parameters(result: Result):
     for name, prior in named.items():
         if prior is not None and name in posterior:
             yield name, prior, posterior[name].values.ravel()
-    vectors = {"log_hr": spec.priors.log_hr, "treatment_log_shape": spec.priors.treatment_log_shape}
+    effect = spec.hazard.treatment_effect
+    vectors = {name: getattr(spec.priors, name) for name in (effect, "treatment_log_shape")}
     for name, prior in vectors.items():
         if prior is not None and name in posterior:
             for treatment in spec.treatments.compare:

@@ -1,24 +1,33 @@
 """The linear predictor of each arm on posterior draws, in numpy: the twin of `model._linear_predictor`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import xarray as xr
 
+from bayes_bm import likelihoods
+from bayes_bm.arrays import NUMPY
 from bayes_bm.effects import Design
+from bayes_bm.hazards import Family
 from bayes_bm.spec import Spec
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Posterior draws flattened to (sample, ...), zero where the spec leaves an effect out."""
+    """Posterior draws flattened to (sample, ...), zero where the spec leaves an effect out.
+
+    `log_hr` holds log time ratios where the family is one of accelerated time. `shape` are the common shape parameters
+    (sample, shape), `study_shape` what each study has besides (sample, study, shape).
+    """
 
     intercept: np.ndarray
     log_hr: np.ndarray
-    log_shape: np.ndarray
+    shape: np.ndarray
     treatment_log_shape: np.ndarray
     study_effect: np.ndarray
-    study_log_shape: np.ndarray
+    study_shape: np.ndarray
     study_treatment_effect: np.ndarray
     study_sd: np.ndarray
     study_treatment_sd: np.ndarray
@@ -30,8 +39,21 @@ class Draws:
     def samples(self) -> int:
         return len(self.intercept)
 
+    @property
+    def treatment_shape(self) -> np.ndarray:
+        """What each treatment adds to the shape (sample, treatment, shape): to the first parameter only."""
+        return on_first(self.treatment_log_shape, self.shape.shape[-1])
 
-def draws(posterior: xr.Dataset, shape: Design, spec: Spec) -> Draws:
+
+def on_first(values: np.ndarray, width: int) -> np.ndarray:
+    """A trailing axis of `width` with the values at its first place, zero elsewhere; nothing where there is no axis."""
+    whole = np.zeros((*values.shape, width))
+    if width:
+        whole[..., 0] = values
+    return whole
+
+
+def draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> Draws:
     """Flatten a posterior; treatments and pairs carry a leading zero column for "reference" and "none"."""
     chains, per_chain = posterior.sizes["chain"], posterior.sizes["draw"]
     samples = chains * per_chain
@@ -43,13 +65,24 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec) -> Draws:
         values = posterior[name].values.reshape(samples, -1) if name in posterior else np.zeros((samples, size))
         return np.concatenate([np.zeros((samples, 1)), values], axis=1) if pad else values
 
+    def walk(name: str, *outer: int) -> np.ndarray:
+        """Log coefficients of a flexible family with the first, which is zero by definition."""
+        size = len(family.knots.location) if family.knots else 0
+        values = posterior[name].values if name in posterior else np.zeros((samples, *outer, max(size - 1, 0)))
+        values = values.reshape(samples, *outer, max(size - 1, 0))
+        return np.concatenate([np.zeros((samples, *outer, min(size, 1))), values], axis=-1)
+
+    names, studies = spec.hazard.shapes, len(shape.studies)
+    named = np.stack([scalar(name) for name in names], axis=-1) if names else np.zeros((samples, 0))
+    own = vector("study_log_shape", studies)
+    of_study = on_first(own, len(names)) if spec.hazard.varies else np.zeros((samples, studies, len(names)))
     return Draws(
         intercept=scalar("intercept"),
-        log_hr=vector("log_hr", len(shape.compared), pad=True),
-        log_shape=scalar("log_shape"),
+        log_hr=vector(spec.hazard.treatment_effect, len(shape.compared), pad=True),
+        shape=np.concatenate([walk("log_coefficient"), named], axis=-1),
         treatment_log_shape=vector("treatment_log_shape", len(shape.compared), pad=True),
-        study_effect=vector("study_effect", len(shape.studies)),
-        study_log_shape=vector("study_log_shape", len(shape.studies)),
+        study_effect=vector("study_effect", studies),
+        study_shape=np.concatenate([walk("study_log_coefficient", studies), of_study], axis=-1),
         study_treatment_effect=vector("study_treatment_effect", len(shape.pairs), pad=True),
         study_sd=scalar("study_sd"),
         study_treatment_sd=scalar("study_treatment_sd"),
@@ -60,15 +93,35 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec) -> Draws:
 
 
 def arm_predictors(of: Draws, shape: Design) -> tuple[np.ndarray, np.ndarray]:
-    """eta and log_shape (sample, arm row) of every arm in the evidence, at covariates of zero (their centres)."""
+    """eta (sample, arm row) and shape (sample, arm row, shape) of every arm, at covariates of zero (their centres)."""
     deviation = of.study_treatment_effect[:, shape.arm_pair]
     eta = of.intercept[:, None] + of.study_effect[:, shape.arm_study] + of.log_hr[:, shape.arm_treatment] + deviation
-    of_treatment = of.treatment_log_shape[:, shape.arm_treatment]
-    return eta, of.log_shape[:, None] + of.study_log_shape[:, shape.arm_study] + of_treatment
+    of_treatment = of.treatment_shape[:, shape.arm_treatment]
+    return eta, of.shape[:, None] + of.study_shape[:, shape.arm_study] + of_treatment
 
 
-def ratio_means(of: Draws, shape: Design) -> np.ndarray:
+def ratio_means(
+    of: Draws, shape: Design, family: Family, arrays: Mapping[str, np.ndarray], *, proportional: bool
+) -> np.ndarray:
     """The study's own log hazard ratio behind each hazard-ratio row (sample, row)."""
     deviation = of.study_treatment_effect
-    contrast = of.log_hr[:, shape.hr_treatment] - of.log_hr[:, shape.hr_reference]
-    return contrast + deviation[:, shape.hr_pair] - deviation[:, shape.hr_reference_pair]
+    sides = ((shape.hr_treatment, shape.hr_pair), (shape.hr_reference, shape.hr_reference_pair))
+    one, other = (of.log_hr[:, treatment] + deviation[:, pair] for treatment, pair in sides)
+    if proportional:
+        return one - other
+    study = shape.hr_study
+    # position 0 is the average study, whose effects are zero
+    level = of.intercept[:, None] + np.pad(of.study_effect, ((0, 0), (1, 0)))[:, study]
+    common = of.shape[:, None] + np.pad(of.study_shape, ((0, 0), (1, 0), (0, 0)))[:, study]
+    shapes = [common + of.treatment_shape[:, treatment] for treatment, _ in sides]
+    found = np.empty(one.shape)
+    data = SimpleNamespace(**arrays)
+    for rows in np.array_split(np.arange(of.samples), max(1, found.size // 20_000)):
+        found[rows] = likelihoods.event_weighted_log_hr(
+            family,
+            data,
+            (level[rows] + one[rows], level[rows] + other[rows]),
+            (shapes[0][rows], shapes[1][rows]),
+            xp=NUMPY,
+        )
+    return found

@@ -8,13 +8,35 @@ from bayes_bm.errors import InputError
 from bayes_bm.spec import Spec
 
 
-def check_proportional(ratios: pd.DataFrame, spec: Spec) -> None:
-    if len(ratios) and spec.priors.treatment_log_shape is not None:
+def check_followup(ratios: pd.DataFrame, spec: Spec) -> None:
+    """Where hazards are not proportional a hazard ratio is an average over its follow-up (rule 7)."""
+    blank = ratios[ratios["followup"].isna()]
+    if spec.proportional or blank.empty:
+        return
+    shaped = spec.priors.treatment_log_shape is not None
+    raise InputError(
+        f"hazard_ratios, study {blank['study'].iloc[0]}, column followup",
+        found=f"nothing, beside {'priors.treatment_log_shape' if shaped else _why_not_proportional(spec)}",
+        allowed="the follow-up behind the ratio",
+        hint="hazards are not proportional in this model: its counterpart is the average over follow-up (rule 7)",
+    )
+
+
+def _why_not_proportional(spec: Spec) -> str:
+    return f"hazard.family = {spec.hazard.family}" if not spec.hazard.cure else "hazard.cure = true"
+
+
+def check_levels(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:
+    """An average over follow-up needs the arms' curves: a level and a shape for the study (rule 7)."""
+    if spec.proportional or not (spec.free_levels or spec.free_shapes):
+        return
+    without = ratios[~ratios["study"].isin(arms["study"])]
+    if len(without):
         raise InputError(
-            f"hazard_ratios, study {ratios['study'].iloc[0]}",
-            found="a hazard ratio beside priors.treatment_log_shape",
-            allowed="hazard ratios under proportional hazards",
-            hint="its counterpart averaged over follow-up (rule 7) is not built yet: leave out one of the two",
+            f"hazard_ratios, study {without['study'].iloc[0]}",
+            found="a study without arms, so without a level or shape of its own (exchangeable = false)",
+            allowed="exchangeable levels and shapes, or a family with proportional hazards",
+            hint="hazards are not proportional in this model: the ratio's counterpart depends on the study's curves",
         )
 
 
@@ -50,6 +72,7 @@ def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     blocks = [_study_block(str(study), rows) for study, rows in table.groupby("study", sort=True)]
     kept = pd.concat([rows for rows, _ in blocks], ignore_index=True) if blocks else table
     columns = ["study", "treatment", "reference", "hr", "ci_low", "ci_high", "ci_level", "p", "p_below", "log_hr", "se"]
+    columns += ["followup"]
     return kept[columns], _block_diagonal([np.linalg.cholesky(covariance) for _, covariance in blocks])
 
 

@@ -22,7 +22,6 @@ from bayes_bm.estimands import Population
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result
 from bayes_bm.gate import watched_parameters
-from bayes_bm.hazards import FAMILIES
 from bayes_bm.imputation import rebuilt_arms
 from bayes_bm.plots.material import Answers, Curves, Density, Material, Observed, PatientAnswer, Rebuilt
 from bayes_bm.plots.text import time_ticks
@@ -192,7 +191,7 @@ def _bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) 
 def arm_medians(result: Result) -> np.ndarray:
     """Each arm's own median on its printed clock, given alive at its entry (sample, arm row)."""
     eta, log_shape = arm_predictors(result.draws, result.design)
-    family, arms = FAMILIES[result.spec.hazard.family], result.evidence.arms
+    family, arms = result.family, result.evidence.arms
     entry, medians = arms["entry"].to_numpy(dtype=float), np.empty(eta.shape)
     for start in np.unique(entry):
         rows = np.flatnonzero(entry == start)

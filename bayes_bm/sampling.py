@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_bm.baseline import family_of
 from bayes_bm.evidence import Evidence
 from bayes_bm.model import build_model
 from bayes_bm.observations import observations
@@ -76,7 +77,8 @@ def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
 
 def _patient_data(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     """What `model.build_model` put into `pm.Data` for the patients, by the same names."""
-    return {f"patients_{key}": values for key, values in observations(spec, evidence).get("patients", {}).items()}
+    found = observations(spec, evidence, family_of(spec, evidence)).get("patients", {})
+    return {f"patients_{key}": values for key, values in found.items()}
 
 
 def _set_patients(model: Any, spec: Spec, evidence: Evidence) -> None:

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from copy import deepcopy
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -27,6 +28,7 @@ from pydantic import (
 
 from bayes_bm.errors import InputError
 from bayes_bm.hazards import FAMILIES
+from bayes_bm.hazards.base import CURED
 from bayes_bm.priors import POSITIVE, Prior, Why
 
 TimeUnit = Literal["days", "weeks", "months", "years"]
@@ -129,14 +131,61 @@ class Treatments(_Record):
         return (self.reference, *self.compare)
 
 
+Knots = Annotated[PositiveInt, Field(le=30)] | tuple[PositiveFloat, ...]
+
+
 class Hazard(_Record):
+    """The baseline: a family, a cured share over it, and the knots of a flexible one.
+
+    `knots` is how many inner knots (cut points of a piecewise hazard) are put at quantiles of the event times, by
+    default 7, or their times as a list; `end` is the last knot, by default the last event.
+    """
+
     family: str = "weibull"
+    cure: bool = False
+    knots: Knots | None = None
+    end: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _known(self) -> "Hazard":
         if self.family not in FAMILIES:
             raise ValueError(f"family {self.family!r} is not known; known: {', '.join(FAMILIES)}")
+        flexible = [name for name, family in FAMILIES.items() if family.flexible]
+        given = [name for name in ("knots", "end") if getattr(self, name) is not None]
+        if given and self.family not in flexible:
+            raise ValueError(f"{' and '.join(given)}: for {' and '.join(flexible)} only; leave it out")
+        if isinstance(self.knots, tuple):
+            ordered = all(left < right for left, right in pairwise(self.knots))
+            if not ordered or (self.end is not None and self.knots and self.knots[-1] >= self.end):
+                raise ValueError(f"knots are {list(self.knots)}; allowed: rising times, all before `end`")
         return self
+
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        """Names of the shape parameters that have a prior of their own."""
+        return (*FAMILIES[self.family].shapes, *((CURED,) if self.cure else ()))
+
+    @property
+    def flexible(self) -> bool:
+        return FAMILIES[self.family].flexible
+
+    @property
+    def treatment_effect(self) -> str:
+        """What an effect of treatment is called: a log hazard ratio or a log time ratio (rule 17)."""
+        return EFFECT_NAMES[FAMILIES[self.family].effect]
+
+    @property
+    def varies(self) -> str | None:
+        """The shape parameter in which studies and treatments may differ."""
+        return FAMILIES[self.family].varies
+
+    @property
+    def proportional(self) -> bool:
+        """Whether effects on the linear predictor alone leave hazards proportional."""
+        return FAMILIES[self.family].effect == "hazard" and not self.cure
+
+
+EFFECT_NAMES = {"hazard": "log_hr", "time": "log_time_ratio"}
 
 
 class StudyLevel(_Record):
@@ -178,10 +227,18 @@ class Effects(_Record):
 
 
 class Priors(_Record):
+    """Which of them a spec needs follows from its family (`_check_priors`)."""
+
     intercept: Prior
-    log_hr: Prior
+    log_hr: Prior | None = None
+    log_time_ratio: Prior | None = None
     log_shape: Prior | None = None
     shape: Prior | None = None
+    log_sd: Prior | None = None
+    q: Prior | None = None
+    slope: Prior | None = None
+    smooth_sd: Prior | None = None
+    logit_cure: Prior | None = None
     treatment_log_shape: Prior | None = None
 
 
@@ -219,10 +276,14 @@ class ExternalCheck(_Record):
 
 
 class Baseline(_Record):
-    """Level and log shape of the reference treatment as distributions, where study levels are free (rule 11)."""
+    """Level and log shape of the reference treatment as distributions, where study levels are free (rule 11).
+
+    `log_shape` is the shape parameter that studies may differ in, by whatever name the family knows it; a family
+    without one leaves it out.
+    """
 
     intercept: Prior
-    log_shape: Prior
+    log_shape: Prior | None = None
 
 
 class Spec(_Record):
@@ -252,7 +313,9 @@ class Spec(_Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
-        _check_shape_prior(self)
+        _check_effect_prior(self)
+        _check_shape_priors(self)
+        _check_shape_effects(self)
         for check in self.external_checks:
             for name in filter(None, (check.treatment, check.reference)):
                 if name not in self.treatments.names:
@@ -266,6 +329,11 @@ class Spec(_Record):
     @property
     def free_shapes(self) -> bool:
         return self.effects.study_shape is not None and not self.effects.study_shape.exchangeable
+
+    @property
+    def proportional(self) -> bool:
+        """Whether the hazards of two treatments in one study are proportional."""
+        return self.hazard.proportional and self.priors.treatment_log_shape is None
 
     @property
     def needs_baseline(self) -> bool:
@@ -285,14 +353,70 @@ class Spec(_Record):
         return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
 
 
-def _check_shape_prior(spec: Spec) -> None:
-    """Rule 11: which shape prior is present follows from whether study shapes are free."""
-    shapes = [name for name in ("log_shape", "shape") if getattr(spec.priors, name) is not None]
-    needs = FAMILIES[spec.hazard.family].has_shape
-    if needs and len(shapes) != 1:
-        raise ValueError(f"priors: found {shapes or 'neither'}; give exactly one of log_shape and shape")
-    if spec.priors.shape is not None and not spec.free_shapes:
+def _check_effect_prior(spec: Spec) -> None:
+    """Rule 17: accelerated-time families know time ratios, the others hazard ratios."""
+    family, needed = spec.hazard.family, spec.hazard.treatment_effect
+    other = next(name for name in EFFECT_NAMES.values() if name != needed)
+    kind = {"log_hr": "a proportional-hazards", "log_time_ratio": "an accelerated-time"}[needed]
+    if getattr(spec.priors, other) is not None:
+        raise ValueError(f"priors.{other}: {family} is {kind} family, whose effects are {needed}; give priors.{needed}")
+    if getattr(spec.priors, needed) is None:
+        raise ValueError(f"priors.{needed}: this key is required, with a why ({family} is {kind} family)")
+
+
+SHAPES = tuple(dict.fromkeys([*(name for family in FAMILIES.values() for name in family.shapes), CURED]))
+
+
+def _check_shape_priors(spec: Spec) -> None:
+    """Every shape parameter of the family has a prior, and no other has; `shape` may stand for a free log_shape."""
+    family, wanted = spec.hazard.family, spec.hazard.shapes
+    given = [name for name in SHAPES if getattr(spec.priors, name) is not None]
+    natural = spec.priors.shape is not None
+    if "log_shape" in wanted and ("log_shape" in given) == natural:
+        found = [name for name in ("log_shape", "shape") if getattr(spec.priors, name) is not None]
+        raise ValueError(f"priors: found {found or 'neither'}; give exactly one of log_shape and shape")
+    if natural and "log_shape" not in wanted:
+        raise ValueError(f"priors.shape: {_shapes_of(spec)}; leave it out")
+    if natural and not spec.free_shapes:
         raise ValueError("priors.shape is for effects.study_shape.exchangeable = false; use priors.log_shape here")
+    for name in wanted:
+        if name not in given and not (name == "log_shape" and natural):
+            why = "hazard.cure = true" if name == CURED else f"{family} has this shape parameter"
+            raise ValueError(f"priors.{name}: this key is required, with a why ({why})")
+    for name in given:
+        if name not in wanted:
+            hint = "; it is for hazard.cure = true" if name == CURED else ""
+            raise ValueError(f"priors.{name}: {_shapes_of(spec)}; leave it out{hint}")
+    if spec.hazard.flexible != (spec.priors.smooth_sd is not None):
+        needed = "this key is required, with a why: the sd of the change of the log hazard over the follow-up"
+        unneeded = f"{family} has no knots to smooth over; leave it out"
+        raise ValueError(f"priors.smooth_sd: {needed if spec.hazard.flexible else unneeded}")
+
+
+def _shapes_of(spec: Spec) -> str:
+    names = ", ".join(spec.hazard.shapes)
+    return f"{spec.hazard.family} has {f'the shape parameters {names}' if names else 'no shape parameter'}"
+
+
+def _check_shape_effects(spec: Spec) -> None:
+    """Where studies and treatments may differ in shape depends on the family."""
+    family, varies = spec.hazard.family, spec.hazard.varies
+    if spec.priors.treatment_log_shape is not None and varies is None:
+        raise ValueError(
+            f"priors.treatment_log_shape: {family} has no single shape parameter for treatments to differ in; "
+            f"families that have one: {', '.join(name for name, known in FAMILIES.items() if known.varies)}"
+        )
+    if spec.effects.study_shape is None:
+        return
+    if varies is None and not spec.hazard.flexible:
+        raise ValueError(f"effects.study_shape: {family} has no shape parameter; leave the table out")
+    if spec.hazard.flexible and spec.effects.study_shape.exchangeable:
+        raise ValueError(
+            f"effects.study_shape: the coefficients of {family} are shared by all studies (leave the table out) "
+            "or free in each (exchangeable = false); exchangeable ones are not built"
+        )
+    if spec.hazard.flexible and spec.baseline is not None:
+        raise ValueError(f"baseline: a free shape of {family} is a curve, not a number; ask about study:NAME")
 
 
 def shipped(kind: Literal["models", "data"]) -> Path:

@@ -21,7 +21,8 @@ LEVELS = [-2.0, -0.4, 0.0, 1.3]
 def population(eta, log_shape, eta_sd=0.0, shape_sd=0.0) -> Population:
     """One draw and one treatment, unless arrays say otherwise."""
     arrays = (np.atleast_2d(np.asarray(value, dtype=float)) for value in (eta, log_shape, eta_sd, shape_sd))
-    return Population(WEIBULL, T0, *arrays)
+    eta, log_shape, *sds = arrays
+    return Population(WEIBULL, T0, eta, log_shape[..., None], *sds)
 
 
 def law(eta: float, shape: float):
@@ -167,7 +168,7 @@ def test_quantile_and_survival_are_inverse(q: float, alive_at: float) -> None:
     rng = np.random.default_rng(3)
     eta, log_shape = rng.normal(0, 1, (15, 3)), rng.normal(0, 0.3, (15, 3))
     sds = rng.uniform(0, 1, (15, 3)), rng.uniform(0, 0.4, (15, 3))
-    of = Population(WEIBULL, T0, eta, log_shape, *sds)
+    of = Population(WEIBULL, T0, eta, log_shape[..., None], *sds)
     at = estimands.quantile(of, q, alive_at=alive_at)
     back = [
         estimands.survival(of.part(slice(i, i + 1)), at[i], alive_at=alive_at)[0].diagonal() for i in range(len(at))
@@ -179,7 +180,8 @@ def test_quantile_and_survival_are_inverse(q: float, alive_at: float) -> None:
 def test_chunks_do_not_change_an_answer(monkeypatch) -> None:
     rng = np.random.default_rng(4)
     arrays = (rng.normal(0, 1, (12, 2)), rng.normal(0, 0.3, (12, 2)), rng.uniform(0, 1, (12, 2)))
-    of = Population(WEIBULL, T0, *arrays, np.full((12, 2), 0.2))
+    eta, log_shape, eta_sd = arrays
+    of = Population(WEIBULL, T0, eta, log_shape[..., None], eta_sd, np.full((12, 2), 0.2))
     whole = estimands.survival(of, np.array([3.0, 9.0])), estimands.rmst(of, 24.0), estimands.quantile(of, 0.5)
     monkeypatch.setattr(estimands, "CHUNK", 5)
     parts = estimands.survival(of, np.array([3.0, 9.0])), estimands.rmst(of, 24.0), estimands.quantile(of, 0.5)

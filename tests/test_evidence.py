@@ -376,10 +376,22 @@ def test_one_contrast_printed_twice_is_refused_whatever_the_order() -> None:
             selected({"hazard_ratios": order})
 
 
-def test_a_hazard_ratio_beside_an_effect_on_shape_is_refused() -> None:
+def test_a_hazard_ratio_beside_an_effect_on_shape_needs_its_followup() -> None:
     """Rule 7: its counterpart is an average over follow-up, and log_hr at t0 would be another number."""
-    with pytest.raises(InputError, match=r"found a hazard ratio beside priors\.treatment_log_shape"):
-        selected({"hazard_ratios": [ratio("h", "b", "a", 0.5, p=0.01)]}, priors__treatment_log_shape=normal(0.3))
+    shaped = {"priors__treatment_log_shape": normal(0.3)}
+    with pytest.raises(InputError, match=r"column followup: found nothing, beside priors\.treatment_log_shape"):
+        selected({"hazard_ratios": [ratio("h", "b", "a", 0.5, p=0.01)]}, **shaped)
+    found = selected({"hazard_ratios": [ratio("h", "b", "a", 0.5, p=0.01, followup=30.0)]}, **shaped)
+    assert found.hazard_ratios["followup"].tolist() == [30.0]
+    cured = {"hazard__cure": True, "priors__logit_cure": normal(1.0)}
+    with pytest.raises(InputError, match=r"found nothing, beside hazard\.cure = true"):
+        selected({"hazard_ratios": [ratio("h", "b", "a", 0.5, p=0.01)]}, **cured)
+
+
+def test_a_ratio_over_followup_needs_a_level_of_its_study() -> None:
+    shaped = {"priors__treatment_log_shape": normal(0.3), "effects__study": FREE}
+    with pytest.raises(InputError, match="found a study without arms, so without a level"):
+        selected({"hazard_ratios": [ratio("h", "b", "a", 0.5, p=0.01, followup=30.0)]}, **shaped)
 
 
 def test_counts_without_a_time_need_free_levels_and_no_dated_row_beside_them() -> None:

@@ -18,10 +18,10 @@ from bayes_bm import estimands
 from bayes_bm.arrays import NUMPY
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
-from bayes_bm.hazards import FAMILIES
+from bayes_bm.hazards.base import inverse
 from bayes_bm.likelihoods import cum_hazard_from
 from bayes_bm.nonparametric import StepCurve, kaplan_meier
-from bayes_bm.observations import log_time, observations
+from bayes_bm.observations import entered_hazard, log_time, observations, present
 from bayes_bm.predictor import arm_predictors
 
 REPLICATE_LIMIT = 20_000_000
@@ -86,24 +86,24 @@ class ReplicatedArm:
 
     def _average(self, log_u: np.ndarray) -> np.ndarray:
         of = self.population
-        log_cum = of.family.log_cum_hazard(log_u[:, None], of.eta, of.log_shape, xp=NUMPY)
+        log_cum = of.family.log_cum_hazard(of.family.place(log_u[:, None]), of.eta, of.shape, xp=NUMPY)
         return np.exp(-np.exp(log_cum)) @ self.weight
 
 
 def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[ReplicatedArm]:
     """Every arm with patients, replicated at posterior draws (all of them, or fewer where arms are very large)."""
-    arrays = observations(result.spec, result.evidence).get("patients")
+    arrays = observations(result.spec, result.evidence, result.family).get("patients")
     if arrays is None:
         return
-    eta, log_shape = arm_predictors(result.draws, result.design)
+    eta, of_arm = arm_predictors(result.draws, result.design)
     for arm_row in sorted(set(result.evidence.patients["arm_row"])):
         rows = result.evidence.patients[result.evidence.patients["arm_row"] == arm_row]
         at = rows.index.to_numpy()
-        data = SimpleNamespace(**{name: values[at] for name, values in arrays.items()})
+        data = SimpleNamespace(**{name: values[at] for name, values in arrays.items()}, **present(arrays))
         chosen = _thinned(len(eta), len(at), rng)
         shift = result.draws.coefficient[chosen] @ data.x.T
         mine = eta[chosen, arm_row][:, None] + shift
-        of_shape = np.broadcast_to(log_shape[chosen, arm_row][:, None], mine.shape)
+        of_shape = np.broadcast_to(of_arm[chosen, arm_row][:, None], (*mine.shape, of_arm.shape[-1]))
         yield _replicated(result, int(arm_row), rows, data, mine, of_shape, rng)
 
 
@@ -112,11 +112,11 @@ def _thinned(samples: int, patients: int, rng: np.random.Generator) -> np.ndarra
     return np.arange(samples) if samples <= wanted else np.sort(rng.choice(samples, wanted, replace=False))
 
 
-def _replicated(result: Result, arm_row: int, rows: pd.DataFrame, data, eta, log_shape, rng) -> ReplicatedArm:
-    family, t0 = FAMILIES[result.spec.hazard.family], result.spec.reference_time
+def _replicated(result: Result, arm_row: int, rows: pd.DataFrame, data, eta, shape, rng) -> ReplicatedArm:
+    family, t0 = result.family, result.spec.reference_time
     seen, event = _seen(rows)
-    entered = np.exp(family.log_cum_hazard(data.log_entry, eta, log_shape, xp=NUMPY))
-    latent = t0 * np.exp(family.inverse(np.log(entered + rng.exponential(size=eta.shape)), eta, log_shape, xp=NUMPY))
+    entered = entered_hazard(family, data, eta, shape)
+    latent = t0 * np.exp(inverse(family, np.log(entered + rng.exponential(size=eta.shape)), eta, shape, xp=NUMPY))
     censoring = _censoring_times(seen, event, rng, len(eta))
     weight, entry = rows["weight"].to_numpy(), rows["entry"].to_numpy()
     # covariates make patients differ; without them one column stands for the arm
@@ -127,7 +127,7 @@ def _replicated(result: Result, arm_row: int, rows: pd.DataFrame, data, eta, log
         arm_row=arm_row,
         observed=kaplan_meier(seen, event, entry=entry if (entry > 0).any() else None, weight=weight),
         replicate=_curves(np.minimum(latent, censoring), latent <= censoring, weight, entry),
-        population=Population(family, t0, eta[:, columns], log_shape[:, columns], zero, zero),
+        population=Population(family, t0, eta[:, columns], shape[:, columns], zero, zero),
         weight=(weight / weight.sum())[columns] if several else np.ones(1),
         entry=float(result.evidence.arms["entry"].iloc[arm_row]),
     )
@@ -178,12 +178,13 @@ def arm_curves(result: Result, times: Sequence[float]) -> xr.DataArray:
 
     Times are on the arm's own printed clock; S is 1 up to `survived_to`.
     """
-    family, arms = FAMILIES[result.spec.hazard.family], result.evidence.arms
-    eta, log_shape = arm_predictors(result.draws, result.design)
+    family, arms = result.family, result.evidence.arms
+    eta, of_arm = arm_predictors(result.draws, result.design)
     at = np.asarray(times, dtype=float)
     on_model_clock = np.maximum(at[None, :] + arms["shift"].to_numpy()[:, None], arms["entry"].to_numpy()[:, None])
     log_u, log_entry = log_time(on_model_clock, result.spec), log_time(arms["entry"], result.spec)[:, None]
-    drop = cum_hazard_from(family, log_u, log_entry, eta[..., None], log_shape[..., None], xp=NUMPY)
+    end, start = (family.place(at) for at in (log_u, log_entry))
+    drop = cum_hazard_from(family, end, start, eta[..., None], of_arm[..., None, :], xp=NUMPY)
     values = np.exp(-drop).reshape(result.draws.chains, -1, len(arms), len(at))
     return xr.DataArray(values, dims=("chain", "draw", "arm_row", "time"), coords={"time": at})
 

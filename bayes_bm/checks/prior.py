@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_bm.baseline import family_of
 from bayes_bm.evidence import select
 from bayes_bm.fit import Result
 from bayes_bm.gate import Gate
@@ -27,7 +28,7 @@ def prior_predictive(spec: Spec, *, draws: int = 4000, seed: int | None = None) 
 def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> Result:
     """A result whose "posterior" is drawn from the priors and whose evidence is empty."""
     rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(STAGE,)))
-    compared = list(spec.treatments.compare)
+    compared, effect, family = list(spec.treatments.compare), spec.hazard.treatment_effect, family_of(spec)
 
     def drawn(prior: Prior, size: int | None = None) -> np.ndarray:
         shape = (1, draws) if size is None else (1, draws, size)
@@ -35,9 +36,15 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
 
     variables: dict[str, tuple] = {
         "intercept": (("chain", "draw"), drawn(spec.priors.intercept)),
-        "log_hr": (("chain", "draw", "treatment"), drawn(spec.priors.log_hr, len(compared))),
-        "log_shape": (("chain", "draw"), _log_shape(spec, drawn)),
+        effect: (("chain", "draw", "treatment"), drawn(getattr(spec.priors, effect), len(compared))),
     }
+    for name in spec.hazard.shapes:
+        values = _shape(spec, name, drawn)
+        variables[name] = (("chain", "draw"), values)
+    if family.knots is not None and spec.priors.smooth_sd is not None:
+        sd, step = drawn(spec.priors.smooth_sd), np.sqrt(family.knots.step)
+        walk = np.cumsum(sd[..., None] * step * rng.standard_normal((1, draws, len(step))), axis=-1)
+        variables["log_coefficient"] = (("chain", "draw", "location"), walk)
     if spec.priors.treatment_log_shape is not None:
         shapes = drawn(spec.priors.treatment_log_shape, len(compared))
         variables["treatment_log_shape"] = (("chain", "draw", "treatment"), shapes)
@@ -58,10 +65,10 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
     return Result(_levels_as_one(spec), select(spec, {}), posterior, empty, empty, empty, passed)
 
 
-def _log_shape(spec: Spec, drawn) -> np.ndarray:
-    if spec.priors.shape is not None:
+def _shape(spec: Spec, name: str, drawn) -> np.ndarray:
+    if name == "log_shape" and spec.priors.shape is not None:
         return np.log(drawn(spec.priors.shape))
-    return drawn(spec.priors.log_shape) if spec.priors.log_shape is not None else np.zeros((1, 1))
+    return drawn(getattr(spec.priors, name))
 
 
 def _levels_as_one(spec: Spec) -> Spec:

@@ -16,9 +16,10 @@ from bayes_bm.arrays import NUMPY
 from bayes_bm.checks.predictive import replicated_arms
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result
-from bayes_bm.hazards import FAMILIES, Family
-from bayes_bm.observations import KINDS, observations
-from bayes_bm.predictor import arm_predictors, ratio_means
+from bayes_bm.hazards import Family
+from bayes_bm.hazards.base import at as placed_at
+from bayes_bm.observations import KINDS, observations, present
+from bayes_bm.predictor import arm_predictors
 
 AMBER, RED = 0.05, 0.001
 COLUMNS = [
@@ -42,14 +43,14 @@ STAGE = 21
 def reconcile(result: Result) -> pd.DataFrame:
     """One row a printed (or rebuilt) number; `status` is green, amber (p < 0.05) or red (p < 0.001)."""
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
-    family = FAMILIES[result.spec.hazard.family]
-    eta, log_shape = arm_predictors(result.draws, result.design)
-    arrays = observations(result.spec, result.evidence)
+    family = result.family
+    eta, shape = arm_predictors(result.draws, result.design)
+    arrays = observations(result.spec, result.evidence, family)
     rows = [
         *_patients(result, rng),
-        *_points(result, arrays, family, eta, log_shape, rng),
-        *_medians(result, arrays, family, eta, log_shape, rng),
-        *_counts(result, arrays, family, eta, log_shape, rng),
+        *_points(result, arrays, family, eta, shape, rng),
+        *_medians(result, arrays, family, eta, shape, rng),
+        *_counts(result, arrays, family, eta, shape, rng),
         *_ratios(result, rng),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -90,14 +91,14 @@ def _named(evidence: Evidence, arm_row: int) -> dict:
     return {name: arm[name] for name in ("study", "arm", "treatment")}
 
 
-def _points(
-    result: Result, arrays: dict, family: Family, eta: np.ndarray, log_shape: np.ndarray, rng
-) -> Iterator[dict]:
+def _points(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
     if "points" not in arrays:
         return
-    data, table = SimpleNamespace(**arrays["points"]), result.evidence.sequences
-    at, of_shape = eta[:, data.arm_row], log_shape[:, data.arm_row]
-    drop = likelihoods.cum_hazard_from(family, data.log_u, data.log_start, at, of_shape, xp=NUMPY)
+    data, table = SimpleNamespace(**arrays["points"], **present(arrays["points"])), result.evidence.sequences
+    at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
+    drop = likelihoods.cum_hazard_from(
+        family, placed_at(data, "log_u"), placed_at(data, "log_start"), at, of_shape, xp=NUMPY
+    )
     drawn = KINDS["points"].draw(family, data, at, of_shape, rng)
     for arm_row in sorted(set(table["arm_row"].astype(int))):
         rows = table[table["arm_row"] == arm_row]
@@ -112,18 +113,22 @@ def _points(
             yield _row(named, observed=row["survival"], model=model[:, k], replicate=replicate[:, k])
 
 
-def _medians(
-    result: Result, arrays: dict, family: Family, eta: np.ndarray, log_shape: np.ndarray, rng
-) -> Iterator[dict]:
+def _medians(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
     evidence, t0 = result.evidence, result.spec.reference_time
     names = {"order": "medians", "interval": "median_intervals", "not_reached": "medians_not_reached"}
     for law, name in names.items():
         if name not in arrays:
             continue
-        data, rows = SimpleNamespace(**arrays[name]), evidence.medians[evidence.medians["law"] == law]
-        at, of_shape = eta[:, data.arm_row], log_shape[:, data.arm_row]
+        data, rows = (
+            SimpleNamespace(**arrays[name], **present(arrays[name])),
+            evidence.medians[evidence.medians["law"] == law],
+        )
+        at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
         two = likelihoods.LOG_TWO
-        model = np.exp(likelihoods.log_median(family, data.log_entry, at, of_shape, log_two=two, xp=NUMPY)) - data.shift
+        model = (
+            np.exp(likelihoods.log_median(family, likelihoods.entry(data), at, of_shape, log_two=two, xp=NUMPY))
+            - data.shift
+        )
         drawer = KINDS["medians" if law == "not_reached" else name].draw
         drawn = np.exp(drawer(family, data, at, of_shape, rng)) - (0 if law == "interval" else data.shift)
         for k, row in enumerate(rows.to_dict("records")):
@@ -145,14 +150,14 @@ def _medians(
             yield made
 
 
-def _counts(
-    result: Result, arrays: dict, family: Family, eta: np.ndarray, log_shape: np.ndarray, rng
-) -> Iterator[dict]:
+def _counts(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
     if "counts" not in arrays:
         return
-    data = SimpleNamespace(**arrays["counts"])
-    at, of_shape = eta[:, data.arm_row], log_shape[:, data.arm_row]
-    used = likelihoods.cum_hazard_from(family, data.log_u, data.log_entry, at, of_shape, xp=NUMPY)
+    data = SimpleNamespace(**arrays["counts"], **present(arrays["counts"]))
+    at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
+    used = likelihoods.cum_hazard_from(
+        family, placed_at(data, "log_u"), likelihoods.entry(data), at, of_shape, xp=NUMPY
+    )
     drawn = KINDS["counts"].draw(family, data, at, of_shape, rng)
     for k, row in enumerate(result.evidence.counts.to_dict("records")):
         when = f" by {row['time']:g}" if np.isfinite(row["time"]) else ""
@@ -170,7 +175,7 @@ def _ratios(result: Result, rng: np.random.Generator) -> Iterator[dict]:
     table = result.evidence.hazard_ratios
     if table.empty:
         return
-    mean = ratio_means(result.draws, result.design)
+    mean = result.ratio_means
     drawn = mean + rng.standard_normal(mean.shape) @ result.evidence.hr_cholesky.T
     for k, row in enumerate(table.to_dict("records")):
         contrast = f"{row['treatment']} v {row['reference']}"

@@ -4,18 +4,18 @@ from bayes_bm.arrays import Namespace
 from bayes_bm.hazards.base import Family
 
 
-def log_cum_hazard(log_u, eta, log_shape, *, xp: Namespace):
-    return xp.exp(log_shape) * log_u + eta
+def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+    return xp.exp(shape[..., 0]) * log_u + eta
 
 
-def log_hazard(log_u, eta, log_shape, *, xp: Namespace):
+def log_hazard(log_u, eta, shape, *, xp: Namespace):
     """dH/du with u = t / t0: k u^(k-1) exp(eta)."""
-    return log_shape + log_cum_hazard(log_u, eta, log_shape, xp=xp) - log_u
+    return shape[..., 0] + log_cum_hazard(log_u, eta, shape, xp=xp) - log_u
 
 
-def inverse(log_cum, eta, log_shape, *, xp: Namespace):
+def inverse(log_cum, eta, shape, *, xp: Namespace):
     """log u at which log H = log_cum."""
-    return (log_cum - eta) * xp.exp(-log_shape)
+    return (log_cum - eta) * xp.exp(-shape[..., 0])
 
 
-WEIBULL = Family("weibull", has_shape=True, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, inverse=inverse)
+WEIBULL = Family("weibull", "hazard", ("log_shape",), log_cum_hazard, log_hazard, inverse)
