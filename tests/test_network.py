@@ -117,7 +117,7 @@ def test_numbers_of_crossing_lines_do_not_stand_on_each_other() -> None:
 @pytest.mark.parametrize("count", range(2, 13))
 def test_labels_neither_overlap_nor_leave_the_picture(count: int) -> None:
     letters = "abcdefghijkl"[:count]
-    names = {letter: f"treatment number {letter}" for letter in letters}
+    names = {letter: f"a combination with treatment {letter}" for letter in letters}
     tables = counts(**{f"{one}{other}": one + other for one, other in itertools.combinations(letters, 2)}, all=letters)
     for rows in tables.values():
         for row in rows:

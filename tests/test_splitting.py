@@ -192,8 +192,9 @@ def test_unrelated_mean_effects_give_every_contrast_its_own_estimate() -> None:
     np.testing.assert_allclose(covariance, np.diag([bucher(LOOP[:2])[1], 0.25**2, 0.15**2]), rtol=1e-5, atol=1e-9)
 
 
-def test_in_a_study_with_many_arms_unrelated_effects_are_against_its_first() -> None:
-    spec, evidence = unrelated_world(*net(counts(one="bcd", two="ac"), **FREE))
+@pytest.mark.parametrize("compare", [list("bcdef"), list("fdcbe")])
+def test_in_a_study_with_many_arms_unrelated_effects_are_against_its_first(compare: list[str]) -> None:
+    spec, evidence = unrelated_world(*net(counts(one="bcd", two="ac"), compare, **FREE))
     arms = evidence.arms.set_index(["study", "arm"])["treatment"]
     assert arms.to_dict() == {
         ("one", "b"): "a",

@@ -115,9 +115,14 @@ def split_world(spec: Spec, evidence: Evidence, pair: Pair) -> tuple[Spec, Evide
 
 
 def unrelated_world(spec: Spec, evidence: Evidence) -> tuple[Spec, Evidence]:
-    """Every contrast of a study's own first treatment a parameter of its own."""
-    order, reference = spec.treatments.names, spec.treatments.reference
-    base = {study: min(found, key=order.index) for study, found in treatments_by_study(evidence).items()}
+    """Every contrast of a study's own first treatment a parameter of its own.
+
+    First is the reference, else the first in the alphabet: in a study with many arms it matters which, so it must not
+    follow the order in which the spec lists treatments.
+    """
+    reference = spec.treatments.reference
+    held = treatments_by_study(evidence)
+    base = {study: reference if reference in found else min(found) for study, found in held.items()}
 
     def name(study: str, treatment: str) -> str:
         return reference if treatment == base[study] else f"{treatment} v {base[study]}"

@@ -21,7 +21,7 @@ from bayes_bm.plots.text import counted, treatment_text
 if TYPE_CHECKING:
     from bayes_bm.checks.network import Network
 
-WIDTH, HEIGHT = 6.6, 4.7
+WIDTH, HEIGHT = 6.6, 5.1
 SIDE = 1.62
 """Inches from the middle of the picture to the centre of a node."""
 AREA = (90.0, 900.0)
