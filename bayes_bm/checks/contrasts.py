@@ -48,7 +48,8 @@ class Split:
 def contrast_sources(result: Result, *, say: Say = lambda stage: None) -> pd.DataFrame:
     """Log hazard ratio of every pair of treatments, by source, with the discrepancy within - across.
 
-    For a model with hazards that are not proportional it is the log hazard ratio at the reference time.
+    For a Weibull model with treatments that differ in shape it is the log hazard ratio at the reference time, for other
+    families the contrast of the linear predictor: a log time ratio where they are of accelerated time.
     """
     return contrast_table(result, split_fits(result, say=say))
 
@@ -85,8 +86,7 @@ def within_parts(spec: Spec, evidence: Evidence) -> list[tuple[Spec, Evidence]]:
 def within_spec(spec: Spec, treatments: list[str]) -> Spec:
     """The spec with free study levels and shapes; its priors for level and shape become those of each study."""
     free = StudyLevel(exchangeable=False)
-    has_shape = spec.priors.log_shape is not None or spec.priors.shape is not None
-    shapes = {"study_shape": free} if has_shape else {}
+    shapes = {"study_shape": free} if spec.hazard.varies is not None or spec.hazard.flexible else {}
     effects = spec.effects.model_copy(update={"study": free, **shapes})
     compared = Treatments(reference=treatments[0], compare=tuple(treatments[1:]))
     return spec.model_copy(update={"effects": effects, "treatments": compared, "external_checks": ()})
@@ -186,15 +186,16 @@ def _pair_rows(result: Result, split: Split, pair: tuple[str, str]) -> list[dict
     across_fit = split.across if split.across is not None else _combined_as_across(result)
     within, across, combined = (_log_hr(of, *pair) for of in (inside, across_fit, result))
     named = {"treatment": treatment, "reference": reference}
+    longer = result.spec.hazard.treatment_effect == "log_time_ratio"
     if result.spec.reproduction:
-        return [_source_row(named, "combined", direct, combined, REPRODUCTION)]
+        return [_source_row(named, "combined", direct, combined, REPRODUCTION, longer=longer)]
     arms = result.evidence.arms
     studies = arms["study"][arms["treatment"].isin([treatment, reference])].nunique()
     missing = "" if within is not None else NO_SIDE_BY_SIDE
     return [
-        _source_row(named, "within", direct, within, _within_note(inside, direct)),
-        _source_row(named, "across", studies, across, _gate_note(across_fit)),
-        _source_row(named, "combined", studies, combined, combined_note(within, across)),
+        _source_row(named, "within", direct, within, _within_note(inside, direct), longer=longer),
+        _source_row(named, "across", studies, across, _gate_note(across_fit), longer=longer),
+        _source_row(named, "combined", studies, combined, combined_note(within, across), longer=longer),
         _source_row(named, "discrepancy", direct, _difference(within, across), missing),
     ]
 
@@ -207,11 +208,14 @@ def _log_hr(result: Result | None, treatment: str, reference: str) -> np.ndarray
     """Draws of the log hazard ratio of two treatments, both of which the fit's evidence must speak about."""
     if result is None or not {treatment, reference} <= result.evidence.treatments & set(result.spec.treatments.names):
         return None
-    return _against_own_reference(result, treatment) - _against_own_reference(result, reference)
+    return against_own_reference(result, treatment) - against_own_reference(result, reference)
 
 
-def _against_own_reference(result: Result, name: str) -> np.ndarray:
+def against_own_reference(result: Result, name: str) -> np.ndarray:
+    """Draws of a treatment's contrast with the reference of the fit."""
     of, at = result.draws, result.spec.treatments.names.index(name)
+    if result.spec.hazard.family != "weibull":
+        return of.log_hr[:, at]
     # at t0, log h_a - log h_b = log_hr + log k_a - log k_b
     return of.log_hr[:, at] + of.treatment_log_shape[:, at]
 
@@ -224,7 +228,10 @@ def _difference(within: np.ndarray | None, across: np.ndarray | None) -> np.ndar
     return within[:draws] - across[:draws]
 
 
-def _source_row(named: dict, source: str, studies: int, values: np.ndarray | None, note: str) -> dict:
+def _source_row(
+    named: dict, source: str, studies: int, values: np.ndarray | None, note: str, *, longer: bool = False
+) -> dict:
+    """A row of the table; `longer` where a positive contrast stretches time."""
     row = {**named, "source": source, "studies": studies, "note": note}
     if values is None:
         return row
@@ -237,12 +244,8 @@ def _source_row(named: dict, source: str, studies: int, values: np.ndarray | Non
         "q97_5": high,
     }
     ratios = {"hr": np.exp(middle), "hr_low": np.exp(low), "hr_high": np.exp(high)}
-    return {
-        **row,
-        **numbers,
-        **ratios,
-        "prob_better": float(np.mean(values < 0)) if source != "discrepancy" else np.nan,
-    }
+    better = float(np.mean(values > 0 if longer else values < 0)) if source != "discrepancy" else np.nan
+    return {**row, **numbers, **ratios, "prob_better": better}
 
 
 def _within_note(within: Result | None, direct: int) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.checks.contrasts import within_parts
+from bayes_bm.checks.contrasts import against_own_reference, within_parts
 from bayes_bm.checks.network import treatments_by_study
 from bayes_bm.effects import components
 from bayes_bm.errors import GateRefused, InputError
@@ -243,7 +243,12 @@ def _fitted(
         rows = split_rows(result, pair, one, alias, note)
     elif kind == "consistent":
         rows = [
-            _row((treatment, reference), "network", _log_hr(result, treatment) - _log_hr(result, reference), note)
+            _row(
+                (treatment, reference),
+                "network",
+                against_own_reference(result, treatment) - against_own_reference(result, reference),
+                note,
+            )
             for at, reference in enumerate(spec.treatments.names)
             for treatment in spec.treatments.names[at + 1 :]
         ]
@@ -257,7 +262,9 @@ def split_rows(result: Result, pair: Pair, one: str, alias: str, note: str = "")
 
     def contrast(name: str) -> np.ndarray:
         here = {one: name}
-        return _log_hr(result, here.get(pair[0], pair[0])) - _log_hr(result, here.get(pair[1], pair[1]))
+        return against_own_reference(result, here.get(pair[0], pair[0])) - against_own_reference(
+            result, here.get(pair[1], pair[1])
+        )
 
     direct, indirect = contrast(alias), contrast(one)
     apart = direct - indirect
@@ -267,14 +274,6 @@ def split_rows(result: Result, pair: Pair, one: str, alias: str, note: str = "")
         _row(pair, "indirect", indirect, note),
         {**_row(pair, "difference", apart, note), "p": 2 * tail},
     ]
-
-
-def _log_hr(result: Result, name: str) -> np.ndarray:
-    """Draws against the model's own reference, at the reference time."""
-    if name == result.spec.treatments.reference:
-        return np.zeros(result.draws.samples)
-    at = result.spec.treatments.names.index(name)
-    return result.draws.log_hr[:, at] + result.draws.treatment_log_shape[:, at]
 
 
 def _row(pair: Pair, source: str, values: np.ndarray, note: str) -> dict[str, Any]:
