@@ -1,291 +1,145 @@
-"""Patients from a clicked curve: whole events for each interval of the at-risk table.
+"""Patients from a clicked curve: the middle of all plausible ones, and draws from them.
 
-A clicked curve does not show single drops: `_allocate` chooses whole events for each interval of the at-risk table, and
-`_place` puts them where the cleaned line falls. Printed whole numbers outrank clicks.
+A line through the clicks (`clicks`) is filled with whole patients (`filling`); from there a chain over patients
+(`chain`) goes through what clicks, numbers at risk and totals allow. Printed whole numbers outrank clicks.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import nnls
 
-from bayes_bm.curves.clicks import Line, fit_clicks, log_covariance, redraw, through
+from bayes_bm.curves.chain import CENSORED, DEATH, LAST, PITCH, Arm, States, wander
+from bayes_bm.curves.clicks import Line, fit_clicks, pushed_down, redraw
+from bayes_bm.curves.filling import fill
 from bayes_bm.curves.findings import note
-from bayes_bm.curves.patients import Patients, patients_of, spread, staggered
-from bayes_bm.curves.reading import Curve, Floats, Ints
+from bayes_bm.curves.patients import Patients, patients_of
+from bayes_bm.curves.reading import SAME, Curve, Floats, Ints
 
-STRETCH = 0.5  # sd of the log exponent by which times of censoring may crowd to one end of an interval
-OPEN_STRETCH = 8.0  # largest such log exponent where nobody was counted at the end
-QUANTILES = 64  # points that stand for a law of censoring
-ROUNDS = 6  # of making the prior of censoring linear; settles in three or four
 GIVE = 0.03  # survival by which printed numbers may pull the curve before they are called a contradiction
-
-
-@dataclass(frozen=True)
-class _Interval:
-    """Patients between two printed numbers: `enter` at `low`, `leave` at `high`, the difference lost to either cause.
-
-    `where` (positions,): typical times of censoring. The last interval of a curve is `open`: nobody leaves it, and how
-    many are censored in it is known from `where` alone.
-    """
-
-    low: float
-    high: float
-    enter: int
-    leave: int
-    where: Floats
-    open: bool
+SEED = 20120112  # of the chain behind the best patients: the same input gives the same patients
+STATES = 40  # of the chain behind the best patients
+SETTLING = 15  # states' worth of sweeps before the first that is kept
+ALONE = 40  # the same, of the chain behind one draw
+EFFORT, MOST_SWEEPS = 15_000, 8  # patients times clicks times sweeps between two states, and the most of them
+ERRORS = 5e-4, 0.05  # click errors that the chain may start from
+SEEN_END = 0.3  # click errors past the last click that follow-up may end where its end was clicked on
 
 
 def solve_clicked(curve: Curve):
     """Best patients, sampler and notes for a clicked curve."""
     line = fit_clicks(curve)
     kept, notes = _trusted_rows(curve, line)
-    best, gap = _fill(kept, line, None)
+    best, gap = fill(kept, line, None)
     if kept.events is not None and gap > max(GIVE, 5 * line.click_error):
         free = replace(kept, events=None)
-        other, less = _fill(free, line, None)
+        other, less = fill(free, line, None)
         if less < gap / 2:
             text = f"the total moves the curve by {gap:.3f}, numbers at risk alone by {less:.3f}: the total gave way"
             found = int(other[1].sum())
             notes.append(note("events", text, printed=kept.events, reconstructed=found, status="contradicted"))
             kept, best = free, other
-    return best, lambda rng: _fill(kept, redraw(line, rng), rng)[0], [*notes, _click_note(line)]
+    behind = _Behind(kept, line, _arm(kept, line))
+    # the line tells the total better than fifty states of a chain that moves it slowly, and a middle needs one total
+    states = replace(behind, arm=behind.arm._replace(fixed_total=True)).states(
+        best, np.random.default_rng(SEED), settling=SETTLING, keep=STATES
+    )
+    error = float(np.sqrt(np.mean(states.click_error**2)))
+    return behind.middle(states), behind.draw, [*notes, _click_note(error)]
 
 
-def _fill(curve: Curve, line: Line, rng: np.random.Generator | None) -> tuple[Patients, float]:
-    """Patients along a line, and the largest distance from it at the ends of the intervals."""
-    line = _agreeing(curve, line)
-    intervals = _intervals(curve, line, rng)
-    deaths = _allocate(curve, line, intervals, rng)
-    survival, gap, died, lost = 1.0, 0.0, [], []
-    for part, count in zip(intervals, deaths.tolist(), strict=True):
-        times, gone, survival = _settle(part, line, count, survival, rng)
-        gap = max(gap, abs(survival - _end_level(part, line)))
-        died.append(times)
-        lost.append(gone)
-    return patients_of(np.concatenate(died), np.concatenate(lost)), gap
+@dataclass(frozen=True)
+class _Behind:
+    """All patients that may be behind the clicks of a curve."""
+
+    curve: Curve
+    line: Line
+    arm: Arm
+
+    def draw(self, rng: np.random.Generator) -> Patients:
+        """One set, from a chain of its own that starts at patients along a line redrawn."""
+        states = self.states(fill(self.curve, redraw(self.line, rng), rng)[0], rng, settling=ALONE, keep=1)
+        return self._patients(states.time[0], states.kind[0] == DEATH)
+
+    def states(self, start: Patients, rng: np.random.Generator, *, settling: int, keep: int) -> States:
+        """`keep` states of a chain from `start`, after as many sweeps as `settling` states take."""
+        time, kind = _ordered(self.arm, start[0] / self.curve.axis_max, start[1])
+        every = int(np.clip(round(EFFORT / (len(time) * len(self.arm.x))), 1, MOST_SWEEPS))
+        error = _first_error(self.line)
+        return wander(self.arm, time, kind, error, rng, hold=settling * every, every=every, keep=keep)
+
+    def middle(self, states: States) -> Patients:
+        """The set of patients in the middle of many.
+
+        Deaths of each interval are the mean number, made whole along the curve; times of deaths and of censorings are
+        the averages of their quantiles over all states, which keeps steps where averaging heights would round them off.
+        """
+        bounds = list(zip(self.arm.start[:-1].tolist(), self.arm.start[1:].tolist(), strict=True))
+        died = states.kind == DEATH
+        mean = np.array([died[:, a:b].sum(axis=1).mean() for a, b in bounds])
+        deaths = np.diff(np.rint(np.cumsum(np.append(0.0, mean)))).astype(int).clip(0, [b - a for a, b in bounds])
+        parts = []
+        for (a, b), count in zip(bounds, deaths.tolist(), strict=True):
+            time, event = states.time[:, a:b], died[:, a:b]
+            parts.append((_typical(time, event, count), _typical(time, ~event, b - a - count)))
+        time = np.concatenate([t for part in parts for t in part])
+        event = np.concatenate([np.full(len(t), k) for part in parts for t, k in zip(part, (True, False), strict=True)])
+        return self._patients(time, event)
+
+    def _patients(self, time: Floats, died: np.ndarray) -> Patients:
+        time = time * self.curve.axis_max
+        return patients_of(time[died], time[~died])
 
 
-def _agreeing(curve: Curve, line: Line) -> Line:
-    """The line moved to the survival most plausible at the printed times, given all numbers at risk at once.
-
-    r(t) = n S(t) G(t), with G the Kaplan-Meier curve of being censored, and G cannot rise. Where few are censored,
-    errors of the line make it seem to; taken interval by interval G would follow the lowest of its errors, and too few
-    would die. So log S is fitted to the line at all printed times with its covariance, under falls g >= 0 of log G with
-    density 1 / (g + s): any size as likely as any other on the log scale, down to s, what clicks and whole patients
-    can tell from nobody censored. The mode, by nonnegative least squares with the log density made linear in turn.
-    """
-    seen = (curve.risk_count > 0) & (curve.risk_time < line.time[-1])
-    at, count = curve.risk_time[seen], curve.risk_count[seen]
-    height = line.before(at)
-    if not len(at) or height.min() <= 0:
-        return line
-    covariance = log_covariance(line, at) + 1e-9 * np.eye(len(at))
-    root = np.linalg.cholesky(np.linalg.inv(covariance)).T
-    falls = np.tril(np.ones((len(at), len(at))))
-    steps = np.linalg.solve(falls, np.linalg.solve(falls, covariance).T)
-    resolved = np.hypot(np.sqrt(np.diag(steps)), 1 / count)
-    if curve.ticks is not None:  # where there are no ticks, nobody was censored
-        some = np.histogram(curve.ticks, np.append(0.0, at))[0] > 0
-        falls, resolved = falls[:, some], resolved[some]
-    left = np.log(count / curve.n)  # log S if nobody is censored
-    goal, matrix = root @ (np.log(height) - left), root @ falls
-    fall = pull = np.zeros(len(resolved))
-    for _ in range(ROUNDS if len(pull) else 0):
-        fall = nnls(matrix, goal - np.linalg.pinv(matrix.T) @ pull)[0]
-        pull = 1 / (fall + resolved)
-    return through(line, at, np.minimum(np.exp(left + falls @ fall), 1.0))
+def _typical(time: Floats, chosen: np.ndarray, count: int) -> Floats:
+    """`count` times: the averages over states (rows) of the quantiles of the chosen times."""
+    place = (np.arange(count) + 0.5) / max(count, 1)
+    some = [t[c] for t, c in zip(time, chosen, strict=True) if c.any()]
+    if not count or not some:
+        return np.full(count, float(time.mean()) if time.size else 0.0)
+    return np.median([np.interp(place, (np.arange(len(t)) + 0.5) / len(t), t) for t in some], axis=0)
 
 
-def _intervals(curve: Curve, line: Line, rng: np.random.Generator | None) -> list[_Interval]:
-    some = curve.risk_count > 0
-    times = np.concatenate([[0.0], curve.risk_time[some]])
-    counts = np.concatenate([[curve.n], curve.risk_count[some]])
-    end = max(float(line.time[-1]), float(times[-1]))
-    if not some.all():  # nobody left at the first printed zero: follow-up ends before it
-        end = max(min(end, float(np.nextafter(curve.risk_time[~some][0], 0))), float(times[-1]))
-    parts = [
-        _Interval(low, high, int(a), int(b), _typical(curve, low, high), False)
-        for low, high, a, b in zip(times[:-1], times[1:], counts[:-1], counts[1:], strict=True)
-    ]
-    begun = any(_expected_deaths(p, line, float(line.before(p.low)))[0] < p.enter - p.leave - 0.5 for p in parts)
-    where = _typical(curve, float(times[-1]), end, tail=True, begun=begun, rng=rng)
-    return [*parts, _Interval(float(times[-1]), end, int(counts[-1]), 0, where, True)]
+def _arm(curve: Curve, line: Line) -> Arm:
+    """What the chain is told of a curve, in shares of the axes."""
+    some, n = curve.risk_count > 0, curve.n
+    upper = max(1.0, float(line.time[-1]) / curve.axis_max + 3 * line.click_error)
+    if not some.all():  # nobody left at the first printed zero
+        upper = min(upper, float(curve.risk_time[~some][0]) / curve.axis_max)
+    edges = np.concatenate([[0.0], curve.risk_time[some] / curve.axis_max, [upper]])
+    start = np.concatenate([[0], n - curve.risk_count[some], [n]]).astype(np.int64)
+    x, y = curve.time / curve.axis_max, 1 - curve.survival
+    clicked = np.hypot(x, y) > SAME  # (0, 1) is known without a click, and who clicked on it clicked on the end
+    order = np.flatnonzero(clicked)[np.argsort((x + y)[clicked], kind="stable")]
+    x, y = np.ascontiguousarray(x[order]), np.ascontiguousarray(y[order])
+    error = _first_error(line)
+    beyond = SEEN_END * error if not clicked.all() else 1.0 / len(x)
+    return Arm(
+        interval=np.repeat(np.arange(len(start) - 1), np.diff(start)),
+        start=start,
+        edges=edges,
+        x=x,
+        y=y,
+        u=x + y,
+        bound=pushed_down(curve)[order],
+        fixed_total=curve.events is not None,
+        marked=curve.ticks is not None,
+        beyond=beyond,
+        pitch=PITCH * error,
+    )
 
 
-def _typical(curve: Curve, low: float, high: float, *, tail=False, begun=False, rng=None) -> Floats:
-    """Times that stand for the law of censoring in an interval: its ticks, or evenly spaced; in the tail staggered."""
-    if curve.ticks is not None:
-        marks = curve.ticks[(curve.ticks >= low) & ((curve.ticks <= high) if tail else (curve.ticks < high))]
-        if len(marks) or not tail:
-            return marks
-    share = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    if tail and not begun:
-        if rng is None:
-            x = np.linspace(0, 1, 513)
-            share = np.interp(share, 1 - staggered(x), x)
-        else:
-            first = rng.uniform()
-            share = first + (1 - first) * share
-    return low + (high - low) * share
+def _first_error(line: Line) -> float:
+    return float(np.clip(line.click_error, *ERRORS))
 
 
-def _end_level(part: _Interval, line: Line) -> float:
-    """The line at the end of an interval; a death at a printed time belongs to the next one."""
-    return float(line(part.high)) if part.open else float(line.before(part.high))
-
-
-def _expected_deaths(part: _Interval, line: Line, start: float, stretch: float = 1.0) -> tuple[float, float]:
-    """Deaths, not whole, for which numbers at risk and line agree, and survival at the end, from `start` at `low`.
-
-    With c censored at times u, at risk at the end r = enter S(high)/S(low) - c E[S(high)/S(u)]. Between printed numbers
-    that is `leave`, which gives c; in the open interval u is the law of every patient's time of censoring. Where the
-    line falls more, or less, than the numbers allow, they decide, and the next interval starts from there.
-    """
-    goal = min(_end_level(part, line), start)
-    end = goal / max(start, 1e-9)
-    lost = part.enter - part.leave
-    if not len(part.where):  # ticks are known and there are none here: nobody was censored
-        return float(lost), start * part.leave / max(part.enter, 1)
-    alive = np.clip(line(_stretched(part, stretch)) / max(start, 1e-9), max(end, 1e-9), 1.0)
-    if part.open:
-        return part.enter * float(np.mean(1 - alive)), goal
-    censored = (part.enter * end - part.leave) / max(float(np.mean(end / alive)), 1e-9)
-    if censored <= 0:
-        return float(lost), start * part.leave / max(part.enter, 1)
-    return (lost - censored, goal) if censored < lost else (0.0, start)
-
-
-def _stretched(part: _Interval, stretch: float) -> Floats:
-    """The typical times of censoring moved earlier (stretch > 1) or later (< 1) inside their interval."""
-    width = part.high - part.low
-    return part.low + width * ((part.where - part.low) / max(width, 1e-12)) ** stretch
-
-
-def _allocate(curve: Curve, line: Line, parts: list[_Interval], rng: np.random.Generator | None) -> Ints:
-    """Whole deaths for each interval: what line and numbers at risk expect, and the total of events where it is given.
-
-    Deaths expected in an interval are uncertain because the times of censoring in it are (log stretch of sd STRETCH)
-    and because clicks err; a total is met by moving each interval as its variance allows, so none takes it all.
-    """
-    most = np.array([p.enter - p.leave for p in parts])
-    (expected, late, early), level = np.zeros((3, len(parts))), 1.0
-    for i, part in enumerate(parts):
-        late[i], early[i] = (_expected_deaths(part, line, level, np.exp(z))[0] for z in (-STRETCH, STRETCH))
-        expected[i], level = _expected_deaths(part, line, level)
-    sd = np.hypot(np.abs(late - early) / 2, np.array([p.enter for p in parts]) * line.click_error)
-    if rng is not None:
-        expected = np.clip(expected + sd * rng.standard_normal(len(parts)), 0.0, most)
-    if curve.events is not None:
-        expected = _towards(expected, np.maximum(sd, 0.01), most, min(curve.events, int(most.sum())))
-    return np.diff(np.rint(np.cumsum(np.append(0.0, expected)))).astype(np.int64).clip(0, most)
-
-
-def _towards(expected: Floats, sd: Floats, most: Ints, total: int) -> Floats:
-    """Least sum of ((deaths - expected) / sd)^2 with the total met and every interval within 0 and `most`."""
-
-    def at(pull: float) -> Floats:
-        return np.clip(expected + pull * sd**2, 0.0, most)
-
-    high = float(most.sum() + 1) / float(sd.min()) ** 2
-    low = -high
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (middle, high) if at(middle).sum() < total else (low, middle)
-    return at(high)
-
-
-def _settle(part: _Interval, line: Line, deaths: int, survival: float, rng) -> tuple[Floats, Floats, float]:
-    """Deaths and censorings of an interval, and survival after it; the censorings are stretched to meet the line."""
-    count = part.enter - part.leave - deaths
-    place = (np.arange(count) + 0.5) / count if rng is None and count else np.sort(_uniform(rng, count))
-    widest = OPEN_STRETCH if part.open else 2 * STRETCH
-    goal, low, high = _end_level(part, line), -widest, widest
-    marked = not part.open and len(part.where) != QUANTILES
-
-    def tried(stretch: float) -> tuple[Floats, Floats, float]:
-        if marked:
-            lost = spread(count, part.where, part.low, part.high, rng, to_end=False)
-        else:
-            lost = _quantiles(part, line, place, stretch)
-        times, after = _place(part, line, deaths, lost, survival)
-        return times, lost, after
-
-    if marked or not count or not deaths:
-        return tried(1.0)
-    for _ in range(12):  # earlier censorings leave fewer at risk, so the same deaths cut deeper
-        middle = (low + high) / 2
-        low, high = (middle, high) if tried(np.exp(middle))[2] > goal else (low, middle)
-    return tried(np.exp((low + high) / 2))
-
-
-def _uniform(rng: np.random.Generator | None, count: int) -> Floats:
-    return np.empty(0) if rng is None else rng.uniform(size=count)
-
-
-def _quantiles(part: _Interval, line: Line, place: Floats, stretch: float) -> Floats:
-    """Times of censoring at these quantiles of the stretched law; in the open interval among those still alive."""
-    if not len(place):
-        return np.empty(0)
-    law = _stretched(part, stretch)
-    if not part.open:
-        return np.interp(place, (np.arange(len(law)) + 0.5) / len(law), law)
-    alive = np.maximum(line(law), 1e-9)
-    cumulative = (np.cumsum(alive) - alive / 2) / alive.sum()
-    times = np.interp(place, cumulative, law)
-    if line.survival[-1] > 0:  # somebody is seen to the end of the line
-        times[-1] = part.high
-    return times
-
-
-def _place(part: _Interval, line: Line, deaths: int, lost: Floats, survival: float) -> tuple[Floats, float]:
-    """Times of the deaths: each where the line crosses the middle of its drop; and survival after them.
-
-    A line through clicks runs through the middle of the steps, so a drop belongs where the line is halfway down it.
-    Where the drops end off the line by more than half a step, the line is bent to meet them.
-    """
-    if deaths == 0:
-        return np.empty(0), survival
-    inside = (line.time > part.low) & (line.time < part.high)
-    knots = np.concatenate([[part.low], line.time[inside], [part.high]])
-    height = np.concatenate([[float(line.before(part.low))], line.survival[inside], [_end_level(part, line)]])
-
-    def levels(times: Floats) -> Floats:
-        risk = part.enter - np.arange(deaths) - np.searchsorted(lost, times, side="left")
-        return survival * np.cumprod(np.concatenate([[1.0], 1 - 1 / np.maximum(risk, 1)]))
-
-    def off(times: Floats) -> float:
-        reached = levels(times)
-        return float(np.abs((reached[:-1] + reached[1:]) / 2 - line(times)).mean())
-
-    last = part.high if part.open else np.nextafter(part.high, part.low)
-    times = part.low + (part.high - part.low) * (np.arange(deaths) + 0.5) / deaths
-    best = (np.inf, times)
-    for _ in range(30):  # mostly settles; where few are left at the end it may go in circles: the nearest is kept
-        reached = levels(times)
-        old, times = times, np.clip(_crossings(knots, _bent(height, reached), reached), part.low, last)
-        best = min(best, (off(times), times), key=lambda b: b[0])
-        if np.array_equal(old, times):
-            break
-    return best[1], float(levels(best[1])[-1])
-
-
-def _crossings(knots: Floats, height: Floats, levels: Floats) -> Floats:
-    """Times at which a falling line passes the middles of the drops between `levels`; past its end, the end."""
-    middle = (levels[:-1] + levels[1:]) / 2
-    return np.interp(-middle, -np.minimum.accumulate(height), knots)
-
-
-def _bent(height: Floats, levels: Floats) -> Floats:
-    """The line moved so that it starts and ends within half a step of `levels`, in proportion to its fall."""
-    fall = height[0] - height[-1]
-    share = (height[0] - height) / fall if fall > 1e-12 else np.linspace(0, 1, len(height))
-    step = (levels[0] - levels[-1]) / (len(levels) - 1)
-    off = np.array([levels[0] - height[0], levels[-1] - height[-1]])
-    off = np.sign(off) * np.maximum(np.abs(off) - step / 2, 0.0)
-    bent = height + off[0] * (1 - share) + off[1] * share
-    return bent if bent[0] - bent[-1] > 1e-12 else levels[0] + (levels[-1] - levels[0]) * share
+def _ordered(arm: Arm, time: Floats, event: Ints) -> tuple[Floats, Ints]:
+    """Patients sorted and kept within their intervals; those censored last are censored at the end of follow-up."""
+    order = np.lexsort((1 - event, time))
+    low, high = arm.edges[arm.interval], np.nextafter(arm.edges[arm.interval + 1], 0)
+    time, event = np.clip(time[order], low, high), event[order]
+    kind = np.where(event == 1, DEATH, np.where(time >= time[-1], LAST, CENSORED))
+    order = np.lexsort((np.where(kind == DEATH, 0, np.where(kind == CENSORED, 1, 2)), time))
+    return time[order], kind[order]
 
 
 def _trusted_rows(curve: Curve, line: Line) -> tuple[Curve, list[dict]]:
@@ -319,6 +173,6 @@ def _violation(curve: Curve, line: Line) -> Floats:
     return np.maximum(one * (counts[1:] - 1) - alive[1:], 0.0)
 
 
-def _click_note(line: Line) -> dict:
+def _click_note(error: float) -> dict:
     text = "estimated sd of a click, as a share of either axis"
-    return note("click_error", text, reconstructed=round(line.click_error, 5), status="uncertain")
+    return note("click_error", text, reconstructed=round(error, 5), status="uncertain")

@@ -67,7 +67,7 @@ def fit_clicks(curve: Curve) -> Line:
     they are replaced by what the line expects above the bound (EM, as in a Tobit regression).
     Source: Wahba 1978 (smoothing splines as such processes); Barlow et al. 1972 (isotonic); Tobin 1958.
     """
-    bound = _pushed_down(curve)
+    bound = pushed_down(curve)
     ratios = _ratios(*_rotated(curve, curve.survival))
     line = _fit(curve, curve.survival, ratios, spread=not bound.any())
     if not bound.any():
@@ -80,7 +80,7 @@ def fit_clicks(curve: Curve) -> Line:
     return replace(_fit(curve, survival, ratios), click_error=error)
 
 
-def _pushed_down(curve: Curve) -> NDArray[np.bool_]:
+def pushed_down(curve: Curve) -> NDArray[np.bool_]:
     """Clicks at one and the same largest rise above the lowest click before them: nobody errs so evenly by chance."""
     if (np.diff(curve.time) < 0).any():
         return np.zeros(len(curve.time), bool)

