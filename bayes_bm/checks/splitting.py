@@ -238,7 +238,7 @@ def _fitted(
     elif kind == "unrelated":
         spec, evidence = unrelated_world(spec, evidence)
     result = fit(spec, evidence, say=say, **sampling)
-    note = "" if result.gate.passed else "the gate of this fit failed"
+    note = "" if result.gate.passed else f"the gate of this fit failed: {'; '.join(result.gate.reasons)}"
     if pair is not None:
         rows = split_rows(result, pair, one, alias, note)
     elif kind == "consistent":
