@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         quantile,
         rmst,
         survival,
+        time_ratio,
     )
     from bayes_bm.ranking import Ranking, rank
     from bayes_bm.reconstruct import Reconstruction, reconstruct
@@ -96,6 +97,7 @@ __all__ = [
     "reconstruct_all",
     "rmst",
     "survival",
+    "time_ratio",
     "write_report",
 ]
 
@@ -105,7 +107,9 @@ _HOME = {
     **dict.fromkeys(("Evidence", "read_evidence"), "evidence"),
     **dict.fromkeys(("Result", "fit", "load"), "fit"),
     **dict.fromkeys(("AverageStudy", "NewHospital", "NewStudy", "Patient", "Study"), "predict"),
-    **dict.fromkeys(("compare", "hazard", "hazard_ratio", "predict", "quantile", "rmst", "survival"), "predict"),
+    **dict.fromkeys(
+        ("compare", "hazard", "hazard_ratio", "predict", "quantile", "rmst", "survival", "time_ratio"), "predict"
+    ),
     "prior_predictive": "checks.prior",
     **dict.fromkeys(("Audit", "audit"), "checks.audit"),
     **dict.fromkeys(("Check", "check"), "checks.check"),

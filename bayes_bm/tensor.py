@@ -178,6 +178,10 @@ class _Root(Op):
         output_storage[0][0] = log_u
         output_storage[1][0] = np.array(self.family.place(log_u))
 
+    def pullback(self, inputs: Any, outputs: Any, output_grads: Any) -> Any:
+        """None: `_solve` adds a Newton step that has the derivative (rewriting may drop `disconnected_grad`)."""
+        return [pt.zeros_like(value) for value in inputs]
+
 
 def _solve(family: Family, log_cum: Any, eta: Any, shape: Any) -> Any:
     """The root, constant for the gradient, and one Newton step from it, which moves nothing and has its derivative."""
