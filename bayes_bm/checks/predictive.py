@@ -87,7 +87,7 @@ class ReplicatedArm:
     def _average(self, log_u: np.ndarray) -> np.ndarray:
         of = self.population
         log_cum = of.family.log_cum_hazard(of.family.place(log_u[:, None]), of.eta, of.shape, xp=NUMPY)
-        return np.exp(-np.exp(log_cum)) @ self.weight
+        return np.exp(-np.exp(np.minimum(log_cum, estimands.LARGEST_LOG))) @ self.weight
 
 
 def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[ReplicatedArm]:
