@@ -31,10 +31,10 @@ FINEST = 0.65  # the least click error against the first, on which the pitch res
 FINE, LARGEST = 128, 32  # entries of the table of exp(-q) per unit of q, and where it ends
 TABLE = np.exp(-np.arange(FINE * LARGEST + 2) / FINE)
 ANNEAL = 1.0  # click errors added at the start, so that steps in the wrong place can pass one another
-PIECES = 96, 12  # of constant hazard of death and of censoring
-ROUGHEST = 1.0, 2.0  # scale of the half-normal prior of the sd of both random walks, from piece to piece
-LEVELS = 0.0, -0.5  # mean of the normal prior (sd WIDE) of the first log hazard of death and of censoring, an axis
-WIDE = 3.0, 2.0
+PIECES = 96, 48  # of constant hazard of death and of censoring
+ROUGHEST = 0.5, 1.0  # scale of the half-normal prior of the scale of both random walks, from piece to piece
+LEVELS = 0.0, -1.5  # mean of the normal prior (sd WIDE) of the first log hazard of death and of censoring, an axis
+WIDE = 3.0, 3.0
 WARPS, EXCHANGES, SHIFTS = 0.15, 0.2, 0.45  # shares of attempts: many shift, one changes what became of it, one shifts
 
 
@@ -142,7 +142,7 @@ def _density(arm: Arm, state: State, c: int, nodes: int, sigma: float) -> float:
     A lower limit may belong to any place above it on a drop, however tall.
     """
     cx, cy = arm.x[c], arm.y[c]
-    last = min(math.ceil((arm.u[c] + REACH * sigma) / arm.pitch), nodes - 1)
+    last = max(min(math.ceil((arm.u[c] + REACH * sigma) / arm.pitch), nodes - 1), 0)
     first = min(max(math.floor((arm.u[c] - REACH * sigma) / arm.pitch), 0), last)
     half, total = 0.5 / (sigma * sigma), 0.0
     if arm.bound[c]:
@@ -208,6 +208,13 @@ def _log_prior(t: float, kind: int, upper: float, of: Hazards) -> float:
 
 
 @njit(cache=True)
+def _jump(size: float, spread: float) -> float:
+    """Log density of a step of the walk, Student's t with 2 degrees of freedom, but for log spread: most steps are
+    small, some are jumps, because people are censored and found to have relapsed at visits."""
+    return -1.5 * math.log1p(size * size / (2.0 * spread * spread))
+
+
+@njit(cache=True)
 def _walk(count: Floats, exposure: Floats, log_hazard: Floats, which: int, spread: float, rng) -> float:
     """Metropolis steps for the log hazards of all pieces, and for the sd of their random walk, which is returned."""
     pieces = len(log_hazard)
@@ -216,18 +223,20 @@ def _walk(count: Floats, exposure: Floats, log_hazard: Floats, which: int, sprea
         old = log_hazard[b]
         new = old + step * rng.standard_normal()
         change = count[b] * (new - old) - exposure[b] * (math.exp(new) - math.exp(old))
-        before, scale = (log_hazard[b - 1], spread) if b > 0 else (LEVELS[which], WIDE[which])
-        change -= ((new - before) ** 2 - (old - before) ** 2) / (2 * scale**2)
+        if b == 0:
+            change -= ((new - LEVELS[which]) ** 2 - (old - LEVELS[which]) ** 2) / (2 * WIDE[which] ** 2)
+        else:
+            change += _jump(new - log_hazard[b - 1], spread) - _jump(old - log_hazard[b - 1], spread)
         if b < pieces - 1:
-            change -= ((new - log_hazard[b + 1]) ** 2 - (old - log_hazard[b + 1]) ** 2) / (2 * spread**2)
+            change += _jump(new - log_hazard[b + 1], spread) - _jump(old - log_hazard[b + 1], spread)
         if math.log(rng.random()) < change:
             log_hazard[b] = new
-    squares = 0.0
-    for b in range(1, pieces):
-        squares += (log_hazard[b] - log_hazard[b - 1]) ** 2
     for _ in range(3):
         new = spread * math.exp(0.4 * rng.standard_normal())
-        change = -(pieces - 2) * math.log(new / spread) - squares * (0.5 / new**2 - 0.5 / spread**2)
+        change = -(pieces - 2) * math.log(new / spread)
+        for b in range(1, pieces):
+            size = log_hazard[b] - log_hazard[b - 1]
+            change += _jump(size, new) - _jump(size, spread)
         change -= (new**2 - spread**2) / (2 * ROUGHEST[which] ** 2)
         if new > 0.02 and math.log(rng.random()) < change:
             spread = new

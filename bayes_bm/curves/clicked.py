@@ -5,8 +5,10 @@ A line through the clicks (`clicks`) is filled with whole patients (`filling`); 
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from bayes_bm.curves.chain import CENSORED, DEATH, LAST, PITCH, Arm, States, wander
 from bayes_bm.curves.clicks import Line, fit_clicks, pushed_down, redraw
@@ -19,7 +21,7 @@ GIVE = 0.03  # survival by which printed numbers may pull the curve before they 
 SEED = 20120112  # of the chain behind the best patients: the same input gives the same patients
 STATES = 40  # of the chain behind the best patients
 SETTLING = 15  # states' worth of sweeps before the first that is kept
-ALONE = 40  # the same, of the chain behind one draw
+ALONE = 30  # the same, of the chain behind one draw
 EFFORT, MOST_SWEEPS = 15_000, 8  # patients times clicks times sweeps between two states, and the most of them
 ERRORS = 5e-4, 0.05  # click errors that the chain may start from
 SEEN_END = 0.3  # click errors past the last click that follow-up may end where its end was clicked on
@@ -27,6 +29,21 @@ SEEN_END = 0.3  # click errors past the last click that follow-up may end where 
 
 def solve_clicked(curve: Curve):
     """Best patients, sampler and notes for a clicked curve."""
+    with _one_thread():
+        return _solved(curve)
+
+
+def _one_thread():
+    """Matrices of a hundred rows: a second thread of the linear algebra costs more than it saves."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _solved(curve: Curve):
     line = fit_clicks(curve)
     kept, notes = _trusted_rows(curve, line)
     best, gap = fill(kept, line, None)
@@ -57,7 +74,9 @@ class _Behind:
 
     def draw(self, rng: np.random.Generator) -> Patients:
         """One set, from a chain of its own that starts at patients along a line redrawn."""
-        states = self.states(fill(self.curve, redraw(self.line, rng), rng)[0], rng, settling=ALONE, keep=1)
+        with _one_thread():
+            start = fill(self.curve, redraw(self.line, rng), rng)[0]
+        states = self.states(start, rng, settling=ALONE, keep=1)
         return self._patients(states.time[0], states.kind[0] == DEATH)
 
     def states(self, start: Patients, rng: np.random.Generator, *, settling: int, keep: int) -> States:

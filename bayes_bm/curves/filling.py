@@ -14,6 +14,8 @@ from bayes_bm.curves.reading import Curve, Floats, Ints
 
 STRETCH = 0.5  # sd of the log exponent by which times of censoring may crowd to one end of an interval
 OPEN_STRETCH = 8.0  # largest such log exponent where nobody was counted at the end
+EARLIER = 1.3  # sd of the log exponent of the law of censoring where nobody was counted: early, even or late
+UNBROKEN = 0.2  # share of draws in which nobody is censored before the end of an interval where nobody was counted
 QUANTILES = 64  # points that stand for a law of censoring
 ROUNDS = 6  # of making the prior of censoring linear; settles in three or four
 
@@ -107,8 +109,8 @@ def _typical(curve: Curve, low: float, high: float, *, tail=False, begun=False, 
             x = np.linspace(0, 1, 513)
             share = np.interp(share, 1 - staggered(x), x)
         else:
-            first = rng.uniform()
-            share = first + (1 - first) * share
+            first = 1.0 if rng.uniform() < UNBROKEN else rng.uniform()
+            share = first + (1 - first) * share ** np.exp(EARLIER * rng.standard_normal())
     return low + (high - low) * share
 
 
@@ -195,7 +197,7 @@ def _settle(part: _Interval, line: Line, deaths: int, survival: float, rng) -> t
 
     if marked or not count or not deaths:
         return tried(1.0)
-    for _ in range(6):  # earlier censorings leave fewer at risk, so the same deaths cut deeper
+    for _ in range(4):  # earlier censorings leave fewer at risk, so the same deaths cut deeper
         middle = (low + high) / 2
         low, high = (middle, high) if tried(np.exp(middle))[2] > goal else (low, middle)
     return tried(np.exp((low + high) / 2))
@@ -243,7 +245,7 @@ def _place(part: _Interval, line: Line, deaths: int, lost: Floats, survival: flo
     last = part.high if part.open else np.nextafter(part.high, part.low)
     times = part.low + (part.high - part.low) * (np.arange(deaths) + 0.5) / deaths
     best = (np.inf, times)
-    for _ in range(10):  # mostly settles; where few are left at the end it may go in circles: the nearest is kept
+    for _ in range(5):  # mostly settles; where few are left at the end it may go in circles: the nearest is kept
         reached = levels(times)
         old, times = times, np.clip(_crossings(knots, _bent(height, reached), reached), part.low, last)
         best = min(best, (off(times), times), key=lambda b: b[0])
