@@ -461,7 +461,9 @@ def compare(
 @app.command()
 def rank(
     result_file: ResultFile,
-    estimand: Annotated[str, typer.Option(help="log_hr, rmst or survival.")] = "log_hr",
+    estimand: Annotated[
+        str | None, typer.Option(help="log_hr (log_time_ratio of accelerated time; the default), rmst or survival.")
+    ] = None,
     who: WhoName = "average-study",
     time: Annotated[float | None, typer.Option(help="For survival and, if it changes, the hazard ratio.")] = None,
     horizon: Annotated[float | None, typer.Option(min=0.0, help="For the restricted mean.")] = None,
@@ -469,7 +471,7 @@ def rank(
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
-    """Probability of every rank of every treatment; rank 1 is the lowest hazard or the longest survival."""
+    """Probability of every rank of every treatment; rank 1 is the lowest hazard or the longest time."""
     from bayes_bm.predict import parse_who
     from bayes_bm.ranking import rank as rank_treatments
 
@@ -486,8 +488,8 @@ def rank(
         return _print_json({"who": found.who, **_gate_field(result), **named, **tables})
     wide = found.probabilities.pivot_table(index="treatment", columns="rank", values="probability")
     wide = wide.rename(columns="P(rank {})".format).reset_index()
-    unit = result.spec.time_unit
-    _print_table(found.table, f"{found.estimand} at {found.time:g} {unit} ({found.who}); rank 1: {found.first}")
+    when = "" if found.time is None else f" at {found.time:g} {result.spec.time_unit}"
+    _print_table(found.table, f"{found.estimand}{when} ({found.who}); rank 1: {found.first}")
     _print_table(found.table[["treatment"]].merge(wide, on="treatment"), "probability of each rank")
     return OUT.print(Text(found.warning))
 
@@ -648,9 +650,10 @@ def split(
             table.to_csv(file, index=False)
     if as_json:
         tables = {"rows": done.table, "models": done.models, "comparisons": done.comparisons}
-        return _print_json({"spec": found.name, **{name: _rows(table) for name, table in tables.items()}})
+        listed = {name: _rows(table) for name, table in tables.items()}
+        return _print_json({"spec": found.name, "measure": f"log {done.measure}", **listed})
     columns = ["treatment", "reference", "source", "studies", "median", "q2_5", "q97_5", "p", "note"]
-    _print_table(done.table, "log hazard ratio, direct against indirect (p: twice the smaller tail)", columns)
+    _print_table(done.table, f"log {done.measure}, direct against indirect (p: twice the smaller tail)", columns)
     _print_table(done.models, "deviance, effective parameters, DIC: only differences mean something")
     left = done.comparisons[~done.comparisons["split"].astype(bool)]
     if len(left):

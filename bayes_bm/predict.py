@@ -384,8 +384,9 @@ def compare(
 ) -> pd.DataFrame:
     """Every treatment, and every treatment against the reference: one row an estimand (contract, `compare --json`).
 
-    `prob_better` is P(HR < 1) or P(difference > 0), absent where nothing is compared (rule 16). `label` says
-    "extrapolated" beyond the treatment's follow-up and "prior only" where the data did not move the contrast (rule 17).
+    `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared (rule 16).
+    `label` says "extrapolated" beyond the treatment's follow-up and "prior only" where the data did not move the
+    contrast (rule 17).
     """
     return answer_table(compared(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at))
 
@@ -507,13 +508,13 @@ class Labels:
 
     def __init__(self, result: Result) -> None:
         self._until = follow_up(result.spec, result.evidence)
-        self._prior_only = prior_only(result)
+        self._prior_only, self._effect = prior_only(result), result.spec.hazard.treatment_effect
 
     def absolute(self, treatment: str, time: float | None) -> str:
         until = self._until.get(treatment, np.nan)
         beyond = time is not None and not (np.isfinite(until) and time <= until * (1 + 1e-9))
         marks = ["extrapolated"] if beyond else []
-        return "; ".join([*marks, *(["prior only"] if f"log_hr[{treatment}]" in self._prior_only else [])])
+        return "; ".join([*marks, *(["prior only"] if f"{self._effect}[{treatment}]" in self._prior_only else [])])
 
     def contrast(self, *sides: tuple[str, float | None]) -> str:
         """Marks of either side, each at the time it speaks about."""

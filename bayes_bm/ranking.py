@@ -1,7 +1,8 @@
 """Ranks of treatments with their uncertainty: the probability of every rank, not one number.
 
-Rank 1 is the lowest hazard, the longest restricted mean or the highest survival. A rank says nothing of how far apart
-treatments are, so each stands beside the quantity that was ranked. Nothing is recommended.
+Rank 1 is the lowest hazard (of accelerated-time families the longest time), the longest restricted mean or the highest
+survival. A rank says nothing of how far apart treatments are, so each stands beside the quantity that was ranked.
+Nothing is recommended.
 """
 
 from dataclasses import dataclass
@@ -15,15 +16,22 @@ from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
 from bayes_bm.effects import side_by_side
 from bayes_bm.errors import InputError
 from bayes_bm.fit import Result
-from bayes_bm.predict import AverageStudy, Labels, Who, hazard_ratio, rmst, survival
+from bayes_bm.measure import measure_of
+from bayes_bm.predict import AverageStudy, Labels, Who, hazard_ratio, rmst, survival, time_ratio
 
-Estimand = Literal["log_hr", "rmst", "survival"]
+Estimand = Literal["log_hr", "log_time_ratio", "rmst", "survival"]
 WARNING = (
     "SUCRA is the mean rank on a scale from 0 (always last) to 1 (always first). It hides how large the differences are"
     " and how uncertain: treatments that hardly differ, or that no data inform, get ranks all the same. Read it beside"
     " the probabilities of all ranks and the estimates; it is no recommendation."
 )
-FIRST = {"log_hr": "lowest hazard", "rmst": "longest restricted mean", "survival": "highest survival"}
+FIRST = {
+    "log_hr": "lowest hazard",
+    "log_time_ratio": "longest time",
+    "rmst": "longest restricted mean",
+    "survival": "highest survival",
+}
+RATIOS = ("log_hr", "log_time_ratio")
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Ranking:
     """Ranks of every treatment over the posterior.
 
     probabilities  treatment, rank, probability, cumulative: P(rank = r) and P(rank <= r)
-    table          treatment, the estimate ranked (median, q2_5, q97_5; of log_hr against the reference),
+    table          treatment, the estimate ranked (median, q2_5, q97_5; of a ratio against the reference),
                    mean_rank, median_rank, rank_q5, rank_q95, sucra, label
     """
 
@@ -46,7 +54,7 @@ class Ranking:
 
 def rank(
     result: Result,
-    estimand: Estimand = "log_hr",
+    estimand: Estimand | None = None,
     *,
     who: Who | None = None,
     time: float | None = None,
@@ -54,30 +62,41 @@ def rank(
 ) -> Ranking:
     """Probability of each rank for each treatment, by the draws of one estimand.
 
-    `log_hr` against the reference (at `time` where hazards are not proportional), `survival` at `time`, both by default
-    at the reference time, `rmst` to the `horizon`. Tied treatments share their ranks evenly, so that the order in which
-    treatments are named changes nothing.
+    `log_hr` against the reference (at `time` where hazards are not proportional), or for accelerated-time families
+    `log_time_ratio`, where larger is longer: by default whichever the family has (rule 17). `survival` at `time`, by
+    default the reference time; `rmst` to the `horizon`. Tied treatments share their ranks evenly, so that the order in
+    which treatments are named changes nothing.
     """
-    if estimand not in get_args(Estimand):
-        raise InputError("estimand", found=estimand, allowed=", ".join(get_args(Estimand)))
+    ranked = _known(result, estimand)
     who, names = who or AverageStudy(), list(result.spec.treatments.names)
-    values, at = _values(result, estimand, who, time, horizon)
+    values, at = _values(result, ranked, who, time, horizon)
     draws = values.transpose("treatment", ...).sel(treatment=names).to_numpy().reshape(len(names), -1).T
-    ahead, tied = standings(draws if estimand == "log_hr" else -draws)
+    ahead, tied = standings(draws if ranked == "log_hr" else -draws)
     probabilities = rank_probabilities(ahead, tied)
-    labels = _labels(result, None if estimand == "log_hr" else at)
+    labels = _labels(result, None if ranked in RATIOS else at)
     rows = [
         _row(name, draws[:, row], ahead[:, row] + (tied[:, row] + 1) / 2, labels[name])
         for row, name in enumerate(names)
     ]
     return Ranking(
-        estimand=estimand,
+        estimand=ranked,
         who=who.name,
         time=at,
-        first=FIRST[estimand],
+        first=FIRST[ranked],
         probabilities=_long(names, probabilities),
         table=pd.DataFrame(rows).assign(sucra=sucra(probabilities)),
     )
+
+
+def _known(result: Result, estimand: str | None) -> Any:
+    """The estimand asked for; the ratio of the other kind of family is refused."""
+    own = measure_of(result.spec).effect
+    allowed = [name for name in get_args(Estimand) if name == own or name not in RATIOS]
+    if estimand is not None and estimand not in allowed:
+        family = result.spec.hazard.family
+        hint = f"the effects of {family} are {own} (rule 17)" if estimand in RATIOS else ""
+        raise InputError("estimand", found=estimand, allowed=", ".join(allowed), hint=hint)
+    return estimand or own
 
 
 def _values(
@@ -87,6 +106,9 @@ def _values(
     if estimand == "rmst":
         until = float(result.spec.horizon if horizon is None else horizon)
         return rmst(result, until, who=who), until
+    if estimand == "log_time_ratio":
+        ratios = time_ratio(result, who=who)
+        return ratios.copy(data=np.log(ratios.to_numpy())), None
     at = float(result.spec.reference_time if time is None else time)
     if estimand == "survival":
         return survival(result, [at], who=who).isel(time=0, drop=True), at

@@ -10,9 +10,11 @@ import pandas as pd
 from bayes_bm.checks.audit import audit
 from bayes_bm.checks.check import check
 from bayes_bm.checks.contrasts import contrast_sources
+from bayes_bm.errors import InputError
 from bayes_bm.evidence import read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result, fit
+from bayes_bm.measure import NO_ONE_NUMBER
 from bayes_bm.predict import predict
 from bayes_bm.report import answer_sentences, answer_tables, write_report
 from bayes_bm.spec import Spec
@@ -100,7 +102,7 @@ def make_report(
     done = check(result)
     if not allow_red:
         done.require_no_red()
-    contrasts = contrast_sources(result, say=say)
+    contrasts = _contrasts(result, say)
     say("writing the report")
     tables = tables or answer_tables(result)
     path = write_report(
@@ -115,6 +117,17 @@ def make_report(
         allow_failed_gate=allow_failed_gate,
     )
     return Report(path, tuple(answer_sentences(result, contrasts=contrasts, tables=tables)))
+
+
+def _contrasts(result: Result, say: Say) -> pd.DataFrame | None:
+    """Where each contrast comes from; None, and why, where one number cannot hold it."""
+    try:
+        return contrast_sources(result, say=say)
+    except InputError as problem:
+        if problem.where != NO_ONE_NUMBER:
+            raise
+        say(f"no table of contrasts: {problem}")
+        return None
 
 
 def _with_who(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -27,7 +27,7 @@ def imputation_summary(
     `quantity` is a parameter's label, or the estimand of a row of `compare` with its treatment, reference and time;
     then mean; W, B and T = W + (1 + 1/M) B (`within`, `between`, `total`); the `share` of T that is the
     reconstruction's; the Monte Carlo standard error of the mean (`mcse`); the mixture's 95 % interval, its `width`, the
-    mean width of one imputation's, and how much `wider` the mixture's is. Hazard ratios stand on the log.
+    mean width of one imputation's, and how much `wider` the mixture's is. Ratios stand on the log.
 
     Raises `InputError` for a result without imputations.
     """
@@ -49,12 +49,12 @@ def _require_imputations(result: Result) -> None:
 
 
 def answer_variance(result: Result, found: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
-    """Rows of `predict.compared` with their variance within and between imputations; hazard ratios on the log only."""
+    """Rows of `predict.compared` with their variance within and between imputations; ratios on the log only."""
     labels = result.posterior["imputation"].to_numpy()
     rows = [
         {"quantity": row["estimand"], **row, **variance_parts(by_imputation(_chains(draws, labels), labels))}
         for row, draws in found
-        if row["estimand"] != "hazard_ratio"
+        if row["estimand"] not in ("hazard_ratio", "time_ratio")
     ]
     return pd.DataFrame(rows, columns=[*NAMED, *VARIANCE_COLUMNS])
 

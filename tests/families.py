@@ -51,9 +51,8 @@ def evidence(of: Spec) -> Evidence:
 def result(of: Spec, rows: Evidence, *, chains: int = 2, draws: int = 20, seed: int = 1) -> Result:
     """A posterior at random for any family."""
     of, rng = with_knots(of, rows), np.random.default_rng(seed)
-    plain = posteriors.result(
-        worlds.spec(effects=of.effects.model_dump(exclude_none=True)), rows, chains=chains, draws=draws
-    )
+    same = {"effects": of.effects.model_dump(exclude_none=True), "treatments": of.treatments.model_dump()}
+    plain = posteriors.result(worlds.spec(**same), rows, chains=chains, draws=draws)
     kept = plain.posterior.drop_vars(
         [
             name

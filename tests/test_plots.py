@@ -276,9 +276,9 @@ def test_a_wide_forest_keeps_labels_and_columns_inside_the_figure():
 def test_contrasts_draw_the_ratio_with_its_interval_and_words_where_there_is_none():
     table = pd.DataFrame(
         [
-            {"label": "within", "text": "no side-by-side study", "kind": "within", "treatment": "b", "hr": NAN},
-            {"label": "combined", "text": "", "kind": "combined", "treatment": "b", "hr": 0.8, "low": 0.6, "high": 1.1},
-            {"label": "published", "text": "0.62", "kind": "published", "treatment": "b", "hr": 0.62},
+            {"label": "within", "text": "no side-by-side study", "kind": "within", "treatment": "b", "ratio": NAN},
+            {"label": "combined", "text": "", "kind": "combined", "treatment": "b", "ratio": 0.8, "low": 0.6, "high": 1.1},
+            {"label": "published", "text": "0.62", "kind": "published", "treatment": "b", "ratio": 0.62},
         ]
     )
     drawn = contrasts.contrasts_figure(table, looks=LOOKS, xlabel="hazard ratio")

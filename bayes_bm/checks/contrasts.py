@@ -16,13 +16,11 @@ from bayes_bm.checks.network import parts_of
 from bayes_bm.effects import side_by_side
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result, fit
+from bayes_bm.measure import Measure, contrast_measure
 from bayes_bm.spec import Spec, StudyLevel, Treatments
 
 Say = Callable[[str], None]
-COLUMNS = [
-    *("treatment", "reference", "source", "studies", "mean", "sd", "median", "q2_5", "q97_5"),
-    *("hr", "hr_low", "hr_high", "prob_better", "note"),
-]
+COLUMNS = ("treatment", "reference", "source", "studies", "mean", "sd", "median", "q2_5", "q97_5")
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,13 @@ class Split:
 
 
 def contrast_sources(result: Result, *, say: Say = lambda stage: None) -> pd.DataFrame:
-    """Log hazard ratio of every pair of treatments, by source, with the discrepancy within - across.
+    """Log ratio of every pair of treatments, by source, with the discrepancy within - across.
 
-    For a Weibull model with treatments that differ in shape it is the log hazard ratio at the reference time, for other
-    families the contrast of the linear predictor: a log time ratio where they are of accelerated time.
+    Columns hr, hr_low, hr_high; of accelerated-time families time_ratio, time_ratio_low, time_ratio_high, where above 1
+    is better. `measure.contrast_measure` says what it is a ratio of where treatments differ in shape; its `InputError`
+    is raised where one number cannot hold it.
     """
+    contrast_measure(result.spec)
     return contrast_table(result, split_fits(result, say=say))
 
 
@@ -173,30 +173,30 @@ def contrast_table(result: Result, split: Split) -> pd.DataFrame:
 
     Pairs with the reference come first, then those among the others, in the order of the spec.
     """
-    names = result.spec.treatments.names
+    names, measure = result.spec.treatments.names, contrast_measure(result.spec)
     pairs = [(treatment, reference) for at, reference in enumerate(names) for treatment in names[at + 1 :]]
-    found = [row for pair in pairs for row in _pair_rows(result, split, pair)]
-    return pd.DataFrame(found, columns=COLUMNS)
+    found = [row for pair in pairs for row in _pair_rows(result, split, pair, measure)]
+    ratios = (measure.column, f"{measure.column}_low", f"{measure.column}_high")
+    return pd.DataFrame(found, columns=[*COLUMNS, *ratios, "prob_better", "note"])
 
 
-def _pair_rows(result: Result, split: Split, pair: tuple[str, str]) -> list[dict]:
+def _pair_rows(result: Result, split: Split, pair: tuple[str, str], measure: Measure) -> list[dict]:
     treatment, reference = pair
     direct = len(side_by_side(result.spec, result.evidence).get(pair, []))
     inside = split.within_of(*pair)
     across_fit = split.across if split.across is not None else _combined_as_across(result)
-    within, across, combined = (_log_hr(of, *pair) for of in (inside, across_fit, result))
+    within, across, combined = (_log_ratio(of, *pair) for of in (inside, across_fit, result))
     named = {"treatment": treatment, "reference": reference}
-    longer = result.spec.hazard.treatment_effect == "log_time_ratio"
     if result.spec.reproduction:
-        return [_source_row(named, "combined", direct, combined, REPRODUCTION, longer=longer)]
+        return [_source_row(named, "combined", direct, combined, REPRODUCTION, measure=measure)]
     arms = result.evidence.arms
     studies = arms["study"][arms["treatment"].isin([treatment, reference])].nunique()
     missing = "" if within is not None else NO_SIDE_BY_SIDE
     return [
-        _source_row(named, "within", direct, within, _within_note(inside, direct), longer=longer),
-        _source_row(named, "across", studies, across, _gate_note(across_fit), longer=longer),
-        _source_row(named, "combined", studies, combined, combined_note(within, across), longer=longer),
-        _source_row(named, "discrepancy", direct, _difference(within, across), missing),
+        _source_row(named, "within", direct, within, _within_note(inside, direct), measure=measure),
+        _source_row(named, "across", studies, across, _gate_note(across_fit), measure=measure),
+        _source_row(named, "combined", studies, combined, combined_note(within, across), measure=measure),
+        _source_row(named, "discrepancy", direct, _difference(within, across), missing, measure=measure),
     ]
 
 
@@ -204,15 +204,15 @@ def _combined_as_across(result: Result) -> Result | None:
     return result if _nothing_side_by_side(result) and not result.spec.free_levels else None
 
 
-def _log_hr(result: Result | None, treatment: str, reference: str) -> np.ndarray | None:
-    """Draws of the log hazard ratio of two treatments, both of which the fit's evidence must speak about."""
+def _log_ratio(result: Result | None, treatment: str, reference: str) -> np.ndarray | None:
+    """Draws of the log ratio of two treatments, both of which the fit's evidence must speak about."""
     if result is None or not {treatment, reference} <= result.evidence.treatments & set(result.spec.treatments.names):
         return None
     return against_own_reference(result, treatment) - against_own_reference(result, reference)
 
 
 def against_own_reference(result: Result, name: str) -> np.ndarray:
-    """Draws of a treatment's contrast with the reference of the fit."""
+    """Draws of a treatment's log ratio to the reference of the fit: that of `contrast_measure`."""
     of, at = result.draws, result.spec.treatments.names.index(name)
     if result.spec.hazard.family != "weibull":
         return of.log_hr[:, at]
@@ -229,9 +229,9 @@ def _difference(within: np.ndarray | None, across: np.ndarray | None) -> np.ndar
 
 
 def _source_row(
-    named: dict, source: str, studies: int, values: np.ndarray | None, note: str, *, longer: bool = False
+    named: dict, source: str, studies: int, values: np.ndarray | None, note: str, *, measure: Measure
 ) -> dict:
-    """A row of the table; `longer` where a positive contrast stretches time."""
+    """A row of the table; without draws it has no numbers."""
     row = {**named, "source": source, "studies": studies, "note": note}
     if values is None:
         return row
@@ -243,8 +243,9 @@ def _source_row(
         "q2_5": low,
         "q97_5": high,
     }
-    ratios = {"hr": np.exp(middle), "hr_low": np.exp(low), "hr_high": np.exp(high)}
-    better = float(np.mean(values > 0 if longer else values < 0)) if source != "discrepancy" else np.nan
+    ends = {"": middle, "_low": low, "_high": high}
+    ratios = {f"{measure.column}{end}": np.exp(value) for end, value in ends.items()}
+    better = measure.prob_better(values) if source != "discrepancy" else np.nan
     return {**row, **numbers, **ratios, "prob_better": better}
 
 

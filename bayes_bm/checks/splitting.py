@@ -24,6 +24,7 @@ from bayes_bm.errors import GateRefused, InputError
 from bayes_bm.evidence import Evidence
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result, fit, pointwise_log_likelihood
+from bayes_bm.measure import contrast_measure
 from bayes_bm.spec import Spec, Treatments
 
 Say = Callable[[str], None]
@@ -40,11 +41,13 @@ class Splits:
     table        by pair, rows direct, indirect, difference (direct - indirect; p: twice the smaller tail), network
     models       deviance (-2 log likelihood, posterior mean), effective parameters and DIC of the consistent model,
                  of each split and of unrelated mean effects; only differences mean something
+    measure      what the table holds the logarithm of: hazard ratio, or of accelerated-time families time ratio
     """
 
     comparisons: pd.DataFrame
     table: pd.DataFrame
     models: pd.DataFrame
+    measure: str
 
 
 # ---------------------------------------------------------------------------------------------- which to split
@@ -154,6 +157,7 @@ def node_splits(
     `pairs` names the comparisons to split, in either order; all that can be where left out. Raises `GateRefused` where
     nothing can be split, `InputError` where a pair cannot.
     """
+    measure = contrast_measure(spec).name
     listed = comparisons(spec, evidence)
     chosen = _chosen(spec, listed, pairs)
     # a spec with free levels stands as it is, so that its own answers can be put beside
@@ -178,7 +182,7 @@ def node_splits(
     count = {(row["treatment"], row["reference"]): row["studies"] for row in listed.to_dict("records")}
     table = pd.DataFrame(rows, columns=COLUMNS)
     studies = [count[pair] for pair in zip(table["treatment"], table["reference"], strict=True)]
-    return Splits(listed, table.assign(studies=studies), pd.DataFrame(models, columns=MODELS))
+    return Splits(listed, table.assign(studies=studies), pd.DataFrame(models, columns=MODELS), measure)
 
 
 def _numbered(say: Say, words: str) -> Say:

@@ -1,4 +1,4 @@
-"""Hazard ratios by where they come from: within studies, across studies, combined; published pooled numbers beside."""
+"""Ratios by where they come from: within studies, across studies, combined; published pooled numbers beside."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ TICKS = (0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 5, 10, 20)
 def contrasts(
     axes: Axes, table: pd.DataFrame, *, looks: Mapping[str, Look], xlabel: str, xlim: tuple[float, float]
 ) -> Axes:
-    """One row of `table` a line from the top: label, text, kind, treatment, hr, low, high.
+    """One row of `table` a line from the top: label, text, kind, treatment, ratio, low, high.
 
     kind is "within", "across", "combined", "published" or "heading"; a row without numbers shows its `text` alone.
     """
@@ -33,7 +33,7 @@ def contrasts(
         axes.axvline(1, color=GREY, linewidth=1)
         for y, row in enumerate(table.to_dict("records")):
             _label(axes, row, y)
-            if np.isfinite(row["hr"]):
+            if np.isfinite(row["ratio"]):
                 _mark(axes, row, y + 0.12, looks[row["treatment"]])
     return axes
 
@@ -57,7 +57,7 @@ def _mark(axes: Axes, row: Mapping[Any, Any], y: float, look: Look) -> None:
     if np.isfinite(row["low"]):
         axes.plot([row["low"], row["high"]], [y, y], color=color, linewidth=2.6 if combined else 1.5)
     axes.plot(
-        [row["hr"]],
+        [row["ratio"]],
         [y],
         marker="D" if published else look.marker,
         markersize=6.5,
@@ -70,7 +70,7 @@ def _mark(axes: Axes, row: Mapping[Any, Any], y: float, look: Look) -> None:
 
 def contrasts_figure(table: pd.DataFrame, *, looks: Mapping[str, Look], xlabel: str) -> Figure:
     """The contrasts at their size, over a range that holds every interval unless it is wilder than 0.04 to 25."""
-    ends = table[["low", "high", "hr"]].to_numpy(dtype=float)
+    ends = table[["low", "high", "ratio"]].to_numpy(dtype=float)
     ends = ends[np.isfinite(ends)]
     xlim = (min([0.45, *(0.9 * ends)]), max([2.2, *(1.1 * ends)]))
     drawn, axes = figure(4.3, 0.42 * len(table) + 0.85, left=0.15, right=0.15, bottom=0.55, top=0.15)

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
+from bayes_bm.measure import ratio_of
 from bayes_bm.plots.contrasts import contrasts_figure
 from bayes_bm.plots.curves import arm_figure, arm_legend_figure, difference_figure, treatment_figure
 from bayes_bm.plots.forest import forest_figure
@@ -62,30 +63,32 @@ def contrast_records(of: Material, name: str, reference: str | None = None) -> l
 def contrast_rows(of: Material) -> pd.DataFrame:
     """Rows of the contrast figure: a heading a treatment, its sources, published pooled numbers."""
     words = {"within": "within studies", "across": "across studies", "combined": "combined"}
-    blank, rows = {"hr": np.nan, "low": np.nan, "high": np.nan, "text": ""}, []
+    blank, rows = {"ratio": np.nan, "low": np.nan, "high": np.nan, "text": ""}, []
     for name in of.compared:
         base = {"treatment": name, **blank}
         found = contrast_records(of, name)
-        alone = any(row["source"] == "within" and not np.isfinite(row["hr"]) for row in found)
+        alone = any(row["source"] == "within" and not np.isfinite(ratio_of(row)[0]) for row in found)
         missing = {"text": NO_SIDE_BY_SIDE if alone else ""}
         rows.append({**base, **missing, "kind": "heading", "label": f"{treatment_text(name)} v {of.reference}"})
         for row in found:
-            if row["source"] in words and np.isfinite(row["hr"]):
-                numbers = {"hr": row["hr"], "low": row["hr_low"], "high": row["hr_high"]}
+            if row["source"] in words and np.isfinite(ratio_of(row)[0]):
+                numbers = dict(zip(("ratio", "low", "high"), ratio_of(row), strict=True))
                 named = {"kind": row["source"], "label": words[row["source"]], "text": source_text(row)}
                 rows.append({**base, **numbers, **named})
         for check in of.spec.external_checks:
-            if check.estimand == "hazard_ratio" and check.treatment == name:
-                numbers = {"hr": check.value, "low": check.ci_low or np.nan, "high": check.ci_high or np.nan}
+            if check.estimand == of.answers.measure.estimand and check.treatment == name:
+                numbers = {"ratio": check.value, "low": check.ci_low or np.nan, "high": check.ci_high or np.nan}
                 named = {"kind": "published", "label": "published pooled", "text": number(check.value, 2)}
                 rows.append({**base, **numbers, **named})
     return pd.DataFrame(rows)
 
 
 def contrast_figure(draw: Drawing) -> Html:
-    label = "hazard ratio, log scale (below 1: lower hazard)"
+    measure = draw.of.answers.contrasted
+    sides = "above 1: longer" if measure.longer else "below 1: lower hazard"
+    label = f"{measure.name}, log scale ({sides})"
     drawn = contrasts_figure(contrast_rows(draw.of), looks=draw.looks, xlabel=label)
-    title = "Hazard ratios within studies, across studies and combined"
+    title = f"{measure.words.capitalize()}s within studies, across studies and combined"
     return draw.figure(drawn, title=title, caption="Point: posterior median; line: 95 % interval.")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayes_bm.measure import Measure, contrast_measure, measure_of, ratio_of
 from bayes_bm.plots.text import treatment_text
 from bayes_bm.spec import Spec
 
@@ -31,10 +32,10 @@ class Rebuilt:
     variance: pd.DataFrame
 
     def log_ratio(self, name: str, reference: str, *, time: float) -> dict[Any, Any]:
-        """The row of a log hazard ratio; where hazards are not proportional, of the time nearest to `time`."""
+        """The row of a log ratio; of hazard ratios that change with time, of the time nearest to `time`."""
         table = self.variance
         mine = (table["treatment"] == name) & (table["reference"] == reference)
-        rows = table.loc[mine & (table["quantity"] == "log_hazard_ratio")].to_dict("records")
+        rows = table.loc[mine & table["quantity"].isin(["log_hazard_ratio", "log_time_ratio"])].to_dict("records")
         return rows[0] if len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
 
 
@@ -62,6 +63,16 @@ class Answers:
         return not self.spec.needs_baseline
 
     @property
+    def measure(self) -> Measure:
+        """The ratio of the family: hazards or times."""
+        return measure_of(self.spec)
+
+    @property
+    def contrasted(self) -> Measure:
+        """What the contrast table holds; where it holds nothing, the ratio of the family."""
+        return self.measure if self.contrasts is None else contrast_measure(self.spec)
+
+    @property
     def compared(self) -> tuple[str, ...]:
         return self.spec.treatments.compare
 
@@ -83,8 +94,8 @@ class Answers:
         return rows[0] if time is None or len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
 
     def ratio(self, name: str) -> dict[Any, Any]:
-        """Hazard ratio in the average study: without a time where hazards are proportional, else at the reference's."""
-        return self.row("average-study", "hazard_ratio", name, time=self.spec.reference_time)
+        """The family's ratio in the average study; a hazard ratio that changes with time is at the reference's."""
+        return self.row("average-study", self.measure.estimand, name, time=self.spec.reference_time)
 
     def source(self, name: str, source: str) -> dict[Any, Any] | None:
         """A row of the contrast table, against the reference, that has numbers; within, only where studies hold both
@@ -96,7 +107,7 @@ class Answers:
         mine = (table["treatment"] == name) & (table["reference"] == self.spec.treatments.reference)
         rows = table.loc[mine & (table["source"] == source)].to_dict("records")
         direct = source not in ("within", "discrepancy") or (bool(rows) and rows[0]["studies"] > 0)
-        return rows[0] if rows and direct and np.isfinite(rows[0]["hr"]) else None
+        return rows[0] if rows and direct and np.isfinite(ratio_of(rows[0])[0]) else None
 
     def side_by_side(self, name: str) -> int:
         """Studies that hold a treatment beside the reference."""

@@ -93,7 +93,7 @@ def _header(of: Material) -> list[Part]:
         event_words(spec.endpoint)[1],
         f"{', '.join(treatment_text(name) for name in of.compared)} against {of.reference}",
         f"time in {spec.time_unit}",
-        f"{spec.hazard.family} hazards",
+        f"{spec.hazard.family}{', accelerated time' if of.answers.measure.longer else ' hazards'}",
         f"fitted {of.result.provenance.get('made', 'at an unknown time')}",
     ]
     return [el("h1", spec.question), el("p", " · ".join(words), cls="meta")]
@@ -128,8 +128,8 @@ def _answer(of: Material) -> list[Part]:
 
 
 def _short_answers(of: Material) -> Html:
-    """One line a treatment: hazard ratio, difference of survival for a study and for a hospital, what it rests on."""
-    spec, words = of.spec, {"unclear": "no clear difference"}
+    """One line a treatment: its ratio, difference of survival for a study and for a hospital, what it rests on."""
+    spec, words, measure = of.spec, {"unclear": "no clear difference"}, of.answers.measure
 
     def difference(row: Row, who: str) -> str:
         if not of.answers.levels:
@@ -143,9 +143,9 @@ def _short_answers(of: Material) -> Html:
 
     columns = [
         treatment(),
-        Column("hazard ratio (95 %)", lambda row: of_row(spec, row), "num"),
-        Column("P(HR < 1)", lambda row: probability(row["prob_better"]), "num"),
-        Column("hazard", lambda row: words.get(verdict(row), verdict(row)), "keep"),
+        Column(f"{measure.words} (95 %)", lambda row: of_row(spec, row), "num"),
+        Column(measure.better, lambda row: probability(row["prob_better"]), "num"),
+        Column("time" if measure.longer else "hazard", lambda row: words.get(verdict(row), verdict(row)), "keep"),
         Column(f"difference at {time_text(spec, of.answers.time)}", lambda row: difference(row, "new-study"), "num"),
         Column("in one new hospital", lambda row: difference(row, "new-hospital"), "num"),
         Column("compared in", rests_on, "keep"),
@@ -165,7 +165,7 @@ def external_table(of: Material) -> list[Part]:
         plain("note", "note", "words", missing=""),
     ]
     rows = [external_row(of, check) for check in of.spec.external_checks]
-    words = "Ours: hazard ratio and P of the average study, median and survival of a new study."
+    words = f"Ours: {of.answers.measure.words} and P of the average study, median and survival of a new study."
     if not of.spec.reproduction:
         words += " The published numbers are no evidence in this analysis."
     return [el("h3", "Published numbers beside ours"), html_table(rows, columns), note(words)]
@@ -180,7 +180,7 @@ def external_row(of: Material, check: ExternalCheck) -> dict[str, str]:
     if row is None:
         return {**named, "ours": MISSING, "ratio": MISSING}
     if check.estimand == "p_value":
-        return {**named, "ours": probability_clause(row["prob_better"]), "ratio": MISSING}
+        return {**named, "ours": probability_clause(row["prob_better"], of.answers.measure), "ratio": MISSING}
     return {**named, "ours": of_row(of.spec, row), "ratio": number(row["median"] / check.value, 2)}
 
 
@@ -191,6 +191,8 @@ def _ours(of: Material, check: ExternalCheck) -> tuple[dict[Any, Any] | None, st
     if check.estimand in ("hazard_ratio", "p_value"):
         same = reference == spec.treatments.reference and check.treatment != reference
         title = {"hazard_ratio": "hazard ratio", "p_value": "p value"}[check.estimand]
+        # a printed hazard ratio has no counterpart in a model of time ratios
+        same = same and (check.estimand == "p_value" or not of.answers.measure.longer)
         return (of.answers.ratio(check.treatment) if same else None), f"{title}, {name} v {treatment_text(reference)}"
     if check.estimand == "median":
         row = of.answers.row("new-study", "median", check.treatment) if of.answers.levels else None
@@ -214,6 +216,12 @@ BEST = "Within and across are fitted to the best reconstruction of the patients;
 
 def _contrasts(draw: figures.Drawing) -> list[Part]:
     of = draw.of
+    if of.answers.contrasts is None:
+        words = (
+            "Not worked out: those fits were not made, or no one number can hold the contrast of this model (see"
+            " bb.contrast_sources). The table of answers holds ratios at each time."
+        )
+        return [el("p", words), note(*reference_remark(of.spec))]
     rows = [
         {
             **row,
@@ -227,8 +235,8 @@ def _contrasts(draw: figures.Drawing) -> list[Part]:
     columns = [
         Column("source", lambda row: SOURCES.get(row["source"], row["source"]), "keep"),
         numeric("studies", "studies", 0),
-        Column("hazard ratio (95 %)", source_text, "num"),
-        Column("P(HR < 1)", lambda row: probability(row["prob_better"]), "num"),
+        Column(f"{of.answers.contrasted.name} (95 %)", source_text, "num"),
+        Column(of.answers.measure.better, lambda row: probability(row["prob_better"]), "num"),
         numeric("mean log", "mean", 2),
         numeric("sd", "sd", 2),
         plain("remark", "note", "words", missing=""),
@@ -293,7 +301,7 @@ def _how_to_split(of: Material) -> Html | None:
 def _ranks(draw: figures.Drawing, ranking: "Ranking") -> list[Part]:
     columns = [
         treatment(),
-        Column(f"log hazard ratio against {draw.of.reference} (95 %)", _ranked_estimate, "num"),
+        Column(f"log {draw.of.answers.measure.words} against {draw.of.reference} (95 %)", _ranked_estimate, "num"),
         Column("median rank (90 %)", _rank_text, "num"),
         Column("P(rank 1)", lambda row: probability(row["first"]), "num"),
         Column("P(last)", lambda row: probability(row["last"]), "num"),
@@ -306,7 +314,9 @@ def _ranks(draw: figures.Drawing, ranking: "Ranking") -> list[Part]:
         {**row, "first": chances[row["treatment"], 1], "last": chances[row["treatment"], count]}
         for row in ranking.table.to_dict("records")
     ]
-    words = f"By the hazard ratio in the average study; rank 1 is the {ranking.first}. {ranking.warning}"
+    words = (
+        f"By the {draw.of.answers.measure.words} in the average study; rank 1 is the {ranking.first}. {ranking.warning}"
+    )
     return [el("p", words), html_table(rows, columns), figures.ranks_picture(draw, ranking)]
 
 
@@ -334,6 +344,7 @@ def reference_remark(spec: Spec) -> list[Part]:
 
 ESTIMANDS = {
     "hazard_ratio": "Hazard ratio",
+    "time_ratio": "Time ratio",
     "survival": "{curve} (proportion)",
     "survival_difference": "Difference of {curve} (proportion)",
     "median": "Median ({unit})",
@@ -347,11 +358,13 @@ def _answers(of: Material) -> list[Part]:
     columns = [plain("", "name", "keep")]
     for who, words in WHO.items():
         columns += [plain(f"{words} (95 %)", who, "num"), plain("P(better)", f"better {who}", "num", missing="")]
+    measure = of.answers.measure
+    marginal = "" if measure.longer else " The hazard ratio of a new study is marginal and carries its time."
     words = (
-        "Posterior median with 95 % interval. P(better) is P(HR < 1) or P(difference > 0). A new study is the average"
-        " over the population of studies, and its interval the uncertainty of that average; one new hospital is what a"
-        " single place may see, hence wider. The hazard ratio of a new study is marginal and carries its time."
-        " Extrapolated: beyond the last time at which any row speaks about the treatment."
+        f"Posterior median with 95 % interval. P(better) is {measure.better} or P(difference > 0). A new study is the"
+        " average over the population of studies, and its interval the uncertainty of that average; one new hospital is"
+        f" what a single place may see, hence wider.{marginal} Extrapolated: beyond the last time at which any row"
+        " speaks about the treatment."
     )
     return [html_table(answer_rows(of), [*columns, mark()], group="group"), note(words)]
 
@@ -655,8 +668,8 @@ def _whose_ranks(of: Material) -> str:
 
 
 HETEROGENEITY = {
-    "study_sd": "hazards of two studies under one treatment",
-    "study_treatment_sd": "hazard ratios of two studies",
+    "study_sd": "{of} of two studies under one treatment",
+    "study_treatment_sd": "{ratio}s of two studies",
     "study_shape_sd": "shapes of two studies",
 }
 # two normal effects differ by 0.954 sd in the median; its exp is the median hazard ratio (Larsen and Merlo 2005)
@@ -669,6 +682,9 @@ def heterogeneity(of: Material) -> Html:
     if not rows:
         return el("p", "No effect that varies between studies is in this model.")
 
+    measure = of.answers.measure
+    names = {"of": "times" if measure.longer else "hazards", "ratio": measure.words}
+
     def shown(row: Row, scale: float) -> str:
         ends = [row["median"], row["q2_5"], row["q97_5"]]
         return estimate([float(np.exp(scale * end)) if scale else end for end in ends], digits=2)
@@ -676,7 +692,7 @@ def heterogeneity(of: Material) -> Html:
     columns = [
         plain("parameter", "parameter", "keep"),
         Column("sd on the log scale (95 %)", lambda row: shown(row, 0.0), "num"),
-        Column("what typically differs", lambda row: HETEROGENEITY[row["parameter"]], "words"),
+        Column("what typically differs", lambda row: HETEROGENEITY[row["parameter"]].format(**names), "words"),
         Column("by a factor of (95 %)", lambda row: shown(row, MEDIAN_RATIO), "num"),
     ]
     return html_table(rows, columns)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
+from bayes_bm.measure import HAZARD, TIME, Measure, measure_of, ratio_of
 from bayes_bm.plots.material import Answers, PatientAnswer, Rebuilt
 from bayes_bm.plots.text import DIGITS, MISSING, counted, estimate, probability, ratio_estimate, treatment_text
 from bayes_bm.spec import Spec
@@ -36,7 +37,7 @@ def of_row(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -
     """Median and interval of a row of `compare` or `predict`, rounded as its estimand asks."""
     values, estimand = [row["median"], *(row[end] for end in ends)], str(row["estimand"])
     null = 0.0 if estimand.endswith("_difference") else None
-    if estimand == "hazard_ratio":
+    if estimand in (HAZARD.estimand, TIME.estimand):
         return ratio_estimate(values)
     if estimand.startswith("survival"):
         return estimate(values, digits=2, null=null)
@@ -44,39 +45,40 @@ def of_row(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -
 
 
 def source_ratio(row: Row) -> str:
-    """A hazard ratio of the contrast table."""
-    return ratio_estimate((row["hr"], row["hr_low"], row["hr_high"]))
+    """A ratio of the contrast table."""
+    return ratio_estimate(ratio_of(row))
 
 
 def source_text(row: Row) -> str:
     """A ratio with its interval, or the words that stand where there is none (rule 12)."""
-    if np.isfinite(row["hr"]):
+    if np.isfinite(ratio_of(row)[0]):
         return source_ratio(row)
     return NO_SIDE_BY_SIDE if row["source"] in ("within", "discrepancy") else MISSING
 
 
 def verdict(row: Row) -> str:
-    """lower, higher, unclear or prior only: from the 95 % interval of a hazard ratio, and from its label."""
+    """lower, higher (of a time ratio shorter, longer), unclear or prior only: from its 95 % interval and label."""
     if "prior only" in str(row["label"] or ""):
         return "prior only"
-    return "lower" if row["q97_5"] < 1 else "higher" if row["q2_5"] > 1 else "unclear"
+    below, above = ("shorter", "longer") if row["estimand"] == TIME.estimand else ("lower", "higher")
+    return below if row["q97_5"] < 1 else above if row["q2_5"] > 1 else "unclear"
 
 
-def probability_clause(value: float) -> str:
+def probability_clause(value: float, measure: Measure) -> str:
     shown = probability(value)
-    return f"P(HR < 1) {shown}" if shown[0] in "<>" else f"P(HR < 1) = {shown}"
+    return f"{measure.better} {shown}" if shown[0] in "<>" else f"{measure.better} = {shown}"
 
 
 def ratio_clause(row: Row, spec: Spec) -> str:
-    """The hazard ratio of the average study; one that changes with time carries its time."""
-    time = row["time"]
+    """The ratio of the average study; one that changes with time carries its time."""
+    time, measure = row["time"], TIME if row["estimand"] == TIME.estimand else HAZARD
     when = f" at {time_text(spec, time)}" if time is not None and np.isfinite(time) else ""
     shown = of_row(spec, row).replace(" (", " (95 % interval ", 1)
-    return f"hazard ratio{when} in the average study {shown}, {probability_clause(row['prob_better'])}"
+    return f"{measure.words}{when} in the average study {shown}, {probability_clause(row['prob_better'], measure)}"
 
 
 def contrast_sentence(row: Row, spec: Spec) -> str:
-    """The first sentence for one treatment, from its hazard-ratio row of `compare`."""
+    """The first sentence for one treatment, from the row of its ratio in `compare`."""
     event, curve = event_words(spec.endpoint)
     one, other, shown = treatment_text(row["treatment"]), treatment_text(row["reference"]), ratio_clause(row, spec)
     found = verdict(row)
@@ -84,7 +86,8 @@ def contrast_sentence(row: Row, spec: Spec) -> str:
         return f"The evidence says next to nothing about {one} against {other}; the answer is the prior's: {shown}."
     if found == "unclear":
         return f"No clear difference in {curve} between {one} and {other}: {shown}; the interval includes 1."
-    return f"The estimated hazard of {event} is {found} with {one} than with {other}: {shown}."
+    what = "time to" if row["estimand"] == TIME.estimand else "hazard of"
+    return f"The estimated {what} {event} is {found} with {one} than with {other}: {shown}."
 
 
 def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
@@ -93,6 +96,8 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
     openings = {
         "lower": f"the estimated hazard of {event} is lower with",
         "higher": f"the estimated hazard of {event} is higher with",
+        "longer": f"the estimated time to {event} is longer with",
+        "shorter": f"the estimated time to {event} is shorter with",
         "unclear": f"there is no clear difference in {curve} for",
         "prior only": "the evidence says next to nothing about",
     }
@@ -102,7 +107,8 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
     }
     parts = [f"{words} {', '.join(named[found])}" for found, words in openings.items() if named[found]]
     reference = treatment_text(spec.treatments.reference)
-    return f"Against {reference}, {'; '.join(parts)} (hazard ratio in the average study with its 95 % interval)."
+    ratio = measure_of(spec).words
+    return f"Against {reference}, {'; '.join(parts)} ({ratio} in the average study with its 95 % interval)."
 
 
 def absolute_sentence(of: Answers) -> str:
@@ -191,11 +197,11 @@ def _sources_clause(of: Answers, name: str) -> str:
     if within is None:
         return text
     if across is None or apart is None:
-        return f"{text} (hazard ratio within {source_ratio(within)})"
+        return f"{text} ({of.contrasted.name} within {source_ratio(within)})"
     disagree = apart["q2_5"] > 0 or apart["q97_5"] < 0
     words = "disagree: the interval of their ratio excludes 1" if disagree else "do not clearly disagree"
     weigh = f"; the answer is {mostly}, where {CHANCE} it" if mostly else ""
-    ratios = f"hazard ratio within {source_ratio(within)}, across {source_ratio(across)}"
+    ratios = f"{of.contrasted.name} within {source_ratio(within)}, across {source_ratio(across)}"
     return f"{text} ({ratios}), and the two {words}{weigh}"
 
 
@@ -237,7 +243,8 @@ def reconstruction_sentence(rebuilt: Rebuilt, spec: Spec) -> str:
 
 def _widens(row: Row) -> str:
     against = f"{treatment_text(row['treatment'])} against {treatment_text(row['reference'])}"
-    interval, one, all_of_them = f"95 % interval of log HR, {against},", row["width_within"], row["width"]
+    ratio = "log time ratio" if row["quantity"] == "log_time_ratio" else "log HR"
+    interval, one, all_of_them = f"95 % interval of {ratio}, {against},", row["width_within"], row["width"]
     if row["wider"] < WIDER:
         return f"leaves the {interval} as wide as it is ({all_of_them:.2f})"
     return f"widens the {interval} from {one:.2f} to {all_of_them:.2f}, by {100 * row['wider']:.1f} %"
