@@ -1,8 +1,7 @@
 """Our reconstruction beside IPDfromKM's on kmbench, as a markdown table.
 
-Each cell: median ours / theirs (90th percentile ours / theirs).
-python scripts/benchmark_reconstruction.py [LEVELS]    e.g. V,D1
-"""
+Each cell: median ours / theirs (90th percentile ours / theirs; worst ours / theirs). Named last: where ours is larger.
+python scripts/benchmark_reconstruction.py [LEVELS]    e.g. V,D1"""
 
 import importlib
 import sys
@@ -17,13 +16,14 @@ from bayes_bm.reconstruct import reconstruct
 BENCH = Path(__file__).resolve().parents[2] / "shared" / "kmbench"
 METRICS = ("iae", "worst", "worst_slack", "events_rel", "risk_rel", "log_hr_abs", "rmst_rel", "median_rel")
 INFOS = ("full", "risk", "n")
+STATISTICS = ("median", "p90", "worst")
 KEYS = ["level", "info", "metric"]
 
 
 def rebuild(row: dict, level: str, info: str) -> pd.DataFrame:
     """Patients of one arm, from what the setting lets a method see."""
     arm = row["arm"]
-    curve = pd.read_csv(BENCH / "inputs" / f"{arm}.{level}.csv")
+    curve = pd.read_csv(BENCH / f"inputs/{arm}.{level}.csv")
     table = None if info == "n" else pd.read_csv(BENCH / "risk" / f"{arm}.csv")
     ticks = pd.read_csv(BENCH / "marks" / f"{arm}.csv") if (level, info) == ("V", "full") else None
     known = {"n": row["n"], "events": row["events"] if info == "full" else None, "axis_max": row["axis_max"]}
@@ -32,8 +32,7 @@ def rebuild(row: dict, level: str, info: str) -> pd.DataFrame:
 
 def main(levels: tuple[str, ...]) -> None:
     if not BENCH.is_dir():
-        print("skipped: ../shared/kmbench is not there")
-        return
+        sys.exit("skipped: ../shared/kmbench is not there")
     sys.path.insert(0, str(BENCH))
     score, start = importlib.import_module("score"), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -47,12 +46,14 @@ def main(levels: tuple[str, ...]) -> None:
     both = ours.join(theirs).query("metric in @METRICS")
     print(f"| level | info | {' | '.join(METRICS)} |\n|{'---|' * 10}")
     for (level, info), part in both.groupby(["level", "info"], sort=False):
-        rows = part[["median", "median_r", "p90", "p90_r"]].itertuples(index=False)
-        cells = [f"{x:.4f} / {y:.4f} ({p:.4f} / {q:.4f})" for x, y, p, q in rows]
+        rows = part[[f"{s}{side}" for s in STATISTICS for side in ("", "_r")]].itertuples(index=False)
+        cells = [f"{a:.4f} / {b:.4f} ({c:.4f} / {d:.4f}; {e:.4f} / {f:.4f})" for a, b, c, d, e, f in rows]
         print(f"| {level} | {info} | {' | '.join(cells)} |")
-    less, more = (both["median"] < both["median_r"]).sum(), (both["median"] > both["median_r"]).sum()
-    print(f"\n{len(both)} medians: ours smaller in {less}, larger in {more}, equal in the rest")
-    print(f"{len(cases)} cases, {len(missing)} missing; {spent / len(cases):.3f} CPU s per arm, files included")
+    for name in STATISTICS:
+        ours, theirs = both[name].round(4), both[f"{name}_r"].round(4)
+        behind = ", ".join(" ".join(key) for key in both.index[ours > theirs])
+        print(f"\n{name}: ours smaller in {(ours < theirs).sum()} of {len(both)}, larger in: {behind}")
+    print(f"\n{len(cases)} cases, {len(missing)} missing; {spent / len(cases):.3f} CPU s per arm, files included")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from bayes_bm.errors import InputError
 from bayes_bm.nonparametric import at_risk
 from bayes_bm.reconstruct import Reconstruction, reconstruct
 
-from .trials import clicked, drawn, printed, trial
+from .trials import clicked, drawn, printed, trial, varied
 
 ROOT = Path(__file__).resolve().parents[1]
 TIME, EVENT = trial(4, 100)
@@ -200,6 +200,16 @@ def test_at_risk_after_events(rounded):
         at_risk(rec.patients["time"], known["at_risk"]["time"] - 0.01), known["at_risk"]["at_risk"]
     )
     assert rec.verdict in ("exact", "good")
+
+
+def test_a_table_that_holds_is_not_turned_round():
+    """It would hold as time > t too, with 125 instead of 124 at 6: what holds as it is meant stays."""
+    time, event = varied(13446, 159, censoring="staggered")
+    known = printed(time, event, rounded=True)
+    rec = reconstruct(drawn(time, event, known["axis_max"], rounded=True), **known)
+    assert "at_risk_after_events" not in set(rec.diagnostics["check"])
+    at = known["at_risk"]["time"]
+    np.testing.assert_array_equal(at_risk(rec.patients["time"], at), known["at_risk"]["at_risk"])
 
 
 def test_one_row_alone_does_not_turn_the_table_round():

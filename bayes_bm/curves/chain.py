@@ -409,16 +409,15 @@ def _settle(arm: Arm, now: State, new: State, low: int, high: int, ratio: float,
         last += 1
     if new.time[n - 1] != now.time[n - 1]:
         ratio += _tail(arm, now.time[n - 1], new.time[n - 1])
-    ends = max(changed, now.nodes[0]) if after == n else changed
     if math.log(rng.random()) < ratio:
         now.nodes[0] = nodes
-        _write(new, now, low, high + 1, after, first, last, node, ends)
+        _write(new, now, low, high + 1, after, first, last, node, changed)
     else:
-        _write(now, new, low, high + 1, after, first, last, node, ends)
+        _write(now, new, low, high + 1, after, first, last, node, changed)
 
 
 @njit(cache=True)
-def _write(of: State, to: State, low: int, high: int, after: int, first: int, last: int, node: int, ends: int) -> None:
+def _write(of: State, to: State, low: int, high: int, after: int, first: int, last: int, node: int, end: int) -> None:
     """What a move changes, from one state to the other."""
     for i in range(low, high):
         to.time[i], to.kind[i] = of.time[i], of.kind[i]
@@ -426,7 +425,7 @@ def _write(of: State, to: State, low: int, high: int, after: int, first: int, la
         to.survival[i] = of.survival[i]
     for c in range(first, last):
         to.logs[c] = of.logs[c]
-    for k in range(node, ends):
+    for k in range(node, end):
         to.x[k], to.y[k] = of.x[k], of.y[k]
 
 

@@ -29,9 +29,9 @@ def varied(seed, n, *, censoring, clock=0.0):
         "staggered": end - rng.uniform(0, rng.uniform(0.3, 0.95) * end, n),
         "dropout": dropout,
         "cut": np.full(n, end * rng.uniform(0.5, 1)),
+        "visit": np.where((rng.uniform(size=n) < 0.3) & (dropout > visit), visit, dropout),
         "light": end * rng.uniform(0.8, 1, n),
         "early": end * rng.beta(1, 2.5, n),
-        "visit": np.where((rng.uniform(size=n) < 0.3) & (dropout > visit), visit, dropout),
     }[censoring]
     time, event = np.minimum(death, censor), (death <= censor).astype(int)
     return np.maximum(np.ceil(time / clock), 1) * clock if clock else time, event
