@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.predictive import predictive_bands
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
+    from bayes_bm.checks.sensitivity import Sensitivity, sensitivity
     from bayes_bm.curves.reading import Curve
     from bayes_bm.errors import BayesBmError, GateRefused, InputError
     from bayes_bm.evidence import Evidence, read_evidence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bayes_bm.plots.network import draw_network
     from bayes_bm.plots.ranking import ranks_figure
     from bayes_bm.plots.reconstruction import draw_reconstruction
+    from bayes_bm.plots.sensitivity import sensitivity_figure
     from bayes_bm.predict import (
         AverageStudy,
         NewHospital,
@@ -68,6 +70,7 @@ __all__ = [
     "Reconstruction",
     "Reconstructions",
     "Result",
+    "Sensitivity",
     "Spec",
     "Study",
     "__version__",
@@ -96,6 +99,8 @@ __all__ = [
     "reconstruct",
     "reconstruct_all",
     "rmst",
+    "sensitivity",
+    "sensitivity_figure",
     "survival",
     "time_ratio",
     "write_report",
@@ -117,6 +122,7 @@ _HOME = {
     **dict.fromkeys(("Network", "network"), "checks.network"),
     "predictive_bands": "checks.predictive",
     "reconcile": "checks.reconcile",
+    **dict.fromkeys(("Sensitivity", "sensitivity"), "checks.sensitivity"),
     "Curve": "curves.reading",
     **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
     **dict.fromkeys(("Reconstructions", "reconstruct_all"), "manifest"),
@@ -124,6 +130,7 @@ _HOME = {
     **dict.fromkeys(("Ranking", "rank"), "ranking"),
     "ranks_figure": "plots.ranking",
     "draw_reconstruction": "plots.reconstruction",
+    "sensitivity_figure": "plots.sensitivity",
     "write_report": "report",
     "imputation_summary": "widening",
 }

@@ -668,6 +668,62 @@ def _pair(text: str) -> tuple[str, str]:
     return one.strip(), other.strip()
 
 
+@app.command()
+def sensitivity(
+    spec: SpecName,
+    out: Annotated[Path, typer.Option("--out", help="Folder for sensitivity.csv, sensitivity.png and the fits kept.")],
+    families: Annotated[str | None, typer.Option(help="Comma-separated; every family where left out.")] = None,
+    only: Annotated[str | None, typer.Option(help="Comma-separated names of analyses; the base always stays.")] = None,
+    cross: Annotated[bool, typer.Option("--cross", help="Every family under every named analysis too.")] = False,
+    treatment: Annotated[str | None, typer.Option(help="Of the main contrast; the first that is compared.")] = None,
+    draws: Draws = None,
+    tune: Draws = None,
+    chains: Draws = None,
+    seed: Seed = None,
+    cores: Annotated[int, typer.Option(min=1, help="Fits side by side.")] = 1,
+    settings: Setting = None,
+    as_json: Json = False,
+) -> None:
+    """The main answer under every named analysis and every hazard family. A fit each, kept and not redone."""
+    from bayes_bm.checks.sensitivity import sensitivity as every_analysis
+    from bayes_bm.plots.sensitivity import sensitivity_figure
+    from bayes_bm.spec import read_spec
+
+    found = read_spec(spec, changes=_changes(settings))
+    picture = out / "sensitivity.png"
+    with _progress(found.name) as say:
+        done = every_analysis(
+            found,
+            out,
+            families=_names(families),
+            only=_names(only),
+            cross=cross,
+            treatment=treatment,
+            sampling={"draws": draws, "tune": tune, "chains": chains, "seed": seed},
+            cores=cores,
+            say=say,
+        )
+    if done.changed or not picture.is_file():
+        _save_figure(sensitivity_figure(done.table, time_unit=done.time_unit, title=found.question), picture)
+    ERR.print(Text(f"{found.name}: {done.told}"))
+    if as_json:
+        counts = {"fitted": done.fitted, "kept": done.kept, "failed": done.failed}
+        files = [str(out / "sensitivity.csv"), str(picture)]
+        return _print_json({"spec": found.name, **counts, "files": files, "rows": _rows(done.table)})
+    from bayes_bm.plots.words import sensitivity_table
+
+    shown = sensitivity_table(done.table, found)
+    aside = ("family", "seconds", "remark")
+    _print_table(shown, f"{found.question}: under every analysis", [name for name in shown if name not in aside])
+    for row in done.table[done.table["note"].fillna("") != ""].to_dict("records"):
+        OUT.print(Text(f"- {row['analysis']}: {row['note']}"))
+    return OUT.print(Text(f"written: {out / 'sensitivity.csv'}, {picture}"))
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+
+
 _RECONCILIATION = [
     *(
         "study",
@@ -699,7 +755,13 @@ def report(
     result = _load(result_file, allow_failed=allow_failed_gate)
     with _progress(result.spec.name) as say:
         made = make_report(
-            result, out, patient=_pairs(patient), allow_failed_gate=allow_failed_gate, allow_red=allow_red_rows, say=say
+            result,
+            out,
+            patient=_pairs(patient),
+            allow_failed_gate=allow_failed_gate,
+            allow_red=allow_red_rows,
+            folder=result_file.parent,
+            say=say,
         )
     OUT.print(Text(f"written: {made.path}"))
 

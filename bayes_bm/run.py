@@ -10,11 +10,13 @@ import pandas as pd
 from bayes_bm.checks.audit import audit
 from bayes_bm.checks.check import check
 from bayes_bm.checks.contrasts import contrast_sources
+from bayes_bm.checks.sensitivity import beside
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result, fit
 from bayes_bm.measure import NO_ONE_NUMBER
+from bayes_bm.plots.words import sensitivity_table
 from bayes_bm.predict import predict
 from bayes_bm.report import answer_sentences, answer_tables, write_report
 from bayes_bm.spec import Spec
@@ -92,9 +94,12 @@ def make_report(
     patient_table: pd.DataFrame | None = None,
     allow_failed_gate: bool = False,
     allow_red: bool = False,
+    folder: Path | None = None,
     say: Say = lambda stage: None,
 ) -> Report:
     """The report of a result, with its checks; a red row of reconciliation refuses unless allowed.
+
+    `folder` is the result's, by default the report's: a table that `sensitivity` left there is shown.
 
     `tables` (of `answer_tables`) and `patient_table` (of `predict`) are made here where they are not made already.
     """
@@ -105,6 +110,8 @@ def make_report(
     contrasts = _contrasts(result, say)
     say("writing the report")
     tables = tables or answer_tables(result)
+    kept = beside(result, out.parent if folder is None else folder)
+    elsewhere = {} if kept is None else {"sensitivity": sensitivity_table(kept, result.spec)}
     path = write_report(
         result,
         out,
@@ -115,6 +122,7 @@ def make_report(
         patient=patient or {},
         patient_table=patient_table,
         allow_failed_gate=allow_failed_gate,
+        elsewhere=elsewhere,
     )
     return Report(path, tuple(answer_sentences(result, contrasts=contrasts, tables=tables)))
 

@@ -48,7 +48,10 @@ if TYPE_CHECKING:
 
 WHO = {"average-study": "average study", "new-study": "new study", "new-hospital": "one new hospital"}
 ELSEWHERE = {
-    "sensitivity": ("Families and named analyses side by side", "bayes-bm sensitivity {name} --out sensitivity"),
+    "sensitivity": (
+        "Families and named analyses side by side (in the folder of the result, then make the report again)",
+        "bayes-bm sensitivity {name} --out sensitivity",
+    ),
     "leave_one_study_out": ("Leave one study out", "bayes-bm check {name}.nc --leave-one-out study"),
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
 from bayes_bm.measure import HAZARD, TIME, Measure, measure_of, ratio_of
@@ -292,6 +293,40 @@ def limits(spec: Spec) -> list[str]:
         " sensitivity analyses stand in place of a check.",
         "Priors move the answer where evidence is thin; each is listed with its reason under diagnostics.",
     ]
+
+
+def sensitivity_table(table: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Rows of sensitivity.csv as texts: what a reader compares from one analysis to the next."""
+    return pd.DataFrame([_sensitivity_row(row, spec) for row in table.to_dict("records")])
+
+
+def _sensitivity_row(row: Row, spec: Spec) -> dict[str, str]:
+    def shown(*names: str, digits: int) -> str:
+        return estimate([float(row[name]) for name in names], digits=digits, null=0.0)
+
+    better = row["prob_better"]
+    fitted = isinstance(row["measure"], str)
+    ratio = f"{row['measure']} {ratio_estimate([row['ratio'], row['ratio_low'], row['ratio_high']])}" if fitted else ""
+    elpd = f"{row['elpd_difference']:.1f} ({row['elpd_difference_se']:.1f})" if _finite(row["elpd_difference"]) else ""
+    texts = [str(row[name]) for name in ("loo", "note") if isinstance(row[name], str) and row[name]]
+    mean = shown("rmst_difference", "rmst_low", "rmst_high", digits=DIGITS[spec.time_unit])
+    alive = shown("survival_difference", "survival_low", "survival_high", digits=2)
+    return {
+        "analysis": str(row["analysis"]),
+        "family": str(row["family"]),
+        "ratio (95 %)": ratio or MISSING,
+        "P(better)": probability(better) if _finite(better) else MISSING,
+        f"restricted mean, difference ({spec.time_unit})": mean,
+        f"survival at {time_text(spec, spec.reference_time)}, difference": alive,
+        "elpd, less base (se)": elpd or MISSING,
+        "gate": str(row["gate"]) if isinstance(row["gate"], str) and row["gate"] else MISSING,
+        "seconds": f"{row['seconds']:.0f}" if _finite(row["seconds"]) else "",
+        "remark": "; ".join(texts),
+    }
+
+
+def _finite(value: Any) -> bool:
+    return value is not None and bool(np.isfinite(float(value)))
 
 
 def fit_command(spec: Spec, sensitivity: str | None = None) -> str:

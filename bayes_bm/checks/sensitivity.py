@@ -1,0 +1,387 @@
+"""The main answer under every named analysis of a spec and every hazard family, one row an analysis (rule 22).
+
+Each fit is kept in the folder under its name and the digest of its spec and evidence, so that a second call does
+nothing, an interrupted one goes on, and a changed spec is fitted anew. What fails is a row that says so.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.baseline import with_knots
+from bayes_bm.checks.audit import require_usable
+from bayes_bm.checks.families import left_out, of_family
+from bayes_bm.errors import BayesBmError, InputError
+from bayes_bm.evidence import Evidence, read_evidence
+from bayes_bm.files import written_whole
+from bayes_bm.fit import Result, fit, load
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.measure import measure_of
+from bayes_bm.predict import AverageStudy, NewStudy, compare
+from bayes_bm.spec import Spec, parse_spec, patched
+
+Say = Callable[[str], None]
+BASE = "base"
+KEPT, FITTED, FAILED = "kept from before", "fitted", "failed"
+COLUMNS = (
+    *("analysis", "kind", "family", "treatment", "reference", "measure", "ratio", "ratio_low", "ratio_high"),
+    *("prob_better", "horizon", "rmst_difference", "rmst_low", "rmst_high", "rmst_prob_better"),
+    *("time", "survival_difference", "survival_low", "survival_high"),
+    *("elpd", "elpd_se", "elpd_difference", "elpd_difference_se", "loo"),
+    *("gate", "seconds", "note", "file", "digest", "model"),
+)
+HIGH_K = 0.7
+"""Pareto k above which PSIS-LOO of a row cannot be relied on (Vehtari et al. 2024)."""
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """One row an analysis: `table` (COLUMNS), how many were fitted now, kept from before, and failed; whether
+    sensitivity.csv `changed`.
+    """
+
+    spec: str
+    table: pd.DataFrame
+    fitted: int
+    kept: int
+    failed: int
+    time_unit: str
+    changed: bool
+
+    @property
+    def told(self) -> str:
+        """What this call did."""
+        if not self.fitted and not self.failed:
+            return f"nothing to do: all {self.kept} analyses were kept from before"
+        failed = f", {self.failed} could not be fitted (see their notes)" if self.failed else ""
+        return f"{self.fitted} fitted, {self.kept} kept from before{failed}"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One analysis: the base, a named patch, another family, or both."""
+
+    name: str
+    kind: str
+    patch: str | None = None
+    family: str | None = None
+
+    def spec(self, base: Spec) -> Spec:
+        """The base's spec with the patch, then under the family. Raises `InputError` where either cannot be."""
+        found = base
+        if self.patch is not None:
+            where = f"{base.name}, sensitivity.{self.patch}"
+            document = patched(base.document(), base.sensitivity[self.patch], where=where)
+            found = parse_spec(document, where=where, folder=base.folder)
+        return found if self.family is None else of_family(found, self.family)
+
+
+def analyses(
+    spec: Spec, *, families: Sequence[str] | None = None, only: Sequence[str] | None = None, cross: bool = False
+) -> list[Analysis]:
+    """The base, each named analysis, each family; with `cross` each family under each named analysis too.
+
+    `families` defaults to every family but the spec's own, `only` keeps analyses by name; the base always stays, for
+    the others are compared with it.
+    """
+    for name in families or ():
+        if name not in FAMILIES:
+            raise InputError("--families", found=name, allowed=", ".join(FAMILIES))
+    chosen = [
+        name for name in (FAMILIES if families is None else dict.fromkeys(families)) if name != spec.hazard.family
+    ]
+    named = [Analysis(name, "named", patch=name) for name in spec.sensitivity]
+    others = [Analysis(_apart(name, spec), "family", family=name) for name in chosen]
+    both = [Analysis(f"{one}+{name}", "crossed", patch=one, family=name) for one in spec.sensitivity for name in chosen]
+    found = [Analysis(BASE, "base"), *named, *others, *(both if cross else [])]
+    if only is None:
+        return found
+    known = [analysis.name for analysis in found]
+    for name in only:
+        if name not in known:
+            raise InputError("--only", found=name, allowed=", ".join(known))
+    return [analysis for analysis in found if analysis.name in {BASE, *only}]
+
+
+def _apart(family: str, spec: Spec) -> str:
+    """A family's row by its name, unless a named analysis has it already."""
+    return f"family_{family}" if family in {BASE, *spec.sensitivity} else family
+
+
+# ---------------------------------------------------------------------------------------------- all of them
+
+
+def sensitivity(
+    spec: Spec,
+    out: str | Path,
+    *,
+    families: Sequence[str] | None = None,
+    only: Sequence[str] | None = None,
+    cross: bool = False,
+    treatment: str | None = None,
+    sampling: Mapping[str, int | None] | None = None,
+    cores: int = 1,
+    say: Say = lambda stage: None,
+) -> Sensitivity:
+    """Fit what is not yet kept in `out`/fits, write `out`/sensitivity.csv, and give the table.
+
+    `treatment` is compared with the spec's reference, by default the first of `compare`; the ratio is the average
+    study's, differences are of a new study, as in the report. `sampling` (draws, tune, chains, seed) overrides the
+    spec's for every fit. `cores` fits run side by side in processes of their own. A fit that fails, or whose gate does,
+    is a row with the reason; the others go on.
+    """
+    if cores < 1:
+        raise InputError("--cores", found=cores, allowed="1 or more")
+    pair = (treatment or spec.treatments.compare[0], spec.treatments.reference)
+    if pair[0] not in spec.treatments.compare:
+        raise InputError("--treatment", found=pair[0], allowed=", ".join(spec.treatments.compare))
+    given = {name: value for name, value in (sampling or {}).items() if value is not None}
+    base = _with_sampling(spec, given)
+    folder = Path(out)
+    chosen = analyses(base, families=families, only=only, cross=cross)
+    found: dict[int, dict[str, Any]] = {}
+    for at, row in _run([_Task(base, analysis, pair, folder) for analysis in chosen], cores, say):
+        found[at] = row
+    rows = _with_base([found[at] for at in range(len(chosen))])
+    table = pd.DataFrame(rows)
+    done = [row["done"] for row in rows]
+    shown = pd.DataFrame(table.reindex(columns=list(COLUMNS)))
+    changed = _write_table(shown, folder / "sensitivity.csv")
+    counts = {name: done.count(state) for name, state in (("fitted", FITTED), ("kept", KEPT), ("failed", FAILED))}
+    return Sensitivity(spec.name, shown, **counts, time_unit=spec.time_unit, changed=changed)
+
+
+def _with_sampling(spec: Spec, given: Mapping[str, int]) -> Spec:
+    seed = {"seed": given["seed"]} if "seed" in given else {}
+    changed = {name: value for name, value in given.items() if name != "seed"}
+    return spec.model_copy(update={"sampling": spec.sampling.model_copy(update=changed), **seed})
+
+
+def _write_table(table: pd.DataFrame, path: Path) -> bool:
+    """Whole or not at all; a file that already says this is left alone."""
+    text = table.to_csv(index=False)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    with written_whole(path) as file:
+        file.write_text(text, encoding="utf-8")
+    return True
+
+
+@dataclass(frozen=True)
+class _Task:
+    base: Spec
+    analysis: Analysis
+    pair: tuple[str, str]
+    folder: Path
+
+
+def _run(tasks: Sequence[_Task], cores: int, say: Say) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with their place, as they are done."""
+    total = len(tasks)
+    if cores == 1:
+        for at, task in enumerate(tasks):
+            words = f"{at + 1} of {total}, {task.analysis.name}"
+            row = _row_of(task, _named(say, words))
+            say(f"{words}: {_outcome(row)}")
+            yield at, row
+        return
+    with ProcessPoolExecutor(min(cores, total), mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            waiting = {pool.submit(_row_of, task): at for at, task in enumerate(tasks)}
+            for done, future in enumerate(as_completed(waiting), start=1):
+                row = future.result()
+                say(f"{done} of {total}, {row['analysis']}: {_outcome(row)}")
+                yield waiting[future], row
+        except BaseException:  # stopped, or a process died: fits not begun are not waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _named(say: Say, words: str) -> Say:
+    return lambda stage: say(f"{words}: {stage}")
+
+
+def _outcome(row: Mapping[str, Any]) -> str:
+    if row["done"] == FAILED:
+        return f"failed: {row['note']}"
+    seconds = f" in {row['seconds']:.0f} s" if row["done"] == FITTED else ""
+    return f"{row['done']}{seconds}, gate {row['gate']}"
+
+
+# ---------------------------------------------------------------------------------------------- one of them
+
+
+def _row_of(task: _Task, say: Say = lambda stage: None) -> dict[str, Any]:
+    """The row of one analysis, from the folder where its fit is kept; a failure is a row too."""
+    analysis = task.analysis
+    family = analysis.family or task.base.hazard.family
+    named = {"analysis": analysis.name, "kind": analysis.kind, "family": family}
+    named |= {"treatment": task.pair[0], "reference": task.pair[1]}
+    try:
+        spec = analysis.spec(task.base)
+        evidence = read_evidence(spec)
+        require_usable(spec, evidence)
+        named |= {"family": spec.hazard.family, "digest": key_of(spec, evidence), "model": model_of(spec, evidence)}
+        path = task.folder / "fits" / f"{_plain(analysis.name)}-{named['digest']}.nc"
+        found, done = _kept_or_fitted(path, spec, evidence, task.pair, say)
+    except BayesBmError as problem:
+        return {**named, "gate": "", "note": f"not fitted: {problem}", "done": FAILED}
+    except Exception as problem:
+        return {**named, "gate": "", "note": f"the fit failed ({type(problem).__name__}: {problem})", "done": FAILED}
+    gone = [f"without {name}, which {spec.hazard.family} does not have" for name in left_out(task.base, spec)]
+    notes = [*gone, found.pop("note")]
+    file = path.relative_to(task.folder).as_posix()
+    return {**named, **found, "note": "; ".join(filter(None, notes)), "file": file, "done": done}
+
+
+def _plain(name: str) -> str:
+    """A name as part of a file's."""
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+
+
+def key_of(spec: Spec, evidence: Evidence) -> str:
+    """Digest of what a fit follows from: spec (without the names of other analyses), settings, evidence."""
+    alone = with_knots(spec, evidence).model_copy(update={"sensitivity": {}})
+    return _digest(alone.digest(), evidence.digest())
+
+
+def model_of(spec: Spec, evidence: Evidence) -> str:
+    """The same without sampler settings and seed: whether two fits are of one model and its evidence."""
+    plain = {"sensitivity": {}, "sampling": type(spec.sampling)(), "seed": 0}
+    return _digest(with_knots(spec, evidence).model_copy(update=plain).digest(), evidence.digest())
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
+
+
+def _kept_or_fitted(
+    path: Path, spec: Spec, evidence: Evidence, pair: tuple[str, str], say: Say
+) -> tuple[dict[str, Any], str]:
+    """Numbers of one fit: kept beside it, read from it, or of a new one. The fit is written before its numbers."""
+    numbers = path.with_name(f"{path.stem}.{_plain('.'.join(pair))}.json")
+    if path.is_file() and numbers.is_file():
+        return json.loads(numbers.read_text(encoding="utf-8")), KEPT
+    done = KEPT if path.is_file() else FITTED
+    if path.is_file():
+        result = load(path)
+    else:
+        result = fit(spec, evidence, say=say)
+        result.save(path)
+    found = _numbers(result, pair)
+    with written_whole(numbers) as file:
+        file.write_text(json.dumps(found), encoding="utf-8")
+    return found, done
+
+
+def _numbers(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
+    """The main contrast, the gate, and what leave-one-out says row by row."""
+    known = result.provenance
+    seconds = sum(known.get(f"seconds_to_{step}", 0.0) for step in ("compile", "sample"))
+    gate = {"gate": result.gate.state, "seconds": round(seconds, 1)}
+    note = "" if result.gate.passed else f"the gate failed: {'; '.join(result.gate.reasons)}"
+    missing = set(pair) - set(result.spec.treatments.names)
+    if missing:
+        note = "; ".join(filter(None, [f"{', '.join(sorted(missing))} is not in this analysis", note]))
+        return {**gate, "note": note, "evidence": result.evidence.digest(), **_loo(result)}
+    contrast = _contrast(result, pair)
+    return {**gate, **contrast, "note": note, "evidence": result.evidence.digest(), **_loo(result)}
+
+
+def _contrast(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
+    """Ratio in the average study; differences of restricted means and of survival in a new study."""
+    spec, measure = result.spec, measure_of(result.spec)
+    at = [spec.reference_time]
+    row = _found(compare(result, who=AverageStudy(), reference=pair[1], times=at), measure.estimand, pair[0])
+    when = "" if pd.isna(row["time"]) else f" at {row['time']:g} {spec.time_unit}"
+    found = {
+        "measure": f"{measure.words}{when}",
+        **_interval("ratio", row, middle="ratio"),
+        "prob_better": row["prob_better"],
+        "horizon": spec.horizon,
+        "time": spec.reference_time,
+    }
+    if spec.needs_baseline:
+        return found
+    new = compare(result, who=NewStudy(), reference=pair[1], times=at)
+    mean, alive = (_found(new, f"{what}_difference", pair[0]) for what in ("rmst", "survival"))
+    found |= {**_interval("rmst", mean), "rmst_prob_better": mean["prob_better"], **_interval("survival", alive)}
+    return found
+
+
+def _found(table: pd.DataFrame, estimand: str, treatment: str) -> dict[Any, Any]:
+    return table[(table["estimand"] == estimand) & (table["treatment"] == treatment)].to_dict("records")[0]
+
+
+def _interval(name: str, row: Mapping[Any, Any], *, middle: str = "") -> dict[str, float]:
+    return {middle or f"{name}_difference": row["median"], f"{name}_low": row["q2_5"], f"{name}_high": row["q97_5"]}
+
+
+# ---------------------------------------------------------------------------------------------- leave-one-out
+
+
+def _loo(result: Result) -> dict[str, Any]:
+    """Expected log predictive density of each row left out (PSIS), and how many Pareto k are too high."""
+    if not result.log_likelihood.data_vars:
+        return {"pointwise": [], "high_k": 0}
+    from arviz_stats.base.array import array_stats
+
+    pointwise, high = [], 0
+    for name in sorted(map(str, result.log_likelihood.data_vars)):
+        terms = result.log_likelihood[name].transpose(..., "chain", "draw").to_numpy()
+        elpd, k, _ = array_stats.loo(terms)
+        pointwise += [float(value) for value in np.ravel(elpd)]
+        high += int((np.ravel(k) > HIGH_K).sum())
+    return {"pointwise": pointwise, "high_k": high}
+
+
+def _with_base(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """elpd of each row and its difference from the base's, where both speak about the same data."""
+    base = rows[0].get("pointwise"), rows[0].get("evidence")
+    return [{**row, **_elpd(row, *base)} for row in rows]
+
+
+def _elpd(row: Mapping[str, Any], base: Sequence[float] | None, evidence: str | None) -> dict[str, Any]:
+    mine = row.get("pointwise")
+    if not mine:
+        return {"loo": ""}
+    elpd, rows = np.asarray(mine), len(mine)
+    found: dict[str, Any] = {"elpd": float(elpd.sum()), "elpd_se": _se(elpd)}
+    high = f"; {row['high_k']} of {rows} rows have Pareto k above {HIGH_K}" if row["high_k"] else ""
+    if row["kind"] == "base":
+        return {**found, "loo": f"base{high}"}
+    if not base:
+        return {**found, "loo": f"not comparable: no base{high}"}
+    if row["evidence"] != evidence or len(base) != rows:
+        return {**found, "loo": f"not comparable: other data{high}"}
+    apart = elpd - np.asarray(base)
+    found |= {"elpd_difference": float(apart.sum()), "elpd_difference_se": _se(apart)}
+    return {**found, "loo": f"comparable{high}"}
+
+
+def _se(pointwise: np.ndarray) -> float:
+    return float(np.sqrt(len(pointwise)) * np.std(pointwise, ddof=1)) if len(pointwise) > 1 else float("nan")
+
+
+# ---------------------------------------------------------------------------------------------- kept tables
+
+
+def beside(result: Result, folder: Path) -> pd.DataFrame | None:
+    """The table kept in a result's folder, or in `sensitivity` inside it, where its base is this result's model."""
+    mine = model_of(result.spec, result.evidence)
+    for path in (folder / "sensitivity.csv", folder / "sensitivity" / "sensitivity.csv"):
+        if path.is_file():
+            table = pd.read_csv(path)
+            base = table[table["analysis"] == BASE] if {"analysis", "model"} <= set(table) else table.iloc[:0]
+            if len(base) and base["model"].iloc[0] == mine:
+                return table
+    return None
