@@ -1,9 +1,10 @@
 """Who shares which effect: the index arrays behind the linear predictor (`design.md`, "The model"; `rules.md`, 10, 11).
 
-    eta       = intercept + study_effect[j] + log_hr[a] + study_treatment_effect[j, a] + x . coefficient
+    eta       = intercept + study_effect[j] + log_hr[a] + study_treatment_effect[j, a]
+                + x . coefficient + x . interaction[a]
     log_shape = log_shape + study_log_shape[j] + treatment_log_shape[a]
 
-The reference treatment has log_hr, study_treatment_effect and treatment_log_shape of zero in every study.
+The reference treatment has log_hr, interaction, study_treatment_effect and treatment_log_shape of zero in every study.
 """
 
 from collections.abc import Sequence

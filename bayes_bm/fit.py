@@ -37,7 +37,7 @@ from bayes_bm.imputation import (
     variance_table,
 )
 from bayes_bm.observations import KINDS, observations, present
-from bayes_bm.predictor import Draws, arm_predictors, draws, ratio_means
+from bayes_bm.predictor import Draws, arm_predictors, draws, ratio_means, shifts
 from bayes_bm.spec import Sampling, Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def pointwise_log_likelihood(result: Result) -> xr.Dataset:
         for rows in np.array_split(np.arange(of.samples), max(1, of.samples * len(data.arm_row) // 2_000_000)):
             at = eta[np.ix_(rows, data.arm_row)]
             if "x" in arrays and arrays["x"].shape[1]:
-                at = at + of.coefficient[rows] @ data.x.T
+                at = at + shifts(of, shape, data.arm_row, data.x, rows)
             values = KINDS[name].log_density(family, data, at, of_arm[np.ix_(rows, data.arm_row)], xp=NUMPY)
             terms[rows] = values if whole else _sum_by(values, data.arm_row, terms.shape[1])
         found[name] = terms

@@ -81,7 +81,12 @@ def watched_parameters(posterior: xr.Dataset) -> xr.Dataset:
         for at, left in enumerate(treatments)
         for right in treatments[at + 1 :]
     }
-    return watched.assign(contrasts)
+    # one variable a modifier: labels are those of one dimension
+    modifiers = posterior["effect_modifier"].values if "interaction" in posterior else []
+    added = {
+        f"interaction[{name}]": posterior["interaction"].sel(effect_modifier=name, drop=True) for name in modifiers
+    }
+    return watched.assign(contrasts | added)
 
 
 def _diagnose(watched: xr.Dataset):

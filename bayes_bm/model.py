@@ -32,7 +32,7 @@ from bayes_bm.priors import (
     Uniform,
     describe,
 )
-from bayes_bm.spec import Spec
+from bayes_bm.spec import Covariate, Spec
 from bayes_bm.tensor import TENSOR, joined, shape_of
 
 # ---------------------------------------------------------------------------------------------- model
@@ -73,12 +73,12 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
     with pm.Model(coords=_coords(spec, shape, family)) as model:
         parts = _parts(spec, shape, family)
         eta, of_arm = _arm_predictors(parts, shape)
-        coefficient = _coefficients(spec)
+        slopes = _slopes(spec, shape)
         for name, arrays in observations(spec, evidence, family).items():
             if name == "hazard_ratios":
                 _observe_ratios(arrays, parts, shape, family, proportional=spec.proportional)
             else:
-                _observe(name, arrays, family, eta, of_arm, coefficient)
+                _observe(name, arrays, family, eta, of_arm, slopes)
     return model
 
 
@@ -88,6 +88,7 @@ def _coords(spec: Spec, shape: Design, family: Family) -> dict[str, list[str]]:
         "treatment": list(shape.compared),
         "study_treatment": shape.pair_labels,
         "covariate": list(spec.covariates),
+        "effect_modifier": list(spec.modifiers),
     }
     # of the coefficients of a flexible baseline the first is one
     return coords | ({"location": location_labels(spec, family)} if family.knots else {})
@@ -237,8 +238,33 @@ def _coefficients(spec: Spec) -> Any:
     return pm.Deterministic("coefficient", pt.stack(parts), dims="covariate")
 
 
+def _slopes(spec: Spec, shape: Design) -> Any:
+    """coefficient + interaction[a] of each covariate by arm (arm, covariate); (covariate,) where all share them."""
+    coefficient = _coefficients(spec)
+    if coefficient is None or not spec.modifiers:
+        return coefficient
+    compared = len(shape.compared)
+    of_modifier = [_interaction(name, spec.covariates[name], compared) for name in spec.modifiers]
+    known: Any = pm.Deterministic("interaction", pt.stack(of_modifier, axis=1), dims=("treatment", "effect_modifier"))
+    columns = [
+        known[:, spec.modifiers.index(name)] if name in spec.modifiers else pt.zeros(compared)
+        for name in spec.covariates
+    ]
+    by_treatment: Any = pt.concatenate([pt.zeros((1, len(columns))), pt.stack(columns, axis=1)])
+    return coefficient + by_treatment[shape.arm_treatment]
+
+
+def _interaction(name: str, term: Covariate, compared: int) -> Any:
+    """What each compared treatment adds to the coefficient of one covariate: the same, or each its own."""
+    if term.interaction is None:
+        raise TypeError(f"{name} has no interaction")
+    if term.interaction_by == "treatment":
+        return variable(f"interaction_{name}", term.interaction, "treatment")
+    return variable(f"interaction_{name}", term.interaction) * pt.ones(compared)
+
+
 def _observe(
-    name: str, arrays: dict[str, np.ndarray], family: Family, eta: Any, shapes: list[Any], coefficient: Any
+    name: str, arrays: dict[str, np.ndarray], family: Family, eta: Any, shapes: list[Any], slopes: Any
 ) -> None:
     """One observed variable: its data, its arm's predictor, its density and its simulator."""
     kind = KINDS[name]
@@ -247,8 +273,8 @@ def _observe(
     rows = data.pop("arm_row")
     x = data.pop("x", None)
     at = eta[rows]
-    if coefficient is not None and x is not None:
-        at = at + _product(x, coefficient)
+    if slopes is not None and x is not None:
+        at = at + _product(x, slopes if slopes.type.ndim == 1 else slopes[rows])
     observed = data.pop(kind.value)
     keys, terms, count = list(data), present(arrays), len(shapes)
 

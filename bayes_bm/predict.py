@@ -86,7 +86,7 @@ def population(result: Result, who: Who) -> Population:
     """The law of (eta, shape) by draw and treatment for whoever is asked about."""
     if isinstance(who, Patient):
         of = population(result, who.on)
-        return replace(of, eta=of.eta + _patient_shift(result, who.values)[:, None])
+        return replace(of, eta=of.eta + _patient_shift(result, who.values))
     if (result.spec.free_levels or result.spec.free_shapes) and not isinstance(who, Study):
         return _on_baseline(result, who)
     match who:
@@ -217,7 +217,9 @@ def _on_baseline(result: Result, who: Who) -> Population:
 def _log_hr_without_level(result: Result, who: Who) -> Array:
     """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
     deviation = _fresh_deviations(result, _stream(result, 17)) if isinstance(_on(who), NewHospital) else 0.0
-    return result.draws.log_hr + deviation
+    # of a patient's covariates only what modifies the treatment's effect is left in a ratio
+    shift = _patient_shift(result, who.values) if isinstance(who, Patient) else np.zeros((1, 1))
+    return result.draws.log_hr + deviation + shift - shift[:, :1]
 
 
 def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
@@ -225,9 +227,9 @@ def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
 
 
 def _patient_shift(result: Result, values: Mapping[str, float]) -> Array:
-    """x . coefficient of a patient (sample,)."""
-    known = result.spec.covariates
-    shift = np.zeros(result.draws.samples)
+    """x . (coefficient + interaction[a]) of a patient (sample, treatment)."""
+    known, slopes = result.spec.covariates, result.draws.slopes
+    shift = np.zeros(slopes.shape[:2])
     for name, value in values.items():
         if name not in known:
             raise InputError(
@@ -238,7 +240,7 @@ def _patient_shift(result: Result, values: Mapping[str, float]) -> Array:
         if not low <= value <= high:
             raise InputError(f"patient, {name}", found=value, allowed=f"{low:g} to {high:g} {term.unit}".strip())
         at = list(known).index(name)
-        shift = shift + result.draws.coefficient[:, at] * (value - term.centre) / term.scale
+        shift = shift + slopes[..., at] * (value - term.centre) / term.scale
     return shift
 
 
@@ -566,6 +568,12 @@ def _parameters(result: Result):
                 yield f"{name}[{treatment}]", prior, posterior[name].sel(treatment=treatment).values.ravel()
     for name, term in spec.covariates.items():
         yield f"coefficient[{name}]", term.prior, posterior["coefficient"].sel(covariate=name).values.ravel()
+        if term.interaction is not None:
+            of = posterior["interaction"].sel(effect_modifier=name)
+            shared = term.interaction_by == "shared"
+            for treatment in spec.treatments.compare[:1] if shared else spec.treatments.compare:
+                label = name if shared else f"{treatment}, {name}"
+                yield f"interaction[{label}]", term.interaction, of.sel(treatment=treatment).values.ravel()
 
 
 def predict(
@@ -597,7 +605,7 @@ def predict(
         of = Patient(values, on)
         found = _absolute_rows(result, of, _known_treatment(result, reference), at, result.spec.horizon, alive_at)
         table = pd.DataFrame([{**named, **_summary(draws)} for named, draws in found]).assign(patient=label)
-        coefficients = [name for name in values if f"coefficient[{name}]" in informed]
+        coefficients = [name for name in values if _any_prior_only(name, informed)]
         if coefficients:
             mark = f"prior only: {', '.join(coefficients)}"
             table["label"] = [f"{found}; {mark}" if found else mark for found in table["label"]]
@@ -605,3 +613,9 @@ def predict(
             table[table["treatment"].isin(wanted) & (table["reference"].isna() | table["reference"].isin(wanted))]
         )
     return pd.concat(tables, ignore_index=True)[list(PREDICT_COLUMNS)]
+
+
+def _any_prior_only(covariate: str, parameters: Sequence[str]) -> bool:
+    """Whether the covariate's coefficient, or one of its interactions, stands in a list of labels."""
+    whole = (f"coefficient[{covariate}]", f"interaction[{covariate}]")
+    return any(name in whole or name.endswith(f", {covariate}]") for name in parameters)

@@ -33,6 +33,7 @@ class Draws:
     study_treatment_sd: np.ndarray
     study_shape_sd: np.ndarray
     coefficient: np.ndarray
+    interaction: np.ndarray
     chains: int
 
     @property
@@ -43,6 +44,11 @@ class Draws:
     def treatment_shape(self) -> np.ndarray:
         """What each treatment adds to the shape (sample, treatment, shape): to the first parameter only."""
         return on_first(self.treatment_log_shape, self.shape.shape[-1])
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """Coefficient of each covariate under each treatment, reference first (sample, treatment, covariate)."""
+        return self.coefficient[:, None] + self.interaction
 
 
 def on_first(values: np.ndarray, width: int) -> np.ndarray:
@@ -72,6 +78,10 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> D
         values = values.reshape(samples, *outer, max(size - 1, 0))
         return np.concatenate([np.zeros((samples, *outer, min(size, 1))), values], axis=-1)
 
+    interaction = np.zeros((samples, len(shape.treatments), len(spec.covariates)))
+    if "interaction" in posterior:
+        known = posterior["interaction"].values.reshape(samples, len(shape.compared), -1)
+        interaction[:, 1:, [list(spec.covariates).index(name) for name in spec.modifiers]] = known
     names, studies = spec.hazard.shapes, len(shape.studies)
     named = np.stack([scalar(name) for name in names], axis=-1) if names else np.zeros((samples, 0))
     own = vector("study_log_shape", studies)
@@ -88,6 +98,7 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> D
         study_treatment_sd=scalar("study_treatment_sd"),
         study_shape_sd=scalar("study_shape_sd"),
         coefficient=vector("coefficient", len(spec.covariates)),
+        interaction=interaction,
         chains=chains,
     )
 
@@ -98,6 +109,20 @@ def arm_predictors(of: Draws, shape: Design) -> tuple[np.ndarray, np.ndarray]:
     eta = of.intercept[:, None] + of.study_effect[:, shape.arm_study] + of.log_hr[:, shape.arm_treatment] + deviation
     of_treatment = of.treatment_shape[:, shape.arm_treatment]
     return eta, of.shape[:, None] + of.study_shape[:, shape.arm_study] + of_treatment
+
+
+def shifts(
+    of: Draws, shape: Design, arm_row: np.ndarray, x: np.ndarray, samples: np.ndarray | slice = slice(None)
+) -> np.ndarray:
+    """x . (coefficient + interaction[a]) of patients (sample, patient)."""
+    found = of.coefficient[samples] @ x.T
+    if not of.interaction.any():
+        return found
+    treatment = shape.arm_treatment[arm_row]
+    for at in np.unique(treatment[treatment > 0]):
+        mine = treatment == at
+        found[:, mine] += of.interaction[samples][:, at] @ x[mine].T
+    return found
 
 
 def ratio_means(

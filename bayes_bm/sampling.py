@@ -177,8 +177,8 @@ def _named_values(model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
 
 def _is_kept(name: str) -> bool:
-    """Standardised effects are a device of the sampler; coefficients are kept under one name."""
-    hidden = name.endswith(("_log__", "_interval__", "_standard")) or name.startswith("coefficient_")
+    """Standardised effects are a device of the sampler; coefficients and interactions are kept under one name each."""
+    hidden = name.endswith(("_log__", "_interval__", "_standard")) or name.startswith(("coefficient_", "interaction_"))
     return not hidden
 
 

@@ -243,12 +243,27 @@ class Priors(_Record):
 
 
 class Covariate(_Record):
+    """A covariate: its coefficient and, with `interaction`, what each treatment but the reference adds to it.
+
+    One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`).
+    """
+
     prior: Prior
+    interaction: Prior | None = None
+    interaction_by: Literal["shared", "treatment"] = "shared"
     centre: float = 0.0
     scale: PositiveFloat = 1.0
     unit: str = ""
     lower: float | None = None
     upper: float | None = None
+
+    @model_validator(mode="after")
+    def _has_interaction(self) -> "Covariate":
+        if self.interaction is None and self.interaction_by != "shared":
+            raise ValueError(
+                "interaction_by says whose the interaction is; give `interaction`, its prior, or leave it out"
+            )
+        return self
 
 
 class Sampling(_Record):
@@ -334,6 +349,11 @@ class Spec(_Record):
     def proportional(self) -> bool:
         """Whether the hazards of two treatments in one study are proportional."""
         return self.hazard.proportional and self.priors.treatment_log_shape is None
+
+    @property
+    def modifiers(self) -> tuple[str, ...]:
+        """Covariates whose effect differs between treatments."""
+        return tuple(name for name, term in self.covariates.items() if term.interaction is not None)
 
     @property
     def needs_baseline(self) -> bool:

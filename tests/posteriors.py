@@ -19,6 +19,7 @@ DIMS = {
     "study_log_shape": "study",
     "study_treatment_effect": "study_treatment",
     "coefficient": "covariate",
+    "interaction": "modified",
 }
 
 
@@ -32,15 +33,22 @@ def result(
         "study": list(shape.studies),
         "study_treatment": shape.pair_labels,
         "covariate": list(spec.covariates),
+        "modified": list(spec.modifiers),
     }
     variables = {}
     for name, (middle, spread) in _parameters(spec).items():
         dims = ("chain", "draw", DIMS[name]) if name in DIMS else ("chain", "draw")
         size = (chains, draws, len(labels[DIMS[name]])) if name in DIMS else (chains, draws)
         values = middle + spread * rng.standard_normal(size)
-        if name in fixed:
+        if name in fixed and name != "interaction":
             values = np.broadcast_to(np.asarray(fixed[name], dtype=float), size).copy()
         variables[name] = (dims, np.abs(values) if name.endswith("_sd") else values)
+    if "interaction" in variables:
+        # the same for every treatment, unless it is given
+        own = (chains, draws, len(shape.compared), len(spec.modifiers))
+        values = np.broadcast_to(fixed.get("interaction", variables["interaction"][1][:, :, None, :]), own).copy()
+        variables["interaction"] = (("chain", "draw", "treatment", "effect_modifier"), values)
+        labels["effect_modifier"] = list(spec.modifiers)
     used = {dim for dims, _ in variables.values() for dim in dims[2:]}
     posterior = xr.Dataset(variables, coords={dim: names for dim, names in labels.items() if dim in used})
     empty = xr.Dataset()
@@ -63,5 +71,6 @@ def _parameters(spec: Spec) -> dict[str, tuple[float, float]]:
         "study_log_shape": (0.0, 0.2) if effects.study_shape else None,
         "study_treatment_effect": (0.0, 0.3) if effects.study_treatment else None,
         "coefficient": (0.1, 0.3) if spec.covariates else None,
+        "interaction": (-0.1, 0.2) if spec.modifiers else None,
     }
     return {name: law for name, law in found.items() if law is not None}

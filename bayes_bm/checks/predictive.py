@@ -22,7 +22,7 @@ from bayes_bm.hazards.base import inverse
 from bayes_bm.likelihoods import cum_hazard_from
 from bayes_bm.nonparametric import StepCurve, kaplan_meier
 from bayes_bm.observations import entered_hazard, log_time, observations, present
-from bayes_bm.predictor import arm_predictors
+from bayes_bm.predictor import arm_predictors, shifts
 
 REPLICATE_LIMIT = 20_000_000
 MIN_REPLICATES = 400
@@ -101,7 +101,7 @@ def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[Replic
         at = rows.index.to_numpy()
         data = SimpleNamespace(**{name: values[at] for name, values in arrays.items()}, **present(arrays))
         chosen = _thinned(len(eta), len(at), rng)
-        shift = result.draws.coefficient[chosen] @ data.x.T
+        shift = shifts(result.draws, result.design, data.arm_row, data.x, chosen)
         mine = eta[chosen, arm_row][:, None] + shift
         of_shape = np.broadcast_to(of_arm[chosen, arm_row][:, None], (*mine.shape, of_arm.shape[-1]))
         yield _replicated(result, int(arm_row), rows, data, mine, of_shape, rng)

@@ -60,7 +60,17 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
     if spec.covariates:
         coefficients = np.concatenate([drawn(term.prior, 1) for term in spec.covariates.values()], axis=-1)
         variables["coefficient"] = (("chain", "draw", "covariate"), coefficients)
-    posterior = xr.Dataset(variables, coords={"treatment": compared, "covariate": list(spec.covariates)})
+    if spec.modifiers:
+        # a shared interaction is one draw for all treatments
+        found = [
+            drawn(term.interaction, len(compared) if term.interaction_by == "treatment" else 1)
+            for term in spec.covariates.values()
+            if term.interaction is not None
+        ]
+        wide = [np.broadcast_to(values, (1, draws, len(compared))) for values in found]
+        variables["interaction"] = (("chain", "draw", "treatment", "effect_modifier"), np.stack(wide, axis=-1))
+    coords = {"treatment": compared, "covariate": list(spec.covariates), "effect_modifier": list(spec.modifiers)}
+    posterior = xr.Dataset(variables, coords=coords)
     empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
     return Result(_levels_as_one(spec), select(spec, {}), posterior, empty, empty, empty, passed)
 
