@@ -714,7 +714,8 @@ def sensitivity(
 
     shown = sensitivity_table(done.table, found)
     aside = ("family", "seconds", "remark")
-    _print_table(shown, f"{found.question}: under every analysis", [name for name in shown if name not in aside])
+    columns = [str(name) for name in shown if name not in aside]
+    _print_table(shown, f"{found.question}: under every analysis", columns)
     for row in done.table[done.table["note"].fillna("") != ""].to_dict("records"):
         OUT.print(Text(f"- {row['analysis']}: {row['note']}"))
     return OUT.print(Text(f"written: {out / 'sensitivity.csv'}, {picture}"))

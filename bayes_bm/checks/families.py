@@ -114,7 +114,7 @@ def _carry_shapes(document: dict[str, Any], before: Family, after: Family) -> No
             priors.pop(name, None)
     if after.name in SPREAD and "shape" not in priors:
         name, start, factor = SPREAD[after.name]
-        priors[name] = _said(_moved(weibull, factor, start), before, after)
+        priors[name] = _said(_moved(weibull, factor, start), before, own) if own else _moved(weibull, factor, start)
     priors |= {"q": Q} if "q" in after.shapes else {}
     priors |= {"smooth_sd": SMOOTH} if after.flexible else {}
     _carry_shape_effects(document, before, after)
@@ -131,29 +131,29 @@ def _carry_shape_effects(document: dict[str, Any], before: Family, after: Family
         if factor is None:
             effects.pop("study_shape")
         else:
-            study["sd"] = _said(_moved(study["sd"], abs(factor), 0.0), before, after)
+            study["sd"] = _said(_moved(study["sd"], abs(factor), 0.0), before, "effects.study_shape.sd")
     elif study is not None and not (after.flexible or after.varies):
         effects.pop("study_shape")
     if "treatment_log_shape" in priors:
         law = priors.pop("treatment_log_shape")
         if factor is not None:
-            priors["treatment_log_shape"] = _said(_moved(law, factor, 0.0), before, after)
+            priors["treatment_log_shape"] = _said(_moved(law, factor, 0.0), before, "treatment_log_shape")
     level = document.get("baseline", {})
     if "log_shape" in level:
         law = level.pop("log_shape")
         if factor is not None:
             scale, shift = factor, SPREAD[after.name][1] - factor * SPREAD[before.name][1]
-            level["log_shape"] = _said(_moved(law, scale, shift), before, after)
+            level["log_shape"] = _said(_moved(law, scale, shift), before, "baseline.log_shape")
 
 
 def _carry_effects(document: dict[str, Any], before: Family, after: Family) -> None:
     priors = document["priors"]
     law = priors.pop(EFFECT_NAMES[before.effect])
-    priors[EFFECT_NAMES[after.effect]] = _said(_moved(law, -1.0, 0.0), before, after)
+    priors[EFFECT_NAMES[after.effect]] = _said(_moved(law, -1.0, 0.0), before, EFFECT_NAMES[before.effect])
     for term in document.get("covariates", {}).values():
         for name, law in term.items():
             if isinstance(law, dict) and "dist" in law:  # its coefficient, and what it changes in treatment effects
-                term[name] = _said(_moved(law, -1.0, 0.0), before, after)
+                term[name] = _said(_moved(law, -1.0, 0.0), before, "the coefficient")
 
 
 def _carry_level(document: dict[str, Any], spec: Spec, before: Family, after: Family) -> None:
@@ -165,7 +165,7 @@ def _carry_level(document: dict[str, Any], spec: Spec, before: Family, after: Fa
         centre = float(np.median(scipy_law(own.intercept).ppf(0.5)))
         shapes = (_centres(spec.document()["priors"], before), _centres(document["priors"], after))
         target = _level_at(after, _log_median(before, centre, shapes[0]), shapes[1])
-        table["intercept"] = _said(_moved(table["intercept"], sign, target - sign * centre), before, after)
+        table["intercept"] = _said(_moved(table["intercept"], sign, target - sign * centre), before, "intercept")
 
 
 def _centres(priors: Mapping[str, Law], family: Family) -> np.ndarray:
@@ -200,9 +200,9 @@ def _level_at(family: Family, log_median: float, shape: np.ndarray) -> float:
 # ---------------------------------------------------------------------------------------------- priors, moved
 
 
-def _said(law: Law, before: Family, after: Family) -> Law:
-    mark = f" [carried over from {before.name} to {after.name}]"
-    return law if law["why"].endswith(mark) else {**law, "why": f"{law['why']}{mark}"}
+def _said(law: Law, before: Family, name: str) -> Law:
+    """The law with where it comes from; the reason given there speaks about that parameter, not this one."""
+    return {**law, "why": f"carried over from {name} of {before.name} (there: {law['why']})"}
 
 
 def _moved(law: Law, scale: float, shift: float) -> Law:

@@ -39,6 +39,8 @@ COLUMNS = (
     *("elpd", "elpd_se", "elpd_difference", "elpd_difference_se", "loo"),
     *("gate", "seconds", "note", "file", "digest", "model"),
 )
+REASONS = 2
+"""Reasons of a failed gate that a row repeats."""
 HIGH_K = 0.7
 """Pareto k above which PSIS-LOO of a row cannot be relied on (Vehtari et al. 2024)."""
 
@@ -288,13 +290,18 @@ def _numbers(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
     known = result.provenance
     seconds = sum(known.get(f"seconds_to_{step}", 0.0) for step in ("compile", "sample"))
     gate = {"gate": result.gate.state, "seconds": round(seconds, 1)}
-    note = "" if result.gate.passed else f"the gate failed: {'; '.join(result.gate.reasons)}"
+    note = "" if result.gate.passed else f"the gate failed: {_shortened(result.gate.reasons)}"
     missing = set(pair) - set(result.spec.treatments.names)
     if missing:
         note = "; ".join(filter(None, [f"{', '.join(sorted(missing))} is not in this analysis", note]))
         return {**gate, "note": note, "evidence": result.evidence.digest(), **_loo(result)}
     contrast = _contrast(result, pair)
     return {**gate, **contrast, "note": note, "evidence": result.evidence.digest(), **_loo(result)}
+
+
+def _shortened(reasons: Sequence[str]) -> str:
+    more = f"; and {len(reasons) - REASONS} more, see bayes-bm check" if len(reasons) > REASONS else ""
+    return f"{'; '.join(reasons[:REASONS])}{more}"
 
 
 def _contrast(result: Result, pair: tuple[str, str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") 
     rows, digits = _rows(table), DIGITS[time_unit]
     texts = [_texts(row, digits) for row in rows]
     heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")
-    left = 0.3 + LETTER * max(len(str(row["analysis"])) for row in rows)
+    left = 0.3 + LETTER * max(len(_name(row)) for row in rows)
     widths = [GAP + LETTER * max(len(head), *(len(found[at]) for found in texts)) for at, head in enumerate(heads)]
     above = 0.62 if title else 0.4
     drawn, axes = figure(
@@ -97,10 +97,14 @@ def _scale(axes: Axes, table: pd.DataFrame, count: int) -> None:
         axes.axvline(row["rmst_difference"], color=GREY, linewidth=1, linestyle="--")
 
 
+def _name(row: Mapping[Any, Any]) -> str:
+    return f"base ({row['family']})" if row["kind"] == "base" else str(row["analysis"])
+
+
 def _label(axes: Axes, row: Mapping[Any, Any], y: float, left: float) -> None:
     heading = row["kind"] == "heading"
     axes.annotate(
-        str(row["analysis"]),
+        _name(row),
         (0, y),
         xycoords=("axes fraction", "data"),
         xytext=((6 if heading or row["kind"] == "base" else 14) - 72 * left, 0),
@@ -151,9 +155,9 @@ def _words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left: fl
     first = table.iloc[0]
     one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
     horizons = table["horizon"].dropna().unique()
-    to = f" to {number(float(horizons[0]), 0)} {time_unit}" if len(horizons) == 1 else ""
+    to = f" to {number(float(horizons[0]), 0)}" if len(horizons) == 1 else ""
     axes.set_xlabel(
-        f"difference of restricted mean{to} ({time_unit}), {one} minus {other}, in a new study\n"
+        f"difference of restricted mean{to}, in {time_unit}: {one} minus {other}, in a new study\n"
         f"above 0: longer with {one}. Line: 95 % interval; grey: the base's"
     )
     failed = bool((table["gate"] == "failed").any())
