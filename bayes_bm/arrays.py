@@ -84,6 +84,7 @@ NUMPY: Namespace = SimpleNamespace(
     exp=np.exp,
     log=np.log,
     log1p=np.log1p,
+    expm1=np.expm1,
     abs=np.abs,
     where=np.where,
     minimum=np.minimum,

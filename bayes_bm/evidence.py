@@ -29,6 +29,7 @@ from bayes_bm.selection import (
     usable,
 )
 from bayes_bm.spec import EVIDENCE_KINDS, Source, Spec, shipped
+from bayes_bm.statements import check_averaged
 from bayes_bm.tables import check_links, check_table, check_vocabulary, read_table
 from bayes_bm.weights import arms_in_use, count_rows, patient_rows, sequences_and_medians
 
@@ -98,7 +99,8 @@ class Evidence:
     """All rows that enter the likelihood, in the spec's time unit. `arm_row` counts rows of `arms` from 0.
 
     arms: study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ...
-    patients: arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock
+    patients: arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock; covariates are
+        blank in an arm that is averaged over those its row states
     sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
     medians: arm_row, median, law (order / interval / not_reached), alpha, sd
     hazard_ratios: study, treatment, reference, log_hr, se, followup; `hr_cholesky` factors their covariance
@@ -177,9 +179,11 @@ def _assemble(
     check_followup(tables["hazard_ratios"], spec)
     check_levels(tables["hazard_ratios"], arms, spec)
     ratios, cholesky = hazard_ratio_block(tables["hazard_ratios"])
+    patients = patient_rows(tables["patients"], arms, row_of, spec)
+    check_averaged(spec, patients, arms)
     return Evidence(
         arms=arms,
-        patients=patient_rows(tables["patients"], arms, row_of, spec),
+        patients=patients,
         sequences=sequences,
         medians=medians,
         hazard_ratios=ratios,

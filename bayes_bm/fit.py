@@ -27,6 +27,7 @@ from bayes_bm.evidence import Evidence, RebuiltArm, read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.gate import Gate, convergence_gate, watched_parameters
 from bayes_bm.hazards import Family
+from bayes_bm.hazards.averaged import averaged
 from bayes_bm.imputation import (
     Imputations,
     count_of,
@@ -36,8 +37,9 @@ from bayes_bm.imputation import (
     stacked,
     variance_table,
 )
-from bayes_bm.observations import KINDS, observations, present
-from bayes_bm.predictor import Draws, arm_predictors, draws, ratio_means, shifts
+from bayes_bm.integration import any_averaged, arm_points
+from bayes_bm.observations import KINDS, averages, observations, present
+from bayes_bm.predictor import Draws, arm_predictors, draws, point_offsets, ratio_means, shifts
 from bayes_bm.spec import Sampling, Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -79,6 +81,23 @@ class Result:
     @cached_property
     def draws(self) -> Draws:
         return draws(self.posterior, self.design, self.spec, self.family)
+
+    @cached_property
+    def arm_law(self) -> tuple[Family, np.ndarray, np.ndarray]:
+        """Family, eta (sample, arm row) and shape of each arm as a whole: what its printed numbers speak about.
+
+        Where an arm is averaged over its covariates, so is the family (`hazards.averaged`).
+        """
+        eta, of_arm = arm_predictors(self.draws, self.design)
+        if not any_averaged(self.spec, self.evidence):
+            return self.family, eta, of_arm
+        offsets = self.point_offsets
+        return averaged(self.family, offsets.shape[-1]), eta, np.concatenate([of_arm, offsets], axis=-1)
+
+    @cached_property
+    def point_offsets(self) -> np.ndarray:
+        """What each integration point adds to eta of each arm (sample, arm row, point)."""
+        return point_offsets(self.draws, self.design, arm_points(self.spec, self.evidence))
 
     @cached_property
     def ratio_means(self) -> np.ndarray:
@@ -188,10 +207,23 @@ def fit(
         provenance=_provenance(each, evidence, compiled_in, sampled_in) | {"spec_digest": spec.digest()},
         imputations=known,
     )
+    result = replace(result, provenance=result.provenance | _integration(result, say))
     if known is not None:
         return replace(result, provenance=result.provenance | _imputation_provenance(result))
     say("pointwise log-likelihood")
     return replace(result, log_likelihood=pointwise_log_likelihood(result))
+
+
+def _integration(result: Result, say: Callable[[str], None]) -> dict[str, Any]:
+    """Whether more integration points would say the same: told, and kept in the provenance."""
+    from bayes_bm.checks.integration import integration_error
+
+    found = integration_error(result)
+    if found is None:
+        return {}
+    if not found.enough:
+        say(f"warning: {found.text}")
+    return {"integration": found.document() | {"text": found.text}}
 
 
 # ---------------------------------------------------------------------------------------------- imputations
@@ -301,18 +333,36 @@ def pointwise_log_likelihood(result: Result) -> xr.Dataset:
             found[name] = _ratio_log_likelihood(result, arrays, result.ratio_means)
             continue
         data = SimpleNamespace(**arrays, **present(arrays))
+        law, _, of_law = result.arm_law if averages(name) else (family, eta, of_arm)
+        cost = max(1, of_law.shape[-1] // 4)
         terms = np.empty((of.samples, len(data.arm_row)))
         whole = terms.size <= POINTWISE_LIMIT
         if not whole:
             terms = np.empty((of.samples, len(result.evidence.arms)))
-        for rows in np.array_split(np.arange(of.samples), max(1, of.samples * len(data.arm_row) // 2_000_000)):
+        for rows in np.array_split(np.arange(of.samples), max(1, cost * of.samples * len(data.arm_row) // 2_000_000)):
             at = eta[np.ix_(rows, data.arm_row)]
             if "x" in arrays and arrays["x"].shape[1]:
                 at = at + shifts(of, shape, data.arm_row, data.x, rows)
-            values = KINDS[name].log_density(family, data, at, of_arm[np.ix_(rows, data.arm_row)], xp=NUMPY)
+            values = KINDS[name].log_density(law, data, at, of_law[np.ix_(rows, data.arm_row)], xp=NUMPY)
             terms[rows] = values if whole else _sum_by(values, data.arm_row, terms.shape[1])
         found[name] = terms
     return xr.Dataset({name: _labelled(values, of.chains, name) for name, values in found.items()})
+
+
+def averaged_log_likelihood(result: Result, points: np.ndarray) -> np.ndarray:
+    """Log likelihood of each arm at the posterior mean, its kinds averaged over `points` (arm,)."""
+    mean = result.posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
+    of = draws(mean, result.design, result.spec, result.family)
+    eta, of_arm = arm_predictors(of, result.design)
+    wide = np.concatenate([of_arm, point_offsets(of, result.design, points)], axis=-1)
+    law, total = averaged(result.family, points.shape[1]), np.zeros(len(result.evidence.arms))
+    for name, arrays in observations(result.spec, result.evidence, result.family).items():
+        if averages(name):
+            rows = arrays["arm_row"]
+            data = SimpleNamespace(**arrays, **present(arrays))
+            values = KINDS[name].log_density(law, data, eta[:, rows], wide[:, rows], xp=NUMPY)
+            total += _sum_by(values, rows, len(total))[0]
+    return total
 
 
 def _sum_by(values: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:

@@ -19,7 +19,9 @@ from bayes_bm.baseline import family_of
 from bayes_bm.effects import Design, design
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import Family
-from bayes_bm.observations import KINDS, observations, present
+from bayes_bm.hazards.averaged import averaged
+from bayes_bm.integration import any_averaged, arm_points
+from bayes_bm.observations import KINDS, averages, observations, present
 from bayes_bm.priors import (
     Exponential,
     Gamma,
@@ -33,7 +35,7 @@ from bayes_bm.priors import (
     describe,
 )
 from bayes_bm.spec import Covariate, Spec
-from bayes_bm.tensor import TENSOR, joined, shape_of
+from bayes_bm.tensor import TENSOR, PointShape, joined, shape_of
 
 # ---------------------------------------------------------------------------------------------- model
 
@@ -74,11 +76,12 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
         parts = _parts(spec, shape, family)
         eta, of_arm = _arm_predictors(parts, shape)
         slopes = _slopes(spec, shape)
+        mixed = _mixed(spec, evidence, family, slopes)
         for name, arrays in observations(spec, evidence, family).items():
             if name == "hazard_ratios":
                 _observe_ratios(arrays, parts, shape, family, proportional=spec.proportional)
             else:
-                _observe(name, arrays, family, eta, of_arm, slopes)
+                _observe(name, arrays, family, eta, of_arm, slopes, mixed if averages(name) else None)
     return model
 
 
@@ -263,8 +266,30 @@ def _interaction(name: str, term: Covariate, compared: int) -> Any:
     return variable(f"interaction_{name}", term.interaction) * pt.ones(compared)
 
 
+@dataclass(frozen=True)
+class Mixed:
+    """Arms averaged over their covariates: the averaged family, and what each point adds to eta (arm, point)."""
+
+    family: Family
+    offsets: Any
+
+
+def _mixed(spec: Spec, evidence: Evidence, family: Family, slopes: Any) -> Mixed | None:
+    if not any_averaged(spec, evidence):
+        return None
+    points = pm.Data("integration_points", arm_points(spec, evidence))
+    offsets = pt.sum(points * (slopes if slopes.type.ndim == 1 else slopes[:, None, :]), axis=2)
+    return Mixed(averaged(family, spec.integration.points), offsets)
+
+
 def _observe(
-    name: str, arrays: dict[str, np.ndarray], family: Family, eta: Any, shapes: list[Any], slopes: Any
+    name: str,
+    arrays: dict[str, np.ndarray],
+    family: Family,
+    eta: Any,
+    shapes: list[Any],
+    slopes: Any,
+    mixed: "Mixed | None",
 ) -> None:
     """One observed variable: its data, its arm's predictor, its density and its simulator."""
     kind = KINDS[name]
@@ -276,28 +301,35 @@ def _observe(
     if slopes is not None and x is not None:
         at = at + _product(x, slopes if slopes.type.ndim == 1 else slopes[rows])
     observed = data.pop(kind.value)
-    keys, terms, count = list(data), present(arrays), len(shapes)
+    keys, terms = list(data), present(arrays)
+    points = None if mixed is None else mixed.offsets[rows]
+    law = family if mixed is None else mixed.family
+    of_rows = [*(of[rows] for of in shapes), *([] if points is None else [points])]
+    count = len(of_rows)
 
     def log_density(value, at, *rest):
         known = dict(zip(keys, rest[count:], strict=True))
         fields = SimpleNamespace(**{kind.value: value}, **known, **terms)
-        return kind.log_density(family, fields, at, _shape(family, rest[:count]), xp=TENSOR)
+        return kind.log_density(law, fields, at, _shape(family, rest[:count], points=points is not None), xp=TENSOR)
 
     def draw(at, *rest, rng, size):
         known = dict(zip(keys, rest[count:], strict=True))
         fields = SimpleNamespace(**{kind.value: _observed_for_draw(name, arrays)}, **known, **terms)
-        return kind.draw(family, fields, at, joined(rest[:count], np.shape(at)), rng)
+        return kind.draw(law, fields, at, joined(rest[:count], np.shape(at)), rng)
 
-    parameters = [at, *(of[rows] for of in shapes), *data.values()]
+    parameters = [at, *of_rows, *data.values()]
     if all(parameter.type.ndim == 1 for parameter in parameters):
         pm.CustomDist(name, *parameters, logp=log_density, random=draw, observed=observed)
         return
-    # the values of a basis stand on a trailing axis of their own
-    cores = ",".join("()" if parameter.type.ndim == 1 else "(k)" for parameter in parameters)
+    # the values of a basis stand on a trailing axis of their own, and so do integration points
+    wide = ["(m)" if parameter is points else "(k)" for parameter in parameters]
+    cores = ",".join("()" if at.type.ndim == 1 else core for at, core in zip(parameters, wide, strict=True))
     pm.CustomDist(name, *parameters, logp=log_density, random=draw, signature=f"{cores}->()", observed=observed)
 
 
-def _shape(family: Family, parts: Sequence[Any]) -> Any:
+def _shape(family: Family, parts: Sequence[Any], *, points: bool = False) -> Any:
+    if points:
+        return PointShape(_shape(family, parts[:-1]), parts[-1])
     return shape_of(parts[1:], parts[0]) if family.knots else shape_of(parts)
 
 

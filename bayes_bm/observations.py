@@ -34,7 +34,7 @@ def observations(spec: Spec, evidence: Evidence, family: Family) -> dict[str, di
     A family with a basis finds its values at every time beside the time, so that none is evaluated while sampling.
     """
     found = {
-        "patients": _patient_arrays(spec, evidence),
+        **_patients_by_knowledge(spec, evidence),
         "points": _point_arrays(spec, evidence),
         "medians": _median_arrays(spec, evidence, "order"),
         "median_intervals": _median_arrays(spec, evidence, "interval"),
@@ -47,6 +47,26 @@ def observations(spec: Spec, evidence: Evidence, family: Family) -> dict[str, di
         for name, arrays in found.items()
         if len(next(iter(arrays.values())))
     }
+
+
+def everybody(spec: Spec, evidence: Evidence, family: Family) -> dict[str, np.ndarray]:
+    """Arrays of all patients, row by row of `evidence.patients`; covariates are blank in arms averaged over them."""
+    arrays = _patient_arrays(spec, evidence)
+    return {**arrays, **_placed(arrays, family)}
+
+
+def _patients_by_knowledge(spec: Spec, evidence: Evidence) -> dict[str, dict[str, np.ndarray]]:
+    """Patients whose covariates are known, and those of arms that are averaged over theirs."""
+    arrays = _patient_arrays(spec, evidence)
+    blank = np.isnan(arrays["x"]).any(axis=1)
+    known = {name: values[~blank] for name, values in arrays.items()}
+    averaged = {name: values[blank] for name, values in arrays.items() if name != "x"}
+    return {"patients": known, "patients_averaged": averaged}
+
+
+def averages(name: str) -> bool:
+    """Whether a kind of evidence speaks about arms, whose patients differ, and not about a patient."""
+    return name not in ("patients", "hazard_ratios")
 
 
 TIMES = ("log_u", "log_upper", "log_entry", "log_start", "log_node")
@@ -207,6 +227,7 @@ def _draw_events(family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, 
 
 KINDS: dict[str, Kind] = {
     "patients": Kind("log_u", likelihoods.patients, _draw_times),
+    "patients_averaged": Kind("log_u", likelihoods.patients, _draw_times),
     "points": Kind("ratio", likelihoods.points, _draw_ratios),
     "medians": Kind("log_u", likelihoods.median_order, _draw_median),
     "median_intervals": Kind("log_m", likelihoods.median_interval, _draw_log_median),

@@ -125,6 +125,15 @@ def shifts(
     return found
 
 
+def point_offsets(of: Draws, shape: Design, points: np.ndarray) -> np.ndarray:
+    """What each integration point adds to eta of each arm (sample, arm, point); `points` (arm, point, covariate)."""
+    slopes = of.slopes[:, shape.arm_treatment]
+    found = np.zeros((of.samples, *points.shape[:2]))
+    for at in range(points.shape[2]):
+        found += points[..., at] * slopes[:, :, None, at]
+    return found
+
+
 def ratio_means(
     of: Draws, shape: Design, family: Family, arrays: Mapping[str, np.ndarray], *, proportional: bool
 ) -> np.ndarray:

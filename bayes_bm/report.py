@@ -37,7 +37,6 @@ from bayes_bm.predict import (
     prior_and_posterior,
     survival,
 )
-from bayes_bm.predictor import arm_predictors
 from bayes_bm.priors import Prior, scipy_law
 from bayes_bm.ranking import rank
 from bayes_bm.spec import Spec
@@ -190,8 +189,7 @@ def _bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) 
 
 def arm_medians(result: Result) -> np.ndarray:
     """Each arm's own median on its printed clock, given alive at its entry (sample, arm row)."""
-    eta, log_shape = arm_predictors(result.draws, result.design)
-    family, arms = result.family, result.evidence.arms
+    (family, eta, log_shape), arms = result.arm_law, result.evidence.arms
     entry, medians = arms["entry"].to_numpy(dtype=float), np.empty(eta.shape)
     for start in np.unique(entry):
         rows = np.flatnonzero(entry == start)

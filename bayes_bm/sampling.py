@@ -77,8 +77,9 @@ def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
 
 def _patient_data(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     """What `model.build_model` put into `pm.Data` for the patients, by the same names."""
-    found = observations(spec, evidence, family_of(spec, evidence)).get("patients", {})
-    return {f"patients_{key}": values for key, values in found.items()}
+    found = observations(spec, evidence, family_of(spec, evidence))
+    kinds = [name for name in ("patients", "patients_averaged") if name in found]
+    return {f"{name}_{key}": values for name in kinds for key, values in found[name].items()}
 
 
 def _set_patients(model: Any, spec: Spec, evidence: Evidence) -> None:

@@ -242,15 +242,20 @@ class Priors(_Record):
     treatment_log_shape: Prior | None = None
 
 
+Margin = Literal["normal", "gamma", "lognormal"]
+
+
 class Covariate(_Record):
     """A covariate: its coefficient and, with `interaction`, what each treatment but the reference adds to it.
 
-    One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`).
+    One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`). `margin` is the law of
+    the covariate in an arm that gives its mean and sd; one that gives a share has a two-valued one.
     """
 
     prior: Prior
     interaction: Prior | None = None
     interaction_by: Literal["shared", "treatment"] = "shared"
+    margin: Margin = "normal"
     centre: float = 0.0
     scale: PositiveFloat = 1.0
     unit: str = ""
@@ -263,6 +268,30 @@ class Covariate(_Record):
             raise ValueError(
                 "interaction_by says whose the interaction is; give `interaction`, its prior, or leave it out"
             )
+        return self
+
+
+class Correlation(_Record):
+    """Of two covariates in every arm, on the scale of a Gaussian copula; pairs that are not named have none."""
+
+    between: tuple[str, str]
+    value: Annotated[float, Field(gt=-1, lt=1)]
+    why: Why
+
+
+class Integration(_Record):
+    """Quasi-random points over the covariates of an arm that gives only means, sds and shares.
+
+    Without `correlation` it is the pooled one of the patients in the evidence.
+    """
+
+    points: Annotated[PositiveInt, Field(le=4096)] = 64
+    correlation: tuple[Correlation, ...] | None = None
+
+    @model_validator(mode="after")
+    def _balanced(self) -> "Integration":
+        if self.points & (self.points - 1):
+            raise ValueError(f"points is {self.points}; allowed: a power of 2, for which Sobol points are balanced")
         return self
 
 
@@ -320,6 +349,7 @@ class Spec(_Record):
     effects: Effects = Effects()
     priors: Priors
     covariates: dict[str, Covariate] = {}
+    integration: Integration = Integration()
     baseline: Baseline | None = None
     sampling: Sampling = Sampling()
     sensitivity: dict[str, dict[str, Any]] = {}
@@ -331,6 +361,12 @@ class Spec(_Record):
         _check_effect_prior(self)
         _check_shape_priors(self)
         _check_shape_effects(self)
+        for pair in self.integration.correlation or ():
+            if len(set(pair.between)) < 2 or not set(pair.between) <= set(self.covariates):
+                raise ValueError(
+                    f"integration.correlation: found {' and '.join(pair.between)}; "
+                    f"allowed: two of {', '.join(self.covariates) or 'the covariates, of which this spec has none'}"
+                )
         for check in self.external_checks:
             for name in filter(None, (check.treatment, check.reference)):
                 if name not in self.treatments.names:

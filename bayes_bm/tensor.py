@@ -76,6 +76,25 @@ class Shape:
         raise TypeError(f"a shape is read as [..., k], [..., :-1] or [..., None, :]; found {key}")
 
 
+class PointShape(Shape):
+    """A shape with the integration points' part of eta (row, point) behind it (`hazards.averaged`)."""
+
+    def __init__(self, base: Any, offsets: Any) -> None:
+        self.base, self.offsets = base, offsets
+
+    @property
+    def parts(self) -> list[Any]:
+        return [*(self.base.parts if isinstance(self.base, Shape) else [self.base]), self.offsets]
+
+    def __getitem__(self, key: tuple) -> Any:
+        match key:
+            case (EllipsisType(), slice(start=int(), stop=None)):
+                return self.offsets
+            case (EllipsisType(), None, slice(start=None, stop=int())):
+                return self.base[..., None, :]
+        raise TypeError(f"a shape with points is read as [..., width:] or [..., None, :width]; found {key}")
+
+
 def shape_of(columns: Sequence[Any], wide: Any = None) -> Any:
     """The coefficients alone where there is nothing else, so that formulas see an ordinary tensor."""
     return wide if wide is not None and not columns else Shape(columns, wide)
@@ -197,6 +216,7 @@ TENSOR: Namespace = SimpleNamespace(
     exp=pt.exp,
     log=pt.log,
     log1p=pt.log1p,
+    expm1=pt.expm1,
     abs=pt.abs,
     where=pt.switch,
     minimum=pt.minimum,

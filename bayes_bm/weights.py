@@ -9,6 +9,7 @@ from bayes_bm import summaries
 from bayes_bm.errors import InputError
 from bayes_bm.selection import arm_keys, set_aside
 from bayes_bm.spec import Spec
+from bayes_bm.statements import check_known, unstated
 
 
 def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -48,7 +49,7 @@ def _design_effect(spec: Spec, arm: Mapping) -> float:
 def patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
     """Patients on the model's clock: the arm's clock shift added, entry at least the arm's (rule 13)."""
     missing = [name for name in spec.covariates if len(patients) and name not in patients]
-    if missing:
+    if missing and all(unstated(spec, row) for row in arms.to_dict("records")):
         raise InputError(
             f"patients, column {missing[0]}", found="no such column", hint="a covariate of the spec needs one"
         )
@@ -62,11 +63,12 @@ def patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, sp
         entry=np.maximum(own_entry, entry) if len(rows) else np.empty(0),
         weight=patients["weight"].fillna(1.0).to_numpy(),
     )
-    _check_patient_rows(frame, spec)
+    _check_patient_rows(frame)
+    check_known(spec, frame, arms)
     return frame.sort_values(["study", "arm", "time", "event"], kind="stable").reset_index(drop=True)
 
 
-def _check_patient_rows(frame: pd.DataFrame, spec: Spec) -> None:
+def _check_patient_rows(frame: pd.DataFrame) -> None:
     # an interval-censored patient may enter where the interval begins
     early = frame[(frame["time"] < frame["entry"]) | ((frame["time"] == frame["entry"]) & frame["time_upper"].isna())]
     if len(early):
@@ -77,11 +79,6 @@ def _check_patient_rows(frame: pd.DataFrame, spec: Spec) -> None:
             found=f"time {row['time']:g} not after entry {row['entry']:g}",
             hint="a patient is seen only after entry",
         )
-    for name in spec.covariates:
-        gaps = frame[frame[name].isna()]
-        if len(gaps):
-            where = f"patients, study {gaps.iloc[0]['study']}, column {name}"
-            raise InputError(where, found=f"{len(gaps)} empty cells", hint="complete them or leave the covariate out")
 
 
 def sequences_and_medians(

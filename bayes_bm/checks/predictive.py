@@ -21,8 +21,9 @@ from bayes_bm.fit import Result
 from bayes_bm.hazards.base import inverse
 from bayes_bm.likelihoods import cum_hazard_from
 from bayes_bm.nonparametric import StepCurve, kaplan_meier
-from bayes_bm.observations import entered_hazard, log_time, observations, present
+from bayes_bm.observations import entered_hazard, everybody, log_time, present
 from bayes_bm.predictor import arm_predictors, shifts
+from bayes_bm.statements import averaged_arms
 
 REPLICATE_LIMIT = 20_000_000
 MIN_REPLICATES = 400
@@ -92,19 +93,27 @@ class ReplicatedArm:
 
 def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[ReplicatedArm]:
     """Every arm with patients, replicated at posterior draws (all of them, or fewer where arms are very large)."""
-    arrays = observations(result.spec, result.evidence, result.family).get("patients")
-    if arrays is None:
+    if result.evidence.patients.empty:
         return
+    arrays = everybody(result.spec, result.evidence, result.family)
+    whole = averaged_arms(result.spec, result.evidence.arms, result.evidence.patients)
     eta, of_arm = arm_predictors(result.draws, result.design)
     for arm_row in sorted(set(result.evidence.patients["arm_row"])):
         rows = result.evidence.patients[result.evidence.patients["arm_row"] == arm_row]
         at = rows.index.to_numpy()
         data = SimpleNamespace(**{name: values[at] for name, values in arrays.items()}, **present(arrays))
         chosen = _thinned(len(eta), len(at), rng)
-        shift = shifts(result.draws, result.design, data.arm_row, data.x, chosen)
-        mine = eta[chosen, arm_row][:, None] + shift
-        of_shape = np.broadcast_to(of_arm[chosen, arm_row][:, None], (*mine.shape, of_arm.shape[-1]))
-        yield _replicated(result, int(arm_row), rows, data, mine, of_shape, rng)
+        everyone = None
+        if whole[arm_row]:
+            # a patient of a replicate is a point drawn at random; the arm's own curve is the mean over all points
+            everyone = eta[chosen, arm_row][:, None] + result.point_offsets[chosen, arm_row]
+            mine = everyone[
+                np.arange(len(chosen))[:, None], rng.integers(everyone.shape[1], size=(len(chosen), len(at)))
+            ]
+        else:
+            shift = shifts(result.draws, result.design, data.arm_row, data.x, chosen)
+            mine = eta[chosen, arm_row][:, None] + shift
+        yield _replicated(result, int(arm_row), rows, data, mine, of_arm[chosen, arm_row][:, None], rng, everyone)
 
 
 def _thinned(samples: int, patients: int, rng: np.random.Generator) -> np.ndarray:
@@ -112,8 +121,12 @@ def _thinned(samples: int, patients: int, rng: np.random.Generator) -> np.ndarra
     return np.arange(samples) if samples <= wanted else np.sort(rng.choice(samples, wanted, replace=False))
 
 
-def _replicated(result: Result, arm_row: int, rows: pd.DataFrame, data, eta, shape, rng) -> ReplicatedArm:
+def _replicated(
+    result: Result, arm_row: int, rows: pd.DataFrame, data, eta, of_arm, rng, everyone: np.ndarray | None
+) -> ReplicatedArm:
+    """`eta` of each patient (replicate, patient), or with `everyone` of each integration point beside it."""
     family, t0 = result.family, result.spec.reference_time
+    shape = np.broadcast_to(of_arm, (*eta.shape, of_arm.shape[-1]))
     seen, event = _seen(rows)
     entered = entered_hazard(family, data, eta, shape)
     latent = t0 * np.exp(inverse(family, np.log(entered + rng.exponential(size=eta.shape)), eta, shape, xp=NUMPY))
@@ -121,14 +134,17 @@ def _replicated(result: Result, arm_row: int, rows: pd.DataFrame, data, eta, sha
     weight, entry = rows["weight"].to_numpy(), rows["entry"].to_numpy()
     # covariates make patients differ; without them one column stands for the arm
     several = result.spec.covariates and len(rows) > 1
-    columns = slice(None) if several else slice(0, 1)
-    zero = np.zeros_like(eta[:, columns])
+    shares = weight / weight.sum() if several else np.ones(1)
+    levels = eta if several else eta[:, :1]
+    if everyone is not None:
+        levels, shares = everyone, np.full(everyone.shape[1], 1 / everyone.shape[1])
+    shapes, zero = np.broadcast_to(of_arm, (*levels.shape, of_arm.shape[-1])), np.zeros_like(levels)
     return ReplicatedArm(
         arm_row=arm_row,
         observed=kaplan_meier(seen, event, entry=entry if (entry > 0).any() else None, weight=weight),
         replicate=_curves(np.minimum(latent, censoring), latent <= censoring, weight, entry),
-        population=Population(family, t0, eta[:, columns], shape[:, columns], zero, zero),
-        weight=(weight / weight.sum())[columns] if several else np.ones(1),
+        population=Population(family, t0, levels, shapes, zero, zero),
+        weight=shares,
         entry=float(result.evidence.arms["entry"].iloc[arm_row]),
     )
 
@@ -176,10 +192,10 @@ def _curves(time: np.ndarray, event: np.ndarray, weight: np.ndarray, entry: np.n
 def arm_curves(result: Result, times: Sequence[float]) -> xr.DataArray:
     """S(t) of every study arm given alive at its entry (chain, draw, arm_row, time), covariates at their centres.
 
-    Times are on the arm's own printed clock; S is 1 up to `survived_to`.
+    An arm that states its covariates, and none of a patient, is averaged over them. Times are on the arm's own printed
+    clock; S is 1 up to `survived_to`.
     """
-    family, arms = result.family, result.evidence.arms
-    eta, of_arm = arm_predictors(result.draws, result.design)
+    (family, eta, of_arm), arms = result.arm_law, result.evidence.arms
     at = np.asarray(times, dtype=float)
     on_model_clock = np.maximum(at[None, :] + arms["shift"].to_numpy()[:, None], arms["entry"].to_numpy()[:, None])
     log_u, log_entry = log_time(on_model_clock, result.spec), log_time(arms["entry"], result.spec)[:, None]

@@ -19,7 +19,6 @@ from bayes_bm.fit import Result
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.base import at as placed_at
 from bayes_bm.observations import KINDS, observations, present
-from bayes_bm.predictor import arm_predictors
 
 AMBER, RED = 0.05, 0.001
 COLUMNS = [
@@ -43,9 +42,8 @@ STAGE = 21
 def reconcile(result: Result) -> pd.DataFrame:
     """One row a printed (or rebuilt) number; `status` is green, amber (p < 0.05) or red (p < 0.001)."""
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
-    family = result.family
-    eta, shape = arm_predictors(result.draws, result.design)
-    arrays = observations(result.spec, result.evidence, family)
+    arrays = observations(result.spec, result.evidence, result.family)
+    family, eta, shape = result.arm_law
     rows = [
         *_patients(result, rng),
         *_points(result, arrays, family, eta, shape, rng),

@@ -1,0 +1,55 @@
+"""An arm whose patients differ: S = mean of exp(-H(t | x_m)) over integration points x_m, f the mean of the densities.
+
+A point adds to eta, so the points of a row stand on the trailing axis of the shape, behind the family's own: what the
+likelihoods and the answers know of a family holds of an arm as well. Only the mean over patients is taken: a log mean
+of hazards would be another model.
+"""
+
+from dataclasses import replace
+
+from bayes_bm.arrays import Namespace
+from bayes_bm.hazards.base import Family
+
+SMALL, LARGEST = -30.0, 700.0
+
+
+def averaged(family: Family, points: int) -> Family:
+    """The family of an arm; `shape[..., width:]` is what each point adds to eta (..., point)."""
+    width = family.width
+
+    def spread(at, eta, shape):
+        """The three arguments with a trailing axis of points."""
+        placed = at[..., None] if family.basis is None else at[..., None, :]
+        return placed, eta[..., None] + shape[..., width:], shape[..., None, :width]
+
+    def mean(values, *, xp: Namespace):
+        return xp.sum(values) / points
+
+    def survivors(at, eta, shape, *, xp: Namespace):
+        """log mean of H, -log mean of S, and what each point's H is above the least."""
+        log_cum = family.log_cum_hazard(at, eta, shape, xp=xp)
+        top = xp.minimum(xp.max(log_cum), LARGEST)
+        relative = xp.exp(xp.minimum(log_cum - top, 0.0))
+        total = xp.exp(top) * relative
+        least = -xp.max(-total)
+        above = total - least
+        # exact also where all are small: no difference from 1 is taken
+        used = least[..., 0] - xp.log1p(mean(xp.expm1(-above), xp=xp))
+        return top[..., 0] + xp.log(mean(relative, xp=xp)), used, above
+
+    def log_cum_hazard(at, eta, shape, *, xp: Namespace):
+        log_mean, used, _ = survivors(*spread(at, eta, shape), xp=xp)
+        small = log_mean < SMALL
+        # the guarded value keeps the gradient of the branch not taken finite
+        return xp.where(small, log_mean, xp.log(xp.where(small, 1.0, used)))
+
+    def log_hazard(at, eta, shape, *, xp: Namespace):
+        of_points = spread(at, eta, shape)
+        _, _, above = survivors(*of_points, xp=xp)
+        # survivors of the least hazard weigh most: log(mean h S / mean S)
+        log_density = family.log_hazard(*of_points, xp=xp) - above
+        top = xp.max(log_density)
+        return top[..., 0] + xp.log(mean(xp.exp(log_density - top), xp=xp)) - xp.log1p(mean(xp.expm1(-above), xp=xp))
+
+    shapes = (*family.shapes, *(f"point {at + 1}" for at in range(points)))
+    return replace(family, shapes=shapes, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, inverse=None)

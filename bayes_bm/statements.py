@@ -1,0 +1,87 @@
+"""What an arms row states about its patients' covariates, and which arms are therefore averaged over them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.errors import InputError
+from bayes_bm.spec import Spec
+
+
+def states(arm: Mapping[Any, Any], name: str) -> Literal["share", "mean", ""]:
+    """How an arm gives a covariate: its share, its mean with its sd, or not enough."""
+    if pd.notna(arm.get(f"share_{name}")):
+        return "share"
+    return "mean" if pd.notna(arm.get(f"mean_{name}")) and pd.notna(arm.get(f"sd_{name}")) else ""
+
+
+def unstated(spec: Spec, arm: Mapping[Any, Any]) -> list[str]:
+    """Covariates of the spec about which an arm does not say enough."""
+    return [name for name in spec.covariates if not states(arm, name)]
+
+
+def arms_with_known(spec: Spec, patients: pd.DataFrame, arms: int) -> np.ndarray:
+    """Arms whose patients' covariates are known (arm,)."""
+    known = np.zeros(arms, dtype=bool)
+    if spec.covariates and len(patients):
+        known[patients.loc[patients[list(spec.covariates)].notna().all(axis=1), "arm_row"].to_numpy(dtype=int)] = True
+    return known
+
+
+def averaged_arms(spec: Spec, arms: pd.DataFrame, patients: pd.DataFrame) -> np.ndarray:
+    """Arms averaged over their covariates: all are stated, and no patient's are known (arm,)."""
+    if not spec.covariates:
+        return np.zeros(len(arms), dtype=bool)
+    whole = np.array([not unstated(spec, row) for row in arms.to_dict("records")], dtype=bool)
+    return whole & ~arms_with_known(spec, patients, len(arms))
+
+
+def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
+    """All covariates of all patients of an arm are known, or none is and the arm's row states them."""
+    names = list(spec.covariates)
+    for _, rows in patients.groupby("arm_row") if names else ():
+        blank = rows[names].isna()
+        if not blank.to_numpy().any():
+            continue
+        arm = arms.iloc[int(rows["arm_row"].iloc[0])].to_dict()
+        where = f"patients, study {arm['study']}"
+        if not blank.to_numpy().all():
+            name = next(name for name in names if blank[name].any())
+            raise InputError(
+                f"{where}, column {name}",
+                found=f"{int(blank[name].sum())} empty cells",
+                hint="complete them or leave the covariate out: missing covariates of single patients are not imputed."
+                " An arm of which no patient's covariates are known may state them in its arms row",
+            )
+        if left := unstated(spec, arm):
+            raise InputError(
+                f"{where}, arm {arm['arm']}, column {left[0]}",
+                found="no covariates of patients",
+                allowed=f"the column, or mean_{left[0]} with sd_{left[0]}, or share_{left[0]}, in the arms row",
+                hint="the arm is then averaged over them",
+            )
+
+
+def check_averaged(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
+    """Statements that have a law, of arms seen from time zero."""
+    for at in np.flatnonzero(averaged_arms(spec, arms, patients)):
+        arm = arms.iloc[at].to_dict()
+        where = f"arms, study {arm['study']}, arm {arm['arm']}"
+        late = patients.loc[patients["arm_row"] == at, "entry"]
+        if arm["entry"] > 0 or (late > 0).any():
+            raise InputError(
+                where,
+                found="covariates of an arm with a delayed entry or another clock (survived_to, clock_shift, entry)",
+                allowed="covariates of everybody at time zero",
+                hint="printed means are those of who entered, not of who started; averaging from there is not built:"
+                " leave the covariates of this arm blank, and it is taken at their centres",
+            )
+        for name, term in spec.covariates.items():
+            if states(arm, name) == "mean" and term.margin != "normal" and not arm[f"mean_{name}"] > 0:
+                raise InputError(
+                    f"{where}, column mean_{name}",
+                    found=arm[f"mean_{name}"],
+                    allowed=f"above 0, for covariates.{name}.margin = {term.margin}",
+                )

@@ -1,0 +1,426 @@
+"""Arms averaged over the covariates they state: against loops, quadrature, and the models they must reduce to."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import integrate, stats
+
+from bayes_bm import model as models
+from bayes_bm.arrays import NUMPY, solve
+from bayes_bm.checks.integration import integration_error
+from bayes_bm.errors import InputError
+from bayes_bm.evidence import Evidence
+from bayes_bm.fit import pointwise_log_likelihood
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.hazards.averaged import averaged
+from bayes_bm.integration import arm_points, correlation, pooled_correlation
+from bayes_bm.spec import Spec
+from tests import posteriors, worlds
+from tests.test_covariates import AGE, MALE, data_term, moved, patients, values_at
+from tests.worlds import normal
+
+T0 = 12.0
+TERMS = {"age": {**AGE, "interaction": normal(0.4)}, "male": MALE}
+STATED = {"mean_age": 66.0, "sd_age": 8.0, "share_male": 0.3}
+WIDE = {"mean_age": 58.0, "sd_age": 11.0, "share_male": 0.7}
+POINT = {"mean_age": 68.0, "sd_age": 0.0, "share_male": 1.0}
+KINDS = ("patients_averaged", "points", "medians", "median_intervals", "medians_not_reached", "counts")
+CORRELATION = [{"between": ["age", "male"], "value": 0.4, "why": "test"}]
+
+
+def arm(study: str, name: str, treatment: str, **more: Any) -> dict[str, Any]:
+    return {"study": study, "arm": name, "treatment": treatment, "endpoint": "os", "n": 40, **more}
+
+
+def tables(*, known: bool = True, one: dict = STATED, other: dict = WIDE) -> dict[str, list[dict]]:
+    """Patients with covariates, and one arm or more of every other kind that states them."""
+    rebuilt = [
+        {"study": "r1", "arm": "x", "treatment": "a", "time": time, "event": event}
+        for time, event in ((3.0, 1), (8.0, 1), (8.0, 0), (19.0, 1), (26.0, 0))
+    ]
+    rebuilt += [
+        {"study": "r1", "arm": "y", "treatment": "b", "time": 4.5, "event": 1, "time_upper": 7.0},
+        {"study": "r1", "arm": "y", "treatment": "b", "time": 15.0, "event": 1, "weight": 0.5},
+    ]
+    names = [("r1", "x", "a"), ("r1", "y", "b"), ("s1", "x", "a"), ("s1", "y", "c"), ("m1", "x", "b"), ("m2", "x", "c")]
+    names += [("m3", "x", "a"), ("c1", "x", "a"), ("c1", "y", "b")]
+    arms = [arm(*of, **(one if at % 2 else other)) for at, of in enumerate(names)]
+    for row in arms:
+        row["followup"] = 20.0
+    return {
+        "patients": [*(patients() if known else []), *rebuilt],
+        "arms": arms,
+        "points": [
+            {"study": "s1", "arm": name, "endpoint": "os", "time": time, "survival": alive}
+            for name, time, alive in (("x", 6.0, 0.8), ("x", 18.0, 0.45), ("y", 12.0, 0.5))
+        ],
+        "medians": [
+            {"study": "m1", "arm": "x", "endpoint": "os", "median": 14.0},
+            {"study": "m2", "arm": "x", "endpoint": "os", "median": 9.5, "ci_low": 6.3, "ci_high": 15.0},
+            {"study": "m3", "arm": "x", "endpoint": "os", "median": None},
+        ],
+        "counts": [
+            {"study": "c1", "arm": name, "endpoint": "os", "events": events, "n": 40, "time": 9.0}
+            for name, events in (("x", 17), ("y", 11))
+        ],
+    }
+
+
+def world(rows: dict | None = None, *, points: int = 8, terms: dict = TERMS, **changes: Any) -> tuple[Spec, Evidence]:
+    integration = {"points": points, "correlation": CORRELATION} if terms else {"points": points}
+    spec = worlds.spec(covariates=terms, integration=integration, **changes)
+    return spec, worlds.evidence(spec, rows or tables())
+
+
+# ------------------------------------------------------------------------------------------------- the family
+
+
+def naive(name: str, log_u: float, eta: float, shape: list[float], offsets: list[float]) -> tuple[float, float]:
+    """-log S and f / S by plain means."""
+    family, alive, density = FAMILIES[name], [], []
+    for offset in offsets:
+        log_cum = float(family.log_cum_hazard(np.array(log_u), eta + offset, np.array(shape), xp=NUMPY))
+        rate = float(family.log_hazard(np.array(log_u), eta + offset, np.array(shape), xp=NUMPY))
+        alive.append(math.exp(-math.exp(log_cum)))
+        density.append(math.exp(rate - math.exp(log_cum)))
+    return -math.log(math.fsum(alive) / len(alive)), math.fsum(density) / math.fsum(alive)
+
+
+SHAPES = {"weibull": [0.3], "gompertz": [0.4], "lognormal": [-0.1], "loglogistic": [0.2], "exponential": []}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_an_averaged_family_is_the_mean_of_survival_and_density(name: str) -> None:
+    offsets = [-0.8, 0.1, 0.7, 1.4]
+    family = averaged(FAMILIES[name], 4)
+    shape = np.array([*SHAPES[name], *offsets])
+    for log_u in (-2.0, -0.3, 0.0, 0.9):
+        cum, rate = naive(name, log_u, 0.2, SHAPES[name], offsets)
+        ours = family.log_cum_hazard(np.array(log_u), np.array(0.2), shape, xp=NUMPY)
+        assert float(np.exp(ours)) == pytest.approx(cum, rel=1e-11)
+        assert float(np.exp(family.log_hazard(np.array(log_u), np.array(0.2), shape, xp=NUMPY))) == pytest.approx(
+            rate, rel=1e-11
+        )
+        back = solve(family, ours, np.array(0.2), shape)
+        assert float(back) == pytest.approx(log_u, abs=1e-9)
+
+
+def test_an_averaged_family_keeps_its_digits_early_and_late() -> None:
+    """H -> mean of H as H -> 0; late, the least hazard alone is left: -log S -> H_least + log(points)."""
+    family, offsets = averaged(FAMILIES["weibull"], 3), np.array([-1.0, 0.0, 2.0])
+    shape = np.array([0.2, *offsets])
+    k = math.exp(0.2)
+    for log_u in (-1e4, -60.0, -25.0, -24.0, -20.0):
+        expected = k * log_u + math.log(np.mean(np.exp(offsets)))
+        ours = float(family.log_cum_hazard(np.array(log_u), np.array(0.0), shape, xp=NUMPY))
+        assert ours == pytest.approx(expected, rel=1e-8)
+    late = float(family.log_cum_hazard(np.array(6.0), np.array(0.0), shape, xp=NUMPY))
+    assert math.exp(late) == pytest.approx(math.exp(6 * k - 1) + math.log(3), rel=1e-12)
+    rate = float(family.log_hazard(np.array(6.0), np.array(0.0), shape, xp=NUMPY))
+    assert rate == pytest.approx(0.2 + 6 * k - 1 - 6.0, rel=1e-12)
+
+
+# ------------------------------------------------------------------------------------------------- the points
+
+
+def test_points_have_the_stated_margins_and_correlation() -> None:
+    for margin in ("normal", "gamma", "lognormal"):
+        terms = {"age": {**AGE, "margin": margin}, "male": MALE}
+        spec, evidence = world(points=4096, terms=terms)
+        row = int(np.flatnonzero((evidence.arms["study"] == "m1").to_numpy())[0])
+        stated = evidence.arms.iloc[row]
+        age, male = arm_points(spec, evidence)[row].T
+        age = 60 + 10 * age
+        assert age.mean() == pytest.approx(stated["mean_age"], abs=0.02)
+        assert age.std() == pytest.approx(stated["sd_age"], rel=0.005)
+        assert stats.skew(age) == pytest.approx({"normal": 0.0, "gamma": 0.38, "lognormal": 0.576}[margin], abs=0.03)
+        assert male.mean() == pytest.approx(stated["share_male"], abs=0.001)
+        # of a normal with a share p cut from another of correlation r: r phi(z) / sqrt(p (1 - p))
+        share = stated["share_male"]
+        expected = 0.4 * stats.norm.pdf(stats.norm.ppf(share)) / math.sqrt(share * (1 - share))
+        scores = stats.norm.ppf((stats.rankdata(age) - 0.5) / len(age))
+        assert np.corrcoef(scores, male)[0, 1] == pytest.approx(expected, abs=0.01)
+
+
+def test_without_a_stated_correlation_it_is_the_patients_within_studies() -> None:
+    rng = np.random.default_rng(1)
+    rows = patients(400)
+    for row in rows:
+        row["age"] += 20 * (row["study"] == "p1") + 8 * row["male"]
+    spec = worlds.spec(covariates=TERMS)
+    evidence = worlds.evidence(spec, {**tables(), "patients": [*rows, *tables(known=False)["patients"]]})
+    within, sizes = [], []
+    for study in ("p1", "p2"):
+        mine = [row for row in rows if row["study"] == study]
+        within.append(stats.spearmanr([row["age"] for row in mine], [row["male"] for row in mine]).statistic)
+        sizes.append(len(mine) - 3)
+    pooled = np.tanh(np.average(np.arctanh(within), weights=sizes))
+    assert correlation(spec, evidence)[0, 1] == pytest.approx(2 * math.sin(math.pi * pooled / 6), abs=1e-12)
+    assert pooled > 0.2
+    nobody = worlds.evidence(spec, tables(known=False))
+    np.testing.assert_array_equal(correlation(spec, nobody), np.eye(2))
+    alike = evidence.patients.assign(male=1.0, age=rng.normal(size=len(evidence.patients)))
+    assert pooled_correlation(alike, ["age", "male"])[0, 1] == 0.0
+
+
+# ------------------------------------------------------------------------------------------------- the model
+
+
+def arm_curve(spec: Spec, evidence: Evidence, found: dict, arm_row: int, points: list[tuple[float, float, float]]):
+    """S and f of an arm by plain sums over (weight, age in tens from 60, male)."""
+    row = evidence.arms.iloc[arm_row]
+    j, a = sorted(set(evidence.arms["study"])).index(row["study"]), row["treatment"]
+    names = zip(evidence.arms["study"], evidence.arms["treatment"], strict=True)
+    pairs = sorted({(s, t) for s, t in names if t != "a"})
+    eta, compared = float(found["intercept"] + found["study_effect"][j]), list(spec.treatments.compare)
+    slope = float(found["coefficient"][0])
+    if a != "a":
+        at = compared.index(a)
+        eta += float(found["log_hr"][at] + found["study_treatment_effect"][pairs.index((row["study"], a))])
+        slope += float(found["interaction"][at, 0])
+    k = math.exp(float(found["log_shape"] + found["study_log_shape"][j]))
+    levels = [(w, eta + slope * age + float(found["coefficient"][1]) * male) for w, age, male in points]
+
+    def alive(time: float) -> float:
+        return math.fsum(w * math.exp(-math.exp(level) * (time / T0) ** k) for w, level in levels)
+
+    def density(time: float) -> float:
+        rates = [(w, math.exp(level) * (time / T0) ** k) for w, level in levels]
+        return math.fsum(w * h * k / time * math.exp(-h) for w, h in rates)
+
+    return alive, density
+
+
+def terms_by_hand(spec: Spec, evidence: Evidence, found: dict, points: dict[int, list]) -> dict[str, list[float]]:
+    """Every kind's log density from S and f of the arm alone (rules 5, 6, 8)."""
+    curves = {row: arm_curve(spec, evidence, found, row, of) for row, of in points.items()}
+    terms: dict[str, list[float]] = {name: [] for name in KINDS}
+    for row in evidence.patients[evidence.patients["age"].isna()].to_dict("records"):
+        alive, density = curves[row["arm_row"]]
+        if np.isfinite(row["time_upper"]):
+            value = math.log(alive(row["time"]) - alive(row["time_upper"]))
+        else:
+            value = math.log(density(row["time"]) if row["event"] else alive(row["time"]))
+        terms["patients_averaged"].append(row["weight"] * value)
+    for row in evidence.sequences.to_dict("records"):
+        alive, _ = curves[row["arm_row"]]
+        p = alive(row["time"]) / (alive(row["start"]) if row["start"] > 0 else 1.0)
+        y = row["size"] * row["ratio"]
+        choose = math.lgamma(row["size"] + 1) - math.lgamma(y + 1) - math.lgamma(row["size"] - y + 1)
+        terms["points"].append(choose + y * math.log(p) + (row["size"] - y) * math.log1p(-p))
+    for row in evidence.medians.to_dict("records"):
+        alive, density = curves[row["arm_row"]]
+        if row["law"] == "interval":
+            low, high = 1e-3, 1e3
+            for _ in range(200):
+                middle = math.sqrt(low * high)
+                low, high = (middle, high) if alive(middle) > 0.5 else (low, middle)
+            z = (math.log(row["time"] / low)) / row["sd"]
+            terms["median_intervals"].append(-0.5 * z**2 - math.log(row["sd"] * math.sqrt(2 * math.pi)))
+            continue
+        dead = stats.beta(row["alpha"], row["alpha"])
+        if row["law"] == "order":
+            value = dead.logpdf(1 - alive(row["time"])) + math.log(density(row["time"]))
+            terms["medians"].append(float(value))
+        else:
+            terms["medians_not_reached"].append(float(dead.logsf(1 - alive(row["time"]))))
+    for row in evidence.counts.to_dict("records"):
+        alive, _ = curves[row["arm_row"]]
+        terms["counts"].append(float(stats.binom.logpmf(row["events"], row["n"], 1 - alive(row["time"]))))
+    return terms
+
+
+def weighted(points: np.ndarray) -> dict[int, list]:
+    return {row: [(1 / len(of), *x) for x in of.tolist()] for row, of in enumerate(points)}
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["beside patients", "alone"])
+def test_every_kind_is_of_the_mean_over_points(known: bool) -> None:
+    spec, evidence = world(tables(known=known))
+    model = models.build_model(spec, evidence)
+    point = moved(model)
+    expected = terms_by_hand(spec, evidence, values_at(model, point), weighted(arm_points(spec, evidence)))
+    assert ("patients" in model.named_vars) == known
+    for name in KINDS:
+        np.testing.assert_allclose(data_term(model, point, name), expected[name], rtol=1e-9, err_msg=name)
+
+
+def quadrature(stated: Any, r: float) -> list[tuple[float, float, float]]:
+    """Nodes of age given sex: P(male | age) = Phi((r z - z_(1-p)) / sqrt(1 - r^2)), Gauss-Hermite in z."""
+    z, weight = np.polynomial.hermite_e.hermegauss(60)
+    weight = weight / weight.sum()
+    male = stats.norm.cdf((r * z - stats.norm.ppf(1 - stated["share_male"])) / math.sqrt(1 - r**2))
+    age = (stated["mean_age"] + stated["sd_age"] * z - 60) / 10
+    one = [(float(w * p), float(x), 1.0) for w, p, x in zip(weight, male, age, strict=True)]
+    return one + [(float(w * (1 - p)), float(x), 0.0) for w, p, x in zip(weight, male, age, strict=True)]
+
+
+def test_many_points_are_the_integral_over_two_covariates() -> None:
+    """The copula's integral by scipy's dblquad for one arm, by nodes for all; Sobol's error falls with the points."""
+    spec, evidence = world(points=4096)
+    model = models.build_model(spec, evidence)
+    point = moved(model)
+    found = values_at(model, point)
+    stating = np.flatnonzero(evidence.arms["share_male"].notna())
+    nodes = {int(row): quadrature(evidence.arms.iloc[row], 0.4) for row in stating}
+    row = next(iter(nodes))
+    stated = evidence.arms.iloc[row]
+
+    def inner(w: float, z: float) -> float:
+        male = float(0.4 * z + math.sqrt(1 - 0.16) * w > stats.norm.ppf(1 - stated["share_male"]))
+        alone = [(1.0, (stated["mean_age"] + stated["sd_age"] * z - 60) / 10, male)]
+        return arm_curve(spec, evidence, found, row, alone)[0](9.0) * math.exp(-(z**2 + w**2) / 2) / (2 * math.pi)
+
+    def cut(z: float) -> float:
+        return (stats.norm.ppf(1 - stated["share_male"]) - 0.4 * z) / math.sqrt(1 - 0.16)
+
+    tolerance: Any = {"epsabs": 1e-7}
+    below = integrate.dblquad(inner, -7, 7, lambda z: -7.0, cut, **tolerance)[0]
+    above = integrate.dblquad(inner, -7, 7, cut, lambda z: 7.0, **tolerance)[0]
+    assert arm_curve(spec, evidence, found, row, nodes[row])[0](9.0) == pytest.approx(below + above, abs=1e-6)
+    expected = terms_by_hand(spec, evidence, found, nodes)
+    for name in KINDS:
+        np.testing.assert_allclose(data_term(model, point, name), expected[name], atol=0.01, err_msg=name)
+    few, some = (terms_by_hand(spec, evidence, found, weighted(arm_points(spec, evidence, points=n))) for n in (8, 256))
+    error = [sum(abs(sum(of[name]) - sum(expected[name])) for name in KINDS) for of in (few, some)]
+    assert error[1] < error[0] / 4
+
+
+def test_arms_whose_patients_are_alike_are_patients_with_those_covariates() -> None:
+    """sd 0 and a share of 1: one point, so the density of patients who carry it, exactly."""
+    alike = tables(known=False, one=POINT, other=POINT)
+    carried = {**alike, "patients": [{**row, "age": 68.0, "male": 1} for row in alike["patients"]]}
+    spec, evidence = world(alike)
+    model = models.build_model(spec, evidence)
+    point = moved(model)
+    with_them = models.build_model(*world(carried))
+    ours = data_term(model, point, "patients_averaged")
+    np.testing.assert_allclose(ours, data_term(with_them, point, "patients"), rtol=1e-12)
+
+
+def test_coefficients_of_zero_are_the_model_without_covariates() -> None:
+    spec, evidence = world(tables(known=False))
+    model, plain = models.build_model(spec, evidence), models.build_model(*world(tables(known=False), terms={}))
+    point = moved(plain)
+    off = {"coefficient_age": np.zeros(()), "coefficient_male": np.zeros(()), "interaction_age": np.zeros(())}
+    for name in KINDS:
+        theirs = data_term(plain, point, name.removesuffix("_averaged"))
+        np.testing.assert_allclose(data_term(model, {**point, **off}, name), theirs, rtol=1e-10, err_msg=name)
+
+
+def test_the_order_of_arms_and_the_names_of_others_change_nothing() -> None:
+    forward = tables()
+    backward = {kind: rows[::-1] for kind, rows in forward.items()}
+    terms = []
+    for rows in (forward, backward):
+        model = models.build_model(*world(rows))
+        terms.append({name: data_term(model, moved(model), name) for name in (*KINDS, "patients")})
+    for name in terms[0]:
+        np.testing.assert_array_equal(np.sort(terms[0][name]), np.sort(terms[1][name]))
+
+
+def test_the_gradient_is_that_of_the_density() -> None:
+    model = models.build_model(*world())
+    point = moved(model)
+    gradient = model.compile_dlogp(jacobian=False, mode="FAST_COMPILE")(point)
+    density = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
+    start = 0
+    for variable in model.value_vars:
+        size = np.size(point[variable.name])
+        if str(variable.name).startswith(("coefficient", "interaction", "log_")):
+            moves = [np.array(point[variable.name], dtype=float) for _ in range(2)]
+            for sign, values in zip((1, -1), moves, strict=True):
+                values.reshape(-1)[0] += sign * 1e-5
+            up, down = (float(density({**point, variable.name: values})) for values in moves)
+            assert gradient[start] == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-5), variable.name
+        start += size
+
+
+def test_pointwise_log_likelihood_is_the_models() -> None:
+    spec, evidence = world()
+    model = models.build_model(spec, evidence)
+    found = values_at(model, moved(model))
+    result = posteriors.result(spec, evidence)
+    for name in result.posterior.data_vars:
+        result.posterior[name] = result.posterior[name].copy(
+            data=np.broadcast_to(found[str(name)], result.posterior[name].shape).copy()
+        )
+    ours = pointwise_log_likelihood(result)
+    for name in (*KINDS, "patients"):
+        theirs = data_term(model, moved(model), name)
+        np.testing.assert_allclose(ours[name].values[1, 2], theirs, rtol=1e-9, err_msg=name)
+
+
+# ------------------------------------------------------------------------------------------------- refusals
+
+
+def changed(kind: str, at: int, **cells: Any) -> dict[str, list[dict]]:
+    rows = tables()
+    rows[kind][at] = {**rows[kind][at], **cells}
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (changed("patients", 0, age=None), "patients, study p1, column age: found 1 empty cells.*not imputed"),
+        (changed("arms", 0, sd_age=None), "study r1, arm x, column age: found no covariates.*mean_age with sd_age"),
+        (changed("arms", 4, survived_to=2.0), "arms, study m1, arm x: found covariates of an arm with a delayed entry"),
+        (changed("arms", 4, clock_shift=2.0), "arms, study m1, arm x: found covariates of an arm with a delayed entry"),
+    ],
+)
+def test_what_cannot_be_averaged_is_refused(rows: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        world(rows)
+
+
+def test_a_gamma_margin_needs_a_mean_above_zero() -> None:
+    with pytest.raises(
+        InputError, match=r"column mean_age: found -1.0; allowed: above 0, for covariates\.age\.margin = gamma"
+    ):
+        world(changed("arms", 0, mean_age=-1.0), terms={"age": {**AGE, "margin": "gamma"}, "male": MALE})
+
+
+@pytest.mark.parametrize(
+    ("integration", "message"),
+    [
+        ({"points": 60}, "points is 60; allowed: a power of 2"),
+        ({"correlation": [{"between": ["age", "kps"], "value": 0.2, "why": "t"}]}, "age and kps; allowed: two of age"),
+        ({"correlation": [{"between": ["age", "age"], "value": 0.2, "why": "t"}]}, "age and age"),
+        ({"correlation": [{"between": ["age", "male"], "value": 1.0, "why": "t"}]}, "less than 1"),
+    ],
+)
+def test_a_wrong_integration_is_refused(integration: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        worlds.spec(covariates=TERMS, integration=integration)
+
+
+# ------------------------------------------------------------------------------------------------- enough points
+
+
+def test_the_error_of_the_points_is_what_other_points_change() -> None:
+    """At the posterior mean, by loops over both sets of points; few points are too few, many are enough."""
+    found = {}
+    for count in (4, 1024):
+        spec, evidence = world(points=count)
+        result = posteriors.result(spec, evidence, coefficient=[1.2, 0.8])
+        error = integration_error(result)
+        assert error is not None
+        assert error.points == count
+        found[count] = error
+    assert not found[4].enough
+    assert "raise [integration] points" in found[4].text
+    assert found[1024].enough
+    spec, evidence = world(points=4)
+    result = posteriors.result(spec, evidence, coefficient=[1.2, 0.8])
+    means = result.posterior.mean(("chain", "draw"))
+    at = {str(name): means[name].values for name in means.data_vars}
+    sums = [
+        sum(sum(of) for of in terms_by_hand(spec, evidence, at, weighted(points)).values())
+        for points in (arm_points(spec, evidence), arm_points(spec, evidence, points=8, scrambling=1))
+    ]
+    assert found[4].with_points == pytest.approx(sums[0], abs=1e-7)
+    assert found[4].change == pytest.approx(sums[1] - sums[0], abs=1e-7)
+    assert integration_error(posteriors.result(*world(tables(known=False), terms={}))) is None
