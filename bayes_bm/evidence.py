@@ -16,7 +16,7 @@ import pandas as pd
 
 from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import InputError
-from bayes_bm.ratios import check_followup, check_levels, hazard_ratio_block
+from bayes_bm.ratios import check_adjusted, check_followup, check_levels, hazard_ratio_block
 from bayes_bm.reconstruct import Reconstruction, reconstruct
 from bayes_bm.selection import (
     arm_keys,
@@ -103,7 +103,8 @@ class Evidence:
         blank in an arm that is averaged over those its row states
     sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
     medians: arm_row, median, law (order / interval / not_reached), alpha, sd
-    hazard_ratios: study, treatment, reference, log_hr, se, followup; `hr_cholesky` factors their covariance
+    hazard_ratios: study, treatment, reference, log_hr, se, followup, adjusted_for; `hr_cholesky` factors their
+        covariance
     counts: arm_row, events, n, time
     set_aside: kind, study, arm, reason
     digests: sha256 of each file read
@@ -177,6 +178,7 @@ def _assemble(
     row_of = {key: row for row, key in enumerate(zip(arms["study"], arms["arm"], strict=True))}
     sequences, medians = sequences_and_medians(spec, tables, arms, row_of, aside)
     check_followup(tables["hazard_ratios"], spec)
+    check_adjusted(tables["hazard_ratios"], spec)
     check_levels(tables["hazard_ratios"], arms, spec)
     ratios, cholesky = hazard_ratio_block(tables["hazard_ratios"])
     patients = patient_rows(tables["patients"], arms, row_of, spec)

@@ -1,5 +1,7 @@
 """Log hazard ratios of a study as one multivariate normal (`rules.md`, 7)."""
 
+import re
+
 import numpy as np
 import pandas as pd
 
@@ -40,6 +42,29 @@ def check_levels(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:
         )
 
 
+def adjusted_for(text: object) -> set[str]:
+    """Covariates that a ratio was adjusted for, as its row lists them, between commas or semicolons."""
+    return {name.strip() for name in re.split("[,;]", text) if name.strip()} if isinstance(text, str) else set()
+
+
+def unadjusted(ratios: pd.DataFrame, spec: Spec) -> pd.Series:
+    """Which ratios were not adjusted for every covariate of the spec."""
+    listed = ratios["adjusted_for"] if "adjusted_for" in ratios else pd.Series(None, index=ratios.index, dtype=object)
+    return pd.Series([bool(set(spec.covariates) - adjusted_for(text)) for text in listed], index=ratios.index)
+
+
+def check_adjusted(ratios: pd.DataFrame, spec: Spec) -> None:
+    """A ratio of one study is of its own patients: where covariates modify effects it needs their distribution."""
+    if spec.modifiers and len(ratios):
+        raise InputError(
+            f"hazard_ratios, study {ratios['study'].iloc[0]}",
+            found=f"a hazard ratio, beside covariates that modify treatment effects: {', '.join(spec.modifiers)}",
+            allowed="patients, points, medians or counts of its arms, whose arms rows state their covariates",
+            hint="the ratio is of its own patients, and averaging it over them is not built (rule 7);"
+            " leave it out with evidence.exclude, or leave out the interaction",
+        )
+
+
 def _check_one_ratio_a_contrast(study: str, rows: pd.DataFrame) -> None:
     pairs = [" and ".join(sorted(pair)) for pair in zip(rows["treatment"], rows["reference"], strict=True)]
     again = sorted({pair for pair in pairs if pairs.count(pair) > 1})
@@ -72,7 +97,7 @@ def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     blocks = [_study_block(str(study), rows) for study, rows in table.groupby("study", sort=True)]
     kept = pd.concat([rows for rows, _ in blocks], ignore_index=True) if blocks else table
     columns = ["study", "treatment", "reference", "hr", "ci_low", "ci_high", "ci_level", "p", "p_below", "log_hr", "se"]
-    columns += ["followup"]
+    columns += ["followup", "adjusted_for"]
     return kept[columns], _block_diagonal([np.linalg.cholesky(covariance) for _, covariance in blocks])
 
 

@@ -9,6 +9,7 @@ from scipy import integrate, stats
 
 from bayes_bm import model as models
 from bayes_bm.arrays import NUMPY, solve
+from bayes_bm.checks.audit import audit
 from bayes_bm.checks.integration import integration_error
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
@@ -424,3 +425,52 @@ def test_the_error_of_the_points_is_what_other_points_change() -> None:
     assert found[4].with_points == pytest.approx(sums[0], abs=1e-7)
     assert found[4].change == pytest.approx(sums[1] - sums[0], abs=1e-7)
     assert integration_error(posteriors.result(*world(tables(known=False), terms={}))) is None
+
+
+# ------------------------------------------------------------------------------------------------- audit
+
+
+def test_the_audit_has_a_line_for_each_coefficient() -> None:
+    spec, evidence = world()
+    found = audit(spec, evidence)
+    rows = found.coefficients.set_index(["covariate", "interaction_with"])
+    assert rows.loc[("age", ""), ["source", "studies", "rows"]].tolist() == ["within-study data", 2, 24]
+    assert rows.loc[("age", "b, c"), ["source", "studies", "rows"]].tolist() == ["within-study data", 2, 12]
+    # in one arm everybody is a man
+    assert "Coefficient of male: within-study data (2 studies, 18 patients)." in found.notes
+    assert "9 arms are averaged over the covariates they state, by 8 points; their correlation is the spec's." in (
+        found.notes
+    )
+    assert len(found.coefficients) == 3
+
+
+def test_without_patients_coefficients_are_known_across_studies_or_not_at_all() -> None:
+    own = {"age": {**TERMS["age"], "interaction_by": "treatment"}, "male": MALE}
+    rows = audit(*world(tables(known=False), terms=own)).coefficients.set_index(["covariate", "interaction_with"])
+    assert rows.loc[("age", ""), ["source", "rows"]].tolist() == ["across-study data", 9]
+    assert rows.loc[("age", "b"), "source"] == "across-study data"
+    # both arms of c state the same, so its interaction cannot be told from its effect
+    assert rows.loc[("age", "c"), "source"] == "prior only"
+    alike = tables(known=False, one=STATED, other=STATED)
+    found = audit(*world(alike))
+    assert set(found.coefficients["source"]) == {"prior only"}
+    assert "Interaction of age with b, c: prior only: no data inform it." in found.notes
+    free = audit(*world(tables(known=False), effects__study={"exchangeable": False}))
+    # m1, m2 and m3 have one arm each, whose level is their own
+    assert free.coefficients.set_index(["covariate", "interaction_with"]).loc[("male", ""), "rows"] == 6
+
+
+def ratio(**cells: Any) -> dict[str, Any]:
+    sides = {"study": "h1", "endpoint": "os", "treatment": "b", "reference": "a"}
+    return {**sides, "hr": 0.7, "ci_low": 0.5, "ci_high": 0.98, **cells}
+
+
+def test_a_hazard_ratio_beside_interactions_is_refused_and_a_crude_one_is_named() -> None:
+    with_ratio = {**tables(), "hazard_ratios": [ratio()]}
+    with pytest.raises(InputError, match=r"hazard_ratios, study h1: found a hazard ratio, beside covariates.*age"):
+        world(with_ratio)
+    plain = {"age": AGE, "male": MALE}
+    crude = [note for note in audit(*world(with_ratio, terms=plain)).notes if "hazard ratios" in note]
+    assert crude[0].startswith("1 hazard ratios were not adjusted for every covariate")
+    full = {**tables(), "hazard_ratios": [ratio(adjusted_for="male; age, kps")]}
+    assert not [note for note in audit(*world(full, terms=plain)).notes if "hazard ratios" in note]

@@ -2,7 +2,9 @@
 1).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,9 @@ from bayes_bm.checks.network import parts_of, parts_text
 from bayes_bm.effects import side_by_side
 from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import Evidence
+from bayes_bm.ratios import unadjusted
 from bayes_bm.spec import Spec
+from bayes_bm.statements import averaged_arms, states
 
 NO_SIDE_BY_SIDE = "no side-by-side study"
 
@@ -23,12 +27,14 @@ class Audit:
     rows        one row a piece of evidence in use: kind, study, arm, treatment, size, until (last time it speaks about)
     treatments  studies, arms, size and follow-up of each treatment
     contrasts   for each compared treatment, the studies that hold it beside the reference
+    coefficients  for each coefficient and interaction of a covariate, what informs it
     set_aside   what is not used, and why
     """
 
     rows: pd.DataFrame
     treatments: pd.DataFrame
     contrasts: pd.DataFrame
+    coefficients: pd.DataFrame
     set_aside: pd.DataFrame
     notes: tuple[str, ...]
     refusals: tuple[str, ...]
@@ -41,6 +47,7 @@ def audit(spec: Spec, evidence: Evidence) -> Audit:
         rows=rows,
         treatments=_treatments(spec, rows),
         contrasts=_contrasts(spec, evidence),
+        coefficients=coefficients(spec, evidence),
         set_aside=evidence.set_aside,
         notes=tuple(_notes(spec, evidence)),
         refusals=tuple(refusals(spec, evidence)),
@@ -140,6 +147,89 @@ def _contrasts(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def coefficients(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    """What informs each coefficient: covariate, interaction_with (blank: the prognostic term), source, studies, rows.
+
+    source is "within-study data" where patients of one arm differ in the covariate, else "across-study data" where
+    arms of unlike case mix are compared, else "prior only". `rows` counts patients, or arms.
+    """
+    columns = ["covariate", "interaction_with", "source", "studies", "rows"]
+    found = []
+    for name, term in spec.covariates.items():
+        found.append({"covariate": name, "interaction_with": "", **_informed(spec, evidence, name, None)})
+        if term.interaction is not None:
+            compared = list(spec.treatments.compare)
+            for treatments in [compared] if term.interaction_by == "shared" else [[one] for one in compared]:
+                informed = _informed(spec, evidence, name, treatments)
+                found.append({"covariate": name, "interaction_with": ", ".join(treatments), **informed})
+    return pd.DataFrame(found, columns=columns)
+
+
+def _informed(spec: Spec, evidence: Evidence, name: str, treatments: list[str] | None) -> dict:
+    """`treatments`: those whose patients and arms speak about an interaction; None is everybody."""
+    arms, patients = evidence.arms, evidence.patients
+    mine = arms["treatment"].isin(treatments or spec.treatments.names).to_numpy()
+    known = patients[patients[name].notna()] if len(patients) else patients
+    varies = {row for row, rows in known.groupby("arm_row") if mine[int(str(row))] and _differ(rows[name])}
+    inside = known[known["arm_row"].isin(varies)] if varies else known.iloc[:0]
+    if len(inside):
+        return {"source": "within-study data", "studies": inside["study"].nunique(), "rows": len(inside)}
+    stated = averaged_arms(spec, arms, patients) & mine
+    table = arms[stated].assign(middle=[_middle(row, name) for row in arms[stated].to_dict("records")])
+    # free levels compare arms within a study only; an interaction is told from the treatment's effect by two case mixes
+    by = [*(["treatment"] if treatments else []), *(["study"] if spec.free_levels and not treatments else [])]
+    groups = [rows for _, rows in table.groupby(by)] if by else [table]
+    unlike = [rows for rows in groups if _differ(rows["middle"])]
+    if not unlike:
+        return {"source": "prior only", "studies": 0, "rows": 0}
+    across = pd.concat(unlike)
+    return {"source": "across-study data", "studies": across["study"].nunique(), "rows": len(across)}
+
+
+def _differ(values: pd.Series) -> bool:
+    return len(set(values)) > 1
+
+
+def _middle(arm: Mapping[Any, Any], name: str) -> float:
+    return float(arm[f"share_{name}"] if states(arm, name) == "share" else arm[f"mean_{name}"])
+
+
+def _covariate_notes(spec: Spec, evidence: Evidence):
+    """A line for each coefficient, then what is not modelled about covariates."""
+    for row in coefficients(spec, evidence).to_dict("records"):
+        with_them = f" with {row['interaction_with']}" if row["interaction_with"] else ""
+        term = f"{'Interaction' if with_them else 'Coefficient'} of {row['covariate']}{with_them}"
+        unit = "patients" if row["source"].startswith("within") else "arms"
+        amount = f" ({row['studies']} studies, {row['rows']} {unit})" if row["rows"] else ": no data inform it"
+        yield f"{term}: {row['source']}{amount}."
+    if not spec.covariates:
+        return
+    averaged = averaged_arms(spec, evidence.arms, evidence.patients)
+    if averaged.any():
+        yield (
+            f"{int(averaged.sum())} arms are averaged over the covariates they state, by {spec.integration.points}"
+            f" points; {_correlation_text(spec, evidence)}."
+        )
+    printed = (evidence.arms["kind"] != "patients").to_numpy() & ~averaged
+    if printed.any():
+        some = f"{int(printed.sum())} arms do not state every covariate and"
+        which = some if averaged.any() else "Arms known from printed numbers"
+        yield f"{which} are taken at the covariates' centres: their case mix is not modelled."
+    crude = int(unadjusted(evidence.hazard_ratios, spec).sum())
+    if crude:
+        yield (
+            f"{crude} hazard ratios were not adjusted for every covariate and are read as if they were: a crude ratio"
+            " is nearer to 1 than the one between alike patients (rule 7)."
+        )
+
+
+def _correlation_text(spec: Spec, evidence: Evidence) -> str:
+    if spec.integration.correlation is not None:
+        return "their correlation is the spec's"
+    known = len(evidence.patients) and evidence.patients[list(spec.covariates)].notna().all(axis=1).any()
+    return "their correlation is that of the patients" if known else "no correlation is stated, so none is taken"
+
+
 def follow_up(spec: Spec, evidence: Evidence) -> dict[str, float]:
     """Last time any row in use speaks about each treatment, on the model's clock: beyond it a curve is extrapolated."""
     table = _treatments(spec, evidence_rows(spec, evidence))
@@ -194,10 +284,7 @@ def _notes(spec: Spec, evidence: Evidence):
             f"The network is not connected ({parts_text(parts)}); comparisons between its parts rest on exchangeable"
             " study levels (rule 11)."
         )
-    if spec.covariates and len(evidence.patients) == 0:
-        yield f"No patients, so no data inform the coefficients of {', '.join(spec.covariates)}: they are priors only."
-    if spec.covariates and (len(evidence.sequences) or len(evidence.medians) or len(evidence.counts)):
-        yield "Arms known from printed numbers are taken at the covariates' centres: their case mix is not modelled."
+    yield from _covariate_notes(spec, evidence)
     lesions = evidence.arms["unit_of_analysis"].isin(["lesion", "cavity"])
     if lesions.any():
         icc = spec.evidence.icc.value

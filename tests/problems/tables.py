@@ -42,7 +42,33 @@ def copd(raw: Path) -> Tables:
     }
 
 
-PROBLEMS: Mapping[str, Callable[[Path], Tables]] = {"diabetes_cloglog": diabetes, "copd_woods2010": copd}
+NDMM_STATED = {
+    "age_mean": "mean_age",
+    "age_sd": "sd_age",
+    "iss_stage3": "share_iss_stage3",
+    "response_cr_vgpr": "share_response_cr_vgpr",
+    "male": "share_male",
+}
+
+
+def ndmm(raw: Path) -> Tables:
+    """Three trials of patients with covariates; of two, patients rebuilt from curves and arms that state theirs.
+
+    Times are months in the files and stay months.
+    """
+    patients = pd.concat([pd.read_csv(raw / "ndmm_ipd.csv"), pd.read_csv(raw / "ndmm_agd.csv")], ignore_index=True)
+    patients = patients.rename(columns={"trt": "treatment", "eventtime": "time", "status": "event"})
+    patients = patients.assign(arm=patients["treatment"])
+    stated = pd.read_csv(raw / "ndmm_agd_covs.csv").rename(columns={"trt": "treatment", "sample_size": "n"})
+    stated = stated.rename(columns=NDMM_STATED).assign(arm=stated["treatment"], endpoint="pfs")
+    covariates = ["age", "iss_stage3", "response_cr_vgpr", "male"]
+    return {
+        "patients": patients[["study", "arm", "treatment", "time", "event", *covariates]],
+        "arms": stated[["study", "arm", "treatment", "endpoint", "n", *NDMM_STATED.values()]],
+    }
+
+
+PROBLEMS: Mapping[str, Callable[[Path], Tables]] = {"diabetes_cloglog": diabetes, "copd_woods2010": copd, "ndmm": ndmm}
 
 
 def write(name: str, problems: Path, folder: Path) -> Path:
