@@ -24,6 +24,7 @@ SETTLING = 15  # states' worth of sweeps before the first that is kept
 ALONE = 30  # the same, of the chain behind one draw
 EFFORT, MOST_SWEEPS = 15_000, 8  # patients times clicks times sweeps between two states, and the most of them
 ERRORS = 5e-4, 0.05  # click errors that the chain may start from
+EARLIEST = 1e-6  # share of the axis before which nobody leaves: a patient seen until 0 is no patient
 SEEN_END = 0.3  # click errors past the last click that follow-up may end where its end was clicked on
 
 
@@ -154,7 +155,7 @@ def _first_error(line: Line) -> float:
 def _ordered(arm: Arm, time: Floats, event: Ints) -> tuple[Floats, Ints]:
     """Patients sorted and kept within their intervals; those censored last are censored at the end of follow-up."""
     order = np.lexsort((1 - event, time))
-    low, high = arm.edges[arm.interval], np.nextafter(arm.edges[arm.interval + 1], 0)
+    low, high = np.maximum(arm.edges[arm.interval], EARLIEST), np.nextafter(arm.edges[arm.interval + 1], 0)
     time, event = np.clip(time[order], low, high), event[order]
     kind = np.where(event == 1, DEATH, np.where(time >= time[-1], LAST, CENSORED))
     order = np.lexsort((np.where(kind == DEATH, 0, np.where(kind == CENSORED, 1, 2)), time))
