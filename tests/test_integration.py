@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
+import bayes_bm as bb
 from bayes_bm import model as models
 from bayes_bm.arrays import NUMPY, solve
 from bayes_bm.checks.audit import audit
@@ -474,3 +475,65 @@ def test_a_hazard_ratio_beside_interactions_is_refused_and_a_crude_one_is_named(
     assert crude[0].startswith("1 hazard ratios were not adjusted for every covariate")
     full = {**tables(), "hazard_ratios": [ratio(adjusted_for="male; age, kps")]}
     assert not [note for note in audit(*world(full, terms=plain)).notes if "hazard ratios" in note]
+
+
+# ------------------------------------------------------------------------------------------------- a whole fit
+
+
+def simulated(n: int = 150, seed: int = 4) -> dict[str, list[dict]]:
+    """Two trials of patients (a v b) and one, older, that gives curves and its ages (a v c), from the model itself."""
+    rng = np.random.default_rng(seed)
+    rows, arms = [], []
+    for study, level, middle, names in (("p1", 0.1, 58, "ab"), ("p2", -0.3, 63, "ab"), ("g1", -0.1, 70, "ac")):
+        for name in names:
+            age = rng.normal(middle, 9, n)
+            slope = 0.6 - 0.3 * (name != "a")
+            eta = level + TRUTH.get(name, 0.0) + slope * (age - 60) / 10
+            time = T0 * (rng.exponential(size=n) / np.exp(eta)) ** (1 / 1.3)
+            end = rng.uniform(12, 36, n)
+            of = {"study": study, "arm": name, "treatment": name}
+            known = age if study != "g1" else np.full(n, np.nan)
+            rows += [
+                {**of, "time": float(min(t, c)), "event": int(t < c), "age": None if np.isnan(x) else float(x)}
+                for t, c, x in zip(time, end, known, strict=True)
+            ]
+            if study == "g1":
+                arms.append({**of, "endpoint": "os", "n": n, "mean_age": age.mean(), "sd_age": age.std()})
+    return {"patients": rows, "arms": arms}
+
+
+TRUTH = {"b": -0.5, "c": -0.8}
+
+
+@pytest.mark.slow
+def test_the_truth_of_a_simulated_world_is_found() -> None:
+    """Every parameter within 3 posterior sds; the trial without ages informs c all the same, and its curve fits."""
+    spec = worlds.spec(
+        covariates={"age": TERMS["age"]},
+        integration={"points": 16},
+        effects={"study": {"exchangeable": False}},
+        treatments={"reference": "a", "compare": ["b", "c"]},
+        sampling={"draws": 300, "tune": 400, "chains": 2, "thin": 1},
+    )
+    told: list[str] = []
+    result = bb.fit(spec, worlds.evidence(spec, simulated()), say=told.append)
+    found = {
+        "b": result.posterior["log_hr"].sel(treatment="b"),
+        "c": result.posterior["log_hr"].sel(treatment="c"),
+        "age": result.posterior["coefficient"],
+        "interaction": result.posterior["interaction"].sel(treatment="b"),
+        "shape": result.posterior["log_shape"],
+    }
+    for name, truth in {**TRUTH, "age": 0.6, "interaction": -0.3, "shape": math.log(1.3)}.items():
+        mean, sd = float(found[name].mean()), float(found[name].std())
+        assert abs(mean - truth) < 3 * sd, (name, mean, sd)
+        assert sd < 0.2, name
+    assert result.provenance["integration"]["points"] == 16
+    assert result.provenance["integration"]["enough"] == (not [line for line in told if line.startswith("warning")])
+    rows = bb.check(result).reconciliation
+    assert set(rows.loc[rows["study"] == "g1", "status"]) <= {"green", "amber"}
+    old, young = (
+        bb.hazard_ratio(result, [12.0], who=bb.Patient({"age": age}, bb.Study("g1"))).sel(treatment="c")
+        for age in (80.0, 50.0)
+    )
+    assert float(old.mean()) < float(young.mean())
