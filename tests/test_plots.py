@@ -277,7 +277,15 @@ def test_contrasts_draw_the_ratio_with_its_interval_and_words_where_there_is_non
     table = pd.DataFrame(
         [
             {"label": "within", "text": "no side-by-side study", "kind": "within", "treatment": "b", "ratio": NAN},
-            {"label": "combined", "text": "", "kind": "combined", "treatment": "b", "ratio": 0.8, "low": 0.6, "high": 1.1},
+            {
+                "label": "combined",
+                "text": "",
+                "kind": "combined",
+                "treatment": "b",
+                "ratio": 0.8,
+                "low": 0.6,
+                "high": 1.1,
+            },
             {"label": "published", "text": "0.62", "kind": "published", "treatment": "b", "ratio": 0.62},
         ]
     )
