@@ -1,6 +1,7 @@
 """Arms averaged over the covariates they state: against loops, quadrature, and the models they must reduce to."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ from bayes_bm import model as models
 from bayes_bm.arrays import NUMPY, solve
 from bayes_bm.checks.audit import audit
 from bayes_bm.checks.integration import integration_error
+from bayes_bm.checks.predictive import arm_curves, replicated_arms
+from bayes_bm.checks.reconcile import reconcile
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import pointwise_log_likelihood
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.averaged import averaged
 from bayes_bm.integration import arm_points, correlation, pooled_correlation
+from bayes_bm.sampling import _patient_data, _set_patients
 from bayes_bm.spec import Spec
 from tests import posteriors, worlds
 from tests.test_covariates import AGE, MALE, data_term, moved, patients, values_at
@@ -537,3 +541,57 @@ def test_the_truth_of_a_simulated_world_is_found() -> None:
         for age in (80.0, 50.0)
     )
     assert float(old.mean()) < float(young.mean())
+
+
+# ------------------------------------------------------------------------------------------------- answers and checks
+
+
+def test_an_arms_curve_and_its_printed_numbers_are_averaged() -> None:
+    spec, evidence = world()
+    result = posteriors.result(spec, evidence)
+    at = {str(name): result.posterior[name].values[0, 0] for name in result.posterior.data_vars}
+    points = weighted(arm_points(spec, evidence))
+    by_hand = [arm_curve(spec, evidence, at, row, of)[0](9.0) for row, of in points.items()]
+    np.testing.assert_allclose(arm_curves(result, [9.0]).values[0, 0, :, 0], by_hand, rtol=1e-12)
+    rows = reconcile(result)
+    draws = [
+        {str(name): result.posterior[name].values[chain, draw] for name in result.posterior.data_vars}
+        for chain in range(2)
+        for draw in range(8)
+    ]
+    count = evidence.counts.iloc[0]
+    row = int(count["arm_row"])
+    dead = [40 * (1 - arm_curve(spec, evidence, of, row, points[row])[0](9.0)) for of in draws]
+    ours = rows[(rows["kind"] == "counts") & (rows["printed"] == count["events"])]["predicted"].item()
+    assert ours == pytest.approx(np.median(dead), rel=1e-10)
+    rebuilt = {arm.arm_row: arm for arm in replicated_arms(result, np.random.default_rng(1))}
+    mine = int(np.flatnonzero((evidence.arms["study"] == "r1").to_numpy())[0])
+    alive = [arm_curve(spec, evidence, of, mine, points[mine])[0](9.0) for of in draws]
+    np.testing.assert_allclose(rebuilt[mine].model_survival(9.0), alive, rtol=1e-10)
+
+
+def test_a_stored_result_keeps_interactions_and_statements(tmp_path) -> None:
+    result = posteriors.result(*world())
+    back = bb.load(result.save(tmp_path / "r.nc"))
+    np.testing.assert_array_equal(back.draws.interaction, result.draws.interaction)
+    np.testing.assert_array_equal(back.point_offsets, result.point_offsets)
+
+
+def test_other_patients_of_averaged_arms_can_take_their_place() -> None:
+    """Multiple imputation sets patients by the names of pm.Data."""
+    spec, evidence = world()
+    model = models.build_model(spec, evidence)
+    found = _patient_data(spec, evidence)
+    assert {name for name in found if name.startswith("patients_averaged_")} <= set(model.named_vars)
+    known = evidence.patients
+    later = known.assign(time=known["time"] * 1.5, time_upper=known["time_upper"] * 2)
+    other = replace(evidence, patients=later)
+    _set_patients(model, spec, other)
+    point = moved(model)
+    fresh = models.build_model(spec, other)
+    # the observed times are the data's
+    np.testing.assert_allclose(
+        model.compile_logp(jacobian=False, mode="FAST_COMPILE")(point),
+        fresh.compile_logp(jacobian=False, mode="FAST_COMPILE")(point),
+        rtol=1e-12,
+    )
