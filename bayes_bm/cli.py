@@ -268,23 +268,18 @@ def _write_reconstruction(
     from contextlib import ExitStack
 
     from bayes_bm.files import written_whole
+    from bayes_bm.reconstruct import under_each_other
 
     with ExitStack() as files:
         rec.patients.to_csv(files.enter_context(written_whole(out)), index=False)
         if draws_out is not None:
-            drawn = _under_each_other(rec.draw(draws, seed=seed))
+            drawn = under_each_other(rec.draw(draws, seed=seed))
             drawn.to_csv(files.enter_context(written_whole(draws_out)), index=False)
         if figure is not None:
             from bayes_bm.plots.reconstruction import reconstruction_figure
 
             page = reconstruction_figure(rec, name=name, draws=draws, seed=seed)
             page.savefig(files.enter_context(written_whole(figure)), dpi=150, metadata={"Software": None})
-
-
-def _under_each_other(draws: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
-    import pandas as pd
-
-    return pd.concat([drawn.assign(draw=k) for k, drawn in enumerate(draws, 1)])[["draw", "time", "event"]]
 
 
 def _reconstruct_manifest(

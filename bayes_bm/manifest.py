@@ -4,15 +4,14 @@ Each arm is rebuilt on its own, in a process of its own where there is more than
 not stop the others, and what comes out does not depend on the number of cores, but for the seconds.
 """
 
-import multiprocessing
 import os
 import re
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,8 @@ from bayes_bm.curves.reading import UNITS
 from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import BayesBmError, InputError
 from bayes_bm.files import written_whole
-from bayes_bm.reconstruct import Reconstruction, reconstruct
+from bayes_bm.processes import as_done
+from bayes_bm.reconstruct import Reconstruction, reconstruct, under_each_other
 from bayes_bm.tables import check_table, read_table
 
 Key = tuple[str, str, str]
@@ -178,15 +178,9 @@ def _run(tasks: Sequence[_Task], *, cores: int | None, draws: int, seed: int, sa
             say(len(done), len(tasks), _name(task.key))
         return done
     found: dict[int, _Done] = {}
-    with ProcessPoolExecutor(cores, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            waiting = {pool.submit(_rebuild, task, draws, seed): place for place, task in enumerate(tasks)}
-            for future in as_completed(waiting):
-                found[waiting[future]] = future.result()
-                say(len(found), len(tasks), _name(tasks[waiting[future]].key))
-        except BaseException:  # stopped, or a process died: arms not begun are not waited for
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for place, rebuilt in as_done(partial(_rebuild, draws=draws, seed=seed), tasks, cores):
+        found[place] = rebuilt
+        say(len(found), len(tasks), _name(tasks[place].key))
     return [found[place] for place in range(len(tasks))]
 
 
@@ -262,8 +256,7 @@ def figure_name(key: Key) -> str:
 
 
 def _labelled_draws(sets: Sequence[pd.DataFrame], key: Key) -> pd.DataFrame:
-    drawn = pd.concat([patients.assign(draw=k) for k, patients in enumerate(sets, 1)], ignore_index=True)
-    return _labelled(drawn[["draw", "time", "event"]], key)
+    return _labelled(under_each_other(sets), key)
 
 
 _PATIENTS = "study", "arm", "treatment", "time", "event", "x_endpoint"

@@ -93,3 +93,9 @@ def _finish(settled: Settled, method: str, patients: Patients, sampler, notes: l
 
 def _table(patients: Patients) -> pd.DataFrame:
     return pd.DataFrame({"time": patients[0], "event": patients[1]})
+
+
+def under_each_other(sets: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Sets of patients in one table: draw (from 1), time, event."""
+    drawn = pd.concat([patients.assign(draw=k) for k, patients in enumerate(sets, 1)], ignore_index=True)
+    return drawn[["draw", "time", "event"]]

@@ -88,20 +88,26 @@ def test_density_of_a_click_is_the_integral_along_the_staircase(limit):
 
 
 @njit
+def attempt(arm, now, new, of, warp, exchange, near, rng):
+    """One move: a warp, an exchange, a step near by or one anywhere, with these cumulative shares."""
+    pick, i = rng.random(), int(rng.random() * len(now.time))
+    if pick < warp:
+        low, high, ratio = chain._warp(arm, now, new, of, arm.interval[i], rng)
+    elif pick < exchange:
+        low, high, ratio = chain._exchange(arm, now, new, of, i, rng)
+    else:
+        low, high, ratio = chain._displace(arm, now, new, of, i, pick < near, rng)
+    if low >= 0:
+        chain._settle(arm, now, new, low, high, ratio, rng)
+
+
+@njit
 def incremental(arm, now, new, of, attempts, rng, worst):
     """Largest difference of click densities, nodes and survival from what is computed anew, after each attempt."""
-    n, accepted = len(now.time), 0
+    accepted = 0
     for s in range(attempts):
-        pick, i = rng.random(), int(rng.random() * n)
-        if pick < 0.2:
-            low, high, ratio = chain._warp(arm, now, new, of, arm.interval[i], rng)
-        elif pick < 0.5:
-            low, high, ratio = chain._exchange(arm, now, new, of, i, rng)
-        else:
-            low, high, ratio = chain._displace(arm, now, new, of, i, pick < 0.75, rng)
         before = now.logs.sum()
-        if low >= 0:
-            chain._settle(arm, now, new, low, high, ratio, rng)
+        attempt(arm, now, new, of, 0.2, 0.5, 0.75, rng)
         if s % 7 == 0:
             chain._move_end(arm, now, new, of, rng)
             chain._move_error(arm, now, new, rng)
@@ -136,15 +142,7 @@ def prior_only(arm, now, new, of, sweeps, rng, kinds, deaths, squares):
     n = len(now.time)
     for s in range(sweeps):
         for _ in range(n):
-            pick, i = rng.random(), int(rng.random() * n)
-            if pick < 0.4:
-                low, high, ratio = chain._warp(arm, now, new, of, arm.interval[i], rng)
-            elif pick < 0.6:
-                low, high, ratio = chain._exchange(arm, now, new, of, i, rng)
-            else:
-                low, high, ratio = chain._displace(arm, now, new, of, i, pick < 0.8, rng)
-            if low >= 0:
-                chain._settle(arm, now, new, low, high, ratio, rng)
+            attempt(arm, now, new, of, 0.4, 0.6, 0.8, rng)
         for i in range(n):
             kinds[s, now.kind[i]] += 1
             if now.kind[i] == DEATH:

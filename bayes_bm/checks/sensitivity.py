@@ -6,10 +6,8 @@ nothing, an interrupted one goes on, and a changed spec is fitted anew. What fai
 
 import hashlib
 import json
-import multiprocessing
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from bayes_bm.fit import Result, fit, load
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.measure import measure_of
 from bayes_bm.predict import AverageStudy, NewStudy, compare
+from bayes_bm.processes import as_done
 from bayes_bm.spec import Spec, parse_spec, patched
 
 Say = Callable[[str], None]
@@ -196,16 +195,9 @@ def _run(tasks: Sequence[_Task], cores: int, say: Say) -> Iterator[tuple[int, di
             say(f"{words}: {_outcome(row)}")
             yield at, row
         return
-    with ProcessPoolExecutor(min(cores, total), mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            waiting = {pool.submit(_row_of, task): at for at, task in enumerate(tasks)}
-            for done, future in enumerate(as_completed(waiting), start=1):
-                row = future.result()
-                say(f"{done} of {total}, {row['analysis']}: {_outcome(row)}")
-                yield waiting[future], row
-        except BaseException:  # stopped, or a process died: fits not begun are not waited for
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for done, (at, row) in enumerate(as_done(_row_of, tasks, cores), start=1):
+        say(f"{done} of {total}, {row['analysis']}: {_outcome(row)}")
+        yield at, row
 
 
 def _named(say: Say, words: str) -> Say:
