@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from bayes_bm.ranking import Ranking, rank
     from bayes_bm.reconstruct import Reconstruction, reconstruct
     from bayes_bm.report import write_report
+    from bayes_bm.simulation.world import World, read_world, simulate
     from bayes_bm.spec import Spec, list_models, read_spec
     from bayes_bm.widening import imputation_summary
 
@@ -73,6 +74,7 @@ __all__ = [
     "Sensitivity",
     "Spec",
     "Study",
+    "World",
     "__version__",
     "audit",
     "check",
@@ -95,12 +97,14 @@ __all__ = [
     "ranks_figure",
     "read_evidence",
     "read_spec",
+    "read_world",
     "reconcile",
     "reconstruct",
     "reconstruct_all",
     "rmst",
     "sensitivity",
     "sensitivity_figure",
+    "simulate",
     "survival",
     "time_ratio",
     "write_report",
@@ -131,6 +135,7 @@ _HOME = {
     "ranks_figure": "plots.ranking",
     "draw_reconstruction": "plots.reconstruction",
     "sensitivity_figure": "plots.sensitivity",
+    **dict.fromkeys(("World", "read_world", "simulate"), "simulation.world"),
     "write_report": "report",
     "imputation_summary": "widening",
 }

@@ -100,7 +100,7 @@ def _numbers(text: str | None, option: str) -> list[float] | None:
         raise InputError(option, found=text, allowed="numbers separated by commas, such as 6,12,24") from None
 
 
-def _pairs(text: str | None) -> dict[str, float]:
+def _pairs(text: str | None, option: str = "--patient") -> dict[str, float]:
     """`kps_10=1,age=61` as a mapping."""
     found = {}
     for part in filter(None, (text or "").split(",")):
@@ -108,7 +108,7 @@ def _pairs(text: str | None) -> dict[str, float]:
         try:
             found[name.strip()] = float(value)
         except ValueError:
-            raise InputError("--patient", found=part, allowed="name=number, separated by commas") from None
+            raise InputError(option, found=part, allowed="name=number, separated by commas") from None
     return found
 
 
@@ -202,6 +202,63 @@ def models(as_json: Json = False) -> None:
     import pandas as pd
 
     return _print_table(pd.DataFrame(found), "shipped models")
+
+
+@app.command()
+def simulate(
+    spec: SpecName,
+    out: Annotated[Path, typer.Option("--out", help="Folder for spec.toml, truth.json and a table a kind.")],
+    seed: Seed = None,
+    studies: Annotated[int, typer.Option(min=1, help="Studies in the world.")] = 14,
+    sizes: Annotated[str, typer.Option(help="Fewest and most patients of an arm.")] = "20,80",
+    mix: Annotated[
+        str | None, typer.Option(help="kind=share,...: patients, points, medians, hazard_ratios, counts.")
+    ] = None,
+    truth: Annotated[Path | None, typer.Option(help="TOML or JSON: parameters that are given, not drawn.")] = None,
+    numbers: Annotated[
+        str, typer.Option(help="patients (as a paper would) or likelihood (as the model says).")
+    ] = "patients",
+    wrong: Annotated[str | None, typer.Option(help="A wrong assumption by name, such as swapped_arms.")] = None,
+    curves: Annotated[str | None, typer.Option(help="Patients as curves: drawn or clicked.")] = None,
+    click_error: Annotated[float, typer.Option("--click-error", min=0.0, help="Share of each axis.")] = 0.003,
+    clicks: Annotated[int, typer.Option(min=10, help="On each curve.")] = 100,
+    settings: Setting = None,
+    sensitivity: Sensitivity = None,
+    as_json: Json = False,
+) -> None:
+    """A synthetic world from the model with recorded truth, and a spec that runs on it."""
+    from bayes_bm.simulation.world import read_truth
+    from bayes_bm.simulation.world import simulate as made
+    from bayes_bm.spec import read_spec
+
+    found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
+    asked: dict[str, Any] = {"numbers": numbers, "wrong": wrong, "curves": curves}
+    world = made(
+        found,
+        seed=seed,
+        studies=studies,
+        sizes=_sizes(sizes),
+        mix=_pairs(mix, "--mix") or None,
+        truth=None if truth is None else read_truth(truth),
+        click_error=click_error,
+        clicks=clicks,
+        **asked,
+    )
+    files = world.write(out)
+    if as_json:
+        return _print_json({"spec": world.spec.name, "files": [str(file) for file in files], "truth": world.truth})
+    import pandas as pd
+
+    rows = pd.DataFrame(world.truth["answers"])
+    _print_table(rows[rows["time"].isna() | (rows["time"] == found.reference_time)], "true answers")
+    return OUT.print(Text(f"written: {out}; next: bayes-bm run {out / 'spec.toml'} --out {out / 'run'}"))
+
+
+def _sizes(text: str) -> tuple[int, int]:
+    found = _numbers(text, "--sizes") or []
+    if len(found) != 2 or any(value != int(value) for value in found):
+        raise InputError("--sizes", found=text, allowed="two whole numbers, such as 20,80")
+    return int(found[0]), int(found[1])
 
 
 @app.command()
@@ -800,6 +857,35 @@ def run(
         OUT.print(Text(line))
     OUT.print("")
     return OUT.print(Text("written: " + ", ".join(str(path) for path in done.files)))
+
+
+@app.command()
+def verify(
+    quick: Annotated[bool, typer.Option("--quick", help="Those that take seconds: under a minute in all.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Published and closed-form answers, recomputed here. Exit status 1 where one is not found."""
+    from bayes_bm.errors import GateRefused
+    from bayes_bm.verify import verify as known_answers
+
+    with _progress("verify") as say:
+        table = known_answers(quick=quick, say=say)
+    failed = table[~table["passed"].astype(bool)]
+    if as_json:
+        _print_json({"passed": failed.empty, "checks": len(table), "failed": len(failed), "rows": _rows(table)})
+    else:
+        for group, rows in table.groupby("group", sort=False):
+            shown = rows.assign(found=_precise(rows["found"]), expected=_precise(rows["expected"]))
+            shown = shown.assign(verdict=["pass" if passed else "FAIL" for passed in rows["passed"]])
+            _print_table(shown, str(group), ["verdict", "check", "expected", "found", "tolerance", "source"])
+        OUT.print(Text(f"{len(table) - len(failed)} of {len(table)} known answers found"))
+    if len(failed):
+        raise GateRefused("; ".join(f"{row['group']}: {row['check']}" for row in _rows(failed)))
+
+
+def _precise(values: "pd.Series") -> list[str]:
+    """Enough digits to see a difference that matters."""
+    return ["" if math.isnan(value) else f"{value:.8g}" for value in values.astype(float)]
 
 
 if __name__ == "__main__":
