@@ -17,7 +17,7 @@ from bayes_bm.curves.clicked import solve_clicked
 from bayes_bm.curves.counting import after_events
 from bayes_bm.curves.drawn import solve_drawn
 from bayes_bm.curves.findings import change_rows, fit_rows, printed_rows
-from bayes_bm.curves.patients import Patients
+from bayes_bm.curves.patients import Patients, Solution
 from bayes_bm.curves.picture import Picture, picture_of
 from bayes_bm.curves.reading import Curve, read_curve
 from bayes_bm.curves.settling import Settled, settle
@@ -76,19 +76,18 @@ def reconstruct(
     if shows_steps(settled.used):
         solved = solve_drawn(settled.used)
         if solved is not None:
-            settled, again = after_events(settled, solved[0], solve_drawn)
-            patients, sampler, notes = again or solved
-            return _finish(settled, "drawn", patients, sampler, notes)
-    return _finish(settled, "clicked", *solve_clicked(settled.used))
+            settled, again = after_events(settled, solved.patients, solve_drawn)
+            return _finish(settled, "drawn", again or solved)
+    return _finish(settled, "clicked", solve_clicked(settled.used))
 
 
-def _finish(settled: Settled, method: str, patients: Patients, sampler, notes: list[dict]) -> Reconstruction:
-    curve = settled.printed
-    rows = [*printed_rows(curve, patients, settled.moved), *fit_rows(curve, method, patients), *notes]
+def _finish(settled: Settled, method: str, solved: Solution) -> Reconstruction:
+    curve, patients = settled.printed, solved.patients
+    rows = [*printed_rows(curve, patients, settled.moved), *fit_rows(curve, method, patients), *solved.notes]
     rows += [*settled.rows, *change_rows(curve.changes)]
-    verdict = judge(curve, method, patients, sampler, rows)
+    verdict = judge(curve, method, patients, solved.openness, rows)
     diagnostics = pd.DataFrame([*rows, verdict_row(verdict)])
-    return Reconstruction(_table(patients), diagnostics, curve, method, verdict.name, verdict.reason, sampler)
+    return Reconstruction(_table(patients), diagnostics, curve, method, verdict.name, verdict.reason, solved.sampler)
 
 
 def _table(patients: Patients) -> pd.DataFrame:

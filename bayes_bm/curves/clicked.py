@@ -14,7 +14,7 @@ from bayes_bm.curves.chain import CENSORED, DEATH, LAST, PITCH, Arm, States, wan
 from bayes_bm.curves.clicks import Line, fit_clicks, pushed_down, redraw
 from bayes_bm.curves.filling import fill
 from bayes_bm.curves.findings import note
-from bayes_bm.curves.patients import Patients, patients_of
+from bayes_bm.curves.patients import Patients, Solution, patients_of
 from bayes_bm.curves.reading import SAME, Curve, Floats, Ints
 
 GIVE = 0.03  # survival by which printed numbers may pull the curve before they are called a contradiction
@@ -28,8 +28,8 @@ EARLIEST = 1e-6  # share of the axis before which nobody leaves: a patient seen 
 SEEN_END = 0.3  # click errors past the last click that follow-up may end where its end was clicked on
 
 
-def solve_clicked(curve: Curve):
-    """Best patients, sampler and notes for a clicked curve."""
+def solve_clicked(curve: Curve) -> Solution:
+    """The patients of a clicked curve."""
     with _one_thread():
         return _solved(curve)
 
@@ -44,7 +44,7 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _solved(curve: Curve):
+def _solved(curve: Curve) -> Solution:
     line = fit_clicks(curve)
     kept, notes = _trusted_rows(curve, line)
     best, gap = fill(kept, line, None)
@@ -62,7 +62,7 @@ def _solved(curve: Curve):
         best, np.random.default_rng(SEED), settling=SETTLING, keep=STATES
     )
     error = float(np.sqrt(np.mean(states.click_error**2)))
-    return behind.middle(states), behind.draw, [*notes, _click_note(error)]
+    return Solution(behind.middle(states), behind.draw, [*notes, _click_note(error)])
 
 
 @dataclass(frozen=True)

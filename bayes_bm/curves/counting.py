@@ -33,8 +33,8 @@ def after_events(settled: Settled, patients: Patients, solve: Callable) -> tuple
     solved = solve(trial.used)
     if solved is None:
         return settled, None
-    wrong = at_risk(solved[0][0], printed + hair) != count
-    telling = (at_risk(solved[0][0], printed - hair) != count) & ~wrong
+    wrong = at_risk(solved.patients[0], printed + hair) != count
+    telling = (at_risk(solved.patients[0], printed - hair) != count) & ~wrong
     first = float(printed[np.flatnonzero(telling)[0]]) if telling.any() else np.nan
     if not wrong.any() and telling.sum() >= TELLING:
         text = f"all {len(rows)} numbers at risk count time > t, {telling.sum()} of them plainly: read so"

@@ -12,7 +12,7 @@ import numpy as np
 from bayes_bm.curves.drops import Drops, drops_of
 from bayes_bm.curves.findings import note
 from bayes_bm.curves.lattice import Lattice, Path, Problem, lattice
-from bayes_bm.curves.patients import Patients, patients_of, spread
+from bayes_bm.curves.patients import Patients, Solution, patients_of, spread
 from bayes_bm.curves.points import Point, corridor, open_corridor, points_of
 from bayes_bm.curves.reading import Curve, Floats
 
@@ -20,8 +20,8 @@ SURVIVAL_ERRORS = (1e-9, 5e-5, 2.5e-4, 1e-3, 5e-3)  # tried in turn until the dr
 SOME_TIED = 0.1, 0.05  # censorings beyond one a tick: expected where no total tells, and at least
 
 
-def solve_drawn(curve: Curve):
-    """Best patients, sampler and notes for a drawn curve; None where no whole numbers reproduce the drops."""
+def solve_drawn(curve: Curve) -> Solution | None:
+    """The patients of a drawn curve; None where no whole numbers reproduce the drops."""
     drops = drops_of(curve)
     points, tail = points_of(curve, drops)
     own = drops.survival_error + 1e-9
@@ -30,7 +30,8 @@ def solve_drawn(curve: Curve):
         if found is None:
             continue
         patients = partial(_from_path, curve, drops, points, tail)
-        return patients(found.central(), None), partial(_redrawn, found, patients), _notes(drops, error, own)
+        path, sampler = found.central(), partial(_redrawn, found, patients)
+        return Solution(patients(path, None), sampler, _notes(drops, error, own), found.openness(path))
     return None
 
 

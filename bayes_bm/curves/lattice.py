@@ -7,6 +7,7 @@ One sum forward, one backward, and paths traced back: the forward-backward algor
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from bayes_bm.curves.reading import Floats, Ints
 BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: rarer than anything else it can do
 BEFORE = 0.25  # chance that a tick drawn at a drop stands for censorings before it: the tie rule says after
 LIKELY = 9.0  # nats below the likeliest way back beyond which the central path does not go
+SURE = 0.9  # share of what is plausible that must agree
 FAINT = 1e-9  # share of the largest weight below which a state is forgotten
 ROUNDING = 1e-13  # share of the largest weight that Fourier transforms leave where there is none
 SLICES = 4096, 512, 64, 16  # slices of survival within its rounding, the finest that the number of cells allows
@@ -139,7 +141,7 @@ class Lattice:
         The most probable path would put every censoring where the prior is highest; the mean is what a log hazard
         ratio needs, and a path through the lattice, unlike the mean itself, is a set of patients.
         """
-        means = self._means()
+        means = [float(chance @ layer.risk) for layer, chance in zip(self.layers, self.chances, strict=True)]
 
         def nearest(chance: Floats, risk: Ints, k: int) -> int:
             likely = chance >= np.exp(-LIKELY) * chance.max()
@@ -147,12 +149,25 @@ class Lattice:
 
         return self._trace(nearest)
 
+    def openness(self, path: Path) -> tuple[int, int]:
+        """Events, and numbers at risk after any point, by which `SURE` of all that is plausible stays near a path."""
+        last = self.layers[-1]
+        events = np.abs(last.events - int(path.died.sum()))
+        at_risk = self.layers[0].top - np.cumsum(path.censored + path.died)
+        gaps = [
+            _reach(np.abs(layer.risk - count), chance)
+            for layer, chance, count in zip(self.layers[1:], self.chances[1:], at_risk.tolist(), strict=True)
+        ]
+        return _reach(events, self.final.sum(axis=0)), max(gaps, default=0)
+
     def sample(self, rng: np.random.Generator) -> Path:
         """A path drawn with its posterior probability."""
 
         def drawn(chance: Floats, risk: Ints, k: int) -> int:
-            total = np.cumsum(chance)
-            return int(np.searchsorted(total, rng.uniform() * total[-1], side="right"))
+            if len(chance) == 1:
+                return 0
+            total = chance.cumsum()
+            return int(total.searchsorted(rng.random() * total[-1], side="right"))
 
         return self._trace(drawn)
 
@@ -164,7 +179,7 @@ class Lattice:
         for k in range(len(self.moves), 0, -1):
             before, gap, moves, layer = self.layers[k - 1], self.gaps[k - 1], self.moves[k - 1], self.layers[k]
             early = int(layer.flag[state % len(layer.flag)])
-            ways = np.flatnonzero(moves.child == state)
+            ways = (moves.child == state).nonzero()[0]
             way = ways[choose(moves.weight[ways], np.zeros(len(ways)), k)]
             row, column = divmod(int(moves.cell[way]), len(gap.source))
             source, kernel = int(gap.source[column]), gap.kernels[gap.which[column]]
@@ -174,11 +189,12 @@ class Lattice:
             state = origin * before.weight.shape[1] + source
         return Path(*np.array(path[::-1], np.int64).reshape(-1, 3).T)
 
-    def _means(self) -> list[float]:
-        """Posterior mean of the number at risk before the first point and after each."""
+    @cached_property
+    def chances(self) -> list[Floats]:
+        """Posterior probability of each number at risk before the first point and after each."""
         last = self.layers[-1]
         later = np.divide(self.final, last.weight, out=np.zeros_like(self.final), where=self.final > 0)
-        means = [_mean(last, later)]
+        found = [_chance(last, later)]
         for layer, gap, moves in zip(self.layers[-2::-1], self.gaps[::-1], self.moves[::-1], strict=True):
             back = np.zeros(gap.weight.size)
             back[moves.cell] = later.ravel()[moves.child] * moves.gain
@@ -188,13 +204,20 @@ class Lattice:
                 columns = np.flatnonzero(gap.which == which)
                 later[:, gap.source[columns]] += _undone(back[:, columns], kernel, len(later))
             later /= later.max()
-            means.append(_mean(layer, later))
-        return means[::-1]
+            found.append(_chance(layer, later))
+        return found[::-1]
 
 
-def _mean(layer: _Layer, later: Floats) -> float:
+def _chance(layer: _Layer, later: Floats) -> Floats:
     chance = (layer.weight * later).sum(axis=1)
-    return float(chance @ layer.risk / chance.sum())
+    return chance / chance.sum()
+
+
+def _reach(gap: Ints, chance: Floats) -> int:
+    """The least distance within which `SURE` of the chance lies."""
+    order = np.argsort(gap)
+    total = np.cumsum(chance[order])
+    return int(gap[order][np.searchsorted(total, SURE * total[-1])])
 
 
 def lattice(problem: Problem) -> Lattice | None:

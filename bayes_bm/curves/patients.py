@@ -1,10 +1,26 @@
 """Patients as arrays, and what is believed about when they were censored."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 from bayes_bm.curves.reading import Floats, Ints
 
 Patients = tuple[Floats, Ints]  # time (n,), event (n,), sorted by time, events first
+
+
+class Solution(NamedTuple):
+    """Best patients of a curve, a sampler of plausible ones, notes on what gave way.
+
+    `openness`: events and numbers at risk by which nine in ten of the plausible sets may differ from the best, for a
+    drawn curve.
+    """
+
+    patients: Patients
+    sampler: Callable[[np.random.Generator], Patients]
+    notes: list[dict]
+    openness: tuple[int, int] | None = None
 
 
 def patients_of(died: Floats, lost: Floats) -> Patients:

@@ -124,7 +124,7 @@ def _start_above(settled: Settled) -> Settled:
 def _whole(curve: Curve) -> bool:
     """Whether whole patients reproduce every corner of a drawn curve."""
     solved = solve_drawn(curve)
-    return solved is not None and fit_rows(curve, "drawn", solved[0])[0]["status"] == "honoured"
+    return solved is not None and fit_rows(curve, "drawn", solved.patients)[0]["status"] == "honoured"
 
 
 def _start_late(settled: Settled) -> Settled:

@@ -1,6 +1,6 @@
 """How far one reconstruction can be trusted: exact, good, doubtful or contradictory, and why in a sentence."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,14 +8,11 @@ import numpy as np
 from bayes_bm.curves.contradictions import CONTRADICTIONS
 from bayes_bm.curves.findings import distances, note
 from bayes_bm.curves.patients import Patients
-from bayes_bm.curves.reading import OVERSHOOT, Curve, Floats
-from bayes_bm.nonparametric import at_risk
+from bayes_bm.curves.reading import OVERSHOOT, Curve
 
 STATUS = {"exact": "honoured", "good": "honoured", "doubtful": "uncertain", "contradictory": "contradicted"}
-DRAWS = 8  # that must agree: if a tenth of what is plausible differed, eight would agree by chance with 0.43, and it
-# is then a tenth; if half differed, with 0.004
-AGREE = 0.01  # share of n by which numbers at risk of the draws may differ and still be determined
-OPEN = 0.05  # share of the events by which draws may differ before the total counts as open
+AGREE = 0.01  # share of n by which plausible numbers at risk may differ and still be determined
+OPEN = 0.05  # share of the events by which plausible totals may differ before the total counts as open
 FAR = 0.02  # share of an axis: two errors of a careless digitiser (1 %), about what a check by eye would miss
 TIMES = 3.0  # click errors: beyond that one click in 90 by chance, so 5 % of clicks is no chance
 FLOOR = 0.005  # share of an axis, about the width of a printed line, below which no distance is doubtful
@@ -29,32 +26,30 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def judge(
-    curve: Curve, method: str, patients: Patients, sampler: Callable[[np.random.Generator], Patients], rows: list[dict]
-) -> Verdict:
+def judge(curve: Curve, method: str, patients: Patients, openness: tuple[int, int] | None, rows: list[dict]) -> Verdict:
     """Contradictory: a printed number gave way or is not reproduced. Doubtful: something that matters is not known or
     not met. Exact: a drawn curve met everywhere, which determines events and numbers at risk. Good: the rest."""
     against = [row for row in rows if row["status"] == "contradicted"]
     if against:
         return Verdict("contradictory", _against(against))
     doubts = [*_said(rows), *_misses(curve, method, patients, rows), *_unknown(curve, method)]
-    if method == "clicked":
+    if openness is None:
         if doubts:
             return Verdict("doubtful", "; ".join(doubts))
         known = " and ".join(_given(curve))
         return Verdict("good", f"clicks within their error of the reconstructed curve, {known} as printed")
-    open_events, open_risk = _spread(patients, sampler)
+    open_events, open_risk = openness
     total = max(int(patients[1].sum()), 1)
     if open_events > max(OPEN * total, 1):
-        doubts.append(f"draws differ by up to {open_events} in {total} events")
+        doubts.append(f"one plausible set in ten differs by more than {open_events - 1} in {total} events")
     if doubts:
         return Verdict("doubtful", "; ".join(doubts))
     tight = _row(rows, "survival")["status"] == "honoured" and sum(row["check"] == "survival" for row in rows) == 1
     if tight and open_events == 0 and open_risk <= max(AGREE * curve.n, 1):
         return Verdict(
-            "exact", f"every height within its rounding, {_as_printed(curve)}; {DRAWS} draws agree between the steps"
+            "exact", f"every height within its rounding, {_as_printed(curve)}; nine in ten plausible sets agree"
         )
-    left = f"draws differ by up to {open_events} events and {open_risk} at risk"
+    left = f"plausible sets differ by up to {open_events} events and {open_risk} at risk"
     if not tight:
         left = "heights are fractions of whole patients only loosely"
     return Verdict("good", f"drawn curve met, {_as_printed(curve)}; {left}")
@@ -123,26 +118,3 @@ def _unknown(curve: Curve, method: str) -> list[str]:
 
 def _row(rows: Sequence[dict], check: str) -> dict:
     return next((row for row in rows if row["check"] == check), {})
-
-
-def _spread(patients: Patients, sampler: Callable) -> tuple[int, int]:
-    """Largest difference of the draws from the patients, in events and in numbers at risk at times of events."""
-    at = _times(patients)
-    events, risk = int(patients[1].sum()), at_risk(patients[0], at)
-    worst = (0, 0)
-    for rng in np.random.default_rng(0).spawn(DRAWS):
-        time, event = sampler(rng)
-        gap = int(np.abs(at_risk(time, at) - risk).max(initial=0))
-        worst = max(worst[0], abs(int(event.sum()) - events)), max(worst[1], gap)
-    return worst
-
-
-def _times(patients: Patients) -> Floats:
-    """Times at which numbers at risk are compared: between events, off their times, which draws move in their cell.
-
-    After the last event nobody knows when the others left, and no estimate asks.
-    """
-    died = np.unique(patients[0][patients[1] == 1])
-    if len(died) < 2:
-        return died
-    return (died[1:] + died[:-1]) / 2
