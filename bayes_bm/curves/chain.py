@@ -45,7 +45,7 @@ class Arm(NamedTuple):
     `start[j + 1]` and limits `edges[j]`, `edges[j + 1]`. Clicks (x, y) are sorted by u = x + y; `bound` where a click
     is a lower limit of survival. `beyond` is the mean length by which follow-up runs past the last click; `marked`
     where ticks say when patients were censored, so that these stay. The integral of a click is summed at nodes every
-    `pitch` of the length of the staircase.
+    `pitch` of the length of the staircase. Each click counts for the share `worth` of a click.
     """
 
     interval: Ints
@@ -59,6 +59,7 @@ class Arm(NamedTuple):
     marked: bool
     beyond: float
     pitch: float
+    worth: float = 1.0
 
 
 class State(NamedTuple):
@@ -405,7 +406,7 @@ def _settle(arm: Arm, now: State, new: State, low: int, high: int, ratio: float,
     while last < len(arm.u) and arm.u[last] <= max(until, east + 1.0):
         if arm.u[last] <= until or (arm.bound[last] and arm.x[last] <= east):
             new.logs[last] = _density(arm, new, last, nodes, sigma)
-            ratio += new.logs[last] - now.logs[last]
+            ratio += arm.worth * (new.logs[last] - now.logs[last])
         last += 1
     if new.time[n - 1] != now.time[n - 1]:
         ratio += _tail(arm, now.time[n - 1], new.time[n - 1])
@@ -447,7 +448,7 @@ def _move_end(arm: Arm, now: State, new: State, of: Hazards, rng) -> None:
     ratio = (n - inside) * (_log_prior(time, LAST, upper, of) - _log_prior(end, LAST, upper, of))
     new.nodes[0] = _staircase(new, arm.pitch, 0, 0, n, 0.0)
     _weigh(arm, new, now.scalars[0], new.logs)
-    ratio += _tail(arm, end, time) + np.sum(new.logs - now.logs)
+    ratio += _tail(arm, end, time) + arm.worth * np.sum(new.logs - now.logs)
     if math.log(rng.random()) < ratio:
         now.scalars[1], now.nodes[0] = time, new.nodes[0]
         _copy(new, now)
@@ -462,7 +463,7 @@ def _move_error(arm: Arm, now: State, new: State, rng) -> None:
     if sigma < FINEST * arm.pitch / PITCH or sigma > 0.1:
         return
     _weigh(arm, now, sigma, new.logs)
-    if math.log(rng.random()) < np.sum(new.logs - now.logs):
+    if math.log(rng.random()) < arm.worth * np.sum(new.logs - now.logs):
         now.scalars[0] = sigma
         now.logs[:] = new.logs
     else:

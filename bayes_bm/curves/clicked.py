@@ -21,6 +21,7 @@ GIVE = 0.03  # survival by which printed numbers may pull the curve before they 
 SEED = 20120112  # of the chain behind the best patients: the same input gives the same patients
 STATES = 40  # of the chain behind the best patients
 SETTLING = 15  # states' worth of sweeps before the first that is kept
+WORTH = 0.35  # of a click in draws: at 1 their ranges, from short chains, are too narrow (docs/reconstruction.md)
 ALONE = 30  # the same, of the chain behind one draw
 EFFORT, MOST_SWEEPS = 15_000, 8  # patients times clicks times sweeps between two states, and the most of them
 ERRORS = 5e-4, 0.05  # click errors that the chain may start from
@@ -77,7 +78,8 @@ class _Behind:
         """One set, from a chain of its own that starts at patients along a line redrawn."""
         with _one_thread():
             start = fill(self.curve, redraw(self.line, rng), rng)[0]
-        states = self.states(start, rng, settling=ALONE, keep=1)
+        drawn = replace(self, arm=self.arm._replace(worth=WORTH))
+        states = drawn.states(start, rng, settling=ALONE, keep=1)
         return self._patients(states.time[0], states.kind[0] == DEATH)
 
     def states(self, start: Patients, rng: np.random.Generator, *, settling: int, keep: int) -> States:
