@@ -1,7 +1,7 @@
 """Who shares which effect: the index arrays behind the linear predictor (`design.md`, "The model"; `rules.md`, 10, 11).
 
     eta       = intercept + study_effect[j] + log_hr[a] + study_treatment_effect[j, a]
-                + x . coefficient + x . interaction[a]
+                + x . coefficient + x . interaction[a] + amount[arm] . bias
     log_shape = log_shape + study_log_shape[j] + treatment_log_shape[a]
 
 The reference treatment has log_hr, interaction, study_treatment_effect and treatment_log_shape of zero in every study.
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayes_bm.bias import amounts
 from bayes_bm.evidence import Evidence
 from bayes_bm.spec import Spec
 
@@ -25,7 +26,7 @@ class Design:
     """Names in order and, for each arm row and each hazard ratio, the positions of its effects.
 
     Position 0 of a treatment or a pair stands for "none" (zero), so that the model pads each effect with a leading
-    zero.
+    zero. `arm_bias` and `hr_bias` are what each bias is multiplied by (row, bias).
     """
 
     studies: tuple[str, ...]
@@ -40,6 +41,8 @@ class Design:
     hr_pair: np.ndarray
     hr_reference_pair: np.ndarray
     pair_cholesky: np.ndarray
+    arm_bias: np.ndarray
+    hr_bias: np.ndarray
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -81,6 +84,8 @@ def design(spec: Spec, evidence: Evidence) -> Design:
         hr_pair=pair_at(list(ratios["study"]), list(ratios["treatment"])),
         hr_reference_pair=pair_at(list(ratios["study"]), list(ratios["reference"])),
         pair_cholesky=pair_cholesky([study for study, _ in pairs]),
+        arm_bias=amounts(spec, arms),
+        hr_bias=amounts(spec, ratios),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_bm.bias import with_amounts
 from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import InputError
 from bayes_bm.ratios import check_adjusted, check_followup, check_levels, hazard_ratio_block
@@ -98,7 +99,8 @@ class RebuiltArm:
 class Evidence:
     """All rows that enter the likelihood, in the spec's time unit. `arm_row` counts rows of `arms` from 0.
 
-    arms: study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ...
+    arms: study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ...,
+        and with biases `bias_NAME`, as have hazard_ratios (`bias.py`)
     patients: arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock; covariates are
         blank in an arm that is averaged over those its row states
     sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
@@ -183,6 +185,7 @@ def _assemble(
     ratios, cholesky = hazard_ratio_block(tables["hazard_ratios"])
     patients = patient_rows(tables["patients"], arms, row_of, spec)
     check_averaged(spec, patients, arms)
+    arms, ratios = with_amounts(spec, arms, ratios)
     return Evidence(
         arms=arms,
         patients=patients,

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 TOP_LEVEL = (
-    *("intercept", "log_hr", "log_time_ratio", "log_shape", "treatment_log_shape", "coefficient"),
+    *("intercept", "log_hr", "log_time_ratio", "log_shape", "treatment_log_shape", "coefficient", "bias"),
     *("study_sd", "study_treatment_sd", "study_shape_sd"),
     *("log_sd", "q", "slope", "logit_cure", "smooth_sd", "log_coefficient"),
 )

@@ -58,7 +58,8 @@ class Parts:
     """The linear predictor, part by part.
 
     `log_hr` (or the log time ratio), `deviation` and `treatment_shape` carry a leading zero for "the reference" or
-    "none". `shapes` are the shape parameters one by one, `coefficients` the log coefficients of a flexible baseline.
+    "none". `shapes` are the shape parameters one by one, `coefficients` the log coefficients of a flexible baseline,
+    `bias` the biases in the order of the spec, None where all are off.
     """
 
     log_hr: Any
@@ -67,6 +68,7 @@ class Parts:
     shapes: tuple[ByStudy, ...]
     coefficients: ByStudy | None
     treatment_shape: Any
+    bias: Any
 
 
 def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
@@ -92,6 +94,7 @@ def _coords(spec: Spec, shape: Design, family: Family) -> dict[str, list[str]]:
         "study_treatment": shape.pair_labels,
         "covariate": list(spec.covariates),
         "effect_modifier": list(spec.modifiers),
+        "bias_term": list(spec.unknown_biases),
     }
     # of the coefficients of a flexible baseline the first is one
     return coords | ({"location": location_labels(spec, family)} if family.knots else {})
@@ -150,7 +153,20 @@ def _parts(spec: Spec, shape: Design, family: Family) -> Parts:
     coefficients = _coefficients_of_time(spec, shape, family) if family.knots else None
     by_treatment = spec.priors.treatment_log_shape
     of_treatment = None if by_treatment is None else _padded(variable("treatment_log_shape", by_treatment, "treatment"))
-    return Parts(log_hr, deviation, level, shapes, coefficients, of_treatment)
+    return Parts(log_hr, deviation, level, shapes, coefficients, of_treatment, _biases(spec))
+
+
+def _biases(spec: Spec) -> Any:
+    """Every bias of the linear predictor, those of unknown size as one parameter `bias`; None where there is none."""
+    terms = spec.linear_biases
+    if not terms:
+        return None
+    unknown = {name: variable(f"bias_{name}", term.prior) for name, term in terms.items() if term.prior is not None}
+    if unknown:
+        pm.Deterministic("bias", pt.stack(list(unknown.values())), dims="bias_term")
+    # an array, because a bare float may be narrowed to float32 (`variable`)
+    fixed = {name: pt.as_tensor(np.array(term.value.value)) for name, term in terms.items() if term.value is not None}
+    return pt.stack([(unknown | fixed)[name] for name in terms])
 
 
 def _arm_predictors(parts: Parts, shape: Design) -> tuple[Any, list[Any]]:
@@ -158,6 +174,8 @@ def _arm_predictors(parts: Parts, shape: Design) -> tuple[Any, list[Any]]:
     index = {name: pm.Data(name, getattr(shape, name)) for name in ("arm_study", "arm_treatment", "arm_pair")}
     study, treatment = index["arm_study"], index["arm_treatment"]
     eta = parts.level.study[study] + parts.log_hr[treatment] + parts.deviation[index["arm_pair"]]
+    if parts.bias is not None:
+        eta = eta + _product(pm.Data("arm_bias", shape.arm_bias), parts.bias)
     return eta, _shapes_at(parts, [of.study[study] for of in _all_shapes(parts)], treatment)
 
 
@@ -347,6 +365,8 @@ def _observe_ratios(
     data = {key: pm.Data(f"hazard_ratios_{key}", values) for key, values in arrays.items()}
     one = parts.log_hr[treatment] + parts.deviation[pair]
     other = parts.log_hr[reference] + parts.deviation[reference_pair]
+    if parts.bias is not None:
+        one = one + _product(pm.Data("hr_bias", shape.hr_bias), parts.bias)
     mean = one - other
     if not proportional:
         study = pm.Data("hr_study", shape.hr_study)

@@ -566,6 +566,10 @@ def _parameters(result: Result):
         if prior is not None and name in posterior:
             for treatment in spec.treatments.compare:
                 yield f"{name}[{treatment}]", prior, posterior[name].sel(treatment=treatment).values.ravel()
+    for name in spec.unknown_biases:
+        prior = spec.linear_biases[name].prior
+        if prior is not None:
+            yield f"bias[{name}]", prior, posterior["bias"].sel(bias_term=name).values.ravel()
     for name, term in spec.covariates.items():
         yield f"coefficient[{name}]", term.prior, posterior["coefficient"].sel(covariate=name).values.ravel()
         if term.interaction is not None:

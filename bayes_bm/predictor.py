@@ -19,7 +19,8 @@ class Draws:
     """Posterior draws flattened to (sample, ...), zero where the spec leaves an effect out.
 
     `log_hr` holds log time ratios where the family is one of accelerated time. `shape` are the common shape parameters
-    (sample, shape), `study_shape` what each study has besides (sample, study, shape).
+    (sample, shape), `study_shape` what each study has besides (sample, study, shape), `bias` every bias of the linear
+    predictor, fixed ones too (sample, bias).
     """
 
     intercept: np.ndarray
@@ -34,6 +35,7 @@ class Draws:
     study_shape_sd: np.ndarray
     coefficient: np.ndarray
     interaction: np.ndarray
+    bias: np.ndarray
     chains: int
 
     @property
@@ -99,14 +101,24 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> D
         study_shape_sd=scalar("study_shape_sd"),
         coefficient=vector("coefficient", len(spec.covariates)),
         interaction=interaction,
+        bias=_biases(posterior, spec, samples),
         chains=chains,
     )
+
+
+def _biases(posterior: xr.Dataset, spec: Spec, samples: int) -> np.ndarray:
+    found = np.zeros((samples, len(spec.linear_biases)))
+    for at, (name, term) in enumerate(spec.linear_biases.items()):
+        fixed = term.value
+        found[:, at] = posterior["bias"].sel(bias_term=name).values.ravel() if fixed is None else fixed.value
+    return found
 
 
 def arm_predictors(of: Draws, shape: Design) -> tuple[np.ndarray, np.ndarray]:
     """eta (sample, arm row) and shape (sample, arm row, shape) of every arm, at covariates of zero (their centres)."""
     deviation = of.study_treatment_effect[:, shape.arm_pair]
     eta = of.intercept[:, None] + of.study_effect[:, shape.arm_study] + of.log_hr[:, shape.arm_treatment] + deviation
+    eta = eta + of.bias @ shape.arm_bias.T
     of_treatment = of.treatment_shape[:, shape.arm_treatment]
     return eta, of.shape[:, None] + of.study_shape[:, shape.arm_study] + of_treatment
 
@@ -141,6 +153,7 @@ def ratio_means(
     deviation = of.study_treatment_effect
     sides = ((shape.hr_treatment, shape.hr_pair), (shape.hr_reference, shape.hr_reference_pair))
     one, other = (of.log_hr[:, treatment] + deviation[:, pair] for treatment, pair in sides)
+    one = one + of.bias @ shape.hr_bias.T
     if proportional:
         return one - other
     study = shape.hr_study

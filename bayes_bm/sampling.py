@@ -178,9 +178,9 @@ def _named_values(model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
 
 def _is_kept(name: str) -> bool:
-    """Standardised effects are a device of the sampler; coefficients and interactions are kept under one name each."""
-    hidden = name.endswith(("_log__", "_interval__", "_standard")) or name.startswith(("coefficient_", "interaction_"))
-    return not hidden
+    """Standardised effects are a device of the sampler; what is stacked under one name is kept under that one."""
+    parts = ("coefficient_", "interaction_", "bias_")
+    return not (name.endswith(("_log__", "_interval__", "_standard")) or name.startswith(parts))
 
 
 def _pymc_sampler(spec: Spec, evidence: Evidence, model: Any) -> Sampler:

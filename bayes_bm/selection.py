@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.errors import InputError
-from bayes_bm.spec import Choice, Spec
+from bayes_bm.spec import Bias, Choice, Spec
 from bayes_bm.tables import overlapping_rows
 
 ARM_FLAGS = ("use", "overlap_group", "measure", "treatment")
@@ -57,11 +57,11 @@ def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -
     for column, allowed in spec.evidence.include.items():
         if column in frame:
             included &= frame[column].isin(allowed)
-    included |= _named(frame, spec.evidence.also)
+    included |= named_rows(frame, spec.evidence.also)
     for use, rows in frame[~included].groupby("use"):
         set_aside(aside, kind, rows, f"not in evidence.include (use = {use})")
     for choice in spec.evidence.exclude:
-        named = _named(frame, [choice])
+        named = named_rows(frame, [choice])
         set_aside(aside, kind, frame[named & included], f"left out by the spec: {choice.why}")
         included &= ~named
     return frame[included].reset_index(drop=True)
@@ -73,7 +73,8 @@ def check_include(arms: pd.DataFrame, spec: Spec) -> None:
             raise InputError(f"evidence.include.{column}", found="no such column in the arms table")
 
 
-def _named(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:
+def named_rows(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:
+    """Which rows the choices name: whole studies, or one arm of a study."""
     named = pd.Series(False, index=frame.index)
     for choice in choices:
         match = frame["study"] == choice.study
@@ -81,6 +82,17 @@ def _named(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:
             match &= (frame["arm"] == choice.arm) if "arm" in frame else False
         named |= match
     return named
+
+
+def check_acts_on(name: str, term: Bias, *tables: pd.DataFrame) -> None:
+    """A bias that is to act on certain studies or arms finds each of them in use, wherever any evidence is."""
+    studies = sorted({study for table in tables for study in table["study"]})
+    for choice in term.acts_on if studies else ():
+        if not any(named_rows(table, [choice]).any() for table in tables):
+            found = choice.study if choice.arm is None else f"{choice.study}: {choice.arm}"
+            raise InputError(
+                f"bias.{name}.acts_on", found=f"{found}, of which nothing is in use", allowed="; ".join(studies)
+            )
 
 
 def set_aside(aside: list[dict], kind: str, rows: pd.DataFrame, reason: str) -> None:

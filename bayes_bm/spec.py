@@ -8,7 +8,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from importlib import resources
 from itertools import pairwise
@@ -295,6 +295,48 @@ class Integration(_Record):
         return self
 
 
+LINEAR_BIASES = ("single_arm", "small_study", "year", "mixed_population", "lesions")
+CLOCK_BIASES = {"immortal_time": "survived_to", "clock_shift": "clock_shift"}
+"""Biases of an arm's clock, and the column of the arms table that says them where they are known."""
+
+
+class Bias(_Record):
+    """One bias by its name: of a stated size, or with a prior (`bias.py`, docs/method.md).
+
+    `treatments` are those whose arms it acts on, `acts_on` the studies or arms; `centre` is the year, or share, of the
+    study that answers are for.
+    """
+
+    prior: Prior | None = None
+    value: Share | None = None
+    treatments: tuple[str, ...] | None = None
+    acts_on: tuple[Choice, ...] = ()
+    centre: float | None = None
+
+    @model_validator(mode="after")
+    def _one_size(self) -> "Bias":
+        if (self.prior is None) == (self.value is None):
+            found = "neither" if self.prior is None else "both"
+            raise ValueError(f"found {found}; give exactly one of prior (unknown size) and value (fixed)")
+        return self
+
+
+class Biases(_Record):
+    """Each is off where it is left out. Some are terms of the linear predictor, some move an arm's clock."""
+
+    single_arm: Bias | None = None
+    small_study: Bias | None = None
+    year: Bias | None = None
+    mixed_population: Bias | None = None
+    lesions: Bias | None = None
+    immortal_time: Bias | None = None
+    clock_shift: Bias | None = None
+
+    def named(self, names: Iterable[str]) -> dict[str, Bias]:
+        """Those of the names that are on."""
+        return {name: term for name in names if (term := getattr(self, name)) is not None}
+
+
 class Sampling(_Record):
     draws: PositiveInt = 1000
     tune: PositiveInt = 1000
@@ -350,6 +392,7 @@ class Spec(_Record):
     priors: Priors
     covariates: dict[str, Covariate] = {}
     integration: Integration = Integration()
+    bias: Biases = Biases()
     baseline: Baseline | None = None
     sampling: Sampling = Sampling()
     sensitivity: dict[str, dict[str, Any]] = {}
@@ -361,6 +404,7 @@ class Spec(_Record):
         _check_effect_prior(self)
         _check_shape_priors(self)
         _check_shape_effects(self)
+        _check_biases(self)
         for pair in self.integration.correlation or ():
             if len(set(pair.between)) < 2 or not set(pair.between) <= set(self.covariates):
                 raise ValueError(
@@ -390,6 +434,16 @@ class Spec(_Record):
     def modifiers(self) -> tuple[str, ...]:
         """Covariates whose effect differs between treatments."""
         return tuple(name for name, term in self.covariates.items() if term.interaction is not None)
+
+    @property
+    def linear_biases(self) -> dict[str, Bias]:
+        """Biases that are terms of the linear predictor: of the density's structure, unlike those of the clock."""
+        return self.bias.named(LINEAR_BIASES)
+
+    @property
+    def unknown_biases(self) -> tuple[str, ...]:
+        """Those with a prior: the parameter `bias`."""
+        return tuple(name for name, term in self.linear_biases.items() if term.prior is not None)
 
     @property
     def needs_baseline(self) -> bool:
@@ -473,6 +527,31 @@ def _check_shape_effects(spec: Spec) -> None:
         )
     if spec.hazard.flexible and spec.baseline is not None:
         raise ValueError(f"baseline: a free shape of {family} is a curve, not a number; ask about study:NAME")
+
+
+def _check_biases(spec: Spec) -> None:
+    for name, term in spec.bias.named(Biases.model_fields).items():
+        centred = name in ("year", "mixed_population")
+        if unknown := set(term.treatments or ()) - set(spec.treatments.names):
+            found = ", ".join(sorted(unknown))
+            raise ValueError(f"bias.{name}.treatments: found {found}; allowed: {', '.join(spec.treatments.names)}")
+        if term.centre is not None and not centred:
+            raise ValueError(f"bias.{name}.centre: only year and mixed_population have one; leave it out")
+        if name == "year" and term.centre is None:
+            raise ValueError("bias.year.centre: this key is required: the year of the study that answers are for")
+        if name not in CLOCK_BIASES:
+            continue
+        if term.prior is not None:
+            raise ValueError(
+                f"bias.{name}: give value; an unknown time is not sampled: name a sensitivity analysis"
+                " for each time that it may be"
+            )
+        if not term.acts_on and not term.treatments:
+            raise ValueError(f"bias.{name}: give treatments or acts_on (studies or arms, each with a why): whose clock")
+        if term.value is not None and term.value.value < 0:
+            raise ValueError(
+                f"bias.{name}.value: found {term.value.value}; allowed: 0 or more, in the spec's time unit"
+            )
 
 
 def shipped(kind: Literal["models", "data"]) -> Path:

@@ -7,8 +7,8 @@ import pandas as pd
 
 from bayes_bm import summaries
 from bayes_bm.errors import InputError
-from bayes_bm.selection import arm_keys, set_aside
-from bayes_bm.spec import Spec
+from bayes_bm.selection import arm_keys, check_acts_on, named_rows, set_aside
+from bayes_bm.spec import CLOCK_BIASES, Bias, Spec
 from bayes_bm.statements import check_known, unstated
 
 
@@ -19,6 +19,8 @@ def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     keys = list(zip(arms["study"], arms["arm"], strict=True))
     arms = arms.assign(kind=pd.Series([sources.get(key) for key in keys], index=arms.index, dtype=object))
     arms = arms[arms["kind"].notna()].sort_values(["study", "arm"], kind="stable").reset_index(drop=True)
+    for name, column in CLOCK_BIASES.items():
+        arms = _with_clock_bias(arms, name, column, getattr(spec.bias, name), spec)
     shift = arms["clock_shift"].fillna(0.0)
     numbers = {
         "shift": shift,
@@ -27,6 +29,27 @@ def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         "n_effective": [_arm_size(spec, row) for row in arms.to_dict("records")],
     }
     return arms.assign(**numbers)
+
+
+def _with_clock_bias(arms: pd.DataFrame, name: str, column: str, term: Bias | None, spec: Spec) -> pd.DataFrame:
+    """The column of a clock filled in arms of the treatments, or in those that the spec names; what an arm says itself
+    is known, and stays.
+    """
+    if term is None or term.value is None:
+        return arms
+    check_acts_on(name, term, arms)
+    mine = arms["treatment"].isin(term.treatments or spec.treatments.names)
+    chosen = (mine & named_rows(arms, term.acts_on)) if term.acts_on else mine
+    said = arms[chosen & arms[column].notna() & bool(term.acts_on)]
+    if len(said):
+        row = said.iloc[0]
+        raise InputError(
+            f"bias.{name}.acts_on",
+            found=f"study {row['study']}, arm {row['arm']}, whose {column} is {row[column]:g} in the arms table",
+            allowed="arms whose column is blank",
+            hint="what an arm states is known: leave it out here, or change the table",
+        )
+    return arms.assign(**{column: arms[column].mask(chosen & arms[column].isna(), term.value.value)})
 
 
 def _share(spec: Spec, arm: Mapping) -> float:

@@ -20,6 +20,7 @@ DIMS = {
     "study_treatment_effect": "study_treatment",
     "coefficient": "covariate",
     "interaction": "modified",
+    "bias": "bias_term",
 }
 
 
@@ -34,6 +35,7 @@ def result(
         "study_treatment": shape.pair_labels,
         "covariate": list(spec.covariates),
         "modified": list(spec.modifiers),
+        "bias_term": list(spec.unknown_biases),
     }
     variables = {}
     for name, (middle, spread) in _parameters(spec).items():
@@ -72,5 +74,6 @@ def _parameters(spec: Spec) -> dict[str, tuple[float, float]]:
         "study_treatment_effect": (0.0, 0.3) if effects.study_treatment else None,
         "coefficient": (0.1, 0.3) if spec.covariates else None,
         "interaction": (-0.1, 0.2) if spec.modifiers else None,
+        "bias": (0.1, 0.3) if spec.unknown_biases else None,
     }
     return {name: law for name, law in found.items() if law is not None}

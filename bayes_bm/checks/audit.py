@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_bm import bias
 from bayes_bm.checks.network import parts_of, parts_text
 from bayes_bm.effects import side_by_side
 from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import Evidence
+from bayes_bm.priors import describe
 from bayes_bm.ratios import unadjusted
-from bayes_bm.spec import Spec
+from bayes_bm.spec import CLOCK_BIASES, Biases, Spec
 from bayes_bm.statements import averaged_arms, states
 
 NO_SIDE_BY_SIDE = "no side-by-side study"
@@ -223,6 +225,46 @@ def _covariate_notes(spec: Spec, evidence: Evidence):
         )
 
 
+def biases(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    """What each bias acts on and what informs it: bias, size, arms, ratios, unstated (arms that do not say), source."""
+    columns = ["bias", "size", "arms", "ratios", "unstated", "source"]
+    found = []
+    for name, term in spec.bias.named(Biases.model_fields).items():
+        rows = _term_rows(name, spec, evidence) if name in spec.linear_biases else _clock_rows(name, spec, evidence)
+        if term.prior is not None:
+            informed = bias.informed_by(name, spec, evidence.arms, evidence.hazard_ratios)
+            found.append({"bias": name, "size": f"prior {describe(term.prior)}", **rows, "source": informed})
+        if term.value is not None:
+            found.append({"bias": name, "size": f"fixed at {term.value.value:g}", **rows, "source": "fixed"})
+    return pd.DataFrame(found, columns=columns)
+
+
+def _term_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
+    arms, ratios = (table[bias.column(name)].astype(float) for table in (evidence.arms, evidence.hazard_ratios))
+    studies = _names(evidence.arms[(arms.fillna(0) != 0).to_numpy(dtype=bool)])
+    return {"arms": studies, "ratios": int((ratios != 0).sum()), "unstated": int(arms.isna().sum())}
+
+
+def _clock_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
+    term, arms = getattr(spec.bias, name), evidence.arms
+    mine = bias.chosen_arms(name, term, spec, arms) & (arms[CLOCK_BIASES[name]] == term.value.value)
+    return {"arms": _names(arms[mine]), "ratios": 0, "unstated": 0}
+
+
+def _names(arms: pd.DataFrame) -> str:
+    return "; ".join(sorted(set(arms["study"])))
+
+
+def _bias_notes(spec: Spec, evidence: Evidence):
+    """A line for each bias that is on."""
+    for row in biases(spec, evidence).to_dict("records"):
+        ratios = f" and {row['ratios']} hazard ratios" if row["ratios"] else ""
+        blank = f" {row['unstated']} arms do not say how much and are taken as free of it." if row["unstated"] else ""
+        informed = "" if row["source"] == "fixed" else f" Informed by: {row['source']}."
+        where = f"acts on arms of {row['arms'] or 'no study'}{ratios}"
+        yield f"Bias {row['bias']}, {row['size']}: {where}.{informed}{blank} Answers are for a study without it."
+
+
 def _correlation_text(spec: Spec, evidence: Evidence) -> str:
     if spec.integration.correlation is not None:
         return "their correlation is the spec's"
@@ -285,6 +327,7 @@ def _notes(spec: Spec, evidence: Evidence):
             " study levels (rule 11)."
         )
     yield from _covariate_notes(spec, evidence)
+    yield from _bias_notes(spec, evidence)
     lesions = evidence.arms["unit_of_analysis"].isin(["lesion", "cavity"])
     if lesions.any():
         icc = spec.evidence.icc.value

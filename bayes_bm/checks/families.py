@@ -7,6 +7,7 @@ level    between proportional-hazards families `intercept` is log H(t0) and stay
          hazards and times, as are effects: under a Weibull of shape k a log time ratio is -1 / k times the log hazard
          ratio, and k is near 1
 effect   `log_hr` and `log_time_ratio` are mirror images with the same sd, so are the coefficients of covariates
+         and biases
 shape    the sd of log T has one prior in all families: log sd(log T) = constant - log k for a Weibull of shape k.
          A Gompertz slope gives the log hazard the Weibull's change from t0 / 2 to 2 t0. `q` and `smooth_sd` have priors
          of their own; a family without such a parameter loses it
@@ -23,7 +24,7 @@ from bayes_bm.errors import InputError
 from bayes_bm.hazards import FAMILIES, Family
 from bayes_bm.hazards.base import inverse
 from bayes_bm.priors import scipy_law
-from bayes_bm.spec import EFFECT_NAMES, Spec, parse_spec
+from bayes_bm.spec import EFFECT_NAMES, LINEAR_BIASES, Spec, parse_spec
 
 Law = dict[str, Any]
 DEFAULT_SHAPE: Law = {
@@ -150,6 +151,13 @@ def _carry_effects(document: dict[str, Any], before: Family, after: Family) -> N
     priors = document["priors"]
     law = priors.pop(EFFECT_NAMES[before.effect])
     priors[EFFECT_NAMES[after.effect]] = _said(_moved(law, -1.0, 0.0), before, EFFECT_NAMES[before.effect])
+    for name, term in document.get("bias", {}).items():
+        if name not in LINEAR_BIASES:
+            continue
+        if "prior" in term:
+            term["prior"] = _said(_moved(term["prior"], -1.0, 0.0), before, f"bias.{name}")
+        else:
+            term["value"]["value"] *= -1.0
     for term in document.get("covariates", {}).values():
         for name, law in term.items():
             if isinstance(law, dict) and "dist" in law:  # its coefficient, and what it changes in treatment effects

@@ -69,7 +69,15 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
         ]
         wide = [np.broadcast_to(values, (1, draws, len(compared))) for values in found]
         variables["interaction"] = (("chain", "draw", "treatment", "effect_modifier"), np.stack(wide, axis=-1))
-    coords = {"treatment": compared, "covariate": list(spec.covariates), "effect_modifier": list(spec.modifiers)}
+    if spec.unknown_biases:
+        laws = [term.prior for term in spec.linear_biases.values() if term.prior is not None]
+        variables["bias"] = (("chain", "draw", "bias_term"), np.concatenate([drawn(law, 1) for law in laws], axis=-1))
+    coords = {
+        "treatment": compared,
+        "covariate": list(spec.covariates),
+        "effect_modifier": list(spec.modifiers),
+        "bias_term": list(spec.unknown_biases),
+    }
     posterior = xr.Dataset(variables, coords=coords)
     empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
     return Result(_levels_as_one(spec), select(spec, {}), posterior, empty, empty, empty, passed)
