@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
     from bayes_bm.checks.sensitivity import Sensitivity, sensitivity
+    from bayes_bm.competing import cumulative_incidence
     from bayes_bm.curves.reading import Curve
     from bayes_bm.errors import BayesBmError, GateRefused, InputError
     from bayes_bm.evidence import Evidence, read_evidence
@@ -80,6 +81,7 @@ __all__ = [
     "check",
     "compare",
     "contrast_sources",
+    "cumulative_incidence",
     "draw_network",
     "draw_reconstruction",
     "fit",
@@ -119,6 +121,7 @@ _HOME = {
     **dict.fromkeys(
         ("compare", "hazard", "hazard_ratio", "predict", "quantile", "rmst", "survival", "time_ratio"), "predict"
     ),
+    "cumulative_incidence": "competing",
     "prior_predictive": "checks.prior",
     **dict.fromkeys(("Audit", "audit"), "checks.audit"),
     **dict.fromkeys(("Check", "check"), "checks.check"),

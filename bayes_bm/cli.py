@@ -511,6 +511,27 @@ def compare(
 
 
 @app.command()
+def incidence(
+    result_files: Annotated[list[Path], typer.Argument(help="One result for each cause (cause = ... in its spec).")],
+    times: Annotated[str, typer.Option(help="Such as 6,12,24.")],
+    who: WhoName = "new-study",
+    alive_at: Annotated[float, typer.Option(min=0.0, help="Given free of every cause at this time.")] = 0.0,
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """Cumulative incidence of competing causes, such as local failure and death, from one fit for each."""
+    from bayes_bm.competing import cumulative_incidence, incidence_table
+    from bayes_bm.predict import parse_who
+
+    results = [_load(path, allow_failed=allow_failed_gate) for path in result_files]
+    found = cumulative_incidence(results, _numbers(times, "--times") or [], who=parse_who(who), alive_at=alive_at)
+    table, failed = incidence_table(found), [of for of in results if not of.gate.passed]
+    if as_json:
+        return _print_json({"who": who, **_gate_field((failed or results)[0]), "rows": _rows(table)})
+    return _print_table(table, f"cumulative incidence ({who}, {results[0].spec.time_unit})")
+
+
+@app.command()
 def rank(
     result_file: ResultFile,
     estimand: Annotated[

@@ -25,6 +25,7 @@ from bayes_bm.selection import (
     counted_once,
     inherit_flags,
     keep_chosen,
+    of_cause,
     one_measure,
     only_endpoint,
     usable,
@@ -157,6 +158,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     """Evidence from tables already read: frames by kind, in the spec's time unit."""
     tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
     aside: list[dict] = []
+    tables["patients"] = of_cause(tables["patients"], spec)
     tables, rebuilt = _with_curves(tables, spec, digests := dict(digests or {}))
     tables["arms"] = _all_arms(tables, spec)
     check_links({kind: frame for kind, frame in tables.items() if kind != "curves"})

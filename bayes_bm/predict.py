@@ -255,7 +255,8 @@ def _labelled(result: Result, values: Array, **coords: Any) -> xr.DataArray:
     return xr.DataArray(shaped, dims=names, coords={"treatment": list(result.spec.treatments.names), **coords})
 
 
-def _checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
+def checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
+    """Times above 0 and not before `alive_at`, as an array; else `InputError`."""
     values = np.atleast_1d(np.asarray(times, dtype=float))
     if not (values.size and np.isfinite(values).all() and (values > 0).all()):
         raise InputError("times", found=", ".join(f"{t:g}" for t in values), allowed="times above 0")
@@ -270,14 +271,14 @@ def _checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
 
 def survival(result: Result, times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
     """S(t), or S(t) given alive at s (chain, draw, treatment, time). Times in the spec's unit, from time 0."""
-    at = _checked_times(times, alive_at)
+    at = checked_times(times, alive_at)
     values = estimands.survival(population(result, who or NewStudy()), at, alive_at=alive_at)
     return _labelled(result, values, time=at)
 
 
 def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) -> xr.DataArray:
     """Hazard of those still alive, per time unit (chain, draw, treatment, time)."""
-    at = _checked_times(times, 0.0)
+    at = checked_times(times, 0.0)
     return _labelled(result, estimands.hazard(population(result, who or NewStudy()), at), time=at)
 
 
@@ -285,7 +286,7 @@ def rmst(
     result: Result, horizon: float | None = None, *, who: Who | None = None, alive_at: float = 0.0
 ) -> xr.DataArray:
     """Restricted mean survival from `alive_at` to the horizon (chain, draw, treatment), in the spec's time unit."""
-    until = _checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
+    until = checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
     values = estimands.rmst(population(result, who or NewStudy()), float(until[0]), alive_at=alive_at)
     return _labelled(result, values).assign_attrs(horizon=float(until[0]))
 
@@ -306,7 +307,7 @@ def hazard_ratio(
     each treatment first, then the ratio. Where conditional hazards are proportional it does not need a level (rule 11).
     """
     who = who or NewStudy()
-    at = _checked_times(_times_of(result, times), 0.0)
+    at = checked_times(_times_of(result, times), 0.0)
     against = _known_treatment(result, reference)
     if _without_level(result, who) and _proportional(result):
         ratios = np.exp(_log_hr_without_level(result, who))[..., None] * np.ones(len(at))
@@ -411,7 +412,7 @@ def compared(
     """What `compare` summarises: the names of each row and its draws (sample,), chain after chain."""
     who = who or AverageStudy()
     against = _known_treatment(result, reference)
-    at = list(_checked_times(_times_of(result, times), alive_at))
+    at = list(checked_times(_times_of(result, times), alive_at))
     until = float(result.spec.horizon if horizon is None else horizon)
     yield from _ratio_rows(result, who, against, at)
     if not _without_level(result, who):
@@ -601,7 +602,7 @@ def predict(
     wanted = (
         [_known_treatment(result, name) for name in treatments] if treatments else list(result.spec.treatments.names)
     )
-    at = list(_checked_times(_times_of(result, times), alive_at))
+    at = list(checked_times(_times_of(result, times), alive_at))
     on = NewStudy() if who is None or isinstance(who, Patient) else who
     informed = prior_only(result)
     tables = []

@@ -101,6 +101,47 @@ def set_aside(aside: list[dict], kind: str, rows: pd.DataFrame, reason: str) -> 
         aside.append({"kind": kind, "study": row["study"], "arm": arm, "reason": reason})
 
 
+ANY_CAUSE = "any"
+
+
+def of_cause(patients: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Events of the spec's cause; those of other causes are censored when they happen, which makes its hazard the
+    cause-specific one.
+    """
+    found = sorted(set(patients["cause"].dropna()))
+    if not found:
+        if spec.cause is None or patients.empty:
+            return patients
+        raise InputError("patients, column cause", found="nothing", allowed=f"{spec.cause} where event is 1")
+    if spec.cause is None:
+        names = ", ".join(found)
+        hint = f'say in the spec which is the event: cause = "{found[0]}", one spec a cause, or cause = "{ANY_CAUSE}"'
+        raise InputError("patients, column cause", found=names, allowed="one endpoint", hint=hint)
+    _check_causes(patients, found, spec)
+    mine = patients["cause"].notna() if spec.cause == ANY_CAUSE else patients["cause"] == spec.cause
+    return patients.assign(event=mine.astype("int64"))
+
+
+def _check_causes(patients: pd.DataFrame, found: list[str], spec: Spec) -> None:
+    if spec.cause not in (ANY_CAUSE, *found):
+        raise InputError("cause", found=spec.cause, allowed=", ".join([*found, ANY_CAUSE]))
+    wrong = patients[patients["cause"].notna() != (patients["event"] == 1)]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise InputError(
+            f"patients, study {row['study']}, arm {row['arm']}, column cause",
+            found="a cause of no event" if row["event"] == 0 else "an event without its cause",
+            allowed="a cause where event is 1, and blank where it is 0",
+        )
+    if patients["time_upper"].notna().any() and spec.cause != ANY_CAUSE:
+        raise InputError(
+            "patients, column time_upper",
+            found="interval-censored times, with several causes",
+            allowed="exact times",
+            hint="within an interval the causes do not separate, so no one cause can be fitted alone",
+        )
+
+
 def one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
     """One `measure` per analysis: a Kaplan-Meier complement does not compare with a cumulative incidence (rule 4).
 
@@ -113,6 +154,14 @@ def one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) 
             found=f"rows of {', '.join(sorted(found))}",
             allowed="one of them",
             hint="say in the spec: measure = ...",
+        )
+    if spec.cause is not None and spec.measure is None and found - {"km"}:
+        raise InputError(
+            "measure",
+            found=f"rows of {', '.join(sorted(found))}, beside cause = {spec.cause}",
+            allowed="km, where deaths are censored",
+            hint="a cumulative incidence speaks about all causes at once and informs no single hazard;"
+            ' measure = "km" sets it aside',
         )
     kept = dict(tables)
     for kind in SUMMARY_KINDS if spec.measure is not None else ():

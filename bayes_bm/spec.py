@@ -383,6 +383,7 @@ class Spec(_Record):
     times: tuple[PositiveFloat, ...] = ()
     seed: Annotated[int, Field(ge=0)] = 1
     measure: Literal["km", "cif_complement", "crude"] | None = None
+    cause: Annotated[str, Field(min_length=1)] | None = None
     cannot_say: tuple[str, ...] = ()
     reproduction: bool = False
     evidence: EvidenceSpec = EvidenceSpec()
@@ -405,6 +406,11 @@ class Spec(_Record):
         _check_shape_priors(self)
         _check_shape_effects(self)
         _check_biases(self)
+        if self.cause is not None and self.measure not in (None, "km"):
+            raise ValueError(
+                f"cause: found beside measure = {self.measure}; a cause-specific hazard is compared with patients,"
+                ' or with survival at which other causes are censored: measure = "km"'
+            )
         for pair in self.integration.correlation or ():
             if len(set(pair.between)) < 2 or not set(pair.between) <= set(self.covariates):
                 raise ValueError(

@@ -118,6 +118,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "event": _must(Column("whole", low=0, high=1), hint="1 = event, 0 = censored"),
         "entry": NOT_NEGATIVE,
         "time_upper": POSITIVE,
+        "cause": TEXT,
         "weight": POSITIVE,
         **_COMMON,
     },
