@@ -18,6 +18,7 @@ from bayes_bm.fit import fit, load, pointwise_log_likelihood
 from bayes_bm.model import build_model
 from bayes_bm.predict import AverageStudy, Study, compare, prior_and_posterior, survival
 from bayes_bm.predictor import arm_predictors
+from bayes_bm.simulation.world import simulate
 from tests import posteriors, worlds
 from tests.test_model import random_point
 from tests.worlds import normal
@@ -331,6 +332,12 @@ def test_evidence_read_without_the_bias_is_refused() -> None:
     spec, _ = world(single_arm={"prior": normal(0.3)})
     with pytest.raises(InputError, match="read without this bias"):
         design(spec, worlds.evidence(worlds.spec(), TABLES))
+
+
+def test_worlds_with_biases_are_not_built() -> None:
+    spec, _ = world(single_arm={"prior": normal(0.3)})
+    with pytest.raises(InputError, match="such worlds are not built"):
+        simulate(spec)
 
 
 def test_compare_takes_a_result_with_biases() -> None:

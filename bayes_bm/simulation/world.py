@@ -28,7 +28,7 @@ from bayes_bm.simulation.printing import Rows, StudiedArm
 from bayes_bm.simulation.toml import toml
 from bayes_bm.simulation.truth import Truth, answers, draw_effects, draw_parameters
 from bayes_bm.simulation.wrong import Wrong, struck_study, wrong_world
-from bayes_bm.spec import Spec, parse_spec, read_spec
+from bayes_bm.spec import Biases, Spec, parse_spec, read_spec
 from bayes_bm.tables import check_table
 
 Numbers = Literal["patients", "likelihood"]
@@ -139,6 +139,12 @@ def _check(spec: Spec, numbers: str, wrong: str | None, curves: str | None) -> N
         raise InputError("curves", found=curves, allowed="drawn, clicked")
     if numbers == "likelihood" and wrong is not None:
         raise InputError("wrong", found=f"{wrong} with numbers = likelihood", allowed="numbers = patients")
+    on = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
+    on += [f"cause = {spec.cause}"] if spec.cause is not None else []
+    if on:
+        raise InputError(
+            "spec", found=on[0], allowed="a spec without biases and causes", hint="such worlds are not built"
+        )
     if spec.hazard.flexible and spec.free_shapes:
         raise InputError("effects.study_shape", found="free baselines of each study", hint="such worlds are not built")
 
