@@ -24,7 +24,7 @@ from bayes_bm.curves.reading import UNITS
 from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import BayesBmError, InputError
 from bayes_bm.files import written_whole
-from bayes_bm.processes import as_done
+from bayes_bm.many import Outcome, Task, map_fits
 from bayes_bm.reconstruct import Reconstruction, reconstruct, under_each_other
 from bayes_bm.tables import check_table, read_table
 
@@ -170,18 +170,18 @@ def _without_swaps(tasks: list[_Task]) -> list[_Task]:
 
 
 def _run(tasks: Sequence[_Task], *, cores: int | None, draws: int, seed: int, say: Say) -> list[_Done]:
-    cores = min(len(tasks), _available() if cores is None else cores)
-    if cores <= 1:
-        done = []
-        for task in tasks:
-            done.append(_rebuild(task, draws, seed))
-            say(len(done), len(tasks), _name(task.key))
-        return done
-    found: dict[int, _Done] = {}
-    for place, rebuilt in as_done(partial(_rebuild, draws=draws, seed=seed), tasks, cores):
-        found[place] = rebuilt
-        say(len(found), len(tasks), _name(tasks[place].key))
-    return [found[place] for place in range(len(tasks))]
+    named = [Task(repr(task.key), task) for task in tasks]
+
+    def told(done: int, total: int, outcome: Outcome) -> None:
+        say(done, total, names[outcome.name])
+
+    names = {repr(task.key): _name(task.key) for task in tasks}
+    # processes are not worth starting for one arm
+    cores = max(1, min(len(tasks), _available() if cores is None else cores))
+    found = map_fits(partial(_rebuild_alone, draws=draws, seed=seed), named, cores=cores, say=told)
+    return [
+        one.value or _Done(None, (), f"a fault of the program, not of the input: {one.failure}", 0.0) for one in found
+    ]
 
 
 def _available() -> int:
@@ -190,6 +190,11 @@ def _available() -> int:
 
 def _name(key: Key) -> str:
     return " / ".join(key)
+
+
+def _rebuild_alone(task: _Task, seeds: np.random.SeedSequence, *, draws: int, seed: int) -> _Done:
+    """As one of many tasks; an arm's draws have the seed that its alone would have."""
+    return _rebuild(task, draws, seed)
 
 
 def _rebuild(task: _Task, draws: int, seed: int) -> _Done:

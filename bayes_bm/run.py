@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayes_bm.checks import leave_one_out
 from bayes_bm.checks.audit import audit
 from bayes_bm.checks.check import check
 from bayes_bm.checks.contrasts import contrast_sources
@@ -110,8 +111,7 @@ def make_report(
     contrasts = _contrasts(result, say)
     say("writing the report")
     tables = tables or answer_tables(result)
-    kept = beside(result, out.parent if folder is None else folder)
-    elsewhere = {} if kept is None else {"sensitivity": sensitivity_table(kept, result.spec)}
+    elsewhere = _elsewhere(result, out.parent if folder is None else folder)
     path = write_report(
         result,
         out,
@@ -125,6 +125,13 @@ def make_report(
         elsewhere=elsewhere,
     )
     return Report(path, tuple(answer_sentences(result, contrasts=contrasts, tables=tables)))
+
+
+def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
+    """Tables of other commands that lie beside the result and are of its model (rule 22)."""
+    analyses, studies = beside(result, folder), leave_one_out.beside(result, folder)
+    found = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
+    return found | ({} if studies is None else {"leave_one_study_out": studies[0]})
 
 
 def _contrasts(result: Result, say: Say) -> pd.DataFrame | None:

@@ -6,9 +6,9 @@ nothing, an interrupted one goes on, and a changed spec is fitted anew. What fai
 
 import hashlib
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,15 @@ from bayes_bm.evidence import Evidence, read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.fit import Result, fit, load
 from bayes_bm.hazards import FAMILIES
+from bayes_bm.many import Outcome, Task, map_fits, plain
 from bayes_bm.measure import measure_of
 from bayes_bm.predict import AverageStudy, NewStudy, compare
-from bayes_bm.processes import as_done
 from bayes_bm.spec import Spec, parse_spec, patched
 
 Say = Callable[[str], None]
 BASE = "base"
 KEPT, FITTED, FAILED = "kept from before", "fitted", "failed"
+STATES = {"kept from before": KEPT, "done": FITTED, "failed": FAILED}
 COLUMNS = (
     *("analysis", "kind", "family", "treatment", "reference", "measure", "ratio", "ratio_low", "ratio_high"),
     *("prob_better", "horizon", "rmst_difference", "rmst_low", "rmst_high", "rmst_prob_better"),
@@ -131,28 +132,26 @@ def sensitivity(
     treatment: str | None = None,
     sampling: Mapping[str, int | None] | None = None,
     cores: int = 1,
+    scheduler: str | None = None,
     say: Say = lambda stage: None,
 ) -> Sensitivity:
     """Fit what is not yet kept in `out`/fits, write `out`/sensitivity.csv, and give the table.
 
     `treatment` is compared with the spec's reference, by default the first of `compare`; the ratio is the average
     study's, differences are of a new study, as in the report. `sampling` (draws, tune, chains, seed) overrides the
-    spec's for every fit. `cores` fits run side by side in processes of their own. A fit that fails, or whose gate does,
-    is a row with the reason; the others go on.
+    spec's for every fit. `cores` fits run side by side in processes of their own, or all on the Dask cluster of a
+    `scheduler` (`map_fits`). A fit that fails, or whose gate does, is a row with the reason; the others go on.
     """
-    if cores < 1:
-        raise InputError("--cores", found=cores, allowed="1 or more")
     pair = (treatment or spec.treatments.compare[0], spec.treatments.reference)
     if pair[0] not in spec.treatments.compare:
         raise InputError("--treatment", found=pair[0], allowed=", ".join(spec.treatments.compare))
     given = {name: value for name, value in (sampling or {}).items() if value is not None}
     base = _with_sampling(spec, given)
     folder = Path(out)
-    chosen = analyses(base, families=families, only=only, cross=cross)
-    found: dict[int, dict[str, Any]] = {}
-    for at, row in _run([_Task(base, analysis, pair, folder) for analysis in chosen], cores, say):
-        found[at] = row
-    rows = _with_base([found[at] for at in range(len(chosen))])
+    prepared = [
+        _prepared(base, analysis, pair) for analysis in analyses(base, families=families, only=only, cross=cross)
+    ]
+    rows = _with_base(_run(prepared, _Fits(folder / "fits", pair), cores, scheduler, say))
     table = pd.DataFrame(rows)
     done = [row["done"] for row in rows]
     shown = pd.DataFrame(table.reindex(columns=list(COLUMNS)))
@@ -178,68 +177,122 @@ def _write_table(table: pd.DataFrame, path: Path) -> bool:
 
 
 @dataclass(frozen=True)
-class _Task:
-    base: Spec
-    analysis: Analysis
-    pair: tuple[str, str]
-    folder: Path
+class _Prepared:
+    """One analysis ready to fit: what its row says in any case, its spec and evidence, or why it cannot be."""
+
+    named: dict[str, Any]
+    left_out: tuple[str, ...] = ()
+    spec: Spec | None = None
+    evidence: Evidence | None = None
+    refusal: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.named["analysis"]
 
 
-def _run(tasks: Sequence[_Task], cores: int, say: Say) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with their place, as they are done."""
-    total = len(tasks)
-    if cores == 1:
-        for at, task in enumerate(tasks):
-            words = f"{at + 1} of {total}, {task.analysis.name}"
-            row = _row_of(task, _named(say, words))
-            say(f"{words}: {_outcome(row)}")
-            yield at, row
-        return
-    for done, (at, row) in enumerate(as_done(_row_of, tasks, cores), start=1):
-        say(f"{done} of {total}, {row['analysis']}: {_outcome(row)}")
-        yield at, row
+def _prepared(base: Spec, analysis: Analysis, pair: tuple[str, str]) -> _Prepared:
+    family = analysis.family or base.hazard.family
+    named = {"analysis": analysis.name, "kind": analysis.kind, "family": family}
+    named |= {"treatment": pair[0], "reference": pair[1]}
+    try:
+        spec = analysis.spec(base)
+        evidence = read_evidence(spec)
+        require_usable(spec, evidence)
+        named |= {"family": spec.hazard.family, "digest": key_of(spec, evidence), "model": model_of(spec, evidence)}
+    except BayesBmError as problem:
+        return _Prepared(named, refusal=f"not fitted: {problem}")
+    return _Prepared(named, tuple(left_out(base, spec)), spec, evidence)
 
 
-def _named(say: Say, words: str) -> Say:
-    return lambda stage: say(f"{words}: {stage}")
+def _run(
+    prepared: Sequence[_Prepared], fits: "_Fits", cores: int, scheduler: str | None, say: Say
+) -> list[dict[str, Any]]:
+    """Rows of all analyses, in their order; those that cannot be fitted are told first."""
+    total, refused = len(prepared), [one for one in prepared if one.refusal]
+    for done, one in enumerate(refused, start=1):
+        say(f"{done} of {total}, {one.name}: failed: {one.refusal}")
+
+    def told(done: int, _: int, outcome: Outcome) -> None:
+        say(f"{len(refused) + done} of {total}, {outcome.name}: {_told(outcome)}")
+
+    apart = cores > 1 or scheduler is not None
+    work = partial(_fitted, pair=fits.pair, say=None if apart else say)
+    tasks = [Task(one.name, (one.name, one.spec, one.evidence), one.named["digest"]) for one in prepared if one.spec]
+    found = map_fits(work, tasks, keep=fits, cores=cores, scheduler=scheduler, say=told)
+    by_name = {outcome.name: outcome for outcome in found}
+    return [_row(one, by_name.get(one.name), fits) for one in prepared]
 
 
-def _outcome(row: Mapping[str, Any]) -> str:
-    if row["done"] == FAILED:
-        return f"failed: {row['note']}"
-    seconds = f" in {row['seconds']:.0f} s" if row["done"] == FITTED else ""
-    return f"{row['done']}{seconds}, gate {row['gate']}"
+def _told(outcome: Outcome) -> str:
+    if outcome.how == FAILED:
+        return f"failed: {_failure(outcome)}"
+    seconds = f" in {outcome.value['seconds']:.0f} s" if outcome.how == "done" else ""
+    return f"{STATES[outcome.how]}{seconds}, gate {outcome.value['gate']}"
+
+
+def _failure(outcome: Outcome) -> str:
+    return f"not fitted: {outcome.failure}" if outcome.refused else f"the fit failed ({outcome.failure})"
+
+
+def _row(one: _Prepared, outcome: Outcome | None, fits: "_Fits") -> dict[str, Any]:
+    """The row of one analysis; a failure is a row too."""
+    if outcome is None or one.spec is None:
+        return {**one.named, "gate": "", "note": one.refusal, "done": FAILED}
+    if outcome.how == FAILED:
+        return {**one.named, "gate": "", "note": _failure(outcome), "done": FAILED}
+    gone = [f"without {name}, which {one.spec.hazard.family} does not have" for name in one.left_out]
+    found = dict(outcome.value)
+    notes = "; ".join(filter(None, [*gone, found.pop("note")]))
+    file = f"fits/{fits.file_name(one.name, one.named['digest'])}"
+    return {**one.named, **found, "note": notes, "file": file, "done": STATES[outcome.how]}
 
 
 # ---------------------------------------------------------------------------------------------- one of them
 
 
-def _row_of(task: _Task, say: Say = lambda stage: None) -> dict[str, Any]:
-    """The row of one analysis, from the folder where its fit is kept; a failure is a row too."""
-    analysis = task.analysis
-    family = analysis.family or task.base.hazard.family
-    named = {"analysis": analysis.name, "kind": analysis.kind, "family": family}
-    named |= {"treatment": task.pair[0], "reference": task.pair[1]}
-    try:
-        spec = analysis.spec(task.base)
-        evidence = read_evidence(spec)
-        require_usable(spec, evidence)
-        named |= {"family": spec.hazard.family, "digest": key_of(spec, evidence), "model": model_of(spec, evidence)}
-        path = task.folder / "fits" / f"{_plain(analysis.name)}-{named['digest']}.nc"
-        found, done = _kept_or_fitted(path, spec, evidence, task.pair, say)
-    except BayesBmError as problem:
-        return {**named, "gate": "", "note": f"not fitted: {problem}", "done": FAILED}
-    except Exception as problem:
-        return {**named, "gate": "", "note": f"the fit failed ({type(problem).__name__}: {problem})", "done": FAILED}
-    gone = [f"without {name}, which {spec.hazard.family} does not have" for name in left_out(task.base, spec)]
-    notes = [*gone, found.pop("note")]
-    file = path.relative_to(task.folder).as_posix()
-    return {**named, **found, "note": "; ".join(filter(None, notes)), "file": file, "done": done}
+def _fitted(
+    given: tuple[str, Spec, Evidence], seeds: np.random.SeedSequence, *, pair: tuple[str, str], say: Say | None
+) -> tuple[Result, dict[str, Any]]:
+    """A fit and its numbers. The seed is the spec's own, as of a fit by itself."""
+    name, spec, evidence = given
+    result = fit(spec, evidence, say=(lambda stage: None) if say is None else lambda stage: say(f"{name}: {stage}"))
+    return result, _numbers(result, pair)
 
 
-def _plain(name: str) -> str:
-    """A name as part of a file's."""
-    return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+@dataclass(frozen=True)
+class _Fits:
+    """Fits as NetCDF, named by analysis and digest; beside each the numbers of one contrast."""
+
+    path: Path
+    pair: tuple[str, str]
+
+    def file_name(self, name: str, key: str) -> str:
+        return f"{plain(name)}-{key}.nc"
+
+    def get(self, task: Task) -> dict[str, Any] | None:
+        """The numbers kept, or those of the fit that is kept."""
+        fit_file = self.path / self.file_name(task.name, task.key)
+        if not fit_file.is_file():
+            return None
+        numbers = self._numbers_file(fit_file)
+        if numbers.is_file():
+            return json.loads(numbers.read_text(encoding="utf-8"))
+        return self._put_numbers(fit_file, _numbers(load(fit_file), self.pair))
+
+    def put(self, task: Task, value: tuple[Result, dict[str, Any]]) -> dict[str, Any]:
+        """The fit is written before its numbers."""
+        fit_file = self.path / self.file_name(task.name, task.key)
+        value[0].save(fit_file)
+        return self._put_numbers(fit_file, value[1])
+
+    def _numbers_file(self, fit_file: Path) -> Path:
+        return fit_file.with_name(f"{fit_file.stem}.{plain('.'.join(self.pair))}.json")
+
+    def _put_numbers(self, fit_file: Path, numbers: dict[str, Any]) -> dict[str, Any]:
+        with written_whole(self._numbers_file(fit_file)) as file:
+            file.write_text(json.dumps(numbers), encoding="utf-8")
+        return numbers
 
 
 def key_of(spec: Spec, evidence: Evidence) -> str:
@@ -256,25 +309,6 @@ def model_of(spec: Spec, evidence: Evidence) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
-
-
-def _kept_or_fitted(
-    path: Path, spec: Spec, evidence: Evidence, pair: tuple[str, str], say: Say
-) -> tuple[dict[str, Any], str]:
-    """Numbers of one fit: kept beside it, read from it, or of a new one. The fit is written before its numbers."""
-    numbers = path.with_name(f"{path.stem}.{_plain('.'.join(pair))}.json")
-    if path.is_file() and numbers.is_file():
-        return json.loads(numbers.read_text(encoding="utf-8")), KEPT
-    done = KEPT if path.is_file() else FITTED
-    if path.is_file():
-        result = load(path)
-    else:
-        result = fit(spec, evidence, say=say)
-        result.save(path)
-    found = _numbers(result, pair)
-    with written_whole(numbers) as file:
-        file.write_text(json.dumps(found), encoding="utf-8")
-    return found, done
 
 
 def _numbers(result: Result, pair: tuple[str, str]) -> dict[str, Any]:

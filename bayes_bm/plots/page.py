@@ -12,8 +12,10 @@ from scipy import stats
 from bayes_bm.checks.audit import NO_SIDE_BY_SIDE
 from bayes_bm.gate import MAX_DIVERGENT, MAX_RHAT, MIN_BFMI, MIN_ESS
 from bayes_bm.plots import figures
+from bayes_bm.plots.leave_one_out import leave_one_out_figure
 from bayes_bm.plots.markup import Column, Html, Part, Row, el, frame_table, html_table, mark, numeric, plain, treatment
 from bayes_bm.plots.material import Material, Rebuilt
+from bayes_bm.plots.style import svg
 from bayes_bm.plots.text import (
     DIGITS,
     MISSING,
@@ -29,6 +31,7 @@ from bayes_bm.plots.words import (
     TWICE,
     event_words,
     fit_command,
+    leave_one_out_table,
     limits,
     mostly_across,
     of_row,
@@ -723,7 +726,7 @@ def _limits(of: Material) -> list[Part]:
         for name, patch in spec.sensitivity.items()
     ]
     known = {name: title for name, (title, _) in ELSEWHERE.items()}
-    made = [(known.get(name, name.replace("_", " ")), frame_table(table)) for name, table in of.elsewhere.items()]
+    made = [(known.get(name, name.replace("_", " ")), _made(name, table)) for name, table in of.elsewhere.items()]
     missing = [
         el("li", f"{title}: ", el("code", command.format(name=spec.name)))
         for name, (title, command) in ELSEWHERE.items()
@@ -738,6 +741,20 @@ def _limits(of: Material) -> list[Part]:
         el("p", "Not in this report; made with:") if missing else None,
         el("ul", *missing) if missing else None,
     ]
+
+
+def _made(name: str, table: pd.DataFrame) -> Html:
+    """A table made by another command; studies left out have a picture too."""
+    if name != "leave_one_study_out":
+        return frame_table(table)
+    drawn = leave_one_out_figure(table)
+    words = (
+        "The same ratio without each study in turn, largest change first. Shift: change of its log, in posterior"
+        " standard deviations. Log score: of all that the study printed, foretold by the others, its own effects"
+        " averaged over the population of studies."
+    )
+    shown = leave_one_out_table(table)
+    return el("div", el("p", words), el("figure", Html(svg(drawn, title="Leave one study out"))), frame_table(shown))
 
 
 def _provenance(of: Material) -> list[Part]:

@@ -325,6 +325,27 @@ def _sensitivity_row(row: Row, spec: Spec) -> dict[str, str]:
     }
 
 
+def leave_one_out_table(studies: pd.DataFrame) -> pd.DataFrame:
+    """Rows of studies.csv as texts."""
+    rows = []
+    for row in studies.to_dict("records"):
+        fitted = _finite(row["ratio"])
+        rows.append(
+            {
+                "without": str(row["study"]) or "(all studies)",
+                "ratio (95 %)": ratio_estimate([row["ratio"], row["ratio_low"], row["ratio_high"]]) if fitted else "",
+                "shift (sd)": f"{row['shift']:+.2f}" if _finite(row["shift"]) else "",
+                "log score": f"{row['elpd']:.2f}" if _finite(row["elpd"]) else "",
+                "Pareto k": f"{row['pareto_k']:.2f}" if _finite(row["pareto_k"]) else "",
+                "by": {"psis": "weights", "refit": "a fit without it"}.get(
+                    str(row["method"]), str(row["method"] or "")
+                ),
+                "remark": str(row["note"]) if isinstance(row["note"], str) else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 def _finite(value: Any) -> bool:
     return value is not None and bool(np.isfinite(float(value)))
 
