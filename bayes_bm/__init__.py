@@ -18,17 +18,21 @@ if TYPE_CHECKING:
     from bayes_bm.checks.audit import Audit, audit
     from bayes_bm.checks.check import Check, check
     from bayes_bm.checks.contrasts import contrast_sources
+    from bayes_bm.checks.leave_one_out import LeaveOneOut, leave_one_out
     from bayes_bm.checks.network import Network, network
     from bayes_bm.checks.predictive import predictive_bands
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
     from bayes_bm.checks.sensitivity import Sensitivity, sensitivity
+    from bayes_bm.cohort import standardise, survival_table
     from bayes_bm.competing import cumulative_incidence
     from bayes_bm.curves.reading import Curve
     from bayes_bm.errors import BayesBmError, GateRefused, InputError
     from bayes_bm.evidence import Evidence, read_evidence
     from bayes_bm.fit import Result, fit, load
     from bayes_bm.manifest import Reconstructions, reconstruct_all
+    from bayes_bm.outcomes import outcome_table, outcomes
+    from bayes_bm.plots.leave_one_out import leave_one_out_figure
     from bayes_bm.plots.network import draw_network
     from bayes_bm.plots.ranking import ranks_figure
     from bayes_bm.plots.reconstruction import draw_reconstruction
@@ -42,6 +46,8 @@ if TYPE_CHECKING:
         compare,
         hazard,
         hazard_ratio,
+        patient_distance,
+        patient_missing,
         predict,
         quantile,
         rmst,
@@ -64,6 +70,7 @@ __all__ = [
     "Evidence",
     "GateRefused",
     "InputError",
+    "LeaveOneOut",
     "Network",
     "NewHospital",
     "NewStudy",
@@ -88,9 +95,15 @@ __all__ = [
     "hazard",
     "hazard_ratio",
     "imputation_summary",
+    "leave_one_out",
+    "leave_one_out_figure",
     "list_models",
     "load",
     "network",
+    "outcome_table",
+    "outcomes",
+    "patient_distance",
+    "patient_missing",
     "predict",
     "predictive_bands",
     "prior_predictive",
@@ -107,7 +120,9 @@ __all__ = [
     "sensitivity",
     "sensitivity_figure",
     "simulate",
+    "standardise",
     "survival",
+    "survival_table",
     "time_ratio",
     "write_report",
 ]
@@ -122,10 +137,14 @@ _HOME = {
         ("compare", "hazard", "hazard_ratio", "predict", "quantile", "rmst", "survival", "time_ratio"), "predict"
     ),
     "cumulative_incidence": "competing",
+    **dict.fromkeys(("patient_distance", "patient_missing"), "predict"),
+    **dict.fromkeys(("outcome_table", "outcomes"), "outcomes"),
+    **dict.fromkeys(("standardise", "survival_table"), "cohort"),
     "prior_predictive": "checks.prior",
     **dict.fromkeys(("Audit", "audit"), "checks.audit"),
     **dict.fromkeys(("Check", "check"), "checks.check"),
     "contrast_sources": "checks.contrasts",
+    **dict.fromkeys(("LeaveOneOut", "leave_one_out"), "checks.leave_one_out"),
     **dict.fromkeys(("Network", "network"), "checks.network"),
     "predictive_bands": "checks.predictive",
     "reconcile": "checks.reconcile",
@@ -134,6 +153,7 @@ _HOME = {
     **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
     **dict.fromkeys(("Reconstructions", "reconstruct_all"), "manifest"),
     "draw_network": "plots.network",
+    "leave_one_out_figure": "plots.leave_one_out",
     **dict.fromkeys(("Ranking", "rank"), "ranking"),
     "ranks_figure": "plots.ranking",
     "draw_reconstruction": "plots.reconstruction",

@@ -50,6 +50,10 @@ Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on t
 Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
 Draws = Annotated[int | None, typer.Option(min=1)]
 Seed = Annotated[int | None, typer.Option(min=0)]
+Side = Annotated[int, typer.Option("--cores", min=1, help="Fits side by side.")]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://...: fits run on its workers.")
+]
 Imputations = Annotated[
     int | None,
     typer.Option(help="Fit M >= 20 plausible sets of the patients behind curves, not the best alone."),
@@ -595,41 +599,102 @@ def predict(
         Path | None, typer.Option(help="CSV with a column a covariate, and optionally `patient`.")
     ] = None,
     treatment: Annotated[str | None, typer.Option(help="Comma-separated; all where left out.")] = None,
+    without: Annotated[
+        str | None, typer.Option(help="Comma-separated: treatments that the patient cannot have.")
+    ] = None,
     times: Times = None,
     alive_at: Annotated[float, typer.Option("--alive-at", help="Given alive at this time.")] = 0.0,
+    horizon: Annotated[float | None, typer.Option(min=0.0, help="For the restricted mean.")] = None,
+    margin: Annotated[
+        str | None, typer.Option(help="rmst=1,survival=0.05: the probability of being better by more than that.")
+    ] = None,
+    estimand: Annotated[
+        str | None, typer.Option(help="Comma-separated: survival, median, rmst (the default), hazard, quantile:0.25.")
+    ] = None,
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="What could happen to one such patient, beside the curve.")
+    ] = False,
+    figure: Annotated[Path | None, typer.Option("--figure", help="Curves, and below them outcomes.")] = None,
     who: WhoName = "new-study",
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
     """Survival, median and restricted mean of one patient or of many, under each treatment."""
-    from bayes_bm.predict import parse_who
+    from bayes_bm.predict import ESTIMANDS, parse_who, patient_distance, patient_missing
     from bayes_bm.predict import predict as predict_patients
 
     result = _load(result_file, allow_failed=allow_failed_gate)
     if patient is not None and patients is not None:
         raise InputError("--patient, --patients", found="both", allowed="one of them")
     values, names = _patients_of(patients) if patients is not None else ([_pairs(patient)], None)
+    if figure is not None and len(values) > 1:
+        raise InputError("--figure", found=f"{len(values)} patients", allowed="one patient")
+    chosen = {"treatments": _names(treatment), "without": _names(without) or []}
+    asked: dict[str, Any] = {**chosen, "alive_at": alive_at, "who": parse_who(who)}
+    at = _numbers(times, "--times")
     table = predict_patients(
         result,
         values,
-        times=_numbers(times, "--times"),
-        treatments=treatment.split(",") if treatment else None,
-        alive_at=alive_at,
-        who=parse_who(who),
+        **asked,
+        times=at,
         names=names,
+        horizon=horizon,
+        margins=_pairs(margin, "--margin"),
+        estimands=_names(estimand) or ESTIMANDS,
     )
+    titles = names or [str(place + 1) for place in range(len(values))]
+    drawn = {}
+    if outcomes:
+        from bayes_bm.outcomes import outcome_table, outcomes_of_times
+
+        of_times = outcomes_of_times(result, at, alive_at)
+        drawn = {title: _outcomes(result, one, asked) for title, one in zip(titles, values, strict=True)}
+        drawn = {title: outcome_table(times, of_times) for title, times in drawn.items()}
+    if figure is not None:
+        from bayes_bm.patient_page import patient_curves
+        from bayes_bm.plots.patient import patient_figure
+
+        _save_figure(patient_figure(patient_curves(result, values[0], **asked, horizon=horizon)), figure)
     if as_json:
-        return _print_json({"who": who, "alive_at": alive_at, **_gate_field(result), "rows": _rows(table)})
+        about = {
+            "patients": [
+                {
+                    "patient": title,
+                    "given": one,
+                    "distance": {**patient_distance(result, one).document()},
+                    "averaged_over_the_evidence": list(patient_missing(result, one).averaged),
+                    "at_the_centre": list(patient_missing(result, one).centred),
+                }
+                for title, one in zip(titles, values, strict=True)
+            ]
+        }
+        told = {"outcomes": [{"patient": name, **row} for name, of in drawn.items() for row in _rows(of)]}
+        shown = {"rows": _rows(table), **about, **(told if outcomes else {})}
+        return _print_json({"who": who, "alive_at": alive_at, **_gate_field(result), **shown})
     columns = ["patient", "treatment", "reference", "estimand", "time", "median", "q5", "q95", "prob_better", "label"]
+    if margin is not None:
+        columns = [*columns[:-1], "margin", "prob_better_by_margin", "label"]
     marks = sorted({mark for label in table["label"] for mark in label.split("; ") if mark.startswith(PRIOR_ONLY)})
     shown = table.assign(label=[_starred(label) for label in table["label"]])
     _print_table(shown, f"{result.spec.question} ({who}, {result.spec.time_unit})", columns)
     for mark in marks:
         OUT.print(f"* {mark}: no evidence here informs these coefficients")
-    unnamed = [name for name in result.spec.covariates if any(name not in one for one in values)]
-    if unnamed:
-        ERR.print(Text(f"taken at their centre, where not named: {', '.join(unnamed)}"))
+    for title, found in drawn.items():
+        _print_table(found, f"what could happen to one such patient ({title}): times of the event, {SPREAD_OF_ONE}")
+    for title, one in zip(titles[:1] if len(values) > 3 else titles, values, strict=False):
+        if result.spec.covariates:
+            for text in (patient_missing(result, one).text, patient_distance(result, one).text):
+                ERR.print(Text(f"patient {title}: {text}" if text and len(values) > 1 else text))
     return None
+
+
+SPREAD_OF_ONE = "one patient's spread, not the uncertainty of the curve"
+
+
+def _outcomes(result: "Result", patient: Mapping[str, float], asked: Mapping[str, Any]) -> Any:
+    from bayes_bm.outcomes import outcomes
+
+    return outcomes(result, patient, **asked)
 
 
 PRIOR_ONLY = "prior only: "
@@ -662,19 +727,41 @@ def _patients_of(path: Path) -> tuple[list[dict[str, float]], list[str]]:
 
 
 @app.command()
-def check(result_file: ResultFile, as_json: Json = False) -> None:
+def check(
+    result_file: ResultFile,
+    leave_one_out: Annotated[
+        str | None, typer.Option("--leave-one-out", help="study: leave out each study in turn.")
+    ] = None,
+    treatment: Annotated[
+        str | None, typer.Option(help="With --leave-one-out: of the contrast; the first that is compared.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --leave-one-out: folder; leave_one_out beside the result.")
+    ] = None,
+    cores: Side = 1,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+) -> None:
     """Gates and reconciliation: printed, rebuilt and predicted, side by side. Exit status 1 where one refuses."""
     from bayes_bm.checks.check import check as check_result
     from bayes_bm.fit import load
 
+    if leave_one_out not in (None, "study"):
+        raise InputError("--leave-one-out", found=leave_one_out, allowed="study")
+    if leave_one_out is None:
+        for option, given in {"--treatment": treatment, "--out": out, "--scheduler": scheduler}.items():
+            if given is not None:
+                raise InputError(option, found=given, allowed="only with --leave-one-out study")
     result = load(result_file)
     done = check_result(result)
     parameters = done.parameters.drop(columns="prior")
+    asked: dict[str, Any] = {"treatment": treatment, "cores": cores, "scheduler": scheduler}
+    folder = out or result_file.parent / "leave_one_out"
+    left = {} if leave_one_out is None else _leave_one_out(result, folder, asked, show=not as_json)
     if as_json:
         tables = {"reconciliation": _rows(done.reconciliation), "parameters": _rows(parameters)}
-        _print_json(
-            {**_gate_field(result), "gate_rows": list(result.gate.rows), "reasons": list(result.gate.reasons), **tables}
-        )
+        gate = {"gate_rows": list(result.gate.rows), "reasons": list(result.gate.reasons)}
+        _print_json({**_gate_field(result), **gate, **tables, **left})
     else:
         import pandas as pd
 
@@ -685,6 +772,28 @@ def check(result_file: ResultFile, as_json: Json = False) -> None:
         )
     result.require_gate()
     done.require_no_red()
+
+
+def _leave_one_out(result: "Result", folder: Path, asked: dict[str, Any], *, show: bool) -> dict[str, Any]:
+    """Every study left out in turn; tables and picture in the folder."""
+    from bayes_bm.checks.leave_one_out import leave_one_out
+    from bayes_bm.plots.leave_one_out import leave_one_out_figure
+
+    with _progress(result.spec.name) as say:
+        done = leave_one_out(result, folder, **asked, say=say)
+    _save_figure(leave_one_out_figure(done.studies, title=result.spec.question), folder / "leave_one_out.png")
+    if show:
+        columns = ["study", "method", "pareto_k", "elpd", "ratio", "ratio_low", "ratio_high", "shift", "note"]
+        first = done.studies.iloc[0]
+        title = f"{first['measure']}, {first['treatment']} against {first['reference']}, without each study"
+        _print_table(done.studies.replace({"study": {"": "(all studies)"}}), title, columns)
+        _print_table(done.coverage, "printed numbers inside what the other studies foretell")
+        OUT.print(Text(f"written: {folder}"))
+    tables = {"leave_one_out": done.studies, "leave_one_out_numbers": done.numbers}
+    return {name: _rows(table) for name, table in tables.items()} | {
+        "leave_one_out_coverage": _rows(done.coverage),
+        "leave_one_out_folder": str(folder),
+    }
 
 
 @app.command()
@@ -753,7 +862,8 @@ def sensitivity(
     tune: Draws = None,
     chains: Draws = None,
     seed: Seed = None,
-    cores: Annotated[int, typer.Option(min=1, help="Fits side by side.")] = 1,
+    cores: Side = 1,
+    scheduler: Scheduler = None,
     settings: Setting = None,
     as_json: Json = False,
 ) -> None:
@@ -774,6 +884,7 @@ def sensitivity(
             treatment=treatment,
             sampling={"draws": draws, "tune": tune, "chains": chains, "seed": seed},
             cores=cores,
+            scheduler=scheduler,
             say=say,
         )
     if done.changed or not picture.is_file():

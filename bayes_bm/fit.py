@@ -21,6 +21,7 @@ import xarray as xr
 from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.baseline import family_of, with_knots
+from bayes_bm.case_mix import CaseMix, case_mix
 from bayes_bm.effects import Design, design
 from bayes_bm.errors import GateRefused, InputError
 from bayes_bm.evidence import Evidence, RebuiltArm, read_evidence
@@ -81,6 +82,11 @@ class Result:
     @cached_property
     def draws(self) -> Draws:
         return draws(self.posterior, self.design, self.spec, self.family)
+
+    @cached_property
+    def case_mix(self) -> CaseMix:
+        """Covariates of the evidence's patients, as far as they are known."""
+        return case_mix(self.spec, self.evidence)
 
     @cached_property
     def arm_law(self) -> tuple[Family, np.ndarray, np.ndarray]:

@@ -16,6 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_bm import estimands
+from bayes_bm.case_mix import Distance, Missing, checked, distance, missing, score
 from bayes_bm.checks.audit import follow_up
 from bayes_bm.effects import CORRELATION
 from bayes_bm.errors import InputError
@@ -56,7 +57,9 @@ class Study:
 
 @dataclass(frozen=True)
 class Patient:
-    """Covariates by their own names and units; those not named stand at their centre."""
+    """Covariates by their own names and units; those not named are averaged over the evidence's patients, or stand at
+    their centre where the evidence prints no covariates (`case_mix`).
+    """
 
     values: Mapping[str, float] = field(default_factory=dict)
     on: "AverageStudy | NewStudy | NewHospital | Study" = field(default_factory=NewStudy)
@@ -85,8 +88,8 @@ def parse_who(text: str) -> Who:
 def population(result: Result, who: Who) -> Population:
     """The law of (eta, shape) by draw and treatment for whoever is asked about."""
     if isinstance(who, Patient):
-        of = population(result, who.on)
-        return replace(of, eta=of.eta + _patient_shift(result, who.values))
+        of, (shift, sd) = population(result, who.on), _patient_score(result, who.values)
+        return replace(of, eta=of.eta + shift, eta_sd=np.hypot(of.eta_sd, sd))
     if (result.spec.free_levels or result.spec.free_shapes) and not isinstance(who, Study):
         return _on_baseline(result, who)
     match who:
@@ -218,7 +221,7 @@ def _log_hr_without_level(result: Result, who: Who) -> Array:
     """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
     deviation = _fresh_deviations(result, _stream(result, 17)) if isinstance(_on(who), NewHospital) else 0.0
     # of a patient's covariates only what modifies the treatment's effect is left in a ratio
-    shift = _patient_shift(result, who.values) if isinstance(who, Patient) else np.zeros((1, 1))
+    shift = _patient_score(result, who.values)[0] if isinstance(who, Patient) else np.zeros((1, 1))
     return result.draws.log_hr + deviation + shift - shift[:, :1]
 
 
@@ -226,22 +229,10 @@ def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
     return np.asarray(scipy_law(prior).rvs(size=samples, random_state=rng))
 
 
-def _patient_shift(result: Result, values: Mapping[str, float]) -> Array:
-    """x . (coefficient + interaction[a]) of a patient (sample, treatment)."""
-    known, slopes = result.spec.covariates, result.draws.slopes
-    shift = np.zeros(slopes.shape[:2])
-    for name, value in values.items():
-        if name not in known:
-            raise InputError(
-                f"patient, {name}", found="an unknown covariate", allowed=", ".join(known) or "this spec has none"
-            )
-        term = known[name]
-        low, high = (-np.inf if term.lower is None else term.lower), (np.inf if term.upper is None else term.upper)
-        if not low <= value <= high:
-            raise InputError(f"patient, {name}", found=value, allowed=f"{low:g} to {high:g} {term.unit}".strip())
-        at = list(known).index(name)
-        shift = shift + slopes[..., at] * (value - term.centre) / term.scale
-    return shift
+def _patient_score(result: Result, values: Mapping[str, float]) -> tuple[Array, Array]:
+    """x . (coefficient + interaction[a]) of a patient, mean and sd over what is not given (sample, treatment)."""
+    spec = result.spec
+    return score(spec, result.case_mix, checked(spec, values), result.draws.slopes)
 
 
 # ---------------------------------------------------------------------------------------------- labelled answers
@@ -360,6 +351,8 @@ PREDICT_COLUMNS = (
         "q5",
         "q95",
         "prob_better",
+        "margin",
+        "prob_better_by_margin",
         "label",
     ),
 )
@@ -420,7 +413,9 @@ def compared(
 
 
 def _marginal(result: Result, who: Who) -> bool:
-    return isinstance(_on(who), NewStudy) and not _without_level(result, who)
+    """Whether a ratio is of averages: over studies, or over covariates that are not given."""
+    averaged = isinstance(who, Patient) and bool(missing(result.spec, result.case_mix, who.values).averaged)
+    return (isinstance(_on(who), NewStudy) or averaged) and not _without_level(result, who)
 
 
 def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> Iterator[tuple[Row, Array]]:
@@ -477,29 +472,68 @@ def _time_ratio_rows(result: Result, who: Who, against: str) -> Iterator[tuple[R
         yield {"estimand": "log_time_ratio", **named}, np.log(values)
 
 
+ESTIMANDS = ("survival", "median", "rmst")
+"""What is answered unless asked otherwise; also `hazard` and `quantile:0.25` (any share that had the event)."""
+
+
 def _absolute_rows(
-    result: Result, who: Who, against: str, times: list[float], horizon: float, alive_at: float
+    result: Result,
+    who: Who,
+    against: str,
+    times: list[float],
+    horizon: float,
+    alive_at: float,
+    *,
+    estimands: Sequence[str] = ESTIMANDS,
+    labels: "Labels | None" = None,
 ) -> Iterator[tuple[Row, Array]]:
-    found: dict[tuple[str, float | None], xr.DataArray] = {
-        ("survival", time): values
-        for time, values in _by_time(survival(result, times, who=who, alive_at=alive_at)).items()
-    }
-    found["median", None] = quantile(result, who=who, alive_at=alive_at)
-    found["rmst", horizon] = rmst(result, horizon, who=who, alive_at=alive_at)
-    labels = Labels(result)
-    for (estimand, time), values in found.items():
+    labels = labels or Labels(result)
+    for (estimand, time), values in _asked(result, who, times, horizon, alive_at, estimands):
         by_treatment = {name: values.sel(treatment=name).values.ravel() for name in result.spec.treatments.names}
         reach = {name: float(np.median(mine)) if time is None else time for name, mine in by_treatment.items()}
         for treatment, mine in by_treatment.items():
             one = {"estimand": estimand, "treatment": treatment, "reference": None, "time": time, "prob_better": None}
             yield {**one, "label": labels.absolute(treatment, reach[treatment])}, mine
-            if treatment == against:
+            # of hazards a ratio is asked for, not a difference
+            if treatment == against or estimand == "hazard":
                 continue
             with np.errstate(invalid="ignore"):
                 difference = mine - by_treatment[against]
             label = labels.contrast((treatment, reach[treatment]), (against, reach[against]))
             named = {"reference": against, "prob_better": float(np.mean(difference > 0)), "label": label}
             yield {**one, **named, "estimand": f"{estimand}_difference"}, difference
+
+
+def _asked(
+    result: Result, who: Who, times: list[float], horizon: float, alive_at: float, estimands: Sequence[str]
+) -> Iterator[tuple[tuple[str, float | None], xr.DataArray]]:
+    """Draws of each estimand by (name, time), one population for all."""
+    for estimand in estimands:
+        if estimand == "survival":
+            for time, values in _by_time(survival(result, times, who=who, alive_at=alive_at)).items():
+                yield (estimand, time), values
+        elif estimand == "hazard":
+            for time, values in _by_time(hazard(result, times, who=who)).items():
+                yield (estimand, time), values
+        elif estimand == "median":
+            yield (estimand, None), quantile(result, who=who, alive_at=alive_at)
+        elif estimand == "rmst":
+            yield (estimand, horizon), rmst(result, horizon, who=who, alive_at=alive_at)
+        else:
+            yield (estimand, None), quantile(result, _share(estimand), who=who, alive_at=alive_at)
+
+
+def _share(estimand: str) -> float:
+    """The q of `quantile:q`."""
+    name, _, share = estimand.partition(":")
+    try:
+        q = float(share)
+    except ValueError:
+        q = float("nan")
+    if name != "quantile" or not 0 < q < 1:
+        allowed = f"{', '.join(ESTIMANDS)}, hazard, quantile:0.25 (a share between 0 and 1)"
+        raise InputError("estimands", found=estimand, allowed=allowed)
+    return q
 
 
 def _by_time(values: xr.DataArray) -> dict[float, xr.DataArray]:
@@ -512,6 +546,10 @@ class Labels:
     def __init__(self, result: Result) -> None:
         self._until = follow_up(result.spec, result.evidence)
         self._prior_only, self._effect = prior_only(result), result.spec.hazard.treatment_effect
+
+    def until(self, treatment: str) -> float:
+        """End of the treatment's follow-up; NaN where nothing says."""
+        return float(self._until.get(treatment, np.nan))
 
     def absolute(self, treatment: str, time: float | None) -> str:
         until = self._until.get(treatment, np.nan)
@@ -587,37 +625,90 @@ def predict(
     *,
     times: Sequence[float] | None = None,
     treatments: Sequence[str] | None = None,
+    without: Sequence[str] = (),
     alive_at: float = 0.0,
     who: Who | None = None,
     names: Sequence[str] | None = None,
     reference: str | None = None,
+    horizon: float | None = None,
+    estimands: Sequence[str] = ESTIMANDS,
+    margins: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Survival, median and restricted mean of a patient, or of several, under each treatment.
+    """Survival, median and restricted mean of a patient, or of several, under each treatment (uncertainty about the
+    curve; what could happen to one patient is `outcomes`).
 
-    Covariates that are not named stand at their centre. `label` marks what is extrapolated and what the covariates'
-    priors alone decide. Nothing is recommended: leave out treatments the patient cannot have with `treatments`.
+    Covariates that are not named are averaged over the evidence's patients (`case_mix.missing`). `label` marks what is
+    extrapolated, what the covariates' priors alone decide, and values beyond the evidence. `margins` by estimand
+    ({"rmst": 1, "survival": 0.05}) add the probability that a treatment is better by more than that. Nothing is
+    recommended: leave out treatments the patient cannot have with `treatments` or `without`.
     """
     patients = [patient or {}] if not isinstance(patient, Sequence) else list(patient)
-    labels = list(names) if names is not None else [str(at + 1) for at in range(len(patients))]
-    wanted = (
-        [_known_treatment(result, name) for name in treatments] if treatments else list(result.spec.treatments.names)
-    )
+    titles = list(names) if names is not None else [str(at + 1) for at in range(len(patients))]
+    wanted = chosen_treatments(result, treatments, without)
+    of_margin = _checked_margins(margins or {}, estimands)
     at = list(checked_times(_times_of(result, times), alive_at))
+    until = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
     on = NewStudy() if who is None or isinstance(who, Patient) else who
-    informed = prior_only(result)
-    tables = []
-    for label, values in zip(labels, patients, strict=True):
-        of = Patient(values, on)
-        found = _absolute_rows(result, of, _known_treatment(result, reference), at, result.spec.horizon, alive_at)
-        table = pd.DataFrame([{**named, **_summary(draws)} for named, draws in found]).assign(patient=label)
-        coefficients = [name for name in values if _any_prior_only(name, informed)]
-        if coefficients:
-            mark = f"prior only: {', '.join(coefficients)}"
-            table["label"] = [f"{found}; {mark}" if found else mark for found in table["label"]]
-        tables.append(
-            table[table["treatment"].isin(wanted) & (table["reference"].isna() | table["reference"].isin(wanted))]
-        )
-    return pd.concat(tables, ignore_index=True)[list(PREDICT_COLUMNS)]
+    against, informed, labels = _known_treatment(result, reference), prior_only(result), Labels(result)
+    rows = []
+    for title, values in zip(titles, patients, strict=True):
+        of, marks = Patient(values, on), _patient_marks(result, values, informed)
+        found = _absolute_rows(result, of, against, at, until, alive_at, estimands=estimands, labels=labels)
+        for named, draws in found:
+            if named["treatment"] in wanted and (named["reference"] is None or named["reference"] in wanted):
+                label = "; ".join(filter(None, [named["label"], *marks]))
+                by = _by_margin(named, draws, of_margin)
+                rows.append({"patient": title, **named, **_summary(draws), **by, "label": label})
+    return pd.DataFrame(rows, columns=list(PREDICT_COLUMNS))
+
+
+def chosen_treatments(result: Result, treatments: Sequence[str] | None, without: Sequence[str] = ()) -> list[str]:
+    """Treatments that are asked about, in the spec's order."""
+    asked = [_known_treatment(result, name) for name in treatments or result.spec.treatments.names]
+    gone = {_known_treatment(result, name) for name in without}
+    left = [name for name in result.spec.treatments.names if name in asked and name not in gone]
+    if not left:
+        raise InputError("treatments", found="none left", allowed=", ".join(result.spec.treatments.names))
+    return left
+
+
+def _checked_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> Mapping[str, float]:
+    known = [name for name in estimands if name != "hazard"]
+    for name, value in margins.items():
+        if name not in known:
+            raise InputError("margin", found=name, allowed=", ".join(known))
+        if not (np.isfinite(value) and value >= 0):
+            raise InputError(f"margin, {name}", found=value, allowed="0 or more, in the estimand's own unit")
+        if name == "survival" and value > 1:
+            hint = "survival is a proportion: 0.05 is five percentage points"
+            raise InputError(f"margin, {name}", found=value, allowed="0 to 1", hint=hint)
+    return margins
+
+
+def _by_margin(named: Row, draws: Array, margins: Mapping[str, float]) -> Row:
+    """P(difference > margin) of a row that is a difference."""
+    margin = margins.get(str(named["estimand"]).removesuffix("_difference"))
+    if named["reference"] is None or margin is None:
+        return {"margin": None, "prob_better_by_margin": None}
+    return {"margin": margin, "prob_better_by_margin": float(np.mean(draws > margin))}
+
+
+def _patient_marks(result: Result, values: Mapping[str, float], informed: Sequence[str]) -> list[str]:
+    """What every answer about a patient says of the covariates given."""
+    prior = [name for name in values if _any_prior_only(name, informed)]
+    beyond = distance(result.spec, result.case_mix, checked(result.spec, values)).outside
+    marks = {"prior only": prior, "beyond the evidence": beyond}
+    return [f"{words}: {', '.join(names)}" for words, names in marks.items() if names]
+
+
+def patient_distance(result: Result, patient: Mapping[str, float]) -> Distance:
+    """How far a patient is from those of the evidence (`case_mix.Distance`)."""
+    return distance(result.spec, result.case_mix, checked(result.spec, patient))
+
+
+def patient_missing(result: Result, patient: Mapping[str, float]) -> Missing:
+    """What becomes of the covariates that are not given."""
+    return missing(result.spec, result.case_mix, patient)
 
 
 def _any_prior_only(covariate: str, parameters: Sequence[str]) -> bool:

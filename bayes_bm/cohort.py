@@ -1,0 +1,347 @@
+"""Survival of many patients under each treatment at every draw, reduced as it is made: over draws or over patients.
+
+A patient enters only through a shift of eta. So for each draw and time the curve, averaged over whatever is averaged,
+is worked out on a grid of eta and read off between its points (cubic; error below 1e-4), whatever the number of
+patients; what is kept are sums and counts, never a number for each patient, draw and time.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numba import njit
+
+from bayes_bm import estimands
+from bayes_bm.arrays import NUMPY
+from bayes_bm.case_mix import checked
+from bayes_bm.errors import InputError
+from bayes_bm.estimands import Population
+from bayes_bm.fit import Result
+from bayes_bm.predict import NewStudy, Patient, Who, chosen_treatments, population
+
+STEP, EDGE = 0.2, 2
+"""Of the grid of eta, and how many points it goes beyond the patients on either side."""
+BINS = 500
+"""Of survival, for quantiles over draws: they are right to half a bin."""
+PATIENTS_AT_ONCE = 100
+QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
+LOWEST, TABLE_STEP = -14.0, 0.05
+"""Below exp(-14) a cumulative hazard is none; the step of the table of averages over the level."""
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """S at each draw, grid point and time (draw, point, time), in single precision; point k of draw d lies at
+    low[d] + k STEP.
+    """
+
+    low: Array
+    values: Array
+
+
+def survival_table(
+    result: Result,
+    cohort: pd.DataFrame | Sequence[Mapping[str, float]],
+    times: Sequence[float],
+    *,
+    treatments: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+    who: Who | None = None,
+) -> pd.DataFrame:
+    """S(t) of every patient under each treatment: mean, sd and quantiles over draws.
+
+    Columns patient (row), treatment, time, mean, sd, q5, median, q95. `cohort`: a row a patient, a column a covariate;
+    blank cells are averaged over the evidence's patients (`case_mix`).
+    """
+    at, rows = _times(times), []
+    groups = _groups(result, cohort)
+    for treatment in chosen_treatments(result, treatments, without):
+        for places, patients in groups:
+            for part, eta, surface in _parts(result, treatment, places, patients, at, who):
+                moments, counts = _over_draws(eta, surface.low, surface.values, STEP, BINS)
+                rows.append(_summaries(part, treatment, at, moments, counts, len(surface.low)))
+    table = pd.concat(rows, ignore_index=True)
+    return table.sort_values(["treatment", "patient", "time"], kind="stable", ignore_index=True)
+
+
+def standardise(
+    result: Result,
+    cohort: pd.DataFrame | Sequence[Mapping[str, float]],
+    times: Sequence[float],
+    *,
+    treatments: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+    who: Who | None = None,
+    resample: bool = False,
+) -> xr.DataArray:
+    """Survival of the whole cohort had all had the same treatment (chain, draw, treatment, time): g-computation.
+
+    S_a(t) = mean over the cohort's patients of S(t | x_i, a), at every posterior draw, so differences are paired. With
+    `resample` each draw weighs the patients anew (Bayesian bootstrap), as if the cohort were a sample of whom the
+    answer is about; without, it is about these patients.
+    """
+    at, wanted = _times(times), chosen_treatments(result, treatments, without)
+    groups, samples = _groups(result, cohort), result.draws.samples
+    size = sum(len(places) for places, _ in groups)
+    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
+    weight = rng.exponential(size=(samples, size)) if resample else np.ones((samples, size))
+    weight /= weight.sum(axis=1, keepdims=True)
+    values = np.zeros((samples, len(wanted), len(at)))
+    for a, treatment in enumerate(wanted):
+        for places, patients in groups:
+            for part, eta, surface in _parts(result, treatment, places, patients, at, who):
+                values[:, a] += _over_patients(eta, surface.low, surface.values, STEP, weight[:, part].T.copy())
+    shaped = values.reshape(result.draws.chains, -1, *values.shape[1:])
+    coords = {"treatment": wanted, "time": at}
+    return xr.DataArray(shaped, dims=("chain", "draw", "treatment", "time"), coords=coords)
+
+
+STAGE = 32
+
+
+def mean_survival(
+    result: Result, cohort: pd.DataFrame, treatment: Sequence[str], times: Sequence[float], *, who: Who | None = None
+) -> Array:
+    """Posterior mean of S(t) of every patient under the treatment that each had (patient, time)."""
+    at, had = _times(times), np.asarray(treatment, dtype=object)
+    found = np.empty((len(had), len(at)))
+    for name in dict.fromkeys(had):
+        mine = np.flatnonzero(had == name)
+        for places, patients in _groups(result, cohort.iloc[mine]):
+            for part, eta, surface in _parts(result, name, places, patients, at, who):
+                moments, _ = _over_draws(eta, surface.low, surface.values, STEP, 1)
+                found[mine[part]] = moments[..., 0] / len(surface.low)
+    return found
+
+
+# ---------------------------------------------------------------------------------------------- patients
+
+
+def _times(times: Sequence[float]) -> Array:
+    at = np.asarray(times, dtype=float)
+    if not (at.ndim == 1 and len(at) and np.isfinite(at).all() and (at > 0).all()):
+        raise InputError("times", found=", ".join(f"{time:g}" for time in at.ravel()), allowed="times above 0")
+    return at
+
+
+Group = tuple[Array, list[dict[str, float]]]
+
+
+def _groups(result: Result, cohort: pd.DataFrame | Sequence[Mapping[str, float]]) -> list[Group]:
+    """Patients by what is not given: places in the cohort, and their covariates, checked."""
+    rows = cohort.to_dict("records") if isinstance(cohort, pd.DataFrame) else list(cohort)
+    if not rows:
+        raise InputError("cohort", found="no patients", allowed="a row a patient")
+    found: dict[frozenset[str], tuple[list[int], list[dict[str, float]]]] = {}
+    for place, row in enumerate(rows):
+        named = {str(name): value for name, value in row.items() if not _blank(value)}
+        values = checked(result.spec, named, where=f"cohort, row {place + 1}")
+        places, patients = found.setdefault(frozenset(values), ([], []))
+        places.append(place)
+        patients.append(values)
+    return [(np.array(places), patients) for places, patients in found.values()]
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
+
+
+def _parts(
+    result: Result, treatment: str, places: Array, patients: list[dict[str, float]], times: Array, who: Who | None
+) -> Iterator[tuple[Array, Array, _Surface]]:
+    """A hundred patients at a time: their places, eta (patient, draw), and the surface of all of the group."""
+    names = result.spec.treatments.names
+    at, on = names.index(treatment), NewStudy() if who is None or isinstance(who, Patient) else who
+    # whoever is not given differs in spread alone, so one population serves the group
+    base = population(result, Patient(patients[0], on))
+    slopes = result.draws.slopes[:, [at]]
+    known = [name for name in result.spec.covariates if name in patients[0]]
+    scale = np.array([result.spec.covariates[name].scale for name in known])
+    x = np.array([[one[name] for name in known] for one in patients]).reshape(len(patients), len(known))
+    apart = (x - x[0]) / scale
+    columns = [list(result.spec.covariates).index(name) for name in known]
+    shift = slopes[:, 0, columns]
+    low, high = _ends(base.eta[:, at], shift, apart)
+    surface = _surface(_of_treatment(base, at), low, high, times)
+    for start in range(0, len(places), PATIENTS_AT_ONCE):
+        rows = slice(start, start + PATIENTS_AT_ONCE)
+        yield places[rows], base.eta[:, at] + apart[rows] @ shift.T, surface
+
+
+def _ends(eta: Array, shift: Array, apart: Array) -> tuple[Array, Array]:
+    """Smallest and largest eta of any patient at each draw."""
+    low, high = np.full(len(eta), np.inf), np.full(len(eta), -np.inf)
+    for start in range(0, len(apart), PATIENTS_AT_ONCE):
+        mine = eta + apart[start : start + PATIENTS_AT_ONCE] @ shift.T
+        low, high = np.minimum(low, mine.min(axis=0)), np.maximum(high, mine.max(axis=0))
+    return low, high
+
+
+def _of_treatment(of: Population, at: int) -> Population:
+    one = slice(at, at + 1)
+    return replace(
+        of, eta=of.eta[:, one], shape=of.shape[:, one], eta_sd=of.eta_sd[:, one], shape_sd=of.shape_sd[:, one]
+    )
+
+
+def _summaries(
+    places: Array, treatment: str, times: Array, moments: Array, counts: Array, samples: int
+) -> pd.DataFrame:
+    mean = moments[..., 0] / samples
+    variance = np.maximum(moments[..., 1] / samples - mean**2, 0.0) * samples / max(samples - 1, 1)
+    found = {"mean": mean.ravel(), "sd": np.sqrt(variance).ravel()}
+    found |= {name: _quantile(counts, share, samples).ravel() for name, share in QUANTILES.items()}
+    patient = np.repeat(places + 1, len(times))
+    return pd.DataFrame({"patient": patient, "treatment": treatment, "time": np.tile(times, len(places)), **found})
+
+
+def _quantile(counts: Array, share: float, samples: int) -> Array:
+    """From counts of survival in equal bins (..., bin), evenly spread inside a bin."""
+    passed = np.cumsum(counts, axis=-1)
+    place = np.argmax(passed >= share * samples, axis=-1)[..., None]
+    inside = np.take_along_axis(counts, place, -1)[..., 0]
+    before = np.take_along_axis(passed, place, -1)[..., 0] - inside
+    return (place[..., 0] + (share * samples - before) / np.maximum(inside, 1)) / counts.shape[-1]
+
+
+# ---------------------------------------------------------------------------------------------- surface
+
+
+def _surface(of: Population, low: Array, high: Array, times: Array) -> _Surface:
+    """The curve of one treatment on a grid of eta that holds every patient."""
+    low = low - EDGE * STEP
+    points = int(np.ceil((high - low).max() / STEP)) + EDGE + 1
+    if of.family.proportional:
+        return _Surface(low, _proportional_surface(of, low, points, times))
+    # other families: the general quadrature at every point, as if each were a treatment
+    grid = low[:, None] + STEP * np.arange(points)
+    spread = {name: np.broadcast_to(getattr(of, name), grid.shape) for name in ("eta_sd", "shape_sd")}
+    shape = np.broadcast_to(of.shape, (*grid.shape, of.shape.shape[-1])).copy()
+    values = estimands.survival(replace(of, eta=grid, shape=shape, **spread), times)
+    return _Surface(low, values.astype(np.float32))
+
+
+def _proportional_surface(of: Population, low: Array, points: int, times: Array) -> Array:
+    """log H = log H0(t) + eta: the average over the level is one function of log H, tabulated for each draw."""
+    node, node_weight = np.polynomial.hermite_e.hermegauss(estimands.LEVEL_NODES)
+    varies = bool(np.any(of.shape_sd > 0))
+    shape_node, shape_weight = np.polynomial.hermite_e.hermegauss(estimands.SHAPE_NODES if varies else 1)
+    log_u = np.log(times / of.reference_time)
+    baseline = np.stack([_log_baseline(of, log_u, z) for z in shape_node], axis=1)
+    return _average(
+        baseline,
+        shape_weight / shape_weight.sum(),
+        low,
+        points,
+        STEP,
+        of.eta_sd[:, 0],
+        node,
+        node_weight / node_weight.sum(),
+        LOWEST,
+        TABLE_STEP,
+    )
+
+
+def _log_baseline(of: Population, log_u: Array, z: float) -> Array:
+    """log H at eta = 0 with the first shape z sds away (draw, time)."""
+    shape = of.shape.copy()
+    if shape.shape[-1]:
+        shape[..., 0] += z * of.shape_sd
+    zero = np.zeros((len(shape), 1))
+    return of.family.log_cum_hazard(of.family.place(log_u[None, :]), zero, shape, xp=NUMPY)
+
+
+@njit(cache=True)
+def _average(baseline, shape_weight, low, points, step, sd, node, node_weight, lowest, table_step):  # pragma: no cover
+    """S averaged over shape nodes, from a table over log H of its average over the level, draw by draw."""
+    draws, shapes, times = baseline.shape
+    highest = 5.0
+    found = np.zeros((draws, points, times), dtype=np.float32)
+    for d in range(draws):
+        # beyond six sds above, nobody is left even at the lowest level
+        top = highest + 9.0 * sd[d]
+        size = int((top - lowest) / table_step) + 4
+        table = np.empty(size)
+        for k in range(size):
+            at = lowest + (k - 1) * table_step
+            total = 0.0
+            if sd[d] > 0:
+                for m in range(len(node)):
+                    total += node_weight[m] * np.exp(-np.exp(min(at + sd[d] * node[m], 50.0)))
+            else:
+                total = np.exp(-np.exp(at))
+            table[k] = total
+        for t in range(times):
+            for g in range(points):
+                eta = low[d] + g * step
+                total = 0.0
+                for w in range(shapes):
+                    at = min(max(baseline[d, w, t] + eta, lowest), top)
+                    total += shape_weight[w] * _read(table, (at - lowest) / table_step + 1.0)
+                found[d, g, t] = total
+    return found
+
+
+@njit(cache=True, inline="always")
+def _read(table, at):  # pragma: no cover
+    """Cubic through the four points about `at`."""
+    k = min(max(int(at), 1), len(table) - 3)
+    f = at - k
+    a, b, c, d = table[k - 1], table[k], table[k + 1], table[k + 2]
+    return (
+        -a * f * (f - 1) * (f - 2) / 6
+        + b * (f + 1) * (f - 1) * (f - 2) / 2
+        - c * (f + 1) * f * (f - 2) / 2
+        + d * (f + 1) * f * (f - 1) / 6
+    )
+
+
+@njit(cache=True, inline="always", fastmath=True)
+def _between(rows, at, out):  # pragma: no cover
+    """Cubic between rows of a grid (point, time): S at every time into `out`."""
+    k = min(max(int(at), 1), len(rows) - 3)
+    f = np.float32(at - k)
+    one, two, six = np.float32(1), np.float32(2), np.float32(6)
+    a, b = -f * (f - one) * (f - two) / six, (f + one) * (f - one) * (f - two) / two
+    c, d = -(f + one) * f * (f - two) / two, (f + one) * f * (f - one) / six
+    for t in range(rows.shape[1]):
+        out[t] = a * rows[k - 1, t] + b * rows[k, t] + c * rows[k + 1, t] + d * rows[k + 2, t]
+
+
+@njit(cache=True, fastmath=True)
+def _over_draws(eta, low, values, step, bins):  # pragma: no cover
+    """Sums of S and S^2 over draws (patient, time, 2), and counts of S in equal bins (patient, time, bin)."""
+    patients, draws = eta.shape
+    times = values.shape[2]
+    moments, s = np.zeros((patients, times, 2)), np.empty(times, dtype=np.float32)
+    counts = np.zeros((patients, times, bins), dtype=np.int32)
+    for p in range(patients):
+        mean, square = np.zeros(times), np.zeros(times)
+        mine = counts[p]
+        for d in range(draws):
+            _between(values[d], (eta[p, d] - low[d]) / step, s)
+            for t in range(times):
+                mean[t] += s[t]
+                square[t] += s[t] * s[t]
+            for t in range(times):
+                mine[t, min(max(int(s[t] * bins), 0), bins - 1)] += 1
+        moments[p, :, 0], moments[p, :, 1] = mean, square
+    return moments, counts
+
+
+@njit(cache=True, fastmath=True)
+def _over_patients(eta, low, values, step, weight):  # pragma: no cover
+    """Weighted sum of S over patients (draw, time); weight (patient, draw)."""
+    patients, draws = eta.shape
+    times = values.shape[2]
+    found, s = np.zeros((draws, times)), np.empty(times, dtype=np.float32)
+    for d in range(draws):
+        for p in range(patients):
+            _between(values[d], (eta[p, d] - low[d]) / step, s)
+            for t in range(times):
+                found[d, t] += weight[p, d] * s[t]
+    return found
