@@ -52,20 +52,34 @@ POINTWISE_LIMIT = 50_000_000
 """Above so many (draw x row) numbers the log-likelihood is stored per arm, not per patient."""
 
 
+class _Pointwise:
+    """The pointwise log-likelihood of a result: what was given, or worked out when it is first asked for."""
+
+    def __get__(self, result: "Result | None", owner: type | None = None) -> xr.Dataset:
+        if result is None:
+            raise AttributeError("log_likelihood")
+        if result.__dict__["log_likelihood"] is None:
+            result.__dict__["log_likelihood"] = pointwise_log_likelihood(result)
+        return result.__dict__["log_likelihood"]
+
+    def __set__(self, result: "Result", value: xr.Dataset | None) -> None:
+        result.__dict__["log_likelihood"] = value
+
+
 @dataclass(frozen=True)
 class Result:
     """A posterior with everything needed to read it: spec, evidence, gate and provenance.
 
     With `imputations` it is the mixture of several posteriors, told apart by the coordinate `imputation(chain)`;
     `evidence` is then that of the best reconstruction, and `log_likelihood` is empty: what is pointwise belongs to the
-    patients of one imputation (`of_imputation`).
+    patients of one imputation (`of_imputation`). Given as None, `log_likelihood` is worked out when it is first read.
     """
 
     spec: Spec
     evidence: Evidence
     posterior: xr.Dataset
     sample_stats: xr.Dataset
-    log_likelihood: xr.Dataset
+    log_likelihood: xr.Dataset = _Pointwise()  # pyright: ignore[reportAssignmentType]
     observed_data: xr.Dataset
     gate: Gate
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -189,7 +203,7 @@ def fit(
     evidence = read_evidence(spec) if evidence is None else evidence
     m = count_of(imputations, evidence)
     from bayes_bm.checks.audit import require_usable
-    from bayes_bm.sampling import sampler
+    from bayes_bm.sampling import density_of, sampler
 
     require_usable(spec, evidence)
     spec = with_knots(spec, evidence)
@@ -210,14 +224,14 @@ def fit(
         log_likelihood=xr.Dataset(),
         observed_data=_observed(spec, evidence),
         gate=gate,
-        provenance=_provenance(each, evidence, compiled_in, sampled_in) | {"spec_digest": spec.digest()},
+        provenance=_provenance(each, evidence, compiled_in, sampled_in)
+        | {"spec_digest": spec.digest(), "density": density_of(spec, evidence)},
         imputations=known,
     )
     result = replace(result, provenance=result.provenance | _integration(result, say))
     if known is not None:
         return replace(result, provenance=result.provenance | _imputation_provenance(result))
-    say("pointwise log-likelihood")
-    return replace(result, log_likelihood=pointwise_log_likelihood(result))
+    return replace(result, log_likelihood=None)
 
 
 def _integration(result: Result, say: Callable[[str], None]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Compiling and sampling a model. What the user waits for is compilation, so it is chosen with care.
 
-nutpie's own compiler translates the graph to numba anew in every process: 30 to 60 s for a model with every kind of
-evidence. PyTensor's C linker keeps its modules on disk: about 2 s when warm, half a minute the first time, at about
-twice the cost a gradient. So the C linker serves up to `MANY_PATIENTS`, and numba, whose chains run on several cores,
-beyond.
+Weibull models have a density written by hand and compiled once on a machine (`bayes_bm.density`): no PyMC, nothing to
+compile, chains on threads. All others use the graph of `model.build_model`, which nutpie's own compiler translates to
+numba anew in every process: 30 to 60 s for a model with every kind of evidence. PyTensor's C linker keeps its modules
+on disk: about 2 s when warm, half a minute the first time, at about twice the cost a gradient. So the C linker serves
+up to `MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
 
-Patients enter through `pm.Data`, so other patients of the same arms (rule 19) need no other compilation.
+Patients enter as data, so other patients of the same arms (rule 19) need no other compilation.
 """
 
 import os
@@ -18,8 +19,8 @@ import pandas as pd
 import xarray as xr
 
 from bayes_bm.baseline import family_of
+from bayes_bm.density.coverage import why_not
 from bayes_bm.evidence import Evidence
-from bayes_bm.model import build_model
 from bayes_bm.observations import observations
 from bayes_bm.spec import Sampling, Spec
 
@@ -35,17 +36,54 @@ class Sampler(Protocol):
     def __call__(self, accept: float, seed: int, *, of: Evidence | None = None) -> Groups: ...
 
 
+def density_of(spec: Spec, evidence: Evidence) -> str:
+    """Which density is sampled, for the provenance: the compiled one, or the graph and why."""
+    if spec.sampling.sampler == "pymc":
+        return "graph: sampling.sampler is pymc"
+    reason = why_not(spec, evidence)
+    return "compiled" if reason is None else f"graph: {reason}"
+
+
 def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
-    """Compile once; the returned function samples these patients, or others in the same arms (`imputation.imputed`)."""
-    settings = spec.sampling
+    """Compile at most once; the returned function samples these patients, or others in the same arms
+    (`imputation.imputed`)."""
+    if density_of(spec, evidence) == "compiled":
+        return _density_sampler(spec, evidence)
+    from bayes_bm.model import build_model
+
     say("building the model")
     model = build_model(spec, evidence)
-    if settings.sampler == "pymc":
-        return _pymc_sampler(spec, evidence, model)
+    return (
+        _pymc_sampler(spec, evidence, model)
+        if spec.sampling.sampler == "pymc"
+        else _graph_sampler(spec, evidence, model, say)
+    )
+
+
+def _density_sampler(spec: Spec, evidence: Evidence) -> Sampler:
+    """The hand-written density (`bayes_bm.density`)."""
+    from bayes_bm.density.chains import compiled, drawn
+    from bayes_bm.density.problem import problem
+
+    settings = spec.sampling
+    prepared = problem(spec, evidence)
+
+    def sample(accept: float, seed: int, *, of: Evidence | None = None) -> Groups:
+        at, data = prepared if of is None or of is evidence else problem(spec, of)
+        trace = _run(compiled(at, data), settings, accept, seed, cores=_cores(settings), return_raw_trace=True)
+        draws, stats = drawn(trace, KEPT_STATISTICS)
+        kept = at.posterior(draws[:, :: settings.thin])
+        return kept, xr.Dataset({name: (("chain", "transition"), values) for name, values in stats.items()})
+
+    return sample
+
+
+def _graph_sampler(spec: Spec, evidence: Evidence, model: Any, say: Say) -> Sampler:
+    settings = spec.sampling
     say("compiling (half a minute the first time, then seconds)")
     many = len(evidence.patients) > MANY_PATIENTS
     compiled = _compiled_numba(model) if many else _compiled_c(model)
-    counts = _counts(settings, cores=_cores(settings) if many else 1)
+    cores = _cores(settings) if many else 1
 
     def with_patients(of: Evidence) -> Any:
         if many:
@@ -56,23 +94,22 @@ def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:
         return compiled
 
     def sample(accept: float, seed: int, *, of: Evidence | None = None) -> Groups:
-        import nutpie
-
         target = with_patients(evidence if of is None else of)
-        with warnings.catch_warnings():
-            # nutpie calls its low-rank mass matrix experimental; it quadruples the ESS of correlated levels here
-            warnings.simplefilter("ignore")
-            tree = nutpie.sample(
-                target,
-                **counts,
-                target_accept=accept,
-                seed=seed,
-                progress_bar=False,
-                low_rank_modified_mass_matrix=True,
-            )
-        return _groups(tree, settings.thin)
+        return _groups(_run(target, settings, accept, seed, cores=cores), settings.thin)
 
     return sample
+
+
+def _run(target: Any, settings: Sampling, accept: float, seed: int, *, cores: int, **more: Any) -> Any:
+    import nutpie
+
+    counts = _counts(settings, cores=cores)
+    with warnings.catch_warnings():
+        # nutpie calls its low-rank mass matrix experimental; it quadruples the ESS of correlated levels here
+        warnings.simplefilter("ignore")
+        return nutpie.sample(
+            target, **counts, target_accept=accept, seed=seed, progress_bar=False, adaptation="low_rank", **more
+        )
 
 
 def _patient_data(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:

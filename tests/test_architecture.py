@@ -32,6 +32,7 @@ ARRAYS = (
     "summaries",
     "likelihoods",
     "nonparametric",
+    *("density.kernel", "density.polynomials"),
 )
 # what a part may know of the package, beyond errors: each stands on the ones before it
 FOUNDATIONS = {
@@ -94,7 +95,19 @@ FOUNDATIONS = {
         *("baseline", "effects", "evidence", "hazards", "hazards.averaged", "integration", "likelihoods"),
         *("observations", "priors", "spec", "tensor"),
     },
-    "sampling": {"baseline", "evidence", "model", "observations", "spec"},
+    "density.kernel": set(),
+    "density.polynomials": {"density.kernel"},
+    "density.coordinates": {"effects", "priors", "spec"},
+    "density.coverage": {"baseline", "evidence", "integration", "observations", "spec"},
+    "density.problem": {
+        *("baseline", "effects", "evidence", "likelihoods", "observations", "spec"),
+        *("density", "density.coordinates", "density.kernel", "density.polynomials"),
+    },
+    "density.chains": {"density.coordinates", "density.kernel"},
+    "sampling": {
+        *("baseline", "evidence", "model", "observations", "spec"),
+        *("density.chains", "density.coverage", "density.problem"),
+    },
     "gate": set(),
     "imputation": {"errors", "evidence", "gate"},
     "predictor": {"arrays", "effects", "hazards", "likelihoods", "spec"},

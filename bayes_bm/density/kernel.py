@@ -1,0 +1,809 @@
+"""Log density and gradient of every Weibull model of `model.py`, on the sampler's scale, compiled once.
+
+From the coordinates x to the parameters and their priors, to eta and log shape of each arm, to each row of evidence,
+and back by the chain rule:
+
+    theta = T(x)    eta[r] = level[study] + log_hr[treatment] + deviation[pair]    log k[r] = the same of shapes
+    d log p / dx = d log prior / dx + T'(x) sum over rows d log p / d(eta, log k) d(eta, log k) / d theta
+
+Formulas of the rows are those of `likelihoods.py` with H(t) = exp(eta + k log u), whose derivatives are H by eta and
+k log u H by log k. Patients are summed in two ways: groups, with log sum w u^k as polynomials in log k, and rows one by
+one in arms whose patients differ in covariates.
+
+All of it stands in one file because the compiled code is kept on disk, beside this file or in the user's cache, until
+this file changes. Few arrays are passed around, because what is compiled grows with them.
+"""
+
+import math
+from collections.abc import Mapping
+from enum import IntEnum, auto
+from typing import Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, cfunc, njit, types
+from numba.extending import intrinsic
+
+NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM = range(8)
+"""Laws of a coordinate; `Field.prior_...` are their numbers."""
+
+LOG_HR, DEVIATION_SD, DEVIATION, INTERCEPT, LEVEL_SD, LEVEL, SHAPE, SHAPE_SD, STUDY_SHAPE, TREATMENT_SHAPE = range(10)
+"""Blocks of coordinates; `Field.place` has the first coordinate of each, -1 where a model has none."""
+NATURAL_SHAPE, STUDIES, COVARIATES = 10, 11, 12
+"""`Field.place` here: 1 where free shapes of studies have their prior on the natural scale; how many there are."""
+
+
+class Field(IntEnum):
+    """What the density reads, by name. Times are log(t / t0), an arm is its row among the arms, `row` is any row."""
+
+    # whole numbers
+    law = 0  # of each coordinate
+    place = auto()  # first coordinate of each block, then a flag and two counts
+    arm_study = auto()  # 1 is the first study, 0 the average one
+    arm_treatment = auto()  # 0 is the reference
+    arm_pair = auto()  # 0 is none
+    pair_first = auto()  # the first pair of its study
+    coefficient_at = auto()  # coordinate of each covariate's coefficient
+    interaction_at = auto()  # (treatment compared x covariate) its coordinate, -1 without
+    group_arm = auto()
+    group_first = auto()  # where its rows begin, and the end
+    group_holds = auto()  # 1 where the polynomials are exact enough
+    own_first = auto()  # where the rows of each arm begin, and the end
+    interval_arm = auto()
+    binomial_arm = auto()
+    order_arm = auto()
+    normal_arm = auto()
+    unreached_arm = auto()
+    ratio_study = auto()  # 0 is the average study
+    ratio_treatment = auto()
+    ratio_reference = auto()
+    ratio_pair = auto()
+    ratio_reference_pair = auto()
+    # numbers
+    constant = auto()  # terms without parameters
+    prior_a = auto()  # of each coordinate: mean, shape or lower limit
+    prior_b = auto()  # sd, rate or upper limit
+    prior_df = auto()
+    prior_constant = auto()  # log of the normalising constant
+    pair_cholesky = auto()  # (pair x pair)
+    deaths = auto()  # of each arm: sum of weights of exact events
+    deaths_log = auto()  # of weight x log u
+    deaths_x = auto()  # (arm x covariate) of weight x covariate
+    group_sign = auto()  # 1, and -1 of entry times
+    group_x = auto()  # (group x covariate)
+    panel = auto()  # lowest log k of the polynomials, width of a panel, how many panels
+    polynomial = auto()  # (group x panel x degree) coefficients, highest power first
+    row_log = auto()  # rows of the groups: log u
+    row_weight = auto()
+    own_log = auto()
+    own_weight = auto()  # below zero of entry times
+    own_x = auto()  # (covariate x row)
+    interval_log = auto()
+    interval_upper = auto()
+    interval_weight = auto()
+    interval_x = auto()  # (row x covariate)
+    binomial_end = auto()
+    binomial_start = auto()
+    binomial_alive = auto()
+    binomial_dead = auto()
+    binomial_constant = auto()
+    order_end = auto()
+    order_entry = auto()
+    order_alpha = auto()
+    order_constant = auto()
+    normal_log = auto()
+    normal_entry = auto()
+    normal_shift = auto()
+    normal_sd = auto()
+    unreached_end = auto()
+    unreached_entry = auto()
+    unreached_alpha = auto()
+    unreached_log_beta = auto()
+    ratio_log = auto()
+    ratio_log_diagonal = auto()
+    ratio_whitener = auto()  # (ratio x ratio)
+    node = auto()  # (ratio x node) times over follow-up; none where hazards are proportional
+    node_step = auto()
+
+
+class Problem(NamedTuple):
+    """The fields one after the other: whole numbers, numbers, and where each begins in its array."""
+
+    whole: np.ndarray
+    numbers: np.ndarray
+    first: np.ndarray
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> "Problem":
+        """Arrays of any shape by the names of `Field`; two dimensions are stored row by row."""
+        flat = [np.ravel(fields[field.name]) for field in Field]
+        parts = flat[: Field.constant], flat[Field.constant :]
+        # of each array one more than its fields: the end of the last
+        ends = [np.cumsum([0, *(len(values) for values in part)])[:-1] for part in parts]
+        stops = [sum(len(values) for values in part) for part in parts]
+        first = np.concatenate([ends[0], [stops[0]], ends[1], [stops[1]]]).astype(np.int64)
+        kinds = (np.int64, np.float64)
+        joined = [np.concatenate(part).astype(kind) for part, kind in zip(parts, kinds, strict=True)]
+        return cls(joined[0], joined[1], first)
+
+
+DEGREE = 12
+"""Coefficients of a polynomial; `polynomials.fitted` takes as many panels as make it exact."""
+BLOCK = 256
+"""Rows worked on at once: a few kilobytes stay in the fastest memory."""
+
+ETA, LOG_K, BY_ETA, BY_LOG_K, SLOPES = range(5)
+"""Of an arm: predictor, log shape, derivatives by them; then slopes of covariates, and derivatives by those."""
+OF_LEVEL, OF_SHAPE, BY_LEVEL, BY_SHAPE = range(4)
+"""Of a study, the average one at 0."""
+
+JIT: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
+"""Fast math is refused by name: numba hands a caller's down to functions that say nothing."""
+SUMS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+"""A sum may be reordered, so that several terms are added at once; infinities and NaN keep their meaning."""
+
+
+# ---------------------------------------------------------------------------------------------- exponentials
+
+SMALLEST, LARGEST = -708.0, 709.0
+"""Of an exponent; outside, the result is that at the limit: 3e-308 and 8e307, as good as 0 and infinity here."""
+ROUND = 1.5 * 2.0**52
+"""Added to a number, it leaves the nearest whole number in the last bits."""
+PER_LOG_TWO = 1 / math.log(2.0)
+LOG_TWO_HIGH, LOG_TWO_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+SERIES = tuple(1 / math.factorial(n) for n in range(13, -1, -1))
+
+
+@intrinsic
+def _bits(context, x):
+    """The bits of a float64 as a whole number."""
+
+    def generate(_, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.IntType(64))
+
+    return types.int64(types.float64), generate
+
+
+@intrinsic
+def _number(context, bits):
+    """The float64 that has these bits."""
+
+    def generate(_, builder, signature, arguments):
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
+@njit(**JIT)
+def exponential(x):
+    """exp(x) as arithmetic that a compiler can do for eight numbers at once: five times faster than the C library's.
+
+    Cody and Waite's reduction, x = n log 2 + r with |r| <= log(2) / 2, the Taylor series of exp(r) to r^13, and 2^n put
+    into the exponent's bits. The relative error is at most two units in the last place. Not inlined by numba: a caller
+    that may reorder sums would take adding and subtracting ROUND for doing nothing.
+    """
+    inside = min(max(x, SMALLEST), LARGEST)
+    rounded = inside * PER_LOG_TWO + ROUND
+    n = rounded - ROUND
+    r = (inside - n * LOG_TWO_HIGH) - n * LOG_TWO_LOW
+    # written out: a loop over the coefficients keeps the compiler from working on several x at once
+    low = ((SERIES[0] * r + SERIES[1]) * r + SERIES[2]) * r + SERIES[3]
+    middle = (((low * r + SERIES[4]) * r + SERIES[5]) * r + SERIES[6]) * r + SERIES[7]
+    high = (((middle * r + SERIES[8]) * r + SERIES[9]) * r + SERIES[10]) * r + SERIES[11]
+    power = (high * r + SERIES[12]) * r + SERIES[13]
+    return power * _number((_bits(rounded) + 1023) << 52)
+
+
+# ---------------------------------------------------------------------------------------------- the density
+
+
+@njit(**JIT)
+def whole(data, field):
+    """A field of whole numbers."""
+    return data[0][data[2][field] : data[2][field + 1]]
+
+
+@njit(**JIT)
+def numbers(data, field):
+    """A field of numbers. Their positions stand one further on, behind the end of the whole numbers."""
+    return data[1][data[2][field + 1] : data[2][field + 2]]
+
+
+@njit(**JIT)
+def evaluated(x, gradient, data):
+    """Log density at `x` (coordinate); its gradient is written into `gradient`. `data` is a `Problem`."""
+    theta, slope, score = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
+    place = whole(data, Field.place)
+    value = _priors(x, data, theta, slope, gradient) + numbers(data, Field.constant)[0]
+    study = np.zeros((place[STUDIES] + 1, 4))
+    pair = np.zeros((whole(data, Field.pair_first).size + 1, 2))
+    arm = np.zeros((whole(data, Field.arm_study).size, SLOPES + 2 * place[COVARIATES]))
+    _effects(theta, data, study, pair)
+    _arms(theta, data, study, pair, arm)
+
+    value += _deaths(data, arm) + _groups(data, arm) + _own(data, arm) + _intervals(data, arm)
+    value += _binomials(data, arm) + _order_medians(data, arm) + _normal_medians(data, arm)
+    value += _unreached_medians(data, arm) + _ratios(theta, data, study, pair, score)
+
+    _arms_back(data, arm, study, pair, score)
+    _effects_back(theta, data, study, pair, score)
+    for i in range(x.size):
+        gradient[i] += slope[i] * score[i]
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- priors and effects
+
+
+@njit(**JIT)
+def _priors(x, data, theta, slope, gradient):
+    """theta, d theta / dx, and the log prior of x with its gradient."""
+    value, laws = 0.0, whole(data, Field.law)
+    first, second = numbers(data, Field.prior_a), numbers(data, Field.prior_b)
+    freedom, constant = numbers(data, Field.prior_df), numbers(data, Field.prior_constant)
+    for i in range(x.size):
+        law, a, b, df = laws[i], first[i], second[i], freedom[i]
+        value += constant[i]
+        if law == NORMAL:
+            z = (x[i] - a) / b
+            theta[i], slope[i], gradient[i] = x[i], 1.0, -z / b
+            value -= 0.5 * z * z
+        elif law == STUDENT_T:
+            z = (x[i] - a) / b
+            theta[i], slope[i], gradient[i] = x[i], 1.0, -(df + 1) * z / (df + z * z) / b
+            value -= 0.5 * (df + 1) * math.log1p(z * z / df)
+        elif law == UNIFORM:
+            share = 1 / (1 + math.exp(-x[i]))
+            theta[i], slope[i], gradient[i] = a + (b - a) * share, (b - a) * share * (1 - share), 1 - 2 * share
+            value -= abs(x[i]) + 2 * math.log1p(math.exp(-abs(x[i])))
+        else:
+            theta[i] = slope[i] = math.exp(x[i])
+            density, gradient[i] = _log_of_positive(x[i], theta[i], law, a, b, df)
+            value += density
+    return value
+
+
+@njit(**JIT)
+def _log_of_positive(x, theta, law, a, b, df):
+    """Log prior of x = log theta, without its constant, and the derivative by x."""
+    z = theta / b
+    if law == HALF_NORMAL:
+        return x - 0.5 * z * z, 1 - z * z
+    if law == HALF_STUDENT_T:
+        return x - 0.5 * (df + 1) * math.log1p(z * z / df), 1 - (df + 1) * z * z / (df + z * z)
+    if law == EXPONENTIAL:
+        return x - b * theta, 1 - b * theta
+    if law == GAMMA:
+        return a * x - b * theta, a - b * theta
+    z = (x - a) / b
+    return -0.5 * z * z, -z / b
+
+
+@njit(**JIT)
+def _effects(theta, data, study, pair):
+    """Level and log shape of the average study and of each; the deviation of no pair (0) and of each."""
+    place = whole(data, Field.place)
+    if place[INTERCEPT] >= 0:
+        study[:, OF_LEVEL] = theta[place[INTERCEPT]]
+    if place[SHAPE] >= 0:
+        study[:, OF_SHAPE] = theta[place[SHAPE]]
+    _scaled(theta, place[LEVEL_SD], place[LEVEL], study, OF_LEVEL)
+    if place[NATURAL_SHAPE]:
+        for j in range(1, study.shape[0]):
+            study[j, OF_SHAPE] = math.log(theta[place[STUDY_SHAPE] + j - 1])
+    else:
+        _scaled(theta, place[SHAPE_SD], place[STUDY_SHAPE], study, OF_SHAPE)
+    if place[DEVIATION] >= 0:
+        first, cholesky = whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
+        for p in range(first.size):
+            for q in range(first[p], p + 1):
+                of_standard = theta[place[DEVIATION_SD]] * cholesky[p * first.size + q]
+                pair[p + 1, 0] += of_standard * theta[place[DEVIATION] + q]
+
+
+@njit(**JIT)
+def _scaled(theta, at_sd, first, study, column):
+    """Add effects sd x standard, or free ones where there is no sd."""
+    if first >= 0:
+        sd = theta[at_sd] if at_sd >= 0 else 1.0
+        for j in range(1, study.shape[0]):
+            study[j, column] += sd * theta[first + j - 1]
+
+
+@njit(**JIT)
+def _effects_back(theta, data, study, pair, score):
+    place = whole(data, Field.place)
+    for j in range(study.shape[0]):
+        if place[INTERCEPT] >= 0:
+            score[place[INTERCEPT]] += study[j, BY_LEVEL]
+        if place[SHAPE] >= 0:
+            score[place[SHAPE]] += study[j, BY_SHAPE]
+    _scaled_back(theta, place[LEVEL_SD], place[LEVEL], study, BY_LEVEL, score)
+    if place[NATURAL_SHAPE]:
+        for j in range(1, study.shape[0]):
+            at = place[STUDY_SHAPE] + j - 1
+            score[at] += study[j, BY_SHAPE] / theta[at]
+    else:
+        _scaled_back(theta, place[SHAPE_SD], place[STUDY_SHAPE], study, BY_SHAPE, score)
+    if place[DEVIATION] >= 0:
+        first, cholesky = whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
+        sd = theta[place[DEVIATION_SD]]
+        for p in range(first.size):
+            for q in range(first[p], p + 1):
+                at, by = place[DEVIATION] + q, cholesky[p * first.size + q] * pair[p + 1, 1]
+                score[at] += sd * by
+                score[place[DEVIATION_SD]] += theta[at] * by
+
+
+@njit(**JIT)
+def _scaled_back(theta, at_sd, first, study, column, score):
+    if first >= 0:
+        sd = theta[at_sd] if at_sd >= 0 else 1.0
+        for j in range(1, study.shape[0]):
+            score[first + j - 1] += sd * study[j, column]
+            if at_sd >= 0:
+                score[at_sd] += theta[first + j - 1] * study[j, column]
+
+
+@njit(**JIT)
+def _arms(theta, data, study, pair, arm):
+    """eta, log shape and slopes of the covariates of each arm."""
+    place, of_treatment = whole(data, Field.place), whole(data, Field.arm_treatment)
+    of_study, of_pair = whole(data, Field.arm_study), whole(data, Field.arm_pair)
+    coefficient, interaction = whole(data, Field.coefficient_at), whole(data, Field.interaction_at)
+    for r in range(arm.shape[0]):
+        treatment = of_treatment[r] - 1
+        arm[r, ETA] = study[of_study[r], OF_LEVEL] + pair[of_pair[r], 0]
+        arm[r, LOG_K] = study[of_study[r], OF_SHAPE]
+        for c in range(coefficient.size):
+            arm[r, SLOPES + c] = theta[coefficient[c]]
+        if treatment < 0:
+            continue
+        arm[r, ETA] += theta[place[LOG_HR] + treatment]
+        if place[TREATMENT_SHAPE] >= 0:
+            arm[r, LOG_K] += theta[place[TREATMENT_SHAPE] + treatment]
+        for c in range(coefficient.size):
+            at = interaction[treatment * coefficient.size + c]
+            if at >= 0:
+                arm[r, SLOPES + c] += theta[at]
+
+
+@njit(**JIT)
+def _arms_back(data, arm, study, pair, score):
+    place, of_treatment = whole(data, Field.place), whole(data, Field.arm_treatment)
+    of_study, of_pair = whole(data, Field.arm_study), whole(data, Field.arm_pair)
+    coefficient, interaction = whole(data, Field.coefficient_at), whole(data, Field.interaction_at)
+    for r in range(arm.shape[0]):
+        treatment, by_slopes = of_treatment[r] - 1, arm[r, SLOPES + coefficient.size :]
+        study[of_study[r], BY_LEVEL] += arm[r, BY_ETA]
+        study[of_study[r], BY_SHAPE] += arm[r, BY_LOG_K]
+        pair[of_pair[r], 1] += arm[r, BY_ETA]
+        for c in range(coefficient.size):
+            score[coefficient[c]] += by_slopes[c]
+        if treatment < 0:
+            continue
+        score[place[LOG_HR] + treatment] += arm[r, BY_ETA]
+        if place[TREATMENT_SHAPE] >= 0:
+            score[place[TREATMENT_SHAPE] + treatment] += arm[r, BY_LOG_K]
+        for c in range(coefficient.size):
+            at = interaction[treatment * coefficient.size + c]
+            if at >= 0:
+                score[at] += by_slopes[c]
+
+
+# ---------------------------------------------------------------------------------------------- patients
+
+
+@njit(**JIT)
+def _deaths(data, arm):
+    """sum w log(h u) over exact events: d (log k + eta) + k sum w log u + slopes . sum w x."""
+    value, count, log_u = 0.0, numbers(data, Field.deaths), numbers(data, Field.deaths_log)
+    x, covariates = numbers(data, Field.deaths_x), whole(data, Field.coefficient_at).size
+    for r in range(arm.shape[0]):
+        power = math.exp(arm[r, LOG_K]) * log_u[r]
+        value += count[r] * (arm[r, LOG_K] + arm[r, ETA]) + power
+        arm[r, BY_ETA] += count[r]
+        arm[r, BY_LOG_K] += count[r] + power
+        for c in range(covariates):
+            value += arm[r, SLOPES + c] * x[r * covariates + c]
+            arm[r, SLOPES + covariates + c] += x[r * covariates + c]
+    return value
+
+
+@njit(**JIT)
+def _groups(data, arm):
+    """-exp(eta) G(k) of groups of patients, G = sum w u^k: from its polynomial, or summed outside the panels."""
+    value, of_arm, covariates = 0.0, whole(data, Field.group_arm), whole(data, Field.coefficient_at).size
+    first, holds, sign = whole(data, Field.group_first), whole(data, Field.group_holds), numbers(data, Field.group_sign)
+    log_u, weight = numbers(data, Field.row_log), numbers(data, Field.row_weight)
+    panel, x, coefficients = numbers(data, Field.panel), numbers(data, Field.group_x), numbers(data, Field.polynomial)
+    lowest, width, panels = panel[0], panel[1], int(panel[2])
+    for g in range(of_arm.size):
+        r = of_arm[g]
+        position = (arm[r, LOG_K] - lowest) / width
+        if holds[g] and 0 <= position < panels:
+            at = int(position)
+            log_sum, by = _polynomial(coefficients, (g * panels + at) * DEGREE, 2 * (position - at) - 1)
+            by *= 2 / width
+        else:
+            k = math.exp(arm[r, LOG_K])
+            log_sum, by = log_power_sum(k, log_u[first[g] : first[g + 1]], weight[first[g] : first[g + 1]])
+        predictor = arm[r, ETA] + log_sum
+        for c in range(covariates):
+            predictor += arm[r, SLOPES + c] * x[g * covariates + c]
+        used = sign[g] * math.exp(predictor)
+        value -= used
+        arm[r, BY_ETA] -= used
+        arm[r, BY_LOG_K] -= used * by
+        for c in range(covariates):
+            arm[r, SLOPES + covariates + c] -= used * x[g * covariates + c]
+    return value
+
+
+@njit(**JIT)
+def _polynomial(coefficients, first, t):
+    """Value and derivative by t in [-1, 1] of the polynomial that begins at `first` (Horner)."""
+    value, slope = coefficients[first], 0.0
+    for i in range(first + 1, first + DEGREE):
+        slope = slope * t + value
+        value = value * t + coefficients[i]
+    return value, slope
+
+
+@njit(**SUMS)
+def log_power_sum(k, log_u, weight):
+    """log sum w u^k and its derivative by log k."""
+    largest = -np.inf
+    for i in range(log_u.size):
+        largest = max(largest, log_u[i])
+    total, moment = 0.0, 0.0
+    for i in range(log_u.size):
+        term = weight[i] * exponential(k * (log_u[i] - largest))
+        total += term
+        moment += term * log_u[i]
+    return math.log(total) + k * largest, k * moment / total
+
+
+@njit(cache=True, **JIT)
+def power_sums(k, log_u, weight, first):
+    """log sum w u^k and its derivative by log k of each group at each k (group, k)."""
+    values, slopes = np.empty((first.size - 1, k.size)), np.empty((first.size - 1, k.size))
+    for g in range(first.size - 1):
+        rows = slice(first[g], first[g + 1])
+        for i in range(k.size):
+            values[g, i], slopes[g, i] = log_power_sum(k[i], log_u[rows], weight[rows])
+    return values, slopes
+
+
+@njit(**SUMS)
+def _own(data, arm):
+    """-sum w exp(eta + x . slopes) u^k over patients with covariates of their own: one pass, a block at a time."""
+    value, first, covariates = 0.0, whole(data, Field.own_first), whole(data, Field.coefficient_at).size
+    all_log, all_weight = numbers(data, Field.own_log), numbers(data, Field.own_weight)
+    all_x = numbers(data, Field.own_x)
+    used = np.empty(BLOCK)
+    for r in range(arm.shape[0]):
+        eta, k = arm[r, ETA], math.exp(arm[r, LOG_K])
+        for begin in range(first[r], first[r + 1], BLOCK):
+            size = min(BLOCK, first[r + 1] - begin)
+            log_u, weight = all_log[begin : begin + size], all_weight[begin : begin + size]
+            for i in range(size):
+                used[i] = eta + k * log_u[i]
+            for c in range(covariates):
+                x, slope = all_x[c * all_log.size + begin :][:size], arm[r, SLOPES + c]
+                for i in range(size):
+                    used[i] += slope * x[i]
+            total, moment = 0.0, 0.0
+            for i in range(size):
+                term = weight[i] * exponential(used[i])
+                used[i] = term
+                total += term
+                moment += term * log_u[i]
+            value -= total
+            arm[r, BY_ETA] -= total
+            arm[r, BY_LOG_K] -= k * moment
+            for c in range(covariates):
+                x, total = all_x[c * all_log.size + begin :][:size], 0.0
+                for i in range(size):
+                    total += used[i] * x[i]
+                arm[r, SLOPES + covariates + c] -= total
+    return value
+
+
+@njit(**JIT)
+def _intervals(data, arm):
+    """w log(1 - exp(-(H(upper) - H(time)))) of events known to an interval; -H(time) stands with the others."""
+    value, of_arm, covariates = 0.0, whole(data, Field.interval_arm), whole(data, Field.coefficient_at).size
+    time, upper = numbers(data, Field.interval_log), numbers(data, Field.interval_upper)
+    weight, x = numbers(data, Field.interval_weight), numbers(data, Field.interval_x)
+    for i in range(of_arm.size):
+        r = of_arm[i]
+        eta = arm[r, ETA]
+        for c in range(covariates):
+            eta += arm[r, SLOPES + c] * x[i * covariates + c]
+        used, by = _used(upper[i], time[i], eta, arm[r, LOG_K])
+        value += weight[i] * _log_dead(used)
+        factor = weight[i] / math.expm1(used)
+        arm[r, BY_ETA] += factor * used
+        arm[r, BY_LOG_K] += factor * by
+        for c in range(covariates):
+            arm[r, SLOPES + covariates + c] += factor * used * x[i * covariates + c]
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- printed numbers
+
+
+@njit(**JIT)
+def _used(end, start, eta, log_k):
+    """H(end) - H(start) and its derivative by log k; that by eta is the value itself."""
+    k = math.exp(log_k)
+    until, before = math.exp(k * end + eta), math.exp(k * start + eta)
+    return until - before, k * (end * until - start * before)
+
+
+LOG_TWO, HALF_LOG_TWO_PI = math.log(2.0), 0.5 * math.log(2 * math.pi)
+
+
+@njit(**JIT)
+def _log_dead(used):
+    """log(1 - exp(-used)) without cancellation (Maechler 2012)."""
+    return math.log(-math.expm1(-used)) if used < LOG_TWO else math.log1p(-math.exp(-used))
+
+
+@njit(**JIT)
+def _binomials(data, arm):
+    """Points and counts: alive log S + dead log(1 - S) from `start` to `end`."""
+    value, of_arm = 0.0, whole(data, Field.binomial_arm)
+    end, start = numbers(data, Field.binomial_end), numbers(data, Field.binomial_start)
+    alive, dead = numbers(data, Field.binomial_alive), numbers(data, Field.binomial_dead)
+    constant = numbers(data, Field.binomial_constant)
+    for i in range(of_arm.size):
+        r = of_arm[i]
+        used, by = _used(end[i], start[i], arm[r, ETA], arm[r, LOG_K])
+        value += constant[i] - alive[i] * used
+        factor = -alive[i]
+        if dead[i] != 0:
+            value += dead[i] * _log_dead(used)
+            factor += dead[i] / math.expm1(used)
+        arm[r, BY_ETA] += factor * used
+        arm[r, BY_LOG_K] += factor * by
+    return value
+
+
+@njit(**JIT)
+def _order_medians(data, arm):
+    """Beta(F(m); alpha, alpha) f(m) of a median known with n only."""
+    value, of_arm = 0.0, whole(data, Field.order_arm)
+    end, entry = numbers(data, Field.order_end), numbers(data, Field.order_entry)
+    alpha, constant = numbers(data, Field.order_alpha), numbers(data, Field.order_constant)
+    for i in range(of_arm.size):
+        r = of_arm[i]
+        used, by = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
+        log_cum = math.exp(arm[r, LOG_K]) * end[i] + arm[r, ETA]
+        value += (alpha[i] - 1) * (_log_dead(used) - used) + constant[i] + arm[r, LOG_K] + log_cum - used
+        factor = (alpha[i] - 1) * (1 / math.expm1(used) - 1) - 1
+        arm[r, BY_ETA] += factor * used + 1
+        arm[r, BY_LOG_K] += factor * by + 1 + log_cum - arm[r, ETA]
+    return value
+
+
+@njit(**JIT)
+def _normal_medians(data, arm):
+    """A median with its interval: normal on its log, on the paper's clock, `shift` after the model's."""
+    value, of_arm = 0.0, whole(data, Field.normal_arm)
+    printed, entry = numbers(data, Field.normal_log), numbers(data, Field.normal_entry)
+    shift, sd = numbers(data, Field.normal_shift), numbers(data, Field.normal_sd)
+    for i in range(of_arm.size):
+        r = of_arm[i]
+        k = math.exp(arm[r, LOG_K])
+        entered = math.exp(k * entry[i] + arm[r, ETA])
+        share = entered / (LOG_TWO + entered)
+        log_median = (math.log(LOG_TWO + entered) - arm[r, ETA]) / k
+        median = math.exp(log_median)
+        z = (printed[i] - math.log(median - shift[i])) / sd[i]
+        value -= 0.5 * z * z + math.log(sd[i]) + HALF_LOG_TWO_PI
+        factor = z / sd[i] * median / (median - shift[i])
+        arm[r, BY_ETA] += factor * (share - 1) / k
+        arm[r, BY_LOG_K] += factor * (share * entry[i] - log_median)
+    return value
+
+
+@njit(**JIT)
+def _unreached_medians(data, arm):
+    """log P(median > follow-up) = log I_S(alpha, alpha)."""
+    value, of_arm = 0.0, whole(data, Field.unreached_arm)
+    end, entry = numbers(data, Field.unreached_end), numbers(data, Field.unreached_entry)
+    alpha, log_beta = numbers(data, Field.unreached_alpha), numbers(data, Field.unreached_log_beta)
+    for i in range(of_arm.size):
+        r = of_arm[i]
+        used, by = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
+        log_tail = _log_beta_tail(used, alpha[i], log_beta[i])
+        value += log_tail
+        factor = -math.exp(-alpha[i] * used + (alpha[i] - 1) * _log_dead(used) - log_beta[i] - log_tail)
+        arm[r, BY_ETA] += factor * used
+        arm[r, BY_LOG_K] += factor * by
+    return value
+
+
+@njit(**JIT)
+def _log_beta_tail(used, alpha, log_beta):
+    """log I_S(alpha, alpha), S = exp(-used), by its continued fraction (DLMF 8.17.22) on the side where it is short."""
+    front = alpha * (_log_dead(used) - used) - log_beta - math.log(alpha)
+    if used >= LOG_TWO:
+        return front + math.log(_beta_fraction(math.exp(-used), alpha))
+    return math.log1p(-math.exp(front) * _beta_fraction(-math.expm1(-used), alpha))
+
+
+@njit(**JIT)
+def _beta_fraction(x, alpha):
+    """I_x(a, a) a B(a, a) / (x (1 - x))^a, x <= 1/2, by Lentz's method."""
+    c, d = 1.0, 1 / (1 - 2 * alpha * x / (alpha + 1))
+    fraction = d
+    for m in range(1, 500):
+        even = m * (alpha - m) * x / ((alpha + 2 * m - 1) * (alpha + 2 * m))
+        odd = -(alpha + m) * (2 * alpha + m) * x / ((alpha + 2 * m) * (alpha + 2 * m + 1))
+        d, c = 1 / (1 + even * d), 1 + even / c
+        fraction *= c * d
+        d, c = 1 / (1 + odd * d), 1 + odd / c
+        fraction *= c * d
+        if abs(c * d - 1) < 1e-16:
+            break
+    return fraction
+
+
+# ---------------------------------------------------------------------------------------------- hazard ratios
+
+
+@njit(**JIT)
+def _ratios(theta, data, study, pair, score):
+    """Log hazard ratios, jointly normal within a study, about the study's own.
+
+    The two sides of a ratio are put as arms (2 x ratio), so that the way back is that of arms.
+    """
+    value, printed, diagonal = 0.0, numbers(data, Field.ratio_log), numbers(data, Field.ratio_log_diagonal)
+    rows, whitener = printed.size, numbers(data, Field.ratio_whitener)
+    sides, residual = np.zeros((2 * rows, 4)), np.empty(rows)
+    _ratio_sides(theta, data, study, pair, sides)
+    nodes = numbers(data, Field.node).size // rows if rows else 0
+    node, step = numbers(data, Field.node), numbers(data, Field.node_step)
+    for i in range(rows):
+        one, other = sides[2 * i], sides[2 * i + 1]
+        one[BY_ETA], other[BY_ETA] = 1.0, -1.0
+        mean = one[ETA] - other[ETA]
+        if nodes:
+            here = slice(i * nodes, (i + 1) * nodes)
+            mean = _event_weighted(node[here], step[here], one, other)
+        residual[i] = printed[i] - mean
+    by_mean = np.zeros(rows)
+    for i in range(rows):
+        noise = np.sum(whitener[i * rows : (i + 1) * rows] * residual)
+        value -= 0.5 * noise * noise + diagonal[i] + HALF_LOG_TWO_PI
+        by_mean += noise * whitener[i * rows : (i + 1) * rows]
+    for i in range(2 * rows):
+        sides[i, BY_ETA] *= by_mean[i // 2]
+        sides[i, BY_LOG_K] *= by_mean[i // 2]
+    _ratio_sides_back(data, sides, study, pair, score)
+    return value
+
+
+@njit(**JIT)
+def _ratio_sides(theta, data, study, pair, sides):
+    """eta and log shape of either side; a study known from its ratio alone has the average level and shape."""
+    place, of_study = whole(data, Field.place), whole(data, Field.ratio_study)
+    for i in range(sides.shape[0]):
+        treatment, of_pair = _side(data, i)
+        sides[i, ETA] = study[of_study[i // 2], OF_LEVEL] + pair[of_pair, 0]
+        sides[i, LOG_K] = study[of_study[i // 2], OF_SHAPE]
+        if treatment > 0:
+            sides[i, ETA] += theta[place[LOG_HR] + treatment - 1]
+            if place[TREATMENT_SHAPE] >= 0:
+                sides[i, LOG_K] += theta[place[TREATMENT_SHAPE] + treatment - 1]
+
+
+@njit(**JIT)
+def _ratio_sides_back(data, sides, study, pair, score):
+    place, of_study = whole(data, Field.place), whole(data, Field.ratio_study)
+    for i in range(sides.shape[0]):
+        treatment, of_pair = _side(data, i)
+        study[of_study[i // 2], BY_LEVEL] += sides[i, BY_ETA]
+        study[of_study[i // 2], BY_SHAPE] += sides[i, BY_LOG_K]
+        pair[of_pair, 1] += sides[i, BY_ETA]
+        if treatment > 0:
+            score[place[LOG_HR] + treatment - 1] += sides[i, BY_ETA]
+            if place[TREATMENT_SHAPE] >= 0:
+                score[place[TREATMENT_SHAPE] + treatment - 1] += sides[i, BY_LOG_K]
+
+
+@njit(**JIT)
+def _side(data, i):
+    """Treatment and pair of side i: even ones are the treatments, odd ones their references."""
+    if i % 2 == 0:
+        return whole(data, Field.ratio_treatment)[i // 2], whole(data, Field.ratio_pair)[i // 2]
+    return whole(data, Field.ratio_reference)[i // 2], whole(data, Field.ratio_reference_pair)[i // 2]
+
+
+@njit(**JIT)
+def _event_weighted(node, step, one, other):
+    """Log hazard ratio averaged over follow-up by when the events are; its derivatives go into the two sides.
+
+    Mean of D = log(h_a / h_b) with weights (f_a + f_b) du; d mean = sum w (dD + (D - mean) d log w) / sum w.
+    """
+    k_one, k_other = math.exp(one[LOG_K]), math.exp(other[LOG_K])
+    log_f = np.empty((2, node.size))
+    difference, log_weight = np.empty(node.size), np.empty(node.size)
+    for m in range(node.size):
+        cum_one, cum_other = one[ETA] + k_one * node[m], other[ETA] + k_other * node[m]
+        difference[m] = one[LOG_K] + cum_one - other[LOG_K] - cum_other
+        log_f[0, m] = one[LOG_K] + cum_one - node[m] - math.exp(cum_one)
+        log_f[1, m] = other[LOG_K] + cum_other - node[m] - math.exp(cum_other)
+        larger = max(log_f[0, m], log_f[1, m])
+        log_weight[m] = larger + math.log1p(math.exp(-abs(log_f[0, m] - log_f[1, m]))) + step[m]
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    mean = np.sum(weight * difference)
+    one[BY_ETA:] = 0.0
+    other[BY_ETA:] = 0.0
+    for m in range(node.size):
+        share, off = 1 / (1 + math.exp(log_f[1, m] - log_f[0, m])), difference[m] - mean
+        _weighted_back(one, k_one * node[m], weight[m], 1.0, off * share)
+        _weighted_back(other, k_other * node[m], weight[m], -1.0, off * (1 - share))
+    return mean
+
+
+@njit(**JIT)
+def _weighted_back(side, power, weight, sign, by_log_f):
+    used = math.exp(side[ETA] + power)
+    side[BY_ETA] += weight * (sign + by_log_f * (1 - used))
+    side[BY_LOG_K] += weight * (sign * (1 + power) + by_log_f * (1 + power - power * used))
+
+
+# ---------------------------------------------------------------------------------------------- called by a sampler
+
+POINTER = types.CPointer(types.float64)
+FIRSTS = len(Field) + 2
+NOT_FINITE = 4
+"""Any number above zero tells the sampler that it went too far."""
+
+
+@intrinsic
+def _pointer(context, address):
+    """A memory address as a pointer."""
+
+    def generate(_, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], ir.IntType(8).as_pointer())
+
+    return types.voidptr(types.int64), generate
+
+
+@cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), cache=True, **JIT)
+def density(size, x, gradient, value, user):
+    """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
+    of = carray(user, (5,), np.int64)
+    data = (
+        carray(_pointer(of[0]), (of[1],), np.int64),
+        carray(_pointer(of[2]), (of[3],), np.float64),
+        carray(_pointer(of[4]), (FIRSTS,), np.int64),
+    )
+    into = carray(gradient, (size,))
+    found = evaluated(carray(x, (size,)), into, data)
+    carray(value, (1,))[0] = found
+    for i in range(into.size):
+        if not np.isfinite(into[i]):
+            return NOT_FINITE
+    return 0 if np.isfinite(found) else NOT_FINITE
+
+
+def addresses(problem):
+    """Where the arrays of a problem are, and how long. It has to outlive their use."""
+    whole, numbers, first = problem
+    found = [whole.ctypes.data, len(whole), numbers.ctypes.data, len(numbers), first.ctypes.data]
+    return np.array(found, dtype=np.int64)
+
+
+@cfunc(types.int64(types.uint64, types.uint64, POINTER, POINTER, types.voidptr), cache=True, **JIT)
+def copied(size, kept, x, into, user):
+    """What is kept of a draw: the coordinates themselves; parameters are worked out for all draws at once later."""
+    for i in range(size):
+        into[i] = x[i]
+    return 0

@@ -1,0 +1,298 @@
+"""The compiled density against the model: `build_model`'s graph, `likelihoods.py` under numpy, and sums written out.
+
+The graph is the definition. Value within 1e-10 and gradient within 1e-8 of it, relative to the larger of 1 and itself.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bayes_bm.density.chains import log_density
+from bayes_bm.density.coordinates import Block, Coordinates
+from bayes_bm.density.coverage import why_not
+from bayes_bm.density.kernel import DEGREE, log_power_sum
+from bayes_bm.density.polynomials import HIGHEST, LOWEST, fitted
+from bayes_bm.density.problem import problem
+from bayes_bm.effects import design
+from bayes_bm.evidence import read_evidence
+from bayes_bm.fit import Result, pointwise_log_likelihood
+from bayes_bm.gate import Gate
+from bayes_bm.priors import scipy_law
+from bayes_bm.spec import list_models, read_spec
+from tests import worlds
+
+X = {"covariates": {"age": {"prior": worlds.normal(0.5)}, "male": {"prior": worlds.normal(0.5)}}}
+MODIFIED = {
+    "age": {"prior": worlds.normal(0.5), "interaction": worlds.normal(0.3)},
+    "male": {"prior": worlds.normal(0.5), "interaction": worlds.normal(0.3), "interaction_by": "treatment"},
+}
+PRIORS = {
+    "effects__study__sd": {"dist": "half_student_t", "df": 3.0, "sd": 0.5, "why": "test"},
+    "effects__study_treatment__sd": {"dist": "exponential", "rate": 3.0, "why": "test"},
+    "effects__study_shape__sd": {"dist": "gamma", "shape": 2.0, "rate": 8.0, "why": "test"},
+    "priors__intercept": {"dist": "student_t", "df": 4.0, "mean": 0.2, "sd": 1.0, "why": "test"},
+    "priors__log_hr": {"dist": "uniform", "lower": -3.0, "upper": 2.0, "why": "test"},
+}
+FREE = {"effects__study": {"exchangeable": False}, "effects__study_shape": {"exchangeable": False}}
+NATURAL = {"priors__log_shape": None, "priors__shape": {"dist": "log_normal", "mean": 0.1, "sd": 0.3, "why": "test"}}
+STRUCTURES: dict[str, dict[str, Any]] = {
+    "every kind of evidence": {},
+    "no effects": {"effects": {}},
+    "other priors": PRIORS,
+    "free levels and shapes": FREE,
+    "free shapes on the natural scale": {**FREE, **NATURAL},
+    "exponential": {"hazard": {"family": "exponential"}, "priors__log_shape": None, "effects__study_shape": None},
+    "shapes by treatment": {"priors__treatment_log_shape": worlds.normal(0.2)},
+    "covariates": X,
+    "covariates by treatment": {"covariates": MODIFIED},
+}
+
+
+def with_covariates(tables: dict[str, list[dict]], rows: int = 12) -> dict[str, list[dict]]:
+    """Two covariates, one of them two-valued, for patients of whom some differ in nothing but time."""
+    rng = np.random.default_rng(3)
+    more = [
+        {"study": "p2", "arm": arm, "treatment": treatment, "time": float(time), "event": int(rng.integers(2))}
+        for arm, treatment in (("x", "a"), ("y", "c"))
+        for time in rng.exponential(12, rows)
+    ]
+    patients = [
+        {**row, "age": 0.0 if at > 5 and row["arm"] == "x" else float(rng.normal()), "male": float(at % 2)}
+        for at, row in enumerate([*tables["patients"], *more])
+    ]
+    return {**tables, "patients": patients}
+
+
+def world(changes: dict[str, Any]):
+    """The world under another structure; what its evidence needs for that is given."""
+    spec, tables = worlds.spec(**changes), worlds.TABLES
+    if not spec.proportional:
+        tables = {**tables, "hazard_ratios": [{**row, "followup": 30.0} for row in tables["hazard_ratios"]]}
+    if spec.modifiers:
+        tables = {**tables, "hazard_ratios": []}
+    tables = with_covariates(tables) if spec.covariates else tables
+    return spec, worlds.evidence(spec, tables)
+
+
+def graph(spec, evidence):
+    """Value and gradient of the model's graph at a point; also the names of its coordinates in order."""
+    from bayes_bm.model import build_model
+
+    model = build_model(spec, evidence)
+    function = model.logp_dlogp_function(ravel_inputs=True, mode="FAST_COMPILE")
+    function.set_extra_values({})
+    names = [str(model.values_to_rvs[variable].name) for variable in model.value_vars]
+    return function._pytensor_function, names
+
+
+def assert_agree(wanted, found) -> None:
+    value, gradient = wanted
+    np.testing.assert_allclose(found[0], value, rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(found[1], gradient, rtol=1e-8, atol=1e-8 * max(1.0, np.abs(gradient).max()))
+
+
+def points(at: Coordinates, seed: int = 1):
+    rng = np.random.default_rng(seed)
+    for scale in (0.1, 0.3, 1.0, 1.0, 2.0):
+        yield at.start + scale * rng.standard_normal(at.size)
+
+
+def assert_is_the_graph(spec, evidence) -> None:
+    assert why_not(spec, evidence) is None
+    evaluate, names = graph(spec, evidence)
+    at, data = problem(spec, evidence)
+    assert [block.name for block in at.blocks] == names
+    compared = 0
+    for x in points(at):
+        wanted = evaluate(x)
+        if np.isfinite(wanted[0]) and np.isfinite(wanted[1]).all():
+            assert_agree(wanted, log_density(x, data))
+            compared += 1
+    assert compared >= 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_every_structure_has_the_graphs_density_and_gradient(name: str) -> None:
+    assert_is_the_graph(*world(STRUCTURES[name]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", list_models(), ids=lambda path: path.stem)
+def test_every_shipped_model_has_the_graphs_density_and_gradient(path) -> None:
+    spec = read_spec(path)
+    assert_is_the_graph(spec, read_evidence(spec))
+
+
+# ------------------------------------------------------------------------------------------ likelihoods under numpy
+
+
+def by_numpy(spec, evidence, at: Coordinates, x: np.ndarray) -> float:
+    """Priors by scipy with their Jacobians, rows by `likelihoods.py` as after a fit."""
+    value = 0.0
+    for block in at.blocks:
+        first = at.starts[block.name]
+        value += sum(log_prior(block, float(one)) for one in x[first : first + block.size])
+    posterior = at.posterior(x[None, None, :])
+    empty = xr.Dataset()
+    result = Result(spec, evidence, posterior, empty, empty, empty, Gate((), 0, 0, 1.0, 0.9, ()))
+    return value + sum(float(rows.sum()) for rows in pointwise_log_likelihood(result).data_vars.values())
+
+
+def log_prior(block: Block, x: float) -> float:
+    """Of a coordinate: the law's density at theta times |d theta / dx|."""
+    law = scipy_law(block.prior)
+    if block.prior.dist in ("normal", "student_t"):
+        return float(law.logpdf(x))
+    if block.prior.dist != "uniform":
+        return float(law.logpdf(np.exp(x))) + x
+    width, share = block.prior.upper - block.prior.lower, 1 / (1 + np.exp(-x))
+    return float(law.logpdf(block.prior.lower + width * share) + np.log(width * share * (1 - share)))
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_every_structure_has_the_density_of_its_parts(name: str) -> None:
+    spec, evidence = world(STRUCTURES[name])
+    at, data = problem(spec, evidence)
+    for x in [*points(at)][:3]:
+        assert log_density(x, data)[0] == pytest.approx(by_numpy(spec, evidence, at, x), rel=1e-10)
+
+
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_the_gradient_is_that_of_the_value(name: str) -> None:
+    """By Richardson's central differences, good to about 1e-8 of the largest slope."""
+    spec, evidence = world(STRUCTURES[name])
+    at, data = problem(spec, evidence)
+    x = next(points(at))
+    _, gradient = log_density(x, data)
+    for i in range(at.size):
+
+        def slope(step: float, i=i) -> float:
+            up, down = (log_density(x + sign * step * np.eye(at.size)[i], data)[0] for sign in (1, -1))
+            return (up - down) / (2 * step)
+
+        rough = (4 * slope(5e-4) - slope(1e-3)) / 3
+        assert gradient[i] == pytest.approx(rough, rel=1e-6, abs=1e-7 * np.abs(gradient).max()), i
+
+
+LOGS = st.floats(-9.0, 5.0)
+PATIENT = st.tuples(LOGS, st.sampled_from(["event", "censored", "interval", "late"]), st.floats(-6.0, 8.0))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(PATIENT, min_size=1, max_size=60),
+    st.floats(np.log(0.05), np.log(20.0)),
+    st.floats(-6.0, 3.0),
+    st.floats(-2.0, 2.0),
+)
+def test_patients_of_any_size_under_any_shape(rows, log_k: float, eta: float, log_hr: float) -> None:
+    """Times from 0.001 to 1,800 months, weights from 0.002 to 3,000, shapes from 0.05 to 20; ties, entry, intervals."""
+    spec = worlds.spec(treatments={"reference": "a", "compare": ["b"]}, effects={})
+    patients = [patient(at, *row) for at, row in enumerate(rows)]
+    evidence = worlds.evidence(spec, {"patients": patients})
+    at, data = problem(spec, evidence)
+    x = np.zeros(at.size)
+    for name, value in (("log_hr", log_hr), ("intercept", eta), ("log_shape", log_k)):
+        x[at.starts[name]] = value
+    with np.errstate(over="ignore", invalid="ignore"):
+        wanted = by_numpy(spec, evidence, at, x)
+    found, gradient = log_density(x, data)
+    if abs(wanted) < 1e280:
+        assert found == pytest.approx(wanted, rel=1e-10, abs=1e-10)
+        assert np.isfinite(gradient).all()
+    else:
+        assert not np.isfinite(found) or abs(found) > 1e270
+
+
+def patient(at: int, log_time: float, kind: str, log_weight: float) -> dict[str, Any]:
+    time, arm = float(np.exp(round(log_time, 1) + 2.5)), "x" if at % 3 else "y"
+    row = {"study": "s", "arm": arm, "treatment": {"x": "a", "y": "b"}[arm], "time": time, "event": 1}
+    more = {"censored": {"event": 0}, "interval": {"time_upper": 1.5 * time}, "late": {"entry": 0.4 * time}}
+    return {**row, "weight": float(np.exp(log_weight)), **more.get(kind, {})}
+
+
+# ------------------------------------------------------------------------------------------ sums of powers
+
+
+def power_sum(k: float, log_u: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """log sum w u^k and its derivative by log k, with 40 digits."""
+    import mpmath
+
+    with mpmath.workdps(40):
+        terms = [mpmath.mpf(w) * mpmath.exp(mpmath.mpf(k) * mpmath.mpf(u)) for u, w in zip(log_u, weight, strict=True)]
+        total = mpmath.fsum(terms)
+        moment = mpmath.fsum(term * mpmath.mpf(u) for term, u in zip(terms, log_u, strict=True))
+        return float(mpmath.log(total)), float(k * moment / total)
+
+
+def test_sums_of_powers_are_exact_to_rounding() -> None:
+    rng = np.random.default_rng(2)
+    log_u, weight = rng.normal(0, 2, 50), rng.exponential(size=50)
+    for k in (0.05, 0.7, 1.0, 3.0, 20.0):
+        assert log_power_sum(k, log_u, weight) == pytest.approx(power_sum(k, log_u, weight), rel=1e-13, abs=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("log_u", "weight"),
+    [
+        (np.log(np.random.default_rng(1).weibull(1.0, 40)), np.ones(40)),
+        (np.linspace(-9, 3, 300), np.exp(np.linspace(3, -3, 300))),
+        (np.log(np.arange(1, 61) / 12), np.ones(60)),
+    ],
+    ids=["an arm", "times over five decades", "whole months"],
+)
+def test_polynomials_agree_with_the_sums_between_their_nodes(log_u: np.ndarray, weight: np.ndarray) -> None:
+    coefficients, holds = fitted(log_u, weight, np.array([0, len(log_u)]))
+    assert holds.all()
+    panels = coefficients.shape[1] // DEGREE
+    for log_k in np.random.default_rng(5).uniform(LOWEST, HIGHEST, 50):
+        position = (log_k - LOWEST) / (HIGHEST - LOWEST) * panels
+        t = 2 * (position - int(position)) - 1
+        of_panel = coefficients[0, int(position) * DEGREE :][:DEGREE]
+        value, slope = power_sum(np.exp(log_k), log_u, weight)
+        assert np.polyval(of_panel, t) == pytest.approx(value, abs=3e-12)
+        steep = np.polyval(np.polyder(of_panel), t) * 2 * panels / (HIGHEST - LOWEST)
+        assert steep == pytest.approx(slope, abs=1e-10)
+
+
+def test_a_sum_that_no_polynomial_follows_is_marked() -> None:
+    """Two masses 60 e-folds apart that balance at k = 1: a kink in log k as sharp as a step."""
+    _, holds = fitted(np.array([-600.0, 0.0, -1.0]), np.array([1e260, 1.0, 1.0]), np.array([0, 3]))
+    assert not holds[0]
+
+
+# ------------------------------------------------------------------------------------------ coordinates
+
+
+def test_posterior_has_the_models_names_dims_and_labels() -> None:
+    spec, evidence = world(STRUCTURES["covariates by treatment"])
+    at, _ = problem(spec, evidence)
+    draws = np.random.default_rng(1).normal(size=(2, 3, at.size))
+    found = at.posterior(draws)
+    shape = design(spec, evidence)
+    assert list(found["study"].values) == list(shape.studies)
+    assert found["interaction"].dims == ("chain", "draw", "treatment", "effect_modifier")
+    first = at.starts["study_effect_standard"]
+    sd = np.exp(draws[..., at.starts["study_sd"]])
+    wanted = sd[..., None] * draws[..., first : first + len(shape.studies)]
+    np.testing.assert_allclose(found["study_effect"], wanted)
+    correlation = shape.pair_cholesky @ shape.pair_cholesky.T
+    assert set(np.unique(correlation.round(12))) <= {0.0, 0.5, 1.0}
+
+
+def test_models_of_other_families_are_left_to_the_graph() -> None:
+    gompertz = worlds.spec(
+        hazard={"family": "gompertz"},
+        priors__slope=worlds.normal(1.0),
+        priors__log_shape=None,
+        effects__study_shape=None,
+    )
+    assert why_not(gompertz, worlds.evidence(gompertz)) == "the family is gompertz"
+    cured = worlds.spec(hazard={"family": "weibull", "cure": True}, priors__logit_cure=worlds.normal(1.0))
+    tables = {**worlds.TABLES, "hazard_ratios": []}
+    assert why_not(cured, worlds.evidence(cured, tables)) == "a cured share"
