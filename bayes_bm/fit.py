@@ -79,7 +79,7 @@ class Result:
     evidence: Evidence
     posterior: xr.Dataset
     sample_stats: xr.Dataset
-    log_likelihood: xr.Dataset = _Pointwise()  # pyright: ignore[reportAssignmentType]
+    log_likelihood: xr.Dataset
     observed_data: xr.Dataset
     gate: Gate
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -173,6 +173,10 @@ class Result:
         if not self.gate.passed and not allow_failed:
             reasons = "; ".join(self.gate.reasons)
             raise GateRefused(f"the convergence gate failed: {reasons}. Sample longer, or say --allow-failed-gate")
+
+
+# set here, because a dataclass would take it for a default
+Result.log_likelihood = _Pointwise()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def fit(

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, njit, types
+from numba import carray, cfunc, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
 NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM = range(8)
@@ -191,7 +191,7 @@ def exponential(x):
     middle = (((low * r + SERIES[4]) * r + SERIES[5]) * r + SERIES[6]) * r + SERIES[7]
     high = (((middle * r + SERIES[8]) * r + SERIES[9]) * r + SERIES[10]) * r + SERIES[11]
     power = (high * r + SERIES[12]) * r + SERIES[13]
-    return power * _number((_bits(rounded) + 1023) << 52)
+    return power * _number((_bits(rounded) + 1023) << 52)  # pyright: ignore[reportCallIssue]
 
 
 # ---------------------------------------------------------------------------------------------- the density
@@ -761,7 +761,6 @@ def _weighted_back(side, power, weight, sign, by_log_f):
 # ---------------------------------------------------------------------------------------------- called by a sampler
 
 POINTER = types.CPointer(types.float64)
-FIRSTS = len(Field) + 2
 NOT_FINITE = 4
 """Any number above zero tells the sampler that it went too far."""
 
@@ -776,15 +775,17 @@ def _pointer(context, address):
     return types.voidptr(types.int64), generate
 
 
+@njit(inline="always")
+def _array(of, i, dtype):
+    """Array i of the addresses."""
+    return carray(_pointer(of[2 * i]), (of[2 * i + 1],), dtype)  # pyright: ignore[reportCallIssue]
+
+
 @cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), cache=True, **JIT)
 def density(size, x, gradient, value, user):
     """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
-    of = carray(user, (5,), np.int64)
-    data = (
-        carray(_pointer(of[0]), (of[1],), np.int64),
-        carray(_pointer(of[2]), (of[3],), np.float64),
-        carray(_pointer(of[4]), (FIRSTS,), np.int64),
-    )
+    of = carray(user, (6,), np.int64)
+    data = (_array(of, 0, np.int64), _array(of, 1, np.float64), _array(of, 2, np.int64))
     into = carray(gradient, (size,))
     found = evaluated(carray(x, (size,)), into, data)
     carray(value, (1,))[0] = found
@@ -796,9 +797,7 @@ def density(size, x, gradient, value, user):
 
 def addresses(problem):
     """Where the arrays of a problem are, and how long. It has to outlive their use."""
-    whole, numbers, first = problem
-    found = [whole.ctypes.data, len(whole), numbers.ctypes.data, len(numbers), first.ctypes.data]
-    return np.array(found, dtype=np.int64)
+    return np.array([number for array in problem for number in (array.ctypes.data, len(array))], dtype=np.int64)
 
 
 @cfunc(types.int64(types.uint64, types.uint64, POINTER, POINTER, types.voidptr), cache=True, **JIT)
