@@ -47,6 +47,9 @@ STRUCTURES: dict[str, dict[str, Any]] = {
     "free shapes on the natural scale": {**FREE, **NATURAL},
     "exponential": {"hazard": {"family": "exponential"}, "priors__log_shape": None, "effects__study_shape": None},
     "shapes by treatment": {"priors__treatment_log_shape": worlds.normal(0.2)},
+    "biases": {
+        "bias": {"single_arm": {"value": {"value": -0.3, "why": "test"}}, "small_study": {"prior": worlds.normal(0.3)}}
+    },
     "covariates": X,
     "covariates by treatment": {"covariates": MODIFIED},
 }

@@ -119,6 +119,8 @@ def _blocks(spec: Spec, shape: Design) -> Iterator[Block]:
         yield from _shape_blocks(spec, studies)
     if priors.treatment_log_shape is not None:
         yield Block("treatment_log_shape", priors.treatment_log_shape, treatments, "treatment")
+    for name in spec.unknown_biases:
+        yield Block(f"bias_{name}", _given(spec.linear_biases[name].prior), 1)
     for name, term in spec.covariates.items():
         yield Block(f"coefficient_{name}", term.prior, 1)
     for name in spec.modifiers:
@@ -150,7 +152,9 @@ def _given(prior: Prior | None) -> Prior:
 def _named(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
     """(name, dims, values): the parameters, then what follows from them, as `model.build_model` names them."""
     for block in of.blocks:
-        if not block.name.endswith("_standard") and not block.name.startswith(("coefficient_", "interaction_")):
+        if not block.name.endswith("_standard") and not block.name.startswith(
+            ("coefficient_", "interaction_", "bias_")
+        ):
             yield block.name, (block.dims,) if block.dims else (), known[block.name]
     for effect, sd in EXCHANGEABLE.items():
         if f"{effect}_standard" in known:
@@ -160,12 +164,16 @@ def _named(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[tuple[str,
         yield "study_treatment_effect", ("study_treatment",), known["study_treatment_sd"][..., None] * correlated
     if "study_shape" in known:
         yield "study_log_shape", ("study",), np.log(known["study_shape"])
+    if of.spec.unknown_biases:
+        yield "bias", ("bias_term",), np.stack([known[f"bias_{name}"] for name in of.spec.unknown_biases], -1)
     if of.spec.covariates:
         yield "coefficient", ("covariate",), np.stack([known[f"coefficient_{name}"] for name in of.spec.covariates], -1)
     if of.spec.modifiers:
         yield "interaction", ("treatment", "effect_modifier"), np.stack([*_interactions(of, known)], axis=-1)
 
 
+STACKED = ("coefficient_", "interaction_", "bias_")
+"""Parameters that are kept under one name each."""
 EXCHANGEABLE = {"study_effect": "study_sd", "study_log_shape": "study_shape_sd"}
 """Effects of studies and their standard deviations."""
 
@@ -186,6 +194,7 @@ def _labels(spec: Spec, shape: Design) -> dict[str, list[str]]:
         "study_treatment": shape.pair_labels,
         "covariate": list(spec.covariates),
         "effect_modifier": list(spec.modifiers),
+        "bias_term": list(spec.unknown_biases),
     }
 
 

@@ -3,7 +3,7 @@
 From the coordinates x to the parameters and their priors, to eta and log shape of each arm, to each row of evidence,
 and back by the chain rule:
 
-    theta = T(x)    eta[r] = level[study] + log_hr[treatment] + deviation[pair]    log k[r] = the same of shapes
+    theta = T(x)    eta[r] = level[study] + log_hr[treatment] + deviation[pair] + bias    log k[r] = the same of shapes
     d log p / dx = d log prior / dx + T'(x) sum over rows d log p / d(eta, log k) d(eta, log k) / d theta
 
 Formulas of the rows are those of `likelihoods.py` with H(t) = exp(eta + k log u), whose derivatives are H by eta and
@@ -45,6 +45,7 @@ class Field(IntEnum):
     pair_first = auto()  # the first pair of its study
     coefficient_at = auto()  # coordinate of each covariate's coefficient
     interaction_at = auto()  # (treatment compared x covariate) its coordinate, -1 without
+    bias_at = auto()  # coordinate of each bias, -1 where its size is given
     group_arm = auto()
     group_first = auto()  # where its rows begin, and the end
     group_holds = auto()  # 1 where the polynomials are exact enough
@@ -66,6 +67,9 @@ class Field(IntEnum):
     prior_df = auto()
     prior_constant = auto()  # log of the normalising constant
     pair_cholesky = auto()  # (pair x pair)
+    bias_given = auto()  # its size where it is
+    arm_bias = auto()  # (arm x bias) what a bias is multiplied by
+    ratio_bias = auto()  # (ratio x bias)
     deaths = auto()  # of each arm: sum of weights of exact events
     deaths_log = auto()  # of weight x log u
     deaths_x = auto()  # (arm x covariate) of weight x covariate
@@ -355,6 +359,7 @@ def _arms(theta, data, study, pair, arm):
         treatment = of_treatment[r] - 1
         arm[r, ETA] = study[of_study[r], OF_LEVEL] + pair[of_pair[r], 0]
         arm[r, LOG_K] = study[of_study[r], OF_SHAPE]
+        arm[r, ETA] += _biased(theta, data, numbers(data, Field.arm_bias), r)
         for c in range(coefficient.size):
             arm[r, SLOPES + c] = theta[coefficient[c]]
         if treatment < 0:
@@ -378,6 +383,7 @@ def _arms_back(data, arm, study, pair, score):
         study[of_study[r], BY_LEVEL] += arm[r, BY_ETA]
         study[of_study[r], BY_SHAPE] += arm[r, BY_LOG_K]
         pair[of_pair[r], 1] += arm[r, BY_ETA]
+        _biased_back(data, numbers(data, Field.arm_bias), r, arm[r, BY_ETA], score)
         for c in range(coefficient.size):
             score[coefficient[c]] += by_slopes[c]
         if treatment < 0:
@@ -389,6 +395,23 @@ def _arms_back(data, arm, study, pair, score):
             at = interaction[treatment * coefficient.size + c]
             if at >= 0:
                 score[at] += by_slopes[c]
+
+
+@njit(**JIT)
+def _biased(theta, data, amount, row):
+    """What the biases add to eta of a row, an arm or a ratio."""
+    total, at, given = 0.0, whole(data, Field.bias_at), numbers(data, Field.bias_given)
+    for b in range(at.size):
+        total += amount[row * at.size + b] * (theta[at[b]] if at[b] >= 0 else given[b])
+    return total
+
+
+@njit(**JIT)
+def _biased_back(data, amount, row, by_eta, score):
+    at = whole(data, Field.bias_at)
+    for b in range(at.size):
+        if at[b] >= 0:
+            score[at[b]] += amount[row * at.size + b] * by_eta
 
 
 # ---------------------------------------------------------------------------------------------- patients
@@ -695,6 +718,8 @@ def _ratio_sides(theta, data, study, pair, sides):
         treatment, of_pair = _side(data, i)
         sides[i, ETA] = study[of_study[i // 2], OF_LEVEL] + pair[of_pair, 0]
         sides[i, LOG_K] = study[of_study[i // 2], OF_SHAPE]
+        if i % 2 == 0:
+            sides[i, ETA] += _biased(theta, data, numbers(data, Field.ratio_bias), i // 2)
         if treatment > 0:
             sides[i, ETA] += theta[place[LOG_HR] + treatment - 1]
             if place[TREATMENT_SHAPE] >= 0:
@@ -709,6 +734,8 @@ def _ratio_sides_back(data, sides, study, pair, score):
         study[of_study[i // 2], BY_LEVEL] += sides[i, BY_ETA]
         study[of_study[i // 2], BY_SHAPE] += sides[i, BY_LOG_K]
         pair[of_pair, 1] += sides[i, BY_ETA]
+        if i % 2 == 0:
+            _biased_back(data, numbers(data, Field.ratio_bias), i // 2, sides[i, BY_ETA], score)
         if treatment > 0:
             score[place[LOG_HR] + treatment - 1] += sides[i, BY_ETA]
             if place[TREATMENT_SHAPE] >= 0:

@@ -7,6 +7,7 @@ own with the opposite sign, or rows of negative weight.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.special import betaln, gammaln
@@ -26,7 +27,7 @@ MANY_ROWS = 8
 """A group of fewer distinct times is summed directly: about the cost of its polynomial."""
 
 Arrays = Mapping[str, np.ndarray]
-Fields = dict[str, np.ndarray]
+Fields = dict[str, Any]
 
 
 def problem(spec: Spec, evidence: Evidence) -> tuple[Coordinates, Problem]:
@@ -59,6 +60,10 @@ def _structure(at: Coordinates, spec: Spec, shape: Design) -> Fields:
         "pair_cholesky": shape.pair_cholesky,
         "coefficient_at": _whole([at.starts[f"coefficient_{name}"] for name in spec.covariates]),
         "interaction_at": _interaction_places(at, spec, len(shape.compared)),
+        "bias_at": _whole([at.starts.get(f"bias_{name}", -1) for name in spec.linear_biases]),
+        "bias_given": [0.0 if term.value is None else term.value.value for term in spec.linear_biases.values()],
+        "arm_bias": shape.arm_bias,
+        "ratio_bias": shape.hr_bias,
     }
 
 
