@@ -1,4 +1,4 @@
-"""The hazard family of one analysis: knots placed where the events are, a cured share put on top.
+"""The hazard family of one analysis: knots placed where the events are, a cured share and background put on top.
 
 Knots that the spec does not state follow from the best evidence and are written into the spec when a fit starts, so
 that imputed patients, within and across fits and a stored result all compute on the same ones.
@@ -9,6 +9,7 @@ import numpy as np
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import FAMILIES, Family
+from bayes_bm.hazards.background import with_background
 from bayes_bm.hazards.cure import cured
 from bayes_bm.spec import Spec
 
@@ -24,7 +25,11 @@ def family_of(spec: Spec, evidence: Evidence | None = None) -> Family:
         inner, end = _knots(spec, evidence)
         t0 = spec.reference_time
         family = family.on_knots(tuple(float(knot) / t0 for knot in inner), float(end) / t0)
-    return cured(family) if spec.hazard.cure else family
+    family = cured(family) if spec.hazard.cure else family
+    if evidence is None or evidence.background.empty:
+        return family
+    start, rate = (evidence.background[name].to_numpy(dtype=float) for name in ("time", "hazard"))
+    return with_background(family, start / spec.reference_time, rate * spec.reference_time)
 
 
 def with_knots(spec: Spec, evidence: Evidence) -> Spec:
@@ -51,7 +56,7 @@ def _knots(spec: Spec, evidence: Evidence | None) -> tuple[np.ndarray, float]:
         inner = np.array(hazard.knots)
         end = float(max([*times, *(inner / LAST)]))
         return inner, end
-    end = hazard.end or (float(times.max()) if len(times) else 0.0)
+    end = hazard.end or float(max([0.0, *times, *evidence.registry["time"]]))
     count = MANY if hazard.knots is None else hazard.knots
     share = np.arange(1, count + 1) / (count + 1)
     inside = times < LAST * end
@@ -66,14 +71,19 @@ def _knots(spec: Spec, evidence: Evidence | None) -> tuple[np.ndarray, float]:
 
 
 def _event_times(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
-    """Times of events with their weights; where no patients are known, every time that a row speaks about."""
-    rows = evidence.patients
+    """Times of events with their weights, those of a registry at the middle of each interval.
+
+    Where there are none, every time that a row speaks about.
+    """
+    rows, registry = evidence.patients, evidence.registry
     upper = rows["time_upper"].to_numpy(dtype=float)
     time = rows["time"].to_numpy(dtype=float)
     time = np.where(np.isfinite(upper), (time + upper) / 2, time)
     event = rows["event"].to_numpy(dtype=float) > 0
-    if event.any():
-        return time[event], rows["weight"].to_numpy(dtype=float)[event]
+    if event.any() or len(registry):
+        start, stop, alive, n = (registry[name].to_numpy(dtype=float) for name in ("start", "time", "alive", "n"))
+        weight = rows["weight"].to_numpy(dtype=float)[event]
+        return np.concatenate([time[event], (start + stop) / 2]), np.concatenate([weight, n - alive])
     tables = [evidence.sequences, evidence.medians, evidence.counts]
     found = np.concatenate([table["time"].to_numpy(dtype=float) for table in tables])
     found = np.unique(found[np.isfinite(found) & (found > 0)])

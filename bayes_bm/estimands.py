@@ -21,7 +21,7 @@ LEVEL_NODES, SHAPE_NODES, LEAST_WEIGHT = 41, 15, 1e-10
 (tests/test_estimands.py)."""
 LARGEST_LOG = 700.0
 """A cumulative hazard or a rate beyond exp(700) is as good as infinite; exp of it would overflow."""
-TIME_NODES = 64
+TIME_NODES, FEWER_NODES, MANY_PARTS = 64, 16, 12
 CHUNK = 4_000_000
 Array = np.ndarray
 
@@ -181,7 +181,7 @@ def rmst(of: Population, horizon: float, *, alive_at: float = 0.0) -> Array:
     """
     breaks = of.reference_time * np.exp(np.array(of.family.breaks))
     edges = [alive_at, *breaks[(breaks > alive_at) & (breaks < horizon)], horizon]
-    times, steps = _pieces(np.array(edges), first=True)
+    times, steps = _pieces(np.array(edges), first=True, fewer=len(edges) > MANY_PARTS)
     return survival(of, times, alive_at=alive_at) @ steps
 
 
@@ -207,12 +207,15 @@ def cumulative_incidence(of: Sequence[Population], times: Array, *, alive_at: fl
     return np.stack(found)
 
 
-def _pieces(ends: Array, *, first: bool) -> tuple[Array, Array]:
-    """Nodes and steps of Gauss-Legendre between ends, one piece after another; the first may start at time zero."""
-    node, weight = np.polynomial.legendre.leggauss(TIME_NODES)
-    v = (node + 1) / 2
+def _pieces(ends: Array, *, first: bool, fewer: bool = False) -> tuple[Array, Array]:
+    """Nodes and steps of Gauss-Legendre between ends, one piece after another; the first may start at time zero.
+
+    `fewer` in all but the first: yearly steps of a background hazard make many short pieces, in which S hardly falls.
+    """
     at, step = [], []
     for part, (start, end) in enumerate(pairwise(ends)):
+        node, weight = np.polynomial.legendre.leggauss(FEWER_NODES if fewer and part > 0 else TIME_NODES)
+        v = (node + 1) / 2
         power = 4 if part == 0 and first else 1
         at.append(start + (end - start) * v**power)
         step.append((end - start) * power * v ** (power - 1) * weight / 2)

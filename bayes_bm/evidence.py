@@ -33,7 +33,7 @@ from bayes_bm.selection import (
 from bayes_bm.spec import EVIDENCE_KINDS, Source, Spec, shipped
 from bayes_bm.statements import check_averaged
 from bayes_bm.tables import check_links, check_table, check_vocabulary, read_table
-from bayes_bm.weights import arms_in_use, count_rows, patient_rows, sequences_and_medians
+from bayes_bm.weights import arms_in_use, count_rows, patient_rows, registry_rows, sequences_and_medians
 
 DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
 TIME_COLUMNS = {
@@ -43,6 +43,7 @@ TIME_COLUMNS = {
     "medians": ("median", "ci_low", "ci_high"),
     "hazard_ratios": ("followup",),
     "counts": ("time",),
+    "registry": ("start", "stop"),
     "curves": (),
 }
 
@@ -96,6 +97,17 @@ class RebuiltArm:
         return patients.assign(time=patients["time"] * self.factor)
 
 
+REGISTRY_COLUMNS = ("arm_row", "study", "arm", "treatment", "start", "time", "alive", "n")
+
+
+def _no_registry() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(REGISTRY_COLUMNS))
+
+
+def _no_background() -> pd.DataFrame:
+    return pd.DataFrame({"time": np.empty(0), "hazard": np.empty(0)})
+
+
 @dataclass(frozen=True)
 class Evidence:
     """All rows that enter the likelihood, in the spec's time unit. `arm_row` counts rows of `arms` from 0.
@@ -109,6 +121,8 @@ class Evidence:
     hazard_ratios: study, treatment, reference, log_hr, se, followup, adjusted_for; `hr_cholesky` factors their
         covariance
     counts: arm_row, events, n, time
+    registry: arm_row, start, time, alive, n: those alive at `time` of the n alive at `start`, on the model's clock
+    background: time, hazard: what everybody dies of besides, constant from each time to the next; empty for none
     set_aside: kind, study, arm, reason
     digests: sha256 of each file read
     rebuilt: the arms in use whose patients come from a curve, in the order of `arms`
@@ -124,10 +138,12 @@ class Evidence:
     set_aside: pd.DataFrame
     digests: Mapping[str, str] = field(default_factory=dict)
     rebuilt: tuple[RebuiltArm, ...] = ()
+    registry: pd.DataFrame = field(default_factory=_no_registry)
+    background: pd.DataFrame = field(default_factory=_no_background)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Every table by name."""
-        names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "set_aside")
+        """Every table of studies by name."""
+        names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "registry", "set_aside")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -138,7 +154,9 @@ class Evidence:
 
     def digest(self) -> str:
         """sha256 of every row in use, in an order that does not depend on the files'."""
-        text = "".join(_sorted_csv(table) for table in self.tables().values())
+        later = {"registry": self.registry, "background": self.background}
+        tables = {**self.tables(), **later}
+        text = "".join(_sorted_csv(table) for name, table in tables.items() if name not in later or len(table))
         return hashlib.sha256(text.encode() + self.hr_cholesky.tobytes()).hexdigest()
 
 
@@ -151,11 +169,12 @@ def read_evidence(spec: Spec) -> Evidence:
     """Read, check and select the evidence that a spec names. Raises `InputError` (exit status 2)."""
     digests: dict[str, str] = {}
     tables = {kind: _read_kind(kind, spec, digests) for kind in EVIDENCE_KINDS}
-    return select(spec, tables, digests)
+    return select(spec, {**tables, "background": read_background(spec, digests)}, digests)
 
 
 def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str, str] | None = None) -> Evidence:
     """Evidence from tables already read: frames by kind, in the spec's time unit."""
+    background = _background(spec, tables)
     tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
     aside: list[dict] = []
     tables["patients"] = of_cause(tables["patients"], spec)
@@ -171,7 +190,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     check_overlap(tables, spec)
     used = arm_keys(tables["patients"])
     kept = sorted((arm for arm in rebuilt if arm.key in used), key=lambda arm: arm.key)
-    return replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept))
+    return replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept), background=background)
 
 
 def _assemble(
@@ -196,6 +215,7 @@ def _assemble(
         hazard_ratios=ratios,
         hr_cholesky=cholesky,
         counts=count_rows(tables["counts"], arms, row_of, spec),
+        registry=registry_rows(tables["registry"], arms, row_of, spec),
         set_aside=pd.DataFrame(aside, columns=["kind", "study", "arm", "reason"]),
         digests=dict(digests),
     )
@@ -213,6 +233,32 @@ def _read_kind(kind: str, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
         )
     frames = [_read_source(kind, source, spec, digests) for source in sources]
     return pd.concat(frames, ignore_index=True) if frames else _empty(kind)
+
+
+def read_background(spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
+    """The background hazard that a spec names (time, hazard), in its time unit; empty where it names none."""
+    source = spec.evidence.background
+    if source is None:
+        return _no_background()
+    path = _resolve("background", source.path, spec)[0]
+    frame = read_table("background", path)
+    digests[source.path] = file_digest(path)
+    factor = DAYS_PER[source.time_unit or spec.time_unit] / DAYS_PER[spec.time_unit]
+    return frame.assign(time=frame["time"] * factor, hazard=frame["hazard"] / factor)
+
+
+def _background(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The background of tables already read; the spec names one or none, since it changes what every answer means."""
+    frame = tables.get("background", _no_background())
+    named, given = spec.evidence.background is not None, len(frame) > 0
+    if named != given:
+        raise InputError(
+            "evidence.background",
+            found="a table that the spec does not name" if given else "no table",
+            allowed="a table of times and hazards, named in the spec",
+        )
+    checked = check_table("background", frame, where="background") if given else frame
+    return checked[["time", "hazard"]].reset_index(drop=True)
 
 
 def _grouped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
@@ -239,6 +285,7 @@ _MINIMAL = {
     "medians": ["study", "arm", "endpoint", "median"],
     "hazard_ratios": ["study", "endpoint", "treatment", "reference", "hr"],
     "counts": ["study", "arm", "endpoint", "events", "n"],
+    "registry": ["study", "arm", "endpoint", "start", "stop", "n", "alive"],
     "curves": ["study", "arm", "treatment", "endpoint", "curve"],
 }
 

@@ -416,6 +416,7 @@ def _observed(spec: Spec, evidence: Evidence) -> xr.Dataset:
         "sequences": ("time", "ratio", "size", "arm_row"),
         "medians": ("time", "arm_row"),
         "counts": ("time", "events", "n", "arm_row"),
+        "registry": ("start", "time", "alive", "n", "arm_row"),
         "hazard_ratios": ("log_hr", "se"),
     }
     variables = {
@@ -453,7 +454,9 @@ def _stored_evidence(evidence: Evidence) -> xr.Dataset:
     """Each table as one JSON text: a variable, because an attribute of HDF5 ends at 64 KiB."""
     texts = {name: json.dumps(table.to_dict(orient="list")) for name, table in evidence.tables().items()}
     stored = xr.Dataset({name: ((), np.array(text, dtype=object)) for name, text in texts.items()})
+    background = json.dumps(evidence.background.to_dict(orient="list"))
     return stored.assign(
+        background=((), np.array(background, dtype=object)),
         rebuilt=((), np.array(json.dumps([arm.document() for arm in evidence.rebuilt]), dtype=object)),
         hr_cholesky=(("hr_row", "hr_column"), evidence.hr_cholesky),
         digests=((), np.array(json.dumps(dict(evidence.digests)), dtype=object)),
@@ -462,6 +465,8 @@ def _stored_evidence(evidence: Evidence) -> xr.Dataset:
 
 def _read_stored_evidence(stored: xr.Dataset) -> Evidence:
     names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "set_aside")
+    # results of before there were registries and backgrounds hold neither
+    names = (*names, *(name for name in ("registry", "background") if name in stored))
     tables = {name: pd.DataFrame(json.loads(str(stored[name].item()))) for name in names}
     # results of version 0.1.0 before rule 19 was built hold no curves
     rebuilt = json.loads(str(stored["rebuilt"].item())) if "rebuilt" in stored else []

@@ -40,6 +40,7 @@ def observations(spec: Spec, evidence: Evidence, family: Family) -> dict[str, di
         "median_intervals": _median_arrays(spec, evidence, "interval"),
         "medians_not_reached": _median_arrays(spec, evidence, "not_reached"),
         "counts": _count_arrays(spec, evidence),
+        "registry": _registry_arrays(spec, evidence),
         "hazard_ratios": _ratio_arrays(spec, evidence),
     }
     return {
@@ -150,6 +151,19 @@ def _count_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     }
 
 
+def _registry_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
+    """The same conditional binomials as a sequence of points, with sizes that were counted."""
+    rows = evidence.registry
+    alive, n = (rows[name].to_numpy(dtype=float) for name in ("alive", "n"))
+    return {
+        "arm_row": rows["arm_row"].to_numpy(dtype=int),
+        "ratio": alive / n,
+        "size": n,
+        "log_u": log_time(rows["time"], spec),
+        "log_start": log_time(rows["start"], spec),
+    }
+
+
 def _ratio_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     cholesky = evidence.hr_cholesky
     whitener = np.linalg.inv(cholesky) if len(cholesky) else cholesky
@@ -233,5 +247,6 @@ KINDS: dict[str, Kind] = {
     "median_intervals": Kind("log_m", likelihoods.median_interval, _draw_log_median),
     "medians_not_reached": Kind("reached_after", likelihoods.median_not_reached, _draw_not_reached),
     "counts": Kind("events", likelihoods.counts, _draw_events),
+    "registry": Kind("ratio", likelihoods.points, _draw_ratios),
 }
 """Kinds that speak about an arm's curve. Hazard ratios speak about contrasts and stand apart."""

@@ -382,7 +382,7 @@ def compare(
 
     `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared (rule 16).
     `label` says "extrapolated" beyond the treatment's follow-up and "prior only" where the data did not move the
-    contrast (rule 17).
+    contrast (rule 17); with a background hazard "all-cause", or "excess" of a time ratio.
     """
     return answer_table(compared(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at))
 
@@ -460,7 +460,7 @@ def time_ratio(result: Result, *, who: Who | None = None, reference: str | None 
 
 
 def _time_ratio_rows(result: Result, who: Who, against: str) -> Iterator[tuple[Row, Array]]:
-    ratios, labels = time_ratio(result, who=who, reference=against), Labels(result)
+    ratios, labels = time_ratio(result, who=who, reference=against), Labels(result, of_deaths="excess")
     for treatment in result.spec.treatments.names:
         if treatment == against:
             continue
@@ -540,12 +540,19 @@ def _by_time(values: xr.DataArray) -> dict[float, xr.DataArray]:
     return {float(time): values.sel(time=time, drop=True) for time in values["time"].values}
 
 
-class Labels:
-    """Marks on an answer: beyond follow-up, or from the prior only."""
+MARKS = ("extrapolated", "prior only", "all-cause", "excess")
 
-    def __init__(self, result: Result) -> None:
+
+class Labels:
+    """Marks on an answer: beyond follow-up, from the prior only; with a background hazard, what it speaks about.
+
+    "all-cause": of all deaths, background included; "excess": of the deaths that it does not explain.
+    """
+
+    def __init__(self, result: Result, *, of_deaths: str = "all-cause") -> None:
         self._until = follow_up(result.spec, result.evidence)
         self._prior_only, self._effect = prior_only(result), result.spec.hazard.treatment_effect
+        self._deaths = [of_deaths] if result.spec.evidence.background is not None else []
 
     def until(self, treatment: str) -> float:
         """End of the treatment's follow-up; NaN where nothing says."""
@@ -555,12 +562,13 @@ class Labels:
         until = self._until.get(treatment, np.nan)
         beyond = time is not None and not (np.isfinite(until) and time <= until * (1 + 1e-9))
         marks = ["extrapolated"] if beyond else []
-        return "; ".join([*marks, *(["prior only"] if f"{self._effect}[{treatment}]" in self._prior_only else [])])
+        unmoved = ["prior only"] if f"{self._effect}[{treatment}]" in self._prior_only else []
+        return "; ".join([*marks, *unmoved, *self._deaths])
 
     def contrast(self, *sides: tuple[str, float | None]) -> str:
         """Marks of either side, each at the time it speaks about."""
         marks = [self.absolute(name, time) for name, time in sides]
-        return "; ".join(mark for mark in ("extrapolated", "prior only") if any(mark in found for found in marks))
+        return "; ".join(mark for mark in MARKS if any(mark in found for found in marks))
 
 
 def prior_only(result: Result) -> list[str]:

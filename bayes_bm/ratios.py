@@ -25,6 +25,8 @@ def check_followup(ratios: pd.DataFrame, spec: Spec) -> None:
 
 
 def _why_not_proportional(spec: Spec) -> str:
+    if spec.evidence.background is not None and spec.hazard.proportional:
+        return "evidence.background, which is added to the hazards of both arms"
     return f"hazard.family = {spec.hazard.family}" if not spec.hazard.cure else "hazard.cure = true"
 
 

@@ -13,7 +13,7 @@ from bayes_bm.spec import Bias, Choice, Spec
 from bayes_bm.tables import overlapping_rows
 
 ARM_FLAGS = ("use", "overlap_group", "measure", "treatment")
-SUMMARY_KINDS = ("points", "medians", "counts")
+SUMMARY_KINDS = ("points", "medians", "registry", "counts")
 UNFLAGGED = "use"
 """What a row without a `use` flag counts as: a user's own table needs no flags."""
 
@@ -193,14 +193,21 @@ def usable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[str, pd.D
 
 
 def counted_once(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
-    """Within study x arm: patients > points (and n-only medians) > a median > a count; hazard ratios last (rule 1)."""
+    """Within study x arm: patients > points (and n-only medians) > a median > a registry's intervals > a count.
+
+    Hazard ratios last (rule 1).
+    """
     kept = dict(tables)
     taken = arm_keys(tables["patients"])
     kept["points"] = _without(tables["points"], taken, "points", "its patients are used", aside)
     medians = _without(tables["medians"], taken, "medians", "its patients are used", aside)
     kept["medians"] = medians
     taken = taken | arm_keys(kept["points"]) | arm_keys(medians)
-    kept["counts"] = _without(tables["counts"], taken, "counts", "its patients, points or median are used", aside)
+    said = "its patients, points or median are used"
+    kept["registry"] = _without(tables["registry"], taken, "registry", said, aside)
+    kept["counts"] = _without(tables["counts"], taken, "counts", said, aside)
+    again = arm_keys(kept["registry"])
+    kept["counts"] = _without(kept["counts"], again, "counts", "its registry's intervals are used", aside)
     kept["hazard_ratios"] = _hazard_ratios_once(kept, spec, aside)
     return kept
 

@@ -32,7 +32,7 @@ from bayes_bm.hazards.base import CURED
 from bayes_bm.priors import POSITIVE, Prior, Why
 
 TimeUnit = Literal["days", "weeks", "months", "years"]
-EVIDENCE_KINDS = ("patients", "arms", "points", "medians", "hazard_ratios", "counts", "curves")
+EVIDENCE_KINDS = ("patients", "arms", "points", "medians", "hazard_ratios", "counts", "registry", "curves")
 
 
 class _Record(BaseModel):
@@ -82,7 +82,9 @@ class EvidenceSpec(_Record):
     medians: Sources = ()
     hazard_ratios: Sources = ()
     counts: Sources = ()
+    registry: Sources = ()
     curves: Sources = ()
+    background: Annotated[Source, BeforeValidator(_as_source)] | None = None
     include: dict[str, tuple[str | int | float, ...]] = {}
     also: tuple[Choice, ...] = ()
     exclude: tuple[Choice, ...] = ()
@@ -433,8 +435,9 @@ class Spec(_Record):
 
     @property
     def proportional(self) -> bool:
-        """Whether the hazards of two treatments in one study are proportional."""
-        return self.hazard.proportional and self.priors.treatment_log_shape is None
+        """Whether the hazards of two treatments in one study are proportional: of all deaths, background included."""
+        excess = self.hazard.proportional and self.priors.treatment_log_shape is None
+        return excess and self.evidence.background is None
 
     @property
     def modifiers(self) -> tuple[str, ...]:

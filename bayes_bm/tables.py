@@ -177,6 +177,20 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         **_COMMON,
     },
     "counts": {**_KEY, "events": _must(EVENTS), "n": _must(SIZE), "time": POSITIVE, "source": TEXT, **_COMMON},
+    "registry": {
+        **_KEY,
+        "start": _must(NOT_NEGATIVE),
+        "stop": _must(POSITIVE),
+        "n": _must(SIZE, hint="those alive at start"),
+        "alive": _must(EVENTS, hint="those of the n who are still alive at stop"),
+        "source": TEXT,
+        **_COMMON,
+    },
+    "background": {
+        "time": _must(NOT_NEGATIVE),
+        "hazard": _must(NOT_NEGATIVE, hint="a rate per time unit, constant from this time to the next"),
+        "source": TEXT,
+    },
     "curves": {
         "study": NAME,
         "arm": NAME,
@@ -218,6 +232,8 @@ _KEYS = {
     "medians": ["study", "arm", "endpoint"],
     "hazard_ratios": ["study", "endpoint", "treatment", "reference", "adjusted_for"],
     "counts": ["study", "arm", "endpoint", "time"],
+    "registry": ["study", "arm", "endpoint", "start"],
+    "background": ["time"],
     "curves": ["study", "arm", "endpoint"],
     "at_risk": ["time"],
     "covariate_hazard_ratios": ["study", "covariate", "level", "reference", "endpoint", "setting"],
@@ -362,6 +378,10 @@ def _check(kind: str, frame: pd.DataFrame, rows: _Rows) -> pd.DataFrame:
         _check_one_treatment(table, rows)
     if kind == "points":
         _check_falling(table, rows)
+    if kind == "registry":
+        _check_apart(table, rows)
+    if kind == "background":
+        _check_from_zero(table, rows)
     whole = {name: "int64" for table_kind, name in _WHOLE_DTYPE if table_kind == kind}
     return table.astype(whole)
 
@@ -587,6 +607,10 @@ _RULES: Mapping[str, tuple[Rule, ...]] = {
         Rule("reference", lambda t: t.treatment == t.reference, "another treatment than {treatment!r}"),
     ),
     "counts": (_EVENTS_IN_N,),
+    "registry": (
+        Rule("stop", lambda t: t.stop <= t.start, "above start ({start:g})"),
+        Rule("alive", lambda t: t.alive > t.n, "at most n ({n:g})", "the survivors are counted among the n"),
+    ),
     "curves": (_EVENTS_IN_N,),
     "covariate_hazard_ratios": (*_interval("hr"), _both_limits()),
 }
@@ -626,6 +650,30 @@ def _check_falling(table: pd.DataFrame, rows: _Rows) -> None:
         raise rows.refuse(row, "survival", found=float(table.survival[row]), allowed=allowed, hint=hint)
 
 
+def _check_apart(table: pd.DataFrame, rows: _Rows) -> None:
+    """Intervals of one arm do not overlap: the deaths in common would count twice."""
+    ordered = table.sort_values("start", kind="stable")
+    before = ordered.groupby(_KEYS["arms"], sort=False)["stop"].shift()
+    early = ordered.index[(ordered["start"] < before - 1e-9).to_numpy()]
+    if len(early):
+        row = int(min(early))
+        allowed = f"at least {before[row]:g}, where an earlier interval of the same arm ends"
+        hint = "intervals that overlap count the same deaths twice"
+        raise rows.refuse(row, "start", found=float(table.start[row]), allowed=allowed, hint=hint)
+
+
+def _check_from_zero(table: pd.DataFrame, rows: _Rows) -> None:
+    """A background hazard is known from time 0 on, its steps in order."""
+    time = table["time"].to_numpy(dtype=float)
+    if len(time) and time[0] != 0:
+        hint = "the table says the hazard from each time to the next, and after the last; time 0 is the patients' own"
+        raise rows.refuse(0, "time", found=float(time[0]), allowed="0 in the first row", hint=hint)
+    falls = np.flatnonzero(np.diff(time) <= 0)
+    if falls.size:
+        row = int(falls[0]) + 1
+        raise rows.refuse(row, "time", found=float(time[row]), allowed=f"above {time[row - 1]:g}, the row before")
+
+
 # ---------------------------------------------------------------------------------------- vocabulary, links, overlap
 
 
@@ -645,7 +693,7 @@ def check_vocabulary(frame: pd.DataFrame, *, where: str, vocabulary: Vocabulary 
 
 
 def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
-    """Rows of medians, points and counts stand beside an arms row with the same study, arm and endpoint.
+    """Rows of medians, points, counts and registries stand beside an arms row with the same study, arm and endpoint.
 
     `tables` maps kind to a checked frame (of several files, perhaps: keys are checked again over all of them). Also:
     a study's arm has one treatment wherever it is named, and a median that was not reached has its lower limit or the
@@ -656,7 +704,7 @@ def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
     arms = tables.get("arms")
     key = _KEYS["arms"]
     known = {} if arms is None else {tuple(k): i for i, k in enumerate(arms[key].itertuples(index=False, name=None))}
-    for kind in ("medians", "points", "counts"):
+    for kind in ("medians", "points", "counts", "registry"):
         for row, value in enumerate(_keys_in(tables.get(kind), key)):
             if value not in known:
                 hint = _nearest(" | ".join(value), [" | ".join(k) for k in known]) or "give an arms table too"

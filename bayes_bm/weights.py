@@ -11,11 +11,13 @@ from bayes_bm.selection import arm_keys, check_acts_on, named_rows, set_aside
 from bayes_bm.spec import CLOCK_BIASES, Bias, Spec
 from bayes_bm.statements import check_known, unstated
 
+_FROM_LEAST = ("counts", "registry", "medians", "points", "patients")
+
 
 def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Arms with rows in use, sorted by name so that the order of files never changes an answer (rule 10)."""
     arms = tables["arms"].copy()
-    sources = {key: kind for kind in ("counts", "medians", "points", "patients") for key in arm_keys(tables[kind])}
+    sources = {key: kind for kind in _FROM_LEAST for key in arm_keys(tables[kind])}
     keys = list(zip(arms["study"], arms["arm"], strict=True))
     arms = arms.assign(kind=pd.Series([sources.get(key) for key in keys], index=arms.index, dtype=object))
     arms = arms[arms["kind"].notna()].sort_values(["study", "arm"], kind="stable").reset_index(drop=True)
@@ -237,12 +239,41 @@ def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: 
             found="empty",
             hint="give the follow-up time, or free study levels ([effects.study] exchangeable = false), rule 8",
         )
+    if len(blank) and spec.evidence.background is not None:
+        row = blank.iloc[0]
+        raise InputError(
+            f"counts, study {row['study']}, arm {row['arm']}, column time",
+            found="empty, beside evidence.background",
+            allowed="a time: the background spent by an unknown one is not known",
+        )
     _check_unknown_time(blank, counts, arms)
     rows = [row_of[key] for key in zip(counts["study"], counts["arm"], strict=True)]
     effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
     columns = ["study", "arm", "treatment", "events", "n", "time"]
     table = counts[columns].reset_index(drop=True).assign(arm_row=np.array(rows, dtype=int))
     return table.assign(events=table["events"] / effect, n=table["n"] / effect)
+
+
+def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
+    """Intervals of a registry on the model's clock: `alive` of the `n` alive at `start` are so at `time`.
+
+    Lesions weigh less (rule 13).
+    """
+    rows = np.array([row_of[key] for key in zip(registry["study"], registry["arm"], strict=True)], dtype=int)
+    shift, entry = (arms[name].to_numpy(dtype=float)[rows] for name in ("shift", "entry"))
+    table = registry[["study", "arm", "treatment", "start", "stop", "alive", "n"]].rename(columns={"stop": "time"})
+    table = table.assign(start=table["start"] + shift, time=table["time"] + shift, arm_row=rows)
+    early = table[(table["start"] < entry) & (entry > shift)]
+    if len(early):
+        row = early.iloc[0]
+        raise InputError(
+            f"registry, study {row['study']}, arm {row['arm']}, column start",
+            found=f"{row['start']:g}",
+            allowed="times from survived_to on, up to which everybody is alive",
+        )
+    effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
+    table = table.assign(alive=table["alive"] / effect, n=table["n"] / effect)
+    return table.sort_values(["study", "arm", "start"], kind="stable").reset_index(drop=True)
 
 
 def _check_unknown_time(blank: pd.DataFrame, counts: pd.DataFrame, arms: pd.DataFrame) -> None:

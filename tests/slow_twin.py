@@ -5,9 +5,10 @@ in the constrained space: standard deviations are standard deviations, without t
 
     log H(t) = k (log t - log t0) + eta          k = exp(log_shape + study_log_shape + treatment_log_shape)
 
-`spec` is the TOML document as a dict. `tables` maps `patients`, `arms`, `points`, `medians`, `hazard_ratios` and
-`counts` to lists of dict rows (an absent table is empty, a blank cell is None or left out), already selected and in the
-spec's time unit. `parameters` is a nested dict of numbers; its keys say which studies and pairs have an effect:
+`spec` is the TOML document as a dict. `tables` maps `patients`, `arms`, `points`, `medians`, `hazard_ratios`, `counts`,
+`registry` and `background` to lists of dict rows (an absent table is empty, a blank cell is None or left out), already
+selected and in the spec's time unit. `parameters` is a nested dict of numbers; its keys say which studies and pairs
+have an effect:
 
     intercept, log_shape, study_sd, study_treatment_sd, study_shape_sd        a number each
     log_hr, treatment_log_shape {treatment: number}      coefficient {covariate: number}
@@ -29,7 +30,7 @@ class NotCovered(ValueError):
     """What the twin does not model: it refuses, and never approximates."""
 
 
-KINDS = ("patients", "points", "medians", "hazard_ratios", "counts")
+KINDS = ("patients", "points", "medians", "hazard_ratios", "counts", "registry")
 LESION_LEVEL = ("lesion", "cavity")
 DEFAULT_EFFECTIVE_SHARE = 0.8
 TREATMENT_CORRELATION = mpf("0.5")
@@ -57,6 +58,7 @@ def log_likelihood(spec: Mapping, tables: Tables, parameters: Mapping) -> dict[s
         "medians": [median_term(spec, tables, parameters, row) for row in lone_medians(tables)],
         "hazard_ratios": [hazard_ratio_term(spec, parameters, rows) for rows in ratio_blocks(tables).values()],
         "counts": [count_term(spec, tables, parameters, row) for row in tables.get("counts", ())],
+        "registry": [registry_term(spec, tables, parameters, row) for row in tables.get("registry", ())],
     }
 
 
@@ -66,6 +68,8 @@ def _refuse_what_is_not_covered(spec: Mapping, tables: Tables) -> None:
         raise NotCovered("the twin knows the Weibull family only")
     if spec.get("covariates") and any(tables.get(kind) for kind in ("points", "medians", "counts")):
         raise NotCovered("the twin does not integrate an arm over its covariates")
+    if tables.get("background") and tables.get("hazard_ratios"):
+        raise NotCovered("with a background a ratio has no single counterpart in the twin")
 
 
 # Latent hazard -------------------------------------------------------------------------------------------------------
@@ -73,22 +77,40 @@ def _refuse_what_is_not_covered(spec: Mapping, tables: Tables) -> None:
 
 @dataclass(frozen=True)
 class Curve:
-    """One latent Weibull as a paper prints it: paper time t is model time t + shift, given survival past `start`."""
+    """One latent Weibull as a paper prints it: paper time t is model time t + shift, given survival past `start`.
+
+    `background` (time, hazard): what everybody dies of besides, on the model's clock.
+    """
 
     shape: mpf
     eta: mpf
     log_t0: mpf
     shift: mpf
     start: mpf
+    background: tuple[tuple[mpf, mpf], ...] = ()
 
     def cum_hazard(self, time) -> mpf:
         """H at model time `time`; not conditional."""
-        return mpf(0) if time <= 0 else mp.exp(self.shape * (mp.log(time) - self.log_t0) + self.eta)
+        return mpf(0) if time <= 0 else self.excess(time) + self.spent(time)
+
+    def excess(self, time) -> mpf:
+        return mp.exp(self.shape * (mp.log(time) - self.log_t0) + self.eta)
+
+    def spent(self, time) -> mpf:
+        """Background hazard spent up to `time`: each step's rate times the time in it."""
+        ends = [*(start for start, _ in self.background[1:]), mp.inf]
+        steps = zip(self.background, ends, strict=True) if self.background else ()
+        return _sum(rate * (min(mpf(time), end) - start) for (start, rate), end in steps if time > start)
+
+    def rate(self, time) -> mpf:
+        """Background hazard at `time`: of the last step that has begun."""
+        begun = [rate for start, rate in self.background if start <= time]
+        return begun[-1] if begun else mpf(0)
 
     def log_hazard(self, time) -> mpf:
         """Log h = log(dH/dt) at paper time `time`."""
         t = mpf(time) + self.shift
-        return mp.log(self.shape) + self.shape * (mp.log(t) - self.log_t0) + self.eta - mp.log(t)
+        return mp.log(self.shape * self.excess(t) / t + self.rate(t))
 
     def since_start(self, time) -> mpf:
         """H(t + d) - H(e + d); zero up to `start`, where nobody can be seen to die."""
@@ -97,7 +119,18 @@ class Curve:
 
     def median(self) -> mpf:
         """Paper time at which the printed curve passes one half."""
-        log_target = mp.log(mp.log(2) + self.cum_hazard(self.start + self.shift))
+        target = mp.log(2) + self.cum_hazard(self.start + self.shift)
+        log_target = mp.log(target)
+        if self.background:
+            without = mp.exp(self.log_t0 + (log_target - self.eta) / self.shape)
+            # cum_hazard has corners at the steps: bisection holds through them
+            inside = (mpf("1e-9"), without * (1 + mpf("1e-9")))
+            return (
+                mp.findroot(
+                    lambda t: self.cum_hazard(t) - target, inside, solver="illinois", tol=mpf("1e-50"), maxsteps=400
+                )
+                - self.shift
+            )
         return mp.exp(self.log_t0 + (log_target - self.eta) / self.shape) - self.shift
 
 
@@ -111,6 +144,7 @@ def curve_of(spec, tables, parameters, row, *, entry=0) -> Curve:
         log_t0=mp.log(mpf(spec["reference_time"])),
         shift=mpf(arm.get("clock_shift") or 0),
         start=max(mpf(entry or 0), mpf(arm.get("survived_to") or 0)),
+        background=tuple((mpf(step["time"]), mpf(step["hazard"])) for step in tables.get("background", ())),
     )
 
 
@@ -487,6 +521,13 @@ def count_term(spec, tables, parameters, row) -> mpf:
     size = effective_n(spec, arm, row)
     events = mpf(row["events"]) / design_effect(spec, arm)
     return _log_binomial(size - events, size, log_q=-hazard)
+
+
+def registry_term(spec, tables, parameters, row) -> mpf:
+    """Binomial: `alive` of the `n` alive at `start` are so at `stop`; lesions of one patient weigh less."""
+    curve, effect = curve_of(spec, tables, parameters, row), design_effect(spec, arm_row(tables, row))
+    log_q = curve.since_start(row["start"]) - curve.since_start(row["stop"])
+    return _log_binomial(mpf(row["alive"]) / effect, mpf(row["n"]) / effect, log_q=log_q)
 
 
 # Priors --------------------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ def evidence_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
         _by_arm(evidence, "points", evidence.sequences, first=True),
         _by_arm(evidence, "median", _on_model_clock(evidence, _medians_as_rows(evidence))),
         _by_arm(evidence, "count", _on_model_clock(evidence, evidence.counts.assign(size=evidence.counts["n"]))),
+        _by_arm(evidence, "registry", evidence.registry.assign(size=evidence.registry["n"]), first=True),
         _ratio_rows(evidence),
     ]
     parts = [part for part in parts if len(part)]
@@ -77,7 +78,7 @@ def _by_arm(evidence: Evidence, kind: str, table: pd.DataFrame, *, first: bool =
     grouped = table.astype({"size": float, "time": float}).groupby("arm_row")
     size = grouped["size"].first() if first else grouped["size"].sum(min_count=1)
     arms = evidence.arms.loc[size.index, ["study", "arm", "treatment"]]
-    several = kind == "patients" or (kind == "points" and grouped.size() > 1)
+    several = kind == "patients" or (kind in ("points", "registry") and grouped.size() > 1)
     informs = np.where(several, "level and shape of its study and treatment", "level of its study and treatment")
     return arms.assign(kind=kind, size=size, until=grouped["time"].max(), informs=informs)
 
@@ -265,6 +266,30 @@ def _bias_notes(spec: Spec, evidence: Evidence):
         yield f"Bias {row['bias']}, {row['size']}: {where}.{informed}{blank} Answers are for a study without it."
 
 
+def _tail_notes(spec: Spec, evidence: Evidence):
+    """Where registries or a background speak: what informs each treatment's tail, up to where."""
+    unit, background, registry = spec.time_unit, evidence.background, evidence.registry
+    if registry.empty and background.empty:
+        return
+    patients = evidence.patients
+    for name in spec.treatments.names:
+        seen = [
+            f"{kind} to {float(mine['time'].max()):.4g} {unit}"
+            for kind, table in (("patients", patients), ("registry intervals", registry))
+            if len(mine := table[table["treatment"] == name])
+        ]
+        other = "the treatment effect and" if name != spec.treatments.reference else ""
+        known = f"{' and '.join(seen)}; beyond" if seen else "no patients and no registry:"
+        yield f"Tail of {name}: {known} {other} the shape of the {spec.hazard.family} hazard.".replace("  ", " ")
+    if len(background):
+        low, high = float(background["hazard"].min()), float(background["hazard"].max())
+        yield (
+            f"Background mortality, {low:.3g} to {high:.3g} per {unit.removesuffix('s')}, known to"
+            f" {float(background['time'].max()):g} {unit} and constant after: survival, medians, restricted means and"
+            " hazard ratios are of all deaths; level, shape and treatment effects are of the excess hazard."
+        )
+
+
 def _correlation_text(spec: Spec, evidence: Evidence) -> str:
     if spec.integration.correlation is not None:
         return "their correlation is the spec's"
@@ -328,6 +353,7 @@ def _notes(spec: Spec, evidence: Evidence):
         )
     yield from _covariate_notes(spec, evidence)
     yield from _bias_notes(spec, evidence)
+    yield from _tail_notes(spec, evidence)
     lesions = evidence.arms["unit_of_analysis"].isin(["lesion", "cavity"])
     if lesions.any():
         icc = spec.evidence.icc.value

@@ -133,6 +133,7 @@ def subset(evidence: Evidence, *, studies: set[str], treatments: set[str]) -> Ev
         sequences=of_arm(evidence.sequences),
         medians=of_arm(evidence.medians),
         counts=of_arm(evidence.counts),
+        registry=of_arm(evidence.registry),
         hazard_ratios=ratios[kept].reset_index(drop=True),
         hr_cholesky=_sub_cholesky(evidence.hr_cholesky, kept),
     )
@@ -157,6 +158,7 @@ def pseudo_studies(evidence: Evidence) -> Evidence:
         sequences=renamed(evidence.sequences),
         medians=renamed(evidence.medians),
         counts=renamed(evidence.counts),
+        registry=renamed(evidence.registry),
         hazard_ratios=evidence.hazard_ratios.iloc[:0],
         hr_cholesky=np.zeros((0, 0)),
     )

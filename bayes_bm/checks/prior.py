@@ -5,7 +5,7 @@ import pandas as pd
 import xarray as xr
 
 from bayes_bm.baseline import family_of
-from bayes_bm.evidence import select
+from bayes_bm.evidence import read_background, select
 from bayes_bm.fit import Result
 from bayes_bm.gate import Gate
 from bayes_bm.predict import NewHospital, NewStudy, compare
@@ -26,7 +26,7 @@ def prior_predictive(spec: Spec, *, draws: int = 4000, seed: int | None = None) 
 
 
 def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> Result:
-    """A result whose "posterior" is drawn from the priors and whose evidence is empty."""
+    """A result whose "posterior" is drawn from the priors and whose evidence is empty, but for a background."""
     rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(STAGE,)))
     compared, effect, family = list(spec.treatments.compare), spec.hazard.treatment_effect, family_of(spec)
 
@@ -80,7 +80,8 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
     }
     posterior = xr.Dataset(variables, coords=coords)
     empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
-    return Result(_levels_as_one(spec), select(spec, {}), posterior, empty, empty, empty, passed)
+    evidence = select(spec, {"background": read_background(spec, {})})
+    return Result(_levels_as_one(spec), evidence, posterior, empty, empty, empty, passed)
 
 
 def _shape(spec: Spec, name: str, drawn) -> np.ndarray:

@@ -49,6 +49,7 @@ def reconcile(result: Result) -> pd.DataFrame:
         *_points(result, arrays, family, eta, shape, rng),
         *_medians(result, arrays, family, eta, shape, rng),
         *_counts(result, arrays, family, eta, shape, rng),
+        *_registry(result, arrays, family, eta, shape, rng),
         *_ratios(result, rng),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -167,6 +168,29 @@ def _counts(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape
             "printed": row["events"],
         }
         yield _row(named, observed=row["events"], model=-np.expm1(-used[:, k]) * row["n"], replicate=drawn[:, k])
+
+
+def _registry(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
+    if "registry" not in arrays:
+        return
+    data = SimpleNamespace(**arrays["registry"], **present(arrays["registry"]))
+    at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
+    drop = likelihoods.cum_hazard_from(
+        family, placed_at(data, "log_u"), placed_at(data, "log_start"), at, of_shape, xp=NUMPY
+    )
+    drawn = KINDS["registry"].draw(family, data, at, of_shape, rng)
+    for k, row in enumerate(result.evidence.registry.to_dict("records")):
+        shift = result.evidence.arms["shift"].iloc[int(row["arm_row"])]
+        start, stop = row["start"] - shift, row["time"] - shift
+        named = {
+            **_named(result.evidence, int(row["arm_row"])),
+            "kind": "registry",
+            "quantity": f"alive at {stop:g} of {row['n']:g} at {start:g}",
+            "time": stop,
+            "printed": row["alive"],
+        }
+        size = row["n"]
+        yield _row(named, observed=row["alive"], model=np.exp(-drop[:, k]) * size, replicate=drawn[:, k] * size)
 
 
 def _ratios(result: Result, rng: np.random.Generator) -> Iterator[dict]:

@@ -50,6 +50,7 @@ class Family:
 
     A flexible family stands in the registry without a basis; `on_knots(inner, end)` gives the one to compute with,
     whose `knots` are set and whose shapes are the log coefficients (relative to a constant hazard and to the first).
+    `background` holds log u of the steps of a known hazard that is added to the family's (`background`), else None.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Family:
     on_knots: Callable[[tuple[float, ...], float], "Family"] | None = None
     knots: Knots | None = None
     cured: bool = False
+    background: tuple[float, ...] | None = None
 
     @property
     def flexible(self) -> bool:
@@ -80,12 +82,13 @@ class Family:
     @property
     def proportional(self) -> bool:
         """Whether effects on eta alone leave the hazards of two treatments proportional."""
-        return self.effect == "hazard" and not self.cured
+        return self.effect == "hazard" and not self.cured and self.background is None
 
     @property
     def breaks(self) -> tuple[float, ...]:
         """log u at which the hazard is not smooth: integrals over time are split there."""
-        return () if self.knots is None else tuple(np.log([*self.knots.inner, self.knots.end]))
+        bends = () if self.knots is None else tuple(np.log([*self.knots.inner, self.knots.end]))
+        return tuple(sorted({*bends, *self.background})) if self.background else bends
 
     def place(self, log_u: np.ndarray) -> np.ndarray:
         """What the formulas need to know of a time; a basis adds a trailing axis."""

@@ -577,7 +577,7 @@ def _reconciliation(of: Material) -> list[Part]:
 
 def reconciled_digits(spec: Spec, row: Row) -> int:
     """Decimals of a reconciled number: medians as times, counts of events with one, proportions and ratios with two."""
-    if row["kind"] == "counts":
+    if row["kind"] in ("counts", "registry"):
         return 1
     return DIGITS[spec.time_unit] if str(row["quantity"]).startswith("median") and row["kind"] != "points" else 2
 

@@ -68,7 +68,27 @@ def ndmm(raw: Path) -> Tables:
     }
 
 
-PROBLEMS: Mapping[str, Callable[[Path], Tables]] = {"diabetes_cloglog": diabetes, "copd_woods2010": copd, "ndmm": ndmm}
+def cetux(raw: Path) -> Tables:
+    """A trial of two arms, a registry of its control's like, the population's mortality; years."""
+    patients = pd.read_csv(raw / "cetux.csv").rename(columns={"treat": "treatment", "years": "time", "d": "event"})
+    patients = patients.assign(study="Bonner 2006", arm=patients["treatment"])
+    registry = pd.read_csv(raw / "cetux_seer.csv").rename(columns={"treat": "treatment", "r": "alive"})
+    registry = registry.assign(study="SEER", arm="registry", endpoint="os")
+    arm = ["study", "arm", "treatment", "endpoint"]
+    return {
+        "patients": patients[["study", "arm", "treatment", "time", "event"]],
+        "arms": registry[arm].drop_duplicates().assign(n=None),
+        "registry": registry[["study", "arm", "endpoint", "start", "stop", "n", "alive"]],
+        "background": pd.read_csv(raw / "cetux_bh.csv"),
+    }
+
+
+PROBLEMS: Mapping[str, Callable[[Path], Tables]] = {
+    "diabetes_cloglog": diabetes,
+    "copd_woods2010": copd,
+    "ndmm": ndmm,
+    "cetux": cetux,
+}
 
 
 def write(name: str, problems: Path, folder: Path) -> Path:
