@@ -12,6 +12,7 @@ import numpy as np
 from scipy import special
 
 from bayes_bm import gamma_tail
+from bayes_bm.mixture import mixture
 
 Namespace = Any
 
@@ -100,5 +101,6 @@ NUMPY: Namespace = SimpleNamespace(
     max=_max,
     log_gamma_density=gamma_tail.log_density,
     log_gamma_tail=gamma_tail.log_tail,
+    mixture=mixture,
     solve=solve,
 )

@@ -373,19 +373,21 @@ def pointwise_log_likelihood(result: Result) -> xr.Dataset:
     return xr.Dataset({name: _labelled(values, of.chains, name) for name, values in found.items()})
 
 
-def averaged_log_likelihood(result: Result, points: np.ndarray) -> np.ndarray:
-    """Log likelihood of each arm at the posterior mean, its kinds averaged over `points` (arm,)."""
-    mean = result.posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
-    of = draws(mean, result.design, result.spec, result.family)
+def averaged_log_likelihood(result: Result, posterior: xr.Dataset, points: np.ndarray) -> np.ndarray:
+    """Log likelihood of each arm at draws of a posterior, its kinds averaged over `points` (draw, arm)."""
+    of = draws(posterior, result.design, result.spec, result.family)
     eta, of_arm = arm_predictors(of, result.design)
     wide = np.concatenate([of_arm, point_offsets(of, result.design, points)], axis=-1)
-    law, total = averaged(result.family, points.shape[1]), np.zeros(len(result.evidence.arms))
-    for name, arrays in observations(result.spec, result.evidence, result.family).items():
+    law, total = averaged(result.family, points.shape[1]), np.zeros(eta.shape)
+    for name, arrays in observations(result.spec, result.evidence, result.family, ties=True).items():
         if averages(name):
             rows = arrays["arm_row"]
             data = SimpleNamespace(**arrays, **present(arrays))
-            values = KINDS[name].log_density(law, data, eta[:, rows], wide[:, rows], xp=NUMPY)
-            total += _sum_by(values, rows, len(total))[0]
+            cost = of.samples * len(rows) * points.shape[1]
+            for part in np.array_split(np.arange(of.samples), max(1, cost // 4_000_000)):
+                at = np.ix_(part, rows)
+                values = KINDS[name].log_density(law, data, eta[at], wide[at], xp=NUMPY)
+                total[part] += _sum_by(values, rows, total.shape[1])
     return total
 
 

@@ -13,6 +13,7 @@ TOP_LEVEL = (
     *("intercept", "log_hr", "log_time_ratio", "log_shape", "treatment_log_shape", "coefficient", "bias"),
     *("study_sd", "study_treatment_sd", "study_shape_sd"),
     *("log_sd", "q", "slope", "logit_cure", "smooth_sd", "log_coefficient"),
+    *("treatment_smooth_sd", "treatment_log_coefficient"),
 )
 MAX_RHAT = 1.01
 MIN_ESS = 400

@@ -58,8 +58,9 @@ class Parts:
     """The linear predictor, part by part.
 
     `log_hr` (or the log time ratio), `deviation` and `treatment_shape` carry a leading zero for "the reference" or
-    "none". `shapes` are the shape parameters one by one, `coefficients` the log coefficients of a flexible baseline,
-    `bias` the biases in the order of the spec, None where all are off.
+    "none". `shapes` are the shape parameters one by one, `coefficients` the log coefficients of a flexible baseline;
+    `treatment_shape` is what a treatment adds to the first of them, (treatment,) or (treatment, coefficient); `bias`
+    the biases in the order of the spec, None where all are off.
     """
 
     log_hr: Any
@@ -79,7 +80,7 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
         eta, of_arm = _arm_predictors(parts, shape)
         slopes = _slopes(spec, shape)
         mixed = _mixed(spec, evidence, family, slopes)
-        for name, arrays in observations(spec, evidence, family).items():
+        for name, arrays in observations(spec, evidence, family, ties=True).items():
             if name == "hazard_ratios":
                 _observe_ratios(arrays, parts, shape, family, proportional=spec.proportional)
             else:
@@ -151,9 +152,7 @@ def _parts(spec: Spec, shape: Design, family: Family) -> Parts:
     level = _study_level(spec, shape)
     shapes = tuple(_study_shape(spec, shape, name) for name in spec.hazard.shapes)
     coefficients = _coefficients_of_time(spec, shape, family) if family.knots else None
-    by_treatment = spec.priors.treatment_log_shape
-    of_treatment = None if by_treatment is None else _padded(variable("treatment_log_shape", by_treatment, "treatment"))
-    return Parts(log_hr, deviation, level, shapes, coefficients, of_treatment, _biases(spec))
+    return Parts(log_hr, deviation, level, shapes, coefficients, _treatment_shape(spec, shape, family), _biases(spec))
 
 
 def _biases(spec: Spec) -> Any:
@@ -167,6 +166,30 @@ def _biases(spec: Spec) -> Any:
     # an array, because a bare float may be narrowed to float32 (`variable`)
     fixed = {name: pt.as_tensor(np.array(term.value.value)) for name, term in terms.items() if term.value is not None}
     return pt.stack([(unknown | fixed)[name] for name in terms])
+
+
+def _treatment_shape(spec: Spec, shape: Design, family: Family) -> Any:
+    """What each treatment adds to the shape: to a number, or a random walk of its own to a flexible baseline's."""
+    if spec.priors.treatment_log_shape is not None:
+        return _padded(variable("treatment_log_shape", spec.priors.treatment_log_shape, "treatment"))
+    if spec.priors.treatment_smooth_sd is None:
+        return None
+    sd = variable("treatment_smooth_sd", spec.priors.treatment_smooth_sd)
+    walks = _from_zero(_walk("treatment_log_coefficient", sd, family, ("treatment", "location")))
+    return pt.concatenate([pt.zeros((1, walks.shape[1])), walks])
+
+
+def _walk(name: str, sd: Any, family: Family, dims: str | tuple[str, ...]) -> Any:
+    """A random walk in time from zero over the knots, without the zero (`flexible`)."""
+    if family.knots is None:
+        raise TypeError("a walk needs knots")
+    step = sd * np.sqrt(family.knots.step)
+    return pm.Deterministic(name, pt.cumsum(pm.Normal(f"{name}_standard", dims=dims) * step, axis=-1), dims=dims)
+
+
+def _from_zero(walks: Any) -> Any:
+    """Walks (row, step) with the zero they start from (row, coefficient)."""
+    return pt.concatenate([pt.zeros((walks.shape[0], 1)), walks], axis=-1)
 
 
 def _arm_predictors(parts: Parts, shape: Design) -> tuple[Any, list[Any]]:
@@ -228,20 +251,21 @@ def _study_shape(spec: Spec, shape: Design, name: str) -> ByStudy:
 
 
 def _coefficients_of_time(spec: Spec, shape: Design, family: Family) -> ByStudy:
-    """Log coefficients of a flexible baseline (study, coefficient): a random walk in time, from zero (`flexible`)."""
+    """Log coefficients of a flexible baseline (study, coefficient): a random walk in time, from zero (`flexible`).
+
+    Shared, free in each study, or shared with a walk of each study's own on it.
+    """
     if family.knots is None or spec.priors.smooth_sd is None:
         raise TypeError("a flexible family without knots or priors.smooth_sd was not checked by parse_spec")
-    studies, size = len(shape.studies), len(family.knots.location)
-    name, dims = (
-        ("study_log_coefficient", ("study", "location")) if spec.free_shapes else ("log_coefficient", "location")
-    )
-    step = variable("smooth_sd", spec.priors.smooth_sd) * np.sqrt(family.knots.step)
-    standard = pm.Normal(f"{name}_standard", dims=dims)
-    walk = pm.Deterministic(name, pt.cumsum(standard * step, axis=-1), dims=dims)
+    studies, own = len(shape.studies), ("study_log_coefficient", ("study", "location"))
+    sd = variable("smooth_sd", spec.priors.smooth_sd)
     if spec.free_shapes:
-        return ByStudy(pt.zeros(size), pt.concatenate([pt.zeros((studies, 1)), walk], axis=-1))
-    common: Any = pt.concatenate([pt.zeros(1), walk])
-    return ByStudy(common, common[None, :] + pt.zeros((studies, 1)))
+        return ByStudy(pt.zeros(len(family.knots.location)), _from_zero(_walk(own[0], sd, family, own[1])))
+    common: Any = pt.concatenate([pt.zeros(1), _walk("log_coefficient", sd, family, "location")])
+    every, effect = common[None, :] + pt.zeros((studies, 1)), spec.effects.study_shape
+    if effect is None or effect.sd is None or not studies:
+        return ByStudy(common, every)
+    return ByStudy(common, every + _from_zero(_walk(own[0], variable("study_shape_sd", effect.sd), family, own[1])))
 
 
 def _study_treatment(prior: Prior, shape: Design) -> Any:

@@ -28,13 +28,19 @@ def log_time(time: Any, spec: Spec) -> np.ndarray:
         return np.where(time > 0, np.log(time / spec.reference_time), NO_ENTRY)
 
 
-def observations(spec: Spec, evidence: Evidence, family: Family) -> dict[str, dict[str, np.ndarray]]:
+def observations(
+    spec: Spec, evidence: Evidence, family: Family, *, ties: bool = False
+) -> dict[str, dict[str, np.ndarray]]:
     """Arrays of every observed variable, by its name; kinds without rows are left out.
 
     A family with a basis finds its values at every time beside the time, so that none is evaluated while sampling.
+    With `ties`, patients alike in all but weight are one row, where a row costs as much as an arm has points.
     """
+    patients = _patients_by_knowledge(spec, evidence)
+    if ties:
+        patients["patients_averaged"] = tied(patients["patients_averaged"])
     found = {
-        **_patients_by_knowledge(spec, evidence),
+        **patients,
         "points": _point_arrays(spec, evidence),
         "medians": _median_arrays(spec, evidence, "order"),
         "median_intervals": _median_arrays(spec, evidence, "interval"),
@@ -63,6 +69,15 @@ def _patients_by_knowledge(spec: Spec, evidence: Evidence) -> dict[str, dict[str
     known = {name: values[~blank] for name, values in arrays.items()}
     averaged = {name: values[blank] for name, values in arrays.items() if name != "x"}
     return {"patients": known, "patients_averaged": averaged}
+
+
+def tied(patients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Patients alike in all but weight as one row of their summed weight, first come first: the same density."""
+    alike = np.column_stack([values for name, values in patients.items() if name != "weight"])
+    _, first, cell = np.unique(alike, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    weight = np.bincount(cell.ravel(), weights=patients["weight"], minlength=len(first))[order]
+    return {name: weight if name == "weight" else values[first[order]] for name, values in patients.items()}
 
 
 def averages(name: str) -> bool:

@@ -107,7 +107,9 @@ def population(result: Result, who: Who) -> Population:
 def _population(result: Result, eta: Array, shape: Array, eta_sd: Array | None = None, shape_sd: Array | None = None):
     zero = np.zeros_like(eta)
     sds = (zero if eta_sd is None else eta_sd, zero if shape_sd is None else np.broadcast_to(shape_sd, eta.shape))
-    return Population(result.family, result.spec.reference_time, eta, shape, *sds)
+    knots = result.family.knots
+    walk = None if knots is None else np.sqrt(knots.step)
+    return Population(result.family, result.spec.reference_time, eta, shape, *sds, walk=walk)
 
 
 def _means(result: Result) -> tuple[Array, Array]:
@@ -139,10 +141,20 @@ def _new_hospital(result: Result) -> Population:
     """Level and shape drawn once a draw, shared by all treatments; a deviation for each, correlated as in the model."""
     of, rng = result.draws, _stream(result, 14)
     level = of.study_sd * rng.standard_normal(of.samples)
-    shape = of.study_shape_sd * rng.standard_normal(of.samples)
     eta, of_shape = _means(result)
-    moved = _moved(of_shape, shape[:, None])
+    if result.family.knots is not None and result.spec.effects.study_shape is not None:
+        moved = of_shape + _fresh_walk(result, rng)[:, None]
+    else:
+        moved = _moved(of_shape, (of.study_shape_sd * rng.standard_normal(of.samples))[:, None])
     return _population(result, eta + level[:, None] + _fresh_deviations(result, rng), moved)
+
+
+def _fresh_walk(result: Result, rng: np.random.Generator) -> Array:
+    """What a study not yet seen adds to the shape of a flexible baseline (sample, shape): a walk."""
+    of, knots = result.draws, result.family.knots
+    step = np.sqrt(knots.step) if knots is not None else np.zeros(0)
+    walk = of.study_shape_sd[:, None] * np.cumsum(step * rng.standard_normal((of.samples, len(step))), axis=1)
+    return np.pad(walk, ((0, 0), (1, of.shape.shape[-1] - 1 - len(step))))
 
 
 def _fresh_deviations(result: Result, rng: np.random.Generator) -> Array:
@@ -599,7 +611,7 @@ def _parameters(result: Result):
     spec, posterior = result.spec, result.posterior
     named = {
         "intercept": spec.priors.intercept,
-        **{name: getattr(spec.priors, name) for name in (*spec.hazard.shapes, "smooth_sd")},
+        **{name: getattr(spec.priors, name) for name in (*spec.hazard.shapes, "smooth_sd", "treatment_smooth_sd")},
         "study_sd": spec.effects.study and spec.effects.study.sd,
         "study_treatment_sd": spec.effects.study_treatment and spec.effects.study_treatment.sd,
         "study_shape_sd": spec.effects.study_shape and spec.effects.study_shape.sd,

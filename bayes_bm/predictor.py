@@ -19,14 +19,16 @@ class Draws:
     """Posterior draws flattened to (sample, ...), zero where the spec leaves an effect out.
 
     `log_hr` holds log time ratios where the family is one of accelerated time. `shape` are the common shape parameters
-    (sample, shape), `study_shape` what each study has besides (sample, study, shape), `bias` every bias of the linear
-    predictor, fixed ones too (sample, bias).
+    (sample, shape), `study_shape` what each study has besides (sample, study, shape), `treatment_coefficient` what each
+    treatment adds to the log coefficients of a flexible baseline (sample, treatment, coefficient), `bias` every bias of
+    the linear predictor, fixed ones too (sample, bias).
     """
 
     intercept: np.ndarray
     log_hr: np.ndarray
     shape: np.ndarray
     treatment_log_shape: np.ndarray
+    treatment_coefficient: np.ndarray
     study_effect: np.ndarray
     study_shape: np.ndarray
     study_treatment_effect: np.ndarray
@@ -44,8 +46,10 @@ class Draws:
 
     @property
     def treatment_shape(self) -> np.ndarray:
-        """What each treatment adds to the shape (sample, treatment, shape): to the first parameter only."""
-        return on_first(self.treatment_log_shape, self.shape.shape[-1])
+        """What each treatment adds to the shape (sample, treatment, shape): to its first parameter, or coefficients."""
+        whole = on_first(self.treatment_log_shape, self.shape.shape[-1])
+        whole[..., : self.treatment_coefficient.shape[-1]] += self.treatment_coefficient
+        return whole
 
     @property
     def slopes(self) -> np.ndarray:
@@ -93,6 +97,7 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> D
         log_hr=vector(spec.hazard.treatment_effect, len(shape.compared), pad=True),
         shape=np.concatenate([walk("log_coefficient"), named], axis=-1),
         treatment_log_shape=vector("treatment_log_shape", len(shape.compared), pad=True),
+        treatment_coefficient=np.pad(walk("treatment_log_coefficient", len(shape.compared)), ((0, 0), (1, 0), (0, 0))),
         study_effect=vector("study_effect", studies),
         study_shape=np.concatenate([walk("study_log_coefficient", studies), of_study], axis=-1),
         study_treatment_effect=vector("study_treatment_effect", len(shape.pairs), pad=True),

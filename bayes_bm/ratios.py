@@ -15,10 +15,10 @@ def check_followup(ratios: pd.DataFrame, spec: Spec) -> None:
     blank = ratios[ratios["followup"].isna()]
     if spec.proportional or blank.empty:
         return
-    shaped = spec.priors.treatment_log_shape is not None
+    shaped = [name for name in ("treatment_log_shape", "treatment_smooth_sd") if getattr(spec.priors, name) is not None]
     raise InputError(
         f"hazard_ratios, study {blank['study'].iloc[0]}, column followup",
-        found=f"nothing, beside {'priors.treatment_log_shape' if shaped else _why_not_proportional(spec)}",
+        found=f"nothing, beside {f'priors.{shaped[0]}' if shaped else _why_not_proportional(spec)}",
         allowed="the follow-up behind the ratio",
         hint="hazards are not proportional in this model: its counterpart is the average over follow-up (rule 7)",
     )

@@ -114,7 +114,7 @@ def _run(target: Any, settings: Sampling, accept: float, seed: int, *, cores: in
 
 def _patient_data(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     """What `model.build_model` put into `pm.Data` for the patients, by the same names."""
-    found = observations(spec, evidence, family_of(spec, evidence))
+    found = observations(spec, evidence, family_of(spec, evidence), ties=True)
     kinds = [name for name in ("patients", "patients_averaged") if name in found]
     return {f"{name}_{key}": values for name in kinds for key, values in found[name].items()}
 

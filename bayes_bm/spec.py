@@ -240,6 +240,7 @@ class Priors(_Record):
     q: Prior | None = None
     slope: Prior | None = None
     smooth_sd: Prior | None = None
+    treatment_smooth_sd: Prior | None = None
     logit_cure: Prior | None = None
     treatment_log_shape: Prior | None = None
 
@@ -436,8 +437,8 @@ class Spec(_Record):
     @property
     def proportional(self) -> bool:
         """Whether the hazards of two treatments in one study are proportional: of all deaths, background included."""
-        excess = self.hazard.proportional and self.priors.treatment_log_shape is None
-        return excess and self.evidence.background is None
+        shaped = self.priors.treatment_log_shape is not None or self.priors.treatment_smooth_sd is not None
+        return self.hazard.proportional and not shaped and self.evidence.background is None
 
     @property
     def modifiers(self) -> tuple[str, ...]:
@@ -524,16 +525,17 @@ def _check_shape_effects(spec: Spec) -> None:
         raise ValueError(
             f"priors.treatment_log_shape: {family} has no single shape parameter for treatments to differ in; "
             f"families that have one: {', '.join(name for name, known in FAMILIES.items() if known.varies)}"
+            + ("; its coefficients may differ with priors.treatment_smooth_sd" if spec.hazard.flexible else "")
         )
+    own = spec.priors.treatment_smooth_sd
+    if own is not None and not spec.hazard.flexible:
+        raise ValueError(f"priors.treatment_smooth_sd: {family} has no knots for treatments to differ at; leave it out")
+    if own is not None and not isinstance(own, POSITIVE) and getattr(own, "lower", -1.0) < 0:
+        raise ValueError(f"priors.treatment_smooth_sd: needs a prior on positive numbers; found {own.dist}")
     if spec.effects.study_shape is None:
         return
     if varies is None and not spec.hazard.flexible:
         raise ValueError(f"effects.study_shape: {family} has no shape parameter; leave the table out")
-    if spec.hazard.flexible and spec.effects.study_shape.exchangeable:
-        raise ValueError(
-            f"effects.study_shape: the coefficients of {family} are shared by all studies (leave the table out) "
-            "or free in each (exchangeable = false); exchangeable ones are not built"
-        )
     if spec.hazard.flexible and spec.baseline is not None:
         raise ValueError(f"baseline: a free shape of {family} is a curve, not a number; ask about study:NAME")
 

@@ -1,7 +1,7 @@
 """The PyTensor twin of `arrays.NUMPY`: the namespace in which formulas become the model's graph.
 
-Two of its functions are operations of their own, computed in numpy with the derivative given: the tail of the
-generalised gamma law, and the time at which a cumulative hazard is reached.
+Three of its functions are operations of their own, computed in numpy with the derivative given: the tail of the
+generalised gamma law, an arm's average over proportional hazards, and the time at which a cumulative hazard is reached.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytensor.tensor
-from pytensor.gradient import disconnected_grad
+from pytensor.gradient import DisconnectedType, disconnected_grad
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
@@ -18,6 +18,7 @@ from bayes_bm import gamma_tail
 from bayes_bm.arrays import Namespace
 from bayes_bm.arrays import solve as numpy_solve
 from bayes_bm.hazards.base import Family
+from bayes_bm.mixture import Mixture, mixture, slopes
 
 pt: Any = pytensor.tensor
 """Its functions are annotated too loosely to be checked."""
@@ -90,9 +91,11 @@ class PointShape(Shape):
         match key:
             case (EllipsisType(), slice(start=int(), stop=None)):
                 return self.offsets
+            case (EllipsisType(), slice(start=None, stop=int())):
+                return self.base
             case (EllipsisType(), None, slice(start=None, stop=int())):
                 return self.base[..., None, :]
-        raise TypeError(f"a shape with points is read as [..., width:] or [..., None, :width]; found {key}")
+        raise TypeError(f"a shape with points is read as [..., width:], [..., :width] or with None; found {key}")
 
 
 def shape_of(columns: Sequence[Any], wide: Any = None) -> Any:
@@ -161,6 +164,63 @@ def _stirling(q: Any) -> Any:
 
 def _log_gamma_density(w: Any, q: Any) -> Any:
     return -(w**2) * _phi(pt.minimum(q * w, gamma_tail.LARGEST)) - _stirling(q) - gamma_tail.HALF_LOG_TWO_PI
+
+
+# ---------------------------------------------------------------------------------------------- averaged arms
+
+
+class _Mixture(Op):
+    """`mixture.mixture` of log_cum (row,) and offsets (row, point): both functions, then what their slopes need."""
+
+    __props__ = ()
+
+    def make_node(self, log_cum: Any, offsets: Any) -> Apply:
+        log_cum, offsets = pt.as_tensor_variable(log_cum), pt.as_tensor_variable(offsets)
+        kinds = [offsets if name in ("ratio", "each") else log_cum for name in Mixture._fields]
+        return Apply(self, [log_cum, offsets], [kind.type() for kind in kinds])
+
+    def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
+        for storage, value in zip(output_storage, mixture(*inputs), strict=True):
+            storage[0] = value
+
+    def infer_shape(self, node: Apply, shapes: Any) -> Any:
+        return [shapes[1] if name in ("ratio", "each") else shapes[0] for name in Mixture._fields]
+
+    def pullback(self, inputs: Any, outputs: Any, output_grads: Any) -> Any:
+        known = [
+            pt.zeros_like(inputs[0]) if isinstance(slope.type, DisconnectedType) else slope
+            for slope in output_grads[:2]
+        ]
+        found: Any = _MixtureSlopes()(*outputs, *known)
+        return list(found)
+
+
+class _MixtureSlopes(Op):
+    """`mixture.slopes`."""
+
+    __props__ = ()
+
+    def make_node(self, *inputs: Any) -> Apply:
+        found = [pt.as_tensor_variable(value) for value in inputs]
+        of = Mixture(*found[:-2])
+        return Apply(self, found, [of.z.type(), of.each.type()])
+
+    def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
+        for storage, value in zip(output_storage, slopes(Mixture(*inputs[:-2]), *inputs[-2:]), strict=True):
+            storage[0] = value
+
+    def infer_shape(self, node: Apply, shapes: Any) -> Any:
+        of = Mixture(*shapes[:-2])
+        return [of.z, of.each]
+
+
+def _mixture(log_cum: Any, offsets: Any) -> Any:
+    """Rows of both, made alike first: other axes (nodes of follow-up) are folded away."""
+    shape = pt.broadcast_shape(log_cum, offsets[..., 0])
+    flat = pt.broadcast_to(log_cum, shape).ravel()
+    wide = pt.broadcast_to(offsets, (*shape, offsets.shape[-1])).reshape((-1, offsets.shape[-1]))
+    found: Any = _Mixture()(flat, wide)
+    return [value.reshape(shape, ndim=log_cum.type.ndim) for value in found[:2]]
 
 
 # ---------------------------------------------------------------------------------------------- roots
@@ -232,5 +292,6 @@ TENSOR: Namespace = SimpleNamespace(
     max=_max,
     log_gamma_density=_log_gamma_density,
     log_gamma_tail=_GammaTail(),
+    mixture=_mixture,
     solve=_solve,
 )

@@ -77,6 +77,16 @@ def result(of: Spec, rows: Evidence, *, chains: int = 2, draws: int = 20, seed: 
         name = "study_log_coefficient" if of.free_shapes else "log_coefficient"
         walk = np.cumsum(0.3 * rng.standard_normal((*size, *outer, len(labels))), axis=-1)
         added[name] = (("chain", "draw", *dims, "location"), walk)
+        others = {
+            "treatment_log_coefficient": ("treatment", shape.compared, of.priors.treatment_smooth_sd is not None),
+            "study_log_coefficient": ("study", shape.studies, of.effects.study_shape and not of.free_shapes),
+        }
+        for name, (dim, own, there) in others.items():
+            if there:
+                steps = 0.2 * rng.standard_normal((*size, len(own), len(labels)))
+                added[name] = (("chain", "draw", dim, "location"), np.cumsum(steps, axis=-1))
+        if of.priors.treatment_smooth_sd is not None:
+            added["treatment_smooth_sd"] = (("chain", "draw"), np.abs(rng.standard_normal(size)))
         added["smooth_sd"] = (("chain", "draw"), np.abs(rng.standard_normal(size)))
     empty = xr.Dataset()
     posterior = kept.assign(added).assign_coords(treatment=list(shape.compared))

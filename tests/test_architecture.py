@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "bayes_bm"
 ARRAYS = (
     "arrays",
     "gamma_tail",
+    "mixture",
     *(
         "hazards",
         "hazards.averaged",
@@ -39,7 +40,8 @@ ARRAYS = (
 FOUNDATIONS = {
     "errors": set(),
     "gamma_tail": set(),
-    "arrays": {"gamma_tail"},
+    "mixture": set(),
+    "arrays": {"gamma_tail", "mixture"},
     "files": {"errors"},
     "many": {"errors", "files"},
     "summaries": set(),
@@ -51,7 +53,7 @@ FOUNDATIONS = {
     "hazards.mspline": {"hazards.base", "hazards.flexible"},
     "hazards.cure": {"arrays", "hazards.base"},
     "hazards.background": {"arrays", "hazards.base"},
-    "tensor": {"arrays", "gamma_tail", "hazards.base"},
+    "tensor": {"arrays", "gamma_tail", "hazards.base", "mixture"},
     "likelihoods": {"arrays", "hazards", "hazards.base"},
     "estimands": {"arrays", "hazards", "hazards.base"},
     "priors": set(),

@@ -32,6 +32,11 @@ EVERY = [*FAMILIES, "weibull+cure", "lognormal+cure", "mspline+cure"]
 FREE = {"exchangeable": False}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in EVERY} | {
     "mspline, free in each study": ("mspline", {"effects__study_shape": FREE}),
+    "mspline, walks by study and treatment": (
+        "mspline",
+        {"effects__study_shape": {"sd": half_normal(0.4)}, "priors__treatment_smooth_sd": half_normal(0.5)},
+    ),
+    "piecewise+cure, a walk by treatment": ("piecewise+cure", {"priors__treatment_smooth_sd": half_normal(0.5)}),
     "lognormal, shape by treatment": ("lognormal", {"priors__treatment_log_shape": normal(0.3)}),
     "weibull, shape by treatment": ("weibull", {"priors__treatment_log_shape": normal(0.3)}),
 }
@@ -213,7 +218,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("mspline", {"hazard": {"family": "mspline", "knots": [3.0, 2.0]}}, "allowed: rising times, all before `end`"),
     ("mspline", {"priors__treatment_log_shape": normal(1.0)}, "mspline has no single shape parameter.*weibull"),
     ("exponential", {"effects__study_shape": {"sd": half_normal(0.2)}}, "exponential has no shape parameter"),
-    ("mspline", {"effects__study_shape": {"sd": half_normal(0.2)}}, "exchangeable ones are not built"),
+    ("weibull", {"priors__treatment_smooth_sd": half_normal(0.2)}, "weibull has no knots for treatments to differ at"),
+    ("mspline", {"priors__treatment_smooth_sd": normal(1.0)}, "needs a prior on positive numbers; found normal"),
 ]  # fmt: skip
 
 

@@ -18,9 +18,12 @@ from bayes_bm.checks.reconcile import reconcile
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import pointwise_log_likelihood
+from bayes_bm.gate import watched_parameters
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.averaged import averaged
 from bayes_bm.integration import arm_points, correlation, pooled_correlation
+from bayes_bm.mixture import mixture, slopes
+from bayes_bm.observations import observations
 from bayes_bm.sampling import _patient_data, _set_patients
 from bayes_bm.spec import Spec
 from tests import posteriors, worlds
@@ -427,9 +430,88 @@ def test_the_error_of_the_points_is_what_other_points_change() -> None:
         sum(sum(of) for of in terms_by_hand(spec, evidence, at, weighted(points)).values())
         for points in (arm_points(spec, evidence), arm_points(spec, evidence, points=8, scrambling=1))
     ]
-    assert found[4].with_points == pytest.approx(sums[0], abs=1e-7)
     assert found[4].change == pytest.approx(sums[1] - sums[0], abs=1e-7)
     assert integration_error(posteriors.result(*world(tables(known=False), terms={}))) is None
+
+
+def test_the_shift_is_what_reweighting_the_draws_to_other_points_does() -> None:
+    """cov(parameter, l' - l) by loops over draws and points, in posterior sds; small changes, so weights agree too."""
+    spec, evidence = world(points=64)
+    result = posteriors.result(spec, evidence, chains=1, draws=12, coefficient=[0.6, 0.4])
+    error = integration_error(result)
+    assert error is not None
+    names = [str(name) for name in result.posterior.data_vars]
+    change = []
+    for draw in range(12):
+        at = {name: result.posterior[name].values[0, draw] for name in names}
+        sums = [
+            sum(sum(of) for of in terms_by_hand(spec, evidence, at, weighted(points)).values())
+            for points in (arm_points(spec, evidence), arm_points(spec, evidence, points=128, scrambling=1))
+        ]
+        change.append(sums[1] - sums[0])
+    shifts = {}
+    for name, values in watched_parameters(result.posterior).items():
+        for at, of in enumerate(values.to_numpy().reshape(12, -1).T):
+            if of.std() > 0:
+                shifts[name, at] = float(np.cov(of, change, ddof=0)[0, 1] / of.std())
+    worst = max(shifts, key=lambda key: abs(shifts[key]))
+    assert error.shift == pytest.approx(shifts[worst], rel=1e-6)
+    assert error.parameter.startswith(str(worst[0]))
+    of = watched_parameters(result.posterior)[worst[0]].to_numpy().reshape(12, -1)[:, worst[1]]
+    weight = np.exp(1e-3 * (np.array(change) - np.mean(change)))
+    tilted = (np.average(of, weights=weight) - of.mean()) / of.std() / 1e-3
+    assert error.shift == pytest.approx(tilted, rel=0.01, abs=1e-4)
+
+
+def test_patients_alike_are_one_row_and_the_same_density() -> None:
+    """Each patient three times, once with a quarter of the weight: 2.25 of the term, and no more rows than before."""
+    once = tables(known=False)
+    rows = once["patients"]
+    light = [{**row, "weight": 0.25 * row.get("weight", 1.0)} for row in rows]
+    found = {}
+    for name, patients_of in {"once": rows, "again": [*rows, *light[::-1], *rows]}.items():
+        spec, evidence = world({**once, "patients": patients_of})
+        model = models.build_model(spec, evidence)
+        found[name] = data_term(model, moved(model), "patients_averaged")
+        assert len(observations(spec, evidence, FAMILIES["weibull"])["patients_averaged"]["weight"]) == len(patients_of)
+    assert len(found["again"]) == len(found["once"]) == len(rows)
+    np.testing.assert_allclose(sorted(found["again"]), sorted(2.25 * np.array(found["once"])), rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["weibull", "exponential", "gompertz"])
+def test_the_average_over_proportional_hazards_is_that_of_any_family(name: str) -> None:
+    """The short way against the long one, which `replace` brings back, from nobody dead to nobody left."""
+    family = FAMILIES[name]
+    long = averaged(replace(family, cured=True), 8)
+    short = averaged(family, 8)
+    rng = np.random.default_rng(2)
+    log_u = np.array([-40.0, -12.0, -3.0, 0.0, 1.0, 2.5])
+    eta = rng.normal(size=6)
+    shape = np.concatenate([np.full((6, family.width), 0.1), 1.5 * rng.normal(size=(6, 8))], axis=1)
+    for of in ("log_cum_hazard", "log_hazard"):
+        ours, theirs = (getattr(law, of)(log_u, eta, shape, xp=NUMPY) for law in (short, long))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-11, atol=1e-13)
+
+
+def test_slopes_of_the_mixture_are_differences() -> None:
+    """Central differences in both arguments, where nobody has died, where a few have, and where few are left."""
+    rng = np.random.default_rng(3)
+    log_cum, offsets = np.array([-1e4, -35.0, -9.0, -4.0, 0.4, 5.0]), rng.normal(size=(6, 5))
+    by_used, by_tilt = rng.normal(size=6), rng.normal(size=6)
+
+    def both(log_cum: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+        of = mixture(log_cum, offsets)
+        return by_used * of.log_used + by_tilt * of.tilt
+
+    by_log_cum, by_offsets = slopes(mixture(log_cum, offsets), by_used, by_tilt)
+    step = 1e-5
+    found = (both(log_cum + step, offsets) - both(log_cum - step, offsets)) / (2 * step)
+    np.testing.assert_allclose(by_log_cum[1:], found[1:], rtol=1e-6, atol=1e-8)
+    assert by_log_cum[0] == pytest.approx(by_used[0])
+    for at in range(5):
+        moved_by = step * (np.arange(5) == at)
+        found = (both(log_cum, offsets + moved_by) - both(log_cum, offsets - moved_by)) / (2 * step)
+        np.testing.assert_allclose(by_offsets[1:, at], found[1:], rtol=1e-6, atol=1e-8)
 
 
 # ------------------------------------------------------------------------------------------------- audit

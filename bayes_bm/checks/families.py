@@ -92,6 +92,9 @@ def left_out(before: Spec, after: Spec) -> list[str]:
         "treatment_log_shape"
         if before.priors.treatment_log_shape is not None and after.priors.treatment_log_shape is None
         else "",
+        "treatment_smooth_sd"
+        if before.priors.treatment_smooth_sd is not None and after.priors.treatment_smooth_sd is None
+        else "",
     ]
     return [name for name in gone if name]
 
@@ -111,7 +114,8 @@ def _carry_shapes(document: dict[str, Any], before: Family, after: Family) -> No
     own, shift, scale = SPREAD.get(before.name, ("", 0.0, 1.0))
     weibull = _moved(priors[own], 1 / scale, -shift / scale) if own in priors else DEFAULT_SHAPE
     if "shape" not in priors:
-        for name in {*before.shapes} | {"smooth_sd"}:
+        both = before.flexible and after.flexible
+        for name in {*before.shapes} | {"smooth_sd"} | (set() if both else {"treatment_smooth_sd"}):
             priors.pop(name, None)
     if after.name in SPREAD and "shape" not in priors:
         name, start, factor = SPREAD[after.name]
@@ -130,7 +134,9 @@ def _carry_shape_effects(document: dict[str, Any], before: Family, after: Family
     study = effects.get("study_shape")
     if study is not None and study["exchangeable"]:
         if factor is None:
-            effects.pop("study_shape")
+            # two flexible families mean the same by it
+            if not (before.flexible and after.flexible):
+                effects.pop("study_shape")
         else:
             study["sd"] = _said(_moved(study["sd"], abs(factor), 0.0), before, "effects.study_shape.sd")
     elif study is not None and not (after.flexible or after.varies):

@@ -1,4 +1,9 @@
-"""Whether the integration points of averaged arms are enough: other and more of them, and how far the answer moves."""
+"""Whether the integration points of averaged arms are enough: other and more of them, and how far the answer moves.
+
+What counts is not the log likelihood, of which a constant error is harmless, but the posterior: with l the log
+likelihood under the spec's points and l' that under others, the mean of a parameter moves by cov(parameter, l' - l)
+over the draws, to first order in the difference.
+"""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,43 +12,45 @@ import numpy as np
 
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result, averaged_log_likelihood
+from bayes_bm.gate import watched_parameters
 from bayes_bm.integration import any_averaged, arm_points
 
 ALLOWED = 0.1
-"""Change of the log likelihood above which more points are asked for: a tenth of a unit is no evidence for anything."""
+"""Posterior sds by which a parameter may move."""
+DRAWS = 400
 
 
 @dataclass(frozen=True)
 class IntegrationError:
-    """Log likelihood of the averaged arms at the posterior mean, with the spec's points and with twice as many others.
+    """The spec's points against twice as many others.
 
-    `worst` names the arm that moves most, and by how much.
+    `shift` is how many posterior sds the mean of `parameter`, the one that moves most, would move; `change` is that of
+    the log likelihood at the posterior mean, and `worst` the arm where it is largest.
     """
 
     points: int
-    with_points: float
-    with_more: float
+    parameter: str
+    shift: float
+    change: float
     worst: str
     worst_change: float
 
     @property
-    def change(self) -> float:
-        return self.with_more - self.with_points
-
-    @property
     def enough(self) -> bool:
-        return abs(self.change) <= ALLOWED
+        return abs(self.shift) <= ALLOWED
 
     @property
     def text(self) -> str:
         moved = (
-            f"With {2 * self.points} other integration points in place of {self.points} the log likelihood at the"
-            f" posterior mean moves by {self.change:.2g} (most in {self.worst}: {self.worst_change:.2g})"
+            f"With {2 * self.points} other integration points in place of {self.points} the posterior mean of"
+            f" {self.parameter} would move by {self.shift:.2g} of its sd, of others less; the log likelihood at the"
+            f" posterior mean by {self.change:.2g} (most in {self.worst}: {self.worst_change:.2g})"
         )
-        return f"{moved}." if self.enough else f"{moved}; more than {ALLOWED:g}: raise [integration] points."
+        return f"{moved}." if self.enough else f"{moved}. More than {ALLOWED:g} sd: raise [integration] points."
 
     def document(self) -> dict[str, Any]:
-        return {"points": self.points, "change": self.change, "worst": self.worst, "enough": self.enough}
+        found = {"points": self.points, "parameter": self.parameter, "shift": self.shift}
+        return {**found, "change": self.change, "worst": self.worst, "enough": self.enough}
 
 
 def integration_error(result: Result) -> IntegrationError | None:
@@ -52,16 +59,39 @@ def integration_error(result: Result) -> IntegrationError | None:
     if not any_averaged(spec, evidence):
         return None
     count = spec.integration.points
-    used = averaged_log_likelihood(result, arm_points(spec, evidence))
-    other = averaged_log_likelihood(result, arm_points(spec, evidence, points=2 * count, scrambling=1))
-    at = int(np.argmax(np.abs(other - used)))
+    both = (arm_points(spec, evidence), arm_points(spec, evidence, points=2 * count, scrambling=1))
+    mean = result.posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
+    change = np.subtract(*[averaged_log_likelihood(result, mean, points)[0] for points in both[::-1]])
+    parameter, shift = _worst_shift(result, both)
+    at = int(np.argmax(np.abs(change)))
     return IntegrationError(
         points=count,
-        with_points=float(used.sum()),
-        with_more=float(other.sum()),
+        parameter=parameter,
+        shift=shift,
+        change=float(change.sum()),
         worst=_name(evidence, at),
-        worst_change=float((other - used)[at]),
+        worst_change=float(change[at]),
     )
+
+
+def _worst_shift(result: Result, both: tuple[np.ndarray, np.ndarray]) -> tuple[str, float]:
+    """The watched parameter that moves most, and by how many of its sds."""
+    posterior = result.posterior
+    total = posterior.sizes["chain"] * posterior.sizes["draw"]
+    thin = posterior.isel(draw=slice(None, None, max(1, total // DRAWS)))
+    used, other = (averaged_log_likelihood(result, thin, points).sum(axis=1) for points in both)
+    change = other - used - np.mean(other - used)
+    found = {}
+    for name, values in watched_parameters(thin).items():
+        flat = values.to_numpy().reshape(len(change), -1)
+        labels = [f"{name}[{at}]" for at in range(flat.shape[1])] if values.ndim > 2 else [str(name)]
+        if values.ndim == 3:
+            labels = [f"{name}[{label}]" for label in values[values.dims[-1]].to_numpy()]
+        sd = flat.std(axis=0)
+        moved = np.divide((flat - flat.mean(axis=0)).T @ change, len(change) * sd, out=0 * sd, where=sd > 0)
+        found |= dict(zip(labels, moved.tolist(), strict=True))
+    worst = max(found, key=lambda name: abs(found[name]))
+    return worst, found[worst]
 
 
 def _name(evidence: Evidence, arm_row: int) -> str:

@@ -45,6 +45,10 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
         sd, step = drawn(spec.priors.smooth_sd), np.sqrt(family.knots.step)
         walk = np.cumsum(sd[..., None] * step * rng.standard_normal((1, draws, len(step))), axis=-1)
         variables["log_coefficient"] = (("chain", "draw", "location"), walk)
+        if spec.priors.treatment_smooth_sd is not None:
+            own = drawn(spec.priors.treatment_smooth_sd)[..., None, None] * step
+            walks = np.cumsum(own * rng.standard_normal((1, draws, len(compared), len(step))), axis=-1)
+            variables["treatment_log_coefficient"] = (("chain", "draw", "treatment", "location"), walks)
     if spec.priors.treatment_log_shape is not None:
         shapes = drawn(spec.priors.treatment_log_shape, len(compared))
         variables["treatment_log_shape"] = (("chain", "draw", "treatment"), shapes)

@@ -51,5 +51,18 @@ def averaged(family: Family, points: int) -> Family:
         top = xp.max(log_density)
         return top[..., 0] + xp.log(mean(xp.exp(log_density - top), xp=xp)) - xp.log1p(mean(xp.expm1(-above), xp=xp))
 
+    def proportional(at, eta, shape, *, xp: Namespace):
+        log_cum = family.log_cum_hazard(at, eta, shape[..., :width], xp=xp)
+        return xp.mixture(log_cum, shape[..., width:])[:2]
+
+    def log_cum_proportional(at, eta, shape, *, xp: Namespace):
+        return proportional(at, eta, shape, xp=xp)[0]
+
+    def log_hazard_proportional(at, eta, shape, *, xp: Namespace):
+        tilt = proportional(at, eta, shape, xp=xp)[1]
+        return family.log_hazard(at, eta, shape[..., :width], xp=xp) + tilt
+
     shapes = (*family.shapes, *(f"point {at + 1}" for at in range(points)))
-    return replace(family, shapes=shapes, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, inverse=None)
+    # a point multiplies a proportional hazard: the same means in fewer passes
+    formulas = (log_cum_proportional, log_hazard_proportional) if family.proportional else (log_cum_hazard, log_hazard)
+    return replace(family, shapes=shapes, log_cum_hazard=formulas[0], log_hazard=formulas[1], inverse=None)

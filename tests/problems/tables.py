@@ -83,11 +83,19 @@ def cetux(raw: Path) -> Tables:
     }
 
 
+def breast(raw: Path) -> Tables:
+    """One study, three groups; days as years of 365, as flexsurv does."""
+    rows = pd.read_csv(raw / "bc.csv")
+    named = {"study": "bc", "arm": rows["group"], "treatment": rows["group"], "time": rows["time_days"] / 365}
+    return {"patients": pd.DataFrame({**named, "event": rows["event"]})}
+
+
 PROBLEMS: Mapping[str, Callable[[Path], Tables]] = {
     "diabetes_cloglog": diabetes,
     "copd_woods2010": copd,
     "ndmm": ndmm,
     "cetux": cetux,
+    "breast_bc": breast,
 }
 
 
