@@ -202,7 +202,7 @@ class _MixtureSlopes(Op):
 
     def make_node(self, *inputs: Any) -> Apply:
         found = [pt.as_tensor_variable(value) for value in inputs]
-        of = Mixture(*found[:-2])
+        of: Any = Mixture(*found[:-2])
         return Apply(self, found, [of.z.type(), of.each.type()])
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
