@@ -26,6 +26,8 @@ GOOD = {
     "medians": "study,arm,endpoint,median,ci_low,ci_high\nA,a,os,8.5,6,12\nA,b,os,,9,\n",
     "hazard_ratios": "study,endpoint,treatment,reference,hr,p_below\nA,os,x,y,0.62,0.001\n",
     "counts": "study,arm,endpoint,events,n,time\nA,a,os,0,30,\nA,b,os,12,20,6\n",
+    "registry": "study,arm,endpoint,start,stop,n,alive\nA,a,os,0,5,30,22\nA,a,os,5,6,20,20\n",
+    "background": "time,hazard\n0,0.01\n1,0.02\n",
     "curves": "study,arm,treatment,endpoint,curve,n\nA,a,x,os,a.csv,30\n",
     "curve": "time,survival\n-0.3,1.006\n2.5,0.9\n",
     "at_risk": "time,at_risk\n0,34\n5,30\n",

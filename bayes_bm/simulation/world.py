@@ -145,8 +145,10 @@ def _check(spec: Spec, numbers: str, wrong: str | None, curves: str | None) -> N
         raise InputError(
             "spec", found=on[0], allowed="a spec without biases and causes", hint="such worlds are not built"
         )
-    if spec.hazard.flexible and spec.free_shapes:
-        raise InputError("effects.study_shape", found="free baselines of each study", hint="such worlds are not built")
+    if spec.hazard.flexible and spec.effects.study_shape is not None:
+        raise InputError("effects.study_shape", found="a baseline of each study", hint="such worlds are not built")
+    if spec.evidence.background is not None:
+        raise InputError("evidence.background", found="background mortality", hint="such worlds are not built")
 
 
 def _studied(true: Truth, spec: Spec, arm: ArmPlan, survived: float, rng: np.random.Generator) -> StudiedArm:
