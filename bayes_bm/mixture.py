@@ -46,8 +46,9 @@ def mixture(log_cum: Array, offsets: Array) -> Mixture:
     least = ratio.min(axis=-1)
     above = (least[..., None] - ratio) * z[..., None]
     alive = np.exp(above)
-    survivors = alive.sum(axis=-1) / points
-    lost = np.log(survivors)
+    # arrays also where there is one row
+    survivors = np.asarray(alive.sum(axis=-1) / points)
+    lost = np.asarray(np.log(survivors))
     near = z < NEAR
     if near.any():
         # no difference from 1 is taken where hazards are small
