@@ -409,6 +409,8 @@ class Spec(_Record):
         _check_shape_priors(self)
         _check_shape_effects(self)
         _check_biases(self)
+        if self.cause is not None and self.evidence.background is not None:
+            raise ValueError(f"evidence.background: found beside cause = {self.cause}; a background is of all deaths")
         if self.cause is not None and self.measure not in (None, "km"):
             raise ValueError(
                 f"cause: found beside measure = {self.measure}; a cause-specific hazard is compared with patients,"

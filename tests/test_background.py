@@ -385,6 +385,11 @@ def test_what_contradicts_a_background_or_a_registry_is_refused() -> None:
         evidence(worlds.spec(), arms=[*worlds.TABLES["arms"], *early])
 
 
+def test_one_cause_has_no_background() -> None:
+    with pytest.raises(InputError, match=r"evidence\.background: found beside cause = death"):
+        worlds.spec(**NAMED, cause="death")
+
+
 def test_a_registry_beside_patients_of_its_arm_is_set_aside() -> None:
     twice = [{**REGISTRY[0], "study": "p1"}]
     counted = [{"study": "r1", "arm": "x", "endpoint": "os", "events": 30, "n": 100, "time": 9.0}]
