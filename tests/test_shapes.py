@@ -11,6 +11,7 @@ import bayes_bm as bb
 from bayes_bm import estimands
 from bayes_bm.arrays import NUMPY
 from bayes_bm.checks.families import left_out, of_family
+from bayes_bm.checks.integrated import require_population
 from bayes_bm.checks.prior import prior_result
 from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
@@ -206,6 +207,11 @@ def test_crossing_hazards_are_recovered_and_missed_without_walks() -> None:
         by_law = np.exp(-((np.array(times) / SCALE[arm]) ** shape))
         assert (np.abs(mine.mean(axis=0) - by_law) < 3 * mine.std(axis=0)).all()
         assert (mine.std(axis=0) < 0.03).all()
+
+
+def test_a_study_left_out_has_no_walk_to_integrate() -> None:
+    with pytest.raises(InputError, match=r"found effects\.study_shape with hazard\.family = mspline"):
+        require_population(families.result(*world(**BY_STUDY)))
 
 
 def test_a_prior_on_negative_sizes_is_refused() -> None:

@@ -178,6 +178,13 @@ def require_population(result: Result) -> None:
             allowed="exchangeable effects",
             hint="nothing says what another study's level would be (rule 11), so a study left out cannot be predicted",
         )
+    if result.spec.hazard.flexible and result.spec.effects.study_shape is not None:
+        raise InputError(
+            "leave-one-out",
+            found=f"effects.study_shape with hazard.family = {result.spec.hazard.family}",
+            allowed="a baseline that studies share",
+            hint="integrating a study's own walk over the knots is not built",
+        )
 
 
 def _chunks(result: Result, rows: StudyRows) -> Iterator[slice]:
