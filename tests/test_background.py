@@ -18,6 +18,7 @@ from bayes_bm.checks.audit import audit
 from bayes_bm.checks.contrasts import pseudo_studies, subset
 from bayes_bm.checks.prior import prior_predictive
 from bayes_bm.checks.reconcile import reconcile
+from bayes_bm.density.coverage import why_not
 from bayes_bm.effects import design
 from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
@@ -383,6 +384,13 @@ def test_what_contradicts_a_background_or_a_registry_is_refused() -> None:
         InputError, match="registry, study r1, arm x, column start: found 0; allowed: times from surviv"
     ):
         evidence(worlds.spec(), arms=[*worlds.TABLES["arms"], *early])
+
+
+def test_the_compiled_density_leaves_them_to_the_graph() -> None:
+    spec = worlds.spec(**NAMED)
+    assert why_not(spec, evidence(spec, background=BACKGROUND, registry=[])) == "background mortality"
+    assert why_not(worlds.spec(), evidence(worlds.spec())) == "evidence of kind registry"
+    assert why_not(worlds.spec(), evidence(worlds.spec(), registry=[])) is None
 
 
 def test_one_cause_has_no_background() -> None:

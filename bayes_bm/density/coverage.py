@@ -18,6 +18,8 @@ def why_not(spec: Spec, evidence: Evidence) -> str | None:
         return f"the family is {spec.hazard.family}"
     if spec.hazard.cure:
         return "a cured share"
+    if len(evidence.background):
+        return "background mortality"
     if any_averaged(spec, evidence):
         return "arms averaged over their covariates"
     # kinds are seen from one patient as well as from a million
