@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.contrasts import contrast_sources
     from bayes_bm.checks.leave_one_out import LeaveOneOut, leave_one_out
     from bayes_bm.checks.network import Network, network
+    from bayes_bm.checks.power import power_scaling
     from bayes_bm.checks.predictive import predictive_bands
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
@@ -104,6 +105,7 @@ __all__ = [
     "outcomes",
     "patient_distance",
     "patient_missing",
+    "power_scaling",
     "predict",
     "predictive_bands",
     "prior_predictive",
@@ -146,6 +148,7 @@ _HOME = {
     "contrast_sources": "checks.contrasts",
     **dict.fromkeys(("LeaveOneOut", "leave_one_out"), "checks.leave_one_out"),
     **dict.fromkeys(("Network", "network"), "checks.network"),
+    "power_scaling": "checks.power",
     "predictive_bands": "checks.predictive",
     "reconcile": "checks.reconcile",
     **dict.fromkeys(("Sensitivity", "sensitivity"), "checks.sensitivity"),

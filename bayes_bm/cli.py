@@ -698,6 +698,10 @@ def _outcomes(result: "Result", patient: Mapping[str, float], asked: Mapping[str
 
 
 PRIOR_ONLY = "prior only: "
+PARAMETER_COLUMNS = (
+    *("parameter", "prior_mean", "prior_sd", "mean", "sd", "prior_only"),
+    *("prior_sensitivity", "likelihood_sensitivity", "power_says"),
+)
 
 
 def _starred(label: str) -> str:
@@ -768,7 +772,9 @@ def check(
         _print_table(pd.DataFrame(result.gate.rows), f"convergence gate {result.gate.state}")
         _print_table(done.reconciliation, "reconciliation", _RECONCILIATION)
         _print_table(
-            parameters, "prior and posterior", ["parameter", "prior_mean", "prior_sd", "mean", "sd", "prior_only"]
+            parameters,
+            "prior and posterior, and how far either moves a parameter (power scaling; above 0.05 it matters)",
+            [name for name in PARAMETER_COLUMNS if name in parameters],
         )
     result.require_gate()
     done.require_no_red()

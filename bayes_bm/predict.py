@@ -591,7 +591,7 @@ def prior_only(result: Result) -> list[str]:
 def prior_and_posterior(result: Result) -> list[dict[str, Any]]:
     """Prior and posterior of each top-level parameter side by side."""
     rows = []
-    for label, prior, values in _parameters(result):
+    for label, prior, values in prior_draws(result):
         law, sd = scipy_law(prior), float(np.std(values, ddof=1))
         prior_sd = float(law.std())
         rows.append(
@@ -607,7 +607,8 @@ def prior_and_posterior(result: Result) -> list[dict[str, Any]]:
     return rows
 
 
-def _parameters(result: Result):
+def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
+    """Label, prior and draws (sample,) of each top-level parameter."""
     spec, posterior = result.spec, result.posterior
     named = {
         "intercept": spec.priors.intercept,

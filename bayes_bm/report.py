@@ -17,6 +17,7 @@ from bayes_bm import estimands, nonparametric
 from bayes_bm.checks.audit import Audit, follow_up
 from bayes_bm.checks.audit import audit as audit_of
 from bayes_bm.checks.network import network
+from bayes_bm.checks.power import parameters
 from bayes_bm.checks.predictive import arm_curves, predictive_bands
 from bayes_bm.estimands import Population
 from bayes_bm.files import written_whole
@@ -34,7 +35,6 @@ from bayes_bm.predict import (
     Patient,
     compare,
     predict,
-    prior_and_posterior,
     survival,
 )
 from bayes_bm.priors import Prior, scipy_law
@@ -105,7 +105,7 @@ def gather(
     of = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, rebuilt_of(result))
     observed = [_observed(result, clean, row) for row in range(len(result.evidence.arms))]
     grid, thin, measure = time_grid(spec, until), _thinned(result), forest_measure(result)
-    parameters = prior_and_posterior(result)
+    known = parameters(result).to_dict("records")
     asked = of.levels and patient is not None and bool(spec.covariates or alive_at)
     return Material(
         answers=of,
@@ -117,8 +117,8 @@ def gather(
         bands=_bands(result, observed, grid),
         observed=observed,
         curves=_curves(thin, grid) if of.levels else None,
-        parameters=parameters,
-        densities={row["parameter"]: _density(result, row) for row in parameters},
+        parameters=known,
+        densities={row["parameter"]: _density(result, row) for row in known},
         ranks=rank_tables(watched_parameters(_of_one_target(result).posterior)),
         network=network(spec, result.evidence),
         ranking=rank(result) if len(spec.treatments.names) > 2 else None,

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bayes_bm.checks.power import parameters
 from bayes_bm.checks.reconcile import reconcile
 from bayes_bm.errors import GateRefused
 from bayes_bm.fit import Result
 from bayes_bm.gate import Gate
-from bayes_bm.predict import prior_and_posterior
 
 
 @dataclass(frozen=True)
 class Check:
-    """The gate, the reconciliation of every printed number, and prior beside posterior."""
+    """The gate, the reconciliation of every printed number, prior beside posterior and how far either moves it."""
 
     gate: Gate
     reconciliation: pd.DataFrame
@@ -36,5 +36,4 @@ class Check:
 
 def check(result: Result) -> Check:
     """Gates and reconciliation of a result."""
-    parameters = pd.DataFrame(prior_and_posterior(result))
-    return Check(result.gate, reconcile(result), parameters, reproduction=result.spec.reproduction)
+    return Check(result.gate, reconcile(result), parameters(result), reproduction=result.spec.reproduction)
