@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.reconcile import reconcile
     from bayes_bm.checks.sensitivity import Sensitivity, sensitivity
     from bayes_bm.cohort import standardise, survival_table
+    from bayes_bm.checks.stacking import stacked, stacking
     from bayes_bm.competing import cumulative_incidence
     from bayes_bm.curves.reading import Curve
     from bayes_bm.errors import BayesBmError, GateRefused, InputError
@@ -123,6 +124,8 @@ __all__ = [
     "sensitivity_figure",
     "simulate",
     "standardise",
+    "stacked",
+    "stacking",
     "survival",
     "survival_table",
     "time_ratio",
@@ -152,6 +155,7 @@ _HOME = {
     "predictive_bands": "checks.predictive",
     "reconcile": "checks.reconcile",
     **dict.fromkeys(("Sensitivity", "sensitivity"), "checks.sensitivity"),
+    **dict.fromkeys(("stacked", "stacking"), "checks.stacking"),
     "Curve": "curves.reading",
     **dict.fromkeys(("Reconstruction", "reconstruct"), "reconstruct"),
     **dict.fromkeys(("Reconstructions", "reconstruct_all"), "manifest"),

@@ -1,0 +1,116 @@
+"""Stacking: models weighed by how well each predicts what it has not seen, and one prediction from all of them.
+
+Yao et al. 2018 (doi 10.1214/17-BA1091): the weights maximise sum_i log sum_k w_k p_k(y_i | the others) on the simplex.
+What `i` is decides what is predicted: a row (a patient, a printed number), or a whole study, whose own effects are then
+not known either.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm.errors import InputError
+from bayes_bm.fit import Result
+
+HIGH_K = 0.7
+STEPS, TOLERANCE = 20_000, 1e-12
+COLUMNS = ("model", "elpd", "difference", "difference_se", "weight")
+
+
+def stacking(elpd: "Mapping[str, pd.Series | Result]") -> pd.DataFrame:
+    """One row a model: elpd, its difference from the best with its standard error, and the stacking weight.
+
+    Each model is a result, compared row by row of evidence (`row_elpd`), or a series of elpd by label, such as
+    leave-one-study-out by study. Labels must be the same in all: models are compared on the same data. Raises
+    `InputError` where they are not.
+    """
+    if len(elpd) < 2:
+        raise InputError("stacking", found=f"{len(elpd)} model", allowed="two or more")
+    of_model = {name: row_elpd(of) if isinstance(of, Result) else of for name, of in elpd.items()}
+    first = next(iter(of_model))
+    labels = of_model[first].index
+    for name, values in of_model.items():
+        if len(values) != len(labels) or set(values.index) != set(labels):
+            raise InputError(
+                f"stacking, {name}",
+                found=f"{len(values)} rows of elpd, other than the {len(labels)} of {first}",
+                allowed="the same rows in every model",
+                hint="models are compared on the same evidence; another measure or another choice of rows is not",
+            )
+    table = np.stack([values.loc[labels].to_numpy(dtype=float) for values in of_model.values()], axis=1)
+    if not np.isfinite(table).all():
+        raise InputError("stacking", found="an elpd that is no number", allowed="finite ones")
+    total = table.sum(axis=0)
+    apart = table - table[:, [int(total.argmax())]]
+    se = np.sqrt(len(apart)) * apart.std(axis=0, ddof=1) if len(apart) > 1 else np.full(len(total), np.nan)
+    columns = (list(of_model), total, apart.sum(axis=0), se, weights(table))
+    return pd.DataFrame(dict(zip(COLUMNS, columns, strict=True)))
+
+
+def weights(elpd: np.ndarray) -> np.ndarray:
+    """Weights of the models from elpd (row, model), by expectation and maximisation, which never leaves the simplex.
+
+    w_k <- w_k mean_i p_ik / sum_l w_l p_il; at the maximum the mean is 1 where w_k > 0, and at most 1 elsewhere.
+    """
+    density = np.exp(elpd - elpd.max(axis=1, keepdims=True))
+    found = np.full(elpd.shape[1], 1 / elpd.shape[1])
+    for _ in range(STEPS):
+        better = found * (density / (density @ found)[:, None]).mean(axis=0)
+        if np.abs(better - found).max() < TOLERANCE:
+            break
+        found = better
+    return found / found.sum()
+
+
+def row_elpd(result: Result) -> pd.Series:
+    """Expected log predictive density of each row left out, by PSIS; `attrs["high_k"]` counts rows with k above 0.7."""
+    if result.imputations is not None or not result.log_likelihood.data_vars:
+        raise InputError(
+            "stacking",
+            found="a result without pointwise log-likelihood",
+            allowed="results of one set of patients, as fitted",
+            hint="of imputations: result.of_imputation(1) (rule 19)",
+        )
+    from arviz_stats.base.array import array_stats
+
+    found, high = {}, 0
+    for name in sorted(map(str, result.log_likelihood.data_vars)):
+        terms = result.log_likelihood[name].transpose(..., "chain", "draw").to_numpy()
+        elpd, k, _ = array_stats.loo(terms)
+        high += int((np.ravel(k) > HIGH_K).sum())
+        found |= {f"{name} {row}": float(value) for row, value in enumerate(np.ravel(elpd))}
+    values = pd.Series(found, dtype=float)
+    values.attrs["high_k"] = high
+    return values
+
+
+def stacked(
+    results: Mapping[str, Result], weight: Mapping[str, float], answer: Callable[[Result], xr.DataArray]
+) -> xr.DataArray:
+    """The mixture of the models' answers (draw, ...): draws of each in proportion to its weight.
+
+    `answer` asks one result, such as `lambda of: bb.survival(of, [12, 24])`; all must answer with the same labels. As
+    many draws as the largest model has; a model gets its weight's share of them, evenly from all its chains.
+    """
+    if set(results) != set(weight) or not all(value >= 0 for value in weight.values()) or not sum(weight.values()) > 0:
+        raise InputError("weight", found=dict(weight), allowed=f"a weight for each of {', '.join(results)}")
+    found = {name: _flat(answer(of)) for name, of in results.items() if weight[name] > 0}
+    size = max(values.sizes["draw"] for values in found.values())
+    total = sum(weight.values())
+    ends = np.rint(np.cumsum([weight[name] / total for name in found]) * size).astype(int)
+    parts: list[xr.DataArray] = []
+    for (name, values), start, end in zip(found.items(), [0, *ends[:-1]], ends, strict=True):
+        places = np.linspace(0, values.sizes["draw"] - 1, end - start).round().astype(int)
+        parts.append(values.isel(draw=places).assign_coords(model=("draw", [name] * len(places))))
+    whole: Any = xr.concat(parts, "draw", join="exact")
+    return whole
+
+
+def _flat(answer: xr.DataArray) -> xr.DataArray:
+    """(chain, draw, ...) as (draw, ...), chain after chain."""
+    ordered = answer.transpose("chain", "draw", ...)
+    coords = {name: values for name, values in ordered.coords.items() if not {"chain", "draw"} & set(values.dims)}
+    return xr.DataArray(ordered.to_numpy().reshape(-1, *ordered.shape[2:]), dims=ordered.dims[1:], coords=coords)
