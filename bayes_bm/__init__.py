@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
     from bayes_bm.checks.sensitivity import Sensitivity, sensitivity
-    from bayes_bm.cohort import standardise, survival_table
     from bayes_bm.checks.stacking import stacked, stacking
+    from bayes_bm.cohort import standardise, survival_table
     from bayes_bm.competing import cumulative_incidence
     from bayes_bm.curves.reading import Curve
     from bayes_bm.errors import BayesBmError, GateRefused, InputError
@@ -123,9 +123,9 @@ __all__ = [
     "sensitivity",
     "sensitivity_figure",
     "simulate",
-    "standardise",
     "stacked",
     "stacking",
+    "standardise",
     "survival",
     "survival_table",
     "time_ratio",
