@@ -15,7 +15,7 @@ from bayes_bm import estimands, likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.baseline import family_of, with_knots
 from bayes_bm.checks.predictive import arm_curves, replicated_arms
-from bayes_bm.checks.prior import prior_predictive
+from bayes_bm.checks.prior import prior_predictive, with_even_knots
 from bayes_bm.checks.reconcile import reconcile
 from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
@@ -201,6 +201,23 @@ def test_knots_follow_the_events_and_are_written_into_the_spec() -> None:
     many = families.spec("mspline", hazard={"family": "mspline", "knots": 30})
     with pytest.raises(InputError, match=r"found 30 knots for .* distinct times in the evidence; allowed: fewer knots"):
         family_of(many, evidence)
+
+
+@pytest.mark.parametrize("family", ["mspline", "piecewise"])
+def test_priors_of_a_flexible_baseline_claim_something_without_evidence(family: str) -> None:
+    plain = families.spec(family, hazard={"family": family})
+    even = with_even_knots(plain)
+    assert even.hazard.end == plain.horizon
+    assert even.hazard.knots == pytest.approx(plain.horizon * np.arange(1, 8) / 8)
+    assert with_even_knots(even) == even
+    assert with_even_knots(families.spec(family, hazard={"family": family, "end": 40.0})).hazard.knots[0] == 5.0
+    table = prior_predictive(plain, draws=2000)
+    found = table[(table["estimand"] == "survival") & (table["treatment"] == plain.treatments.reference)]
+    # S(t0) = exp(-exp(intercept)) whatever the walk; other knots change its law elsewhere only a little
+    few = prior_predictive(families.spec(family, hazard={"family": family, "knots": 3}), draws=2000)
+    other = few[(few["estimand"] == "survival") & (few["treatment"] == plain.treatments.reference)]
+    assert found["mean"].to_numpy() == pytest.approx(other["mean"].to_numpy(), abs=0.03)
+    assert found["sd"].to_numpy() == pytest.approx(other["sd"].to_numpy(), abs=0.03)
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_bm.baseline import family_of
+from bayes_bm.baseline import LAST, MANY, family_of
 from bayes_bm.evidence import read_background, select
 from bayes_bm.fit import Result
 from bayes_bm.gate import Gate
@@ -18,11 +18,26 @@ STAGE = 31
 def prior_predictive(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> pd.DataFrame:
     """The table of `compare`, for a new study and a new hospital, drawn from the priors alone.
 
-    Free study levels and shapes are read as one study drawn from its prior. Rows and columns as `compare`, with `who`.
+    Free study levels and shapes are read as one study drawn from its prior. Knots that would follow from the evidence
+    stand evenly up to the horizon: the smoothing prior is of the change over the follow-up, wherever they are. Rows and
+    columns as `compare`, with `who`.
     """
-    result = prior_result(spec, draws=draws, seed=seed)
+    result = prior_result(with_even_knots(spec), draws=draws, seed=seed)
     tables = [compare(result, who=who).assign(who=who.name, label="prior only") for who in (NewStudy(), NewHospital())]
     return pd.concat(tables, ignore_index=True)
+
+
+def with_even_knots(spec: Spec) -> Spec:
+    """The spec with knots as numbers, evenly spaced up to the end or the horizon where it states none."""
+    hazard = spec.hazard
+    if not hazard.flexible:
+        return spec
+    inner = hazard.knots if isinstance(hazard.knots, tuple) else ()
+    end = hazard.end or max([spec.horizon, *(knot / LAST for knot in inner)])
+    if not isinstance(hazard.knots, tuple):
+        count = MANY if hazard.knots is None else hazard.knots
+        inner = tuple(float(knot) for knot in np.linspace(0, end, count + 2)[1:-1])
+    return spec.model_copy(update={"hazard": hazard.model_copy(update={"knots": inner, "end": float(end)})})
 
 
 def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> Result:
