@@ -6,6 +6,7 @@ distance to the unweighted draws, per doubling of alpha. The prior component is 
 spreads studies (their effects given the sds) belongs to the model and is scaled with neither.
 """
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,10 @@ def sensitivity(values: np.ndarray, component: np.ndarray) -> float:
     array_stats: Any = array.array_stats
     weights = []
     for alpha in ALPHAS:
-        log_weight = array_stats.power_scale_lw(component, alpha=alpha, axis=(-2, -1))
+        with warnings.catch_warnings():
+            # of a few dozen draws the tail is too short to smooth; the gate speaks about too few draws
+            warnings.simplefilter("ignore")
+            log_weight = array_stats.power_scale_lw(component, alpha=alpha, axis=(-2, -1))
         weight = np.exp(log_weight - log_weight.max())
         weights.append(weight / weight.sum())
     lower, upper = weights
