@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayes_bm.checks.audit import Audit, audit
+    from bayes_bm.checks.battery import Battery, battery
     from bayes_bm.checks.check import Check, check
     from bayes_bm.checks.contrasts import contrast_sources
     from bayes_bm.checks.leave_one_out import LeaveOneOut, leave_one_out
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Audit",
     "AverageStudy",
+    "Battery",
     "BayesBmError",
     "Check",
     "Curve",
@@ -87,6 +89,7 @@ __all__ = [
     "World",
     "__version__",
     "audit",
+    "battery",
     "check",
     "compare",
     "contrast_sources",
@@ -147,6 +150,7 @@ _HOME = {
     **dict.fromkeys(("standardise", "survival_table"), "cohort"),
     "prior_predictive": "checks.prior",
     **dict.fromkeys(("Audit", "audit"), "checks.audit"),
+    **dict.fromkeys(("Battery", "battery"), "checks.battery"),
     **dict.fromkeys(("Check", "check"), "checks.check"),
     "contrast_sources": "checks.contrasts",
     **dict.fromkeys(("LeaveOneOut", "leave_one_out"), "checks.leave_one_out"),

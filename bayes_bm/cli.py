@@ -746,7 +746,7 @@ def check(
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
-    """Gates and reconciliation: printed, rebuilt and predicted, side by side. Exit status 1 where one refuses."""
+    """Gates, reconciliation, predictive checks, studies against each other. Exit status 1 where a gate refuses."""
     from bayes_bm.checks.check import check as check_result
     from bayes_bm.fit import load
 
@@ -764,6 +764,9 @@ def check(
     left = {} if leave_one_out is None else _leave_one_out(result, folder, asked, show=not as_json)
     if as_json:
         tables = {"reconciliation": _rows(done.reconciliation), "parameters": _rows(parameters)}
+        of = done.battery
+        tables |= {"flags": _rows(of.flags), "predictive": _rows(of.predictive), "studies": _rows(of.studies)}
+        tables |= {"pit": _rows(of.pit), "first_events": _rows(of.first), "words": of.sentences()}
         gate = {"gate_rows": list(result.gate.rows), "reasons": list(result.gate.reasons)}
         _print_json({**_gate_field(result), **gate, **tables, **left})
     else:
@@ -771,6 +774,11 @@ def check(
 
         _print_table(pd.DataFrame(result.gate.rows), f"convergence gate {result.gate.state}")
         _print_table(done.reconciliation, "reconciliation", _RECONCILIATION)
+        columns = ["flagged", "question", "worst", "asked", "p_question", "threshold"]
+        _print_table(done.battery.flags, "misfits: arms, printed numbers, studies", columns)
+        for text in (*done.battery.sentences(), done.battery.not_seen):
+            OUT.print(Text(f"- {text}"))
+        OUT.print("")
         _print_table(
             parameters,
             "prior and posterior, and how far either moves a parameter (power scaling; above 0.05 it matters)",

@@ -16,6 +16,7 @@ from scipy import stats
 from bayes_bm import estimands, nonparametric
 from bayes_bm.checks.audit import Audit, follow_up
 from bayes_bm.checks.audit import audit as audit_of
+from bayes_bm.checks.battery import Battery
 from bayes_bm.checks.network import network
 from bayes_bm.checks.power import parameters
 from bayes_bm.checks.predictive import arm_curves, predictive_bands
@@ -98,6 +99,7 @@ def gather(
     alive_at: float = 0.0,
     refused: tuple[str, ...] = (),
     elsewhere: Mapping[str, pd.DataFrame] | None = None,
+    battery: Battery | None = None,
 ) -> Material:
     """Ask for every table that the report shows."""
     spec, until = result.spec, follow_up(result.spec, result.evidence)
@@ -124,6 +126,7 @@ def gather(
         ranking=rank(result) if len(spec.treatments.names) > 2 else None,
         patient=_patient(thin, result, patient or {}, patient_table, alive_at, until) if asked else None,
         elsewhere=elsewhere or {},
+        battery=battery,
     )
 
 
@@ -408,13 +411,15 @@ def write_report(
     alive_at: float = 0.0,
     allow_failed_gate: bool = False,
     elsewhere: Mapping[str, pd.DataFrame] | None = None,
+    battery: Battery | None = None,
 ) -> Path:
     """Write the report whole, or not at all.
 
     `reconciliation` comes from `checks.reconcile.reconcile`, `contrasts` from `checks.contrasts.contrast_sources`.
     `patient` holds covariates by name ({}: each at its centre), `alive_at` since when the patient is known alive.
     `tables` (of `answer_tables`) and `patient_table` (of `predict`) are given where they are made already. `elsewhere`
-    holds tables that commands of their own make (`sensitivity`, `leave_one_study_out`).
+    holds tables that commands of their own make (`sensitivity`, `leave_one_study_out`). `battery` comes from
+    `checks.battery.battery`.
 
     Raises `GateRefused` where the convergence gate failed, unless `allow_failed_gate`. A failed gate, and red rows of
     reconciliation (which `checks.check.Check` refuses), are then said at the top, in the answer, at every heading and
@@ -435,6 +440,7 @@ def write_report(
         alive_at=alive_at,
         refused=(*gate, *red_rows(result, reconciliation)),
         elsewhere=elsewhere,
+        battery=battery,
     )
     text = render(material)
     with written_whole(Path(path)) as file:

@@ -123,6 +123,7 @@ def make_report(
         patient_table=patient_table,
         allow_failed_gate=allow_failed_gate,
         elsewhere=elsewhere,
+        battery=done.battery,
     )
     return Report(path, tuple(answer_sentences(result, contrasts=contrasts, tables=tables)))
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bayes_bm.checks.battery import Battery, battery
 from bayes_bm.checks.power import parameters
-from bayes_bm.checks.reconcile import reconcile
 from bayes_bm.errors import GateRefused
 from bayes_bm.fit import Result
 from bayes_bm.gate import Gate
@@ -13,12 +13,16 @@ from bayes_bm.gate import Gate
 
 @dataclass(frozen=True)
 class Check:
-    """The gate, the reconciliation of every printed number, prior beside posterior and how far either moves it."""
+    """The gate, the battery with the reconciliation of every printed number, prior beside posterior and what moves it."""
 
     gate: Gate
-    reconciliation: pd.DataFrame
+    battery: Battery
     parameters: pd.DataFrame
     reproduction: bool = False
+
+    @property
+    def reconciliation(self) -> pd.DataFrame:
+        return self.battery.reconciliation
 
     @property
     def red(self) -> pd.DataFrame:
@@ -35,5 +39,5 @@ class Check:
 
 
 def check(result: Result) -> Check:
-    """Gates and reconciliation of a result."""
-    return Check(result.gate, reconcile(result), parameters(result), reproduction=result.spec.reproduction)
+    """Gates, reconciliation, predictive checks and consistency of a result; no further fit is made."""
+    return Check(result.gate, battery(result), parameters(result), reproduction=result.spec.reproduction)

@@ -18,6 +18,7 @@ from bayes_bm import estimands
 from bayes_bm.arrays import NUMPY
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
+from bayes_bm.hazards.averaged import averaged
 from bayes_bm.hazards.base import inverse
 from bayes_bm.likelihoods import cum_hazard_from
 from bayes_bm.nonparametric import StepCurve, kaplan_meier
@@ -33,10 +34,29 @@ STAGE = 22
 
 @dataclass(frozen=True)
 class Replicates:
-    """Kaplan-Meier curves of replicated arms: `time` sorted and `survival` after each patient (replicate, patient)."""
+    """Kaplan-Meier curves of replicated arms: `time` sorted and `survival` after each patient (replicate, patient).
+
+    `died` is the weight of each that had the event, `left` the weight of all from there on; `entry` and `weight` are
+    the arm's own, in the order of its patients.
+    """
 
     time: np.ndarray
     survival: np.ndarray
+    died: np.ndarray
+    left: np.ndarray
+    entry: np.ndarray
+    weight: np.ndarray
+
+    def events_by(self, time: float) -> np.ndarray:
+        """Weight of events up to `time` (replicate,)."""
+        return np.sum(self.died * (self.time <= time), axis=1)
+
+    def at_risk(self, time: float) -> np.ndarray:
+        """Weight of those with time >= `time` who had entered before (replicate,)."""
+        gone = (self.time < time).sum(axis=1)
+        padded = np.concatenate([self.left, np.zeros((len(self.time), 1))], axis=1)
+        waiting = np.sum(self.weight[self.entry >= time]) if time > 0 else np.sum(self.weight[self.entry > 0])
+        return padded[np.arange(len(padded)), gone] - waiting
 
     def survival_at(self, time: float) -> np.ndarray:
         """S(time) of each replicate."""
@@ -53,7 +73,12 @@ class Replicates:
 
 @dataclass(frozen=True)
 class ReplicatedArm:
-    """One arm: its observed curve, its replicates, and the model's own curve (on the model's clock)."""
+    """One arm: its observed curve, its replicates, and the model's own curve (on the model's clock).
+
+    `seen` holds the observed patients as a replicate of one. `gap`, where asked for, is the largest distance between
+    Kaplan-Meier estimate and model on the scale of cumulative hazard, of what was seen and of each replicate
+    (replicate,), both under the replicate's own draw of the parameters.
+    """
 
     arm_row: int
     observed: StepCurve
@@ -61,6 +86,8 @@ class ReplicatedArm:
     population: Population
     weight: np.ndarray
     entry: float
+    seen: "Replicates"
+    gap: tuple[np.ndarray, np.ndarray] | None = None
 
     def model_survival(self, time: float) -> np.ndarray:
         """The arm's S(time), averaged over its patients' covariates (sample,)."""
@@ -91,8 +118,13 @@ class ReplicatedArm:
         return np.exp(-np.exp(np.minimum(log_cum, estimands.LARGEST_LOG))) @ self.weight
 
 
-def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[ReplicatedArm]:
-    """Every arm with patients, replicated at posterior draws (all of them, or fewer where arms are very large)."""
+def replicated_arms(
+    result: Result, rng: np.random.Generator, *, replicates: int | None = None
+) -> Iterator[ReplicatedArm]:
+    """Every arm with patients, replicated at posterior draws (all of them, or fewer where arms are very large).
+
+    With `replicates` so many, at the draws in turn and the same ones for every arm, with their largest gaps.
+    """
     if result.evidence.patients.empty:
         return
     arrays = everybody(result.spec, result.evidence, result.family)
@@ -102,7 +134,7 @@ def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[Replic
         rows = result.evidence.patients[result.evidence.patients["arm_row"] == arm_row]
         at = rows.index.to_numpy()
         data = SimpleNamespace(**{name: values[at] for name, values in arrays.items()}, **present(arrays))
-        chosen = _thinned(len(eta), len(at), rng)
+        chosen = _thinned(len(eta), len(at), rng) if replicates is None else np.arange(replicates) % len(eta)
         everyone = None
         if whole[arm_row]:
             # a patient of a replicate is a point drawn at random; the arm's own curve is the mean over all points
@@ -113,7 +145,9 @@ def replicated_arms(result: Result, rng: np.random.Generator) -> Iterator[Replic
         else:
             shift = shifts(result.draws, result.design, data.arm_row, data.x, chosen)
             mine = eta[chosen, arm_row][:, None] + shift
-        yield _replicated(result, int(arm_row), rows, data, mine, of_arm[chosen, arm_row][:, None], rng, everyone)
+        yield _replicated(
+            result, int(arm_row), rows, data, mine, of_arm[chosen, arm_row][:, None], rng, everyone, replicates
+        )
 
 
 def _thinned(samples: int, patients: int, rng: np.random.Generator) -> np.ndarray:
@@ -122,15 +156,27 @@ def _thinned(samples: int, patients: int, rng: np.random.Generator) -> np.ndarra
 
 
 def _replicated(
-    result: Result, arm_row: int, rows: pd.DataFrame, data, eta, of_arm, rng, everyone: np.ndarray | None
+    result: Result,
+    arm_row: int,
+    rows: pd.DataFrame,
+    data,
+    eta,
+    of_arm,
+    rng,
+    everyone: np.ndarray | None,
+    replicates: int | None,
 ) -> ReplicatedArm:
     """`eta` of each patient (replicate, patient), or with `everyone` of each integration point beside it."""
     family, t0 = result.family, result.spec.reference_time
     shape = np.broadcast_to(of_arm, (*eta.shape, of_arm.shape[-1]))
     seen, event = _seen(rows)
     entered = entered_hazard(family, data, eta, shape)
-    latent = t0 * np.exp(inverse(family, np.log(entered + rng.exponential(size=eta.shape)), eta, shape, xp=NUMPY))
+    exponential = rng.exponential(size=eta.shape)
+    latent = t0 * np.exp(inverse(family, np.log(entered + exponential), eta, shape, xp=NUMPY))
     censoring = _censoring_times(seen, event, rng, len(eta))
+    gap = None
+    if replicates is not None:
+        gap = _gaps(result, rows, eta, shape, everyone, (seen, event), (latent, exponential, censoring))
     weight, entry = rows["weight"].to_numpy(), rows["entry"].to_numpy()
     # covariates make patients differ; without them one column stands for the arm
     several = result.spec.covariates and len(rows) > 1
@@ -146,7 +192,47 @@ def _replicated(
         population=Population(family, t0, levels, shapes, zero, zero),
         weight=shares,
         entry=float(result.evidence.arms["entry"].iloc[arm_row]),
+        seen=_curves(seen[None], (event == 1)[None], weight, entry),
+        gap=gap,
     )
+
+
+def _gaps(result: Result, rows: pd.DataFrame, eta, shape, everyone, observed, replicate):
+    """Largest gap of what was seen and of the replicates: times as H(t) - H(entry), a unit exponential if all is well.
+
+    So that patients with other covariates and entries stand on one scale. An arm averaged over its covariates is put on
+    the scale of its own averaged hazard.
+    """
+    family, spec = result.family, result.spec
+    if everyone is not None:
+        family = averaged(result.family, everyone.shape[1])
+        eta, shape = (
+            eta * 0,
+            np.concatenate([shape, np.broadcast_to(everyone[:, None], (*eta.shape, everyone.shape[1]))], 2),
+        )
+    (time, event), (latent, _, censoring) = observed, replicate
+    start = family.place(log_time(rows["entry"], spec)) if (rows["entry"] > 0).any() else None
+
+    def scaled(at: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            log_u = np.clip(np.log(at / spec.reference_time), -700.0, 700.0)
+        return cum_hazard_from(family, family.place(log_u), start, eta, shape, xp=NUMPY)
+
+    weight = rows["weight"].to_numpy()
+    seen = scaled(np.broadcast_to(time, eta.shape))
+    again = scaled(np.minimum(latent, censoring))
+    return _largest_gap(seen, np.broadcast_to(event == 1, eta.shape), weight), _largest_gap(
+        again, latent <= censoring, weight
+    )
+
+
+def _largest_gap(used: np.ndarray, event: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Largest distance between the Kaplan-Meier estimate of residuals and exp(-residual), at events (row,)."""
+    curve = _curves(used, event, weight, np.zeros(used.shape[1]))
+    before = np.concatenate([np.ones((len(used), 1)), curve.survival[:, :-1]], axis=1)
+    model = np.exp(-curve.time)
+    apart = np.maximum(np.abs(before - model), np.abs(curve.survival - model))
+    return np.max(np.where(curve.died > 0, apart, 0.0), axis=1)
 
 
 def _seen(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -177,13 +263,14 @@ def _curves(time: np.ndarray, event: np.ndarray, weight: np.ndarray, entry: np.n
     order = np.lexsort((~event, time), axis=1)
     time, event = np.take_along_axis(time, order, 1), np.take_along_axis(event, order, 1)
     weights = weight[order]
-    at_risk = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
+    at_risk = left = np.cumsum(weights[:, ::-1], axis=1)[:, ::-1]
     if (entry > 0).any():
         by_entry = np.argsort(entry)
         waiting = np.concatenate([np.cumsum(weight[by_entry][::-1])[::-1], [0.0]])
         at_risk = at_risk - waiting[np.searchsorted(entry[by_entry], time, side="left")]
     factor = np.where(event, 1 - weights / at_risk, 1.0)
-    return Replicates(time, np.cumprod(np.clip(factor, 0, 1), axis=1))
+    survival = np.cumprod(np.clip(factor, 0, 1), axis=1)
+    return Replicates(time, survival, np.where(event, weights, 0.0), left, entry, weight)
 
 
 # ---------------------------------------------------------------------------------------------- curves and bands

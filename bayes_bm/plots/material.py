@@ -13,6 +13,7 @@ from bayes_bm.spec import Spec
 
 if TYPE_CHECKING:
     from bayes_bm.checks.audit import Audit
+    from bayes_bm.checks.battery import Battery
     from bayes_bm.checks.network import Network
     from bayes_bm.fit import Result
     from bayes_bm.ranking import Ranking
@@ -193,6 +194,7 @@ class Material:
     ranking: "Ranking | None" = None
     patient: PatientAnswer | None = None
     elsewhere: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    battery: "Battery | None" = None
 
     @property
     def spec(self) -> Spec:

@@ -47,6 +47,7 @@ from bayes_bm.priors import describe
 from bayes_bm.spec import ExternalCheck, Spec
 
 if TYPE_CHECKING:
+    from bayes_bm.checks.battery import Battery
     from bayes_bm.ranking import Ranking
 
 WHO = {"average-study": "average study", "new-study": "new study", "new-hospital": "one new hospital"}
@@ -74,6 +75,7 @@ def render(of: Material) -> str:
         "One patient": _one_patient(draw),
         "Audit of the evidence": _audit(of),
         "Reconciliation: printed, reconstructed, predicted": _reconciliation(of),
+        **({} if of.battery is None else {"Misfits: arms, printed numbers, studies": _misfits(of, of.battery)}),
         **({} if of.answers.rebuilt is None else {"Patients rebuilt from curves": _rebuilt(of, of.answers.rebuilt)}),
         "Diagnostics and priors": _diagnostics(draw),
         "What this cannot say": _limits(of),
@@ -572,6 +574,55 @@ def _reconciliation(of: Material) -> list[Part]:
         el("p", explain),
         el("p", el("strong", "Printed numbers contradict the model: see the rows marked so.")) if red else None,
         html_table(table, columns, row_class=lambda row: row["status"] if row["status"] != "green" else None),
+    ]
+
+
+def _misfits(of: Material, found: "Battery") -> list[Part]:
+    """The battery: what is flagged in words, every question with its worst case, studies against the others, PITs."""
+    flagged = len(found.flagged)
+    explain = (
+        f"{len(found.flags)} questions, each asked of all arms, rows or studies. Within a question the worst is"
+        " corrected for how often it was asked; over questions Holm's thresholds keep the chance of any flag at 10 %"
+        f" where the model is right. {flagged or 'None'} {'is' if flagged < 2 else 'are'} flagged."
+    )
+    questions = [
+        Column("", lambda row: el("strong", "flagged") if row["flagged"] else "", "keep"),
+        plain("question", "question", "words"),
+        plain("worst case", "worst", "words"),
+        Column("asked", lambda row: str(row["asked"]), "num"),
+        Column("p of the question", lambda row: number(row["p_question"], 4), "num"),
+        Column("flagged below", lambda row: number(row["threshold"], 4), "num"),
+    ]
+    studies = [
+        plain("question", "question", "words"),
+        Column(
+            "of", lambda row: row["study"] or (treatment_text(row["treatment"]) if row["treatment"] else "all"), "words"
+        ),
+        Column("found", lambda row: number(row["found"], 2), "num"),
+        Column("expected sd", lambda row: number(row["expected_sd"], 2), "num"),
+        Column("p", lambda row: probability(row["p"]), "num"),
+    ]
+    pits = [
+        plain("PIT of", "group", "words"),
+        plain("", "name", "words"),
+        Column("patients", lambda row: str(row["patients"]), "num"),
+        Column("mean", lambda row: number(row["mean"], 2), "num"),
+        Column("p, uniform", lambda row: probability(row["p"]), "num"),
+    ]
+    told = (
+        "How far each study is from what all others predict for it, on the log scale; of heterogeneity how many times"
+        " what the priors expect; of time units the log of a study's last time over the others'."
+    )
+    return [
+        el("p", explain),
+        el("ul", *(el("li", text) for text in found.sentences())),
+        html_table(found.flags, questions),
+        el("p", found.not_seen),
+        el("h3", "Studies against each other") if len(found.studies) else None,
+        el("p", told) if len(found.studies) else None,
+        html_table(found.studies, studies) if len(found.studies) else None,
+        el("h3", "Patients: probability integral transforms, censored ones randomised") if len(found.pit) else None,
+        html_table(found.pit, pits) if len(found.pit) else None,
     ]
 
 

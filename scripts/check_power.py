@@ -1,0 +1,59 @@
+"""How often does the battery of checks flag a world? Right worlds, and each wrong one; one row a world in OUT.csv.
+
+Truth from the priors of the default model, but a log hazard ratio of -0.8, so that swapped arms differ; 14 studies,
+arms of 40 to 120. Taken up where it stopped. python scripts/check_power.py OUT.csv WORLDS [MINUTES]
+"""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+import bayes_bm as bb
+from bayes_bm.checks.battery import battery
+from bayes_bm.checks.twostage import two_stage_fit
+from bayes_bm.simulation.wrong import WRONG
+
+MODEL, SIZES, STUDIES = "os_reresection_vs_resrs", (40, 120), 14
+TRUTH = {"log_hr": -0.8}
+
+
+def world(spec: bb.Spec, kind: str, seed: int) -> dict[str, object]:
+    wrong = None if kind == "right" else kind
+    made = bb.simulate(spec, seed=seed, studies=STUDIES, sizes=SIZES, truth=TRUTH, wrong=wrong)
+    result = two_stage_fit(made.spec, made.evidence(), proposals=4000)
+    found = battery(result)
+    questions = "; ".join(found.flagged["question"])
+    struck = made.truth["struck"]
+    named = [name in set(found.flagged["worst"].str.split(",").str[0]) for name in struck]
+    return {"kind": kind, "seed": seed, "flagged": int(len(found.flagged) > 0), "questions": questions,
+            "red": int((found.reconciliation["status"] == "red").any()), "named": int(all(named)) if named else np.nan,
+            "gate": int(result.gate.passed)}  # fmt: skip
+
+
+def table(rows: pd.DataFrame) -> pd.DataFrame:
+    found = []
+    for kind, mine in rows.groupby("kind", sort=False):
+        k, n = int(mine["flagged"].sum()), len(mine)
+        low, high = stats.binomtest(k, n).proportion_ci()
+        most = mine["questions"].dropna().str.split("; ").explode().value_counts().head(2)
+        by = ", ".join(f"{name} {count}" for name, count in most.items() if name)
+        found.append({"kind": kind, "worlds": n, "flagged": k / n, "low": low, "high": high, "red": mine["red"].mean(),
+                      "named": mine["named"].mean(), "gate_failed": n - int(mine["gate"].sum()), "by": by})  # fmt: skip
+    return pd.DataFrame(found)
+
+
+if __name__ == "__main__":
+    out, worlds = Path(sys.argv[1]), int(sys.argv[2])
+    begun, minutes = time.time(), float(sys.argv[3]) if len(sys.argv) > 3 else np.inf
+    known, spec = pd.read_csv(out) if out.exists() else pd.DataFrame(), bb.read_spec(MODEL, changes={"covariates": {}})
+    done = set(zip(known["kind"], known["seed"], strict=True)) if len(known) else set()
+    for kind, seed in [(kind, seed) for seed in range(worlds) for kind in ("right", *WRONG)]:
+        if (kind, seed) in done or time.time() - begun > 60 * minutes:
+            continue
+        known = pd.concat([known, pd.DataFrame([world(spec, kind, seed)])])
+        known.to_csv(out, index=False)
+    print(table(known).to_string(index=False))
