@@ -18,13 +18,9 @@ from bayes_bm.checks.calibration import coverage, parameter_ranks, tail_shares, 
 from bayes_bm.checks.twostage import two_stage_fit
 from bayes_bm.observations import KINDS
 
-MODEL, PROPOSALS = "os_reresection_vs_resrs", 4000
-NO_COVARIATES = {"covariates": {}}
-ONE = {
-    "covariates.extracranial_controlled": "none",
-    "covariates.interval_over_6_months": "none",
-    "integration.points": 16,
-}
+DROP = {f"covariates.{name}": "none" for name in ("extracranial_controlled", "interval_over_6_months")}
+SPECS = {"patient": {**DROP, "integration.points": 16}}  # else none
+FEW = {"sampling.draws": 500, "sampling.tune": 500, "sampling.cores": 1}
 BREAKS = {
     # events without the shape in their hazard; points that count twice; intervals taken for half as wide
     "no_shape": ("patients", lambda old, d, s: old(d) - d.weight * d.exact * s[..., 0]),
@@ -36,27 +32,23 @@ BREAKS = {
 def broken(name: str) -> None:
     kind, change = BREAKS[name]
     right = KINDS[kind].log_density
-    KINDS[kind] = replace(
-        KINDS[kind], log_density=lambda f, d, e, s, xp: change(lambda data: right(f, data, e, s, xp=xp), d, s)
-    )
+    density = lambda f, d, e, s, xp: change(lambda data: right(f, data, e, s, xp=xp), d, s)  # noqa: E731
+    KINDS[kind] = replace(KINDS[kind], log_density=density)
 
 
 def world(spec: bb.Spec, what: str, seed: int, sampled: bool) -> dict[str, float]:
     made = bb.simulate(spec, seed=seed, numbers="likelihood" if what == "sbc" else "patients")
-    evidence, at = made.evidence(), {"draws": 500, "tune": 500, "chains": 4, "cores": 1}
-    changed = made.spec.model_copy(update={"sampling": made.spec.sampling.model_copy(update=at)})
-    fit = bb.fit(changed, evidence) if sampled else two_stage_fit(made.spec, evidence, proposals=PROPOSALS)
-    ranks = parameter_ranks(fit, made.truth, np.random.default_rng(seed)) if what == "sbc" else {}
-    every = max(1, fit.posterior.sizes["draw"] // 150)
-    thin = replace(fit, posterior=fit.posterior.isel(draw=slice(None, None, every)))
-    return {"seed": seed, "gate": float(fit.gate.passed), **(ranks or tail_shares(thin, made.truth))}
+    evidence = made.evidence()
+    fit = bb.fit(made.spec, evidence) if sampled else two_stage_fit(made.spec, evidence, proposals=4000)
+    ranks = parameter_ranks(fit, made.truth, np.random.default_rng(seed)) if what == "sbc" else None
+    return {"seed": seed, "gate": float(fit.gate.passed), **(ranks or tail_shares(fit, made.truth))}
 
 
 if __name__ == "__main__":
     what, out, worlds, minutes, how, *_ = [*sys.argv[1:], *("inf", "")[max(0, len(sys.argv) - 4) :]]
-    if how in BREAKS:
-        broken(how)
-    spec, begun = bb.read_spec(MODEL, changes=ONE if what == "patient" else NO_COVARIATES), time.time()
+    broken(how) if how in BREAKS else None
+    spec = bb.read_spec("os_reresection_vs_resrs", changes={**SPECS.get(what, {"covariates": {}}), **FEW})
+    begun = time.time()
     known = pd.read_csv(out) if Path(out).exists() else pd.DataFrame({"seed": []})
     for seed in sorted(set(range(int(worlds))) - set(known["seed"])):
         if time.time() - begun < 60 * float(minutes):

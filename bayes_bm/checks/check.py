@@ -13,7 +13,7 @@ from bayes_bm.gate import Gate
 
 @dataclass(frozen=True)
 class Check:
-    """The gate, the battery with the reconciliation of every printed number, prior beside posterior and what moves it."""
+    """The gate, the battery with the reconciliation of printed numbers, prior beside posterior and what moves it."""
 
     gate: Gate
     battery: Battery
