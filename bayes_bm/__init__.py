@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.predictive import predictive_bands
     from bayes_bm.checks.prior import prior_predictive
     from bayes_bm.checks.reconcile import reconcile
+    from bayes_bm.checks.scoring import Score, score_cohort
     from bayes_bm.checks.sensitivity import Sensitivity, sensitivity
     from bayes_bm.checks.stacking import stacked, stacking
     from bayes_bm.cohort import standardise, survival_table
@@ -83,6 +84,7 @@ __all__ = [
     "Reconstruction",
     "Reconstructions",
     "Result",
+    "Score",
     "Sensitivity",
     "Spec",
     "Study",
@@ -123,6 +125,7 @@ __all__ = [
     "reconstruct",
     "reconstruct_all",
     "rmst",
+    "score_cohort",
     "sensitivity",
     "sensitivity_figure",
     "simulate",
@@ -158,6 +161,7 @@ _HOME = {
     "power_scaling": "checks.power",
     "predictive_bands": "checks.predictive",
     "reconcile": "checks.reconcile",
+    **dict.fromkeys(("Score", "score_cohort"), "checks.scoring"),
     **dict.fromkeys(("Sensitivity", "sensitivity"), "checks.sensitivity"),
     **dict.fromkeys(("stacked", "stacking"), "checks.stacking"),
     "Curve": "curves.reading",

@@ -731,6 +731,86 @@ def _patients_of(path: Path) -> tuple[list[dict[str, float]], list[str]]:
 
 
 @app.command()
+def serve(
+    result_file: ResultFile,
+    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    allow_failed_gate: AllowFailed = False,
+) -> None:
+    """The patient page in a browser, on this machine's own address only; Ctrl-C ends it."""
+    from bayes_bm.serve import PatientPage, server
+
+    running = server(PatientPage(_load(result_file, allow_failed=allow_failed_gate)), port)
+    host, number = running.server_address[:2]
+    print(f"http://{host!s}:{number}/ answers for {result_file}; Ctrl-C ends it", file=sys.stderr, flush=True)
+    with running:
+        try:
+            running.serve_forever()
+        except KeyboardInterrupt:
+            print("ended", file=sys.stderr)
+
+
+@app.command()
+def standardise(
+    result_file: ResultFile,
+    cohort: Annotated[Path, typer.Option("--cohort", help="CSV: a row a patient, a column a covariate.")],
+    treatment: Annotated[str | None, typer.Option(help="Comma-separated; all where left out.")] = None,
+    without: Annotated[str | None, typer.Option(help="Comma-separated: treatments to leave out.")] = None,
+    times: Times = None,
+    resample: Annotated[
+        bool, typer.Option("--resample", help="The cohort is a sample of whom is asked about.")
+    ] = False,
+    who: WhoName = "new-study",
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """Survival of a whole cohort had all had the same treatment (g-computation), and differences."""
+    from bayes_bm.cohort import read_cohort, standardise, standardised_table
+    from bayes_bm.predict import parse_who
+
+    result = _load(result_file, allow_failed=allow_failed_gate)
+    table, at = read_cohort(result.spec, cohort), _numbers(times, "--times") or list(result.spec.answer_times)
+    asked: dict[str, Any] = {"treatments": _names(treatment), "without": _names(without) or []}
+    values = standardise(result, table, at, **asked, who=parse_who(who), resample=resample)
+    found = standardised_table(values)
+    if as_json:
+        return _print_json({"who": who, "patients": len(table), **_gate_field(result), "rows": _rows(found)})
+    return _print_table(found, f"{len(table)} patients, had all had one treatment ({who}, {result.spec.time_unit})")
+
+
+@app.command()
+def score(
+    result_file: ResultFile,
+    cohort: Annotated[Path, typer.Option("--cohort", help="CSV: time, event, treatment, and covariates.")],
+    times: Times = None,
+    at: Annotated[float | None, typer.Option(help="Time of the calibration; the reference time.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Observed against predicted, and D-calibration.")
+    ] = None,
+    who: WhoName = "new-study",
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """How predictions agree with a cohort's outcomes: Brier scores, concordance, calibration."""
+    from bayes_bm.checks.scoring import score_cohort
+    from bayes_bm.cohort import read_cohort
+    from bayes_bm.predict import parse_who
+
+    result = _load(result_file, allow_failed=allow_failed_gate)
+    table = read_cohort(result.spec, cohort, outcomes=True)
+    found = score_cohort(result, table, _numbers(times, "--times"), at=at, who=parse_who(who))
+    if figure is not None:
+        from bayes_bm.plots.scoring import score_figure
+
+        _save_figure(score_figure(found), figure)
+    if as_json:
+        return _print_json({"who": who, **_gate_field(result), **found.document()})
+    _print_table(found.brier, f"Brier scores of {found.patients} patients; integrated {found.integrated_brier:.4f}")
+    _print_table(found.concordance, "concordance; risk: one less predicted survival at the time of the calibration")
+    _print_table(found.calibration, f"survival at {found.at:g} {result.spec.time_unit}, in groups by prediction")
+    return _print_table(found.d_calibration, f"D-calibration: shares should be equal (p = {found.d_p:.3g})")
+
+
+@app.command()
 def check(
     result_file: ResultFile,
     leave_one_out: Annotated[

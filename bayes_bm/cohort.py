@@ -7,6 +7,7 @@ patients; what is kept are sums and counts, never a number for each patient, dra
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
 from bayes_bm.predict import NewStudy, Patient, Who, chosen_treatments, population
+from bayes_bm.spec import Spec
 
 STEP, EDGE = 0.2, 2
 """Of the grid of eta, and how many points it goes beyond the patients on either side."""
@@ -116,6 +118,59 @@ def mean_survival(
                 moments, _ = _over_draws(eta, surface.low, surface.values, STEP, 1)
                 found[mine[part]] = moments[..., 0] / len(surface.low)
     return found
+
+
+def standardised_table(values: xr.DataArray) -> pd.DataFrame:
+    """Mean, sd and quantiles of `standardise` and of differences from the first treatment; P(difference > 0)."""
+    rows = []
+    names = [str(name) for name in values["treatment"].to_numpy()]
+    for name in names:
+        for reference in [None, *(names[:1] if name != names[0] else [])]:
+            for time in values["time"].to_numpy():
+                one = values.sel(treatment=name, time=time).to_numpy().ravel()
+                if reference is not None:
+                    one = one - values.sel(treatment=reference, time=time).to_numpy().ravel()
+                better = None if reference is None else float(np.mean(one > 0))
+                estimand = "survival" if reference is None else "survival_difference"
+                named = {"estimand": estimand, "treatment": name, "reference": reference, "time": float(time)}
+                quantiles = {label: float(np.quantile(one, share)) for label, share in QUANTILES.items()}
+                moments = {"mean": float(one.mean()), "sd": float(one.std(ddof=1))}
+                rows.append({**named, **moments, **quantiles, "prob_better": better})
+    return pd.DataFrame(rows)
+
+
+OUTCOME_COLUMNS = ("time", "event", "treatment")
+
+
+def read_cohort(spec: Spec, path: Path, *, outcomes: bool = False) -> pd.DataFrame:
+    """A cohort file: covariates by name, and with `outcomes` time, event and treatment; columns `x_...` are left."""
+    if not path.is_file():
+        raise InputError(str(path), found="no such file")
+    table = pd.read_csv(path)
+    table = table[[name for name in table if not str(name).startswith("x_") and name != "patient"]]
+    needed, known = OUTCOME_COLUMNS if outcomes else (), (*OUTCOME_COLUMNS, *spec.covariates)
+    for name in needed:
+        if name not in table:
+            raise InputError(f"{path}, column {name}", found="no such column", allowed=", ".join(needed))
+    for name in table:
+        if name not in known:
+            allowed = f"{', '.join(known)}, patient, or a name that starts with x_"
+            raise InputError(f"{path}, column {name}", found="an unknown column", allowed=allowed)
+    if outcomes:
+        _check_outcomes(spec, table, path)
+    return table if outcomes else table[[name for name in table if name in spec.covariates]]
+
+
+def _check_outcomes(spec: Spec, table: pd.DataFrame, path: Path) -> None:
+    rules = {
+        "time": (pd.to_numeric(table["time"], errors="coerce") > 0, f"above 0, in {spec.time_unit}"),
+        "event": (table["event"].isin([0, 1]), "1 for an event, 0 for censored"),
+        "treatment": (table["treatment"].isin(spec.treatments.names), ", ".join(spec.treatments.names)),
+    }
+    for name, (right, allowed) in rules.items():
+        if not right.all():
+            row = int(np.argmin(right.to_numpy()))
+            raise InputError(f"{path}, row {row + 2}, column {name}", found=table[name].iloc[row], allowed=allowed)
 
 
 # ---------------------------------------------------------------------------------------------- patients

@@ -35,6 +35,7 @@ ARRAYS = (
     "likelihoods",
     "nonparametric",
     *("density.kernel", "density.polynomials"),
+    "scores",
 )
 # what a part may know of the package, beyond errors: each stands on the ones before it
 FOUNDATIONS = {
