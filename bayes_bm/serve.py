@@ -22,7 +22,7 @@ from bayes_bm.errors import BayesBmError, InputError
 from bayes_bm.fit import Result
 from bayes_bm.outcomes import outcome_table, outcomes
 from bayes_bm.patient_page import patient_curves
-from bayes_bm.plots.patient import patient_figure
+from bayes_bm.plots.patient import WIDTH, patient_figure
 from bayes_bm.plots.style import svg
 from bayes_bm.plots.text import treatment_text
 from bayes_bm.predict import WHO, parse_who, predict
@@ -30,7 +30,9 @@ from bayes_bm.predict import WHO, parse_who, predict
 ADDRESS = "127.0.0.1"
 LARGEST = 100_000
 """Bytes of a question."""
-DRAWS = 2000
+NARROW = 4.0
+"""Inches of the figure on a telephone."""
+DRAWS = 1000
 """Draws that answer on the page; `predict` uses all."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
 WHO_WORDS = {
@@ -94,7 +96,8 @@ class PatientPage:
             rows = predict(self.thin, asked.covariates, times=asked.times or None, margins=asked.margins, **given)
             curves = patient_curves(self.thin, asked.covariates, **given)
             fates = outcome_table(outcomes(self.thin, asked.covariates, **given), asked.times)
-            drawn = svg(patient_figure(curves, notes=False), title="Curves, and what could happen to one patient")
+            drawing = patient_figure(curves, notes=False, width=NARROW if asked.narrow else WIDTH)
+            drawn = svg(drawing, title="Curves, and what could happen to one patient")
         unit = spec.time_unit
         return {
             "figure": drawn,
@@ -127,6 +130,7 @@ class _Question:
     times: list[float]
     margins: dict[str, float]
     who: str
+    narrow: bool
 
     @classmethod
     def read(cls, of: Mapping[str, Any]) -> "_Question":
@@ -145,6 +149,7 @@ class _Question:
             times=[_as_number(part, "times") for part in str(of.get("times", "")).split(",") if part.strip()],
             margins=margins,
             who=str(of.get("who", "new-study")),
+            narrow=of.get("narrow") is True,
         )
 
 
@@ -173,8 +178,10 @@ def _what(row: Mapping[Any, Any], unit: str) -> str:
 
 def _value(row: Mapping[Any, Any], name: str) -> str:
     value = float(row[name])
-    if str(row["estimand"]).startswith("survival"):
+    if row["estimand"] == "survival":
         return f"{100 * value:.0f} %"
+    if row["estimand"] == "survival_difference":
+        return f"{100 * value:.0f}"
     return f"{value:.1f}" if math.isfinite(value) else "not reached"
 
 
@@ -192,12 +199,13 @@ def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
     lines = []
     for row in rows[rows["reference"].notna()].to_dict("records"):
         pair = f"{treatment_text(row['treatment'])} minus {treatment_text(row['reference'])}"
+        points = str(row["estimand"]).startswith("survival")
         margin = row["margin"]
         named = margin is not None and math.isfinite(margin)
-        points = str(row["estimand"]).startswith("survival")
         size = (f"{100 * margin:g} points" if points else f"{margin:g} {unit}") if named else ""
         by = f"{row['prob_better_by_margin']:.2f} ({size})" if named else ""
-        lines.append([pair, _what(row, unit), _spread(row), f"{row['prob_better']:.2f}", by, row["label"]])
+        what = f"{_what(row, unit)}{', points' if points else ''}"
+        lines.append([pair, what, _spread(row), f"{row['prob_better']:.2f}", by, row["label"]])
     head = ["", "", "median (90 %)", "P(above 0)", "P(above margin)", "mark"]
     return {"head": head, "numeric": [2, 3, 4], "rows": lines}
 

@@ -78,7 +78,7 @@ def test_answers_are_those_of_predict(port) -> None:
     [shown] = [line for line in answer["curve"]["rows"] if line[0] == "b" and line[1].startswith("restricted")]
     assert shown[2] == f"{row['median']:.1f} ({row['q5']:.1f} to {row['q95']:.1f})"
     difference = table[(table["estimand"] == "survival_difference") & (table["time"] == 12.0)].iloc[0]
-    [line] = [line for line in answer["differences"]["rows"] if line[1] == "survival at 12 months"]
+    [line] = [line for line in answer["differences"]["rows"] if line[1] == "survival at 12 months, points"]
     assert line[3] == f"{difference['prob_better']:.2f}"
     assert line[4] == f"{difference['prob_better_by_margin']:.2f} (5 points)"
     assert answer["figure"].startswith("<svg")

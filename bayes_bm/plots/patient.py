@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_bm.plots.style import GREY, RC, looks, wrapped
+from bayes_bm.plots.style import GREY, RC, axes_inches, looks, wrapped
 from bayes_bm.plots.text import treatment_text
 
 if TYPE_CHECKING:
@@ -19,18 +19,18 @@ OUTCOME = "#9B5DE5"
 WIDTH, CURVES, STRIP = 7.2, 3.2, 0.34
 
 
-def patient_figure(of: "PatientCurves", *, title: str = "", notes: bool = True) -> Figure:
+def patient_figure(of: "PatientCurves", *, title: str = "", notes: bool = True, width: float = WIDTH) -> Figure:
     """Curves above (line: median, band: 95 % of the uncertainty about the curve), outcomes below (thick: middle half,
-    thin: 95 % of single patients).
+    thin: 95 % of single patients). `width` in inches.
     """
     names = list(dict.fromkeys(of.curves["treatment"]))
-    lines = [wrapped(text, 108, lines=3) for text in of.notes] if notes else []
+    lines = [wrapped(text, int(15 * width), lines=4) for text in of.notes] if notes else []
     below = 0.25 + 0.16 * sum(text.count("\n") + 1 for text in lines)
     strip, above = STRIP * len(names) + 0.5, 0.45 if title else 0.25
     height = above + CURVES + 0.75 + strip + 0.5 + below
     with mpl.rc_context(RC):
-        drawn = Figure(figsize=(WIDTH, height))
-        left, wide = 0.16, 0.8
+        drawn = Figure(figsize=(width, height))
+        left, wide = 1.15 / width, 1 - 1.44 / width
         upper = drawn.add_axes((left, (below + 0.5 + strip + 0.75) / height, wide, CURVES / height))
         lower = drawn.add_axes((left, (below + 0.5) / height, wide, strip / height), sharex=upper)
         _curves(upper, of, names)
@@ -52,9 +52,7 @@ def _curves(axes: Axes, of: "PatientCurves", names: list[str]) -> None:
         beyond = rows.loc[~inside.shift(-1, fill_value=False)]
         axes.plot(beyond["time"], beyond["median"], color=look.color, linestyle="--", label=label)
     axes.set(ylim=(0, 1), xlim=(0, of.horizon), ylabel="survival")
-    axes.set_xlabel(
-        f"{of.time_unit}. Line and band: the curve and its 95 % uncertainty; dashed: beyond follow-up", fontsize=8
-    )
+    _caption(axes, f"{of.time_unit}. Line and band: the curve and its 95 % uncertainty; dashed: beyond follow-up")
     axes.grid(visible=True)
     axes.legend(loc="upper right")
 
@@ -71,11 +69,15 @@ def _outcomes(axes: Axes, of: "PatientCurves", names: list[str]) -> None:
             axes.annotate("▸", (of.horizon, y), color=OUTCOME, ha="center", va="center", annotation_clip=False)
     axes.set_yticks(range(len(names)), [treatment_text(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlabel(
-        "One such patient's time of the event: half of them in the thick line, 95 of 100 in the thin", fontsize=8
-    )
+    _caption(axes, "One such patient's time of the event: half of them in the thick line, 95 of 100 in the thin")
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False)
+
+
+def _caption(axes: Axes, text: str) -> None:
+    """Under an axis, on two lines where it is narrow."""
+    _, width, _ = axes_inches(axes)
+    axes.set_xlabel(wrapped(text, int(17 * width)), fontsize=8)
 
 
 def _quantiles(table: pd.DataFrame, treatment: str) -> dict[float, float]:
