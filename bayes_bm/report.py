@@ -35,6 +35,8 @@ from bayes_bm.predict import (
     NewStudy,
     Patient,
     compare,
+    patient_distance,
+    patient_missing,
     predict,
     survival,
 )
@@ -327,11 +329,12 @@ def _patient(
     spec, who = result.spec, NewStudy()
     times = [time for time in spec.answer_times if time >= alive_at] or [alive_at + spec.horizon]
     rows = predict(result, covariates, alive_at=alive_at, times=times, who=who) if table is None else table
+    notes = [patient_missing(result, covariates).text, patient_distance(result, covariates).text]
     if alive_at >= spec.horizon:
-        return PatientAnswer(covariates, alive_at, rows, None)
+        return PatientAnswer(covariates, alive_at, rows, None, notes)
     drawn = survival(thin, time_grid(spec, until, start=alive_at), who=Patient(covariates, who), alive_at=alive_at)
     return PatientAnswer(
-        covariates, alive_at, rows, Curves(curve_table(drawn), difference_table(drawn), alive_at=alive_at)
+        covariates, alive_at, rows, Curves(curve_table(drawn), difference_table(drawn), alive_at=alive_at), notes
     )
 
 

@@ -151,12 +151,15 @@ class Curves:
 
 @dataclass(frozen=True)
 class PatientAnswer:
-    """A patient: covariates by name, since when alive, the rows of `predict`, the curves (None past the horizon)."""
+    """A patient: covariates by name, since when alive, the rows of `predict`, the curves (None past the horizon); what
+    becomes of covariates that are not given, and how far the patient is from the evidence, in words.
+    """
 
     covariates: Mapping[str, float]
     alive_at: float
     table: pd.DataFrame
     curves: Curves | None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -256,11 +256,9 @@ def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence
     known, asked = spec.covariates, patient.covariates
     units = {name: f" ({term.unit})" if term.unit else "" for name, term in known.items()}
     named = [f"{name} = {value:g}{units[name]}" for name, value in asked.items()]
-    left = [f"{name} = {term.centre:g}" for name, term in known.items() if name not in asked]
-    who = f"A patient with {'; '.join(named)}" if named else "A patient with every covariate at its centre"
-    centre = f"; not given, so at the centre: {', '.join(left)}" if left else ""
+    who = f"A patient with {'; '.join(named)}" if named else "A patient with no covariate given"
     alive = f"; alive at {time_text(spec, patient.alive_at)}" if patient.alive_at else ""
-    parts = [f"{who}{centre}{alive}. In a new study, averaged over studies."]
+    parts = [f"{who}{alive}. In a new study, averaged over studies.", *filter(None, patient.notes)]
     silent = [name for name in asked if f"coefficient[{name}]" in prior_only]
     if silent:
         parts.append(f"Prior only: no evidence here informs the coefficient of {', '.join(silent)}.")
