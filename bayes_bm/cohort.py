@@ -270,7 +270,7 @@ def _surface(of: Population, low: Array, high: Array, times: Array) -> _Surface:
     """The curve of one treatment on a grid of eta that holds every patient."""
     low = low - EDGE * STEP
     points = int(np.ceil((high - low).max() / STEP)) + EDGE + 1
-    if of.family.proportional:
+    if of.family.proportional and of.walk is None:
         return _Surface(low, _proportional_surface(of, low, points, times))
     # other families: the general quadrature at every point, as if each were a treatment
     grid = low[:, None] + STEP * np.arange(points)

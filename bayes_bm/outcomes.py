@@ -82,7 +82,10 @@ TRIES = 1000
 def _effects(of: Population, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     eta = of.eta + of.eta_sd * rng.standard_normal(of.eta.shape)
     shape = of.shape.copy()
-    if shape.shape[-1]:
+    if of.walk is not None:
+        steps = rng.standard_normal((*of.eta.shape, len(of.walk))) * of.walk
+        shape[..., 1 : len(of.walk) + 1] += of.shape_sd[..., None] * np.cumsum(steps, axis=-1)
+    elif shape.shape[-1]:
         shape[..., 0] += of.shape_sd * rng.standard_normal(of.eta.shape)
     return eta, shape
 
