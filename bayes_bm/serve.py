@@ -200,8 +200,8 @@ def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
     for row in rows[rows["reference"].notna()].to_dict("records"):
         pair = f"{treatment_text(row['treatment'])} minus {treatment_text(row['reference'])}"
         points = str(row["estimand"]).startswith("survival")
-        margin = row["margin"]
-        named = margin is not None and math.isfinite(margin)
+        margin = math.nan if row["margin"] is None else float(row["margin"])
+        named = math.isfinite(margin)
         size = (f"{100 * margin:g} points" if points else f"{margin:g} {unit}") if named else ""
         by = f"{row['prob_better_by_margin']:.2f} ({size})" if named else ""
         what = f"{_what(row, unit)}{', points' if points else ''}"
@@ -273,7 +273,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _is_here(self) -> bool:
         """Whether the page was asked for under this machine's own address."""
-        port = self.server.server_address[1]
+        address: Any = self.server.server_address
+        port = address[1]
         if self.headers.get("Host") in (f"{ADDRESS}:{port}", f"localhost:{port}"):
             return True
         self._json(HTTPStatus.FORBIDDEN, {"error": f"this page is answered at http://{ADDRESS}:{port}/ only"})

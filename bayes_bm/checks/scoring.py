@@ -75,7 +75,8 @@ def score_cohort(
     when = spec.reference_time if at is None else at
     if when >= time.max() or not len(shown):
         raise InputError("at", found=f"{when:g}", allowed=f"below the last follow-up in the cohort, {time.max():g}")
-    grid = np.linspace(*np.quantile(time, SPAN), GRID)
+    start, end = (float(np.quantile(time, share)) for share in SPAN)
+    grid = np.linspace(start, end, GRID)
     curves = mean_survival(result, x, treatment, [*shown, *grid, when], who=who)
     predicted, along, now = curves[:, : len(shown)], curves[:, len(shown) : -1], curves[:, -1]
     return Score(
