@@ -209,6 +209,42 @@ def test_crossing_hazards_are_recovered_and_missed_without_walks() -> None:
         assert (mine.std(axis=0) < 0.03).all()
 
 
+def hump(seed: int, n: int) -> pd.DataFrame:
+    """Proportional hazards, ratio 0.6, on a log-logistic: its hazard rises to about 11 months and falls."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for arm, ratio in (("a", 1.0), ("b", 0.6)):
+        time = 10 * np.expm1(rng.exponential(size=n) / ratio) ** (1 / 2.5)
+        seen = np.minimum(time, rng.uniform(10, 40, n))
+        rows.append(pd.DataFrame({"study": "s", "arm": arm, "treatment": arm, "time": seen, "event": time <= seen}))
+    return pd.concat(rows).astype({"event": int})
+
+
+@pytest.mark.slow
+def test_a_hump_is_recovered_by_a_spline() -> None:
+    spec = families.spec(
+        "mspline",
+        treatments={"reference": "a", "compare": ["b"]},
+        effects={},
+        sampling={"draws": 500, "tune": 500, "chains": 2, "thin": 1},
+        hazard={"family": "mspline", "knots": 7},
+        priors__smooth_sd=half_normal(2.0),
+    )
+    found = bb.fit(spec, select(spec, {"patients": check_table("patients", hump(5, 600), where="simulated")}))
+    assert found.gate.passed, found.gate.reasons
+    times = np.array([2.0, 6.0, 11.0, 18.0, 26.0])
+    log_h = np.log(bb.hazard(found, times.tolist(), who=bb.AverageStudy()).sel(treatment="a").to_numpy()).reshape(-1, 5)
+    truth = np.log(0.25 * (times / 10) ** 1.5 / (1 + (times / 10) ** 2.5))
+    low, high = np.quantile(log_h, [0.005, 0.995], axis=0)
+    assert ((low < truth) & (truth < high)).all()
+    assert (log_h.std(axis=0) < 0.4).all()
+    # up and down again: no Weibull does that
+    assert np.quantile(log_h[:, 2] - log_h[:, 0], 0.005) > 0.3
+    assert np.mean(log_h[:, 2] > log_h[:, 4]) > 0.95
+    effect = found.posterior["log_hr"].to_numpy()
+    assert abs(effect.mean() - np.log(0.6)) < 3 * effect.std() < 0.3
+
+
 def test_a_study_left_out_has_no_walk_to_integrate() -> None:
     with pytest.raises(InputError, match=r"found effects\.study_shape with hazard\.family = mspline"):
         require_population(families.result(*world(**BY_STUDY)))
