@@ -77,7 +77,7 @@ def _outcomes(axes: Axes, of: "PatientCurves", names: list[str]) -> None:
 def _caption(axes: Axes, text: str) -> None:
     """Under an axis, on two lines where it is narrow."""
     _, width, _ = axes_inches(axes)
-    axes.set_xlabel(wrapped(text, int(17 * width)), fontsize=8)
+    axes.set_xlabel(wrapped(text, int(17 * width), lines=3), fontsize=8)
 
 
 def _quantiles(table: pd.DataFrame, treatment: str) -> dict[float, float]:
