@@ -45,9 +45,10 @@ test: setup  ## lint, types, every test
 fast: setup  ## the fast part of the tests
 	@$(BIN)/pytest -x -q
 
-bench: setup  ## our reconstruction beside IPDfromKM, time of import, compile and sampling
+bench: setup  ## our reconstruction beside IPDfromKM, time of import, compile and sampling; STAN_PYTHON=... for Stan too
 	@$(BIN)/python scripts/benchmark_reconstruction.py
 	@$(BIN)/python scripts/benchmark_speed.py
+	@$(BIN)/python scripts/benchmark_density.py $(STAN_PYTHON)
 
 docs: setup  ## the table of shipped models in docs/models.md, made from the specs
 	@$(BIN)/python scripts/document_models.py

@@ -7,16 +7,11 @@ from bayes_bm.evidence import Evidence, select
 from bayes_bm.spec import Spec, parse_spec
 from bayes_bm.tables import check_table
 
-WHY = "benchmark"
 COVARIATES = ("age", "kps", "volume")
 
 
-def normal(sd: float) -> dict:
-    return {"dist": "normal", "mean": 0.0, "sd": sd, "why": WHY}
-
-
-def half_normal(sd: float) -> dict:
-    return {"dist": "half_normal", "sd": sd, "why": WHY}
+def prior(sd: float, dist: str = "normal") -> dict:
+    return {"dist": dist, "sd": sd, "why": "benchmark"}
 
 
 def world_spec(covariates: int = 0, **sampling: object) -> Spec:
@@ -29,12 +24,12 @@ def world_spec(covariates: int = 0, **sampling: object) -> Spec:
             "endpoint": "os",
             "treatments": {"reference": "a", "compare": ["b"]},
             "effects": {
-                "study": {"sd": half_normal(0.5)},
-                "study_treatment": {"sd": half_normal(0.3)},
-                "study_shape": {"sd": half_normal(0.2)},
+                "study": {"sd": prior(0.5, "half_normal")},
+                "study_treatment": {"sd": prior(0.3, "half_normal")},
+                "study_shape": {"sd": prior(0.2, "half_normal")},
             },
-            "priors": {"intercept": normal(1.0), "log_hr": normal(1.0), "log_shape": normal(0.3)},
-            "covariates": {name: {"prior": normal(0.5)} for name in names},
+            "priors": {"intercept": prior(1.0), "log_hr": prior(1.0), "log_shape": prior(0.3)},
+            "covariates": {name: {"prior": prior(0.5)} for name in names},
             "sampling": sampling,
         }
     )
