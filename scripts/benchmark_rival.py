@@ -25,7 +25,7 @@ def stan_data(n: int) -> dict[str, object]:
     found = {name: np.bincount(rows["arm_row"], weights=values) for name, values in sums.items()}
     found |= {"study": shape.arm_study + 1, "treated": shape.arm_treatment, "pair": np.maximum(shape.arm_pair, 1)}
     found |= {"log_u": log_u, "size": size, "first": np.cumsum(size) - size + 1}
-    counts = {"J": len(shape.studies), "A": len(size), "P": len(shape.pairs), "N": n}
+    counts: dict[str, object] = {"J": len(shape.studies), "A": len(size), "P": len(shape.pairs), "N": n}
     return counts | {name: values.tolist() for name, values in found.items()}
 
 
