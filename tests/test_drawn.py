@@ -291,3 +291,27 @@ def test_draws_differ_where_heights_leave_the_numbers_open():
     totals = [int(solved[1](rng)[1].sum()) for rng in np.random.default_rng(1).spawn(20)]
     assert len(set(totals)) > 3
     assert min(totals) <= event.sum() <= max(totals)
+
+
+@pytest.mark.parametrize("names", [("n", "events", "axis_max"), ("n", "axis_max")])
+def test_openness_is_what_nine_in_ten_draws_stay_within(names):
+    """Months and survival to four digits leave numbers open; 300 draws against the lattice's own answer."""
+    time, event = varied(2, 1000, censoring="staggered", clock=1.0)
+    known = printed(time, event)
+    solved = solve_drawn(read_curve(drawn(time, event, 36.0, rounded=True), **{name: known[name] for name in names}))
+    assert solved is not None and solved.openness is not None
+    best, times = solved.patients, np.unique(time[event == 1])
+    sets = [solved.sampler(rng) for rng in np.random.default_rng(3).spawn(300)]
+    events = np.array([abs(int(e.sum()) - int(best[1].sum())) for _, e in sets])
+
+    def left(t, e):
+        """At risk just after the deaths of each time, before those censored then."""
+        return at_risk(t, times) - np.array([(t[e == 1] == when).sum() for when in times])
+
+    risk = np.array([np.abs(left(*some) - left(*best)) for some in sets])
+    # 300 draws: within 0.9 by three standard errors of 0.017; no smaller number would do
+    assert (events <= solved.openness[0]).mean() > 0.85
+    assert (risk <= solved.openness[1]).mean(axis=0).min() > 0.85
+    assert (risk < solved.openness[1]).mean(axis=0).min() < 0.95
+    if "events" not in names:
+        assert (events < solved.openness[0]).mean() < 0.95 and solved.openness[0] > 1

@@ -19,6 +19,7 @@ BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: ra
 BEFORE = 0.25  # chance that a tick drawn at a drop stands for censorings before it: the tie rule says after
 LIKELY = 9.0  # nats below the likeliest way back beyond which the central path does not go
 SURE = 0.9  # share of what is plausible that must agree
+PATHS = 10  # that tell how plausible totals of events differ where none is printed
 FAINT = 1e-9  # share of the largest weight below which a state is forgotten
 ROUNDING = 1e-13  # share of the largest weight that Fourier transforms leave where there is none
 SLICES = 4096, 512, 64, 16  # slices of survival within its rounding, the finest that the number of cells allows
@@ -128,12 +129,16 @@ class _States:
 
 @dataclass(frozen=True)
 class Lattice:
-    """All states of a curve, with the moves between them; `final` weighs the last by what the whole must add up to."""
+    """All states of a curve, with the moves between them; `final` weighs the last by what the whole must add up to.
+
+    `counted`: states count events, as a printed total needs.
+    """
 
     layers: list[_Layer]
     gaps: list[_Gap]
     moves: list[_Moves]
     final: Floats
+    counted: bool
 
     def central(self) -> Path:
         """The path that stays nearest to the posterior mean of the number at risk, by likely moves only.
@@ -151,14 +156,20 @@ class Lattice:
 
     def openness(self, path: Path) -> tuple[int, int]:
         """Events, and numbers at risk after any point, by which `SURE` of all that is plausible stays near a path."""
-        last = self.layers[-1]
-        events = np.abs(last.events - int(path.died.sum()))
         at_risk = self.layers[0].top - np.cumsum(path.censored + path.died)
         gaps = [
             _reach(np.abs(layer.risk - count), chance)
             for layer, chance, count in zip(self.layers[1:], self.chances[1:], at_risk.tolist(), strict=True)
         ]
-        return _reach(events, self.final.sum(axis=0)), max(gaps, default=0)
+        totals, chance = self._totals()
+        return _reach(np.abs(totals - int(path.died.sum())), chance), max(gaps, default=0)
+
+    def _totals(self) -> tuple[Ints, Floats]:
+        """Totals of events and how plausible each; where none is printed states do not count them, and paths tell."""
+        if self.counted:
+            return self.layers[-1].events, self.final.sum(axis=0)
+        found = [self.sample(rng).died.sum() for rng in np.random.default_rng(0).spawn(PATHS)]
+        return np.array(found), np.ones(PATHS)
 
     def sample(self, rng: np.random.Generator) -> Path:
         """A path drawn with its posterior probability."""
@@ -234,7 +245,7 @@ def lattice(problem: Problem) -> Lattice | None:
         moves.append(found[1])
         layers.append(found[2])
         owing = point.mark_here
-    return Lattice(layers, gaps, moves, _closed(problem, layers[-1], owing))
+    return Lattice(layers, gaps, moves, _closed(problem, layers[-1], owing), problem.events is not None)
 
 
 def _closed(problem: Problem, last: _Layer, owing: bool) -> Floats:
