@@ -162,7 +162,9 @@ def test_without_a_level_a_patients_ratio_still_has_the_interaction() -> None:
     ours = hazard_ratio(result, [6.0], who=Patient({"age": 50.0, "male": 1.0})).sel(treatment="c", time=6.0)
     added = result.posterior["interaction"].sel(treatment="c", effect_modifier="age")
     np.testing.assert_allclose(np.log(ours), result.posterior["log_hr"].sel(treatment="c") - added, atol=1e-12)
-    named = hazard_ratio(result, [6.0], who=Patient({"age": 50.0}, Study("p1"))).sel(treatment="b", time=6.0)
+    named = hazard_ratio(result, [6.0], who=Patient({"age": 50.0, "male": 1.0}, Study("p1"))).sel(
+        treatment="b", time=6.0
+    )
     deviation = result.posterior["study_treatment_effect"].sel(study_treatment="p1 | b")
     expected = result.posterior["log_hr"].sel(treatment="b") + deviation - added.values
     np.testing.assert_allclose(np.log(named), expected, atol=1e-12)

@@ -124,7 +124,7 @@ def test_draws_are_those_of_the_curve_in_the_specs_unit_and_on_the_models_clock(
         for of, expected in zip(sets, own, strict=True):
             np.testing.assert_allclose(times(of, *arm.key), expected, rtol=1e-12)
         spread = np.std([times(of, *arm.key).mean() for of in sets])
-        assert 0 < spread < 2 * factor
+        assert 0 < spread < 3 * factor
     same = [np.allclose(times(of, "s", "y") / WEEKS, times(of, "t", "x") - 2.0) for of in sets]
     assert not any(same)
 
@@ -523,7 +523,7 @@ def careless(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "sampler", counted)
-        result = fit(spec, evidence, imputations=M, draws=600, say=said.append)
+        result = fit(spec, evidence, imputations=M, draws=1000, say=said.append)
     return result, len(compiled), said
 
 
@@ -532,7 +532,7 @@ def test_a_model_is_compiled_once_for_all_imputations(careless) -> None:
     result, compiled, said = careless
     assert compiled == 1
     assert result.gate.passed
-    assert "imputation 20 of 20: sampling 2 chains of 500 + 600" in said
+    assert "imputation 20 of 20: sampling 2 chains of 500 + 1000" in said
 
 
 @pytest.mark.slow

@@ -248,7 +248,7 @@ def test_a_hump_is_recovered_by_a_spline() -> None:
 
 
 def test_a_study_left_out_has_no_walk_to_integrate() -> None:
-    with pytest.raises(InputError, match=r"found effects\.study_shape with hazard\.family = mspline"):
+    with pytest.raises(InputError, match=r"found hazard\.family = mspline whose studies differ in shape"):
         require_population(families.result(*world(**BY_STUDY)))
 
 

@@ -488,6 +488,7 @@ def test_density_is_prior_plus_likelihood_whatever_the_order_of_rows():
         "medians": 1,
         "hazard_ratios": 1,
         "counts": 1,
+        "registry": 0,
     }
     total = twin.log_prior(spec, tables, parameters) + mp.fsum(x for values in pointwise.values() for x in values)
     close(twin.log_density(spec, tables, parameters), total, 1e-15)

@@ -64,7 +64,8 @@ def _judged(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return []
     distance, largest = [], 0.0
     for row in found:
-        seen, again = row["scale"](row["observed"]), row["scale"](row["replicate"])
+        seen = row["scale"](row["observed"])
+        again = _finite(row["scale"](row["replicate"]), seen)
         centre, sd = again.mean(), max(again.std(), 1e-9)
         z, replicate = (seen - centre) / sd, (again - centre) / sd
         if not row["one_sided"]:
@@ -75,9 +76,17 @@ def _judged(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [_row(row, z, largest, count) for row, (z, _) in zip(found, distance, strict=True)]
 
 
+def _finite(again: Array, seen: float) -> Array:
+    """Replicates with medians that are never reached (a cured half) one spread beyond the latest that is."""
+    if np.isfinite(again).all():
+        return again
+    known = again[np.isfinite(again)]
+    return np.where(np.isfinite(again), again, known.max(initial=seen) + (known.std() if len(known) else 0.0) + 1e-9)
+
+
 def _row(row: dict[str, Any], z: float, largest: Any, count: int) -> dict[str, Any]:
     again, seen = row["replicate"], row["observed"]
-    low, median, high = np.quantile(again, [0.025, 0.5, 0.975])
+    low, median, high = np.quantile(again, [0.025, 0.5, 0.975], method="inverted_cdf")
     above, below = (float(np.sum(side) + 1) / (count + 1) for side in (again >= seen, again <= seen))
     p = above if row["one_sided"] else min(1.0, 2 * min(above, below))
     family = float((np.sum(largest >= z - 1e-12) + 1) / (count + 1))
