@@ -62,13 +62,18 @@ def case_mix(spec: Spec, evidence: Evidence) -> CaseMix:
         weight.append(patients["weight"].to_numpy(dtype=float))
     if names and any_averaged(spec, evidence):
         points = arm_points(spec, evidence)
+        scale, centre = _units(spec)
         for arm in np.flatnonzero(averaged_arms(spec, evidence.arms, evidence.patients)):
-            scale = np.array([spec.covariates[name].scale for name in names])
-            centre = np.array([spec.covariates[name].centre for name in names])
             x.append(points[arm] * scale + centre)
             size = float(evidence.arms["n_effective"].iloc[arm])
             weight.append(np.full(points.shape[1], (size if np.isfinite(size) else 1.0) / points.shape[1]))
     return CaseMix(tuple(names), np.concatenate(x), np.concatenate(weight))
+
+
+def _units(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and centre of every covariate (covariate,)."""
+    terms = spec.covariates.values()
+    return np.array([term.scale for term in terms]), np.array([term.centre for term in terms])
 
 
 def checked(spec: Spec, values: Mapping[str, Any], *, where: str = "patient") -> dict[str, float]:
@@ -194,12 +199,10 @@ def score(spec: Spec, mix: CaseMix, values: Mapping[str, float], slopes: np.ndar
     (`tests/test_patients.py`).
     """
     centre, spread = np.zeros(len(spec.covariates)), np.zeros((len(spec.covariates),) * 2)
+    scale, middle = _units(spec)
     known, left = list(spec.covariates), list(missing(spec, mix, values).averaged)
-    scale = np.array([term.scale for term in spec.covariates.values()])
-    middle = np.array([term.centre for term in spec.covariates.values()])
     for name, value in values.items():
-        at = known.index(name)
-        centre[at] = (value - middle[at]) / scale[at]
+        centre[known.index(name)] = spec.covariates[name].scaled(value)
     if left:
         at = [known.index(name) for name in left]
         mean, covariance = mix.moments(left)

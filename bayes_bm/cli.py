@@ -643,31 +643,14 @@ def predict(
         estimands=_names(estimand) or ESTIMANDS,
     )
     titles = names or [str(place + 1) for place in range(len(values))]
-    drawn = {}
-    if outcomes:
-        from bayes_bm.outcomes import outcome_table, outcomes_of_times
-
-        of_times = outcomes_of_times(result, at, alive_at)
-        drawn = {title: _outcomes(result, one, asked) for title, one in zip(titles, values, strict=True)}
-        drawn = {title: outcome_table(times, of_times) for title, times in drawn.items()}
+    drawn = _outcome_tables(result, dict(zip(titles, values, strict=True)), at, asked) if outcomes else {}
     if figure is not None:
         from bayes_bm.patient_page import patient_curves
         from bayes_bm.plots.patient import patient_figure
 
         _save_figure(patient_figure(patient_curves(result, values[0], **asked, horizon=horizon)), figure)
     if as_json:
-        about = {
-            "patients": [
-                {
-                    "patient": title,
-                    "given": one,
-                    "distance": {**patient_distance(result, one).document()},
-                    "averaged_over_the_evidence": list(patient_missing(result, one).averaged),
-                    "at_the_centre": list(patient_missing(result, one).centred),
-                }
-                for title, one in zip(titles, values, strict=True)
-            ]
-        }
+        about = {"patients": [_about(result, title, one) for title, one in zip(titles, values, strict=True)]}
         told = {"outcomes": [{"patient": name, **row} for name, of in drawn.items() for row in _rows(of)]}
         shown = {"rows": _rows(table), **about, **(told if outcomes else {})}
         return _print_json({"who": who, "alive_at": alive_at, **_gate_field(result), **shown})
@@ -688,13 +671,31 @@ def predict(
     return None
 
 
+def _about(result: "Result", title: str, patient: Mapping[str, float]) -> dict[str, Any]:
+    """What was given of a patient, what became of the rest, and how far the patient is from the evidence."""
+    from bayes_bm.predict import patient_distance, patient_missing
+
+    left = patient_missing(result, patient)
+    return {
+        "patient": title,
+        "given": patient,
+        "distance": patient_distance(result, patient).document(),
+        "averaged_over_the_evidence": list(left.averaged),
+        "at_the_centre": list(left.centred),
+    }
+
+
 SPREAD_OF_ONE = "one patient's spread, not the uncertainty of the curve"
 
 
-def _outcomes(result: "Result", patient: Mapping[str, float], asked: Mapping[str, Any]) -> Any:
-    from bayes_bm.outcomes import outcomes
+def _outcome_tables(
+    result: "Result", patients: Mapping[str, Mapping[str, float]], times: "Sequence[float] | None", asked: dict
+) -> "dict[str, pd.DataFrame]":
+    """What could happen to each patient, by title."""
+    from bayes_bm.outcomes import outcome_table, outcomes, outcomes_of_times
 
-    return outcomes(result, patient, **asked)
+    at = outcomes_of_times(result, times, asked["alive_at"])
+    return {title: outcome_table(outcomes(result, one, **asked), at) for title, one in patients.items()}
 
 
 PRIOR_ONLY = "prior only: "

@@ -121,3 +121,19 @@ def side_by_side(spec: Spec, evidence: Evidence) -> dict[tuple[str, str], list[s
         for right in names[at + 1 :]
     }
     return {pair: studies for pair, studies in both.items() if studies}
+
+
+STACKED = ("coefficient_", "interaction_", "bias_")
+"""Parameters of the model that are kept under one name each."""
+
+
+def labels(spec: Spec, of: Design) -> dict[str, list[str]]:
+    """What the dimensions of a posterior are called, but for the knots of a flexible baseline."""
+    return {
+        "study": list(of.studies),
+        "treatment": list(of.compared),
+        "study_treatment": of.pair_labels,
+        "covariate": list(spec.covariates),
+        "effect_modifier": list(spec.modifiers),
+        "bias_term": list(spec.unknown_biases),
+    }

@@ -52,34 +52,20 @@ POINTWISE_LIMIT = 50_000_000
 """Above so many (draw x row) numbers the log-likelihood is stored per arm, not per patient."""
 
 
-class _Pointwise:
-    """The pointwise log-likelihood of a result: what was given, or worked out when it is first asked for."""
-
-    def __get__(self, result: "Result | None", owner: type | None = None) -> xr.Dataset:
-        if result is None:
-            raise AttributeError("log_likelihood")
-        if result.__dict__["log_likelihood"] is None:
-            result.__dict__["log_likelihood"] = pointwise_log_likelihood(result)
-        return result.__dict__["log_likelihood"]
-
-    def __set__(self, result: "Result", value: xr.Dataset | None) -> None:
-        result.__dict__["log_likelihood"] = value
-
-
 @dataclass(frozen=True)
 class Result:
     """A posterior with everything needed to read it: spec, evidence, gate and provenance.
 
     With `imputations` it is the mixture of several posteriors, told apart by the coordinate `imputation(chain)`;
     `evidence` is then that of the best reconstruction, and `log_likelihood` is empty: what is pointwise belongs to the
-    patients of one imputation (`of_imputation`). Given as None, `log_likelihood` is worked out when it is first read.
+    patients of one imputation (`of_imputation`). Where it is not stored it is worked out when it is first read.
     """
 
     spec: Spec
     evidence: Evidence
     posterior: xr.Dataset
     sample_stats: xr.Dataset
-    log_likelihood: xr.Dataset
+    stored_log_likelihood: xr.Dataset | None
     observed_data: xr.Dataset
     gate: Gate
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +82,12 @@ class Result:
     @cached_property
     def draws(self) -> Draws:
         return draws(self.posterior, self.design, self.spec, self.family)
+
+    @cached_property
+    def log_likelihood(self) -> xr.Dataset:
+        """Pointwise, by kind of evidence (chain, draw, row)."""
+        stored = self.stored_log_likelihood
+        return pointwise_log_likelihood(self) if stored is None else stored
 
     @cached_property
     def case_mix(self) -> CaseMix:
@@ -130,7 +122,7 @@ class Result:
         if self.imputations is None:
             raise InputError("imputation", found=label, hint="this result was fitted to the best reconstruction alone")
         evidence = self.imputations.evidence(self.evidence, label)
-        alone = replace(
+        return replace(
             self,
             evidence=evidence,
             posterior=_of_label(self.posterior, label),
@@ -138,8 +130,21 @@ class Result:
             observed_data=_observed(self.spec, evidence),
             gate=self.imputations.gates[label - 1],
             imputations=None,
+            stored_log_likelihood=None,
         )
-        return replace(alone, log_likelihood=pointwise_log_likelihood(alone))
+
+    def thinned(self, draws: int) -> "Result":
+        """The same with about so many draws, evenly from all chains: what a line, or a page, needs."""
+        step = max(1, self.posterior.sizes["chain"] * self.posterior.sizes["draw"] // draws)
+        of_draws = None if self.imputations is None else self.stored_log_likelihood
+        thin = self.posterior.isel(draw=slice(None, None, step))
+        return replace(self, posterior=thin, stored_log_likelihood=of_draws)
+
+    def require_one_target(self, where: str, *, differ: str, hint: str) -> None:
+        """Raises `InputError` for a stack of imputations (rule 19); `differ`: what is not the same in all of them."""
+        if self.imputations is not None:
+            found = f"{self.imputations.m} imputations, whose {differ} differ"
+            raise InputError(where, found=found, allowed="one imputation at a time", hint=f"{hint} (rule 19)")
 
     def to_arviz(self) -> xr.DataTree:
         """The groups as ArviZ reads them, spec and provenance in the attributes."""
@@ -173,10 +178,6 @@ class Result:
         if not self.gate.passed and not allow_failed:
             reasons = "; ".join(self.gate.reasons)
             raise GateRefused(f"the convergence gate failed: {reasons}. Sample longer, or say --allow-failed-gate")
-
-
-# set here, because a dataclass would take it for a default
-Result.log_likelihood = _Pointwise()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def fit(
@@ -225,7 +226,7 @@ def fit(
         evidence=evidence,
         posterior=posterior,
         sample_stats=stats,
-        log_likelihood=xr.Dataset(),
+        stored_log_likelihood=xr.Dataset() if known is not None else None,
         observed_data=_observed(spec, evidence),
         gate=gate,
         provenance=_provenance(each, evidence, compiled_in, sampled_in)
@@ -235,7 +236,7 @@ def fit(
     result = replace(result, provenance=result.provenance | _integration(result, say))
     if known is not None:
         return replace(result, provenance=result.provenance | _imputation_provenance(result))
-    return replace(result, log_likelihood=None)
+    return result
 
 
 def _integration(result: Result, say: Callable[[str], None]) -> dict[str, Any]:
@@ -342,13 +343,8 @@ def pointwise_log_likelihood(result: Result) -> xr.Dataset:
 
     Refused for a stack of imputations: a row is another patient in each, and LOO over the stack would mix them.
     """
-    if result.imputations is not None:
-        raise InputError(
-            "pointwise log-likelihood",
-            found=f"{result.imputations.m} imputations, whose patients differ",
-            allowed="one imputation at a time",
-            hint="result.of_imputation(1).log_likelihood (rule 19)",
-        )
+    hint = "result.of_imputation(1).log_likelihood"
+    result.require_one_target("pointwise log-likelihood", differ="patients", hint=hint)
     of, shape, family = result.draws, result.design, result.family
     eta, of_arm = arm_predictors(of, shape)
     found = {}
@@ -502,7 +498,7 @@ def load(path: str | Path) -> Result:
         evidence=_read_stored_evidence(group("evidence")),
         posterior=group("posterior"),
         sample_stats=group("sample_stats"),
-        log_likelihood=group("log_likelihood"),
+        stored_log_likelihood=group("log_likelihood"),
         observed_data=group("observed_data"),
         gate=Gate.from_document(json.loads(attributes["gate"])),
         provenance=json.loads(attributes["provenance"]),

@@ -41,7 +41,7 @@ def arm_points(spec: Spec, evidence: Evidence, *, points: int | None = None, scr
     for arm in np.flatnonzero(averaged):
         row = evidence.arms.iloc[arm].to_dict()
         for at, (name, term) in enumerate(spec.covariates.items()):
-            found[arm, :, at] = (_quantile(row, name, term.margin, share[:, at]) - term.centre) / term.scale
+            found[arm, :, at] = term.scaled(_quantile(row, name, term.margin, share[:, at]))
     return found
 
 

@@ -16,7 +16,7 @@ import pytensor.tensor as pt
 
 from bayes_bm import likelihoods
 from bayes_bm.baseline import family_of
-from bayes_bm.effects import Design, design
+from bayes_bm.effects import Design, design, labels
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.averaged import averaged
@@ -89,16 +89,8 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
 
 
 def _coords(spec: Spec, shape: Design, family: Family) -> dict[str, list[str]]:
-    coords = {
-        "study": list(shape.studies),
-        "treatment": list(shape.compared),
-        "study_treatment": shape.pair_labels,
-        "covariate": list(spec.covariates),
-        "effect_modifier": list(spec.modifiers),
-        "bias_term": list(spec.unknown_biases),
-    }
     # of the coefficients of a flexible baseline the first is one
-    return coords | ({"location": location_labels(spec, family)} if family.knots else {})
+    return labels(spec, shape) | ({"location": location_labels(spec, family)} if family.knots else {})
 
 
 def location_labels(spec: Spec, family: Family) -> list[str]:

@@ -107,7 +107,7 @@ def _patient_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     interval = np.isfinite(rows["time_upper"].to_numpy(dtype=float))
     event = rows["event"].to_numpy(dtype=float)
     upper = np.where(interval, rows["time_upper"], rows["time"] * 2)
-    scaled = [(rows[name] - term.centre) / term.scale for name, term in spec.covariates.items()]
+    scaled = [term.scaled(rows[name]) for name, term in spec.covariates.items()]
     return {
         "arm_row": rows["arm_row"].to_numpy(dtype=int),
         "log_u": log_time(rows["time"], spec),

@@ -1,7 +1,7 @@
 """What a patient's figure and page show: curves with their bands, and outcomes of one such patient, as plain tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -50,33 +50,31 @@ def patient_curves(
     alive_at: float = 0.0,
     who: Who | None = None,
     horizon: float | None = None,
+    times: Sequence[float] = (),
 ) -> PatientCurves:
-    """Compute what is drawn, to the horizon."""
+    """Compute what is drawn, to the horizon; `times` are those of `outcome_table`."""
     on = NewStudy() if who is None or isinstance(who, Patient) else who
     end = max(result.spec.horizon if horizon is None else horizon, alive_at * 1.05 + 1e-9)
     wanted = chosen_treatments(result, treatments, without)
-    times = np.linspace(alive_at, end, GRID)
-    times[0] = max(times[0], 1e-4 * end)
-    thin = replace(result, posterior=result.posterior.isel(draw=slice(None, None, _step(result))))
-    drawn = survival(thin, list(times), who=Patient(patient, on), alive_at=alive_at).sel(treatment=wanted)
+    grid = np.linspace(alive_at, end, GRID)
+    grid[0] = max(grid[0], 1e-4 * end)
+    drawn = survival(result.thinned(CURVE_DRAWS), list(grid), who=Patient(patient, on), alive_at=alive_at).sel(
+        treatment=wanted
+    )
     bands = drawn.quantile(list(BANDS.values()), dim=("chain", "draw")).to_numpy()
-    where = {"treatment": np.repeat(wanted, len(times)), "time": np.tile(times, len(wanted))}
+    where = {"treatment": np.repeat(wanted, len(grid)), "time": np.tile(grid, len(wanted))}
     curves = pd.DataFrame({**where, **{name: bands[at].ravel() for at, name in enumerate(BANDS)}})
     fates = outcomes(result, patient, treatments=wanted, alive_at=alive_at, who=on)
     labels = Labels(result)
     return PatientCurves(
         curves=curves,
         until={name: labels.until(name) for name in wanted},
-        outcomes=outcome_table(fates),
+        outcomes=outcome_table(fates, times),
         notes=patient_notes(result, patient, on),
         time_unit=result.spec.time_unit,
         horizon=end,
         alive_at=alive_at,
     )
-
-
-def _step(result: Result) -> int:
-    return max(1, result.posterior.sizes["chain"] * result.posterior.sizes["draw"] // CURVE_DRAWS)
 
 
 OVER = {

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +107,7 @@ def gather(
     clean = _with_numbers(reconciliation)
     of = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, rebuilt_of(result))
     observed = [_observed(result, clean, row) for row in range(len(result.evidence.arms))]
-    grid, thin, measure = time_grid(spec, until), _thinned(result), forest_measure(result)
+    grid, thin, measure = time_grid(spec, until), result.thinned(CURVE_DRAWS), forest_measure(result)
     known = parameters(result).to_dict("records")
     asked = of.levels and patient is not None and bool(spec.covariates or alive_at)
     return Material(
@@ -146,12 +145,6 @@ def _with_numbers(reconciliation: pd.DataFrame) -> pd.DataFrame:
 def _of_one_target(result: Result) -> Result:
     """Chains that should agree: of imputations those that agree least (rule 19)."""
     return result if result.imputations is None else result.of_imputation(result.imputations.worst)
-
-
-def _thinned(result: Result) -> Result:
-    """The result with about `CURVE_DRAWS` draws: what a drawn line needs."""
-    step = max(1, result.posterior.sizes["chain"] * result.posterior.sizes["draw"] // CURVE_DRAWS)
-    return replace(result, posterior=result.posterior.isel(draw=slice(None, None, step)))
 
 
 def time_grid(spec: Spec, until: Mapping[str, float], *, start: float = 0.0) -> list[float]:

@@ -20,6 +20,7 @@ import xarray as xr
 
 from bayes_bm.baseline import family_of
 from bayes_bm.density.coverage import why_not
+from bayes_bm.effects import STACKED
 from bayes_bm.evidence import Evidence
 from bayes_bm.observations import observations
 from bayes_bm.spec import Sampling, Spec
@@ -217,8 +218,7 @@ def _named_values(model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
 
 def _is_kept(name: str) -> bool:
     """Standardised effects are a device of the sampler; what is stacked under one name is kept under that one."""
-    parts = ("coefficient_", "interaction_", "bias_")
-    return not (name.endswith(("_log__", "_interval__", "_standard")) or name.startswith(parts))
+    return not (name.endswith(("_log__", "_interval__", "_standard")) or name.startswith(STACKED))
 
 
 def _pymc_sampler(spec: Spec, evidence: Evidence, model: Any) -> Sampler:

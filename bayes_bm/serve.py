@@ -8,7 +8,7 @@ import json
 import math
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +20,6 @@ import pandas as pd
 from bayes_bm.case_mix import limits
 from bayes_bm.errors import BayesBmError, InputError
 from bayes_bm.fit import Result
-from bayes_bm.outcomes import outcome_table, outcomes
 from bayes_bm.patient_page import patient_curves
 from bayes_bm.plots.patient import WIDTH, patient_figure
 from bayes_bm.plots.style import svg
@@ -60,9 +59,7 @@ class PatientPage:
 
     @cached_property
     def thin(self) -> Result:
-        posterior = self.result.posterior
-        step = max(1, posterior.sizes["chain"] * posterior.sizes["draw"] // DRAWS)
-        return replace(self.result, posterior=posterior.isel(draw=slice(None, None, step)))
+        return self.result.thinned(DRAWS)
 
     def about(self) -> dict[str, Any]:
         """Covariates with their units, treatments, times, and what is asked."""
@@ -94,8 +91,7 @@ class PatientPage:
         # one at a time: matplotlib and the quadrature share what they keep
         with self._lock:
             rows = predict(self.thin, asked.covariates, times=asked.times or None, margins=asked.margins, **given)
-            curves = patient_curves(self.thin, asked.covariates, **given)
-            fates = outcome_table(outcomes(self.thin, asked.covariates, **given), asked.times)
+            curves = patient_curves(self.thin, asked.covariates, times=asked.times, **given)
             drawing = patient_figure(curves, notes=False, width=NARROW if asked.narrow else WIDTH)
             drawn = svg(drawing, title="Curves, and what could happen to one patient")
         unit = spec.time_unit
@@ -107,7 +103,7 @@ class PatientPage:
             "difference_words": "Differences of curves; how probable it is that they exceed zero, and your margin.",
             "differences": _difference_rows(rows, unit),
             "outcome_words": "Single patients like this one: no evidence narrows it. Times count from time 0.",
-            "outcomes": _outcome_rows(fates, unit),
+            "outcomes": _outcome_rows(curves.outcomes, unit),
         }
 
 

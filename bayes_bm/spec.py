@@ -265,6 +265,10 @@ class Covariate(_Record):
     lower: float | None = None
     upper: float | None = None
 
+    def scaled(self, value: Any) -> Any:
+        """Centred and in units of the scale: what the coefficient multiplies."""
+        return (value - self.centre) / self.scale
+
     @model_validator(mode="after")
     def _has_interaction(self) -> "Covariate":
         if self.interaction is None and self.interaction_by != "shared":

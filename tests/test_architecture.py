@@ -110,7 +110,7 @@ FOUNDATIONS = {
     },
     "density.chains": {"density.coordinates", "density.kernel"},
     "sampling": {
-        *("baseline", "evidence", "model", "observations", "spec"),
+        *("baseline", "effects", "evidence", "model", "observations", "spec"),
         *("density.chains", "density.coverage", "density.problem"),
     },
     "gate": set(),

@@ -11,12 +11,13 @@ from scipy import stats
 import bayes_bm as bb
 from bayes_bm.checks.battery import battery, holm
 from bayes_bm.checks.calibration import BINS, coverage, rank_of, uniformity
+from bayes_bm.checks.importance import pareto_smoothed
 from bayes_bm.checks.misfit import first_events, patient_pit, pit_groups, predictive_checks
 from bayes_bm.checks.predictive import replicated_arms
 from bayes_bm.checks.prior import prior_result
 from bayes_bm.checks.sites import arm_sites
 from bayes_bm.checks.studies import study_checks
-from bayes_bm.checks.twostage import pareto_smoothed, two_stage_fit
+from bayes_bm.checks.twostage import two_stage_fit
 from bayes_bm.effects import design
 from bayes_bm.errors import InputError
 from bayes_bm.fit import Result

@@ -244,7 +244,9 @@ def assert_same(one: Result, other: Result) -> None:
 def test_a_saved_result_comes_back_exactly(tmp_path) -> None:
     spec = worlds.spec()
     result = posteriors.result(spec, worlds.evidence(spec))
-    result = replace(result, log_likelihood=pointwise_log_likelihood(result), provenance={"seed": 7, "files": {}})
+    result = replace(
+        result, stored_log_likelihood=pointwise_log_likelihood(result), provenance={"seed": 7, "files": {}}
+    )
     back = load(result.save(tmp_path / "deep" / "result.nc"))
     assert_same(result, back)
     for ours, theirs in zip(

@@ -363,7 +363,7 @@ def test_what_is_pointwise_belongs_to_one_imputation(mixed, monkeypatch) -> None
     third = result.of_imputation(3)
     assert third.posterior.sizes["chain"] == 2
     np.testing.assert_array_equal(third.evidence.patients["time"], fake.sets[2].patients["time"])
-    of_third = replace(third, evidence=fake.sets[2], log_likelihood=xr.Dataset())
+    of_third = replace(third, evidence=fake.sets[2], stored_log_likelihood=xr.Dataset())
     xr.testing.assert_allclose(third.log_likelihood, pointwise_log_likelihood(of_third))
     on_best = pointwise_log_likelihood(replace(third, evidence=evidence))
     assert not np.allclose(third.log_likelihood["patients"], on_best["patients"])

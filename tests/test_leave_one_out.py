@@ -13,8 +13,9 @@ from scipy import integrate, special, stats
 from bayes_bm import cli
 from bayes_bm.checks import integrated
 from bayes_bm.checks import leave_one_out as left
+from bayes_bm.checks.importance import pareto_smoothed, resampled
 from bayes_bm.checks.integrated import StudyRows, integrated_log_density, only, studies_of, without
-from bayes_bm.checks.leave_one_out import beside, coverage, leave_one_out, resampled, smoothed_weights
+from bayes_bm.checks.leave_one_out import beside, coverage, leave_one_out
 from bayes_bm.errors import InputError
 from bayes_bm.fit import Result, fit, pointwise_log_likelihood
 from bayes_bm.plots.page import _made
@@ -196,13 +197,13 @@ def test_coverage_counts_by_two_sided_p() -> None:
 
 def test_resampling_is_by_weight() -> None:
     weight = np.array([0.1, 0.2, 0.3, 0.4, 0.0])
-    counts = np.bincount(resampled(np.append(weight, np.zeros(995)), np.random.default_rng(1)))
+    counts = np.bincount(resampled(np.append(weight, np.zeros(995)), 1000, np.random.default_rng(1)))
     assert counts.tolist() == pytest.approx([100, 200, 300, 400], abs=1)
 
 
 def test_weights_are_one_over_the_density_until_the_tail() -> None:
     density = np.random.default_rng(2).normal(-3.0, 0.3, 4000)
-    log_weight, k = smoothed_weights(density)
+    log_weight, k = pareto_smoothed(-density)
     middle = np.argsort(-density)[:3000]
     steps = np.diff(log_weight[middle]) + np.diff(density[middle])
     assert np.abs(steps).max() < 1e-9

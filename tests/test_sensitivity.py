@@ -87,7 +87,7 @@ def fitted(monkeypatch) -> list[Spec]:
         if spec.hazard.family == "gompertz":
             raise RuntimeError("no finite start")
         known = {"seconds_to_compile": 1.0, "seconds_to_sample": 2.5}
-        return replace(found, log_likelihood=pointwise_log_likelihood(found), gate=gate, provenance=known)
+        return replace(found, stored_log_likelihood=pointwise_log_likelihood(found), gate=gate, provenance=known)
 
     monkeypatch.setattr(checked, "fit", fit)
     return asked
@@ -198,7 +198,7 @@ def test_loo_of_a_conjugate_model_is_its_exact_one() -> None:
     mu = y.mean() + rng.normal(0, 1 / np.sqrt(12), (4, 4000))
     result = posteriors.result(worlds.spec(), worlds.evidence(worlds.spec()))
     terms = stats.norm.logpdf(y, mu[..., None], 1.0)
-    given = replace(result, log_likelihood=result.posterior[[]].assign(y=(("chain", "draw", "row"), terms)))
+    given = replace(result, stored_log_likelihood=result.posterior[[]].assign(y=(("chain", "draw", "row"), terms)))
     exact = [stats.norm.logpdf(y[i], np.delete(y, i).mean(), np.sqrt(1 + 1 / 11)) for i in range(12)]
     assert checked._loo(given)["pointwise"] == pytest.approx(exact, abs=0.02)
 

@@ -54,7 +54,7 @@ def test_the_table_compares_with_the_best() -> None:
 def made(seed: int, **changes: Any) -> Result:
     spec = worlds.spec(**changes)
     found = posteriors.result(spec, worlds.evidence(spec), draws=100, seed=seed)
-    return replace(found, log_likelihood=pointwise_log_likelihood(found))
+    return replace(found, stored_log_likelihood=pointwise_log_likelihood(found))
 
 
 def test_rows_left_out_have_the_closed_form_of_a_normal_mean() -> None:
@@ -66,7 +66,7 @@ def test_rows_left_out_have_the_closed_form_of_a_normal_mean() -> None:
         "points": (("chain", "draw", "points_row"), stats.norm.logpdf(y[:20], mu[..., None])),
         "counts": (("chain", "draw", "counts_row"), stats.norm.logpdf(y[20:], mu[..., None])),
     }
-    elpd = row_elpd(replace(made(1), log_likelihood=xr.Dataset(terms)))
+    elpd = row_elpd(replace(made(1), stored_log_likelihood=xr.Dataset(terms)))
     others = (y.sum() - y) / 29
     wanted = stats.norm.logpdf(y, others, np.sqrt(1 + 1 / 29))
     assert elpd[[f"points {row}" for row in range(20)]].to_numpy() == pytest.approx(wanted[:20], abs=0.02)

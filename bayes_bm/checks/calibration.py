@@ -1,7 +1,6 @@
 """Calibration of fits over simulated worlds: ranks of the truth, coverage of intervals, and their tests (rule 20)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,9 +107,8 @@ def tail_shares(result: Result, truth: Mapping[str, Any], *, draws: int = 600) -
     Of about `draws` draws: an average over studies costs a millisecond each.
     """
     true = true_answers(truth, result.spec.reference_time, result.spec.horizon)
-    every = max(1, result.draws.samples // draws)
-    thin = replace(result, posterior=result.posterior.isel(draw=slice(None, None, every)))
-    return {name: float(np.mean(values < true[name])) for name, values in answer_draws(thin, truth["patient"])}
+    asked = answer_draws(result.thinned(draws), truth["patient"])
+    return {name: float(np.mean(values < true[name])) for name, values in asked}
 
 
 def coverage(shares: pd.DataFrame) -> pd.DataFrame:

@@ -185,13 +185,6 @@ def require_population(result: Result) -> None:
             allowed="a family with a form, or no [effects.study_shape]",
             hint="a walk of its own for each study is not integrated out",
         )
-    if result.spec.hazard.flexible and result.spec.effects.study_shape is not None:
-        raise InputError(
-            "leave-one-out",
-            found=f"effects.study_shape with hazard.family = {result.spec.hazard.family}",
-            allowed="a baseline that studies share",
-            hint="integrating a study's own walk over the knots is not built",
-        )
 
 
 def _chunks(result: Result, rows: StudyRows) -> Iterator[slice]:

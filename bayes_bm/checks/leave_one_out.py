@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_bm.checks.importance import HIGH_K, pareto_smoothed, resampled
 from bayes_bm.checks.integrated import (
     StudyRows,
     fresh_scores,
@@ -35,8 +36,6 @@ from bayes_bm.measure import measure_of
 from bayes_bm.predict import AverageStudy, compared
 
 Array = np.ndarray
-HIGH_K = 0.7
-"""Pareto k above which the importance weights cannot be relied on (Vehtari et al. 2024)."""
 ALL = ""
 """The study in the row of nothing left out."""
 STUDY_COLUMNS = (
@@ -101,11 +100,13 @@ def leave_one_out(
     """
     spec = result.spec
     require_population(result)
-    _require_one_target(result)
+    result.require_one_target("leave-one-out", differ="patients", hint="result.of_imputation(1)")
     chosen = treatment or spec.treatments.compare[0]
     if chosen not in spec.treatments.compare:
         raise InputError("treatment", found=chosen, allowed=", ".join(spec.treatments.compare))
-    slim = replace(_pinned(result), log_likelihood=xr.Dataset(), observed_data=xr.Dataset(), sample_stats=xr.Dataset())
+    slim = replace(
+        _pinned(result), stored_log_likelihood=xr.Dataset(), observed_data=xr.Dataset(), sample_stats=xr.Dataset()
+    )
     key = _key(result, chosen)
     names = studies_of(result.evidence)
     tasks = [Task(name, (slim, name, chosen), key) for name in names]
@@ -119,16 +120,6 @@ def leave_one_out(
     if out is not None:
         _write(done, Path(out))
     return done
-
-
-def _require_one_target(result: Result) -> None:
-    if result.imputations is not None:
-        raise InputError(
-            "leave-one-out",
-            found=f"{result.imputations.m} imputations, whose patients differ",
-            allowed="one imputation at a time",
-            hint="result.of_imputation(1) (rule 19)",
-        )
 
 
 def _pinned(result: Result) -> Result:
@@ -172,11 +163,11 @@ def _left_out(given: tuple[Result, str, str], seeds: np.random.SeedSequence) -> 
     """Numbers of one study left out, as plain data."""
     result, study, treatment = given
     log_density = integrated_log_density(result, study)
-    log_weight, k = smoothed_weights(log_density)
+    log_weight, k = pareto_smoothed(-log_density)
     found = {"rows": StudyRows(result, study).size, "pareto_k": k, "lpd": _log_mean(log_density), "note": ""}
     rng = np.random.default_rng(seeds)
     if k <= HIGH_K:
-        chosen = resampled(np.exp(log_weight), rng)
+        chosen = resampled(np.exp(log_weight), len(log_weight), rng)
         elpd = float(np.logaddexp.reduce(log_weight + log_density))
         found |= {"method": "psis", "elpd": elpd, "elpd_mcse": _mcse(np.exp(log_weight), log_density, elpd)}
         posterior = _thinned(result.posterior, chosen)
@@ -198,16 +189,6 @@ def _left_out(given: tuple[Result, str, str], seeds: np.random.SeedSequence) -> 
     }
 
 
-def smoothed_weights(log_density: Array) -> tuple[Array, float]:
-    """Log weights (normalised) of draws from the posterior without the study, and Pareto k."""
-    from arviz_stats.base.array import array_stats
-
-    # its weights are one over the exponent of what it is given
-    smoothed: Any = array_stats.psislw(log_density)
-    log_weight = np.asarray(smoothed[0])
-    return log_weight - np.logaddexp.reduce(log_weight), float(smoothed[1])
-
-
 def _log_mean(values: Array) -> float:
     return float(np.logaddexp.reduce(values) - np.log(len(values)))
 
@@ -215,14 +196,6 @@ def _log_mean(values: Array) -> float:
 def _mcse(weight: Array, log_density: Array, elpd: float) -> float:
     """Monte Carlo error of elpd = log sum w p, by the delta method, as if draws were independent."""
     return float(np.sqrt(np.sum(weight**2 * np.expm1(log_density - elpd) ** 2)))
-
-
-def resampled(weight: Array, rng: np.random.Generator) -> Array:
-    """Places of as many draws as there are, each about as often as it weighs (systematic resampling)."""
-    count = len(weight)
-    points = (np.arange(count) + rng.random()) / count
-    places = np.searchsorted(np.cumsum(weight / weight.sum()), points, side="right")
-    return rng.permutation(np.minimum(places, count - 1))
 
 
 def _thinned(posterior: xr.Dataset, places: Array) -> xr.Dataset:

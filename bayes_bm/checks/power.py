@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.errors import InputError
 from bayes_bm.fit import Result
 from bayes_bm.predict import prior_and_posterior, prior_draws
 from bayes_bm.priors import scipy_law
@@ -29,13 +28,8 @@ def power_scaling(result: Result) -> pd.DataFrame:
 
     Raises `InputError` for a stack of imputations, whose likelihoods differ.
     """
-    if result.imputations is not None:
-        raise InputError(
-            "power scaling",
-            found=f"{result.imputations.m} imputations, whose likelihoods differ",
-            allowed="one imputation at a time",
-            hint="power_scaling(result.of_imputation(1)) (rule 19)",
-        )
+    hint = "power_scaling(result.of_imputation(1))"
+    result.require_one_target("power scaling", differ="likelihoods", hint=hint)
     drawn = {name: values for name, _, values in prior_draws(result)}
     chains = result.draws.chains
     components = {"prior_sensitivity": log_prior(result), "likelihood_sensitivity": log_likelihood(result)}

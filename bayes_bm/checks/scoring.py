@@ -15,6 +15,7 @@ from bayes_bm import scores
 from bayes_bm.cohort import mean_survival
 from bayes_bm.errors import InputError
 from bayes_bm.fit import Result
+from bayes_bm.nonparametric import kaplan_meier
 from bayes_bm.predict import Who
 
 GRID = 40
@@ -100,8 +101,6 @@ def score_cohort(
 
 
 def _of_everybody(time: np.ndarray, event: np.ndarray, times: np.ndarray) -> np.ndarray:
-    from bayes_bm.nonparametric import kaplan_meier
-
     return np.tile(kaplan_meier(time, event)(times), (len(time), 1))
 
 

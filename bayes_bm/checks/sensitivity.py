@@ -18,6 +18,8 @@ import pandas as pd
 from bayes_bm.baseline import with_knots
 from bayes_bm.checks.audit import require_usable
 from bayes_bm.checks.families import left_out, of_family
+from bayes_bm.checks.importance import HIGH_K
+from bayes_bm.checks.stacking import row_elpd
 from bayes_bm.errors import BayesBmError, InputError
 from bayes_bm.evidence import Evidence, read_evidence
 from bayes_bm.files import written_whole
@@ -41,8 +43,6 @@ COLUMNS = (
 )
 REASONS = 2
 """Reasons of a failed gate that a row repeats."""
-HIGH_K = 0.7
-"""Pareto k above which PSIS-LOO of a row cannot be relied on (Vehtari et al. 2024)."""
 
 
 @dataclass(frozen=True)
@@ -366,15 +366,8 @@ def _loo(result: Result) -> dict[str, Any]:
     """Expected log predictive density of each row left out (PSIS), and how many Pareto k are too high."""
     if not result.log_likelihood.data_vars:
         return {"pointwise": [], "high_k": 0}
-    from arviz_stats.base.array import array_stats
-
-    pointwise, high = [], 0
-    for name in sorted(map(str, result.log_likelihood.data_vars)):
-        terms = result.log_likelihood[name].transpose(..., "chain", "draw").to_numpy()
-        elpd, k, _ = array_stats.loo(terms)
-        pointwise += [float(value) for value in np.ravel(elpd)]
-        high += int((np.ravel(k) > HIGH_K).sum())
-    return {"pointwise": pointwise, "high_k": high}
+    elpd = row_elpd(result)
+    return {"pointwise": elpd.to_list(), "high_k": elpd.attrs["high_k"]}
 
 
 def _with_base(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from bayes_bm.arrays import NUMPY
+from bayes_bm.effects import Design
+from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result
 from bayes_bm.integration import any_averaged, arm_points
 from bayes_bm.observations import KINDS, averages, observations, present
@@ -62,6 +64,17 @@ def arm_sites(result: Result, *, coefficients: bool = False, cavities: Sequence[
     slope = np.concatenate([np.zeros((0, axes)), *(one for _, one in found)])
     arm = np.repeat(np.arange(len(found)), [len(one) for one, _ in found]).astype(int)
     return Sites(arm, value, slope)
+
+
+def whitened_ratios(of: Design, evidence: Evidence, bias: Array) -> tuple[Array, Array, Array]:
+    """Printed log hazard ratios as uncorrelated rows of variance 1, less their biases (row,).
+
+    With them what each row reads of the treatments but the reference (row, treatment) and of the pairs (row, pair).
+    """
+    whiten, treatment, pair = np.linalg.inv(evidence.hr_cholesky), np.eye(len(of.treatments)), np.eye(len(of.pairs) + 1)
+    sides, own = treatment[of.hr_treatment] - treatment[of.hr_reference], pair[of.hr_pair] - pair[of.hr_reference_pair]
+    printed = evidence.hazard_ratios["log_hr"].to_numpy(dtype=float) - of.hr_bias @ bias
+    return whiten @ printed, whiten @ sides[:, 1:], whiten @ own[:, 1:]
 
 
 @dataclass(frozen=True)

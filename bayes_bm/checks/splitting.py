@@ -23,7 +23,7 @@ from bayes_bm.effects import components
 from bayes_bm.errors import GateRefused, InputError
 from bayes_bm.evidence import Evidence
 from bayes_bm.files import written_whole
-from bayes_bm.fit import Result, fit, pointwise_log_likelihood
+from bayes_bm.fit import Result, fit
 from bayes_bm.measure import contrast_measure
 from bayes_bm.spec import Spec, Treatments
 
@@ -295,8 +295,7 @@ def fit_quality(result: Result) -> dict[str, float | None]:
     """
     deviance = -2 * _total(result)
     means = result.posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
-    at_mean = replace(result, posterior=means, log_likelihood=result.log_likelihood.isel(chain=[0], draw=[0]))
-    plugged = -2 * float(_total(replace(at_mean, log_likelihood=pointwise_log_likelihood(at_mean))).item())
+    plugged = -2 * float(_total(replace(result, posterior=means, stored_log_likelihood=None)).item())
     sd = result.posterior.get("study_treatment_sd")
     mean = float(deviance.mean())
     return {

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_bm.checks.importance import HIGH_K
 from bayes_bm.errors import InputError
 from bayes_bm.fit import Result
 
-HIGH_K = 0.7
 STEPS, TOLERANCE = 20_000, 1e-12
 COLUMNS = ("model", "elpd", "difference", "difference_se", "weight")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayes_bm.checks.sites import Sites, arm_sites
+from bayes_bm.checks.sites import Sites, arm_sites, whitened_ratios
 from bayes_bm.effects import pair_cholesky
 from bayes_bm.fit import Result
 from bayes_bm.priors import Prior, scipy_law
@@ -96,7 +96,7 @@ def _normal(result: Result, sites: Sites) -> Normal:
     deviation, shapes = eta[:, None] * by_pair, kappa[:, None] * by_treatment
     study = own
     if len(ratios):
-        rows = _ratio_rows(result, place, treatments, pairs, list(common))
+        rows = _ratio_rows(result, place, treatments, list(common))
         y, study = np.concatenate([y, rows["y"]]), np.concatenate([study, rows["study"]])
         fixed = np.concatenate([fixed, rows["fixed"]])
         level, shape = (np.concatenate([one, np.zeros((len(rows["y"]), len(names)))]) for one in (level, shape))
@@ -107,21 +107,17 @@ def _normal(result: Result, sites: Sites) -> Normal:
     return Normal(y, study, fixed, mean, sd, level, shape, deviation, root @ root.T, shapes)
 
 
-def _ratio_rows(
-    result: Result, place: dict[str, int], treatments: int, pairs: int, common: list[str]
-) -> dict[str, Array]:
+def _ratio_rows(result: Result, place: dict[str, int], treatments: int, common: list[str]) -> dict[str, Array]:
     """Printed log hazard ratios, whitened: each informs a contrast alone."""
     of, table = result.design, result.evidence.hazard_ratios
-    whiten = np.linalg.inv(result.evidence.hr_cholesky)
-    sides = np.eye(treatments)[of.hr_treatment] - np.eye(treatments)[of.hr_reference]
-    own = np.eye(pairs + 1)[of.hr_pair] - np.eye(pairs + 1)[of.hr_reference_pair]
+    y, by_treatment, by_pair = whitened_ratios(of, result.evidence, result.draws.bias.mean(axis=0))
     width = {"intercept": 1, "log_hr": treatments - 1, "log_shape": 1, "treatment_log_shape": treatments - 1}
-    blocks = [whiten @ sides[:, 1:] if name == "log_hr" else np.zeros((len(table), width[name])) for name in common]
+    blocks = [by_treatment if name == "log_hr" else np.zeros((len(table), width[name])) for name in common]
     return {
-        "y": whiten @ (table["log_hr"].to_numpy(dtype=float) - of.hr_bias @ result.draws.bias.mean(axis=0)),
+        "y": y,
         "study": np.array([place[name] for name in table["study"]], dtype=int),
         "fixed": np.concatenate(blocks, axis=1),
-        "deviation": whiten @ own[:, 1:],
+        "deviation": by_pair,
     }
 
 

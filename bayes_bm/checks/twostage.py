@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from scipy import special, stats
+from scipy import special
 
-from bayes_bm.baseline import family_of
-from bayes_bm.checks.sites import Law, Sites, arm_sites
+from bayes_bm.checks.importance import HIGH_K, pareto_smoothed, resampled
+from bayes_bm.checks.sites import Law, Sites, arm_sites, whitened_ratios
 from bayes_bm.effects import Design, design
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
@@ -34,7 +34,7 @@ from bayes_bm.spec import Spec
 GRID, DEFENSIVE = 9, 0.1
 PROPOSALS, CHAINS = 8000, 4
 SWEEPS, SWEPT, LEFT = 1, 2000, 0.05
-FEWEST, WORST_K = 200, 0.7
+FEWEST = 200
 SDS = ("study", "study_shape", "study_treatment")
 NAMES = ("study_sd", "study_shape_sd", "study_treatment_sd")
 Array = np.ndarray
@@ -75,17 +75,17 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
     proposed = replace(start, posterior=_posterior(spec, start.design, of, x, sds))
     log_weight = log_weight + _log_likelihood(proposed) - _log_sites(proposed, sites)
     smooth, k = pareto_smoothed(log_weight)
-    weight = np.exp(smooth - special.logsumexp(smooth))
-    chosen = _systematic(weight, proposals // 2, rng)
+    weight = np.exp(smooth)
+    chosen = resampled(weight, proposals // 2, rng)
     size = float(1 / np.sum(weight**2))
-    reasons = [f"Pareto k of the weights is {k:.2f} (allowed: at most {WORST_K})"] if not k <= WORST_K else []
+    reasons = [f"Pareto k of the weights is {k:.2f} (allowed: at most {HIGH_K})"] if not k <= HIGH_K else []
     reasons += [f"effective size of the weights is {size:.0f} (allowed: at least {FEWEST})"] if size < FEWEST else []
     return Result(
         spec=spec,
         evidence=evidence,
         posterior=_posterior(spec, start.design, of, x[chosen], sds[chosen]),
         sample_stats=xr.Dataset(),
-        log_likelihood=xr.Dataset(),
+        stored_log_likelihood=xr.Dataset(),
         observed_data=xr.Dataset(),
         gate=Gate((), 0, len(chosen), float("inf"), 0.0, tuple(reasons)),
         provenance={"method": "two stages, importance weights", "pareto_k": k, "effective": size, "seed": spec.seed},
@@ -155,7 +155,6 @@ def _start(spec: Spec, evidence: Evidence) -> Result:
     if spec.covariates:
         variables["coefficient"] = (("chain", "draw", "covariate"), [[[at["coefficient"]]]])
     passed = Gate((), 0, 0, float("inf"), 0.0, ())
-    family_of(spec, evidence)
     return Result(spec, evidence, xr.Dataset(variables), empty, empty, empty, passed)
 
 
@@ -180,16 +179,14 @@ def _linear(spec: Spec, shape: Design, sites: Sites, evidence: Evidence) -> _Lin
     }
     y = sites.value
     if len(evidence.hr_cholesky):
-        whiten = np.linalg.inv(evidence.hr_cholesky)
-        sides = np.eye(compared + 1)[shape.hr_treatment] - np.eye(compared + 1)[shape.hr_reference]
-        own = np.eye(pairs + 1)[shape.hr_pair] - np.eye(pairs + 1)[shape.hr_reference_pair]
-        ratios = {"log_hr": whiten @ sides[:, 1:], "study_treatment_effect": whiten @ own[:, 1:]}
-        empty = len(whiten)
+        printed, by_treatment, by_pair = whitened_ratios(shape, evidence, np.zeros(shape.hr_bias.shape[1]))
+        ratios = {"log_hr": by_treatment, "study_treatment_effect": by_pair}
+        empty = len(printed)
         blocks = {
             name: np.concatenate([block, ratios.get(name, np.zeros((empty, block.shape[1])))])
             for name, block in blocks.items()
         }
-        y = np.concatenate([y, whiten @ evidence.hazard_ratios["log_hr"].to_numpy(dtype=float)])
+        y = np.concatenate([y, printed])
     priors, effects = (
         _priors(spec),
         dict(zip(("study_effect", "study_log_shape", "study_treatment_effect"), SDS, strict=True)),
@@ -222,7 +219,7 @@ def _drawn_sds(spec: Spec, of: _Linear, count: int, rng: np.random.Generator) ->
     middle = _sds_at((cells + 0.5) / GRID, laws)
     log_z = _log_evidence(of, middle)
     share = (1 - DEFENSIVE) * np.exp(log_z - special.logsumexp(log_z)) + DEFENSIVE / len(cells)
-    chosen = _systematic(share, count, rng)
+    chosen = resampled(share, count, rng)
     sds = _sds_at((cells[chosen] + rng.random((count, len(laws)))) / GRID, laws)
     return sds, -np.log(share[chosen] * len(cells))
 
@@ -311,44 +308,3 @@ def _log_sites(of: Result, sites: Sites) -> Array:
     if sites.slope.shape[1] > 2:
         linear = linear + of.draws.coefficient @ sites.slope[:, 2:].T
     return -0.5 * np.sum((sites.value - linear) ** 2, axis=1)
-
-
-def _systematic(weight: Array, count: int, rng: np.random.Generator) -> Array:
-    """Indices drawn by weight with one uniform, in random order."""
-    edges = np.cumsum(weight / weight.sum())
-    chosen = np.searchsorted(edges, (np.arange(count) + rng.random()) / count)
-    return rng.permutation(np.minimum(chosen, len(weight) - 1))
-
-
-def pareto_smoothed(log_weight: Array) -> tuple[Array, float]:
-    """Log weights with their largest replaced by quantiles of a generalised Pareto law, and its shape k.
-
-    Zhang and Stephens' estimate (2009) with the weak prior of Vehtari et al.
-    """
-    found = log_weight - log_weight.max()
-    tail = int(min(0.2 * len(found), 3 * np.sqrt(len(found))))
-    order = np.argsort(found)
-    top = order[-tail:]
-    cut = np.exp(found[order[-tail - 1]])
-    excess = np.exp(found[top]) - cut
-    if not excess[-1] > 0:
-        return found, -np.inf
-    k, sigma = _pareto(excess)
-    share = (np.arange(tail) + 0.5) / tail
-    smooth = found.copy()
-    smooth[top] = np.minimum(np.log(stats.genpareto.ppf(share, k, scale=sigma) + cut), 0.0)
-    return smooth, k
-
-
-def _pareto(excess: Array) -> tuple[float, float]:
-    count, trials = len(excess), 30 + int(np.sqrt(len(excess)))
-    quartile = excess[int(count / 4 + 0.5) - 1]
-    theta = 1 / excess[-1] + (1 - np.sqrt(trials / (np.arange(trials) + 0.5))) / (3 * max(quartile, 1e-300))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        k = np.mean(np.log1p(-theta[:, None] * excess), axis=1)
-        profile = count * (np.log(-theta / k) - k - 1)
-    profile = np.where(np.isfinite(profile), profile, -np.inf)
-    weight = np.exp(profile - special.logsumexp(profile))
-    mean = float(np.sum(theta * weight))
-    shape = float(np.mean(np.log1p(-mean * excess)))
-    return (count * shape + 5) / (count + 10), -shape / mean

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import betaln, expit, gammaln, logit
 
-from bayes_bm.effects import Design
+from bayes_bm.effects import STACKED, Design, labels
 from bayes_bm.priors import (
     Exponential,
     Gamma,
@@ -86,9 +86,9 @@ class Coordinates:
         for name, dims, values in _named(self, self._parameters(draws)):
             found[name] = (("chain", "draw", *dims), values)
         used = {dim for dims, _ in found.values() for dim in dims[2:]}
-        labels = {name: values for name, values in _labels(self.spec, self.shape).items() if name in used}
+        named = {name: values for name, values in labels(self.spec, self.shape).items() if name in used}
         counts = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
-        return xr.Dataset(found, coords={**counts, **labels})
+        return xr.Dataset(found, coords={**counts, **named})
 
     def _parameters(self, draws: np.ndarray) -> dict[str, np.ndarray]:
         """Each block on its parameter's scale, a trailing axis for labels where it has them."""
@@ -152,9 +152,7 @@ def _given(prior: Prior | None) -> Prior:
 def _named(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
     """(name, dims, values): the parameters, then what follows from them, as `model.build_model` names them."""
     for block in of.blocks:
-        if not block.name.endswith("_standard") and not block.name.startswith(
-            ("coefficient_", "interaction_", "bias_")
-        ):
+        if not block.name.endswith("_standard") and not block.name.startswith(STACKED):
             yield block.name, (block.dims,) if block.dims else (), known[block.name]
     for effect, sd in EXCHANGEABLE.items():
         if f"{effect}_standard" in known:
@@ -172,8 +170,6 @@ def _named(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[tuple[str,
         yield "interaction", ("treatment", "effect_modifier"), np.stack([*_interactions(of, known)], axis=-1)
 
 
-STACKED = ("coefficient_", "interaction_", "bias_")
-"""Parameters that are kept under one name each."""
 EXCHANGEABLE = {"study_effect": "study_sd", "study_log_shape": "study_shape_sd"}
 """Effects of studies and their standard deviations."""
 
@@ -185,17 +181,6 @@ def _interactions(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[np.
         values = known[f"interaction_{name}"]
         shared = of.spec.covariates[name].interaction_by == "shared"
         yield np.repeat(values[..., None], compared, axis=-1) if shared else values
-
-
-def _labels(spec: Spec, shape: Design) -> dict[str, list[str]]:
-    return {
-        "study": list(shape.studies),
-        "treatment": list(shape.compared),
-        "study_treatment": shape.pair_labels,
-        "covariate": list(spec.covariates),
-        "effect_modifier": list(spec.modifiers),
-        "bias_term": list(spec.unknown_biases),
-    }
 
 
 def _numbers(prior: Prior) -> list[float]:

@@ -42,7 +42,7 @@ def event_times(truth: Truth, arm: ArmPlan, x: pd.DataFrame, rng: np.random.Gene
     """Times of death (n,): H(T) ~ Exponential(1). Infinite for the cured."""
     spec = truth.spec
     eta, shape = truth.arm(arm.study, arm.treatment)
-    scaled = [(x[name] - term.centre) / term.scale for name, term in spec.covariates.items()]
+    scaled = [term.scaled(x[name]) for name, term in spec.covariates.items()]
     shift = np.column_stack(scaled) @ truth.slopes(arm.treatment) if scaled else np.zeros(len(x))
     hazard = np.log(rng.exponential(size=len(x)))
     level = eta + shift
