@@ -61,7 +61,7 @@ def made(**changes):
     found = posteriors.result(spec, worlds.evidence(spec), draws=200)
     terms = pointwise_log_likelihood(found)
     return type(found)(
-        **{**{name: getattr(found, name) for name in found.__dataclass_fields__}, "log_likelihood": terms}
+        **{**{name: getattr(found, name) for name in found.__dataclass_fields__}, "stored_log_likelihood": terms}
     )
 
 
