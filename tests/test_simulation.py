@@ -184,6 +184,14 @@ def test_a_new_hospital_is_a_fresh_draw() -> None:
     assert stats.kstest(z, "norm").pvalue > 0.001
 
 
+def test_a_study_without_a_finite_ratio_prints_none() -> None:
+    """In this world nobody dies in one arm of study 13; its ratio would be 1.6e-14, from 0 to infinity."""
+    spec = bb.read_spec("os_reresection_vs_resrs", changes={"covariates": {}})
+    made = bb.simulate(spec, seed=33, numbers="patients")
+    assert list(made.tables["hazard_ratios"]["study"]) == ["study 12"]
+    assert len(made.evidence().hazard_ratios) == 1
+
+
 def test_free_levels_are_drawn_for_each_study_and_only_ratios_are_answered() -> None:
     spec = worlds.spec(effects__study={"exchangeable": False}, effects__study_shape=None)
     made = bb.simulate(spec, seed=3, studies=6)

@@ -32,6 +32,7 @@ EARLIER = (0.25, 0.125, 0.0625)
 FEWEST = 5
 """Survival is printed while so many are at risk."""
 Z = float(stats.norm.ppf(0.975))
+NOT_ESTIMABLE = 5.0  # standard error of a log hazard ratio: with one death in an arm it is near 1, at infinity millions
 LEVEL = 0.95
 
 
@@ -78,7 +79,7 @@ def printed(spec: Spec, arms: Sequence[StudiedArm]) -> Rows:
         found.setdefault("arms", []).append({**row, **case_mix})
         found.setdefault(kind, []).extend(_PRINTED[kind](spec, arm))
     for study in _by_study(arms, "hazard_ratios"):
-        found.setdefault("hazard_ratios", []).append(_ratio(spec, study))
+        found.setdefault("hazard_ratios", []).extend(_ratio(spec, study))
     return found
 
 
@@ -161,24 +162,24 @@ def _counts(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
 _PRINTED = {"patients": _patients, "points": _points, "medians": _medians, "counts": _counts}
 
 
-def _ratio(spec: Spec, study: Sequence[StudiedArm]) -> Row:
-    """Cox's hazard ratio of the second arm against the first, the reference, with its interval."""
+def _ratio(spec: Spec, study: Sequence[StudiedArm]) -> Iterator[Row]:
+    """Cox's hazard ratio of the second arm against the first, the reference, with its interval.
+
+    Nothing where it is infinite, as when nobody dies in one arm: no paper prints that.
+    """
     other, one = study
     time, event = (np.concatenate([arm.patients[name] for arm in study]) for name in ("time", "event"))
     group = np.repeat([0, 1], [len(other.patients), len(one.patients)])
     found = cox_log_hr(time, event, group)
+    if found.se > NOT_ESTIMABLE:
+        return
     hr, half = np.exp(found.log_hr), Z * found.se
     named = {"study": one.plan.study, "endpoint": spec.endpoint}
     named |= {"treatment": one.plan.treatment, "reference": other.plan.treatment}
     limits = {"ci_low": hr * np.exp(-half), "ci_high": hr * np.exp(half)}
     more = {"adjusted_for": "; ".join(spec.covariates)} if spec.covariates else {}
-    return {
-        **named,
-        "hr": float(hr),
-        **{k: float(v) for k, v in limits.items()},
-        "followup": one.plan.follow_up,
-        **more,
-    }
+    printed = {k: float(v) for k, v in limits.items()}
+    yield {**named, "hr": float(hr), **printed, "followup": one.plan.follow_up, **more}
 
 
 # ---------------------------------------------------------------------------------------------- from the likelihoods
