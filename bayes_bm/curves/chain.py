@@ -89,7 +89,7 @@ class Hazards(NamedTuple):
 
 
 # --- likelihood ---------------------------------------------------------------------------------------------------
-# The density of a click stands inline: a call counts a reference to each array of both records, a third of all the time.
+# The density of a click stands inline: a call counts references to every array of both records, a third of all time.
 
 
 @njit(cache=True)
