@@ -287,7 +287,12 @@ def _evidence(document: Mapping[str, Any], tables: Mapping[str, list[dict]]) -> 
 
 
 def density() -> Iterator[Known]:
-    """The model's log density at one point beside the sum of scipy's laws: patients, a count, a median, a ratio."""
+    """The model's log density at one point beside the sum of scipy's laws: patients, a count, a median, a ratio.
+
+    Twice: PyMC's graph, and the compiled density that is sampled, with its gradient beside differences of the sum.
+    """
+    from bayes_bm.density.chains import log_density
+    from bayes_bm.density.problem import problem
     from bayes_bm.model import build_model
 
     arms = [
@@ -323,27 +328,42 @@ def density() -> Iterator[Known]:
         ),
         tables,
     )
-    intercept, log_hr, log_shape = 0.1, -0.4, 0.2
-    model = build_model(spec, evidence)
-    value = model.compile_logp(mode="FAST_COMPILE")(
-        {"intercept": np.array(intercept), "log_hr": np.array([log_hr]), "log_shape": np.array(log_shape)}
-    )
+    point = {"intercept": 0.1, "log_hr": -0.4, "log_shape": 0.2}
+    source = "scipy.stats, rules 5 to 8"
+    expected = _by_scipy(**point)
+    graph = build_model(spec, evidence).compile_logp(mode="FAST_COMPILE")
+    found = graph({name: np.array([value] if name == "log_hr" else value) for name, value in point.items()})
+    yield Known("log density, every kind of evidence", expected, float(found), 1e-7, source)
+    at, data = problem(spec, evidence)
+    x = np.zeros(len(point))
+    x[[at.starts[name] for name in point]] = list(point.values())
+    value, gradient = log_density(x, data)
+    yield Known("the same, as sampled", expected, value, 1e-7, source)
+    for name, here in point.items():
+        ends = [_by_scipy(**(point | {name: here + step})) for step in (-1e-4, 1e-4)]
+        yield Known(
+            f"its derivative by {name}", (ends[1] - ends[0]) / 2e-4, float(gradient[at.starts[name]]), 1e-5, source
+        )
+
+
+def _by_scipy(intercept: float, log_hr: float, log_shape: float) -> float:
+    """The log density of the tables of `density`."""
     k = np.exp(log_shape)
     laws: list[Any] = [stats.weibull_min(k, scale=T0 * np.exp(-eta / k)) for eta in (intercept, intercept + log_hr)]
     a, b = laws[0], laws[1]
     beta: Any = stats.beta(16.5, 16.5)
     normal: Any = stats.norm
-    expected = normal.logpdf([intercept, log_hr]).sum() + normal.logpdf(log_shape, 0, 0.3)
-    expected += a.logpdf(4.0) + a.logsf(15.0) + b.logpdf([9.0, 22.0]).sum()
-    expected += normal.logpdf(np.log(11.0), np.log(a.median()), np.log(15.125 / 8) / (2 * normal.ppf(0.975)))
-    expected += beta.logpdf(b.cdf(14.0)) + b.logpdf(14.0)
+    found = normal.logpdf([intercept, log_hr]).sum() + normal.logpdf(log_shape, 0, 0.3)
+    found += a.logpdf(4.0) + a.logsf(15.0) + b.logpdf([9.0, 22.0]).sum()
+    found += normal.logpdf(np.log(11.0), np.log(a.median()), np.log(15.125 / 8) / (2 * normal.ppf(0.975)))
+    found += beta.logpdf(b.cdf(14.0)) + b.logpdf(14.0)
     # survival at 6 and 12 of 0.8 x 40: 24 of 32, then 16 of 0.8 x 40 x 0.75
-    expected += stats.binom.logpmf(24, 32, a.sf(6.0))
+    found += stats.binom.logpmf(24, 32, a.sf(6.0))
     size, alive, p = 24.0, 24.0 * 0.5 / 0.75, a.sf(12.0) / a.sf(6.0)
-    expected += special.gammaln(size + 1) - special.gammaln(alive + 1) - special.gammaln(size - alive + 1)
-    expected += alive * np.log(p) + (size - alive) * np.log1p(-p)
-    expected += stats.binom.logpmf(17, 40, b.cdf(9.0)) + normal.logpdf(np.log(0.7), log_hr, 0.2)
-    yield Known("log density, every kind of evidence", float(expected), float(value), 1e-7, "scipy.stats, rules 5 to 8")
+    found += special.gammaln(size + 1) - special.gammaln(alive + 1) - special.gammaln(size - alive + 1)
+    found += alive * np.log(p) + (size - alive) * np.log1p(-p)
+    found += stats.binom.logpmf(17, 40, b.cdf(9.0)) + normal.logpdf(np.log(0.7), log_hr, 0.2)
+    return float(found)
 
 
 def conjugate() -> Iterator[Known]:
