@@ -45,10 +45,9 @@ test: setup  ## lint, types, every test
 fast: setup  ## the fast part of the tests
 	@$(BIN)/pytest -x -q
 
-bench: setup  ## our reconstruction beside IPDfromKM, time of import, compile and sampling; STAN_PYTHON=... for Stan too
+bench: setup  ## ours beside IPDfromKM, PyMC and (STAN_PYTHON=a python with pystan) hand-written Stan: about 20 minutes
 	@$(BIN)/python scripts/benchmark_reconstruction.py
-	@$(BIN)/python scripts/benchmark_speed.py
-	@$(BIN)/python scripts/benchmark_density.py $(STAN_PYTHON)
+	@$(BIN)/python scripts/benchmark_speed.py $(if $(STAN_PYTHON),--stan $(STAN_PYTHON))
 
 docs: setup  ## the table of shipped models in docs/models.md, made from the specs
 	@$(BIN)/python scripts/document_models.py

@@ -13,7 +13,6 @@ from itertools import pairwise
 
 import numpy as np
 from scipy import special
-from scipy.stats import qmc
 
 from bayes_bm.arrays import NUMPY
 from bayes_bm.hazards import Family
@@ -92,6 +91,9 @@ def _nodes(of: Population) -> list[Node]:
 @cache
 def _walk_points(dimensions: int) -> Array:
     """Normal scores of scrambled Sobol points and of their mirror images (point, dimension)."""
+    # a second to import
+    from scipy.stats import qmc
+
     unit = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(14)).random_base2(WALK_NODES.bit_length() - 2)
     normal = special.ndtri(unit)
     return np.concatenate([normal, -normal])

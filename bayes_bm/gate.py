@@ -1,13 +1,12 @@
-"""The convergence gate (rule 18): a refusal, not a warning.
-
-Rank R-hat and bulk and tail effective sizes follow Vehtari et al. 2021 (doi 10.1214/20-BA1221) as ArviZ computes them.
-"""
+"""The convergence gate (rule 18): a refusal, not a warning."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import xarray as xr
+
+from bayes_bm.convergence import bulk_ess, rank_rhat, tail_ess
 
 TOP_LEVEL = (
     *("intercept", "log_hr", "log_time_ratio", "log_shape", "treatment_log_shape", "coefficient", "bias"),
@@ -19,6 +18,7 @@ MAX_RHAT = 1.01
 MIN_ESS = 400
 MAX_DIVERGENT = 0.001
 MIN_BFMI = 0.3
+MEASURES = {"rhat": rank_rhat, "ess_bulk": bulk_ess, "ess_tail": tail_ess}
 
 
 @dataclass(frozen=True)
@@ -91,19 +91,12 @@ def watched_parameters(posterior: xr.Dataset) -> xr.Dataset:
 
 
 def _diagnose(watched: xr.Dataset):
-    import arviz as az
-
-    measures = {
-        "rhat": az.rhat(watched, method="rank"),
-        "ess_bulk": az.ess(watched, method="bulk"),
-        "ess_tail": az.ess(watched, method="tail"),
-    }
-    for name in watched.data_vars:
-        values = {measure: found[name] for measure, found in measures.items()}
-        labels = [str(label) for label in _labels(watched[name])]
-        for at, label in enumerate(labels):
-            row = {measure: float(np.ravel(value.values)[at]) for measure, value in values.items()}
-            yield {"parameter": f"{name}[{label}]" if label else str(name), **row}
+    for name, variable in watched.data_vars.items():
+        draws = variable.transpose("chain", "draw", ...).to_numpy().astype(float)
+        draws = draws.reshape(*draws.shape[:2], -1)
+        for at, label in enumerate(_labels(variable)):
+            row = {measure: of(draws[..., at]) for measure, of in MEASURES.items()}
+            yield {"parameter": f"{name}[{label}]" if str(label) else str(name), **row}
 
 
 def _labels(variable: xr.DataArray) -> list[Any]:

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_bm.convergence import mean_ess
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence, RebuiltArm
 from bayes_bm.gate import Gate
@@ -243,11 +244,7 @@ def mean_width(flat: Array) -> float:
 
 def _chain_error(draws: Array) -> float:
     """Mean over imputations of the squared Monte Carlo error of a posterior mean, W / ESS."""
-    import arviz as az
-
-    each = xr.Dataset({str(at): (("chain", "draw"), values) for at, values in enumerate(draws)})
-    sizes = az.ess(each, method="mean")
-    return float(np.mean([values.var(ddof=1) / float(sizes[str(at)]) for at, values in enumerate(draws)]))
+    return float(np.mean([values.var(ddof=1) / mean_ess(values) for values in draws]))
 
 
 def by_imputation(draws: Array, labels: Array) -> Array:

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.stats import qmc
+from scipy.special import gammaincinv, ndtr, ndtri
 
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
@@ -47,11 +46,14 @@ def arm_points(spec: Spec, evidence: Evidence, *, points: int | None = None, scr
 
 def _copula(spec: Spec, evidence: Evidence, count: int, scrambling: int) -> np.ndarray:
     """Points of the unit cube whose normal scores have the correlation (point, covariate)."""
+    # a second to import
+    from scipy.stats import qmc
+
     rng = np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(STAGE, scrambling)))
     unit = qmc.Sobol(len(spec.covariates), scramble=True, rng=rng).random_base2(int(count).bit_length() - 1)
-    normal = stats.norm.ppf(np.clip(unit, EDGE, 1 - EDGE))
+    normal = ndtri(np.clip(unit, EDGE, 1 - EDGE))
     factor = np.linalg.cholesky(correlation(spec, evidence))
-    return np.clip(stats.norm.cdf(normal @ factor.T), EDGE, 1 - EDGE)
+    return np.clip(ndtr(normal @ factor.T), EDGE, 1 - EDGE)
 
 
 def _quantile(arm: Mapping[Any, Any], name: str, margin: str, share: np.ndarray) -> np.ndarray:
@@ -63,11 +65,11 @@ def _quantile(arm: Mapping[Any, Any], name: str, margin: str, share: np.ndarray)
     if sd == 0:
         return np.full(len(share), mean)
     if margin == "gamma":
-        return np.asarray(stats.gamma.ppf(share, (mean / sd) ** 2, scale=sd**2 / mean))
+        return np.asarray(gammaincinv((mean / sd) ** 2, share) * sd**2 / mean)
     if margin == "lognormal":
         spread = np.log1p((sd / mean) ** 2)
-        return np.exp(np.log(mean) - spread / 2 + np.sqrt(spread) * stats.norm.ppf(share))
-    return mean + sd * stats.norm.ppf(share)
+        return np.exp(np.log(mean) - spread / 2 + np.sqrt(spread) * ndtri(share))
+    return mean + sd * ndtri(share)
 
 
 def correlation(spec: Spec, evidence: Evidence) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2 as chi2_distribution
+from scipy.special import chdtrc
 
 from bayes_bm.errors import InputError
 
@@ -128,9 +128,7 @@ def log_rank(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, entry: Arra
     gap = (events - all_events * share).sum(axis=1)
     statistic = float(gap[:-1] @ np.linalg.solve(variance[:-1, :-1], gap[:-1]))
     df = len(labels) - 1
-    return LogRank(
-        statistic, df, float(chi2_distribution.sf(statistic, df)), events.sum(axis=1), (all_events * share).sum(axis=1)
-    )
+    return LogRank(statistic, df, float(chdtrc(df, statistic)), events.sum(axis=1), (all_events * share).sum(axis=1))
 
 
 def turnbull(

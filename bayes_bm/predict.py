@@ -23,8 +23,9 @@ from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
 from bayes_bm.hazards import FAMILIES
+from bayes_bm.laws import scipy_law
 from bayes_bm.predictor import on_first
-from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.priors import Prior
 
 Array = np.ndarray
 Row = dict[str, Any]

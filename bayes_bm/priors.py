@@ -1,6 +1,6 @@
 """Prior records: what a spec may say about a parameter, and why.
 
-A prior is data. `scipy_law` gives the frozen scipy distribution, which is the definition; `model.py` maps the same
+A prior is data. `laws.scipy_law` gives the frozen scipy distribution, which is the definition; `model.py` maps the same
 record to PyMC. Parameters are named as a statistician says them: `sd` is a standard deviation (the scale of a Student
 t), `rate` the inverse of a mean, `mean` and `sd` of `log_normal` belong to the logarithm.
 """
@@ -9,8 +9,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
-from scipy import stats
-from scipy.special import gammaln
+from scipy.special import gammaincinv, ndtri, stdtrit
 
 Why = Annotated[str, Field(min_length=1, description="the reason for this prior, with its source")]
 
@@ -80,46 +79,23 @@ Prior = Annotated[
 POSITIVE = (HalfNormal, HalfStudentT, Exponential, Gamma, LogNormal)
 
 
-class _HalfT(stats.rv_continuous):
-    """abs(t): scipy has no folded Student law of its own. Without an `__init__`, so that scipy can freeze it."""
-
-    def _pdf(self, x, df):
-        return 2 * stats.t.pdf(x, df)
-
-    def _cdf(self, x, df):
-        return 2 * stats.t.cdf(x, df) - 1
-
-    def _ppf(self, q, df):
-        return stats.t.ppf((1 + q) / 2, df)
-
-    def _munp(self, n, df):
-        """E |T|^n, infinite from n = df on."""
-        log_moment = gammaln((n + 1) / 2) + gammaln((df - n) / 2) - gammaln(df / 2) - np.log(np.pi) / 2
-        return np.where(n < df, df ** (n / 2) * np.exp(log_moment), np.inf)
-
-
-_HALF_T = _HalfT(a=0.0, name="half_student_t")
-
-
-def scipy_law(prior: Prior):
-    """The scipy distribution that defines the prior."""
+def median(prior: Prior) -> float:
+    """Of the prior; without scipy's distributions, which take a second to import."""
     match prior:
-        case Normal(mean=mean, sd=sd):
-            return stats.norm(mean, sd)
+        case Normal(mean=mean) | StudentT(mean=mean):
+            return mean
         case HalfNormal(sd=sd):
-            return stats.halfnorm(scale=sd)
-        case StudentT(df=df, mean=mean, sd=sd):
-            return stats.t(df, mean, sd)
+            return sd * float(ndtri(0.75))
         case HalfStudentT(df=df, sd=sd):
-            return _HALF_T(df=df, scale=sd)
+            return sd * float(stdtrit(df, 0.75))
         case Exponential(rate=rate):
-            return stats.expon(scale=1 / rate)
+            return float(np.log(2)) / rate
         case Gamma(shape=shape, rate=rate):
-            return stats.gamma(shape, scale=1 / rate)
-        case LogNormal(mean=mean, sd=sd):
-            return stats.lognorm(sd, scale=np.exp(mean))
+            return float(gammaincinv(shape, 0.5)) / rate
+        case LogNormal(mean=mean):
+            return float(np.exp(mean))
         case Uniform(lower=lower, upper=upper):
-            return stats.uniform(lower, upper - lower)
+            return (lower + upper) / 2
 
 
 def describe(prior: Prior) -> str:

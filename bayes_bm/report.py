@@ -24,6 +24,7 @@ from bayes_bm.files import written_whole
 from bayes_bm.fit import Result
 from bayes_bm.gate import watched_parameters
 from bayes_bm.imputation import rebuilt_arms
+from bayes_bm.laws import scipy_law
 from bayes_bm.plots.material import Answers, Curves, Density, Material, Observed, PatientAnswer, Rebuilt
 from bayes_bm.plots.text import time_ticks
 from bayes_bm.plots.words import sentences
@@ -39,7 +40,7 @@ from bayes_bm.predict import (
     predict,
     survival,
 )
-from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.priors import Prior
 from bayes_bm.ranking import rank
 from bayes_bm.spec import Spec
 from bayes_bm.widening import imputation_summary

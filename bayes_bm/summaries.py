@@ -7,14 +7,14 @@ audit, the model and the predictive checks read the same numbers.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import ndtri
 
 Array = np.ndarray
 
 
 def normal_quantile(ci_level: float | Array) -> Array:
     """Half-width of a central interval in standard errors: 1.96 for 0.95."""
-    return stats.norm.ppf(0.5 + np.asarray(ci_level, dtype=float) / 2)
+    return ndtri(0.5 + np.asarray(ci_level, dtype=float) / 2)
 
 
 def log_interval_sd(low: float, high: float, ci_level: float) -> float:
@@ -99,4 +99,4 @@ def log_hr_se(hr: float, *, low: float, high: float, se: float, p: float, p_belo
     if np.isfinite(interval := log_interval_sd(low, high, ci_level)):
         return interval
     bound = p if np.isfinite(p) else p_below
-    return float(abs(np.log(hr)) / stats.norm.isf(bound / 2)) if np.isfinite(bound) else np.nan
+    return float(abs(np.log(hr)) / -ndtri(bound / 2)) if np.isfinite(bound) else np.nan

@@ -1,52 +1,56 @@
-"""What the user waits for: import, help, compile, sample, answer. Prints ratios against PyMC's own sampler in one run.
+"""Ours beside PyMC and hand-written Stan in one run, as markdown tables: rates, gradients, what a user waits for.
 
-python scripts/benchmark_speed.py [SPEC]
+python scripts/benchmark_speed.py [--stan PYTHON_WITH_PYSTAN] [--seeds 5] [--largest 1000000] [--no-pymc]
 """
 
+import argparse
+import logging
+import os
+import platform
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-import arviz as az
-import numpy as np
-
-import bayes_bm as bb
-
-
-def seconds(command: list[str]) -> float:
-    """Wall time of a fresh process, best of three."""
-    times = []
-    for _ in range(3):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True)
-        times.append(time.perf_counter() - started)
-    return min(times)
+from benchmark_contenders import by_pymc, by_stan, ours
+from benchmark_gradients import SIZES, gradients
+from benchmark_rates import race
+from benchmark_rival import Stan
 
 
-def smallest_ess(result: bb.Result) -> float:
-    names = [row["parameter"].split("[")[0] for row in result.gate.rows]
-    bulk = az.ess(result.posterior[[name for name in dict.fromkeys(names) if name in result.posterior]], method="bulk")
-    return float(min(np.min(values) for values in bulk.to_array().to_numpy().ravel() if np.isfinite(np.min(values))))
+def asked() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stan", default="", help="a Python that has pystan")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--largest", type=int, default=SIZES[-1], help="most patients")
+    parser.add_argument("--no-pymc", action="store_true")
+    return parser.parse_args()
 
 
-def measured(name: str, sampler: str) -> dict[str, float]:
-    spec = bb.read_spec(name, changes={"sampling.sampler": sampler})
-    started = time.perf_counter()
-    result = bb.fit(spec)
-    whole = time.perf_counter() - started
-    sampling = result.provenance["seconds_to_sample"]
-    return {"whole": whole, "sampling": sampling, "ess": smallest_ess(result)}
+def show(title: str, columns: str, rows: list[str]) -> None:
+    print(f"\n{title}\n\n| {columns} |\n|{'---|' * (columns.count('|') + 1)}")
+    print("\n".join(rows), flush=True)
 
 
 def main() -> None:
-    name = sys.argv[1] if len(sys.argv) > 1 else "os_reresection_vs_resrs"
-    print(f"import bayes_bm          {seconds([sys.executable, '-c', 'import bayes_bm']):6.2f} s")
-    print(f"bayes-bm --help          {seconds([sys.executable, '-m', 'bayes_bm.cli', '--help']):6.2f} s")
-    ours, theirs = measured(name, "nutpie"), measured(name, "pymc")
-    for label, found in (("nutpie (default)", ours), ("PyMC's sampler", theirs)):
-        rate = found["ess"] / found["sampling"]
-        print(f"{label:<18} fit {found['whole']:6.1f} s, sampling {found['sampling']:6.1f} s, ESS/s {rate:7.1f}")
-    print(f"whole fit, theirs / ours   {theirs['whole'] / ours['whole']:.2f}")
+    given, started = asked(), time.perf_counter()
+    logging.getLogger("pymc").setLevel(logging.ERROR)
+    stan = Stan(given.stan) if given.stan else None
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f} before the start"
+    print(f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {machine}")
+    # from a small process: the memory of a child begins as that of its parent
+    script = str(Path(__file__).with_name("benchmark_waits.py"))
+    waits = subprocess.run([sys.executable, script], check=True, stdout=subprocess.PIPE, text=True).stdout
+    show("What a user waits for, fresh process", "what | wall s | CPU s | MB", waits.splitlines())
+    columns = "776 patients, 14 studies | ESS per CPU s | range | ours is times | first run s | seeds"
+    for covariates in (0, 3):
+        contenders = ours(covariates, given.seeds)
+        contenders += by_stan(stan, covariates, given.seeds) if stan else []
+        contenders += [] if given.no_pymc else by_pymc(covariates, given.seeds)
+        show(f"{covariates} covariates", columns, race(contenders, given.seeds))
+    columns = "patients | ours, microseconds a gradient | Stan | ratio | three covariates: ours | Stan | ratio"
+    show("Gradients, 14 studies", columns, gradients(stan, given.largest))
+    print(f"\n{(time.perf_counter() - started) / 60:.1f} minutes; load {os.getloadavg()[0]:.1f} at the end")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import bayes_bm as bb
 PACKAGE = Path(__file__).resolve().parents[1] / "bayes_bm"
 ARRAYS = (
     "arrays",
+    "convergence",
     "gamma_tail",
     "mixture",
     *(
@@ -58,6 +59,7 @@ FOUNDATIONS = {
     "likelihoods": {"arrays", "hazards", "hazards.base"},
     "estimands": {"arrays", "hazards", "hazards.base"},
     "priors": set(),
+    "laws": {"priors"},
     "tables": {"errors"},
     "spec": {"errors", "hazards", "hazards.base", "priors"},
     "hazards.averaged": {"arrays", "hazards.base"},
@@ -113,8 +115,9 @@ FOUNDATIONS = {
         *("baseline", "effects", "evidence", "model", "observations", "spec"),
         *("density.chains", "density.coverage", "density.problem"),
     },
-    "gate": set(),
-    "imputation": {"errors", "evidence", "gate"},
+    "convergence": set(),
+    "gate": {"convergence"},
+    "imputation": {"convergence", "errors", "evidence", "gate"},
     "predictor": {"arrays", "effects", "hazards", "likelihoods", "spec"},
 }
 # modules that fit, read or work out answers; drawing takes what they made
@@ -224,6 +227,15 @@ def test_importing_the_package_and_asking_for_help_stay_fast() -> None:
         "with redirect_stdout(io.StringIO()):\n    try:\n        main(['--help'])\n    except SystemExit:\n        pass"
     )
     assert not loaded(help_text + asked) & heavy
+
+
+@pytest.mark.slow
+def test_a_compiled_fit_imports_nothing_it_does_not_need() -> None:
+    """The first posterior waits for imports above all: no PyMC, and no ArviZ with its plots for nutpie."""
+    code = "import bayes_bm as bb\nbb.fit(bb.read_spec('published_os_extent_of_resection'), draws=50, tune=50)"
+    unneeded = {"pymc", "pytensor", "arviz", "arviz_stats", "matplotlib", "pandera", "hypothesis"}
+    assert not loaded(code) & unneeded
+    assert "arviz" in loaded(f"{code}\nimport nutpie.sample\nnutpie.sample.arviz.from_dict")
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from bayes_bm.effects import design
 from bayes_bm.evidence import read_evidence
 from bayes_bm.fit import Result, pointwise_log_likelihood
 from bayes_bm.gate import Gate
-from bayes_bm.priors import scipy_law
+from bayes_bm.laws import scipy_law
 from bayes_bm.spec import list_models, read_spec
 from tests import worlds
 

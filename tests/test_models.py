@@ -5,8 +5,8 @@ import pytest
 from bayes_bm.checks.audit import audit
 from bayes_bm.evidence import read_evidence
 from bayes_bm.fit import fit
+from bayes_bm.laws import scipy_law
 from bayes_bm.predict import AverageStudy, compare
-from bayes_bm.priors import scipy_law
 from bayes_bm.spec import list_models, read_spec
 
 MODELS = {path.stem: path for path in list_models()}

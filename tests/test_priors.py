@@ -7,7 +7,7 @@ import pymc as pm
 import pytest
 from scipy import integrate, stats
 
-from bayes_bm import priors
+from bayes_bm import laws, priors
 from bayes_bm.errors import InputError
 from bayes_bm.model import variable
 from tests import worlds
@@ -31,12 +31,14 @@ HALF_T = priors.HalfStudentT(dist="half_student_t", df=3.0, sd=0.4, why="t")
 def test_law_is_scipys_with_the_parameters_spelt_out(name: str) -> None:
     record, law = RECORDS[name]
     at = np.array([0.05, 0.3, 0.9])
-    np.testing.assert_allclose(priors.scipy_law(record).logpdf(at), law.logpdf(at), rtol=1e-12)
-    assert priors.scipy_law(record).std() == pytest.approx(law.std())
+    np.testing.assert_allclose(laws.scipy_law(record).logpdf(at), law.logpdf(at), rtol=1e-12)
+    assert laws.scipy_law(record).std() == pytest.approx(law.std())
+    assert priors.median(record) == pytest.approx(law.median(), rel=1e-12)
 
 
 def test_half_student_t_is_the_folded_t() -> None:
-    law = priors.scipy_law(HALF_T)
+    law = laws.scipy_law(HALF_T)
+    assert priors.median(HALF_T) == pytest.approx(law.median(), rel=1e-9)
     at = np.array([0.01, 0.4, 3.0])
     np.testing.assert_allclose(law.pdf(at), 2 * stats.t.pdf(at, 3.0, 0.0, 0.4), rtol=1e-12)
     np.testing.assert_allclose(law.ppf([0.1, 0.5, 0.95]), stats.t.ppf([0.55, 0.75, 0.975], 3.0, 0.0, 0.4), rtol=1e-12)
@@ -44,7 +46,7 @@ def test_half_student_t_is_the_folded_t() -> None:
     first = integrate.quad(lambda x: x * law.pdf(x), 0, np.inf)[0]
     assert law.std() == pytest.approx(math.sqrt(second - first**2), rel=1e-6)
     heavy = HALF_T.model_copy(update={"df": 1.5})
-    assert priors.scipy_law(heavy).std() == math.inf
+    assert laws.scipy_law(heavy).std() == math.inf
 
 
 @pytest.mark.parametrize("record", [*(record for record, _ in RECORDS.values()), HALF_T], ids=lambda r: r.dist)
@@ -53,7 +55,7 @@ def test_pymc_variable_has_the_density_of_the_record(record: priors.Prior) -> No
     tolerance = 1e-7 if record.dist == "half_student_t" else 1e-12
     with pm.Model():
         logp = pm.logp(variable("x", record), np.array(0.37)).eval()
-    assert float(logp) == pytest.approx(float(priors.scipy_law(record).logpdf(0.37)), rel=tolerance)
+    assert float(logp) == pytest.approx(float(laws.scipy_law(record).logpdf(0.37)), rel=tolerance)
 
 
 def test_every_prior_says_why() -> None:

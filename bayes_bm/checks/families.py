@@ -23,7 +23,7 @@ from bayes_bm.arrays import NUMPY
 from bayes_bm.errors import InputError
 from bayes_bm.hazards import FAMILIES, Family
 from bayes_bm.hazards.base import inverse
-from bayes_bm.priors import scipy_law
+from bayes_bm.laws import scipy_law
 from bayes_bm.spec import EFFECT_NAMES, LINEAR_BIASES, Spec, parse_spec
 
 Law = dict[str, Any]

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.fit import Result
+from bayes_bm.laws import scipy_law
 from bayes_bm.predict import prior_and_posterior, prior_draws
-from bayes_bm.priors import scipy_law
 
 ALPHAS = (0.99, 1.01)
 THRESHOLD = 0.05

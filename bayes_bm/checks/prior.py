@@ -8,8 +8,9 @@ from bayes_bm.baseline import LAST, MANY, family_of
 from bayes_bm.evidence import read_background, select
 from bayes_bm.fit import Result
 from bayes_bm.gate import Gate
+from bayes_bm.laws import scipy_law
 from bayes_bm.predict import NewHospital, NewStudy, compare
-from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.priors import Prior
 from bayes_bm.spec import Spec, StudyLevel
 
 STAGE = 31

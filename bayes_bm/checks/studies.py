@@ -16,7 +16,8 @@ from scipy import stats
 from bayes_bm.checks.sites import Sites, arm_sites, whitened_ratios
 from bayes_bm.effects import pair_cholesky
 from bayes_bm.fit import Result
-from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.laws import scipy_law
+from bayes_bm.priors import Prior
 
 Array = np.ndarray
 GRID = 7

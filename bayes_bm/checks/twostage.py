@@ -27,8 +27,9 @@ from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result, pointwise_log_likelihood
 from bayes_bm.gate import Gate
+from bayes_bm.laws import scipy_law
 from bayes_bm.predictor import arm_predictors
-from bayes_bm.priors import Normal, Prior, scipy_law
+from bayes_bm.priors import Normal, Prior
 from bayes_bm.spec import Spec
 
 GRID, DEFENSIVE = 9, 0.1

@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import isotonic_regression
-from scipy.stats import norm
+from scipy.special import log_ndtr
 
 from bayes_bm.curves.reading import SAME, Curve, Floats, Ints
 
+HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
 PASSES = 8  # of the EM for clicks that are lower bounds
 MOST_KNOTS = 150  # clicks beyond this are averaged in groups: the fit is cubic in their number
 
@@ -101,7 +102,7 @@ def _above(line: Line, curve: Curve, bound: NDArray[np.bool_], error: float) -> 
     sd = error * np.sqrt(1 + ((ahead - behind) / (4 * error)) ** 2)
     middle = (ahead + 2 * line(curve.time) + behind) / 4
     z = np.clip((curve.survival - middle) / sd, -8, 8)
-    mills = np.exp(norm.logpdf(z) - norm.logsf(z))
+    mills = np.exp(-0.5 * z**2 - HALF_LOG_TWO_PI - log_ndtr(-z))
     left_out = np.where(bound, 1 + z * mills - mills**2, 0.0).clip(0, 1).mean()
     return np.where(bound, middle + sd * mills, curve.survival), error * float(np.sqrt(left_out))
 

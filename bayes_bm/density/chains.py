@@ -1,6 +1,11 @@
 """The compiled density under nutpie's sampler: called by its address, so chains run on threads without Python."""
 
 import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,9 +17,33 @@ JITTER = 0.5
 """Chains start that far from the prior medians in each coordinate at most."""
 
 
+class _Later(ModuleType):
+    """Stands for a module until something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
+@contextmanager
+def later(name: str) -> Iterator[None]:
+    """What is imported within the block gets `name` only when it uses something of it.
+
+    nutpie imports ArviZ with all its plots, for a form of its draws that is not asked for here: a second or two.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = _Later(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def compiled(at: Coordinates, problem: Problem) -> Any:
     """The model as `nutpie.sample` takes it; nothing is compiled here. Draws are of the coordinates, under `x`."""
-    from nutpie.compile_pymc import CompiledPyMCModel
+    with later("arviz"):
+        from nutpie.compile_pymc import CompiledPyMCModel
 
     start = at.start
     return CompiledPyMCModel(

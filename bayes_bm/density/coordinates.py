@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import xarray as xr
-from scipy.special import betaln, expit, gammaln, logit
+from scipy.special import betaln, expit, gammaln
 
 from bayes_bm.effects import STACKED, Design, labels
 from bayes_bm.priors import (
@@ -23,7 +23,7 @@ from bayes_bm.priors import (
     Prior,
     StudentT,
     Uniform,
-    scipy_law,
+    median,
 )
 from bayes_bm.spec import Spec
 
@@ -218,10 +218,9 @@ def _constrained(prior: Prior, x: np.ndarray) -> np.ndarray:
 
 
 def _start(prior: Prior) -> float:
-    median = float(scipy_law(prior).median())
     match prior:
         case Normal() | StudentT():
-            return median
-        case Uniform(lower=lower, upper=upper):
-            return float(logit((median - lower) / (upper - lower)))
-    return float(np.log(median))
+            return median(prior)
+        case Uniform():
+            return 0.0
+    return float(np.log(median(prior)))

@@ -17,8 +17,9 @@ from bayes_bm.checks.prior import prior_result
 from bayes_bm.effects import pair_cholesky
 from bayes_bm.errors import InputError
 from bayes_bm.fit import Result
+from bayes_bm.laws import scipy_law
 from bayes_bm.predict import AverageStudy, NewHospital, NewStudy, Patient, Who, compared
-from bayes_bm.priors import Prior, scipy_law
+from bayes_bm.priors import Prior
 from bayes_bm.spec import Spec
 
 
