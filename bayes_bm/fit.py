@@ -39,8 +39,17 @@ from bayes_bm.imputation import (
     variance_table,
 )
 from bayes_bm.integration import any_averaged, arm_points
+from bayes_bm.missing import Law, covariate_laws
 from bayes_bm.observations import KINDS, averages, observations, present
-from bayes_bm.predictor import Draws, arm_predictors, draws, point_offsets, ratio_means, shifts
+from bayes_bm.predictor import (
+    Draws,
+    arm_predictors,
+    draws,
+    lacked_offsets,
+    point_offsets,
+    ratio_means,
+    shifts,
+)
 from bayes_bm.spec import Sampling, Spec, parse_spec
 
 if TYPE_CHECKING:
@@ -100,7 +109,7 @@ class Result:
 
         Where an arm is averaged over its covariates, so is the family (`hazards.averaged`).
         """
-        eta, of_arm = arm_predictors(self.draws, self.design)
+        eta, of_arm = self.arm_predictors
         if not any_averaged(self.spec, self.evidence):
             return self.family, eta, of_arm
         offsets = self.point_offsets
@@ -110,6 +119,30 @@ class Result:
     def point_offsets(self) -> np.ndarray:
         """What each integration point adds to eta of each arm (sample, arm row, point)."""
         return point_offsets(self.draws, self.design, arm_points(self.spec, self.evidence))
+
+    @cached_property
+    def arm_predictors(self) -> tuple[np.ndarray, np.ndarray]:
+        """eta (sample, arm row) and shape (sample, arm row, shape) of every arm at its covariates' centres."""
+        return arm_predictors(self.draws, self.design)
+
+    @cached_property
+    def covariate_laws(self) -> tuple[Law, ...]:
+        """Laws of the covariates that single patients lack."""
+        return covariate_laws(self.spec, self.evidence)
+
+    def law_of(
+        self, name: str, arrays: Mapping[str, np.ndarray], samples: np.ndarray | slice = slice(None)
+    ) -> tuple[Family, np.ndarray, np.ndarray]:
+        """Family, eta (sample, row) and shape (sample, row, shape) of the rows of a kind of evidence, at some draws."""
+        rows = arrays["arm_row"]
+        law, eta, shape = self.arm_law if averages(name) else (self.family, *self.arm_predictors)
+        at, of_rows = eta[samples][:, rows], shape[samples][:, rows]
+        if "x" in arrays and arrays["x"].shape[1]:
+            at = at + shifts(self.draws, self.design, rows, arrays["x"], samples)
+        if name != "patients_imputed":
+            return law, at, of_rows
+        lacked = lacked_offsets(self.draws, self.design, self.spec, self.covariate_laws, arrays, samples)
+        return averaged(law, lacked.shape[-1] // 2, weighted=True), at, np.concatenate([of_rows, lacked], axis=-1)
 
     @cached_property
     def ratio_means(self) -> np.ndarray:
@@ -345,25 +378,20 @@ def pointwise_log_likelihood(result: Result) -> xr.Dataset:
     """
     hint = "result.of_imputation(1).log_likelihood"
     result.require_one_target("pointwise log-likelihood", differ="patients", hint=hint)
-    of, shape, family = result.draws, result.design, result.family
-    eta, of_arm = arm_predictors(of, shape)
-    found = {}
-    for name, arrays in observations(result.spec, result.evidence, family).items():
+    of, found = result.draws, {}
+    for name, arrays in observations(result.spec, result.evidence, result.family).items():
         if name == "hazard_ratios":
             found[name] = _ratio_log_likelihood(result, arrays, result.ratio_means)
             continue
         data = SimpleNamespace(**arrays, **present(arrays))
-        law, _, of_law = result.arm_law if averages(name) else (family, eta, of_arm)
-        cost = max(1, of_law.shape[-1] // 4)
+        cost = max(1, result.law_of(name, arrays, slice(0, 1))[2].shape[-1] // 4)
         terms = np.empty((of.samples, len(data.arm_row)))
         whole = terms.size <= POINTWISE_LIMIT
         if not whole:
             terms = np.empty((of.samples, len(result.evidence.arms)))
         for rows in np.array_split(np.arange(of.samples), max(1, cost * of.samples * len(data.arm_row) // 2_000_000)):
-            at = eta[np.ix_(rows, data.arm_row)]
-            if "x" in arrays and arrays["x"].shape[1]:
-                at = at + shifts(of, shape, data.arm_row, data.x, rows)
-            values = KINDS[name].log_density(law, data, at, of_law[np.ix_(rows, data.arm_row)], xp=NUMPY)
+            law, at, shape = result.law_of(name, arrays, rows)
+            values = KINDS[name].log_density(law, data, at, shape, xp=NUMPY)
             terms[rows] = values if whole else _sum_by(values, data.arm_row, terms.shape[1])
         found[name] = terms
     return xr.Dataset({name: _labelled(values, of.chains, name) for name, values in found.items()})

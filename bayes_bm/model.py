@@ -14,13 +14,14 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_bm import likelihoods
+from bayes_bm import likelihoods, missing
 from bayes_bm.baseline import family_of
 from bayes_bm.effects import Design, design, labels
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.averaged import averaged
 from bayes_bm.integration import any_averaged, arm_points
+from bayes_bm.missing import covariate_laws
 from bayes_bm.observations import KINDS, averages, observations, present
 from bayes_bm.priors import (
     Exponential,
@@ -75,7 +76,7 @@ class Parts:
 def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
     """The hierarchical model. Raises nothing: spec and evidence were checked at the boundary."""
     shape, family = design(spec, evidence), family_of(spec, evidence)
-    with pm.Model(coords=_coords(spec, shape, family)) as model:
+    with pm.Model(coords=_coords(spec, evidence, shape, family)) as model:
         parts = _parts(spec, shape, family)
         eta, of_arm = _arm_predictors(parts, shape)
         slopes = _slopes(spec, shape)
@@ -83,14 +84,19 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
         for name, arrays in observations(spec, evidence, family, ties=True).items():
             if name == "hazard_ratios":
                 _observe_ratios(arrays, parts, shape, family, proportional=spec.proportional)
+            elif name == "patients_imputed":
+                known = {key: values for key, values in arrays.items() if key != "blank"}
+                lacked = _lacked(spec, evidence, family, arrays, slopes)
+                _observe(name, known, family, eta, of_arm, slopes, lacked)
             else:
                 _observe(name, arrays, family, eta, of_arm, slopes, mixed if averages(name) else None)
     return model
 
 
-def _coords(spec: Spec, shape: Design, family: Family) -> dict[str, list[str]]:
+def _coords(spec: Spec, evidence: Evidence, shape: Design, family: Family) -> dict[str, list[str]]:
     # of the coefficients of a flexible baseline the first is one
-    return labels(spec, shape) | ({"location": location_labels(spec, family)} if family.knots else {})
+    knots = {"location": location_labels(spec, family)} if family.knots else {}
+    return labels(spec, shape) | knots | {"covariate_law_term": missing.labels(spec, evidence)}
 
 
 def location_labels(spec: Spec, family: Family) -> list[str]:
@@ -302,10 +308,14 @@ def _interaction(name: str, term: Covariate, compared: int) -> Any:
 
 @dataclass(frozen=True)
 class Mixed:
-    """Arms averaged over their covariates: the averaged family, and what each point adds to eta (arm, point)."""
+    """Arms averaged over their covariates: the averaged family, and what each point adds to eta (arm, point).
+
+    With `by_row` each row has points, and weights, of its own (row, 2 point).
+    """
 
     family: Family
     offsets: Any
+    by_row: bool = False
 
 
 def _mixed(spec: Spec, evidence: Evidence, family: Family, slopes: Any) -> Mixed | None:
@@ -314,6 +324,28 @@ def _mixed(spec: Spec, evidence: Evidence, family: Family, slopes: Any) -> Mixed
     points = pm.Data("integration_points", arm_points(spec, evidence))
     offsets = pt.sum(points * (slopes if slopes.type.ndim == 1 else slopes[:, None, :]), axis=2)
     return Mixed(averaged(family, spec.integration.points), offsets)
+
+
+def _lacked(spec: Spec, evidence: Evidence, family: Family, arrays: dict[str, np.ndarray], slopes: Any) -> Mixed:
+    """Patients averaged over the covariates they lack (`missing`); their laws' coefficients are `covariate_law`."""
+    laws = covariate_laws(spec, evidence)
+    mean, factor = missing.prior(laws)
+    standard = pm.Normal("covariate_law_standard", dims="covariate_law_term")
+    phi: Any = pm.Deterministic("covariate_law", mean + _product(factor, standard), dims="covariate_law_term")
+    rows = SimpleNamespace(**{name: arrays[name] for name in ("arm_row", "x", "blank")})
+
+    def at(places: Any) -> Any:
+        return phi[places][:, None] if np.ndim(places) else phi[int(places)]
+
+    def slope(column: int) -> Any:
+        return slopes[column] if slopes.type.ndim == 1 else slopes[rows.arm_row, column][:, None]
+
+    added, log_weight, log_known = missing.nodes(spec, laws, rows, at, slope, xp=TENSOR)
+    # with the laws' prior it is what the known covariates say, no datum of its own
+    known: Any = pt.sum(arrays["weight"] * log_known)
+    pm.Potential("covariates_known", known)
+    of_rows = pt.concatenate([added, log_weight], axis=1)
+    return Mixed(averaged(family, missing.rule(laws)[0].shape[1], weighted=True), of_rows, by_row=True)
 
 
 def _observe(
@@ -336,7 +368,7 @@ def _observe(
         at = at + _product(x, slopes if slopes.type.ndim == 1 else slopes[rows])
     observed = data.pop(kind.value)
     keys, terms = list(data), present(arrays)
-    points = None if mixed is None else mixed.offsets[rows]
+    points = None if mixed is None else mixed.offsets if mixed.by_row else mixed.offsets[rows]
     law = family if mixed is None else mixed.family
     of_rows = [*(of[rows] for of in shapes), *([] if points is None else [points])]
     count = len(of_rows)

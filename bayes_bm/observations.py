@@ -16,6 +16,7 @@ from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.base import at, inverse, placed
 from bayes_bm.likelihoods import NO_ENTRY
+from bayes_bm.missing import lacking
 from bayes_bm.spec import Spec
 
 # ---------------------------------------------------------------------------------------------- data
@@ -57,18 +58,26 @@ def observations(
 
 
 def everybody(spec: Spec, evidence: Evidence, family: Family) -> dict[str, np.ndarray]:
-    """Arrays of all patients, row by row of `evidence.patients`; covariates are blank in arms averaged over them."""
-    arrays = _patient_arrays(spec, evidence)
+    """Arrays of all patients, row by row of `evidence.patients`; a covariate that is not known is 0, and `blank`."""
+    arrays = _with_blanks(_patient_arrays(spec, evidence))
     return {**arrays, **_placed(arrays, family)}
 
 
 def _patients_by_knowledge(spec: Spec, evidence: Evidence) -> dict[str, dict[str, np.ndarray]]:
-    """Patients whose covariates are known, and those of arms that are averaged over theirs."""
-    arrays = _patient_arrays(spec, evidence)
-    blank = np.isnan(arrays["x"]).any(axis=1)
-    known = {name: values[~blank] for name, values in arrays.items()}
-    averaged = {name: values[blank] for name, values in arrays.items() if name != "x"}
-    return {"patients": known, "patients_averaged": averaged}
+    """Patients whose covariates are known, those of arms that are averaged over theirs, and those who lack some."""
+    arrays, some = _with_blanks(_patient_arrays(spec, evidence)), lacking(spec, evidence)
+    blank = arrays["blank"].any(axis=1)
+    known, averaged = ~blank, blank & ~some
+    without = {"patients": ("blank",), "patients_averaged": ("x", "blank"), "patients_imputed": ()}
+    return {
+        name: {key: values[rows] for key, values in arrays.items() if key not in without[name]}
+        for name, rows in zip(without, (known, averaged, some), strict=True)
+    }
+
+
+def _with_blanks(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    blank = np.isnan(arrays["x"])
+    return {**arrays, "x": np.where(blank, 0.0, arrays["x"]), "blank": blank.astype(float)}
 
 
 def tied(patients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -82,7 +91,7 @@ def tied(patients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def averages(name: str) -> bool:
     """Whether a kind of evidence speaks about arms, whose patients differ, and not about a patient."""
-    return name not in ("patients", "hazard_ratios")
+    return name not in ("patients", "patients_imputed", "hazard_ratios")
 
 
 TIMES = ("log_u", "log_upper", "log_entry", "log_start", "log_node")
@@ -257,6 +266,7 @@ def _draw_events(family: Family, data: Any, eta: np.ndarray, shape: np.ndarray, 
 KINDS: dict[str, Kind] = {
     "patients": Kind("log_u", likelihoods.patients, _draw_times),
     "patients_averaged": Kind("log_u", likelihoods.patients, _draw_times),
+    "patients_imputed": Kind("log_u", likelihoods.patients, _draw_times),
     "points": Kind("ratio", likelihoods.points, _draw_ratios),
     "medians": Kind("log_u", likelihoods.median_order, _draw_median),
     "median_intervals": Kind("log_m", likelihoods.median_interval, _draw_log_median),

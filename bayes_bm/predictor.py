@@ -11,6 +11,7 @@ from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.effects import Design
 from bayes_bm.hazards import Family
+from bayes_bm.missing import Law, nodes
 from bayes_bm.spec import Spec
 
 
@@ -21,7 +22,8 @@ class Draws:
     `log_hr` holds log time ratios where the family is one of accelerated time. `shape` are the common shape parameters
     (sample, shape), `study_shape` what each study has besides (sample, study, shape), `treatment_coefficient` what each
     treatment adds to the log coefficients of a flexible baseline (sample, treatment, coefficient), `bias` every bias of
-    the linear predictor, fixed ones too (sample, bias).
+    the linear predictor, fixed ones too (sample, bias), `covariate_law` the coefficients of the laws of covariates that
+    patients lack (sample, term).
     """
 
     intercept: np.ndarray
@@ -38,6 +40,7 @@ class Draws:
     coefficient: np.ndarray
     interaction: np.ndarray
     bias: np.ndarray
+    covariate_law: np.ndarray
     chains: int
 
     @property
@@ -107,6 +110,7 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> D
         coefficient=vector("coefficient", len(spec.covariates)),
         interaction=interaction,
         bias=_biases(posterior, spec, samples),
+        covariate_law=vector("covariate_law", 0),
         chains=chains,
     )
 
@@ -149,6 +153,28 @@ def point_offsets(of: Draws, shape: Design, points: np.ndarray) -> np.ndarray:
     for at in range(points.shape[2]):
         found += points[..., at] * slopes[:, :, None, at]
     return found
+
+
+def lacked_offsets(
+    of: Draws,
+    shape: Design,
+    spec: Spec,
+    laws: tuple[Law, ...],
+    arrays: Mapping[str, np.ndarray],
+    samples: np.ndarray | slice = slice(None),
+) -> np.ndarray:
+    """What each node of what patients lack adds to eta, then its log weight (sample, patient, 2 node)."""
+    rows = SimpleNamespace(**{name: arrays[name] for name in ("arm_row", "x", "blank")})
+    phi, slopes = of.covariate_law[samples], of.slopes[samples][:, shape.arm_treatment[rows.arm_row]]
+
+    def at(places: np.ndarray | int) -> np.ndarray:
+        return phi[:, places][..., None] if np.ndim(places) else phi[:, places, None, None]
+
+    def slope(column: int) -> np.ndarray:
+        return slopes[:, :, column, None]
+
+    added, log_weight, _ = nodes(spec, laws, rows, at, slope, xp=NUMPY)
+    return np.concatenate(np.broadcast_arrays(added, log_weight), axis=-1)
 
 
 def ratio_means(

@@ -252,13 +252,15 @@ class Covariate(_Record):
     """A covariate: its coefficient and, with `interaction`, what each treatment but the reference adds to it.
 
     One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`). `margin` is the law of
-    the covariate in an arm that gives its mean and sd; one that gives a share has a two-valued one.
+    the covariate in an arm that gives its mean and sd; one that gives a share has a two-valued one. `missing` is the
+    law of one that single patients lack, who are then averaged over it (`missing.py`); without it they are refused.
     """
 
     prior: Prior
     interaction: Prior | None = None
     interaction_by: Literal["shared", "treatment"] = "shared"
     margin: Margin = "normal"
+    missing: Literal["two_valued", "normal"] | None = None
     centre: float = 0.0
     scale: PositiveFloat = 1.0
     unit: str = ""

@@ -39,7 +39,9 @@ def averaged_arms(spec: Spec, arms: pd.DataFrame, patients: pd.DataFrame) -> np.
 
 
 def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
-    """All covariates of all patients of an arm are known, or none is and the arm's row states them."""
+    """All covariates of all patients of an arm are known, or none is and the arm's row states them, or those lacked by
+    single patients have a law to be averaged over (`missing`).
+    """
     names = list(spec.covariates)
     for _, rows in patients.groupby("arm_row") if names else ():
         blank = rows[names].isna()
@@ -48,20 +50,50 @@ def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
         arm = arms.iloc[int(rows["arm_row"].iloc[0])].to_dict()
         where = f"patients, study {arm['study']}"
         if not blank.to_numpy().all():
-            name = next(name for name in names if blank[name].any())
-            raise InputError(
-                f"{where}, column {name}",
-                found=f"{int(blank[name].sum())} empty cells",
-                hint="complete them or leave the covariate out: missing covariates of single patients are not imputed."
-                " An arm of which no patient's covariates are known may state them in its arms row",
-            )
-        if left := unstated(spec, arm):
+            _check_lacking(spec, rows, arm)
+        elif left := unstated(spec, arm):
             raise InputError(
                 f"{where}, arm {arm['arm']}, column {left[0]}",
                 found="no covariates of patients",
                 allowed=f"the column, or mean_{left[0]} with sd_{left[0]}, or share_{left[0]}, in the arms row",
                 hint="the arm is then averaged over them",
             )
+    for name, term in spec.covariates.items():
+        values = set(patients[name].dropna()) if len(patients) else set()
+        if term.missing == "two_valued" and not values <= {0, 1}:
+            raise InputError(
+                f"patients, column {name}",
+                found=sorted(values - {0, 1})[0],
+                allowed=f"0 or 1, for covariates.{name}.missing = two_valued",
+            )
+
+
+def _check_lacking(spec: Spec, rows: pd.DataFrame, arm: Mapping[Any, Any]) -> None:
+    """Single patients of an arm lack covariates: each has a law, somebody of the arm says what it is, from time 0."""
+    blank = rows[list(spec.covariates)].isna()
+    for name in (name for name in spec.covariates if blank[name].any()):
+        where = f"patients, study {arm['study']}, arm {arm['arm']}, column {name}"
+        if spec.covariates[name].missing is None:
+            raise InputError(
+                where,
+                found=f"{int(blank[name].sum())} empty cells",
+                hint=f'covariates.{name}.missing = "two_valued" (0 and 1) or "normal" averages over what these patients'
+                " lack, taken as missing at random; or complete them, or leave the covariate out. An arm of which no"
+                " patient's covariates are known may state them in its arms row",
+            )
+        if blank.any(axis=1).all():
+            raise InputError(
+                where,
+                found=f"{int(blank[name].sum())} empty cells, and no patient of the arm with every covariate",
+                allowed="some patients of the arm who lack none: they say what the others may have",
+            )
+    if (rows["entry"] > 0).any():
+        raise InputError(
+            f"patients, study {arm['study']}, arm {arm['arm']}, column {next(iter(blank.columns[blank.any()]))}",
+            found="empty cells in an arm with a delayed entry or another clock (survived_to, clock_shift, entry)",
+            allowed="patients seen from time zero, where single ones lack a covariate",
+            hint="covariates of those who entered are not those of who started; averaging from there is not built",
+        )
 
 
 def check_averaged(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:

@@ -65,6 +65,7 @@ FOUNDATIONS = {
     "hazards.averaged": {"arrays", "hazards.base"},
     "statements": {"errors", "spec"},
     "integration": {"errors", "evidence", "spec", "statements"},
+    "missing": {"arrays", "errors", "evidence", "spec", "statements"},
     "case_mix": {"errors", "evidence", "integration", "spec", "statements"},
     "baseline": {"errors", "evidence", "hazards", "hazards.background", "hazards.cure", "spec"},
     "selection": {"errors", "spec", "tables"},
@@ -97,15 +98,15 @@ FOUNDATIONS = {
         "nonparametric",
     },
     "effects": {"bias", "evidence", "spec"},
-    "observations": {"arrays", "evidence", "hazards", "hazards.base", "likelihoods", "spec"},
+    "observations": {"arrays", "evidence", "hazards", "hazards.base", "likelihoods", "missing", "spec"},
     "model": {
         *("baseline", "effects", "evidence", "hazards", "hazards.averaged", "integration", "likelihoods"),
-        *("observations", "priors", "spec", "tensor"),
+        *("missing", "observations", "priors", "spec", "tensor"),
     },
     "density.kernel": set(),
     "density.polynomials": {"density.kernel"},
     "density.coordinates": {"effects", "priors", "spec"},
-    "density.coverage": {"baseline", "evidence", "integration", "observations", "spec"},
+    "density.coverage": {"baseline", "evidence", "integration", "missing", "observations", "spec"},
     "density.problem": {
         *("baseline", "effects", "evidence", "likelihoods", "observations", "spec"),
         *("density", "density.coordinates", "density.kernel", "density.polynomials"),
@@ -118,7 +119,7 @@ FOUNDATIONS = {
     "convergence": set(),
     "gate": {"convergence"},
     "imputation": {"convergence", "errors", "evidence", "gate"},
-    "predictor": {"arrays", "effects", "hazards", "likelihoods", "spec"},
+    "predictor": {"arrays", "effects", "hazards", "likelihoods", "missing", "spec"},
 }
 # modules that fit, read or work out answers; drawing takes what they made
 COMPUTING = (

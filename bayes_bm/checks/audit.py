@@ -14,6 +14,7 @@ from bayes_bm.checks.network import parts_of, parts_text
 from bayes_bm.effects import side_by_side
 from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import Evidence
+from bayes_bm.missing import lacking
 from bayes_bm.priors import describe
 from bayes_bm.ratios import unadjusted
 from bayes_bm.spec import CLOCK_BIASES, Biases, Spec
@@ -207,6 +208,7 @@ def _covariate_notes(spec: Spec, evidence: Evidence):
         yield f"{term}: {row['source']}{amount}."
     if not spec.covariates:
         return
+    yield from _missing_notes(spec, evidence)
     averaged = averaged_arms(spec, evidence.arms, evidence.patients)
     if averaged.any():
         yield (
@@ -223,6 +225,24 @@ def _covariate_notes(spec: Spec, evidence: Evidence):
         yield (
             f"{crude} hazard ratios were not adjusted for every covariate and are read as if they were: a crude ratio"
             " is nearer to 1 than the one between alike patients (rule 7)."
+        )
+
+
+def _missing_notes(spec: Spec, evidence: Evidence):
+    """How many patients lack each covariate, and what is assumed of them."""
+    patients = evidence.patients
+    lacks = lacking(spec, evidence)
+    for name, term in spec.covariates.items() if lacks.any() else ():
+        count = int(patients.loc[lacks, name].isna().sum())
+        if not count:
+            continue
+        known = int(patients[name].notna().sum())
+        studies = patients.loc[lacks & patients[name].isna().to_numpy(), "study"].nunique()
+        law = "two-valued" if term.missing == "two_valued" else "normal"
+        yield (
+            f"{count} patients of {studies} studies lack {name} ({known} have it): averaged over a {law} law given"
+            " their arm and other covariates, estimated with the model, taken as missing at random (whether it is"
+            " missing may depend on arm, outcome and known covariates, not on its value)."
         )
 
 

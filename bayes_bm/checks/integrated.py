@@ -26,6 +26,7 @@ from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result
 from bayes_bm.hazards.averaged import averaged
 from bayes_bm.integration import any_averaged, arm_points
+from bayes_bm.missing import lacking
 from bayes_bm.observations import KINDS, averages, observations, present
 from bayes_bm.predictor import Draws, arm_predictors, on_first, point_offsets, ratio_means, shifts
 
@@ -177,6 +178,13 @@ def require_population(result: Result) -> None:
             found="a spec with free study levels or shapes (exchangeable = false)",
             allowed="exchangeable effects",
             hint="nothing says what another study's level would be (rule 11), so a study left out cannot be predicted",
+        )
+    if lacking(result.spec, result.evidence).any():
+        raise InputError(
+            "leave-one-out",
+            found="patients who lack covariates, averaged over them by laws of their arms",
+            allowed="studies whose patients lack none; the log likelihood of single patients is there with them",
+            hint="laws of arms that are left out would be another model; leaving out studies is not built for it",
         )
     if result.spec.hazard.flexible and result.spec.effects.study_shape is not None:
         raise InputError(

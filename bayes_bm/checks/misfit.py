@@ -23,7 +23,6 @@ from bayes_bm.hazards.base import at as placed_at
 from bayes_bm.likelihoods import cum_hazard_from
 from bayes_bm.likelihoods import entry as entry_of
 from bayes_bm.observations import KINDS, observations, present
-from bayes_bm.predictor import arm_predictors, shifts
 
 REPLICATES = 4000
 STAGE = 24
@@ -241,17 +240,13 @@ def first_events(result: Result) -> pd.DataFrame:
 
 
 def _patient_laws(result: Result) -> Iterator[tuple[str, Any, Any, Array, Array]]:
-    """Of patients with known covariates, and of averaged arms: name, data, family, eta and shape (sample, patient)."""
+    """Of patients by what is known of their covariates: name, data, family, eta and shape (sample, patient)."""
     arrays = observations(result.spec, result.evidence, result.family)
-    eta, of_arm = arm_predictors(result.draws, result.design)
-    for name in ("patients", "patients_averaged"):
+    for name in ("patients", "patients_averaged", "patients_imputed"):
         if name in arrays:
             data = SimpleNamespace(**arrays[name], **present(arrays[name]))
-            law, level, shape = (result.family, eta, of_arm) if name == "patients" else result.arm_law
-            at = level[:, data.arm_row]
-            if name == "patients":
-                at = at + shifts(result.draws, result.design, data.arm_row, data.x)
-            yield name, data, law, at, shape[:, data.arm_row]
+            law, at, shape = result.law_of(name, arrays[name])
+            yield name, data, law, at, shape
 
 
 # ---------------------------------------------------------------------------------------------- PIT

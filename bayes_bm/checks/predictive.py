@@ -9,21 +9,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_bm import estimands
+from bayes_bm import estimands, likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
 from bayes_bm.hazards.averaged import averaged
 from bayes_bm.hazards.base import inverse
 from bayes_bm.likelihoods import cum_hazard_from
+from bayes_bm.missing import lacking
 from bayes_bm.nonparametric import StepCurve, kaplan_meier
 from bayes_bm.observations import entered_hazard, everybody, log_time, present
-from bayes_bm.predictor import arm_predictors, shifts
+from bayes_bm.predictor import arm_predictors, lacked_offsets, shifts
 from bayes_bm.statements import averaged_arms
 
 REPLICATE_LIMIT = 20_000_000
@@ -129,6 +131,7 @@ def replicated_arms(
         return
     arrays = everybody(result.spec, result.evidence, result.family)
     whole = averaged_arms(result.spec, result.evidence.arms, result.evidence.patients)
+    lacks = lacking(result.spec, result.evidence)
     eta, of_arm = arm_predictors(result.draws, result.design)
     for arm_row in sorted(set(result.evidence.patients["arm_row"])):
         rows = result.evidence.patients[result.evidence.patients["arm_row"] == arm_row]
@@ -145,9 +148,30 @@ def replicated_arms(
         else:
             shift = shifts(result.draws, result.design, data.arm_row, data.x, chosen)
             mine = eta[chosen, arm_row][:, None] + shift
-        yield _replicated(
-            result, int(arm_row), rows, data, mine, of_arm[chosen, arm_row][:, None], rng, everyone, replicates
-        )
+        of_shape = of_arm[chosen, arm_row][:, None]
+        mine, seen = _with_drawn(result, data, mine, of_shape, chosen, rng) if lacks[at].any() else (mine, mine)
+        yield _replicated(result, int(arm_row), rows, data, (mine, seen), of_shape, rng, everyone, replicates)
+
+
+def _with_drawn(result: Result, data: Any, eta, of_arm, chosen, rng: np.random.Generator) -> tuple:
+    """eta with what patients lack drawn: afresh for replicates, and given their outcome for what was seen of them."""
+    lacks = data.blank.any(axis=1)
+    arrays = {name: getattr(data, name)[lacks] for name in ("arm_row", "x", "blank")}
+    found = lacked_offsets(result.draws, result.design, result.spec, result.covariate_laws, arrays, chosen)
+    added, log_weight = np.split(found, 2, axis=-1)
+    mine = SimpleNamespace(
+        **{name: values[lacks, None] for name, values in vars(data).items() if np.ndim(values)}, **present(vars(data))
+    )
+    mine.weight = 1.0
+    at = eta[:, lacks, None] + added
+    density = likelihoods.patients(result.family, mine, at, of_arm[:, :, None], xp=NUMPY)
+    both = []
+    for log_share in (log_weight, log_weight + density):
+        node = np.argmax(log_share + rng.gumbel(size=log_share.shape), axis=-1)
+        drawn = eta.copy()
+        drawn[:, lacks] += np.take_along_axis(added, node[..., None], axis=-1)[..., 0]
+        both.append(drawn)
+    return tuple(both)
 
 
 def _thinned(samples: int, patients: int, rng: np.random.Generator) -> np.ndarray:
@@ -160,13 +184,16 @@ def _replicated(
     arm_row: int,
     rows: pd.DataFrame,
     data,
-    eta,
+    etas: tuple[np.ndarray, np.ndarray],
     of_arm,
     rng,
     everyone: np.ndarray | None,
     replicates: int | None,
 ) -> ReplicatedArm:
-    """`eta` of each patient (replicate, patient), or with `everyone` of each integration point beside it."""
+    """`etas` of each patient of a replicate and as seen (replicate, patient), or with `everyone` of each integration
+    point beside it.
+    """
+    eta = etas[0]
     family, t0 = result.family, result.spec.reference_time
     shape = np.broadcast_to(of_arm, (*eta.shape, of_arm.shape[-1]))
     seen, event = _seen(rows)
@@ -176,7 +203,7 @@ def _replicated(
     censoring = _censoring_times(seen, event, rng, len(eta))
     gap = None
     if replicates is not None:
-        gap = _gaps(result, rows, eta, shape, everyone, (seen, event), (latent, exponential, censoring))
+        gap = _gaps(result, rows, etas, shape, everyone, (seen, event), (latent, exponential, censoring))
     weight, entry = rows["weight"].to_numpy(), rows["entry"].to_numpy()
     # covariates make patients differ; without them one column stands for the arm
     several = result.spec.covariates and len(rows) > 1
@@ -197,7 +224,7 @@ def _replicated(
     )
 
 
-def _gaps(result: Result, rows: pd.DataFrame, eta, shape, everyone, observed, replicate):
+def _gaps(result: Result, rows: pd.DataFrame, etas, shape, everyone, observed, replicate):
     """Largest gap of what was seen and of the replicates: times as H(t) - H(entry), a unit exponential if all is well.
 
     So that patients with other covariates and entries stand on one scale. An arm averaged over its covariates is put on
@@ -206,21 +233,20 @@ def _gaps(result: Result, rows: pd.DataFrame, eta, shape, everyone, observed, re
     family, spec = result.family, result.spec
     if everyone is not None:
         family = averaged(result.family, everyone.shape[1])
-        eta, shape = (
-            eta * 0,
-            np.concatenate([shape, np.broadcast_to(everyone[:, None], (*eta.shape, everyone.shape[1]))], 2),
-        )
+        wide = np.broadcast_to(everyone[:, None], (*etas[0].shape, everyone.shape[1]))
+        etas, shape = tuple(eta * 0 for eta in etas), np.concatenate([shape, wide], 2)
     (time, event), (latent, _, censoring) = observed, replicate
     start = family.place(log_time(rows["entry"], spec)) if (rows["entry"] > 0).any() else None
 
-    def scaled(at: np.ndarray) -> np.ndarray:
+    def scaled(at: np.ndarray, eta: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore"):
             log_u = np.clip(np.log(at / spec.reference_time), -700.0, 700.0)
         return cum_hazard_from(family, family.place(log_u), start, eta, shape, xp=NUMPY)
 
     weight = rows["weight"].to_numpy()
-    seen = scaled(np.broadcast_to(time, eta.shape))
-    again = scaled(np.minimum(latent, censoring))
+    eta, eta_seen = etas
+    seen = scaled(np.broadcast_to(time, eta.shape), eta_seen)
+    again = scaled(np.minimum(latent, censoring), eta)
     return _largest_gap(seen, np.broadcast_to(event == 1, eta.shape), weight), _largest_gap(
         again, latent <= censoring, weight
     )

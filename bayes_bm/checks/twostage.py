@@ -129,6 +129,7 @@ def _check(spec: Spec) -> None:
         "effects": spec.free_levels or spec.free_shapes,
         "priors.treatment_log_shape": spec.priors.treatment_log_shape is not None,
         "covariates": len(spec.covariates) > 1 or bool(spec.modifiers),
+        "covariates.NAME.missing": any(term.missing for term in spec.covariates.values()),
     }
     for key, found in wrong.items():
         if found:

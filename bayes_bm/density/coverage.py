@@ -5,6 +5,7 @@ from dataclasses import replace
 from bayes_bm.baseline import family_of
 from bayes_bm.evidence import Evidence
 from bayes_bm.integration import any_averaged
+from bayes_bm.missing import lacking
 from bayes_bm.observations import observations
 from bayes_bm.spec import Spec
 
@@ -22,6 +23,8 @@ def why_not(spec: Spec, evidence: Evidence) -> str | None:
         return "background mortality"
     if any_averaged(spec, evidence):
         return "arms averaged over their covariates"
+    if lacking(spec, evidence).any():
+        return "patients averaged over covariates they lack"
     # kinds are seen from one patient as well as from a million
     unknown = set(observations(spec, replace(evidence, patients=evidence.patients.head(1)), family_of(spec))) - KNOWN
     return f"evidence of kind {', '.join(sorted(unknown))}" if unknown else None
