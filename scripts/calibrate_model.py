@@ -1,8 +1,9 @@
 """Ranks of every parameter (sbc), or coverage of intervals (coverage; patient: with a covariate), over many worlds.
 
-The default model, 14 studies. sbc: every row from the model's own law; the others: numbers worked out from patients.
-One row a world in OUT.csv, taken up where it stopped. BREAK breaks a likelihood on purpose, or is `sampler`: `bb.fit`.
-python scripts/calibrate_model.py sbc|coverage|patient OUT.csv WORLDS [MINUTES] [BREAK]
+The default model, 14 studies. sbc: every row from the model's own law; the others: numbers worked out from patients;
+clicks: every study a curve that is clicked on and rebuilt. One row a world in OUT.csv, taken up where it stopped.
+BREAK breaks a likelihood on purpose, or is `sampler` (`bb.fit`) or, of clicks, `imputed` (20 imputations).
+python scripts/calibrate_model.py sbc|coverage|patient|clicks OUT.csv WORLDS [MINUTES] [BREAK]
 """
 
 import sys
@@ -36,10 +37,11 @@ def broken(name: str) -> None:
     KINDS[kind] = replace(KINDS[kind], log_density=density)
 
 
-def world(spec: bb.Spec, what: str, seed: int, sampled: bool) -> dict[str, float]:
-    made = bb.simulate(spec, seed=seed, numbers="likelihood" if what == "sbc" else "patients")
-    evidence = made.evidence()
-    fit = bb.fit(made.spec, evidence) if sampled else two_stage_fit(made.spec, evidence, proposals=4000)
+def world(spec: bb.Spec, what: str, seed: int, how: str) -> dict[str, float]:
+    curves = {"curves": "clicked", "mix": {"patients": 1.0}} if what == "clicks" else {}
+    made = bb.simulate(spec, seed=seed, numbers="likelihood" if what == "sbc" else "patients", **curves)
+    evidence, sampled, count = made.evidence(), how in ("sampler", "imputed"), 20 if how == "imputed" else None
+    fit = bb.fit(made.spec, evidence, imputations=count) if sampled else two_stage_fit(made.spec, evidence)
     ranks = parameter_ranks(fit, made.truth, np.random.default_rng(seed)) if what == "sbc" else None
     return {"seed": seed, "gate": float(fit.gate.passed), **(ranks or tail_shares(fit, made.truth))}
 
@@ -52,7 +54,7 @@ if __name__ == "__main__":
     known = pd.read_csv(out) if Path(out).exists() else pd.DataFrame({"seed": []})
     for seed in sorted(set(range(int(worlds))) - set(known["seed"])):
         if time.time() - begun < 60 * float(minutes):
-            known = pd.concat([known, pd.DataFrame([world(spec, what, seed, how == "sampler")])])
+            known = pd.concat([known, pd.DataFrame([world(spec, what, seed, how)])])
             known.to_csv(out, index=False)
     print(f"{len(known)} worlds, gate failed in {int((known['gate'] == 0).sum())}")
     print((uniformity if what == "sbc" else coverage)(known.drop(columns=["seed", "gate"])).to_string(index=False))

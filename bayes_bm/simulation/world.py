@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 import numpy as np
@@ -49,9 +50,11 @@ class World:
     files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def evidence(self) -> Evidence:
-        """The evidence as read from files, without files; a world with curves has to be written first."""
+        """The evidence as read from files; patients of curves are rebuilt from them."""
         if self.files:
-            raise InputError("world", found="curves", hint="write it, then read_evidence(read_spec(DIR/spec.toml))")
+            with TemporaryDirectory() as folder:
+                self.write(folder)
+                return read_evidence(read_spec(Path(folder) / "spec.toml"))
         checked = {kind: check_table(kind, table, where=kind) for kind, table in self.tables.items()}
         return select(self.spec, checked)
 
