@@ -354,6 +354,8 @@ class Sampling(_Record):
     cores: PositiveInt | None = None
     target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     sampler: Literal["nutpie", "pymc"] = "nutpie"
+    # of effects of studies in the compiled density; by how much their patients tell where nothing is said
+    centring: Literal["none", "all"] | None = None
 
 
 class ExternalCheck(_Record):

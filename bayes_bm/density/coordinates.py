@@ -1,7 +1,8 @@
 """The sampler's coordinates: which there are, their priors, and the parameters that draws of them stand for.
 
 They are PyMC's value variables of `model.build_model`, in PyMC's order: parameters that are positive or bounded enter
-as their logarithm or logit, effects of studies as standard normals (non-centred).
+as their logarithm or logit, effects of studies as standard normals (non-centred) or, where `centring` says so, centred;
+`plain` makes the former of the latter.
 """
 
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import betaln, expit, gammaln
 
+from bayes_bm.density.centring import Centring
 from bayes_bm.effects import STACKED, Design, labels
 from bayes_bm.priors import (
     Exponential,
@@ -28,8 +30,10 @@ from bayes_bm.priors import (
 from bayes_bm.spec import Spec
 
 LAWS = (Normal, HalfNormal, StudentT, HalfStudentT, Exponential, Gamma, LogNormal, Uniform)
-"""In the order of the kernel's numbers for them."""
+"""In the order of the kernel's numbers for them; the next is that of centred coordinates."""
 STANDARD = Normal(dist="normal", mean=0.0, sd=1.0, why="standardised effect of a study")
+STANDARDS = ("study_effect_standard", "study_log_shape_standard", "study_treatment_effect_standard")
+"""Effects of studies, in the order of `Centring`: levels, shapes, deviations."""
 HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 
@@ -50,10 +54,11 @@ class Coordinates:
     spec: Spec
     shape: Design
     blocks: tuple[Block, ...]
+    centring: Centring
 
     @classmethod
-    def of(cls, spec: Spec, shape: Design) -> "Coordinates":
-        return cls(spec, shape, tuple(block for block in _blocks(spec, shape) if block.size))
+    def of(cls, spec: Spec, shape: Design, centring: Centring) -> "Coordinates":
+        return cls(spec, shape, tuple(block for block in _blocks(spec, shape) if block.size), centring)
 
     @property
     def size(self) -> int:
@@ -68,7 +73,24 @@ class Coordinates:
     @property
     def laws(self) -> np.ndarray:
         """Number of each coordinate's law (coordinate)."""
-        return np.concatenate([np.full(block.size, LAWS.index(type(block.prior))) for block in self.blocks])
+        laws = np.concatenate([np.full(block.size, LAWS.index(type(block.prior))) for block in self.blocks])
+        laws[self.centred] = len(LAWS)
+        return laws
+
+    @cached_property
+    def centred(self) -> np.ndarray:
+        """True of centred coordinates (coordinate)."""
+        found = np.zeros(self.size, dtype=bool)
+        for name, chosen in self._standards():
+            found[self.starts[name] + np.flatnonzero(chosen)] = True
+        return found
+
+    def _standards(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Blocks of standard normals, and which of each are centred instead."""
+        of = self.centring
+        for name, chosen in zip(STANDARDS, (of.level, of.shape, of.pair), strict=True):
+            if name in self.starts:
+                yield name, chosen
 
     @property
     def numbers(self) -> np.ndarray:
@@ -78,12 +100,56 @@ class Coordinates:
     @property
     def start(self) -> np.ndarray:
         """The prior medians (coordinate)."""
-        return np.concatenate([np.full(block.size, _start(block.prior)) for block in self.blocks])
+        plain = np.concatenate([np.full(block.size, _start(block.prior)) for block in self.blocks])
+        return self._recoordinated(plain, standard=True)
+
+    def plain(self, draws: np.ndarray) -> np.ndarray:
+        """Draws of the coordinates (..., coordinate) with standard normals for centred effects."""
+        return self._recoordinated(draws, standard=False)
+
+    def _recoordinated(self, draws: np.ndarray, *, standard: bool) -> np.ndarray:
+        """Centred effects of standard normals (`standard`), or standard normals of them."""
+        if not self.centred.any():
+            return draws
+        found, known = draws.copy(), self._parameters(draws)
+        means = {"study_effect_standard": "intercept", "study_log_shape_standard": "log_shape"}
+        sds = {"study_effect_standard": "study_sd", "study_log_shape_standard": "study_shape_sd"}
+        of_pairs = self._with_deviations(known, found, standard=standard)
+        for name, chosen in self._standards():
+            for j in np.flatnonzero(chosen) if name in means else ():
+                middle, sd, given = known[means[name]], known[sds[name]], known[name][..., j]
+                if name == "study_effect_standard":
+                    middle = middle + self._of_main_arm(j, known, of_pairs)
+                found[..., self.starts[name] + j] = middle + sd * given if standard else (given - middle) / sd
+        return found
+
+    def _of_main_arm(self, j: int, known: dict[str, np.ndarray], of_pairs: np.ndarray) -> np.ndarray:
+        """What treatment and deviation add to eta of a study's main arm."""
+        arm = self.centring.main[j]
+        treatment, deviation = self.shape.arm_treatment[arm], of_pairs[..., self.shape.arm_pair[arm]]
+        return deviation + known["log_hr"][..., treatment - 1] if treatment else deviation
+
+    def _with_deviations(self, known: dict[str, np.ndarray], found: np.ndarray, *, standard: bool) -> np.ndarray:
+        """Deviations of no pair (0) and of each (..., pair), and the coordinates of pairs put into `found`."""
+        size, name = len(self.shape.pairs), "study_treatment_effect_standard"
+        deviation = np.zeros((*found.shape[:-1], size + 1))
+        if name not in known:
+            return deviation
+        sd, z, factor = known["study_treatment_sd"], known[name].copy(), self.shape.pair_cholesky
+        for p, (_, treatment) in enumerate(self.shape.pairs):
+            log_hr = known["log_hr"][..., self.shape.compared.index(treatment)]
+            before = z[..., :p] @ factor[p, :p]
+            if self.centring.pair[p] and not standard:
+                z[..., p] = ((known[name][..., p] - log_hr) / sd - before) / factor[p, p]
+            deviation[..., p + 1] = sd * (before + factor[p, p] * z[..., p])
+            centred = self.centring.pair[p] and standard
+            found[..., self.starts[name] + p] = log_hr + deviation[..., p + 1] if centred else z[..., p]
+        return deviation
 
     def posterior(self, draws: np.ndarray) -> xr.Dataset:
         """Every parameter and effect by name from draws of the coordinates (chain, draw, coordinate)."""
         found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
-        for name, dims, values in _named(self, self._parameters(draws)):
+        for name, dims, values in _named(self, self._parameters(self.plain(draws))):
             found[name] = (("chain", "draw", *dims), values)
         used = {dim for dims, _ in found.values() for dim in dims[2:]}
         named = {name: values for name, values in labels(self.spec, self.shape).items() if name in used}

@@ -24,8 +24,8 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
-NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM = range(8)
-"""Laws of a coordinate; `Field.prior_...` are their numbers."""
+NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM, CENTRED = range(9)
+"""Laws of a coordinate; `Field.prior_...` are their numbers. Centred ones are judged with the effects."""
 
 LOG_HR, DEVIATION_SD, DEVIATION, INTERCEPT, LEVEL_SD, LEVEL, SHAPE, SHAPE_SD, STUDY_SHAPE, TREATMENT_SHAPE = range(10)
 """Blocks of coordinates; `Field.place` has the first coordinate of each, -1 where a model has none."""
@@ -43,6 +43,12 @@ class Field(IntEnum):
     arm_treatment = auto()  # 0 is the reference
     arm_pair = auto()  # 0 is none
     pair_first = auto()  # the first pair of its study
+    pair_treatment = auto()  # its treatment
+    pair_centred = auto()  # 1 where its coordinate is log_hr + deviation
+    level_centred = auto()  # of each study, 1 where its coordinate is eta of its main arm, without biases
+    level_treatment = auto()  # treatment and pair of that arm
+    level_pair = auto()
+    shape_centred = auto()  # 1 where its coordinate is its log shape
     coefficient_at = auto()  # coordinate of each covariate's coefficient
     interaction_at = auto()  # (treatment compared x covariate) its coordinate, -1 without
     bias_at = auto()  # coordinate of each bias, -1 where its size is given
@@ -140,6 +146,8 @@ ETA, LOG_K, BY_ETA, BY_LOG_K, SLOPES = range(5)
 """Of an arm: predictor, log shape, derivatives by them; then slopes of covariates, and derivatives by those."""
 OF_LEVEL, OF_SHAPE, BY_LEVEL, BY_SHAPE = range(4)
 """Of a study, the average one at 0."""
+DEVIATES, BY_DEVIATION, STANDARD = range(3)
+"""Of a pair, none at 0: its deviation, the derivative by it, and how many sds it is, given those before it."""
 
 JIT: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
 """Fast math is refused by name: numba hands a caller's down to functions that say nothing."""
@@ -220,9 +228,9 @@ def evaluated(x, gradient, data):
     place = whole(data, Field.place)
     value = _priors(x, data, theta, slope, gradient) + numbers(data, Field.constant)[0]
     study = np.zeros((place[STUDIES] + 1, 4))
-    pair = np.zeros((whole(data, Field.pair_first).size + 1, 2))
+    pair = np.zeros((whole(data, Field.pair_first).size + 1, 3))
     arm = np.zeros((whole(data, Field.arm_study).size, SLOPES + 2 * place[COVARIATES]))
-    _effects(theta, data, study, pair)
+    value += _effects(theta, data, study, pair)
     _arms(theta, data, study, pair, arm)
 
     value += _deaths(data, arm) + _groups(data, arm) + _own(data, arm) + _intervals(data, arm)
@@ -260,6 +268,8 @@ def _priors(x, data, theta, slope, gradient):
             share = 1 / (1 + math.exp(-x[i]))
             theta[i], slope[i], gradient[i] = a + (b - a) * share, (b - a) * share * (1 - share), 1 - 2 * share
             value -= abs(x[i]) + 2 * math.log1p(math.exp(-abs(x[i])))
+        elif law == CENTRED:
+            theta[i], slope[i], gradient[i] = x[i], 1.0, 0.0
         else:
             theta[i] = slope[i] = math.exp(x[i])
             density, gradient[i] = _log_of_positive(x[i], theta[i], law, a, b, df)
@@ -285,68 +295,153 @@ def _log_of_positive(x, theta, law, a, b, df):
 
 @njit(**JIT)
 def _effects(theta, data, study, pair):
-    """Level and log shape of the average study and of each; the deviation of no pair (0) and of each."""
+    """Level and log shape of the average study and of each; the deviation of no pair (0) and of each.
+
+    The log prior of centred ones comes back, but for its constant.
+    """
     place = whole(data, Field.place)
     if place[INTERCEPT] >= 0:
         study[:, OF_LEVEL] = theta[place[INTERCEPT]]
     if place[SHAPE] >= 0:
         study[:, OF_SHAPE] = theta[place[SHAPE]]
-    _scaled(theta, place[LEVEL_SD], place[LEVEL], study, OF_LEVEL)
-    if place[NATURAL_SHAPE]:
-        for j in range(1, study.shape[0]):
-            study[j, OF_SHAPE] = math.log(theta[place[STUDY_SHAPE] + j - 1])
-    else:
-        _scaled(theta, place[SHAPE_SD], place[STUDY_SHAPE], study, OF_SHAPE)
-    if place[DEVIATION] >= 0:
-        first, cholesky = whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
-        for p in range(first.size):
-            for q in range(first[p], p + 1):
-                of_standard = theta[place[DEVIATION_SD]] * cholesky[p * first.size + q]
-                pair[p + 1, 0] += of_standard * theta[place[DEVIATION] + q]
+    value = _deviations(theta, data, pair) if place[DEVIATION] >= 0 else 0.0
+    for j in range(1, study.shape[0] if place[LEVEL] >= 0 else 0):
+        if whole(data, Field.level_centred)[j - 1]:
+            main = theta[place[LEVEL] + j - 1] - _of_main_arm(theta, data, pair, j - 1)
+            value += _centred(main, theta[place[LEVEL_SD]], study, j, OF_LEVEL)
+        else:
+            sd = theta[place[LEVEL_SD]] if place[LEVEL_SD] >= 0 else 1.0
+            study[j, OF_LEVEL] += sd * theta[place[LEVEL] + j - 1]
+    for j in range(1, study.shape[0] if place[STUDY_SHAPE] >= 0 else 0):
+        at = theta[place[STUDY_SHAPE] + j - 1]
+        if place[NATURAL_SHAPE]:
+            study[j, OF_SHAPE] = math.log(at)
+        elif whole(data, Field.shape_centred)[j - 1]:
+            value += _centred(at, theta[place[SHAPE_SD]], study, j, OF_SHAPE)
+        else:
+            sd = theta[place[SHAPE_SD]] if place[SHAPE_SD] >= 0 else 1.0
+            study[j, OF_SHAPE] += sd * at
+    return value
 
 
 @njit(**JIT)
-def _scaled(theta, at_sd, first, study, column):
-    """Add effects sd x standard, or free ones where there is no sd."""
-    if first >= 0:
-        sd = theta[at_sd] if at_sd >= 0 else 1.0
-        for j in range(1, study.shape[0]):
-            study[j, column] += sd * theta[first + j - 1]
+def _of_main_arm(theta, data, pair, j):
+    """What the treatment of a study's main arm adds to its eta: nothing in the reference's."""
+    treatment = whole(data, Field.level_treatment)[j]
+    log_hr = theta[whole(data, Field.place)[LOG_HR] + treatment - 1] if treatment > 0 else 0.0
+    return log_hr + pair[whole(data, Field.level_pair)[j], DEVIATES]
+
+
+@njit(**JIT)
+def _centred(of_study, sd, study, j, column):
+    """Put a study's level or shape, about the average study's; its log prior."""
+    study[j, column] = of_study
+    z = (of_study - study[0, column]) / sd
+    return -0.5 * z * z - math.log(sd)
+
+
+@njit(**JIT)
+def _deviations(theta, data, pair):
+    """sd x Cholesky factor x standard of each pair, or its coordinate without log_hr, whose standard is then found."""
+    place, first, cholesky = whole(data, Field.place), whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
+    centred, treatment = whole(data, Field.pair_centred), whole(data, Field.pair_treatment)
+    value, sd = 0.0, theta[place[DEVIATION_SD]]
+    for p in range(first.size):
+        before, own = 0.0, cholesky[p * first.size + p]
+        for q in range(first[p], p):
+            before += cholesky[p * first.size + q] * pair[q + 1, STANDARD]
+        if centred[p]:
+            pair[p + 1, DEVIATES] = theta[place[DEVIATION] + p] - theta[place[LOG_HR] + treatment[p] - 1]
+            z = (pair[p + 1, DEVIATES] / sd - before) / own
+            value -= 0.5 * z * z + math.log(sd * own)
+        else:
+            z = theta[place[DEVIATION] + p]
+            pair[p + 1, DEVIATES] = sd * (before + own * z)
+        pair[p + 1, STANDARD] = z
+    return value
 
 
 @njit(**JIT)
 def _effects_back(theta, data, study, pair, score):
     place = whole(data, Field.place)
-    for j in range(study.shape[0]):
-        if place[INTERCEPT] >= 0:
-            score[place[INTERCEPT]] += study[j, BY_LEVEL]
-        if place[SHAPE] >= 0:
-            score[place[SHAPE]] += study[j, BY_SHAPE]
-    _scaled_back(theta, place[LEVEL_SD], place[LEVEL], study, BY_LEVEL, score)
-    if place[NATURAL_SHAPE]:
-        for j in range(1, study.shape[0]):
-            at = place[STUDY_SHAPE] + j - 1
+    for j in range(1, study.shape[0] if place[LEVEL] >= 0 else 0):
+        if whole(data, Field.level_centred)[j - 1]:
+            by = _centred_back(place[LEVEL] + j - 1, place[LEVEL_SD], study, j, OF_LEVEL, theta, score)
+            treatment = whole(data, Field.level_treatment)[j - 1]
+            if treatment > 0:
+                score[place[LOG_HR] + treatment - 1] -= by
+            pair[whole(data, Field.level_pair)[j - 1], BY_DEVIATION] -= by
+        else:
+            _scaled_back(place[LEVEL] + j - 1, place[LEVEL_SD], study[j, BY_LEVEL], theta, score)
+            study[0, BY_LEVEL] += study[j, BY_LEVEL]
+    for j in range(1, study.shape[0] if place[STUDY_SHAPE] >= 0 else 0):
+        at = place[STUDY_SHAPE] + j - 1
+        if place[NATURAL_SHAPE]:
             score[at] += study[j, BY_SHAPE] / theta[at]
-    else:
-        _scaled_back(theta, place[SHAPE_SD], place[STUDY_SHAPE], study, BY_SHAPE, score)
+        elif whole(data, Field.shape_centred)[j - 1]:
+            _centred_back(at, place[SHAPE_SD], study, j, OF_SHAPE, theta, score)
+        else:
+            _scaled_back(at, place[SHAPE_SD], study[j, BY_SHAPE], theta, score)
+            study[0, BY_SHAPE] += study[j, BY_SHAPE]
     if place[DEVIATION] >= 0:
-        first, cholesky = whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
-        sd = theta[place[DEVIATION_SD]]
-        for p in range(first.size):
-            for q in range(first[p], p + 1):
-                at, by = place[DEVIATION] + q, cholesky[p * first.size + q] * pair[p + 1, 1]
-                score[at] += sd * by
-                score[place[DEVIATION_SD]] += theta[at] * by
+        _deviations_back(theta, data, pair, score)
+    _averages_back(place, study, score)
 
 
 @njit(**JIT)
-def _scaled_back(theta, at_sd, first, study, column, score):
-    if first >= 0:
-        sd = theta[at_sd] if at_sd >= 0 else 1.0
-        for j in range(1, study.shape[0]):
-            score[first + j - 1] += sd * study[j, column]
-            if at_sd >= 0:
-                score[at_sd] += theta[first + j - 1] * study[j, column]
+def _averages_back(place, study, score):
+    """To the average study; also from the studies where they have no effects of their own."""
+    for j in range(study.shape[0]):
+        if place[INTERCEPT] >= 0 and (j == 0 or place[LEVEL] < 0):
+            score[place[INTERCEPT]] += study[j, BY_LEVEL]
+        if place[SHAPE] >= 0 and (j == 0 or place[STUDY_SHAPE] < 0):
+            score[place[SHAPE]] += study[j, BY_SHAPE]
+
+
+@njit(**JIT)
+def _scaled_back(at, at_sd, by, theta, score):
+    """Of an effect sd x standard, or a free one where there is no sd."""
+    score[at] += (theta[at_sd] if at_sd >= 0 else 1.0) * by
+    if at_sd >= 0:
+        score[at_sd] += theta[at] * by
+
+
+@njit(**JIT)
+def _centred_back(at, at_sd, study, j, column, theta, score):
+    """Of a centred level or shape, with its prior; the derivative by it."""
+    sd, column_by = theta[at_sd], column + BY_LEVEL - OF_LEVEL
+    z = (study[j, column] - study[0, column]) / sd
+    by = study[j, column_by] - z / sd
+    score[at] += by
+    score[at_sd] += (z * z - 1) / sd
+    study[0, column_by] += z / sd
+    return by
+
+
+@njit(**JIT)
+def _deviations_back(theta, data, pair, score):
+    """From the last pair to the first: with w = L^-T z of centred ones, d log prior / d deviation = -w / sd."""
+    place, first, cholesky = whole(data, Field.place), whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
+    centred, treatment = whole(data, Field.pair_centred), whole(data, Field.pair_treatment)
+    sd = theta[place[DEVIATION_SD]]
+    by_standard = np.zeros(first.size)
+    for p in range(first.size - 1, -1, -1):
+        z, own = pair[p + 1, STANDARD], cholesky[p * first.size + p]
+        if centred[p]:
+            # what its standard is worth, by itself and to the pairs after it
+            worth = (by_standard[p] - z) / (sd * own)
+            by = pair[p + 1, BY_DEVIATION] + worth
+            score[place[DEVIATION] + p] += by
+            score[place[LOG_HR] + treatment[p] - 1] -= by
+            score[place[DEVIATION_SD]] -= 1 / sd + worth * pair[p + 1, DEVIATES] / sd
+            of_before = -sd * worth
+        else:
+            by = pair[p + 1, BY_DEVIATION]
+            score[place[DEVIATION] + p] += sd * own * by + by_standard[p]
+            score[place[DEVIATION_SD]] += by * pair[p + 1, DEVIATES] / sd
+            of_before = sd * by
+        for q in range(first[p], p):
+            by_standard[q] += cholesky[p * first.size + q] * of_before
 
 
 @njit(**JIT)
@@ -357,7 +452,7 @@ def _arms(theta, data, study, pair, arm):
     coefficient, interaction = whole(data, Field.coefficient_at), whole(data, Field.interaction_at)
     for r in range(arm.shape[0]):
         treatment = of_treatment[r] - 1
-        arm[r, ETA] = study[of_study[r], OF_LEVEL] + pair[of_pair[r], 0]
+        arm[r, ETA] = study[of_study[r], OF_LEVEL] + pair[of_pair[r], DEVIATES]
         arm[r, LOG_K] = study[of_study[r], OF_SHAPE]
         arm[r, ETA] += _biased(theta, data, numbers(data, Field.arm_bias), r)
         for c in range(coefficient.size):
@@ -382,7 +477,7 @@ def _arms_back(data, arm, study, pair, score):
         treatment, by_slopes = of_treatment[r] - 1, arm[r, SLOPES + coefficient.size :]
         study[of_study[r], BY_LEVEL] += arm[r, BY_ETA]
         study[of_study[r], BY_SHAPE] += arm[r, BY_LOG_K]
-        pair[of_pair[r], 1] += arm[r, BY_ETA]
+        pair[of_pair[r], BY_DEVIATION] += arm[r, BY_ETA]
         _biased_back(data, numbers(data, Field.arm_bias), r, arm[r, BY_ETA], score)
         for c in range(coefficient.size):
             score[coefficient[c]] += by_slopes[c]
@@ -716,7 +811,7 @@ def _ratio_sides(theta, data, study, pair, sides):
     place, of_study = whole(data, Field.place), whole(data, Field.ratio_study)
     for i in range(sides.shape[0]):
         treatment, of_pair = _side(data, i)
-        sides[i, ETA] = study[of_study[i // 2], OF_LEVEL] + pair[of_pair, 0]
+        sides[i, ETA] = study[of_study[i // 2], OF_LEVEL] + pair[of_pair, DEVIATES]
         sides[i, LOG_K] = study[of_study[i // 2], OF_SHAPE]
         if i % 2 == 0:
             sides[i, ETA] += _biased(theta, data, numbers(data, Field.ratio_bias), i // 2)
@@ -733,7 +828,7 @@ def _ratio_sides_back(data, sides, study, pair, score):
         treatment, of_pair = _side(data, i)
         study[of_study[i // 2], BY_LEVEL] += sides[i, BY_ETA]
         study[of_study[i // 2], BY_SHAPE] += sides[i, BY_LOG_K]
-        pair[of_pair, 1] += sides[i, BY_ETA]
+        pair[of_pair, BY_DEVIATION] += sides[i, BY_ETA]
         if i % 2 == 0:
             _biased_back(data, numbers(data, Field.ratio_bias), i // 2, sides[i, BY_ETA], score)
         if treatment > 0:

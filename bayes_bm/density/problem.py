@@ -14,6 +14,7 @@ from scipy.special import betaln, gammaln
 
 from bayes_bm.baseline import family_of
 from bayes_bm.density import kernel
+from bayes_bm.density.centring import centring
 from bayes_bm.density.coordinates import Coordinates
 from bayes_bm.density.kernel import Problem
 from bayes_bm.density.polynomials import HIGHEST, LOWEST, fitted
@@ -33,7 +34,7 @@ Fields = dict[str, Any]
 def problem(spec: Spec, evidence: Evidence) -> tuple[Coordinates, Problem]:
     """The coordinates of a model and everything its density reads. For models that `coverage.why_not` lets pass."""
     shape = design(spec, evidence)
-    at = Coordinates.of(spec, shape)
+    at = Coordinates.of(spec, shape, centring(spec, evidence, shape))
     found = observations(spec, evidence, family_of(spec))
     fields = {
         **_structure(at, spec, shape),
@@ -58,6 +59,12 @@ def _structure(at: Coordinates, spec: Spec, shape: Design) -> Fields:
         "arm_pair": shape.arm_pair,
         "pair_first": _first_of_study(shape),
         "pair_cholesky": shape.pair_cholesky,
+        "pair_treatment": _whole([shape.treatments.index(treatment) for _, treatment in shape.pairs]),
+        "pair_centred": at.centring.pair,
+        "level_centred": at.centring.level,
+        "level_treatment": shape.arm_treatment[at.centring.main],
+        "level_pair": shape.arm_pair[at.centring.main],
+        "shape_centred": at.centring.shape,
         "coefficient_at": _whole([at.starts[f"coefficient_{name}"] for name in spec.covariates]),
         "interaction_at": _interaction_places(at, spec, len(shape.compared)),
         "bias_at": _whole([at.starts.get(f"bias_{name}", -1) for name in spec.linear_biases]),
