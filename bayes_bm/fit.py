@@ -241,7 +241,7 @@ def fit(
     evidence = read_evidence(spec) if evidence is None else evidence
     m = count_of(imputations, evidence)
     from bayes_bm.checks.audit import require_usable
-    from bayes_bm.sampling import density_of, sampler
+    from bayes_bm.sampling import centring_of, density_of, sampler
 
     require_usable(spec, evidence)
     spec = with_knots(spec, evidence)
@@ -263,7 +263,11 @@ def fit(
         observed_data=_observed(spec, evidence),
         gate=gate,
         provenance=_provenance(each, evidence, compiled_in, sampled_in)
-        | {"spec_digest": spec.digest(), "density": density_of(spec, evidence)},
+        | {
+            "spec_digest": spec.digest(),
+            "density": density_of(spec, evidence),
+            "centring": centring_of(spec, evidence),
+        },
         imputations=known,
     )
     result = replace(result, provenance=result.provenance | _integration(result, say))

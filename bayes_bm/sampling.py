@@ -19,8 +19,9 @@ import pandas as pd
 import xarray as xr
 
 from bayes_bm.baseline import family_of
+from bayes_bm.density.centring import centring
 from bayes_bm.density.coverage import why_not
-from bayes_bm.effects import STACKED
+from bayes_bm.effects import STACKED, design
 from bayes_bm.evidence import Evidence
 from bayes_bm.observations import observations
 from bayes_bm.spec import Sampling, Spec
@@ -43,6 +44,13 @@ def density_of(spec: Spec, evidence: Evidence) -> str:
         return "graph: sampling.sampler is pymc"
     reason = why_not(spec, evidence)
     return "compiled" if reason is None else f"graph: {reason}"
+
+
+def centring_of(spec: Spec, evidence: Evidence) -> str:
+    """Which effects of studies are sampled centred, for the provenance."""
+    if density_of(spec, evidence) != "compiled":
+        return "none"
+    return centring(spec, evidence, design(spec, evidence)).text
 
 
 def sampler(spec: Spec, evidence: Evidence, say: Say) -> Sampler:

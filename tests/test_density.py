@@ -3,7 +3,9 @@
 The graph is the definition. Value within 1e-10 and gradient within 1e-8 of it, relative to the larger of 1 and itself.
 """
 
+import math
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayes_bm import sampling
+from bayes_bm.convergence import mean_ess
+from bayes_bm.density.centring import Centring
 from bayes_bm.density.chains import log_density
 from bayes_bm.density.coordinates import Block, Coordinates
 from bayes_bm.density.coverage import why_not
@@ -19,7 +24,7 @@ from bayes_bm.density.polynomials import HIGHEST, LOWEST, fitted
 from bayes_bm.density.problem import problem
 from bayes_bm.effects import design
 from bayes_bm.evidence import read_evidence
-from bayes_bm.fit import Result, pointwise_log_likelihood
+from bayes_bm.fit import Result, fit, pointwise_log_likelihood
 from bayes_bm.gate import Gate
 from bayes_bm.laws import scipy_law
 from bayes_bm.spec import list_models, read_spec
@@ -182,6 +187,118 @@ def test_the_gradient_is_that_of_the_value(name: str) -> None:
         assert gradient[i] == pytest.approx(rough, rel=1e-6, abs=1e-7 * np.abs(gradient).max()), i
 
 
+# ------------------------------------------------------------------------------------------ centred effects
+
+
+def some_centred(spec, shape, chosen: np.random.Generator) -> Centring:
+    """About two thirds of all effects that have an sd, whatever their patients tell."""
+
+    def pick(count: int, of_sd: bool) -> np.ndarray:
+        return of_sd & (chosen.random(count) < 0.65)
+
+    effects, main = spec.effects, [int(np.flatnonzero(shape.arm_study == j)[-1]) for j in range(len(shape.studies))]
+    return Centring(
+        level=pick(len(main), effects.study is not None and not spec.free_levels),
+        shape=pick(len(main), effects.study_shape is not None and not spec.free_shapes),
+        pair=pick(len(shape.pairs), effects.study_treatment is not None),
+        main=np.array(main),
+    )
+
+
+def log_stretch(at: Coordinates, x: np.ndarray) -> float:
+    """log |d plain / d x|: each centred effect is divided by its sd, deviations by what their pair leaves free too."""
+    known, of, total = at._parameters(x), at.centring, 0.0
+    for name, chosen in (("study_sd", of.level), ("study_shape_sd", of.shape), ("study_treatment_sd", of.pair)):
+        total -= chosen.sum() * np.log(known[name]) if name in known else 0.0
+    return float(total - np.log(np.diag(at.shape.pair_cholesky))[of.pair].sum())
+
+
+@pytest.mark.parametrize("name", [name for name in STRUCTURES if name != "no effects"])
+def test_centred_coordinates_have_the_same_density(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the change of variables from the coordinates that the graph has; the gradient by central differences."""
+    spec, evidence = world(STRUCTURES[name])
+    _, plain = problem(spec, evidence)
+    monkeypatch.setattr(
+        "bayes_bm.density.problem.centring", lambda spec, _, shape: some_centred(spec, shape, np.random.default_rng(1))
+    )
+    at, data = problem(spec, evidence)
+    assert at.centred.any()
+
+    def wanted(x: np.ndarray) -> float:
+        return log_density(at.plain(x), plain)[0] + log_stretch(at, x)
+
+    for x in [*points(at)][:3]:
+        found, gradient = log_density(x, data)
+        assert found == pytest.approx(wanted(x), rel=1e-12)
+        for i in range(at.size):
+            up, down = (wanted(x + sign * 1e-4 * np.eye(at.size)[i]) for sign in (1, -1))
+            assert gradient[i] == pytest.approx((up - down) / 2e-4, rel=1e-5, abs=1e-6 * np.abs(gradient).max()), i
+        np.testing.assert_allclose(at._recoordinated(at.plain(x), standard=True), x, rtol=1e-9, atol=1e-12)
+
+
+def many_patients(n: int):
+    """Three studies: two arms, two arms of which one is small, and one arm of the treatment alone."""
+    spec = worlds.spec(treatments={"reference": "a", "compare": ["b"]})
+    arms = {("s1", "a"): n, ("s1", "b"): n, ("s2", "a"): n, ("s2", "b"): 8, ("s3", "b"): n, ("s4", "a"): 8}
+    rng = np.random.default_rng(1)
+    frame = [
+        {"study": study, "arm": arm, "treatment": arm, "time": float(time), "event": 1}
+        for (study, arm), size in arms.items()
+        for time in rng.exponential(12, size)
+    ]
+    return spec, worlds.evidence(spec, {"patients": frame})
+
+
+def test_effects_are_centred_where_their_patients_tell() -> None:
+    spec, evidence = many_patients(3000)
+    of = problem(spec, evidence)[0].centring
+    assert of.level.tolist() == [True, True, True, False]
+    assert of.shape.tolist() == [True, True, True, False]
+    # of the pairs only the one with many patients in both arms; a lone arm tells nothing about its deviation
+    assert of.pair.tolist() == [True, False, False]
+    assert of.text == "3 of 4 levels, 3 of 4 shapes, 1 of 3 deviations"
+    # the main arm is the reference's where it can be
+    assert evidence.arms["treatment"].iloc[of.main].tolist() == ["a", "a", "b", "a"]
+    few = problem(*many_patients(20))[0].centring
+    assert not (few.level.any() or few.shape.any() or few.pair.any())
+    for said, wanted in (("none", 0), ("all", 4)):
+        changed = spec.sampling.model_copy(update={"centring": said})
+        given = problem(spec.model_copy(update={"sampling": changed}), evidence)[0].centring
+        assert given.level.sum() == wanted
+
+
+def test_the_posterior_does_not_know_the_coordinates() -> None:
+    """Centred and not, the same means within Monte Carlo error; effects by name are those of the model."""
+    spec, evidence = many_patients(400)
+    found = {}
+    for said in ("none", "all"):
+        changed = spec.sampling.model_copy(update={"centring": said, "draws": 1000, "tune": 500})
+        found[said] = fit(spec.model_copy(update={"sampling": changed}), evidence).posterior
+    assert_same_means(found["none"], found["all"])
+
+
+@pytest.mark.slow
+def test_the_graph_and_the_compiled_density_have_one_posterior() -> None:
+    spec = worlds.spec(sampling={"draws": 750, "tune": 500, "chains": 2})
+    evidence = worlds.evidence(spec)
+    compiled = fit(spec, evidence)
+    with patch.object(sampling, "why_not", lambda *of: "the graph is asked for"):
+        by_graph = fit(spec, evidence)
+    assert (compiled.provenance["density"], by_graph.provenance["density"][:5]) == ("compiled", "graph")
+    assert_same_means(compiled.posterior, by_graph.posterior)
+
+
+def assert_same_means(one: xr.Dataset, other: xr.Dataset) -> None:
+    """Every parameter within five standard errors."""
+    assert set(one) == set(other)
+    for name in one:
+        columns = [of[name].to_numpy().reshape(*of[name].shape[:2], -1) for of in (one, other)]
+        for at in range(columns[0].shape[-1]):
+            values = [column[..., at] for column in columns]
+            error = np.sqrt(sum(value.var() / mean_ess(value) for value in values))
+            assert abs(values[0].mean() - values[1].mean()) < 5 * error, (name, at)
+
+
 LOGS = st.floats(-9.0, 5.0)
 PATIENT = st.tuples(LOGS, st.sampled_from(["event", "censored", "interval", "late"]), st.floats(-6.0, 8.0))
 
@@ -207,9 +324,45 @@ def test_patients_of_any_size_under_any_shape(rows, log_k: float, eta: float, lo
     found, gradient = log_density(x, data)
     if abs(wanted) < 1e280:
         assert found == pytest.approx(wanted, rel=1e-10, abs=1e-10)
-        assert np.isfinite(gradient).all()
+        slopes = slow_gradient(spec, evidence, {block.name: float(x[at.starts[block.name]]) for block in at.blocks})
+        for block in at.blocks:
+            slope = slopes[block.name] - (x[at.starts[block.name]] - block.prior.mean) / block.prior.sd**2
+            assert gradient[at.starts[block.name]] == pytest.approx(slope, rel=1e-8, abs=1e-8), block.name
     else:
         assert not np.isfinite(found) or abs(found) > 1e270
+
+
+def slow_gradient(spec, evidence, theta: dict[str, float]) -> dict[str, float]:
+    """Patient by patient: of log h - H(time) + H(entry) or log(S(time) - S(upper)) + H(entry), by eta and log k."""
+    terms: dict[str, list[float]] = {name: [] for name in theta}
+    k = math.exp(theta["log_shape"])
+    treated = evidence.arms["treatment"].to_numpy() == "b"
+    for row in evidence.patients.to_dict("records"):
+        on_b = treated[row["arm_row"]]
+        eta = theta["intercept"] + on_b * theta["log_hr"]
+
+        def used(time: float, eta: float = eta) -> tuple[float, float]:
+            """H and its derivative by log k; that by eta is H."""
+            log_u = math.log(time / spec.reference_time)
+            with np.errstate(over="ignore"):
+                cum = float(np.exp(eta + k * log_u))
+            return cum, k * log_u * cum
+
+        until = used(row["time"])
+        by_eta, by_log_k = -until[0], -until[1]
+        if row["entry"] > 0:
+            before = used(row["entry"])
+            by_eta, by_log_k = by_eta + before[0], by_log_k + before[1]
+        if row["time_upper"] > row["time"]:
+            within = [end - start for end, start in zip(used(row["time_upper"]), until, strict=True)]
+            with np.errstate(over="ignore"):
+                share = float(1 / np.expm1(within[0]))
+            by_eta, by_log_k = by_eta + share * within[0], by_log_k + share * within[1]
+        elif row["event"]:
+            by_eta, by_log_k = by_eta + 1, by_log_k + 1 + k * math.log(row["time"] / spec.reference_time)
+        for name, by in (("intercept", by_eta), ("log_hr", on_b * by_eta), ("log_shape", by_log_k)):
+            terms[name].append(row["weight"] * by)
+    return {name: math.fsum(found) for name, found in terms.items()}
 
 
 def patient(at: int, log_time: float, kind: str, log_weight: float) -> dict[str, Any]:

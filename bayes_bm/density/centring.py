@@ -22,7 +22,7 @@ from bayes_bm.evidence import Evidence
 from bayes_bm.priors import Prior, median
 from bayes_bm.spec import Spec
 
-INFORMED = 30.0
+INFORMED = 5.0
 """Information x prior variance from which on an effect is centred (measured: docs/speed.md)."""
 OF_SHAPE = 1.8
 """Information of one event about log shape, in a Weibull whose scale is known: 1 + E (log H)^2 = 1.82."""

@@ -116,7 +116,7 @@ class Coordinates:
         sds = {"study_effect_standard": "study_sd", "study_log_shape_standard": "study_shape_sd"}
         of_pairs = self._with_deviations(known, found, standard=standard)
         for name, chosen in self._standards():
-            for j in np.flatnonzero(chosen) if name in means else ():
+            for j in np.flatnonzero(chosen).tolist() if name in means else ():
                 middle, sd, given = known[means[name]], known[sds[name]], known[name][..., j]
                 if name == "study_effect_standard":
                     middle = middle + self._of_main_arm(j, known, of_pairs)
