@@ -147,6 +147,20 @@ def test_a_late_first_event_is_judged_by_an_exponential() -> None:
     assert late["expected"] == pytest.approx(30 * 1 / 12)
 
 
+def test_a_study_without_early_deaths_does_not_speak_for_itself() -> None:
+    """Exponential times, rate posterior Gamma(n, sum t): p = (1 + n t1 / S)^-(n - 1), S the time after the first."""
+    time = 4.0 + T0 * np.random.default_rng(4).exponential(size=20)
+    result = known({"patients": patients([(t, 1) for t in time])}, draws=10_000)
+    of = stats.gamma(20, scale=T0 / time.sum()).ppf((np.arange(20_000) + 0.5) / 20_000)
+    rate = np.random.default_rng(1).permutation(of).reshape(2, -1)
+    posterior = result.posterior.assign(intercept=(("chain", "draw"), np.log(rate)))
+    found = first_events(replace(result, posterior=posterior)).iloc[0]
+    first = time.min()
+    assert found["p"] == pytest.approx((1 + 20 * first / (time - first).sum()) ** -19, rel=0.03)
+    # what the whole posterior says of it, the study's own silence included, is twice as much
+    assert np.mean(np.exp(-20 * rate * first / T0)) > 2 * found["p"]
+
+
 # ------------------------------------------------------------------------------------------------ sites, studies
 
 
@@ -176,6 +190,18 @@ def test_a_lone_ratio_is_judged_by_the_others_as_by_hand() -> None:
     assert worst["found"] == pytest.approx(1.2 - 0.2, abs=1e-3)
     assert worst["expected_sd"] == pytest.approx(0.2 * np.sqrt(1 + 1 / 3), abs=1e-3)
     assert worst["p"] == pytest.approx(2 * stats.norm.sf(1.0 / (0.2 * np.sqrt(4 / 3))), rel=1e-2)
+
+
+@pytest.mark.parametrize(("sign", "last"), [(1, -1.2), (-1, 1.2), (1, 0.9), (-1, -0.9)])
+def test_exchanged_treatments_are_a_contrast_against_the_sign_of_the_others(sign: int, last: float) -> None:
+    between = {"dist": "uniform", "lower": 0.0, "upper": 1e-3, "why": "test"}
+    spec = plain(effects={"study_treatment": {"sd": between}}, priors__log_hr=normal(50.0))
+    logs = [*(sign * y for y in (0.1, 0.2, 0.3)), last]
+    rows = [ratio(f"h{at}", "b", "a", float(np.exp(y)), 0.5) for at, y in enumerate(logs)]
+    table = study_checks(posteriors.result(spec, worlds.evidence(spec, {"hazard_ratios": rows}), draws=10))
+    found = table[(table["question"] == "treatments of a study exchanged") & (table["study"] == "h3")].iloc[0]
+    z = sign * (last - sign * 0.2) / (0.5 * np.sqrt(4 / 3))
+    assert found["p"] == pytest.approx(stats.norm.cdf(z), rel=1e-2)
 
 
 @pytest.mark.slow
@@ -247,6 +273,17 @@ def test_holm_stops_at_the_first_that_is_kept() -> None:
     assert not holm(asked.assign(p_question=[0.03, 0.03, 0.03, 0.03]), 0.1)["flagged"].any()
 
 
+def test_weights_share_the_level_beforehand() -> None:
+    """Exchanged arms weigh 3, first events 2, what is not named a half: 0.1 x 3 / 5.5 first, then 0.1 x 2 / 2.5."""
+    named = ["level of a study", "treatments of a study exchanged", "first event of a study"]
+    asked = pd.DataFrame({"question": named, "worst": "", "p": 0.0, "asked": 1, "words": ""})
+    found = holm(asked.assign(p_question=[0.021, 0.05, 0.06]), 0.1)
+    assert found["question"].tolist() == [named[1], named[2], named[0]]
+    assert found["threshold"].tolist() == pytest.approx([0.3 / 5.5, 0.08, 0.1])
+    assert found["flagged"].tolist() == [True, True, True]
+    assert not holm(asked.assign(p_question=[0.021, 0.056, 0.06]), 0.1)["flagged"].any()
+
+
 TRUTH = {
     "intercept": 0.0,
     "log_hr": -0.8,
@@ -261,7 +298,7 @@ TRUTH = {
     ("wrong", "question"),
     [
         (None, None),
-        ("swapped_arms", "contrast of a study"),
+        ("swapped_arms", "treatments of a study exchanged"),
         ("wrong_units", "time unit of a study"),
         ("guarantee_period", "first event of a study"),
         ("crossing_hazards", "shape of a treatment"),

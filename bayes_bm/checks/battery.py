@@ -3,7 +3,8 @@
 Each question (does a study's contrast fit the others'? do patients look like their replicates? ...) is asked of many
 studies, arms or rows. Within a question the smallest p is corrected for how often it was asked: by the largest
 statistic of replicate worlds where those are at hand, else by Bonferroni. Over questions Holm's step-down (1979) keeps
-the chance of any flag in a world in which the model is right at `level`, whatever depends on what.
+the chance of any flag in a world in which the model is right at `level`, whatever depends on what; its weights say
+beforehand where gross errors are looked for.
 
 What nothing here can see: censoring that depends on prognosis, immortal time behind a lone median (rule 21). For them
 there are sensitivity analyses.
@@ -22,6 +23,10 @@ from bayes_bm.checks.studies import study_checks, unit_checks
 from bayes_bm.fit import Result
 
 LEVEL = 0.10
+WEIGHT = {"treatments of a study exchanged": 3.0, "first event of a study": 2.0, "heterogeneity of shape": 2.0}
+WEIGHT |= {"time unit of a study": 1.0, "shape of a treatment": 1.0}
+ELSEWHERE = 0.5
+"""Shares of `level`, before they are divided by their sum: errors of extraction first, then what a model may lack."""
 COLUMNS = ("question", "worst", "p", "asked", "p_question", "threshold", "flagged", "words")
 NOT_SEEN = (
     "No check here can see censoring that depends on prognosis, or immortal time behind a lone median or ratio: "
@@ -83,9 +88,14 @@ def battery(
 
 
 def holm(asked: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Questions by p, each beside Holm's threshold; flagged as long as none before it was kept."""
-    ordered = asked.sort_values("p_question", kind="stable").reset_index(drop=True)
-    threshold = level / np.arange(len(ordered), 0, -1)
+    """Questions by p over weight, each beside Holm's threshold; flagged as long as none before it was kept.
+
+    Thresholds are level times the question's weight over the sum of the weights from it on (Holm 1979, section 4).
+    """
+    weight = asked["question"].map(WEIGHT).fillna(ELSEWHERE).to_numpy(dtype=float)
+    order = np.argsort(asked["p_question"].to_numpy(dtype=float) / weight, kind="stable")
+    ordered, weight = asked.iloc[order].reset_index(drop=True), weight[order]
+    threshold = level * weight / np.cumsum(weight[::-1])[::-1]
     flagged = np.cumprod(ordered["p_question"].to_numpy(dtype=float) <= threshold).astype(bool)
     return ordered.assign(threshold=threshold, flagged=flagged)[list(COLUMNS)]
 
@@ -108,6 +118,8 @@ SUBJECT = {
     "level of a study": "the log hazard of {name} is {found:+.2f} from what the other studies predict",
     "shape of a study": "the log shape of {name} is {found:+.2f} from what the other studies predict",
     "contrast of a study": "the log ratio of treatments in {name} is {found:+.2f} from what the other studies predict",
+    "treatments of a study exchanged": "the log ratio of treatments in {name} is {found:+.2f} from what the other"
+    " studies predict, against their sign: are its arms exchanged",
     "shape of a treatment": "arms of {name} differ in log shape by {found:+.2f} from the reference's, where the model"
     " holds hazards proportional",
     "time unit of a study": "times of {name} are {ratio:.2g} times those of the others and its level is off as well:"

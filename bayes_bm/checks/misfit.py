@@ -17,6 +17,7 @@ import pandas as pd
 from scipy import stats
 
 from bayes_bm.arrays import NUMPY
+from bayes_bm.checks.importance import pareto_smoothed
 from bayes_bm.checks.predictive import ReplicatedArm, replicated_arms
 from bayes_bm.fit import Result
 from bayes_bm.hazards.base import at as placed_at
@@ -215,27 +216,34 @@ def _of_ratios(result: Result, rng: np.random.Generator, chosen: Array) -> Itera
 def first_events(result: Result) -> pd.DataFrame:
     """Did a study's first event come too late? study, time, expected (events before it), p.
 
-    At the first event of n patients sum_i H_i(t) - H_i(entry) is unit exponential given the parameters, so that the
-    chance of so late a first event is exp(-expected): here averaged over the posterior. Small where nobody could die at
-    first: a guarantee period, entry delayed by a condition to survive.
+    At the first event of n patients H = sum_i H_i(t) - H_i(entry) is unit exponential given the parameters, so that the
+    chance of so late a first event is exp(-H). It is averaged over the posterior of everything but that event: draws
+    with weights exp(H) / h(t), smoothed. For exponential times under the prior 1 / rate this p is uniform. Small where
+    nobody could die at first: a guarantee period, entry delayed by a condition to survive. `expected` is the mean of H
+    under the same weights.
     """
-    found: dict[str, list[tuple[float, Array]]] = {}
+    found: dict[str, list[tuple[float, Array, Array]]] = {}
     for _, data, law, eta, shape in _patient_laws(result):
         study = result.evidence.arms["study"].to_numpy()[data.arm_row]
         dead = data.exact + data.interval > 0
         for name in dict.fromkeys(study[dead]):
             mine = study == name
-            first = float(data.log_u[mine & dead].min())
+            who = int(np.flatnonzero(mine & dead)[np.argmin(data.log_u[mine & dead])])
+            first = float(data.log_u[who])
             until = law.place(np.minimum(data.log_u[mine], first))
             used = cum_hazard_from(law, until, law.place(data.log_entry[mine]), eta[:, mine], shape[:, mine], xp=NUMPY)
-            found.setdefault(str(name), []).append((first, np.sum(np.maximum(used, 0) * data.weight[mine], axis=1)))
+            one = [who]
+            log_hazard = law.log_hazard(law.place(data.log_u[one]), eta[:, one], shape[:, one], xp=NUMPY)[:, 0]
+            silent = np.sum(np.maximum(used, 0) * data.weight[mine], axis=1)
+            found.setdefault(str(name), []).append((first, silent, log_hazard * (data.exact[who] > 0)))
     rows = []
     for name, parts in found.items():
-        time, expected = min(first for first, _ in parts), np.sum([used for _, used in parts], axis=0)
+        time, _, log_hazard = min(parts, key=lambda part: part[0])
+        silent = np.sum([used for _, used, _ in parts], axis=0)
+        weight = np.exp(pareto_smoothed(silent - log_hazard)[0])
         at = float(np.exp(time) * result.spec.reference_time)
-        rows.append(
-            {"study": name, "time": at, "expected": float(expected.mean()), "p": float(np.exp(-expected).mean())}
-        )
+        told = {"expected": float(weight @ silent), "p": float(weight @ np.exp(-silent))}
+        rows.append({"study": name, "time": at, **told})
     return pd.DataFrame(rows, columns=["study", "time", "expected", "p"])
 
 

@@ -7,7 +7,7 @@ whether treatments differ in shape, and whether studies differ more than the pri
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ WIDEST = 1.5
 """A direction that a study alone knows to a worse standard deviation is not judged."""
 DRAWS = 4000
 SPREAD = 10.0
+CONTRAST, EXCHANGED = "contrast of a study", "treatments of a study exchanged"
 COLUMNS = ("question", "study", "treatment", "found", "expected_sd", "p")
 
 
@@ -50,10 +51,11 @@ class Normal:
 
 
 def study_checks(result: Result) -> pd.DataFrame:
-    """p values by question: level, shape, contrast (study), shape by treatment, more heterogeneity than expected.
+    """p values by question: level, shape, contrast (study), treatments exchanged, shape by treatment, heterogeneity.
 
     `found` is how far a study's own is from what the others predict, on the log hazard scale (log shape for shapes),
-    `expected_sd` the standard deviation of that prediction with the study's own error. Two-sided, but heterogeneity.
+    `expected_sd` the standard deviation of that prediction with the study's own error. Two-sided, but heterogeneity
+    (more than the priors expect) and treatments exchanged (a contrast against the sign that the others predict).
     """
     of = _normal(result, arm_sites(result))
     if len(of.y) < 2:
@@ -190,9 +192,23 @@ def _each_study(result: Result, of: Normal, covariances: Array) -> list[dict[str
         typical = np.linalg.inv(between.sum(axis=0) + np.eye(int(mine.sum())))
         for question, direction, nuisance in _directions(result, of, mine, at):
             judged = _judged(direction, nuisance, typical, rest, spread, weight)
-            if judged is not None:
-                rows.append({"question": question, "study": name, "treatment": "", **judged})
+            if judged is None:
+                continue
+            rows.append({"question": question, "study": name, "treatment": "", **judged.row(min(judged.sides) * 2)})
+            if question == CONTRAST and _two_treatments(result, name):
+                expected = float(weight @ ((mean[mine] + predicted) @ judged.along))
+                p = judged.sides[0] if expected > 0 else judged.sides[1]
+                rows.append({"question": EXCHANGED, "study": name, "treatment": "", **judged.row(p)})
     return rows
+
+
+def _two_treatments(result: Result, study: str) -> bool:
+    """The reference and one other: then its contrast is theirs, and the sign turns where they are exchanged."""
+    of, ratios = result.design, result.evidence.hazard_ratios
+    arms = of.arm_treatment[of.arm_study == list(of.studies).index(study)] if study in of.studies else []
+    printed = ratios.loc[ratios["study"] == study, ["treatment", "reference"]].to_numpy().ravel()
+    held = {of.treatments[at] for at in arms} | set(printed)
+    return len(held) == 2 and of.treatments[0] in held
 
 
 def _from_others(rest: Array, whole: Array, mine: Array) -> tuple[Array, Array, Array]:
@@ -214,7 +230,7 @@ def _directions(result: Result, of: Normal, mine: Array, at: int) -> list[tuple[
     if not of.deviation.shape[1]:
         compared = 1 if result.spec.free_levels else 2
         contrast = of.fixed[mine][:, compared - 1 : compared - 1 + len(result.design.compared)].sum(axis=1)
-    found = [("contrast of a study", contrast, [level, shape])]
+    found = [(CONTRAST, contrast, [level, shape])]
     if not result.spec.free_levels:
         found.append(("level of a study", level, []))
     if result.spec.hazard.varies is not None and not result.spec.free_shapes:
@@ -222,10 +238,22 @@ def _directions(result: Result, of: Normal, mine: Array, at: int) -> list[tuple[
     return found
 
 
+class _Shift(NamedTuple):
+    """How far off a study is along a direction, `along` @ rows, and the chances of less and of more."""
+
+    found: float
+    expected_sd: float
+    sides: tuple[float, float]
+    along: Array
+
+    def row(self, p: float) -> dict[str, float]:
+        return {"found": self.found, "expected_sd": self.expected_sd, "p": min(1.0, p)}
+
+
 def _judged(
     direction: Array, nuisance: list[Array], typical: Array, rest: Array, spread: Array, weight: Array
-) -> dict[str, float] | None:
-    """Shift along a direction, generalised least squares with the typical covariance; p by the mixture over nodes."""
+) -> _Shift | None:
+    """Shift along a direction, generalised least squares with the typical covariance."""
     known = _apart(direction, nuisance, np.eye(len(direction)))
     if known @ direction < WIDEST**-2:
         return None
@@ -238,11 +266,7 @@ def _judged(
     below = float(weight @ stats.norm.cdf(shift / sd))
     above = float(weight @ stats.norm.sf(shift / sd))
     centre = float(weight @ shift)
-    return {
-        "found": centre,
-        "expected_sd": float(np.sqrt(weight @ (sd**2 + (shift - centre) ** 2))),
-        "p": min(1.0, 2 * min(below, above)),
-    }
+    return _Shift(centre, float(np.sqrt(weight @ (sd**2 + (shift - centre) ** 2))), (below, above), a / size)
 
 
 def _apart(direction: Array, nuisance: list[Array], metric: Array) -> Array:
