@@ -17,7 +17,7 @@ import pandas as pd
 from bayes_bm.bias import with_amounts
 from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import InputError
-from bayes_bm.ratios import check_adjusted, check_followup, check_levels, hazard_ratio_block
+from bayes_bm.ratios import check_adjusted, check_followup, check_levels, hazard_ratio_block, with_statements
 from bayes_bm.reconstruct import Reconstruction, reconstruct
 from bayes_bm.selection import (
     arm_keys,
@@ -118,8 +118,8 @@ class Evidence:
         blank in an arm that is averaged over those its row states
     sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
     medians: arm_row, median, law (order / interval / not_reached), alpha, sd
-    hazard_ratios: study, treatment, reference, log_hr, se, followup, adjusted_for; `hr_cholesky` factors their
-        covariance
+    hazard_ratios: study, treatment, reference, log_hr, se, followup, adjusted_for, and what their arms state of the
+        covariates; `hr_cholesky` factors their covariance
     counts: arm_row, events, n, time
     registry: arm_row, start, time, alive, n: those alive at `time` of the n alive at `start`, on the model's clock
     background: time, hazard: what everybody dies of besides, constant from each time to the next; empty for none
@@ -200,10 +200,11 @@ def _assemble(
     arms = arms_in_use(spec, tables)
     row_of = {key: row for row, key in enumerate(zip(arms["study"], arms["arm"], strict=True))}
     sequences, medians = sequences_and_medians(spec, tables, arms, row_of, aside)
-    check_followup(tables["hazard_ratios"], spec)
-    check_adjusted(tables["hazard_ratios"], spec)
-    check_levels(tables["hazard_ratios"], arms, spec)
-    ratios, cholesky = hazard_ratio_block(tables["hazard_ratios"])
+    stated = with_statements(tables["hazard_ratios"], tables["arms"], spec)
+    check_followup(stated, spec)
+    check_adjusted(stated, spec)
+    check_levels(stated, arms, spec)
+    ratios, cholesky = hazard_ratio_block(stated)
     patients = patient_rows(tables["patients"], arms, row_of, spec)
     check_averaged(spec, patients, arms)
     arms, ratios = with_amounts(spec, arms, ratios)

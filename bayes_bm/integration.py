@@ -15,6 +15,7 @@ from scipy.special import gammaincinv, ndtr, ndtri
 
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
+from bayes_bm.ratios import adjusted_for, modelled
 from bayes_bm.spec import Spec
 from bayes_bm.statements import averaged_arms, states
 
@@ -41,6 +42,23 @@ def arm_points(spec: Spec, evidence: Evidence, *, points: int | None = None, scr
         row = evidence.arms.iloc[arm].to_dict()
         for at, (name, term) in enumerate(spec.covariates.items()):
             found[arm, :, at] = term.scaled(_quantile(row, name, term.margin, share[:, at]))
+    return found
+
+
+def ratio_points(spec: Spec, evidence: Evidence) -> np.ndarray:
+    """Covariates of the study behind each ratio that is averaged, centred and scaled (ratio, point, covariate).
+
+    A covariate that the ratio was adjusted for stands at its mean.
+    """
+    rows = evidence.hazard_ratios[modelled(evidence.hazard_ratios, spec)].to_dict("records")
+    found = np.zeros((len(rows), spec.integration.points, len(spec.covariates)))
+    share = _copula(spec, evidence, spec.integration.points, 0) if rows else np.zeros((0, len(spec.covariates)))
+    for ratio, row in enumerate(rows):
+        fixed = adjusted_for(row.get("adjusted_for"))
+        for at, (name, term) in enumerate(spec.covariates.items()):
+            middle = row[f"share_{name}"] if states(row, name) == "share" else row[f"mean_{name}"]
+            values = middle if name in fixed else _quantile(row, name, term.margin, share[:, at])
+            found[ratio, :, at] = term.scaled(values)
     return found
 
 

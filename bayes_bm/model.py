@@ -79,11 +79,14 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
     with pm.Model(coords=_coords(spec, evidence, shape, family)) as model:
         parts = _parts(spec, shape, family)
         eta, of_arm = _arm_predictors(parts, shape)
-        slopes = _slopes(spec, shape)
+        by_treatment = _slopes(spec, shape)
+        slopes = by_treatment
+        if by_treatment is not None and by_treatment.type.ndim == 2:
+            slopes = by_treatment[shape.arm_treatment]
         mixed = _mixed(spec, evidence, family, slopes)
         for name, arrays in observations(spec, evidence, family, ties=True).items():
             if name == "hazard_ratios":
-                _observe_ratios(arrays, parts, shape, family, proportional=spec.proportional)
+                _observe_ratios(arrays, parts, shape, family, by_treatment, proportional=spec.proportional)
             elif name == "patients_imputed":
                 known = {key: values for key, values in arrays.items() if key != "blank"}
                 lacked = _lacked(spec, evidence, family, arrays, slopes)
@@ -282,7 +285,9 @@ def _coefficients(spec: Spec) -> Any:
 
 
 def _slopes(spec: Spec, shape: Design) -> Any:
-    """coefficient + interaction[a] of each covariate by arm (arm, covariate); (covariate,) where all share them."""
+    """coefficient + interaction[a] of each covariate by treatment, the reference first (treatment, covariate);
+    (covariate,) where all share them.
+    """
     coefficient = _coefficients(spec)
     if coefficient is None or not spec.modifiers:
         return coefficient
@@ -294,7 +299,7 @@ def _slopes(spec: Spec, shape: Design) -> Any:
         for name in spec.covariates
     ]
     by_treatment: Any = pt.concatenate([pt.zeros((1, len(columns))), pt.stack(columns, axis=1)])
-    return coefficient + by_treatment[shape.arm_treatment]
+    return coefficient + by_treatment
 
 
 def _interaction(name: str, term: Covariate, compared: int) -> Any:
@@ -405,9 +410,9 @@ def _observed_for_draw(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _observe_ratios(
-    arrays: dict[str, np.ndarray], parts: Parts, shape: Design, family: Family, *, proportional: bool
+    arrays: dict[str, np.ndarray], parts: Parts, shape: Design, family: Family, slopes: Any, *, proportional: bool
 ) -> None:
-    """Log hazard ratios about the study's own (rule 7)."""
+    """Log hazard ratios about the study's own, crude ones about that of its patients together (rule 7)."""
     names = ("hr_treatment", "hr_reference", "hr_pair", "hr_reference_pair")
     treatment, reference, pair, reference_pair = (pm.Data(name, getattr(shape, name)) for name in names)
     data = {key: pm.Data(f"hazard_ratios_{key}", values) for key, values in arrays.items()}
@@ -416,15 +421,31 @@ def _observe_ratios(
     if parts.bias is not None:
         one = one + _product(pm.Data("hr_bias", shape.hr_bias), parts.bias)
     mean = one - other
-    if not proportional:
+    rows = arrays.get("averaged", np.zeros(0, dtype=int))
+    if not proportional or len(rows):
         study = pm.Data("hr_study", shape.hr_study)
         common = [of.both[study] for of in _all_shapes(parts)]
-        shapes = [_shape(family, _shapes_at(parts, common, at)) for at in (treatment, reference)]
-        nodes = SimpleNamespace(**{key: values for key, values in data.items() if key.startswith("log_")})
+        of_sides = [_shapes_at(parts, common, at) for at in (treatment, reference)]
+        nodes: dict[str, Any] = {key: values for key, values in data.items() if key.startswith("log_")}
         level = parts.level.both[study]
+        etas = level + one, level + other
+    if not proportional:
+        shapes = [_shape(family, of) for of in of_sides]
         mean = likelihoods.event_weighted_log_hr(
-            family, nodes, (level + one, level + other), (shapes[0], shapes[1]), xp=TENSOR
+            family, SimpleNamespace(**nodes), etas, (shapes[0], shapes[1]), xp=TENSOR
         )
+    if len(rows):
+        law, wide = averaged(family, arrays["x"].shape[1], weighted=True), []
+        for at, of in zip((shape.hr_treatment, shape.hr_reference), of_sides, strict=True):
+            slope = slopes[at[rows]][:, None, :] if slopes.type.ndim == 2 else slopes
+            offsets = pt.sum(data["x"] * slope, axis=2)
+            weight = np.full(arrays["x"].shape[:2], -np.log(arrays["x"].shape[1]))
+            points = pt.concatenate([offsets, weight], axis=1)
+            wide.append(_shape(family, [*(one[rows] for one in of), points], points=True))
+        of_rows = SimpleNamespace(**{key: values[rows] for key, values in nodes.items()})
+        levels = etas[0][rows], etas[1][rows]
+        found = likelihoods.event_weighted_log_hr(law, of_rows, levels, (wide[0], wide[1]), xp=TENSOR)
+        mean = pt.set_subtensor(mean[rows], found)
     cholesky = np.linalg.inv(arrays["whitener"])
 
     def log_density(value, mean, whitener, log_diagonal):

@@ -15,8 +15,10 @@ from bayes_bm.arrays import NUMPY
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.base import at, inverse, placed
+from bayes_bm.integration import ratio_points
 from bayes_bm.likelihoods import NO_ENTRY
 from bayes_bm.missing import lacking
+from bayes_bm.ratios import modelled
 from bayes_bm.spec import Spec
 
 # ---------------------------------------------------------------------------------------------- data
@@ -196,11 +198,14 @@ def _ratio_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
         "whitener": whitener,
         "log_diagonal": np.log(np.diag(cholesky)),
     }
-    if spec.proportional or not len(cholesky):
+    averaged = np.flatnonzero(modelled(evidence.hazard_ratios, spec))
+    if not len(averaged) and (spec.proportional or not len(cholesky)):
         return found
-    followup = evidence.hazard_ratios["followup"].to_numpy(dtype=float) / spec.reference_time
-    log_node, log_step = likelihoods.followup_nodes(followup)
-    return {**found, "log_node": log_node, "log_step": log_step}
+    # where hazards are proportional only the averaged ratios read it, and those have one
+    followup = evidence.hazard_ratios["followup"].fillna(spec.reference_time).to_numpy(dtype=float)
+    log_node, log_step = likelihoods.followup_nodes(followup / spec.reference_time)
+    found |= {"log_node": log_node, "log_step": log_step}
+    return {**found, "averaged": averaged, "x": ratio_points(spec, evidence)} if len(averaged) else found
 
 
 # ---------------------------------------------------------------------------------------------- densities

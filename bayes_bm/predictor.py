@@ -11,6 +11,7 @@ from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.effects import Design
 from bayes_bm.hazards import Family
+from bayes_bm.hazards.averaged import averaged
 from bayes_bm.missing import Law, nodes
 from bayes_bm.spec import Spec
 
@@ -185,21 +186,35 @@ def ratio_means(
     sides = ((shape.hr_treatment, shape.hr_pair), (shape.hr_reference, shape.hr_reference_pair))
     one, other = (of.log_hr[:, treatment] + deviation[:, pair] for treatment, pair in sides)
     one = one + of.bias @ shape.hr_bias.T
-    if proportional:
-        return one - other
+    found = np.array(one - other)
+    averaged_rows = arrays.get("averaged", np.zeros(0, dtype=int))
+    rows = averaged_rows if proportional else np.arange(found.shape[1])
+    if not len(rows):
+        return found
     study = shape.hr_study
     # position 0 is the average study, whose effects are zero
     level = of.intercept[:, None] + np.pad(of.study_effect, ((0, 0), (1, 0)))[:, study]
     common = of.shape[:, None] + np.pad(of.study_shape, ((0, 0), (1, 0), (0, 0)))[:, study]
+    etas = level + one, level + other
     shapes = [common + of.treatment_shape[:, treatment] for treatment, _ in sides]
-    found = np.empty(one.shape)
     data = SimpleNamespace(**arrays)
-    for rows in np.array_split(np.arange(of.samples), max(1, found.size // 20_000)):
-        found[rows] = likelihoods.event_weighted_log_hr(
-            family,
-            data,
-            (level[rows] + one[rows], level[rows] + other[rows]),
-            (shapes[0][rows], shapes[1][rows]),
-            xp=NUMPY,
-        )
+    if not proportional:
+        for part in np.array_split(np.arange(of.samples), max(1, found.size // 20_000)):
+            at = (etas[0][part], etas[1][part]), (shapes[0][part], shapes[1][part])
+            found[part] = likelihoods.event_weighted_log_hr(family, data, *at, xp=NUMPY)
+    if not len(averaged_rows):
+        return found
+    nodes_of = SimpleNamespace(**{key: arrays[key][averaged_rows] for key in arrays if key.startswith("log_")})
+    law = averaged(family, data.x.shape[1], weighted=True)
+    size = of.samples * data.x.shape[0] * data.x.shape[1] * likelihoods.NODES
+    for part in np.array_split(np.arange(of.samples), max(1, size // 4_000_000)):
+        wide = []
+        for (treatment, _), of_shape in zip(sides, shapes, strict=True):
+            slopes = of.slopes[part][:, treatment[averaged_rows]]
+            offsets = np.einsum("rpc,src->srp", data.x, slopes)
+            weight = np.full(offsets.shape, -np.log(offsets.shape[-1]))
+            wide.append(np.concatenate([of_shape[part][:, averaged_rows], offsets, weight], axis=-1))
+        at = etas[0][part][:, averaged_rows], etas[1][part][:, averaged_rows]
+        mean = likelihoods.event_weighted_log_hr(law, nodes_of, at, (wide[0], wide[1]), xp=NUMPY)
+        found[np.ix_(part, averaged_rows)] = mean
     return found

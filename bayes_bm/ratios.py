@@ -8,6 +8,7 @@ import pandas as pd
 from bayes_bm import summaries
 from bayes_bm.errors import InputError
 from bayes_bm.spec import Spec
+from bayes_bm.statements import together, unstated
 
 
 def check_followup(ratios: pd.DataFrame, spec: Spec) -> None:
@@ -55,14 +56,47 @@ def unadjusted(ratios: pd.DataFrame, spec: Spec) -> pd.Series:
     return pd.Series([bool(set(spec.covariates) - adjusted_for(text)) for text in listed], index=ratios.index)
 
 
+def with_statements(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Ratios with share_NAME, or mean_NAME and sd_NAME, of each covariate in both their arms together, where the arms
+    rows of both treatments state every covariate and studies are exchangeable (a study has no curve without).
+    """
+    if not spec.covariates or ratios.empty or spec.free_levels or spec.free_shapes:
+        return ratios
+    rows, found = arms.to_dict("records"), []
+    for row in ratios.to_dict("records"):
+        sides = [[of for of in rows if (of["study"], of["treatment"]) == (row["study"], row[side])] for side in SIDES]
+        whole = all(sides) and not any(unstated(spec, of) for side in sides for of in side)
+        found.append(together(spec, [of for side in sides for of in side]) if whole else {})
+    stated = pd.DataFrame(found, index=ratios.index)
+    return ratios.assign(**{str(name): stated[name] for name in stated})
+
+
+SIDES = ("treatment", "reference")
+
+
+def modelled(ratios: pd.DataFrame, spec: Spec) -> np.ndarray:
+    """Ratios averaged over the covariates of their study, or at its means: stated, and with a follow-up (row,).
+
+    A crude one, or one adjusted for some: averaged over the others. One adjusted for all is that of alike patients
+    already, unless covariates modify effects.
+    """
+    if not spec.covariates or ratios.empty:
+        return np.zeros(len(ratios), dtype=bool)
+    stated = np.array([not unstated(spec, row) for row in ratios.to_dict("records")], dtype=bool)
+    needed = unadjusted(ratios, spec).to_numpy(dtype=bool) | bool(spec.modifiers)
+    return stated & needed & ratios["followup"].notna().to_numpy()
+
+
 def check_adjusted(ratios: pd.DataFrame, spec: Spec) -> None:
     """A ratio of one study is of its own patients: where covariates modify effects it needs their distribution."""
-    if spec.modifiers and len(ratios):
+    left = ratios[~modelled(ratios, spec)]
+    if spec.modifiers and len(left):
         raise InputError(
-            f"hazard_ratios, study {ratios['study'].iloc[0]}",
+            f"hazard_ratios, study {left['study'].iloc[0]}",
             found=f"a hazard ratio, beside covariates that modify treatment effects: {', '.join(spec.modifiers)}",
-            allowed="patients, points, medians or counts of its arms, whose arms rows state their covariates",
-            hint="the ratio is of its own patients, and averaging it over them is not built (rule 7);"
+            allowed="followup in its row, and arms rows of both its treatments that state every covariate (mean_NAME"
+            " and sd_NAME, or share_NAME), beside exchangeable study levels; or patients, points, medians or counts",
+            hint="the ratio is of its own patients, over whom it is averaged (rule 7);"
             " leave it out with evidence.exclude, or leave out the interaction",
         )
 
@@ -77,6 +111,9 @@ def _check_one_ratio_a_contrast(study: str, rows: pd.DataFrame) -> None:
             allowed="one: the rows are the same patients",
             hint="choose the adjusted or the unadjusted one with its use flag",
         )
+
+
+STATED = ("mean_", "sd_", "share_")
 
 
 def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
@@ -99,7 +136,7 @@ def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     blocks = [_study_block(str(study), rows) for study, rows in table.groupby("study", sort=True)]
     kept = pd.concat([rows for rows, _ in blocks], ignore_index=True) if blocks else table
     columns = ["study", "treatment", "reference", "hr", "ci_low", "ci_high", "ci_level", "p", "p_below", "log_hr", "se"]
-    columns += ["followup", "adjusted_for"]
+    columns += ["followup", "adjusted_for", *(name for name in kept if str(name).startswith(STATED))]
     return kept[columns], _block_diagonal([np.linalg.cholesky(covariance) for _, covariance in blocks])
 
 

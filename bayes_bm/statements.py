@@ -22,6 +22,27 @@ def unstated(spec: Spec, arm: Mapping[Any, Any]) -> list[str]:
     return [name for name in spec.covariates if not states(arm, name)]
 
 
+def together(spec: Spec, arms: list[dict[Any, Any]]) -> dict[str, float]:
+    """What arms that state every covariate say of their patients together, weighted by their n (equally without)."""
+    sizes = np.array([float(arm["n"]) if pd.notna(arm.get("n")) else np.nan for arm in arms])
+    weight = np.full(len(arms), 1 / len(arms)) if np.isnan(sizes).any() else sizes / sizes.sum()
+    found: dict[str, float] = {}
+    for name in spec.covariates:
+        # a share beside a mean is one too, of a law of two values
+        shares = [states(arm, name) == "share" for arm in arms]
+        both = list(zip(arms, shares, strict=True))
+        mean = np.array([float(arm[f"share_{name}" if of else f"mean_{name}"]) for arm, of in both])
+        sd = np.array([np.nan if of else float(arm[f"sd_{name}"]) for arm, of in both])
+        variance = np.where(shares, mean * (1 - mean), sd**2)
+        middle = float(weight @ mean)
+        if all(shares):
+            found[f"share_{name}"] = middle
+        else:
+            spread = float(np.sqrt(weight @ (variance + (mean - middle) ** 2)))
+            found |= {f"mean_{name}": middle, f"sd_{name}": spread}
+    return found
+
+
 def arms_with_known(spec: Spec, patients: pd.DataFrame, arms: int) -> np.ndarray:
     """Arms whose patients' covariates are known (arm,)."""
     known = np.zeros(arms, dtype=bool)

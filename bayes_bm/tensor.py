@@ -93,6 +93,8 @@ class PointShape(Shape):
                 return self.offsets
             case (EllipsisType(), slice(start=None, stop=int())):
                 return self.base
+            case (EllipsisType(), None, slice(start=None, stop=None)):
+                return PointShape(self.base[..., None, :], self.offsets[..., None, :])
             case (EllipsisType(), None, slice(start=None, stop=int())):
                 return self.base[..., None, :]
         raise TypeError(f"a shape with points is read as [..., width:], [..., :width] or with None; found {key}")

@@ -64,13 +64,13 @@ FOUNDATIONS = {
     "spec": {"errors", "hazards", "hazards.base", "priors"},
     "hazards.averaged": {"arrays", "hazards.base"},
     "statements": {"errors", "spec"},
-    "integration": {"errors", "evidence", "spec", "statements"},
+    "integration": {"errors", "evidence", "ratios", "spec", "statements"},
     "missing": {"arrays", "errors", "evidence", "spec", "statements"},
     "case_mix": {"errors", "evidence", "integration", "spec", "statements"},
     "baseline": {"errors", "evidence", "hazards", "hazards.background", "hazards.cure", "spec"},
     "selection": {"errors", "spec", "tables"},
     "weights": {"errors", "selection", "spec", "statements", "summaries"},
-    "ratios": {"errors", "spec", "summaries"},
+    "ratios": {"errors", "spec", "statements", "summaries"},
     "bias": {"errors", "selection", "spec"},
     "evidence": {
         *(
@@ -98,7 +98,9 @@ FOUNDATIONS = {
         "nonparametric",
     },
     "effects": {"bias", "evidence", "spec"},
-    "observations": {"arrays", "evidence", "hazards", "hazards.base", "likelihoods", "missing", "spec"},
+    "observations": {
+        *("arrays", "evidence", "hazards", "hazards.base", "integration", "likelihoods", "missing", "ratios", "spec"),
+    },
     "model": {
         *("baseline", "effects", "evidence", "hazards", "hazards.averaged", "integration", "likelihoods"),
         *("missing", "observations", "priors", "spec", "tensor"),
@@ -107,7 +109,7 @@ FOUNDATIONS = {
     "density.polynomials": {"density.kernel"},
     "density.centring": {"effects", "evidence", "priors", "spec"},
     "density.coordinates": {"density.centring", "effects", "priors", "spec"},
-    "density.coverage": {"baseline", "evidence", "integration", "missing", "observations", "spec"},
+    "density.coverage": {"baseline", "evidence", "integration", "missing", "observations", "ratios", "spec"},
     "density.problem": {
         *("baseline", "effects", "evidence", "likelihoods", "observations", "spec"),
         *("density", "density.centring", "density.coordinates", "density.kernel", "density.polynomials"),
@@ -121,7 +123,7 @@ FOUNDATIONS = {
     "convergence": set(),
     "gate": {"convergence"},
     "imputation": {"convergence", "errors", "evidence", "gate"},
-    "predictor": {"arrays", "effects", "hazards", "likelihoods", "missing", "spec"},
+    "predictor": {"arrays", "effects", "hazards", "hazards.averaged", "likelihoods", "missing", "spec"},
 }
 # modules that fit, read or work out answers; drawing takes what they made
 COMPUTING = (

@@ -612,7 +612,7 @@ def test_covariates_of_the_spec_must_be_in_the_patients_and_complete() -> None:
     with pytest.raises(InputError, match="patients, column kps: found no such column"):
         selected({"patients": [patient("s", "x", "a", 2.0)]}, covariates=covariates)
     gap = [patient("s", "x", "a", 2.0, kps=80.0), patient("s", "x", "a", 3.0, kps=None)]
-    with pytest.raises(InputError, match="patients, study s, column kps: found 1 empty cells"):
+    with pytest.raises(InputError, match="patients, study s, arm x, column kps: found 1 empty cells"):
         selected({"patients": gap}, covariates=covariates)
 
 

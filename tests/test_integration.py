@@ -376,7 +376,7 @@ def changed(kind: str, at: int, **cells: Any) -> dict[str, list[dict]]:
     [
         (
             changed("patients", 0, age=None),
-            "patients, study p1, arm x, column age: found 1 empty cells.*covariates.age.missing",
+            "patients, study p1, arm x, column age: found 1 empty cells.*covariates\\.age\\.missing",
         ),
         (changed("arms", 0, sd_age=None), "study r1, arm x, column age: found no covariates.*mean_age with sd_age"),
         (changed("arms", 4, survived_to=2.0), "arms, study m1, arm x: found covariates of an arm with a delayed entry"),

@@ -16,7 +16,7 @@ from bayes_bm.errors import GateRefused
 from bayes_bm.evidence import Evidence
 from bayes_bm.missing import lacking
 from bayes_bm.priors import describe
-from bayes_bm.ratios import unadjusted
+from bayes_bm.ratios import modelled, unadjusted
 from bayes_bm.spec import CLOCK_BIASES, Biases, Spec
 from bayes_bm.statements import averaged_arms, states
 
@@ -220,11 +220,24 @@ def _covariate_notes(spec: Spec, evidence: Evidence):
         some = f"{int(printed.sum())} arms do not state every covariate and"
         which = some if averaged.any() else "Arms known from printed numbers"
         yield f"{which} are taken at the covariates' centres: their case mix is not modelled."
-    crude = int(unadjusted(evidence.hazard_ratios, spec).sum())
+    yield from _ratio_notes(spec, evidence.hazard_ratios)
+
+
+def _ratio_notes(spec: Spec, ratios: pd.DataFrame):
+    """Which hazard ratios are of a study's patients together, and which are read as of alike ones."""
+    mixed = modelled(ratios, spec)
+    if mixed.any():
+        yield (
+            f"{int(mixed.sum())} hazard ratios are averaged over the covariates that their studies' arms state and they"
+            f" were not adjusted for, by {spec.integration.points} points and when events are over their follow-up"
+            " (rule 7)."
+        )
+    crude = int((unadjusted(ratios, spec).to_numpy(dtype=bool) & ~mixed).sum())
     if crude:
         yield (
             f"{crude} hazard ratios were not adjusted for every covariate and are read as if they were: a crude ratio"
-            " is nearer to 1 than the one between alike patients (rule 7)."
+            " is nearer to 1 than the one between alike patients (rule 7). One with followup, whose arms rows state"
+            " every covariate, is averaged over them."
         )
 
 

@@ -34,6 +34,7 @@ from bayes_bm.fit import Result, fit
 from bayes_bm.many import Folder, Outcome, Task, map_fits
 from bayes_bm.measure import measure_of
 from bayes_bm.predict import AverageStudy, compared
+from bayes_bm.ratios import modelled
 
 Array = np.ndarray
 ALL = ""
@@ -128,7 +129,8 @@ def _pinned(result: Result) -> Result:
     from bayes_bm.spec import Correlation
 
     spec = result.spec
-    if not any_averaged(spec, result.evidence) or spec.integration.correlation is not None:
+    some = any_averaged(spec, result.evidence) or modelled(result.evidence.hazard_ratios, spec).any()
+    if not some or spec.integration.correlation is not None:
         return result
     known, names = correlation(spec, result.evidence), list(spec.covariates)
     pairs = tuple(

@@ -30,6 +30,7 @@ from bayes_bm.gate import Gate
 from bayes_bm.laws import scipy_law
 from bayes_bm.predictor import arm_predictors
 from bayes_bm.priors import Normal, Prior
+from bayes_bm.ratios import modelled
 from bayes_bm.spec import Spec
 
 GRID, DEFENSIVE = 9, 0.1
@@ -64,6 +65,12 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
     covariates, treatments that differ in shape.
     """
     _check(spec)
+    if modelled(evidence.hazard_ratios, spec).any():
+        raise InputError(
+            "hazard_ratios",
+            found="crude ratios, averaged over their studies' covariates",
+            allowed="ratios adjusted for every covariate, or of studies that do not state them",
+        )
     rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(25,)))
     start = _start(spec, evidence)
     sites = arm_sites(start, coefficients=True)

@@ -7,6 +7,7 @@ from bayes_bm.evidence import Evidence
 from bayes_bm.integration import any_averaged
 from bayes_bm.missing import lacking
 from bayes_bm.observations import observations
+from bayes_bm.ratios import modelled
 from bayes_bm.spec import Spec
 
 FAMILIES = ("weibull", "exponential")
@@ -25,6 +26,8 @@ def why_not(spec: Spec, evidence: Evidence) -> str | None:
         return "arms averaged over their covariates"
     if lacking(spec, evidence).any():
         return "patients averaged over covariates they lack"
+    if modelled(evidence.hazard_ratios, spec).any():
+        return "hazard ratios averaged over covariates"
     # kinds are seen from one patient as well as from a million
     unknown = set(observations(spec, replace(evidence, patients=evidence.patients.head(1)), family_of(spec))) - KNOWN
     return f"evidence of kind {', '.join(sorted(unknown))}" if unknown else None
