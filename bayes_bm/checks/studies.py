@@ -18,6 +18,7 @@ from bayes_bm.effects import pair_cholesky
 from bayes_bm.fit import Result
 from bayes_bm.laws import scipy_law
 from bayes_bm.priors import Prior
+from bayes_bm.ratios import modelled
 
 Array = np.ndarray
 GRID = 7
@@ -73,9 +74,8 @@ def study_checks(result: Result) -> pd.DataFrame:
 
 def _normal(result: Result, sites: Sites) -> Normal:
     of, spec, evidence = result.design, result.spec, result.evidence
-    ratios = (
-        evidence.hazard_ratios if spec.proportional and len(evidence.hr_cholesky) else evidence.hazard_ratios.iloc[:0]
-    )
+    linear = spec.proportional and len(evidence.hr_cholesky) and not modelled(evidence.hazard_ratios, spec).any()
+    ratios = evidence.hazard_ratios if linear else evidence.hazard_ratios.iloc[:0]
     names = sorted({*of.studies, *ratios["study"]})
     place = {name: at for at, name in enumerate(names)}
     treatments, pairs = len(of.treatments), len(of.pairs)
