@@ -61,7 +61,7 @@ def centring(spec: Spec, evidence: Evidence, shape: Design) -> Centring:
     pair = np.zeros(len(shape.pairs), dtype=bool)
     if effects.study_treatment is not None:
         informed = _of_contrasts(shape, events, main) * _variance(effects.study_treatment.sd) > enough
-        pair = informed & np.array([level[study] for study in _pair_studies(shape)], dtype=bool)
+        pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(shape)], dtype=bool)
     return Centring(level, of_shape, pair, main)
 
 
