@@ -263,12 +263,14 @@ def _shown(value: object) -> str:
 
 
 def read_table(kind: str, path: Path | str) -> pd.DataFrame:
-    """Read and check one CSV file (UTF-8, comma, a header); see `TABLES` for the kinds and their columns.
+    """Read and check one CSV file (UTF-8, comma, a header), or one Parquet file; see `TABLES` for kinds and columns.
 
     Raises `InputError` naming file, row and line, column, what was found, what is allowed and what to do.
     """
     _columns_of(kind)
     path = Path(path)
+    if path.suffix == PARQUET:
+        return _read_parquet(kind, path)
     records = _records(path)
     header, rows = records[0][1], records[1:]
     _check_header(header, path)
@@ -286,6 +288,29 @@ def read_table(kind: str, path: Path | str) -> pd.DataFrame:
     data = {name: pd.Series(column, dtype=object) for name, column in zip(header, columns, strict=True)}
     frame = pd.DataFrame(data)
     checked = _check(kind, frame, _Rows(str(path), [line for line, _ in rows]))
+    checked.attrs["where"] = str(path)
+    return checked
+
+
+PARQUET = ".parquet"
+
+
+def _read_parquet(kind: str, path: Path) -> pd.DataFrame:
+    """A Parquet file through Arrow: numbers are taken as they lie, names as few Python texts as there are names."""
+    import pyarrow
+    from pyarrow import parquet
+
+    _check_there(path, PARQUET)
+    try:
+        table = parquet.read_table(path)
+    except pyarrow.ArrowException as error:
+        hint = "write it again, for instance by DataFrame.to_parquet"
+        raise InputError(str(path), found=str(error), allowed="a Parquet file", hint=hint) from None
+    _check_header(table.column_names, path)
+    if not table.num_rows:
+        raise InputError(str(path), found="no rows", allowed="at least one row", hint=f"a {kind} table")
+    frame = table.to_pandas(strings_to_categorical=True, split_blocks=True, self_destruct=True)
+    checked = _check(kind, frame.reset_index(drop=True), _Rows(str(path)))
     checked.attrs["where"] = str(path)
     return checked
 
@@ -320,12 +345,17 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
     return records
 
 
-def _text_of(path: Path) -> str:
+def _check_there(path: Path, suffix: str) -> None:
     if not path.is_file():
-        beside = sorted(p.name for p in path.parent.glob("*.csv")) if path.parent.is_dir() else []
+        sort = "CSV" if suffix == ".csv" else "Parquet"
+        beside = sorted(p.name for p in path.parent.glob(f"*{suffix}")) if path.parent.is_dir() else []
         found = "a folder" if path.is_dir() else "no such file"
-        hint = _nearest(path.name, beside) if beside else f"there is no CSV file in {path.parent or '.'}"
-        raise InputError(str(path), found=found, allowed="a CSV file", hint=hint)
+        hint = _nearest(path.name, beside) if beside else f"there is no {sort} file in {path.parent or '.'}"
+        raise InputError(str(path), found=found, allowed=f"a {sort} file", hint=hint)
+
+
+def _text_of(path: Path) -> str:
+    _check_there(path, ".csv")
     data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
@@ -432,6 +462,8 @@ def _coerced(frame: pd.DataFrame, name: str, column: Column, rows: _Rows) -> pd.
     if name not in frame.columns:
         blank = pd.Series([None] * len(frame), index=frame.index, dtype=object)
         return blank if column.kind == "text" else blank.astype("float64")
+    if column.kind in ("text", "untouched") and isinstance(frame[name].dtype, pd.CategoricalDtype):
+        return _named(frame[name])
     if column.kind == "untouched":
         return pd.Series(frame[name])
     if column.kind == "text":
@@ -441,6 +473,13 @@ def _coerced(frame: pd.DataFrame, name: str, column: Column, rows: _Rows) -> pd.
         return pd.Series(frame[name].astype("float64"))
     numbers = [_number(value, row, name, column, rows) for row, value in enumerate(frame[name])]
     return pd.Series(numbers, index=frame.index, dtype="float64")
+
+
+def _named(values: pd.Series) -> pd.Series:
+    """A column of categories as texts: one Python object a category, blanks None."""
+    texts = [None if _is_blank(value) else str(value).strip() or None for value in values.cat.categories]
+    found = np.array([*texts, None], dtype=object)[values.cat.codes.to_numpy()]
+    return pd.Series(found, index=values.index, dtype=object)
 
 
 def _is_blank(value: object) -> bool:
