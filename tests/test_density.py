@@ -422,6 +422,14 @@ def test_a_sum_that_no_polynomial_follows_is_marked() -> None:
     assert not holds[0]
 
 
+def test_a_group_that_never_holds_does_not_decide_for_the_others() -> None:
+    """More panels than needed cost digits: at the most panels no large group would hold."""
+    times = np.log(np.random.default_rng(1).weibull(1.0, 600) + 0.01)
+    log_u, weight = np.concatenate([times, [-600.0, 0.0, -1.0]]), np.concatenate([np.ones(600), [1e260, 1.0, 1.0]])
+    _, holds = fitted(log_u, weight, np.array([0, 600, 603]))
+    assert holds.tolist() == [True, False]
+
+
 # ------------------------------------------------------------------------------------------ coordinates
 
 

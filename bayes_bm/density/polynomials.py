@@ -23,12 +23,18 @@ def fitted(log_u: np.ndarray, weight: np.ndarray, first: np.ndarray) -> tuple[np
 
     Rows of group g are first[g] to first[g + 1].
     """
+    best: tuple[np.ndarray, np.ndarray] | None = None
     for panels in PANELS:
         coefficients = _fitted(log_u, weight, first, panels)
         holds = _errors(log_u, weight, first, coefficients) < TOLERANCE
+        # more panels than a group needs cost it digits, so one that never holds must not decide for all
+        if best is None or holds.sum() > best[1].sum():
+            best = coefficients, holds
         if holds.all():
             break
-    return coefficients, holds
+    if best is None:
+        raise TypeError("PANELS is empty")
+    return best
 
 
 def _edges(panels: int) -> np.ndarray:
