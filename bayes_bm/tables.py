@@ -16,13 +16,17 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from bayes_bm.errors import InputError
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
 
 
 class Vocabulary(NamedTuple):
@@ -397,7 +401,7 @@ def _check(kind: str, frame: pd.DataFrame, rows: _Rows) -> pd.DataFrame:
     table = pd.DataFrame(data, index=frame.index)
     if "ci_level" in known:
         table["ci_level"] = table["ci_level"].fillna(0.95)
-    _check_cells(table, columns, rows)
+    _check_schema(table, columns, rows)
     for rule in _RULES.get(kind, ()):
         rule.apply(table, rows)
     _check_unique(kind, table, rows)
@@ -509,22 +513,37 @@ def _hint_for_text(text: str) -> str:
     return "give a plain number, or leave the cell blank; categories of a covariate become columns of 0 and 1"
 
 
-def _check_cells(table: pd.DataFrame, columns: Mapping[str, Column], rows: _Rows) -> None:
-    """Blanks, limits and choices, column by column; the first row with a cell that may not stand is named."""
-    refused = {name: _refused(table[name], column) for name, column in columns.items() if column.kind != "untouched"}
-    count = sum(len(bad) for bad in refused.values())
-    if count:
-        row, _, name = min((int(bad[0]), at, name) for at, (name, bad) in enumerate(refused.items()) if len(bad))
-        column, value = columns[name], table[name].iloc[row]
-        hint = " ".join(part for part in (_hint_for_value(name, value), column.hint, _more(count - 1)) if part)
-        raise rows.refuse(row, name, found=value, allowed=column.allowed, hint=hint)
+@lru_cache(maxsize=64)
+def _schema(columns: tuple[tuple[str, Column], ...]) -> "pa.DataFrameSchema":
+    """The pandera schema of a table: dtype, blanks, limits and choices, column by column."""
+    import pandera.pandas as pa
+
+    return pa.DataFrameSchema(
+        {
+            name: pa.Column(
+                object if column.kind == "text" else float,
+                pa.Check(column.accepts, ignore_na=True, name="allowed"),
+                nullable=not column.filled,
+            )
+            for name, column in columns
+            if column.kind != "untouched"
+        }
+    )
 
 
-def _refused(values: pd.Series, column: Column) -> np.ndarray:
-    """Rows of a column whose cell may not stand."""
-    blank = values.isna().to_numpy()
-    allowed = np.asarray(column.accepts(values), dtype=bool)
-    return np.flatnonzero(np.where(blank, column.filled, ~allowed))
+def _check_schema(table: pd.DataFrame, columns: Mapping[str, Column], rows: _Rows) -> None:
+    """Blanks, limits and choices; the first row with a cell that may not stand is named."""
+    from pandera.errors import SchemaErrors
+
+    try:
+        _schema(tuple(columns.items())).validate(table, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases.dropna(subset=["index"]).sort_values("index", kind="stable")
+        first = cases.iloc[0]
+        row, name = int(first["index"]), str(first["column"])
+        column, value = columns[name], table.loc[int(first["index"]), name]
+        hint = " ".join(part for part in (_hint_for_value(name, value), column.hint, _more(len(cases) - 1)) if part)
+        raise rows.refuse(row, name, found=value, allowed=column.allowed, hint=hint) from None
 
 
 def _hint_for_value(name: str, value: object) -> str:

@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from check_power import table as power_of
+from matplotlib.axes import Axes
 
 from bayes_bm.checks.calibration import DRAWS, coverage
 from bayes_bm.files import written_whole
@@ -18,7 +19,7 @@ from bayes_bm.plots.style import PALETTE
 GROSS = ("swapped_arms", "wrong_units", "guarantee_period", "crossing_hazards", "heterogeneous_shapes")
 
 
-def ranks(axes: plt.Axes, table: pd.DataFrame) -> None:
+def ranks(axes: Axes, table: pd.DataFrame) -> None:
     """Share of worlds with a rank up to x, less x; the band holds all of a uniform line in 95 % of cases."""
     at, n = np.arange(DRAWS), len(table)
     share = (at + 1) / (DRAWS + 1)
@@ -33,7 +34,7 @@ def ranks(axes: plt.Axes, table: pd.DataFrame) -> None:
     axes.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
 
 
-def covered(axes: plt.Axes, table: pd.DataFrame) -> None:
+def covered(axes: Axes, table: pd.DataFrame) -> None:
     found = coverage(table)
     names = list(dict.fromkeys(found["answer"]))
     for level, colour in zip((0.5, 0.8, 0.9, 0.95), PALETTE, strict=False):
@@ -47,7 +48,7 @@ def covered(axes: plt.Axes, table: pd.DataFrame) -> None:
     axes.invert_yaxis()
 
 
-def power(axes: plt.Axes, table: pd.DataFrame) -> None:
+def power(axes: Axes, table: pd.DataFrame) -> None:
     found = power_of(table).iloc[::-1]
     colour = ["0.5" if kind == "right" else PALETTE[0] if kind in GROSS else PALETTE[1] for kind in found["kind"]]
     share, error = found["flagged"], [found["flagged"] - found["low"], found["high"] - found["flagged"]]
