@@ -9,16 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from bayes_bm.bias import with_amounts
-from bayes_bm.curves.swapped import Arm, swapped_arms
 from bayes_bm.errors import InputError
 from bayes_bm.ratios import check_adjusted, check_followup, check_levels, hazard_ratio_block, with_statements
-from bayes_bm.reconstruct import Reconstruction, reconstruct
 from bayes_bm.selection import (
     arm_keys,
     check_overlap,
@@ -34,6 +32,9 @@ from bayes_bm.spec import EVIDENCE_KINDS, Source, Spec, shipped
 from bayes_bm.statements import check_averaged
 from bayes_bm.tables import check_links, check_table, check_vocabulary, read_table
 from bayes_bm.weights import arms_in_use, count_rows, patient_rows, registry_rows, sequences_and_medians
+
+if TYPE_CHECKING:
+    from bayes_bm.reconstruct import Reconstruction
 
 DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
 TIME_COLUMNS = {
@@ -65,7 +66,9 @@ class RebuiltArm:
         return self.study, self.arm
 
     @cached_property
-    def reconstruction(self) -> Reconstruction:
+    def reconstruction(self) -> "Reconstruction":
+        from bayes_bm.reconstruct import reconstruct  # half a second that evidence without curves does without
+
         return reconstruct(**self.printed)
 
     @property
@@ -349,6 +352,8 @@ def _with_curves(
 
 def _refuse_swapped(rebuilt: list[RebuiltArm]) -> None:
     """Arms of a study whose at-risk tables are likely exchanged do not become evidence silently."""
+    from bayes_bm.curves.swapped import Arm, swapped_arms
+
     for study in dict.fromkeys(arm.study for arm in rebuilt):
         arms = [Arm.of(arm.arm, arm.printed) for arm in rebuilt if arm.study == study]
         for swap in swapped_arms(arms):

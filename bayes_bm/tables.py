@@ -533,6 +533,8 @@ def _schema(columns: tuple[tuple[str, Column], ...]) -> "pa.DataFrameSchema":
 
 def _check_schema(table: pd.DataFrame, columns: Mapping[str, Column], rows: _Rows) -> None:
     """Blanks, limits and choices; the first row with a cell that may not stand is named."""
+    if table.empty:
+        return
     from pandera.errors import SchemaErrors
 
     try:
