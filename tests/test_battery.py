@@ -139,26 +139,28 @@ def test_pits_of_late_entries_and_intervals_are_conditional() -> None:
 
 
 def test_a_late_first_event_is_judged_by_an_exponential() -> None:
-    """30 patients, first death at 3, exponential with mean 12: exp(-30 x 3 / 12). Entry at 2 takes two months off."""
+    """30 patients, first death at 3, mean 12: exp(-30 x 3 / 12), five times asked. Entry at 2 takes two months off."""
     rows = [(3.0, 1), *[(20.0, 0)] * 29]
     found = first_events(known({"patients": patients(rows)}, draws=4)).iloc[0]
-    assert found["p"] == pytest.approx(np.exp(-30 * 3 / 12))
+    assert found["p"] == pytest.approx(5 * np.exp(-30 * 3 / 12))
+    assert found["time"] == pytest.approx(3.0)
     late = first_events(known({"patients": patients(rows, entry=2.0)}, draws=4)).iloc[0]
     assert late["expected"] == pytest.approx(30 * 1 / 12)
 
 
 def test_a_study_without_early_deaths_does_not_speak_for_itself() -> None:
-    """Exponential times, rate posterior Gamma(n, sum t): p = (1 + n t1 / S)^-(n - 1), S the time after the first."""
+    """Exponential times, rate posterior Gamma(n, sum t): (S / (S + n c))^n at c = 4, S the time after c; five asked."""
     time = 4.0 + T0 * np.random.default_rng(4).exponential(size=20)
     result = known({"patients": patients([(t, 1) for t in time])}, draws=10_000)
     of = stats.gamma(20, scale=T0 / time.sum()).ppf((np.arange(20_000) + 0.5) / 20_000)
     rate = np.random.default_rng(1).permutation(of).reshape(2, -1)
     posterior = result.posterior.assign(intercept=(("chain", "draw"), np.log(rate)))
     found = first_events(replace(result, posterior=posterior)).iloc[0]
-    first = time.min()
-    assert found["p"] == pytest.approx((1 + 20 * first / (time - first).sum()) ** -19, rel=0.03)
+    after = (time - 4.0).sum()
+    assert found["time"] == pytest.approx(4.0)
+    assert found["p"] == pytest.approx(5 * (after / (after + 20 * 4.0)) ** 20, rel=0.03)
     # what the whole posterior says of it, the study's own silence included, is twice as much
-    assert np.mean(np.exp(-20 * rate * first / T0)) > 2 * found["p"]
+    assert 5 * np.mean(np.exp(-20 * rate * 4.0 / T0)) > 2 * found["p"]
 
 
 # ------------------------------------------------------------------------------------------------ sites, studies

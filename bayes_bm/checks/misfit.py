@@ -213,38 +213,55 @@ def _of_ratios(result: Result, rng: np.random.Generator, chosen: Array) -> Itera
 # ---------------------------------------------------------------------------------------------- the first event
 
 
-def first_events(result: Result) -> pd.DataFrame:
-    """Did a study's first event come too late? study, time, expected (events before it), p.
+SILENT = (1 / 12, 1 / 6, 1 / 4, 1 / 3, 1 / 2)
+"""Shares of the reference time until which a study may have had no event: set beforehand, whatever its first event."""
 
-    At the first event of n patients H = sum_i H_i(t) - H_i(entry) is unit exponential given the parameters, so that the
-    chance of so late a first event is exp(-H). It is averaged over the posterior of everything but that event: draws
-    with weights exp(H) / h(t), smoothed. For exponential times under the prior 1 / rate this p is uniform. Small where
-    nobody could die at first: a guarantee period, entry delayed by a condition to survive. `expected` is the mean of H
-    under the same weights.
+
+def first_events(result: Result) -> pd.DataFrame:
+    """Did nobody die in a study for too long? study, time, expected (events before it), p.
+
+    Given the parameters the chance that n patients see no event until c is exp(-H), H = sum_i H_i(c) - H_i(entry). It
+    is averaged over the posterior of everything but that silence: 1 / E[exp(H)] over the whole posterior, by draws with
+    weights exp(H), smoothed. This is the Bayes factor of the model against one in which nobody could die until c, so
+    that under the model it is below a with a chance of a at most (Markov). p is the smallest over the c of `SILENT`
+    that end before the first event, times their number; 1 where there is none. Small where nobody could die at first: a
+    guarantee period, entry delayed by a condition to survive. `expected` is the mean of H under the same weights.
     """
-    found: dict[str, list[tuple[float, Array, Array]]] = {}
+    first: dict[str, float] = {}
+    used: dict[str, list[Array]] = {}
+    until = np.log(SILENT)
     for _, data, law, eta, shape in _patient_laws(result):
         study = result.evidence.arms["study"].to_numpy()[data.arm_row]
         dead = data.exact + data.interval > 0
-        for name in dict.fromkeys(study[dead]):
-            mine = study == name
-            who = int(np.flatnonzero(mine & dead)[np.argmin(data.log_u[mine & dead])])
-            first = float(data.log_u[who])
-            until = law.place(np.minimum(data.log_u[mine], first))
-            used = cum_hazard_from(law, until, law.place(data.log_entry[mine]), eta[:, mine], shape[:, mine], xp=NUMPY)
-            one = [who]
-            log_hazard = law.log_hazard(law.place(data.log_u[one]), eta[:, one], shape[:, one], xp=NUMPY)[:, 0]
-            silent = np.sum(np.maximum(used, 0) * data.weight[mine], axis=1)
-            found.setdefault(str(name), []).append((first, silent, log_hazard * (data.exact[who] > 0)))
-    rows = []
-    for name, parts in found.items():
-        time, _, log_hazard = min(parts, key=lambda part: part[0])
-        silent = np.sum([used for _, used, _ in parts], axis=0)
-        weight = np.exp(pareto_smoothed(silent - log_hazard)[0])
-        at = float(np.exp(time) * result.spec.reference_time)
-        told = {"expected": float(weight @ silent), "p": float(weight @ np.exp(-silent))}
-        rows.append({"study": name, "time": at, **told})
+        for name in dict.fromkeys(study):
+            mine = np.flatnonzero(study == name)
+            ends = np.minimum(data.log_u[mine], until[:, None])
+            place, entered = law.place(ends), law.place(data.log_entry[mine])
+            silent = [
+                cum_hazard_from(law, one, entered, eta[:, mine], shape[:, mine], xp=NUMPY) @ data.weight[mine]
+                for one in np.where(ends > data.log_entry[mine], place, entered)
+            ]
+            used.setdefault(str(name), []).append(np.stack(silent))
+            seen = data.log_u[mine[dead[mine]]]
+            first[str(name)] = min(first.get(str(name), np.inf), float(seen.min()) if len(seen) else np.inf)
+    rows = [
+        {"study": name, **_silence(np.sum(parts, axis=0), first[name], result.spec.reference_time)}
+        for name, parts in used.items()
+    ]
     return pd.DataFrame(rows, columns=["study", "time", "expected", "p"])
+
+
+def _silence(used: Array, first: float, reference_time: float) -> dict[str, float]:
+    """The least likely silence of one study: accumulated hazard by (time, draw), log of its first event."""
+    found = {"time": 0.0, "expected": 0.0, "p": 1.0}
+    for share, silent in zip(SILENT, used, strict=True):
+        if np.log(share) > first + 1e-12:
+            break
+        weight = np.exp(pareto_smoothed(silent)[0])
+        p = min(1.0, len(SILENT) * float(weight @ np.exp(-silent)))
+        if p < found["p"]:
+            found = {"time": share * reference_time, "expected": float(weight @ silent), "p": p}
+    return found
 
 
 def _patient_laws(result: Result) -> Iterator[tuple[str, Any, Any, Array, Array]]:
