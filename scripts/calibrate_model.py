@@ -1,8 +1,7 @@
 """Ranks of every parameter (sbc), or coverage of intervals (coverage; patient: with a covariate), over many worlds.
 
-The default model, 14 studies. sbc: every row from the model's own law; the others: numbers worked out from patients;
-clicks: every study a curve that is clicked on and rebuilt. One row a world in OUT.csv, taken up where it stopped.
-BREAK breaks a likelihood on purpose, or is `sampler` (`bb.fit`) or, of clicks, `imputed` (20 imputations).
+14 studies. sbc: rows from the model's own law; else numbers worked out from patients; clicks: curves clicked on, rebuilt.
+One row a world, taken up where it stopped. BREAK breaks a likelihood, or is `sampler` (`bb.fit`) or `imputed` (20 draws).
 python scripts/calibrate_model.py sbc|coverage|patient|clicks OUT.csv WORLDS [MINUTES] [BREAK]
 """
 
@@ -23,8 +22,9 @@ DROP = {f"covariates.{name}": "none" for name in ("extracranial_controlled", "in
 SPECS = {"patient": {**DROP, "integration.points": 16}}  # else none
 FEW = {"sampling.draws": 500, "sampling.tune": 500, "sampling.cores": 1}
 BREAKS = {
-    # events without the shape in their hazard; points that count twice; intervals taken for half as wide
+    # events without the shape in their hazard; censored patients left out; points that count twice; narrow intervals
     "no_shape": ("patients", lambda old, d, s: old(d) - d.weight * d.exact * s[..., 0]),
+    "forgotten": ("patients", lambda old, d, s: old(type(d)(**{**vars(d), "weight": d.weight * d.exact}))),
     "twice": ("points", lambda old, d, s: 2 * old(d)),
     "narrow": ("median_intervals", lambda old, d, s: old(type(d)(**{**vars(d), "sd": d.sd / 2}))),
 }
