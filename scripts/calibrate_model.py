@@ -1,7 +1,7 @@
 """Ranks of every parameter (sbc), or coverage of intervals (coverage; patient: with a covariate), over many worlds.
 
-14 studies. sbc: rows from the model's own law; else numbers worked out from patients; clicks: curves clicked on, rebuilt.
-One row a world, taken up where it stopped. BREAK breaks a likelihood, or is `sampler` (`bb.fit`) or `imputed` (20 draws).
+14 studies. sbc: rows from the model's own law; else numbers worked out from patients; clicks: curves, rebuilt.
+One row a world, taken up where it stopped. BREAK breaks a likelihood or is `sampler` (`bb.fit`), `imputed` (20 draws).
 python scripts/calibrate_model.py sbc|coverage|patient|clicks OUT.csv WORLDS [MINUTES] [BREAK]
 """
 
