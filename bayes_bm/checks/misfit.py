@@ -235,11 +235,13 @@ def first_events(result: Result) -> pd.DataFrame:
         dead = data.exact + data.interval > 0
         for name in dict.fromkeys(study):
             mine = np.flatnonzero(study == name)
-            ends = np.minimum(data.log_u[mine], until[:, None])
-            place, entered = law.place(ends), law.place(data.log_entry[mine])
+            entered = data.log_entry[mine]
+            # who enters after the end has run no risk until it: from entry to entry
+            ends = np.maximum(np.minimum(data.log_u[mine], until[:, None]), entered)
+            from_entry = law.place(entered)
             silent = [
-                cum_hazard_from(law, one, entered, eta[:, mine], shape[:, mine], xp=NUMPY) @ data.weight[mine]
-                for one in np.where(ends > data.log_entry[mine], place, entered)
+                cum_hazard_from(law, end, from_entry, eta[:, mine], shape[:, mine], xp=NUMPY) @ data.weight[mine]
+                for end in map(law.place, ends)
             ]
             used.setdefault(str(name), []).append(np.stack(silent))
             seen = data.log_u[mine[dead[mine]]]
