@@ -18,6 +18,7 @@ from numba import njit
 from bayes_bm import estimands
 from bayes_bm.arrays import NUMPY
 from bayes_bm.case_mix import checked
+from bayes_bm.density.kernel import SUMS, exponential
 from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
@@ -30,8 +31,9 @@ BINS = 500
 """Of survival, for quantiles over draws: they are right to half a bin."""
 PATIENTS_AT_ONCE = 100
 QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
-LOWEST, TABLE_STEP = -14.0, 0.05
-"""Below exp(-14) a cumulative hazard is none; the step of the table of averages over the level."""
+LOWEST, PER_STEP, LEAST_WEIGHT = -14.0, 4, 1e-6
+"""Below exp(-14) a cumulative hazard is none; steps of the table of averages over the level in one of the grid; nodes of
+shape that weigh less are left out."""
 Array = np.ndarray
 
 
@@ -254,13 +256,19 @@ def _summaries(
     return pd.DataFrame({"patient": patient, "treatment": treatment, "time": np.tile(times, len(places)), **found})
 
 
-def _quantile(counts: Array, share: float, samples: int) -> Array:
-    """From counts of survival in equal bins (..., bin), evenly spread inside a bin."""
-    passed = np.cumsum(counts, axis=-1)
-    place = np.argmax(passed >= share * samples, axis=-1)[..., None]
-    inside = np.take_along_axis(counts, place, -1)[..., 0]
-    before = np.take_along_axis(passed, place, -1)[..., 0] - inside
-    return (place[..., 0] + (share * samples - before) / np.maximum(inside, 1)) / counts.shape[-1]
+@njit(cache=True)
+def _quantile(counts, share, samples):  # pragma: no cover
+    """From counts of survival in equal bins (patient, time, bin), evenly spread inside a bin."""
+    patients, times, bins = counts.shape
+    found, wanted = np.empty((patients, times)), share * samples
+    for p in range(patients):
+        for t in range(times):
+            before, k = 0, 0
+            while before + counts[p, t, k] < wanted:
+                before += counts[p, t, k]
+                k += 1
+            found[p, t] = (k + (wanted - before) / counts[p, t, k]) / bins
+    return found
 
 
 # ---------------------------------------------------------------------------------------------- surface
@@ -269,36 +277,28 @@ def _quantile(counts: Array, share: float, samples: int) -> Array:
 def _surface(of: Population, low: Array, high: Array, times: Array) -> _Surface:
     """The curve of one treatment on a grid of eta that holds every patient."""
     low = low - EDGE * STEP
-    points = int(np.ceil((high - low).max() / STEP)) + EDGE + 1
+    points = np.ceil((high - low) / STEP).astype(int) + EDGE + 1
     if of.family.proportional and of.walk is None:
         return _Surface(low, _proportional_surface(of, low, points, times))
     # other families: the general quadrature at every point, as if each were a treatment
-    grid = low[:, None] + STEP * np.arange(points)
+    grid = low[:, None] + STEP * np.arange(points.max())
     spread = {name: np.broadcast_to(getattr(of, name), grid.shape) for name in ("eta_sd", "shape_sd")}
     shape = np.broadcast_to(of.shape, (*grid.shape, of.shape.shape[-1])).copy()
     values = estimands.survival(replace(of, eta=grid, shape=shape, **spread), times)
     return _Surface(low, values.astype(np.float32))
 
 
-def _proportional_surface(of: Population, low: Array, points: int, times: Array) -> Array:
+def _proportional_surface(of: Population, low: Array, points: Array, times: Array) -> Array:
     """log H = log H0(t) + eta: the average over the level is one function of log H, tabulated for each draw."""
     node, node_weight = np.polynomial.hermite_e.hermegauss(estimands.LEVEL_NODES)
     varies = bool(np.any(of.shape_sd > 0))
     shape_node, shape_weight = np.polynomial.hermite_e.hermegauss(estimands.SHAPE_NODES if varies else 1)
+    share = shape_weight / shape_weight.sum()
+    shape_node, share = shape_node[share > LEAST_WEIGHT], share[share > LEAST_WEIGHT]
     log_u = np.log(times / of.reference_time)
     baseline = np.stack([_log_baseline(of, log_u, z) for z in shape_node], axis=1)
-    return _average(
-        baseline,
-        shape_weight / shape_weight.sum(),
-        low,
-        points,
-        STEP,
-        of.eta_sd[:, 0],
-        node,
-        node_weight / node_weight.sum(),
-        LOWEST,
-        TABLE_STEP,
-    )
+    level = of.eta_sd[:, 0], node, node_weight / node_weight.sum()
+    return _average(baseline, share, low, points, STEP, *level, LOWEST, PER_STEP)
 
 
 def _log_baseline(of: Population, log_u: Array, z: float) -> Array:
@@ -311,48 +311,60 @@ def _log_baseline(of: Population, log_u: Array, z: float) -> Array:
 
 
 @njit(cache=True)
-def _average(baseline, shape_weight, low, points, step, sd, node, node_weight, lowest, table_step):  # pragma: no cover
-    """S averaged over shape nodes, from a table over log H of its average over the level, draw by draw."""
+def _average(baseline, shape_weight, low, points, step, sd, node, node_weight, lowest, per_step):  # pragma: no cover
+    """S averaged over shape nodes, from a table over log H of its average over the level, draw by draw.
+
+    `points` of each draw; behind them the grid stays empty. The table has `per_step` steps to one of the grid, so the
+    points of a grid all lie at the same place between its entries, `per_step` apart: they stand in one row of it.
+    """
     draws, shapes, times = baseline.shape
-    highest = 5.0
-    found = np.zeros((draws, points, times), dtype=np.float32)
+    highest, table_step = 5.0, step / per_step
+    found = np.zeros((draws, points.max(), times), dtype=np.float32)
     for d in range(draws):
         # beyond six sds above, nobody is left even at the lowest level
-        top = highest + 9.0 * sd[d]
-        size = int((top - lowest) / table_step) + 4
-        table = np.empty(size)
-        for k in range(size):
-            at = lowest + (k - 1) * table_step
-            total = 0.0
-            if sd[d] > 0:
-                for m in range(len(node)):
-                    total += node_weight[m] * np.exp(-np.exp(min(at + sd[d] * node[m], 50.0)))
-            else:
-                total = np.exp(-np.exp(at))
-            table[k] = total
+        width = int((highest + 9.0 * sd[d] - lowest) / step) + 1
+        table, factor = np.empty((per_step, width)), np.exp(sd[d] * node)
+        for k in range(per_step * width):
+            table[k % per_step, k // per_step] = _alive_at(np.exp(lowest + k * table_step), factor, node_weight)
+        total = np.empty((times, points[d]))
         for t in range(times):
-            for g in range(points):
-                eta = low[d] + g * step
-                total = 0.0
-                for w in range(shapes):
-                    at = min(max(baseline[d, w, t] + eta, lowest), top)
-                    total += shape_weight[w] * _read(table, (at - lowest) / table_step + 1.0)
-                found[d, g, t] = total
+            total[t] = 0.0
+            for w in range(shapes):
+                _add(table, (baseline[d, w, t] + low[d] - lowest) / table_step, shape_weight[w], total[t])
+        found[d, : points[d]] = total.T
     return found
 
 
-@njit(cache=True, inline="always")
-def _read(table, at):  # pragma: no cover
-    """Cubic through the four points about `at`."""
-    k = min(max(int(at), 1), len(table) - 3)
+@njit(cache=True, **SUMS)
+def _alive_at(cum_hazard, factor, node_weight):  # pragma: no cover
+    """E exp(-H) over the level, which multiplies the cumulative hazard at each node."""
+    total = 0.0
+    for m in range(len(factor)):
+        total += node_weight[m] * exponential(-cum_hazard * factor[m])
+    return total
+
+
+@njit(cache=True, fastmath=True)
+def _add(table, at, weight, total):  # pragma: no cover
+    """Adds weight x table, read off by cubics at `at`, in steps of the table, and whole rows of it further on.
+
+    Before the table everybody is alive, behind it nobody.
+    """
+    per, width = table.shape
+    k = int(np.floor(at))
     f = at - k
-    a, b, c, d = table[k - 1], table[k], table[k + 1], table[k + 2]
-    return (
-        -a * f * (f - 1) * (f - 2) / 6
-        + b * (f + 1) * (f - 1) * (f - 2) / 2
-        - c * (f + 1) * f * (f - 2) / 2
-        + d * (f + 1) * f * (f - 1) / 6
-    )
+    a, b = -f * (f - 1) * (f - 2) / 6 * weight, (f + 1) * (f - 1) * (f - 2) / 2 * weight
+    c, d = -(f + 1) * f * (f - 2) / 2 * weight, (f + 1) * f * (f - 1) / 6 * weight
+    # entries k - 1 to k + 2 of point 0: their row, and their place in it
+    before, behind = (k - 1) // per, (k + 2) // per
+    first = min(max(-before, 0), len(total))
+    last = max(min(width - behind, len(total)), first)
+    one, two = table[(k - 1) % per, before + first :], table[k % per, k // per + first :]
+    three, four = table[(k + 1) % per, (k + 1) // per + first :], table[(k + 2) % per, behind + first :]
+    for g in range(first):
+        total[g] += weight
+    for g in range(last - first):
+        total[first + g] += a * one[g] + b * two[g] + c * three[g] + d * four[g]
 
 
 @njit(cache=True, inline="always", fastmath=True)

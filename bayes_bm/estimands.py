@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from scipy import special
 
+from bayes_bm import averages
 from bayes_bm.arrays import NUMPY
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.base import inverse
@@ -25,6 +26,8 @@ WALK_NODES = 128
 """Quasi-random points over the shape of a flexible baseline in a new study: E[S] to about 1e-3 (same tests)."""
 LARGEST_LOG = 700.0
 """A cumulative hazard or a rate beyond exp(700) is as good as infinite; exp of it would overflow."""
+ROUNDING = 1e-14
+"""Of the log of an average."""
 TIME_NODES, FEWER_NODES, MANY_PARTS = 64, 16, 12
 CHUNK = 4_000_000
 Array = np.ndarray
@@ -140,6 +143,10 @@ def _least_cum_hazard(of: Population, times: _Times) -> Array:
 def _survivors(of: Population, times: _Times, *, less: Array | float = 0.0) -> Array:
     """E[S] exp(less) at log_u (sample, treatment, time)."""
     alive = np.zeros((*of.eta.shape, times.log_u.shape[-1]))
+    if _level_is_a_factor(of):
+        for given in _by_shape(of, times, less, rate=False):
+            averages.add_survivors(alive, *given)
+        return alive
     for weight, level, shape in _nodes(of):
         alive += weight * np.exp(less - _cum_hazard(of, times, *_at(of, level, shape)))
     return alive
@@ -148,6 +155,10 @@ def _survivors(of: Population, times: _Times, *, less: Array | float = 0.0) -> A
 def _moments(of: Population, times: _Times, *, less: Array | float = 0.0) -> tuple[Array, Array]:
     """E[S] and E[u h S] at log_u (sample, treatment, time), both times exp(less); u h is the slope of H in log time."""
     alive, slope = (np.zeros((*of.eta.shape, times.log_u.shape[-1])) for _ in range(2))
+    if _level_is_a_factor(of):
+        for given in _by_shape(of, times, less, rate=True):
+            averages.add_moments(alive, slope, *given)
+        return alive, slope
     for weight, level, of_shape in _nodes(of):
         eta, shape = _at(of, level, of_shape)
         survival = weight * np.exp(less - _cum_hazard(of, times, eta, shape))
@@ -156,6 +167,25 @@ def _moments(of: Population, times: _Times, *, less: Array | float = 0.0) -> tup
         # where nobody is left the hazard may overflow, and counts for nothing
         slope += survival * np.exp(np.minimum(log_rate, LARGEST_LOG))
     return alive, slope
+
+
+def _level_is_a_factor(of: Population) -> bool:
+    """Whether the level is averaged over and multiplies H."""
+    return of.family.proportional and of.walk is None and bool(np.any(of.eta_sd > 0))
+
+
+def _by_shape(of: Population, times: _Times, less: Array | float, *, rate: bool) -> Iterator[tuple[Array, ...]]:
+    """What `averages` takes at each node of shape: log H, and with `rate` log u h, at eta = 0; levels and weights."""
+    size, zero = (*of.eta.shape, times.log_u.shape[-1]), np.zeros((*of.eta.shape, 1))
+    nodes, below = _nodes(of), np.ascontiguousarray(np.broadcast_to(less, size))
+    for node in dict.fromkeys(shape for _, _, shape in nodes):
+        level, weight = np.array([(level, weight) for weight, level, shape in nodes if shape == node]).T.copy()
+        shape = _at(of, 0.0, node)[1]
+        logs = [of.family.log_cum_hazard(times.placed, zero, shape, xp=NUMPY)]
+        if rate:
+            logs.append(of.family.log_hazard(times.placed, zero, shape, xp=NUMPY) + times.log_u)
+        known = (np.ascontiguousarray(np.broadcast_to(values, size)) for values in logs)
+        yield *known, np.ascontiguousarray(of.eta), np.ascontiguousarray(of.eta_sd), below, level, weight
 
 
 def _chunks(samples: int, width: int) -> Iterator[slice]:
@@ -272,16 +302,27 @@ def _solve(of: Population, target: Array, *, steps: int = 100, tolerance: float 
     far = [_survivors(of, _times(of, np.full((*target.shape, 1), end)))[..., 0] for end in (60.0, 700.0)]
     never = (far[1] > target) & np.isclose(far[0], far[1], rtol=1e-9, atol=0)
     log_u = inverse(of.family, np.log(-np.log(target)), of.eta, of.shape, xp=NUMPY)
-    log_u = np.clip(log_u, low, high)
+    log_u, rows = np.clip(log_u, low, high), np.arange(len(target))
     for _ in range(steps):
-        alive, slope = (values[..., 0] for values in _moments(of, _times(of, log_u[..., None])))
-        above = alive > target
-        low, high = np.where(above, log_u, low), np.where(above, high, log_u)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            newton = log_u + (np.log(alive) - np.log(target)) * alive / slope
-        inside = np.isfinite(newton) & (newton > low) & (newton < high)
-        step = np.where(inside, newton, (low + high) / 2) - log_u
-        log_u = log_u + step
-        if np.all(np.abs(step) < tolerance):
+        # draws whose every treatment stands still are left
+        step = _newton(of.part(rows), target[rows], log_u, low, high, rows)
+        log_u[rows] += step
+        rows = rows[np.any(np.abs(step) >= tolerance, axis=1)]
+        if not len(rows):
             break
     return np.where(never, np.inf, log_u)
+
+
+def _newton(of: Population, target: Array, log_u: Array, low: Array, high: Array, rows: Array) -> Array:
+    """The next step of these rows of `log_u`, whose bracket is narrowed; halfway where Newton's would leave it."""
+    at = log_u[rows]
+    alive, slope = (values[..., 0] for values in _moments(of, _times(of, at[..., None])))
+    above = alive > target
+    low[rows], high[rows] = np.where(above, at, low[rows]), np.where(above, high[rows], at)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        away = np.log(alive) - np.log(target)
+        newton = at + away * alive / slope
+    # a root that is found is an end of its bracket
+    found = np.abs(away) < ROUNDING
+    inside = np.isfinite(newton) & (found | (newton > low[rows]) & (newton < high[rows]))
+    return np.where(inside, newton, (low[rows] + high[rows]) / 2) - at

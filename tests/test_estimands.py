@@ -187,3 +187,44 @@ def test_chunks_do_not_change_an_answer(monkeypatch) -> None:
     parts = estimands.survival(of, np.array([3.0, 9.0])), estimands.rmst(of, 24.0), estimands.quantile(of, 0.5)
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9)
+
+
+def everything(of: Population) -> dict[str, np.ndarray]:
+    times = np.array([1e-6, 0.5, 6.0, 40.0, 500.0])
+    later = {"alive": estimands.survival(of, times[2:], alive_at=5.0), "left": estimands.rmst(of, 24.0, alive_at=5.0)}
+    found = {"survival": estimands.survival(of, times), "hazard": estimands.hazard(of, times)}
+    return {**found, **later, "rmst": estimands.rmst(of, 24.0), "median": estimands.quantile(of, 0.5)}
+
+
+@pytest.mark.parametrize("name", ["exponential", "weibull", "gompertz", "piecewise"])
+def test_the_compiled_average_over_levels_is_the_general_one(name: str, monkeypatch) -> None:
+    """Levels from far below to far above, where survival underflows, and draws in which the level does not vary."""
+    rng, size, family = np.random.default_rng(7), (40, 3), FAMILIES[name]
+    family = family.on_knots((0.5, 1.0), 3.0) if family.on_knots else family
+    eta, eta_sd = rng.normal(0, 3, size), rng.uniform(0, 1.5, size)
+    eta_sd[:3] = 0.0
+    eta[3:5] = [[-40.0], [9.0]]
+    shape_sd = rng.uniform(0, 0.6, size) * (family.varies is not None)
+    of = Population(family, T0, eta, rng.normal(0, 0.5, (*size, family.width)), eta_sd, shape_sd)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        fast = everything(of)
+        monkeypatch.setattr(estimands, "_level_is_a_factor", lambda of: False)
+        slow = everything(of)
+    for key in fast:
+        np.testing.assert_allclose(fast[key], slow[key], rtol=1e-9, atol=1e-290, err_msg=key)
+
+
+def test_a_quantile_that_is_found_is_not_left_again(monkeypatch) -> None:
+    """Newton stops in a few steps; a root met exactly was once taken for an end that may not be touched."""
+    rng, steps, moments = np.random.default_rng(3), [], estimands._moments
+    eta, log_shape, eta_sd = rng.normal(0, 1, (500, 3)), rng.normal(0, 0.3, (500, 3)), rng.uniform(0.1, 1, (500, 3))
+    of = Population(WEIBULL, T0, eta, log_shape[..., None], eta_sd, np.full((500, 3), 0.1))
+
+    def counted(of: Population, *given, **more):
+        steps.append(len(of.eta))
+        return moments(of, *given, **more)
+
+    monkeypatch.setattr(estimands, "_moments", counted)
+    estimands.quantile(of, 0.5)
+    assert len(steps) < 10
+    assert sum(steps) < 6 * 500
