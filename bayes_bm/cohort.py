@@ -32,8 +32,8 @@ BINS = 500
 PATIENTS_AT_ONCE = 100
 QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
 LOWEST, PER_STEP, LEAST_WEIGHT = -14.0, 4, 1e-6
-"""Below exp(-14) a cumulative hazard is none; steps of the table of averages over the level in one of the grid; nodes of
-shape that weigh less are left out."""
+"""Below exp(-14) a cumulative hazard is none; steps of the table of averages over the level in one of the grid; nodes
+of shape that weigh less are left out."""
 Array = np.ndarray
 
 

@@ -23,6 +23,7 @@ from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
 from bayes_bm.fit import Result
 from bayes_bm.hazards import FAMILIES
+from bayes_bm.interpolated import answers
 from bayes_bm.laws import scipy_law
 from bayes_bm.predictor import on_first
 from bayes_bm.priors import Prior
@@ -375,11 +376,8 @@ def _summary(values: Array) -> dict[str, float]:
     # a median that is never reached is infinite in some draws, and a difference of two such is no number
     with np.errstate(invalid="ignore"):
         sd = float(np.std(values, ddof=1))
-    return {
-        "mean": float(np.mean(values)),
-        "sd": sd,
-        **{name: float(np.quantile(values, q)) for name, q in QUANTILES.items()},
-    }
+    quantiles = np.quantile(values, list(QUANTILES.values())).tolist()
+    return {"mean": float(np.mean(values)), "sd": sd, **dict(zip(QUANTILES, quantiles, strict=True))}
 
 
 def compare(
@@ -419,10 +417,11 @@ def compared(
     who = who or AverageStudy()
     against = _known_treatment(result, reference)
     at = list(checked_times(_times_of(result, times), alive_at))
-    until = float(result.spec.horizon if horizon is None else horizon)
     yield from _ratio_rows(result, who, against, at)
     if not _without_level(result, who):
-        yield from _absolute_rows(result, who, against, at, until, alive_at)
+        until = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
+        found = _Asked(at, until, alive_at).of(population(result, who))
+        yield from _absolute_rows(result.spec.treatments.names, Labels(result), against, found)
 
 
 def _marginal(result: Result, who: Who) -> bool:
@@ -489,20 +488,39 @@ ESTIMANDS = ("survival", "median", "rmst")
 """What is answered unless asked otherwise; also `hazard` and `quantile:0.25` (any share that had the event)."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of whoever it is."""
+
+    times: list[float]
+    horizon: float
+    alive_at: float
+    estimands: Sequence[str] = ESTIMANDS
+
+    def of(self, who: Population) -> dict[tuple[str, float | None], Array]:
+        """Draws of each estimand (sample, treatment) by (name, time)."""
+        found: dict[tuple[str, float | None], Array] = {}
+        at, since = np.array(self.times), self.alive_at
+        for estimand in self.estimands:
+            if estimand in ("survival", "hazard"):
+                living = estimand == "survival"
+                values = estimands.survival(who, at, alive_at=since) if living else estimands.hazard(who, at)
+                found |= {(estimand, time): values[..., place] for place, time in enumerate(self.times)}
+            elif estimand == "rmst":
+                found[estimand, self.horizon] = estimands.rmst(who, self.horizon, alive_at=since)
+            else:
+                q = 0.5 if estimand == "median" else _share(estimand)
+                found[estimand, None] = estimands.quantile(who, q, alive_at=since)
+        return found
+
+
 def _absolute_rows(
-    result: Result,
-    who: Who,
-    against: str,
-    times: list[float],
-    horizon: float,
-    alive_at: float,
-    *,
-    estimands: Sequence[str] = ESTIMANDS,
-    labels: "Labels | None" = None,
+    names: Sequence[str], labels: "Labels", against: str, found: Mapping[tuple[str, float | None], Array]
 ) -> Iterator[tuple[Row, Array]]:
-    labels = labels or Labels(result)
-    for (estimand, time), values in _asked(result, who, times, horizon, alive_at, estimands):
-        by_treatment = {name: values.sel(treatment=name).values.ravel() for name in result.spec.treatments.names}
+    """Each estimand (sample, treatment) of every treatment `names`, and its difference from the reference."""
+    for (estimand, time), values in found.items():
+        # one after the other in memory, as sums over draws depend on it
+        by_treatment = dict(zip(names, np.ascontiguousarray(values.T), strict=True))
         reach = {name: float(np.median(mine)) if time is None else time for name, mine in by_treatment.items()}
         for treatment, mine in by_treatment.items():
             one = {"estimand": estimand, "treatment": treatment, "reference": None, "time": time, "prob_better": None}
@@ -517,25 +535,6 @@ def _absolute_rows(
             yield {**one, **named, "estimand": f"{estimand}_difference"}, difference
 
 
-def _asked(
-    result: Result, who: Who, times: list[float], horizon: float, alive_at: float, estimands: Sequence[str]
-) -> Iterator[tuple[tuple[str, float | None], xr.DataArray]]:
-    """Draws of each estimand by (name, time), one population for all."""
-    for estimand in estimands:
-        if estimand == "survival":
-            for time, values in _by_time(survival(result, times, who=who, alive_at=alive_at)).items():
-                yield (estimand, time), values
-        elif estimand == "hazard":
-            for time, values in _by_time(hazard(result, times, who=who)).items():
-                yield (estimand, time), values
-        elif estimand == "median":
-            yield (estimand, None), quantile(result, who=who, alive_at=alive_at)
-        elif estimand == "rmst":
-            yield (estimand, horizon), rmst(result, horizon, who=who, alive_at=alive_at)
-        else:
-            yield (estimand, None), quantile(result, _share(estimand), who=who, alive_at=alive_at)
-
-
 def _share(estimand: str) -> float:
     """The q of `quantile:q`."""
     name, _, share = estimand.partition(":")
@@ -547,10 +546,6 @@ def _share(estimand: str) -> float:
         allowed = f"{', '.join(ESTIMANDS)}, hazard, quantile:0.25 (a share between 0 and 1)"
         raise InputError("estimands", found=estimand, allowed=allowed)
     return q
-
-
-def _by_time(values: xr.DataArray) -> dict[float, xr.DataArray]:
-    return {float(time): values.sel(time=time, drop=True) for time in values["time"].values}
 
 
 MARKS = ("extrapolated", "prior only", "all-cause", "excess")
@@ -670,18 +665,41 @@ def predict(
     of_margin = _checked_margins(margins or {}, estimands)
     at = list(checked_times(_times_of(result, times), alive_at))
     until = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
-    on = NewStudy() if who is None or isinstance(who, Patient) else who
+    on = Patient({}, NewStudy() if who is None or isinstance(who, Patient) else who)
     against, informed, labels = _known_treatment(result, reference), prior_only(result), Labels(result)
-    rows = []
-    for title, values in zip(titles, patients, strict=True):
-        of, marks = Patient(values, on), _patient_marks(result, values, informed)
-        found = _absolute_rows(result, of, against, at, until, alive_at, estimands=estimands, labels=labels)
-        for named, draws in found:
+    everyone, rows = result.spec.treatments.names, dict[int, list[Row]]()
+    marks = [_patient_marks(result, values, informed) for values in patients]
+    for places, found in _answers(result, on, patients, _Asked(at, until, alive_at, estimands)):
+        kept = []
+        for named, draws in _absolute_rows(everyone, labels, against, found):
             if named["treatment"] in wanted and (named["reference"] is None or named["reference"] in wanted):
-                label = "; ".join(filter(None, [named["label"], *marks]))
-                by = _by_margin(named, draws, of_margin)
-                rows.append({"patient": title, **named, **_summary(draws), **by, "label": label})
-    return pd.DataFrame(rows, columns=list(PREDICT_COLUMNS))
+                kept.append({**named, **_summary(draws), **_by_margin(named, draws, of_margin)})
+        for place in places:
+            label = [{"label": "; ".join(filter(None, [row["label"], *marks[place]]))} for row in kept]
+            rows[place] = [{"patient": titles[place], **row, **of} for row, of in zip(kept, label, strict=True)]
+    whole = [row for place in range(len(patients)) for row in rows[place]]
+    return pd.DataFrame(whole, columns=list(PREDICT_COLUMNS))
+
+
+def _answers(
+    result: Result, on: Patient, patients: Sequence[Mapping[str, float]], asked: _Asked
+) -> Iterator[tuple[list[int], Mapping[tuple[str, float | None], Array]]]:
+    """Places of the patients who are alike, and what is asked of them. Who is not given differs in spread alone, so
+    patients of whom the same covariates are given share one population and are answered together (`interpolated`).
+    """
+    spec = result.spec
+    alike: dict[frozenset[str], dict[tuple[float, ...], list[int]]] = {}
+    for place, values in enumerate(patients):
+        one = checked(spec, values)
+        known = [name for name in spec.covariates if name in one]
+        alike.setdefault(frozenset(known), {}).setdefault(tuple(one[name] for name in known), []).append(place)
+    for given, places in alike.items():
+        known = [name for name in spec.covariates if name in given]
+        x = np.array(list(places)).reshape(len(places), len(known))
+        of = population(result, replace(on, values=dict(zip(known, x[0].tolist(), strict=True))))
+        apart = (x - x[0]) / np.array([spec.covariates[name].scale for name in known])
+        slopes = result.draws.slopes[:, :, [list(spec.covariates).index(name) for name in known]]
+        yield from zip(places.values(), answers(of, slopes, apart, asked.of), strict=True)
 
 
 def chosen_treatments(result: Result, treatments: Sequence[str] | None, without: Sequence[str] = ()) -> list[str]:

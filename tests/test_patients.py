@@ -2,15 +2,17 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 from PIL import Image
 from scipy import stats
 
-from bayes_bm import cli
+from bayes_bm import cli, interpolated
 from bayes_bm.case_mix import case_mix, checked, distance
 from bayes_bm.errors import InputError
 from bayes_bm.fit import Result
@@ -245,3 +247,75 @@ def test_command_tells_all_of_it(tmp_path, capsys) -> None:
     assert call(*asked[:4], "--margin", "rmst=x") == 2
     assert "--margin: found rmst=x" in capsys.readouterr().err
     assert call("predict", tmp_path / "r.nc", "--patient", "age=5") == 2
+
+
+# ------------------------------------------------------------------------------------------------ many patients
+
+
+def many(count: int = 24) -> list[dict[str, float]]:
+    """So many ages with either value of the other covariate, some of each not given, and one patient twice."""
+    ages = np.linspace(25.0, 95.0, count)
+    both = [{"age": float(age), "good": float(at % 2)} for at, age in enumerate(ages)]
+    return [*both, *({"age": float(age)} for age in ages), {"good": 1.0}, {}, both[3]]
+
+
+def close(found: pd.DataFrame, expected: pd.DataFrame, samples: int, horizon: float) -> None:
+    """What a table of many says of each patient is what one asked alone is told: the tolerances of the docs."""
+    names = ["patient", "treatment", "reference", "estimand", "time", "label", "margin"]
+    pd.testing.assert_frame_equal(found[names], expected[names])
+    for estimand in dict.fromkeys(expected["estimand"]):
+        mine = (table[table["estimand"] == estimand] for table in (found, expected))
+        one, other = (table[["mean", "sd", "median", "q5", "q95"]].to_numpy() for table in mine)
+        unit = horizon if estimand.startswith("rmst") else 1.0 if estimand.startswith("survival") else np.abs(other)
+        assert np.all(np.abs(one - other) <= 1e-6 * unit + 1e-9), estimand
+    for name in ("prob_better", "prob_better_by_margin"):
+        assert found[name].to_numpy(dtype=float) == pytest.approx(
+            expected[name].to_numpy(dtype=float), abs=1.01 / samples, nan_ok=True
+        )
+
+
+@pytest.mark.parametrize(("who", "alive_at", "count"), [(NewStudy(), 3.0, 24), (NewHospital(), 0.0, 40)])
+def test_many_patients_are_told_what_each_alone_is(who: Any, alive_at: float, count: int, monkeypatch) -> None:
+    """A series in eta, at different points at different draws, where patients are many; one by one where few."""
+    result, sizes, at = made(draws=30, study_sd=0.6, study_shape_sd=0.2), list[int](), interpolated.Series.at
+
+    def counted(series: interpolated.Series, eta: np.ndarray) -> Any:
+        sizes.append(series.coefficients.shape[-1])
+        return at(series, eta)
+
+    monkeypatch.setattr(interpolated.Series, "at", counted)
+    given: dict[str, Any] = {"times": [6.0, 24.0], "alive_at": alive_at, "who": who, "horizon": 24.0}
+    given |= {"estimands": ["survival", "hazard", "median", "rmst", "quantile:0.25"], "margins": {"rmst": 1.0}}
+    found = predict(result, many(count), **given)
+    assert len(sizes) == 2 * count
+    assert min(sizes) > 9
+    each = [predict(result, one, names=[str(at + 1)], **given) for at, one in enumerate(many(count))]
+    close(found, pd.concat(each, ignore_index=True), 60, 24.0)
+
+
+def test_many_patients_under_an_accelerated_or_a_cured_family() -> None:
+    """Other families go by the general quadrature; where a median is never reached no series follows it."""
+    from tests import families
+
+    cured = {"family": "weibull", "cure": True}
+    for hazard, effect in ({"family": "loglogistic"}, "log_time_ratio"), (cured, "log_hr"):
+        priors = {"intercept": worlds.normal(1.0), effect: worlds.normal(1.0), "log_shape": worlds.normal(0.3)}
+        priors |= {"logit_cure": worlds.normal(1.0)} if "cure" in hazard else {}
+        treatments = {"reference": "a", "compare": ["b"]}
+        spec = worlds.spec(covariates=TWO, treatments=treatments, hazard=hazard, priors=priors)
+        arms = [{"study": "p", "arm": name, "treatment": name, "endpoint": "os", "n": 9} for name in "ab"]
+        medians = [{"study": "p", "arm": name, "endpoint": "os", "median": 9.0} for name in "ab"]
+        result = families.result(spec, worlds.evidence(spec, {"arms": arms, "medians": medians}), draws=5)
+        rng = np.random.default_rng(1)
+        slopes = xr.DataArray(rng.normal(size=(2, 5, 2)), dims=("chain", "draw", "covariate"))
+        more = {"logit_cure": (("chain", "draw"), rng.normal(size=(2, 5)))} if "cure" in hazard else {}
+        posterior = result.posterior.assign(coefficient=slopes.assign_coords(covariate=list(TWO)), **more)
+        result = replace(result, posterior=posterior)
+        given: dict[str, Any] = {"times": [12.0], "horizon": 24.0, "who": AverageStudy()}
+        with np.errstate(invalid="ignore"):
+            found = predict(result, many()[:24], **given)
+            each = [predict(result, one, names=[str(at + 1)], **given) for at, one in enumerate(many()[:24])]
+        expected = pd.concat(each, ignore_index=True)
+        assert np.isinf(expected["mean"]).any() == ("cure" in hazard)
+        finite = np.isfinite(expected[["mean", "q95"]]).all(axis=1)
+        close(found[finite], expected[finite], result.draws.samples, 24.0)
