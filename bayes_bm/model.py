@@ -435,13 +435,11 @@ def _observe_ratios(
             family, SimpleNamespace(**nodes), etas, (shapes[0], shapes[1]), xp=TENSOR
         )
     if len(rows):
-        law, wide = averaged(family, arrays["x"].shape[1], weighted=True), []
+        law, wide = averaged(family, arrays["x"].shape[1]), []
         for at, of in zip((shape.hr_treatment, shape.hr_reference), of_sides, strict=True):
             slope = slopes[at[rows]][:, None, :] if slopes.type.ndim == 2 else slopes
             offsets = pt.sum(data["x"] * slope, axis=2)
-            weight = np.full(arrays["x"].shape[:2], -np.log(arrays["x"].shape[1]))
-            points = pt.concatenate([offsets, weight], axis=1)
-            wide.append(_shape(family, [*(one[rows] for one in of), points], points=True))
+            wide.append(_shape(family, [*(one[rows] for one in of), offsets], points=True))
         of_rows = SimpleNamespace(**{key: values[rows] for key, values in nodes.items()})
         levels = etas[0][rows], etas[1][rows]
         found = likelihoods.event_weighted_log_hr(law, of_rows, levels, (wide[0], wide[1]), xp=TENSOR)

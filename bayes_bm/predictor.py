@@ -205,15 +205,14 @@ def ratio_means(
     if not len(averaged_rows):
         return found
     nodes_of = SimpleNamespace(**{key: arrays[key][averaged_rows] for key in arrays if key.startswith("log_")})
-    law = averaged(family, data.x.shape[1], weighted=True)
+    law = averaged(family, data.x.shape[1])
     size = of.samples * data.x.shape[0] * data.x.shape[1] * likelihoods.NODES
     for part in np.array_split(np.arange(of.samples), max(1, size // 4_000_000)):
         wide = []
         for (treatment, _), of_shape in zip(sides, shapes, strict=True):
             slopes = of.slopes[part][:, treatment[averaged_rows]]
             offsets = np.einsum("rpc,src->srp", data.x, slopes)
-            weight = np.full(offsets.shape, -np.log(offsets.shape[-1]))
-            wide.append(np.concatenate([of_shape[part][:, averaged_rows], offsets, weight], axis=-1))
+            wide.append(np.concatenate([of_shape[part][:, averaged_rows], offsets], axis=-1))
         at = etas[0][part][:, averaged_rows], etas[1][part][:, averaged_rows]
         mean = likelihoods.event_weighted_log_hr(law, nodes_of, at, (wide[0], wide[1]), xp=NUMPY)
         found[np.ix_(part, averaged_rows)] = mean

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy import stats
 
 from bayes_bm import gate as gates
+from bayes_bm.checks.contrasts import pseudo_studies
 from bayes_bm.errors import GateRefused, InputError
 from bayes_bm.fit import RETRY_ACCEPT, Result, _sample_with_retry, fit, load, pointwise_log_likelihood
 from bayes_bm.gate import convergence_gate
@@ -239,6 +241,8 @@ def assert_same(one: Result, other: Result) -> None:
     for group in ("posterior", "sample_stats", "log_likelihood", "observed_data"):
         xr.testing.assert_identical(getattr(one, group).drop_attrs(), getattr(other, group).drop_attrs())
     np.testing.assert_array_equal(one.evidence.hr_cholesky, other.evidence.hr_cholesky)
+    for name, table in one.evidence.tables().items():
+        pd.testing.assert_frame_equal(table, other.evidence.tables()[name])
 
 
 def test_a_saved_result_comes_back_exactly(tmp_path) -> None:
@@ -253,6 +257,16 @@ def test_a_saved_result_comes_back_exactly(tmp_path) -> None:
         arm_predictors(result.draws, result.design), arm_predictors(back.draws, back.design), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_saved_result_of_ratios_alone_comes_back_and_has_nothing_across_studies(tmp_path) -> None:
+    """No arm states anything: columns of text stay text, and every arm its own study is no study at all."""
+    spec = worlds.spec()
+    result = posteriors.result(spec, worlds.evidence(spec, {"hazard_ratios": worlds.TABLES["hazard_ratios"]}))
+    back = load(result.save(tmp_path / "result.nc"))
+    assert_same(result, back)
+    assert back.evidence.arms.empty
+    assert pseudo_studies(back.evidence).treatments == set()
 
 
 def test_anything_else_is_not_a_result(tmp_path) -> None:

@@ -23,8 +23,13 @@ from bayes_bm.checks.studies import study_checks, unit_checks
 from bayes_bm.fit import Result
 
 LEVEL = 0.10
-WEIGHT = {"treatments of a study exchanged": 3.0, "first event of a study": 2.0, "heterogeneity of shape": 2.0}
-WEIGHT |= {"time unit of a study": 1.0, "shape of a treatment": 1.0}
+WEIGHT = {
+    "treatments of a study exchanged": 3.0,
+    "first event of a study": 2.0,
+    "heterogeneity of shape": 2.0,
+    "time unit of a study": 1.0,
+    "shape of a treatment": 1.0,
+}
 ELSEWHERE = 0.5
 """Shares of `level`, before they are divided by their sum: errors of extraction first, then what a model may lack."""
 COLUMNS = ("question", "worst", "p", "asked", "p_question", "threshold", "flagged", "words")

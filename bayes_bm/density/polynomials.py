@@ -23,18 +23,20 @@ def fitted(log_u: np.ndarray, weight: np.ndarray, first: np.ndarray) -> tuple[np
 
     Rows of group g are first[g] to first[g + 1].
     """
-    best: tuple[np.ndarray, np.ndarray] | None = None
-    for panels in PANELS:
-        coefficients = _fitted(log_u, weight, first, panels)
-        holds = _errors(log_u, weight, first, coefficients) < TOLERANCE
-        # more panels than a group needs cost it digits, so one that never holds must not decide for all
-        if best is None or holds.sum() > best[1].sum():
-            best = coefficients, holds
+    coefficients, holds = _checked(log_u, weight, first, PANELS[0])
+    for panels in PANELS[1:]:
         if holds.all():
             break
-    if best is None:
-        raise TypeError("PANELS is empty")
-    return best
+        finer = _checked(log_u, weight, first, panels)
+        # more panels than a group needs cost it digits, so one that never holds must not decide for all
+        if finer[1].sum() > holds.sum():
+            coefficients, holds = finer
+    return coefficients, holds
+
+
+def _checked(log_u: np.ndarray, weight: np.ndarray, first: np.ndarray, panels: int) -> tuple[np.ndarray, np.ndarray]:
+    coefficients = _fitted(log_u, weight, first, panels)
+    return coefficients, _errors(log_u, weight, first, coefficients) < TOLERANCE
 
 
 def _edges(panels: int) -> np.ndarray:
