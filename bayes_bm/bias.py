@@ -4,7 +4,8 @@
 
 on the scale of the linear predictor: log hazards, or log times under accelerated time. `bias` is a number, or a
 parameter with a prior, and every answer is for a study without it. Biases of the clock (immortal time, a shifted
-origin) are no terms of the predictor: they are the arm's `survived_to` and `clock_shift` (`weights.arms_in_use`).
+origin) are no terms of the predictor: of stated size they are the arm's `survived_to` and `clock_shift`
+(`weights.arms_in_use`), with a prior two times of the arm's law (`hazards.clocked`), whose amounts here are 1 or 0.
 
 Amounts are columns `bias_NAME` of the evidence, worked out when it is chosen, so that arms keep theirs where they are
 fitted apart (rule 12). They are blank where an arm does not say how much, and count as 0 there.
@@ -16,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.errors import InputError
+from bayes_bm.hazards.clocked import CLOCKS
 from bayes_bm.selection import check_acts_on, named_rows
-from bayes_bm.spec import Bias, Spec
+from bayes_bm.spec import CLOCK_BIASES, Bias, Spec
 
 LESION_UNITS = ("lesion", "cavity")
 SMALL = 20.0
@@ -51,6 +53,11 @@ def amounts(spec: Spec, table: pd.DataFrame) -> np.ndarray:
             hint="read it again with this spec: bb.read_evidence(spec)",
         )
     return table[names].astype(float).fillna(0.0).to_numpy().reshape(len(table), len(names))
+
+
+def of_predictor(spec: Spec, amount: np.ndarray) -> np.ndarray:
+    """Amounts (row, bias) as the linear predictor has them: none of a clock."""
+    return amount * np.array([name not in CLOCKS for name in spec.linear_biases], dtype=float)
 
 
 def acts_on(name: str, term: Bias, spec: Spec) -> tuple[str, ...]:
@@ -112,14 +119,20 @@ def _lesions(term: Bias, arms: pd.DataFrame, several: pd.Series) -> np.ndarray:
     return np.where(arms["unit_of_analysis"].isin(LESION_UNITS), np.log(np.maximum(per_patient, 1.0)), 0.0)
 
 
+def _unstated(column: str) -> Callable[[Bias, pd.DataFrame, pd.Series], np.ndarray]:
+    """1 where the arm does not say its own: what it states is known."""
+    return lambda term, arms, several: arms[column].isna().to_numpy(dtype=float)
+
+
 AMOUNTS: dict[str, Callable[[Bias, pd.DataFrame, pd.Series], np.ndarray]] = {
     "single_arm": _single_arm,
     "small_study": _small_study,
     "year": _year,
     "mixed_population": _mixed_population,
     "lesions": _lesions,
+    **{name: _unstated(column) for name, column in CLOCK_BIASES.items()},
 }
-"""Amount by arm of each bias that is a term of the linear predictor; NaN where the arm does not say."""
+"""Amount by arm of each bias that the density knows; NaN where the arm does not say."""
 
 
 # ---------------------------------------------------------------------------------------------- what informs it

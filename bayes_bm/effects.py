@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.bias import amounts
+from bayes_bm.bias import amounts, of_predictor
+from bayes_bm.clocks import Clocks, clocks
 from bayes_bm.evidence import Evidence
 from bayes_bm.spec import Spec
 
@@ -26,7 +27,8 @@ class Design:
     """Names in order and, for each arm row and each hazard ratio, the positions of its effects.
 
     Position 0 of a treatment or a pair stands for "none" (zero), so that the model pads each effect with a leading
-    zero. `arm_bias` and `hr_bias` are what each bias is multiplied by (row, bias).
+    zero. `arm_bias` and `hr_bias` are what each bias is multiplied by (row, bias); `clocks` are the times of
+    the arms' clocks that are not known, None where all are.
     """
 
     studies: tuple[str, ...]
@@ -43,6 +45,7 @@ class Design:
     pair_cholesky: np.ndarray
     arm_bias: np.ndarray
     hr_bias: np.ndarray
+    clocks: Clocks | None
 
     @property
     def compared(self) -> tuple[str, ...]:
@@ -84,8 +87,9 @@ def design(spec: Spec, evidence: Evidence) -> Design:
         hr_pair=pair_at(list(ratios["study"]), list(ratios["treatment"])),
         hr_reference_pair=pair_at(list(ratios["study"]), list(ratios["reference"])),
         pair_cholesky=pair_cholesky([study for study, _ in pairs]),
-        arm_bias=amounts(spec, arms),
-        hr_bias=amounts(spec, ratios),
+        arm_bias=of_predictor(spec, amounts(spec, arms)),
+        hr_bias=of_predictor(spec, amounts(spec, ratios)),
+        clocks=clocks(spec, evidence),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.bias import with_amounts
+from bayes_bm.clocks import check_clocks
 from bayes_bm.errors import InputError
 from bayes_bm.ratios import check_adjusted, check_followup, check_levels, hazard_ratio_block, with_statements
 from bayes_bm.selection import (
@@ -193,7 +194,9 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     check_overlap(tables, spec)
     used = arm_keys(tables["patients"])
     kept = sorted((arm for arm in rebuilt if arm.key in used), key=lambda arm: arm.key)
-    return replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept), background=background)
+    found = replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept), background=background)
+    check_clocks(spec, found)
+    return found
 
 
 def _assemble(

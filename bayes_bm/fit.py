@@ -22,6 +22,7 @@ from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.baseline import family_of, with_knots
 from bayes_bm.case_mix import CaseMix, case_mix
+from bayes_bm.clocks import arm_family
 from bayes_bm.effects import Design, design
 from bayes_bm.errors import GateRefused, InputError
 from bayes_bm.evidence import Evidence, RebuiltArm, read_evidence
@@ -89,6 +90,11 @@ class Result:
         return family_of(self.spec, self.evidence)
 
     @cached_property
+    def arm_family(self) -> Family:
+        """The family of study arms at their covariates' centres: on their own clocks, where these are unknown."""
+        return arm_family(self.family, self.design.clocks)
+
+    @cached_property
     def draws(self) -> Draws:
         return draws(self.posterior, self.design, self.spec, self.family)
 
@@ -111,7 +117,7 @@ class Result:
         """
         eta, of_arm = self.arm_predictors
         if not any_averaged(self.spec, self.evidence):
-            return self.family, eta, of_arm
+            return self.arm_family, eta, of_arm
         offsets = self.point_offsets
         return averaged(self.family, offsets.shape[-1]), eta, np.concatenate([of_arm, offsets], axis=-1)
 
@@ -135,7 +141,7 @@ class Result:
     ) -> tuple[Family, np.ndarray, np.ndarray]:
         """Family, eta (sample, row) and shape (sample, row, shape) of the rows of a kind of evidence, at some draws."""
         rows = arrays["arm_row"]
-        law, eta, shape = self.arm_law if averages(name) else (self.family, *self.arm_predictors)
+        law, eta, shape = self.arm_law if averages(name) else (self.arm_family, *self.arm_predictors)
         at, of_rows = eta[samples][:, rows], shape[samples][:, rows]
         if "x" in arrays and arrays["x"].shape[1]:
             at = at + shifts(self.draws, self.design, rows, arrays["x"], samples)

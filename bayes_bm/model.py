@@ -16,10 +16,12 @@ import pytensor.tensor as pt
 
 from bayes_bm import likelihoods, missing
 from bayes_bm.baseline import family_of
+from bayes_bm.clocks import arm_family
 from bayes_bm.effects import Design, design, labels
 from bayes_bm.evidence import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.averaged import averaged
+from bayes_bm.hazards.clocked import CLOCKS
 from bayes_bm.integration import any_averaged, arm_points
 from bayes_bm.missing import covariate_laws
 from bayes_bm.observations import KINDS, averages, observations, present
@@ -80,7 +82,7 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
         parts = _parts(spec, shape, family)
         eta, of_arm = _arm_predictors(parts, shape)
         by_treatment = _slopes(spec, shape)
-        slopes = by_treatment
+        slopes, of_arms = by_treatment, arm_family(family, shape.clocks)
         if by_treatment is not None and by_treatment.type.ndim == 2:
             slopes = by_treatment[shape.arm_treatment]
         mixed = _mixed(spec, evidence, family, slopes)
@@ -90,9 +92,9 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
             elif name == "patients_imputed":
                 known = {key: values for key, values in arrays.items() if key != "blank"}
                 lacked = _lacked(spec, evidence, family, arrays, slopes)
-                _observe(name, known, family, eta, of_arm, slopes, lacked)
+                _observe(name, known, of_arms, eta, of_arm, slopes, lacked)
             else:
-                _observe(name, arrays, family, eta, of_arm, slopes, mixed if averages(name) else None)
+                _observe(name, arrays, of_arms, eta, of_arm, slopes, mixed if averages(name) else None)
     return model
 
 
@@ -109,7 +111,13 @@ def location_labels(spec: Spec, family: Family) -> list[str]:
 
 
 def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
-    """The PyMC variable of a prior record.
+    """The PyMC variable of a prior record."""
+    law, given = _law(prior)
+    return law(name, **given, dims=dims)
+
+
+def _law(prior: Prior) -> tuple[Any, dict[str, np.ndarray]]:
+    """PyMC's distribution of a prior record and its parameters.
 
     Numbers go in as float64 arrays: PyTensor narrows a bare Python float to float32 where that looks exact (3.0), and
     1 / 3.0 is then wrong in the eighth digit.
@@ -117,21 +125,21 @@ def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
     given = {key: np.array(value, dtype=float) for key, value in prior.model_dump(exclude={"why", "dist"}).items()}
     match prior:
         case Normal():
-            return pm.Normal(name, given["mean"], given["sd"], dims=dims)
+            return pm.Normal, {"mu": given["mean"], "sigma": given["sd"]}
         case HalfNormal():
-            return pm.HalfNormal(name, given["sd"], dims=dims)
+            return pm.HalfNormal, {"sigma": given["sd"]}
         case StudentT():
-            return pm.StudentT(name, nu=given["df"], mu=given["mean"], sigma=given["sd"], dims=dims)
+            return pm.StudentT, {"nu": given["df"], "mu": given["mean"], "sigma": given["sd"]}
         case HalfStudentT():
-            return pm.HalfStudentT(name, nu=given["df"], sigma=given["sd"], dims=dims)
+            return pm.HalfStudentT, {"nu": given["df"], "sigma": given["sd"]}
         case Exponential():
-            return pm.Exponential(name, given["rate"], dims=dims)
+            return pm.Exponential, {"lam": given["rate"]}
         case Gamma():
-            return pm.Gamma(name, alpha=given["shape"], beta=given["rate"], dims=dims)
+            return pm.Gamma, {"alpha": given["shape"], "beta": given["rate"]}
         case LogNormal():
-            return pm.LogNormal(name, given["mean"], given["sd"], dims=dims)
+            return pm.LogNormal, {"mu": given["mean"], "sigma": given["sd"]}
         case Uniform():
-            return pm.Uniform(name, given["lower"], given["upper"], dims=dims)
+            return pm.Uniform, {"lower": given["lower"], "upper": given["upper"]}
     raise TypeError(f"no PyMC variable for {describe(prior)}")
 
 
@@ -153,20 +161,36 @@ def _parts(spec: Spec, shape: Design, family: Family) -> Parts:
     level = _study_level(spec, shape)
     shapes = tuple(_study_shape(spec, shape, name) for name in spec.hazard.shapes)
     coefficients = _coefficients_of_time(spec, shape, family) if family.knots else None
-    return Parts(log_hr, deviation, level, shapes, coefficients, _treatment_shape(spec, shape, family), _biases(spec))
+    of_treatment, bias = _treatment_shape(spec, shape, family), _biases(spec, shape)
+    return Parts(log_hr, deviation, level, shapes, coefficients, of_treatment, bias)
 
 
-def _biases(spec: Spec) -> Any:
-    """Every bias of the linear predictor, those of unknown size as one parameter `bias`; None where there is none."""
+def _biases(spec: Spec, shape: Design) -> Any:
+    """Every bias of the density, those of unknown size as one parameter `bias`; None where there is none."""
     terms = spec.linear_biases
     if not terms:
         return None
-    unknown = {name: variable(f"bias_{name}", term.prior) for name, term in terms.items() if term.prior is not None}
+    latest = np.inf if shape.clocks is None else shape.clocks.latest
+    unknown = {
+        name: _below(f"bias_{name}", term.prior, latest if name == "immortal_time" else np.inf)
+        for name, term in terms.items()
+        if term.prior is not None
+    }
     if unknown:
         pm.Deterministic("bias", pt.stack(list(unknown.values())), dims="bias_term")
     # an array, because a bare float may be narrowed to float32 (`variable`)
     fixed = {name: pt.as_tensor(np.array(term.value.value)) for name, term in terms.items() if term.value is not None}
     return pt.stack([(unknown | fixed)[name] for name in terms])
+
+
+def _below(name: str, prior: Prior, latest: float) -> Any:
+    """The variable of a prior on times, cut off at the latest that the evidence allows."""
+    if not np.isfinite(latest):
+        return variable(name, prior)
+    time: Any = latest * pm.Uniform(f"{name}_share", 0.0, 1.0)
+    law, given = _law(prior)
+    pm.Potential(f"{name}_prior", pm.logp(law.dist(**given), time) + np.log(latest))
+    return time
 
 
 def _treatment_shape(spec: Spec, shape: Design, family: Family) -> Any:
@@ -200,7 +224,16 @@ def _arm_predictors(parts: Parts, shape: Design) -> tuple[Any, list[Any]]:
     eta = parts.level.study[study] + parts.log_hr[treatment] + parts.deviation[index["arm_pair"]]
     if parts.bias is not None:
         eta = eta + _product(pm.Data("arm_bias", shape.arm_bias), parts.bias)
-    return eta, _shapes_at(parts, [of.study[study] for of in _all_shapes(parts)], treatment)
+    shapes = _shapes_at(parts, [of.study[study] for of in _all_shapes(parts)], treatment)
+    return eta, [*shapes, *_clocks(parts, shape)]
+
+
+def _clocks(parts: Parts, shape: Design) -> list[Any]:
+    """Unknown times of each arm's clock, one by one, behind its shape (`hazards.clocked`)."""
+    if shape.clocks is None:
+        return []
+    of, acts = shape.clocks, np.array(shape.clocks.acts)
+    return [acts[:, at] * (pt.sum(of.of_bias[at] * parts.bias) + of.known[:, at]) for at in range(len(CLOCKS))]
 
 
 def _all_shapes(parts: Parts) -> list[ByStudy]:

@@ -23,7 +23,7 @@ class Draws:
     `log_hr` holds log time ratios where the family is one of accelerated time. `shape` are the common shape parameters
     (sample, shape), `study_shape` what each study has besides (sample, study, shape), `treatment_coefficient` what each
     treatment adds to the log coefficients of a flexible baseline (sample, treatment, coefficient), `bias` every bias of
-    the linear predictor, fixed ones too (sample, bias), `covariate_law` the coefficients of the laws of covariates that
+    the density, fixed ones too (sample, bias), `covariate_law` the coefficients of the laws of covariates that
     patients lack (sample, term).
     """
 
@@ -125,12 +125,16 @@ def _biases(posterior: xr.Dataset, spec: Spec, samples: int) -> np.ndarray:
 
 
 def arm_predictors(of: Draws, shape: Design) -> tuple[np.ndarray, np.ndarray]:
-    """eta (sample, arm row) and shape (sample, arm row, shape) of every arm, at covariates of zero (their centres)."""
+    """eta (sample, arm row) and shape (sample, arm row, shape) of every arm, at covariates of zero (their centres).
+
+    Where times of a clock are unknown they stand behind the shape (`clocks.arm_family`).
+    """
     deviation = of.study_treatment_effect[:, shape.arm_pair]
     eta = of.intercept[:, None] + of.study_effect[:, shape.arm_study] + of.log_hr[:, shape.arm_treatment] + deviation
     eta = eta + of.bias @ shape.arm_bias.T
     of_treatment = of.treatment_shape[:, shape.arm_treatment]
-    return eta, of.shape[:, None] + of.study_shape[:, shape.arm_study] + of_treatment
+    found = of.shape[:, None] + of.study_shape[:, shape.arm_study] + of_treatment
+    return eta, found if shape.clocks is None else np.concatenate([found, shape.clocks.of_arms(of.bias)], axis=-1)
 
 
 def shifts(

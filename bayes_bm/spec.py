@@ -313,7 +313,7 @@ class Bias(_Record):
     """One bias by its name: of a stated size, or with a prior (`bias.py`, docs/method.md).
 
     `treatments` are those whose arms it acts on, `acts_on` the studies or arms; `centre` is the year, or share, of the
-    study that answers are for.
+    study that answers are for. A prior on a time of the clock is in the spec's time unit.
     """
 
     prior: Prior | None = None
@@ -457,8 +457,15 @@ class Spec(_Record):
 
     @property
     def linear_biases(self) -> dict[str, Bias]:
-        """Biases that are terms of the linear predictor: of the density's structure, unlike those of the clock."""
-        return self.bias.named(LINEAR_BIASES)
+        """Biases that the density knows: terms of the linear predictor, and clocks of unknown size, which are none of
+        its terms (`bias.amounts`); a clock of stated size only moves the evidence.
+        """
+        return self.bias.named((*LINEAR_BIASES, *self.unknown_clocks))
+
+    @property
+    def unknown_clocks(self) -> tuple[str, ...]:
+        """Biases of the clock with a prior (`hazards.clocked`)."""
+        return tuple(name for name, term in self.bias.named(CLOCK_BIASES).items() if term.prior is not None)
 
     @property
     def unknown_biases(self) -> tuple[str, ...]:
@@ -563,16 +570,30 @@ def _check_biases(spec: Spec) -> None:
         if name not in CLOCK_BIASES:
             continue
         if term.prior is not None:
-            raise ValueError(
-                f"bias.{name}: give value; an unknown time is not sampled: name a sensitivity analysis"
-                " for each time that it may be"
-            )
+            _check_unknown_clock(spec, name, term.prior)
         if not term.acts_on and not term.treatments:
             raise ValueError(f"bias.{name}: give treatments or acts_on (studies or arms, each with a why): whose clock")
         if term.value is not None and term.value.value < 0:
             raise ValueError(
                 f"bias.{name}.value: found {term.value.value}; allowed: 0 or more, in the spec's time unit"
             )
+
+
+def _check_unknown_clock(spec: Spec, name: str, prior: Any) -> None:
+    """A time of at least 0, and a hazard that can be read at a time which is a parameter."""
+    if not isinstance(prior, POSITIVE) and getattr(prior, "lower", -1.0) < 0:
+        raise ValueError(
+            f"bias.{name}.prior: found {prior.dist}; allowed: a prior on times of 0 or more, such as half_normal,"
+            " log_normal or uniform with lower = 0"
+        )
+    placed = f"hazard.family = {spec.hazard.family}" if spec.hazard.flexible else None
+    if placed is None and spec.evidence.background is not None:
+        placed = "evidence.background"
+    if placed is not None:
+        raise ValueError(
+            f"bias.{name}.prior: found beside {placed}, whose knots or steps are set before sampling; allowed there: a"
+            " value, and a named sensitivity analysis for each time that it may be"
+        )
 
 
 def shipped(kind: Literal["models", "data"]) -> Path:

@@ -35,9 +35,9 @@ def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _with_clock_bias(arms: pd.DataFrame, name: str, column: str, term: Bias | None, spec: Spec) -> pd.DataFrame:
     """The column of a clock filled in arms of the treatments, or in those that the spec names; what an arm says itself
-    is known, and stays.
+    is known, and stays. One with a prior leaves it blank (`clocks`).
     """
-    if term is None or term.value is None:
+    if term is None:
         return arms
     check_acts_on(name, term, arms)
     mine = arms["treatment"].isin(term.treatments or spec.treatments.names)
@@ -51,6 +51,8 @@ def _with_clock_bias(arms: pd.DataFrame, name: str, column: str, term: Bias | No
             allowed="arms whose column is blank",
             hint="what an arm states is known: leave it out here, or change the table",
         )
+    if term.value is None:
+        return arms
     return arms.assign(**{column: arms[column].mask(chosen & arms[column].isna(), term.value.value)})
 
 

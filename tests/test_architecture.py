@@ -75,10 +75,11 @@ FOUNDATIONS = {
     "selection": {"errors", "spec", "tables"},
     "weights": {"errors", "selection", "spec", "statements", "summaries"},
     "ratios": {"errors", "spec", "statements", "summaries"},
-    "bias": {"errors", "selection", "spec"},
+    "bias": {"errors", "hazards.clocked", "selection", "spec"},
     "evidence": {
         *(
             "bias",
+            "clocks",
             "curves.swapped",
             "errors",
             "ratios",
@@ -101,13 +102,14 @@ FOUNDATIONS = {
         "curves.reading",
         "nonparametric",
     },
-    "effects": {"bias", "evidence", "spec"},
+    "clocks": {"bias", "errors", "hazards", "hazards.clocked", "spec", "statements"},
+    "effects": {"bias", "clocks", "evidence", "spec"},
     "observations": {
         *("arrays", "evidence", "hazards", "hazards.base", "integration", "likelihoods", "missing", "ratios", "spec"),
     },
     "model": {
-        *("baseline", "effects", "evidence", "hazards", "hazards.averaged", "integration", "likelihoods"),
-        *("missing", "observations", "priors", "spec", "tensor"),
+        *("baseline", "clocks", "effects", "evidence", "hazards", "hazards.averaged", "hazards.clocked"),
+        *("integration", "likelihoods", "missing", "observations", "priors", "spec", "tensor"),
     },
     "density.kernel": set(),
     "density.polynomials": {"density.kernel"},

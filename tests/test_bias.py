@@ -309,7 +309,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"single_arm": {"prior": normal(1.0), "centre": 1.0}}, "bias.single_arm.centre"),
     ({"single_arm": {"prior": normal(1.0), "treatments": ["d"]}}, "found d; allowed: a, b, c"),
     ({"immortal_time": {"value": {"value": 1.0, **WHY}}}, "bias.immortal_time: give treatments or acts_on"),
-    ({"clock_shift": {"prior": normal(1.0), "acts_on": [{"study": "m1", **WHY}]}}, "an unknown time is not sampled"),
+    (
+        {"clock_shift": {"prior": normal(1.0), "acts_on": [{"study": "m1", **WHY}]}},
+        "a prior on times of 0 or more",
+    ),
     ({"clock_shift": {"value": {"value": -1.0, **WHY}, "acts_on": [{"study": "m1", **WHY}]}}, "found -1.0"),
     (
         {"clock_shift": {"value": {"value": 1.0, **WHY}, "acts_on": [{"study": "m2", **WHY}]}},

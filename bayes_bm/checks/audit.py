@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm import bias
+from bayes_bm import bias, clocks
 from bayes_bm.checks.network import parts_of, parts_text
 from bayes_bm.effects import side_by_side
 from bayes_bm.errors import GateRefused
@@ -266,11 +266,17 @@ def biases(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     for name, term in spec.bias.named(Biases.model_fields).items():
         rows = _term_rows(name, spec, evidence) if name in spec.linear_biases else _clock_rows(name, spec, evidence)
         if term.prior is not None:
-            informed = bias.informed_by(name, spec, evidence.arms, evidence.hazard_ratios)
-            found.append({"bias": name, "size": f"prior {describe(term.prior)}", **rows, "source": informed})
+            source = _source(name, spec, evidence)
+            found.append({"bias": name, "size": f"prior {describe(term.prior)}", **rows, "source": source})
         if term.value is not None:
             found.append({"bias": name, "size": f"fixed at {term.value.value:g}", **rows, "source": "fixed"})
     return pd.DataFrame(found, columns=columns)
+
+
+def _source(name: str, spec: Spec, evidence: Evidence) -> str:
+    if name in CLOCK_BIASES:
+        return clocks.informed_by(name, spec, evidence)
+    return bias.informed_by(name, spec, evidence.arms, evidence.hazard_ratios)
 
 
 def _term_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:

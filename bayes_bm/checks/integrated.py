@@ -20,6 +20,7 @@ from scipy.stats import qmc
 from bayes_bm import likelihoods
 from bayes_bm.arrays import NUMPY
 from bayes_bm.checks.contrasts import subset
+from bayes_bm.clocks import arm_family
 from bayes_bm.effects import Design, design
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
@@ -131,7 +132,8 @@ class StudyRows:
         """log p(y_j | theta, u(z)) of every draw (sample,)."""
         of, family, spec = self.with_effects(z), self.result.family, self.result.spec
         eta, of_arm = arm_predictors(of, self.design)
-        mixed, wide = family, of_arm
+        of_arms = arm_family(family, self.design.clocks)
+        mixed, wide = of_arms, of_arm
         if self._points is not None:
             offsets = point_offsets(of, self.design, self._points)
             mixed, wide = averaged(family, offsets.shape[-1]), np.concatenate([of_arm, offsets], axis=-1)
@@ -142,7 +144,7 @@ class StudyRows:
                 total += _ratios(arrays, mean)
                 continue
             data = SimpleNamespace(**arrays, **present(arrays))
-            law, shapes = (mixed, wide) if averages(name) else (family, of_arm)
+            law, shapes = (mixed, wide) if averages(name) else (of_arms, of_arm)
             at = eta[:, data.arm_row]
             if "x" in arrays and arrays["x"].shape[1]:
                 at = at + shifts(of, self.design, data.arm_row, data.x)

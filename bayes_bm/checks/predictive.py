@@ -164,7 +164,7 @@ def _with_drawn(result: Result, data: Any, eta, of_arm, chosen, rng: np.random.G
     )
     mine.weight = 1.0
     at = eta[:, lacks, None] + added
-    density = likelihoods.patients(result.family, mine, at, of_arm[:, :, None], xp=NUMPY)
+    density = likelihoods.patients(result.arm_family, mine, at, of_arm[:, :, None], xp=NUMPY)
     both = []
     for log_share in (log_weight, log_weight + density):
         node = np.argmax(log_share + rng.gumbel(size=log_share.shape), axis=-1)
@@ -194,7 +194,7 @@ def _replicated(
     point beside it.
     """
     eta = etas[0]
-    family, t0 = result.family, result.spec.reference_time
+    family, t0 = result.arm_family, result.spec.reference_time
     shape = np.broadcast_to(of_arm, (*eta.shape, of_arm.shape[-1]))
     seen, event = _seen(rows)
     entered = entered_hazard(family, data, eta, shape)
@@ -230,7 +230,7 @@ def _gaps(result: Result, rows: pd.DataFrame, etas, shape, everyone, observed, r
     So that patients with other covariates and entries stand on one scale. An arm averaged over its covariates is put on
     the scale of its own averaged hazard.
     """
-    family, spec = result.family, result.spec
+    family, spec = result.arm_family, result.spec
     if everyone is not None:
         family = averaged(result.family, everyone.shape[1])
         wide = np.broadcast_to(everyone[:, None], (*etas[0].shape, everyone.shape[1]))

@@ -147,7 +147,7 @@ def _log_likelihood(result: Result, known: _Known, arm: int, coefficients: bool)
         mine = arrays["arm_row"] == arm
         if mine.any():
             data = SimpleNamespace(**{key: values[mine] for key, values in arrays.items()}, **present(arrays))
-            used = family if averages(name) else result.family
+            used = family if averages(name) else result.arm_family
             x = getattr(data, "x", np.zeros((int(mine.sum()), 0)))
             parts.append((KINDS[name].log_density, used, data, x, averages(name)))
 

@@ -22,6 +22,8 @@ def why_not(spec: Spec, evidence: Evidence) -> str | None:
         return "a cured share"
     if len(evidence.background):
         return "background mortality"
+    if spec.unknown_clocks:
+        return "a clock of unknown time"
     if any_averaged(spec, evidence):
         return "arms averaged over their covariates"
     if lacking(spec, evidence).any():
