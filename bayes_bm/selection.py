@@ -161,8 +161,9 @@ def one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) 
             found=f"rows of {', '.join(sorted(found))}, beside cause = {spec.cause}",
             allowed="km, where deaths are censored",
             hint="a cumulative incidence speaks about all causes at once and informs no single hazard;"
-            ' measure = "km" sets it aside',
+            ' measure = "km" sets it aside, and bayes-bm incidence answers what it can be held beside',
         )
+    _check_said(tables, spec)
     kept = dict(tables)
     for kind in SUMMARY_KINDS if spec.measure is not None else ():
         frame = tables[kind]
@@ -170,6 +171,21 @@ def one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) 
         set_aside(aside, kind, frame[other], f"its measure is not {spec.measure}")
         kept[kind] = frame[~other].reset_index(drop=True)
     return kept
+
+
+def _check_said(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
+    """Beside one cause of several a printed number says what it is: read as the wrong one it would move the hazard."""
+    for kind in SUMMARY_KINDS if spec.cause not in (None, ANY_CAUSE) else ():
+        silent = tables[kind][tables[kind]["measure"].isna()]
+        if len(silent):
+            row = silent.iloc[0]
+            raise InputError(
+                f"{kind}, study {row['study']}, arm {row['arm']}",
+                found=f"no measure in its arms row, beside cause = {spec.cause}",
+                allowed="km where other causes were censored when they happened, cif_complement for 1 - a cumulative"
+                " incidence, crude for a share of all",
+                hint='only km informs the hazard of one cause; the others stand aside with measure = "km" in the spec',
+            )
 
 
 def usable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[str, pd.DataFrame]:

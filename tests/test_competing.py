@@ -1,5 +1,6 @@
 """Competing causes: closed forms, quadrature, Aalen and Johansen's and refusals of what does not factorise."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from scipy import integrate
 
 from bayes_bm import estimands
+from bayes_bm.cli import main
 from bayes_bm.competing import FREE, cumulative_incidence, incidence_table
 from bayes_bm.errors import InputError
 from bayes_bm.estimands import Population
@@ -15,6 +17,7 @@ from bayes_bm.fit import fit
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.model import build_model
 from bayes_bm.predict import AverageStudy, NewStudy, Study
+from bayes_bm.simulation.toml import toml
 from tests import posteriors, worlds
 from tests.test_estimands import T0, grid, population
 from tests.test_model import random_point
@@ -241,17 +244,47 @@ def test_causes_in_patients_need_a_spec_that_says_which() -> None:
     assert "interval-censored times, with several causes" in refused(lambda: of("death", wide))
 
 
-def test_a_printed_cumulative_incidence_informs_no_single_hazard() -> None:
-    tables = {
-        "arms": [
-            {"study": "p", "arm": "x", "treatment": "a", "endpoint": "local_control", "n": 30, "measure": measure}
-            for measure in ["cif_complement"]
-        ],
-        "points": [{"study": "p", "arm": "x", "endpoint": "local_control", "time": 12.0, "survival": 0.7}],
+PRINTED = {
+    "points": {"time": 12.0, "survival": 0.7},
+    "medians": {"median": 14.0},
+    "counts": {"time": 12.0, "events": 9, "n": 30},
+}
+
+
+def printed(kind: str, measure: str | None) -> dict[str, list[dict[str, Any]]]:
+    named = {"study": "p", "arm": "x", "endpoint": "local_control"}
+    return {
+        "arms": [{**named, "treatment": "a", "n": 30, "measure": measure}],
+        kind: [{**named, **PRINTED[kind]}],
         "patients": simulated(6),
     }
-    spec = worlds.spec(**PLAIN, cause="death")
-    assert "speaks about all causes at once" in refused(lambda: worlds.evidence(spec, tables))
-    apart = worlds.spec(**PLAIN, cause="death", measure="km")
-    assert worlds.evidence(apart, tables).set_aside["kind"].tolist() == ["points"]
+
+
+@pytest.mark.parametrize("kind", PRINTED)
+def test_a_printed_cumulative_incidence_informs_no_single_hazard(kind: str) -> None:
+    spec, apart = (worlds.spec(**PLAIN, cause="death", measure=measure) for measure in (None, "km"))
+    for measure in ("cif_complement", "crude"):
+        rows = printed(kind, measure)
+        assert "speaks about all causes at once" in refused(partial(worlds.evidence, spec, rows))
+        assert worlds.evidence(apart, rows).set_aside["kind"].tolist() == [kind]
     assert "beside measure = crude" in refused(lambda: worlds.spec(**PLAIN, cause="death", measure="crude"))
+    # a survival at which other causes are censored is exp(-H) of this one
+    assert worlds.evidence(spec, printed(kind, "km")).set_aside.empty
+    # what does not say which it is is not taken for one of them; the time to the first of all has one survival only
+    assert f"{kind}, study p, arm x: found no measure" in refused(lambda: worlds.evidence(spec, printed(kind, None)))
+    assert "no measure" in refused(lambda: worlds.evidence(apart, printed(kind, None)))
+    first = worlds.spec(**PLAIN, cause="any")
+    assert worlds.evidence(first, printed(kind, None)).set_aside.empty
+
+
+def test_the_command_line_says_what_it_refuses(tmp_path, capsys) -> None:
+    for name, rows in printed("points", "cif_complement").items():
+        pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)
+    files = {name: f"{name}.csv" for name in ("arms", "points", "patients")}
+    spec = worlds.spec(**PLAIN, cause="death", evidence=files)
+    (tmp_path / "spec.toml").write_text(toml(spec.document()), encoding="utf-8")
+    with pytest.raises(SystemExit) as ending:
+        main(["audit", str(tmp_path / "spec.toml")])
+    said = capsys.readouterr()
+    assert (ending.value.code, said.out) == (2, "")
+    assert said.err.strip().splitlines()[-1].startswith("bayes-bm: measure: found rows of cif_complement, beside cause")
