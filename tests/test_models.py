@@ -1,6 +1,8 @@
 """The shipped specs stand before their audit in every named variant; reproductions give back what was printed."""
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from bayes_bm.checks.audit import audit
 from bayes_bm.evidence import read_evidence
@@ -104,3 +106,35 @@ def test_reproductions_give_back_what_was_printed(name: str) -> None:
     assert table["hazard_ratio", treatment] == pytest.approx(hr, abs=0.06)
     for arm, (printed, low, high) in zip((treatment, spec.treatments.reference), medians, strict=True):
         assert table["median", arm] == pytest.approx(printed, abs=(high - low) / 4)
+
+
+def rows_of(heading: str, columns: int) -> list[list[str]]:
+    """Cells of the tables under a heading of docs/method.md."""
+    text = (MODELS["os_systemic"].parents[1] / "docs" / "method.md").read_text(encoding="utf-8")
+    lines = text.split(f"## {heading}\n")[1].split("\n## ")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    return [row for row in cells if len(row) == columns and not set(row[0]) <= {"-"}][1:]
+
+
+def test_what_method_says_of_heterogeneity_is_what_shipped_priors_are() -> None:
+    said = {row[0].removeprefix("half-normal "): row[2:5] for row in rows_of("Heterogeneity: what the priors claim", 6)}
+    found = set()
+    for name in ASKED_FOR:
+        for variant in (None, "wide_heterogeneity"):
+            if name.startswith("published") or variant not in (None, *read_spec(MODELS[name]).sensitivity):
+                continue
+            effects = read_spec(MODELS[name], sensitivity=variant).effects
+            sds = [effects.study.sd, effects.study_treatment.sd, effects.study_shape.sd]
+            assert all(prior.dist == "half_normal" for prior in sds)
+            found |= {f"{prior.sd:g}" for prior in sds}
+    assert {f"{float(scale):g}" for scale in said} == found
+    for scale, (median, upper, spread) in said.items():
+        law = stats.halfnorm(scale=float(scale))
+        assert float(median) == pytest.approx(law.median(), abs=0.005)
+        assert float(upper) == pytest.approx(law.ppf(0.95), abs=0.005)
+        assert float(spread) == pytest.approx(np.exp(3.92 * law.median()), rel=0.02)
+    elsewhere = rows_of("Heterogeneity: what the priors claim", 4)[:3]
+    laws = [stats.invgamma(2.42, scale=0.30)]
+    laws += [stats.lognorm(sd / 2, scale=np.exp(mean / 2)) for mean, sd in ((-4.06, 1.45), (-3.93, 1.51))]
+    for row, law in zip(elsewhere, laws, strict=True):
+        assert [float(cell) for cell in row[2:]] == pytest.approx([law.median(), law.ppf(0.95)], abs=0.005)

@@ -1,8 +1,8 @@
 """Cetuximab: a trial, a registry and the population's mortality, beside what survextrap's vignette prints.
 
-Its Stan program has a logistic walk where ours is normal, and a spline whose slope is zero at the last knot; priors
-are otherwise what its program uses (`cetux/spec.toml` says where that is not what its text says). Models (2a), (2d) and
-(2e) of its tables.
+Printed are numbers of exchangeable coefficients, its default until 2025, where ours walk: the trial alone is compared
+where it has data (docs/problems-cetux.md). Priors are otherwise what its program uses (`cetux/spec.toml` says where
+that is not what its text says). Models (2a), (2d) and (2e) of its tables.
 """
 
 from functools import cache
