@@ -10,14 +10,17 @@ from scipy import integrate, stats
 
 from bayes_bm import model as models
 from bayes_bm.checks.audit import audit
+from bayes_bm.checks.integrated import StudyRows, integrated_log_density
 from bayes_bm.cox import cox_log_hr
 from bayes_bm.density.coverage import why_not
 from bayes_bm.errors import InputError
 from bayes_bm.evidence import Evidence
+from bayes_bm.fit import pointwise_log_likelihood
 from bayes_bm.ratios import with_statements
 from bayes_bm.spec import Spec
 from tests import posteriors, worlds
 from tests.test_covariates import AGE, MALE, data_term, moved, patients
+from tests.test_leave_one_out import brute
 from tests.worlds import normal
 
 TERMS = {"age": AGE, "male": MALE}
@@ -145,6 +148,20 @@ def test_statements_of_both_arms_are_joined_by_their_size() -> None:
     (row,) = with_statements(table, pd.DataFrame(arms), spec).to_dict("records")
     assert row["mean_age"] == pytest.approx(63.0) and row["share_male"] == pytest.approx(0.5)
     assert row["sd_age"] == pytest.approx(math.sqrt(0.25 * (100 + 9) + 0.75 * (36 + 1)))
+
+
+def test_a_study_known_from_its_crude_ratio_is_left_out_by_the_same_density() -> None:
+    """At the posterior's own contrast what the row says, and the integral over it. Its level is the average's."""
+    spec, evidence = world(points=16)
+    result = posteriors.result(spec, evidence, chains=1, draws=3)
+    rows, of = StudyRows(result, "h1"), result.draws
+    assert rows.effects == 1
+    pair = result.design.pairs.index(rows.design.pairs[0]) + 1
+    z = of.study_treatment_effect[:, [pair]] / of.study_treatment_sd[:, None]
+    row = pointwise_log_likelihood(result)["hazard_ratios"].to_numpy().ravel()
+    assert rows.log_density(z) == pytest.approx(row, rel=1e-10)
+    assert np.abs(row - rows.log_density(np.zeros((3, 1)))).max() > 1e-3
+    assert integrated_log_density(result, "h1") == pytest.approx(brute(result, "h1", count=201), abs=2e-4)
 
 
 def test_what_is_said_and_what_is_refused() -> None:
