@@ -137,7 +137,8 @@ def test_no_walk_means_no_nodes_and_the_same_answers() -> None:
     of = population(result, bb.NewStudy())
     without = Population(of.family, of.reference_time, of.eta, of.shape, of.eta_sd, of.shape_sd)
     times = np.array([6.0, 24.0])
-    assert (estimands.survival(of, times) == estimands.survival(without, times)).all()
+    # averages without a walk may be compiled: the same sum in another order
+    np.testing.assert_allclose(estimands.survival(of, times), estimands.survival(without, times), rtol=1e-14)
 
 
 def test_priors_alone_spread_the_hazard_ratio_over_follow_up() -> None:
