@@ -54,6 +54,7 @@ Side = Annotated[int, typer.Option("--cores", min=1, help="Fits side by side.")]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://...: fits run on its workers.")
 ]
+Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes that share the imputations.")]
 Imputations = Annotated[
     int | None,
     typer.Option(help="Fit M >= 20 plausible sets of the patients behind curves, not the best alone."),
@@ -461,6 +462,8 @@ def fit(
     cores: Draws = None,
     seed: Seed = None,
     imputations: Imputations = None,
+    processes: Processes = 1,
+    scheduler: Scheduler = None,
     settings: Setting = None,
     sensitivity: Sensitivity = None,
     allow_failed_gate: AllowFailed = False,
@@ -473,7 +476,8 @@ def fit(
     found = read_spec(spec, sensitivity=sensitivity, changes=_changes(settings))
     with _progress(found.name) as say:
         asked: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "seed": seed}
-        result = sample(found, **asked, imputations=imputations, say=say)
+        many: dict[str, Any] = {"imputations": imputations, "processes": processes, "scheduler": scheduler}
+        result = sample(found, **asked, **many, say=say)
     result.save(out)
     if as_json:
         _print_json(
@@ -1056,6 +1060,8 @@ def run(
     chains: Draws = None,
     seed: Seed = None,
     imputations: Imputations = None,
+    processes: Processes = 1,
+    scheduler: Scheduler = None,
     settings: Setting = None,
     sensitivity: Sensitivity = None,
     allow_failed_gate: AllowFailed = False,
@@ -1073,7 +1079,7 @@ def run(
             out,
             patient=_pairs(patient),
             sampling={"draws": draws, "tune": tune, "chains": chains, "seed": seed},
-            imputations=imputations,
+            many={"imputations": imputations, "processes": processes, "scheduler": scheduler},
             allow_failed_gate=allow_failed_gate,
             allow_red=allow_red_rows,
             say=say,

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from bayes_bm.baseline import family_of, with_knots
 from bayes_bm.case_mix import CaseMix, case_mix
 from bayes_bm.clocks import arm_family
 from bayes_bm.effects import Design, design
-from bayes_bm.errors import GateRefused, InputError
+from bayes_bm.errors import BayesBmError, GateRefused, InputError
 from bayes_bm.evidence import Evidence, RebuiltArm, read_evidence
 from bayes_bm.files import written_whole
 from bayes_bm.gate import Gate, convergence_gate, watched_parameters
@@ -40,6 +41,7 @@ from bayes_bm.imputation import (
     variance_table,
 )
 from bayes_bm.integration import any_averaged, arm_points
+from bayes_bm.many import Outcome, Task, map_fits, once_per_process
 from bayes_bm.missing import Law, covariate_laws
 from bayes_bm.observations import KINDS, averages, observations, present
 from bayes_bm.predictor import (
@@ -229,13 +231,16 @@ def fit(
     chains: int | None = None,
     cores: int | None = None,
     imputations: int | None = None,
+    processes: int = 1,
+    scheduler: str | None = None,
     say: Callable[[str], None] = lambda stage: None,
 ) -> Result:
     """Sample the posterior of a spec; `None` means the spec's own setting.
 
     `imputations` M, 20 or more, fits M plausible sets of the patients behind reconstructed curves instead of the best
     one (rule 19): compiled once, each sampled with a seed of its own and equally many draws, each with its own gate.
-    `draws`, `tune` and `chains` are then those of each, by default `EACH` at most.
+    `draws`, `tune` and `chains` are then those of each, by default `EACH` at most. They run one after the other, on
+    `processes` of this machine, or on the Dask cluster at `scheduler` (`many.map_fits`): the same draws everywhere.
 
     The convergence gate is applied once, with one retry at a higher target acceptance (rule 18); a failed gate is
     recorded in the result, not raised, so that the result can be looked at. `say` is told each stage.
@@ -246,6 +251,7 @@ def fit(
     spec = spec.model_copy(update={"sampling": sampling, "seed": spec.seed if seed is None else seed})
     evidence = read_evidence(spec) if evidence is None else evidence
     m = count_of(imputations, evidence)
+    where = _where(processes, scheduler, m)
     from bayes_bm.checks.audit import require_usable
     from bayes_bm.sampling import centring_of, density_of, sampler
 
@@ -253,12 +259,16 @@ def fit(
     spec = with_knots(spec, evidence)
     started = time.perf_counter()
     each = spec if m == 1 else spec.model_copy(update={"sampling": _of_each(sampling, given)})
-    sample = sampler(each, evidence, say)
-    compiled_in = time.perf_counter() - started
     if m == 1:
+        sample = sampler(each, evidence, say)
+        compiled_in = time.perf_counter() - started
         (posterior, stats, gate), known = _sample_with_retry(spec, sample, say), None
     else:
-        posterior, stats, gate, known = _sample_imputations(each, evidence, sample, m, say)
+        model = _Model(each, evidence)
+        if where.here:
+            model.here(say)
+        compiled_in = time.perf_counter() - started
+        posterior, stats, gate, known = _sample_imputations(model, m, where, say)
     sampled_in = time.perf_counter() - started - compiled_in
     result = Result(
         spec=spec,
@@ -310,25 +320,84 @@ def _of_each(sampling: Sampling, given: Mapping[str, int]) -> Sampling:
     return sampling.model_copy(update=fewer)
 
 
+@dataclass(frozen=True)
+class _Where:
+    """Where imputations are sampled: here, on processes of this machine, or on a cluster."""
+
+    processes: int
+    scheduler: str | None
+
+    @property
+    def here(self) -> bool:
+        return self.processes == 1 and self.scheduler is None
+
+
+def _where(processes: int, scheduler: str | None, m: int) -> _Where:
+    found = _Where(processes, scheduler)
+    if processes < 1:
+        raise InputError("--processes", found=processes, allowed="1 or more")
+    if m == 1 and not found.here:
+        option, value = ("--processes", processes) if scheduler is None else ("--scheduler", scheduler)
+        raise InputError(option, found=f"{value} for a single fit", allowed="many fits: --imputations M")
+    return found
+
+
+@dataclass(frozen=True)
+class _Model:
+    """What all imputations have in common; made ready for sampling once in each process."""
+
+    spec: Spec
+    evidence: Evidence
+    key: str = field(default_factory=lambda: uuid4().hex)
+
+    def here(self, say: Callable[[str], None]) -> "Sampler":
+        from bayes_bm.sampling import sampler
+
+        return once_per_process(self.key, lambda: sampler(self.spec, self.evidence, say))
+
+
+Runs = tuple[xr.Dataset, xr.Dataset, Gate]
+
+
 def _sample_imputations(
-    spec: Spec, evidence: Evidence, sample: "Sampler", m: int, say: Callable[[str], None]
+    model: _Model, m: int, where: _Where, say: Callable[[str], None]
 ) -> tuple[xr.Dataset, xr.Dataset, Gate, Imputations]:
     """Each set of patients with its own seed and its own gate (rule 19); the stack is never judged."""
     say("drawing patients from the curves")
-    sets = imputed(evidence, m, seed=spec.seed)
-    runs = []
-    for label, of in enumerate(sets, start=1):
-        seeds = np.random.SeedSequence(spec.seed, spawn_key=(19, label))
-        told = partial(_say_of, say, f"imputation {label} of {m}")
-        runs.append(_sample_with_retry(spec, partial(sample, of=of), told, seeds=seeds))
-    posteriors, stats, gates = zip(*runs, strict=True)
+    sets = imputed(model.evidence, m, seed=model.spec.seed)
+    tasks = [Task(f"imputation {label} of {m}", (model, of, label)) for label, of in enumerate(sets, start=1)]
+    # a stage can be told from this process only
+    work = partial(_imputation, say=partial(_say_of, say, m)) if where.here else _imputation
+
+    def told(done: int, total: int, outcome: Outcome) -> None:
+        if not where.here:
+            say(f"{outcome.name} {outcome.how}, {done} of {total}")
+
+    found = map_fits(work, tasks, cores=where.processes, scheduler=where.scheduler, say=told)
+    for outcome in found:
+        if outcome.how == "failed":
+            raise BayesBmError(f"{outcome.name}: {outcome.failure}")
+    posteriors, stats, gates = zip(*(outcome.value for outcome in found), strict=True)
     time, event = (np.stack([of.patients[name].to_numpy(dtype=float) for of in sets]) for name in ("time", "event"))
     known = Imputations(time, event, gates)
     return _kept(stacked(posteriors)), stacked(stats), joint_gate(gates), known
 
 
-def _say_of(say: Callable[[str], None], which: str, stage: str) -> None:
-    say(f"{which}: {stage}")
+def _imputation(
+    given: tuple[_Model, Evidence, int],
+    seeds: np.random.SeedSequence,
+    *,
+    say: Callable[[int, str], None] = lambda label, stage: None,
+) -> Runs:
+    """The posterior of one set of patients. Its seed is that of its label, as before there were processes."""
+    model, of, label = given
+    sample = model.here(lambda stage: None)
+    own = np.random.SeedSequence(model.spec.seed, spawn_key=(19, label))
+    return _sample_with_retry(model.spec, partial(sample, of=of), partial(say, label), seeds=own)
+
+
+def _say_of(say: Callable[[str], None], m: int, label: int, stage: str) -> None:
+    say(f"imputation {label} of {m}: {stage}")
 
 
 def _kept(stack: xr.Dataset) -> xr.Dataset:

@@ -18,6 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -83,6 +84,40 @@ class Folder:
 
     def _file(self, task: Task) -> Path:
         return self.path / f"{plain(task.name)}-{task.key}.json"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Values as rows of one CSV, {column: value}. A task's name is what its row has in the columns `by`, with spaces
+    between; rows stand in the order in which they came in.
+    """
+
+    path: Path
+    by: tuple[str, ...]
+
+    def get(self, task: Task) -> Any:
+        return self._rows.get(task.name)
+
+    def put(self, task: Task, value: Any) -> Any:
+        if self._name(value) != task.name:
+            raise ValueError(f"the row of {task.name} is named {self._name(value)}")
+        import pandas as pd
+
+        self._rows[task.name] = value
+        with written_whole(self.path) as file:
+            pd.DataFrame(list(self._rows.values())).to_csv(file, index=False)
+        return value
+
+    @cached_property
+    def _rows(self) -> dict[str, Any]:
+        import pandas as pd
+
+        known = pd.read_csv(self.path).to_dict("records") if self.path.is_file() else []
+        return {self._name(row): row for row in known}
+
+    def _name(self, row: Any) -> str:
+        # a whole number may come back from a file as 3.0
+        return " ".join(f"{value:.15g}" if isinstance(value, float) else str(value) for value in map(row.get, self.by))
 
 
 def plain(name: str) -> str:

@@ -48,15 +48,19 @@ def run_spec(
     out: Path,
     *,
     patient: Mapping[str, float] | None = None,
-    sampling: Mapping[str, int | None] | None = None,
-    imputations: int | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    many: Mapping[str, Any] | None = None,
     allow_failed_gate: bool = False,
     allow_red: bool = False,
     say: Say = lambda stage: None,
 ) -> Done:
-    """Audit, fit, check, compare, report into one folder. Raises `GateRefused` at the step that refuses."""
+    """Audit, fit, check, compare, report into one folder. Raises `GateRefused` at the step that refuses.
+
+    `sampling` and `many` (imputations, processes, scheduler) are passed on to `fit`.
+    """
     say("reading evidence")
-    result = fit(spec, read_evidence(spec), imputations=imputations, say=say, **(sampling or {}))
+    settings: dict[str, Any] = {**(sampling or {}), **(many or {})}
+    result = fit(spec, read_evidence(spec), say=say, **settings)
     files = [result.save(out / "result.nc")]
     result.require_gate(allow_failed=allow_failed_gate)
     say("comparing treatments")

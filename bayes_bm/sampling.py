@@ -237,7 +237,9 @@ def _pymc_sampler(spec: Spec, evidence: Evidence, model: Any) -> Sampler:
         import pymc as pm
 
         _set_patients(model, spec, evidence if of is None else of)
-        tree = pm.sample(model=model, **counts, target_accept=accept, random_seed=seed, progressbar=False)
+        # left to itself PyMC takes nutpie where it is installed
+        asked: dict[str, Any] = {"target_accept": accept, "random_seed": seed, "nuts_sampler": "pymc"}
+        tree = pm.sample(model=model, **counts, **asked, progressbar=False)
         return _groups(tree, settings.thin)
 
     return sample

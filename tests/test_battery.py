@@ -1,6 +1,7 @@
 """The battery of checks: each part against a law worked out beside it, and what it must see in worlds made wrong."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from scipy import stats
 
 import bayes_bm as bb
+from bayes_bm.arrays import NUMPY
 from bayes_bm.checks.battery import battery, holm
+from bayes_bm.checks.breaking import RIGHT, break_likelihood
 from bayes_bm.checks.calibration import BINS, coverage, rank_of, uniformity
 from bayes_bm.checks.importance import pareto_smoothed
 from bayes_bm.checks.misfit import first_events, patient_pit, pit_groups, predictive_checks
@@ -23,6 +26,7 @@ from bayes_bm.errors import InputError
 from bayes_bm.fit import Result
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.nonparametric import at_risk, kaplan_meier, quantile
+from bayes_bm.observations import KINDS
 from bayes_bm.spec import Spec
 from tests import posteriors, worlds
 from tests.test_checks import arm, known, median, point, ratio
@@ -372,3 +376,19 @@ def test_coverage_counts_central_intervals() -> None:
     assert table.loc["right", "met"].all()
     assert table.loc[("narrow", 0.9), "covered"] == pytest.approx(2 * stats.norm.cdf(1.645 / 1.5) - 1, abs=0.04)
     assert not table.loc[("narrow", 0.9), "met"]
+
+
+def test_a_broken_likelihood_is_broken_once_and_mended() -> None:
+    """However often it is asked for, and whatever was broken before: log h loses log k at an event."""
+    row = {"log_u": 0.3, "log_upper": 0.3, "log_entry": -50.0, "exact": 1.0, "interval": 0.0, "weight": 1.0}
+    data = SimpleNamespace(**{name: np.array([value]) for name, value in row.items()}, log_t0=0.0)
+    try:
+        for name in ("twice", "no_shape", "no_shape"):
+            break_likelihood(name)
+        given = FAMILIES["weibull"], data, np.array([0.2]), np.array([[0.4]])
+        wrong, right = (of["patients"].log_density(*given, xp=NUMPY) for of in (KINDS, RIGHT))
+        assert wrong - right == pytest.approx(-0.4)
+        assert KINDS["points"] is RIGHT["points"]
+    finally:
+        break_likelihood("")
+    assert KINDS == RIGHT

@@ -433,6 +433,19 @@ def test_posterior_under_vague_priors_is_about_rs_estimate(name: str) -> None:
 
 
 @pytest.mark.slow
+def test_pymc_is_pymcs_own_sampler(monkeypatch) -> None:
+    """PyMC 6 left to itself hands the model to nutpie where it can. Only PyMC's own steps have a `tree_depth`."""
+    import nutpie
+
+    monkeypatch.setattr(nutpie, "sample", lambda *given, **more: pytest.fail("nutpie ran"))
+    spec = worlds.spec(**{**PLAIN, "sampling": {"sampler": "pymc", "thin": 1, "cores": 1}})
+    tables = {"patients": simulated(2), "hazard_ratios": [worlds.TABLES["hazard_ratios"][0]]}
+    result = fit(spec, worlds.evidence(spec, tables), draws=20, tune=20, chains=1)
+    assert {"tree_depth", "n_steps", "step_size"} <= set(result.sample_stats)
+    assert "depth" not in result.sample_stats
+
+
+@pytest.mark.slow
 def test_both_samplers_agree() -> None:
     """Five Monte Carlo errors of the difference of two means at an ESS of about 1,000 each."""
     tables = {"patients": simulated(4), "hazard_ratios": [worlds.TABLES["hazard_ratios"][0]]}

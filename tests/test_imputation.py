@@ -1,8 +1,10 @@
 """Multiple imputation (rule 19): what is drawn, how fits are told apart, and variances against direct calculation."""
 
 import json
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from bayes_bm import sampling
 from bayes_bm.checks.audit import audit
 from bayes_bm.checks.reconcile import reconcile
 from bayes_bm.cli import main
-from bayes_bm.errors import GateRefused, InputError
+from bayes_bm.errors import BayesBmError, GateRefused, InputError
 from bayes_bm.evidence import Evidence
 from bayes_bm.fit import Result, fit, load, pointwise_log_likelihood
 from bayes_bm.gate import Gate, convergence_gate
@@ -305,6 +307,57 @@ def test_each_imputation_has_its_own_patients_seed_and_equally_many_draws(mixed,
     assert result.spec.sampling.chains == 4
     found = result.provenance["variance"]["log_hr[b]"]
     assert found["between"] == pytest.approx(9 * (M**2 - 1) / 12 * M / (M - 1), rel=0.05)
+
+
+def test_processes_give_the_same_draws_and_share_the_work(mixed) -> None:
+    """Bit for bit, gates and all, in processes that find the compiled code on disk."""
+    spec, evidence = mixed
+    given: dict[str, Any] = {"imputations": M, "draws": 60, "tune": 60, "seed": 5}
+    # whoever compiles it links other copies of its parts, which round otherwise: here that was this process, perhaps
+    fit(spec, evidence, draws=10, tune=10)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
+        here, said = other.submit(fit, spec, evidence, **given).result(), list[str]()
+    there = fit(spec, evidence, **given, processes=2, say=said.append)
+    for group in ("posterior", "sample_stats"):
+        one, other = getattr(here, group), getattr(there, group)
+        for name in one.data_vars:
+            np.testing.assert_array_equal(one[name].to_numpy(), other[name].to_numpy(), err_msg=name)
+        xr.testing.assert_identical(one, other)
+    assert here.gate == there.gate
+    assert here.imputations is not None
+    assert there.imputations is not None
+    np.testing.assert_array_equal(here.imputations.time, there.imputations.time)
+    assert sum("done" in stage for stage in said) == M
+    assert any(stage.endswith(f"{M} of {M}") for stage in said)
+
+
+def test_an_imputation_that_breaks_off_is_named_and_nothing_is_answered(mixed, monkeypatch) -> None:
+    """Tried twice, then named; the others do not make an answer of less than M."""
+    made, tried = Scripted.__call__, list[int]()
+
+    def broken(self: Scripted, accept: float, seed: int, *, of: Evidence | None = None) -> Any:
+        found = made(self, accept, seed, of=of)
+        if len(self.sets) > 2 and of is self.sets[2]:
+            tried.append(seed)
+            raise FloatingPointError("no start was found")
+        return found
+
+    monkeypatch.setattr(Scripted, "__call__", broken)
+    with pytest.raises(BayesBmError, match="imputation 3 of 20: FloatingPointError: no start was found"):
+        scripted(mixed, monkeypatch)
+    assert len(tried) == 2
+    assert len(set(tried)) == 1
+
+
+def test_processes_are_refused_for_a_single_fit(mixed) -> None:
+    spec, evidence = mixed
+    for given, said in (
+        ({"processes": 2}, "--processes: found 2 for a single fit; allowed: many fits: --imputations M"),
+        ({"scheduler": "tcp://127.0.0.1:9"}, "--scheduler: found tcp://127.0.0.1:9 for a single fit"),
+        ({"processes": 0, "imputations": M}, "--processes: found 0; allowed: 1 or more"),
+    ):
+        with pytest.raises(InputError, match=said):
+            fit(spec, evidence, **given)
 
 
 def test_posteriors_that_lie_apart_pass_each_by_itself(mixed, monkeypatch) -> None:

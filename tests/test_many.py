@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from bayes_bm import many
 from bayes_bm.errors import InputError
-from bayes_bm.many import Folder, Outcome, Task, map_fits, once_per_process, seeds_of
+from bayes_bm.many import Folder, Outcome, Rows, Task, map_fits, once_per_process, seeds_of
 
 
 def number(given: dict[str, Any], seeds: np.random.SeedSequence) -> list[float]:
@@ -65,6 +66,29 @@ def test_values_are_kept_and_only_what_is_missing_is_made(tmp_path: Path) -> Non
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"task_{x}-k{x}.json" for x in range(5)]
     other = [Task("task 0", {"x": 9}, key="another")]
     assert map_fits(number, other, keep=Folder(tmp_path))[0].value[0] == 81
+
+
+def row(given: dict[str, Any], seeds: np.random.SeedSequence) -> dict[str, Any]:
+    if given["x"] == given.get("missing"):
+        raise InputError("x", found="missing")
+    return {"kind": "right", "seed": given["x"], "value": given["x"] ** 0.5}
+
+
+def test_rows_of_a_csv_are_kept_and_taken_up_again(tmp_path: Path) -> None:
+    """To the last bit, and the file reads as the table it is; one that is refused has no row."""
+    keep, path = (lambda: Rows(tmp_path / "rows.csv", ("kind", "seed"))), tmp_path / "rows.csv"
+    first = map_fits(row, [Task(f"right {x}", {"x": x, "missing": 2}) for x in range(4)], keep=keep(), cores=2)
+    assert [one.how for one in first] == ["done", "done", "failed", "done"]
+    table = pd.read_csv(path)
+    assert sorted(table["seed"]) == [0, 1, 3]
+    # as files of before are: 3.0
+    table.astype({"seed": float}).to_csv(path, index=False)
+    again = map_fits(row, [Task(f"right {x}", {"x": x}) for x in range(5)], keep=keep())
+    assert [one.how for one in again] == [*["kept from before"] * 2, "done", "kept from before", "done"]
+    assert [one.value["value"] for one in again] == [x**0.5 for x in range(5)]
+    assert list(pd.read_csv(path).columns) == ["kind", "seed", "value"]
+    with pytest.raises(ValueError, match="the row of 7 is named right 1"):
+        map_fits(row, [Task("7", {"x": 1})], keep=keep())
 
 
 def fails_at_first(given: dict[str, Any], seeds: np.random.SeedSequence) -> Any:

@@ -234,7 +234,7 @@ def _kept(
 
 
 def _fitted(
-    spec: Spec, evidence: Evidence, kind: str, pair: Pair | None, sampling: Mapping[str, int | None], say: Say
+    spec: Spec, evidence: Evidence, kind: str, pair: Pair | None, sampling: Mapping[str, Any], say: Say
 ) -> dict[str, Any]:
     one, alias = "", ""
     if pair is not None:
