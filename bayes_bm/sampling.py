@@ -2,9 +2,9 @@
 
 Weibull models have a density written by hand and compiled once on a machine (`bayes_bm.density`): no PyMC, nothing to
 compile, chains on threads. All others use the graph of `model.build_model`, which nutpie's own compiler translates to
-numba anew in every process: 30 to 60 s for a model with every kind of evidence. PyTensor's C linker keeps its modules
-on disk: about 2 s when warm, half a minute the first time, at about twice the cost a gradient. So the C linker serves
-up to `MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
+numba anew in every process: 14 s for the shipped main model. PyTensor's C linker keeps its modules on disk: 5 s when
+warm, half a minute the first time (docs/speed.md), at about twice the cost a gradient. So the C linker serves up to
+`MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
 
 Patients enter as data, so other patients of the same arms (rule 19) need no other compilation.
 """

@@ -13,7 +13,7 @@ import bayes_bm as bb
 from bayes_bm.arrays import NUMPY
 from bayes_bm.checks.battery import battery, holm
 from bayes_bm.checks.breaking import RIGHT, break_likelihood
-from bayes_bm.checks.calibration import BINS, coverage, rank_of, uniformity
+from bayes_bm.checks.calibration import BINS, coverage, rank_gaps, rank_of, uniformity
 from bayes_bm.checks.importance import pareto_smoothed
 from bayes_bm.checks.misfit import first_events, patient_pit, pit_groups, predictive_checks
 from bayes_bm.checks.predictive import replicated_arms
@@ -392,3 +392,14 @@ def test_a_broken_likelihood_is_broken_once_and_mended() -> None:
     finally:
         break_likelihood("")
     assert KINDS == RIGHT
+
+
+def test_the_band_of_ranks_holds_uniform_lines_and_gaps_are_those_of_the_ecdf() -> None:
+    rng = np.random.default_rng(4)
+    table = pd.DataFrame(rng.integers(0, 100, (60, 400)), columns=[f"p{at}" for at in range(400)])
+    gaps = rank_gaps(table)
+    by_hand = [(table["p7"] <= at).mean() - (at + 1) / 100 for at in range(99)]
+    assert gaps["p7"].to_numpy() == pytest.approx(by_hand, abs=1e-12)
+    inside = [bool((gaps[name].abs() <= gaps["band"]).all()) for name in table]
+    # 400 lines: 95 % but for three standard errors
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.035)
