@@ -35,7 +35,7 @@ def column(name: str) -> str:
 def with_amounts(spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Arms and hazard ratios with the amounts of every bias that is a term of the predictor."""
     several = _treatments_by_study(arms, ratios)
-    for name, term in spec.linear_biases.items():
+    for name, term in spec.modelled_biases.items():
         check_acts_on(name, term, arms, ratios)
         amount = np.where(chosen_arms(name, term, spec, arms), AMOUNTS[name](term, arms, several), 0.0)
         of_ratio = _small_ratio(term, spec, ratios) if name == "small_study" else np.zeros(len(ratios))
@@ -45,7 +45,7 @@ def with_amounts(spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame) -> tuple[
 
 def amounts(spec: Spec, table: pd.DataFrame) -> np.ndarray:
     """What each bias is multiplied by in each row of a table `with_amounts` (row, bias)."""
-    names = [column(name) for name in spec.linear_biases]
+    names = [column(name) for name in spec.modelled_biases]
     if missing := [name for name in names if name not in table]:
         raise InputError(
             missing[0].replace("_", ".", 1),
@@ -57,7 +57,7 @@ def amounts(spec: Spec, table: pd.DataFrame) -> np.ndarray:
 
 def of_predictor(spec: Spec, amount: np.ndarray) -> np.ndarray:
     """Amounts (row, bias) as the linear predictor has them: none of a clock."""
-    return amount * np.array([name not in CLOCKS for name in spec.linear_biases], dtype=float)
+    return amount * np.array([name not in CLOCKS for name in spec.modelled_biases], dtype=float)
 
 
 def acts_on(name: str, term: Bias, spec: Spec) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def informed_by(name: str, spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame)
     passes into the answer as it stands. Where study levels are free, neither can one that is the same in all arms of a
     study.
     """
-    at = list(spec.linear_biases).index(name)
+    at = list(spec.modelled_biases).index(name)
     amount = np.concatenate([amounts(spec, arms)[:, at], amounts(spec, ratios)[:, at]])
     none = np.zeros(len(ratios))
     effects = [np.concatenate([arms["treatment"] == one, _sides(ratios, one)]) for one in spec.treatments.names]

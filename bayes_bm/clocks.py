@@ -43,7 +43,7 @@ def clocks(spec: Spec, evidence: "Evidence") -> Clocks | None:
     """The unknown times of a model; None where all are known."""
     if not spec.unknown_clocks:
         return None
-    arms, names = evidence.arms, list(spec.linear_biases)
+    arms, names = evidence.arms, list(spec.modelled_biases)
     acts, of_bias, known = np.zeros((len(arms), 2)), np.zeros((2, len(names))), np.zeros((len(arms), 2))
     for name in spec.unknown_clocks:
         at = CLOCKS.index(name)

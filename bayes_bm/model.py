@@ -167,7 +167,7 @@ def _parts(spec: Spec, shape: Design, family: Family) -> Parts:
 
 def _biases(spec: Spec, shape: Design) -> Any:
     """Every bias of the density, those of unknown size as one parameter `bias`; None where there is none."""
-    terms = spec.linear_biases
+    terms = spec.modelled_biases
     if not terms:
         return None
     latest = np.inf if shape.clocks is None else shape.clocks.latest

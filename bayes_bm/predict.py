@@ -623,7 +623,7 @@ def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
             for treatment in spec.treatments.compare:
                 yield f"{name}[{treatment}]", prior, posterior[name].sel(treatment=treatment).values.ravel()
     for name in spec.unknown_biases:
-        prior = spec.linear_biases[name].prior
+        prior = spec.modelled_biases[name].prior
         if prior is not None:
             yield f"bias[{name}]", prior, posterior["bias"].sel(bias_term=name).values.ravel()
     for name, term in spec.covariates.items():

@@ -117,8 +117,8 @@ def draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> D
 
 
 def _biases(posterior: xr.Dataset, spec: Spec, samples: int) -> np.ndarray:
-    found = np.zeros((samples, len(spec.linear_biases)))
-    for at, (name, term) in enumerate(spec.linear_biases.items()):
+    found = np.zeros((samples, len(spec.modelled_biases)))
+    for at, (name, term) in enumerate(spec.modelled_biases.items()):
         fixed = term.value
         found[:, at] = posterior["bias"].sel(bias_term=name).values.ravel() if fixed is None else fixed.value
     return found

@@ -456,7 +456,7 @@ class Spec(_Record):
         return tuple(name for name, term in self.covariates.items() if term.interaction is not None)
 
     @property
-    def linear_biases(self) -> dict[str, Bias]:
+    def modelled_biases(self) -> dict[str, Bias]:
         """Biases that the density knows: terms of the linear predictor, and clocks of unknown size, which are none of
         its terms (`bias.amounts`); a clock of stated size only moves the evidence.
         """
@@ -470,7 +470,7 @@ class Spec(_Record):
     @property
     def unknown_biases(self) -> tuple[str, ...]:
         """Those with a prior: the parameter `bias`."""
-        return tuple(name for name, term in self.linear_biases.items() if term.prior is not None)
+        return tuple(name for name, term in self.modelled_biases.items() if term.prior is not None)
 
     @property
     def needs_baseline(self) -> bool:

@@ -259,7 +259,7 @@ def test_prior_and_posterior_stand_together_and_are_stored(tmp_path) -> None:
 
 def test_a_family_of_times_has_the_mirror_image() -> None:
     spec, _ = world(single_arm={"prior": normal(0.3, mean=-0.2)}, year={"value": {"value": 0.1, **WHY}})
-    other = of_family(spec, "lognormal").linear_biases
+    other = of_family(spec, "lognormal").modelled_biases
     assert (other["single_arm"].prior.mean, other["single_arm"].prior.sd) == (0.2, 0.3)
     assert other["year"].value.value == -0.1
 

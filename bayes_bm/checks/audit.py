@@ -264,7 +264,7 @@ def biases(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     columns = ["bias", "size", "arms", "ratios", "unstated", "source"]
     found = []
     for name, term in spec.bias.named(Biases.model_fields).items():
-        rows = _term_rows(name, spec, evidence) if name in spec.linear_biases else _clock_rows(name, spec, evidence)
+        rows = _term_rows(name, spec, evidence) if name in spec.modelled_biases else _clock_rows(name, spec, evidence)
         if term.prior is not None:
             source = _source(name, spec, evidence)
             found.append({"bias": name, "size": f"prior {describe(term.prior)}", **rows, "source": source})

@@ -90,7 +90,7 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
         wide = [np.broadcast_to(values, (1, draws, len(compared))) for values in found]
         variables["interaction"] = (("chain", "draw", "treatment", "effect_modifier"), np.stack(wide, axis=-1))
     if spec.unknown_biases:
-        laws = [term.prior for term in spec.linear_biases.values() if term.prior is not None]
+        laws = [term.prior for term in spec.modelled_biases.values() if term.prior is not None]
         variables["bias"] = (("chain", "draw", "bias_term"), np.concatenate([drawn(law, 1) for law in laws], axis=-1))
     coords = {
         "treatment": compared,

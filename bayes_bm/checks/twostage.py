@@ -132,7 +132,7 @@ def _cavities(start: Result, sites: Sites, rng: np.random.Generator) -> list[Law
 def _check(spec: Spec) -> None:
     wrong = {
         "hazard.family": spec.hazard.family not in ("weibull", "exponential") or spec.hazard.cure,
-        "bias": bool(spec.linear_biases),
+        "bias": bool(spec.modelled_biases),
         "effects": spec.free_levels or spec.free_shapes,
         "priors.treatment_log_shape": spec.priors.treatment_log_shape is not None,
         "covariates": len(spec.covariates) > 1 or bool(spec.modifiers),

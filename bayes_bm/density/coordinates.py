@@ -186,7 +186,7 @@ def _blocks(spec: Spec, shape: Design) -> Iterator[Block]:
     if priors.treatment_log_shape is not None:
         yield Block("treatment_log_shape", priors.treatment_log_shape, treatments, "treatment")
     for name in spec.unknown_biases:
-        yield Block(f"bias_{name}", _given(spec.linear_biases[name].prior), 1)
+        yield Block(f"bias_{name}", _given(spec.modelled_biases[name].prior), 1)
     for name, term in spec.covariates.items():
         yield Block(f"coefficient_{name}", term.prior, 1)
     for name in spec.modifiers:

@@ -67,8 +67,8 @@ def _structure(at: Coordinates, spec: Spec, shape: Design) -> Fields:
         "shape_centred": at.centring.shape,
         "coefficient_at": _whole([at.starts[f"coefficient_{name}"] for name in spec.covariates]),
         "interaction_at": _interaction_places(at, spec, len(shape.compared)),
-        "bias_at": _whole([at.starts.get(f"bias_{name}", -1) for name in spec.linear_biases]),
-        "bias_given": [0.0 if term.value is None else term.value.value for term in spec.linear_biases.values()],
+        "bias_at": _whole([at.starts.get(f"bias_{name}", -1) for name in spec.modelled_biases]),
+        "bias_given": [0.0 if term.value is None else term.value.value for term in spec.modelled_biases.values()],
         "arm_bias": shape.arm_bias,
         "ratio_bias": shape.hr_bias,
     }
