@@ -128,8 +128,7 @@ def check_clocks(spec: Spec, evidence: "Evidence") -> None:
             raise _refused(
                 f"bias.{clock}.prior", "a count without a time in an arm that it acts on", "counts with times", ""
             )
-    of = clocks(spec, evidence)
-    if of is not None and "immortal_time" in spec.unknown_clocks and of.latest <= 0:
+    if "immortal_time" in spec.unknown_clocks and _latest(evidence, _acts("immortal_time", arms)) <= 0:
         raise _refused(
             "bias.immortal_time.prior",
             "an arm of which a row begins at time 0",
