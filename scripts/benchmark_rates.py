@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_bm.convergence import bulk_ess
+from bayes_bm.inference.convergence import bulk_ess
 
 Draws = dict[str, np.ndarray]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bayes_bm.reconstruct import reconstruct
+from bayes_bm.reconstruction.reconstruct import reconstruct
 
 BENCH = Path(__file__).resolve().parents[2] / "shared" / "kmbench"
 METRICS = ("iae", "worst", "worst_slack", "events_rel", "risk_rel", "log_hr_abs", "rmst_rel", "median_rel")

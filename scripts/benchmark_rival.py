@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from benchmark_world import COVARIATES, world
 
-from bayes_bm.effects import design
+from bayes_bm.model.design import make_design
 
 HERE = Path(__file__).parent
 
@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 def rival_data(n: int, covariates: int = 0) -> dict[str, Any]:
     """The world as its rivals read it: patients in order of arm, exact events also as sums by arm."""
     spec, evidence = world(n, covariates=covariates)
-    shape, rows = design(spec, evidence), evidence.patients.sort_values("arm_row", kind="stable")
+    shape, rows = make_design(spec, evidence), evidence.patients.sort_values("arm_row", kind="stable")
     log_u, event = np.log(rows["time"].to_numpy(float) / spec.reference_time), rows["event"].to_numpy(float)
     x, arm, size = rows[list(COVARIATES[:covariates])].to_numpy(float), rows["arm_row"], np.bincount(rows["arm_row"])
     counts = {"J": len(shape.studies), "A": len(size), "P": len(shape.pairs), "N": n, "K": covariates}

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence import Evidence, select
-from bayes_bm.spec import Spec, parse_spec
-from bayes_bm.tables import check_table
+from bayes_bm.evidence.reading import select
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.checking import check_table
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.reading import parse_spec
 
 COVARIATES = ("age", "kps", "volume")
 

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 import bayes_bm as bb
-from bayes_bm.checks.breaking import break_likelihood
-from bayes_bm.checks.calibration import coverage, parameter_ranks, tail_shares, uniformity
-from bayes_bm.checks.twostage import two_stage_fit
-from bayes_bm.errors import BayesBmError
-from bayes_bm.many import Rows, Task, map_fits
+from bayes_bm.runtime.errors import BayesBmError
+from bayes_bm.runtime.parallel import CsvStore, Task, map_fits
+from bayes_bm.validation.broken_likelihoods import break_likelihood
+from bayes_bm.validation.calibration import coverage, parameter_ranks, tail_shares, uniformity
+from bayes_bm.validation.two_stage import two_stage_fit
 
 DROP = {f"covariates.{name}": "none" for name in ("extracranial_controlled", "interval_over_6_months")}
 SPECS = {"patient": {**DROP, "integration.points": 16}}  # else none
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     spec = bb.read_spec("os_reresection_vs_resrs", changes={**SPECS.get(of.what, {"covariates": {}}), **FEW})
     until = time.time() + 60 * of.minutes
     tasks = [Task(str(seed), (spec, of.what, seed, of.how, until)) for seed in range(of.worlds)]
-    found = map_fits(world, tasks, keep=Rows(of.out, ("seed",)), cores=of.cores)
+    found = map_fits(world, tasks, keep=CsvStore(of.out, ("seed",)), cores=of.cores)
     known = pd.DataFrame([one.value for one in found if one.how != "failed"])
     for why, count in (
         pd.Series([one.failure for one in found if one.how == "failed"], dtype=str).value_counts().items()

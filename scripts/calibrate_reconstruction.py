@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 import bayes_bm as bb
-from bayes_bm.cox import cox_log_hr
-from bayes_bm.curves.simulated import clicked, printed, varied
-from bayes_bm.nonparametric import kaplan_meier, restricted_mean
+from bayes_bm.hazards.nonparametric import kaplan_meier, restricted_mean
+from bayes_bm.validation.simulation.cox import cox_log_hr
+from bayes_bm.validation.simulation.curves import clicked, printed, varied
 
 LEVELS = {"careful": (0.003, (60, 151)), "careless": (0.01, (25, 41))}
 INFOS = {"full": ("n", "events", "at_risk"), "risk": ("n", "at_risk"), "n": ("n",)}

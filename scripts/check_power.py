@@ -14,8 +14,8 @@ from scipy import stats
 
 import bayes_bm as bb
 from bayes_bm.checks.battery import battery
-from bayes_bm.checks.twostage import two_stage_fit
-from bayes_bm.simulation.wrong import WRONG
+from bayes_bm.validation.simulation.wrong_worlds import WRONG
+from bayes_bm.validation.two_stage import two_stage_fit
 
 MODEL, SIZES, STUDIES = "os_reresection_vs_resrs", (40, 120), 14
 TRUTH = {"log_hr": -0.8}

@@ -12,10 +12,10 @@ import pandas as pd
 from check_power import table as power_of
 from matplotlib.axes import Axes
 
-from bayes_bm.checks.calibration import coverage, rank_gaps
-from bayes_bm.files import written_whole
-from bayes_bm.plots.calibration import coverage_points, rank_lines
-from bayes_bm.plots.style import PALETTE
+from bayes_bm.report.plots.calibration import coverage_points, rank_lines
+from bayes_bm.report.plots.style import PALETTE
+from bayes_bm.runtime.files import atomic_write
+from bayes_bm.validation.calibration import coverage, rank_gaps
 
 GROSS = ("swapped_arms", "wrong_units", "guarantee_period", "crossing_hazards", "heterogeneous_shapes")
 
@@ -41,5 +41,5 @@ if __name__ == "__main__":
     rank_lines(axes[0], rank_gaps(sbc.drop(columns=["seed", "gate"])), worlds=len(sbc))
     coverage_points(axes[1], coverage(cover.drop(columns=["seed", "gate"])))
     power(axes[2], battery)
-    with written_whole(Path(*sys.argv[4:] or ["docs/figures/calibration.png"])) as file:
+    with atomic_write(Path(*sys.argv[4:] or ["docs/figures/calibration.png"])) as file:
         figure.savefig(file, dpi=110)

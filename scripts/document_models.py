@@ -6,8 +6,8 @@ python scripts/document_models.py
 from pathlib import Path
 
 import bayes_bm as bb
-from bayes_bm.checks.audit import audit
-from bayes_bm.files import written_whole
+from bayes_bm.evidence.audit import audit
+from bayes_bm.runtime.files import atomic_write
 
 HEADER = """# Shipped models
 
@@ -34,7 +34,7 @@ def section(path: Path) -> str:
 
 def main() -> None:
     page = "\n".join([HEADER, *(section(path) for path in bb.list_models())])
-    with written_whole(Path("docs/models.md")) as file:
+    with atomic_write(Path("docs/models.md")) as file:
         file.write_text(page, encoding="utf-8")
 
 

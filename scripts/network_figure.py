@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm import draw_network, network
-from bayes_bm.evidence import select
-from bayes_bm.files import written_whole
-from bayes_bm.spec import parse_spec
-from bayes_bm.tables import check_table
+from bayes_bm.evidence.reading import select
+from bayes_bm.evidence.tables.checking import check_table
+from bayes_bm.runtime.files import atomic_write
+from bayes_bm.spec.reading import parse_spec
 
 STUDIES = ("usual drug_a", "usual drug_a", "usual drug_a drug_b", "usual drug_b", "drug_a drug_b", "drug_b drug_c")
 STUDIES += ("usual drug_c surgery", "drug_a surgery", "usual drug_c")
@@ -45,7 +45,7 @@ def main() -> None:
     evidence = select(spec, {kind: check_table(kind, table[names], where=kind) for kind, names in columns.items()})
     drawn = draw_network(network(spec, evidence)).get_figure(root=True)
     assert drawn is not None
-    with written_whole(Path("docs/figures/network.png")) as file:
+    with atomic_write(Path("docs/figures/network.png")) as file:
         drawn.savefig(file, format="png", dpi=110, metadata={"Software": None})
 
 

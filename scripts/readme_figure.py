@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 import bayes_bm as bb
-from bayes_bm.files import written_whole
-from bayes_bm.plots.figures import forest_label, forest_rows
-from bayes_bm.plots.forest import forest_figure
-from bayes_bm.plots.style import looks
-from bayes_bm.report import gather
+from bayes_bm.report.figures import forest_label, forest_rows
+from bayes_bm.report.gather import gather
+from bayes_bm.report.plots.forest import forest_figure
+from bayes_bm.report.plots.style import looks
+from bayes_bm.runtime.files import atomic_write
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
         xlim=(0.85 * float(pd.Series(ends.ravel()).min()), 1.1 * float(pd.Series(ends.ravel()).max())),
         log=True,
     )
-    with written_whole(Path("docs/figures/forest.png")) as file:
+    with atomic_write(Path("docs/figures/forest.png")) as file:
         drawn.savefig(file, dpi=110)
 
 

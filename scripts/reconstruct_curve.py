@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 
 import bayes_bm as bb
-from bayes_bm.tables import read_table
+from bayes_bm.evidence.tables.reading import read_table
 
 EXAMPLE = pd.DataFrame({"time": [0, 2, 2, 5, 5, 9, 9, 12], "survival": [1, 1, 0.9, 0.9, 0.8, 0.8, 0.6, 0.6]})
 AT_RISK = pd.DataFrame({"time": [0, 6, 12], "at_risk": [10, 8, 3]})

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 import bayes_bm as bb
-from bayes_bm.files import written_whole
-from bayes_bm.nonparametric import at_risk, kaplan_meier
-from bayes_bm.plots.reconstruction import reconstruction_figure
+from bayes_bm.hazards.nonparametric import at_risk, kaplan_meier
+from bayes_bm.report.plots.reconstruction import reconstruction_figure
+from bayes_bm.runtime.files import atomic_write
 
 PATIENTS, AXIS, CLICKS, ERROR, SEED = 120, 36.0, 90, 0.004, 7
 
@@ -38,7 +38,7 @@ def main() -> None:
     table.loc[2, "at_risk"] = table["at_risk"][1] - 2  # more than the fall of the curve leaves
     rec = bb.reconstruct(clicked(time, event), at_risk=table, axis_max=AXIS)
     drawn = reconstruction_figure(rec, name="A simulated arm with one misprinted number", unit="months", draws=40)
-    with written_whole(Path("docs/figures/reconstruction.png")) as file:
+    with atomic_write(Path("docs/figures/reconstruction.png")) as file:
         drawn.savefig(file, dpi=110, metadata={"Software": None})
 
 

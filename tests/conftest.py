@@ -10,7 +10,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+from tests.paths import SHARED
 
 
 @pytest.fixture(scope="session")

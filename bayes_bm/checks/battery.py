@@ -10,17 +10,17 @@ What nothing here can see: censoring that depends on prognosis, immortal time be
 there are sensitivity analyses.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from bayes_bm.checks.audit import audit
-from bayes_bm.checks.misfit import REPLICATES, first_events, patient_pit, pit_groups, predictive_checks
-from bayes_bm.checks.reconcile import reconcile
-from bayes_bm.checks.studies import study_checks, unit_checks
-from bayes_bm.fit import Result
+from bayes_bm.checks.predictive_tests import REPLICATES, first_events, patient_pit, pit_groups, predictive_checks
+from bayes_bm.checks.reconciliation import reconcile
+from bayes_bm.checks.study_consistency import study_checks, unit_checks
+from bayes_bm.evidence.audit import audit
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.types import Progress
 
 LEVEL = 0.10
 WEIGHT = {
@@ -75,7 +75,7 @@ def battery(
     *,
     level: float = LEVEL,
     replicates: int = REPLICATES,
-    say: Callable[[str], None] = lambda stage: None,
+    say: Progress = lambda stage: None,
 ) -> Battery:
     """Every check that needs no further fit."""
     say("reconciliation")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bayes_bm.checks.battery import Battery, battery
-from bayes_bm.checks.power import parameters
-from bayes_bm.errors import GateRefused
-from bayes_bm.fit import Result
-from bayes_bm.gate import Gate
+from bayes_bm.checks.power_scaling import parameters
+from bayes_bm.inference.gate import Gate
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import GateRefused
 
 
 @dataclass(frozen=True)

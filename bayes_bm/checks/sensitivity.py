@@ -6,7 +6,7 @@ nothing, an interrupted one goes on, and a changed spec is fitted anew. What fai
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,22 +15,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.baseline import with_knots
-from bayes_bm.checks.audit import require_usable
-from bayes_bm.checks.families import left_out, of_family
-from bayes_bm.checks.importance import HIGH_K
+from bayes_bm.checks.family_priors import left_out, of_family
+from bayes_bm.checks.pareto_smoothing import HIGH_K
 from bayes_bm.checks.stacking import row_elpd
-from bayes_bm.errors import BayesBmError, InputError
-from bayes_bm.evidence import Evidence, read_evidence
-from bayes_bm.files import written_whole
-from bayes_bm.fit import Result, fit, load
+from bayes_bm.estimands.compare import compare
+from bayes_bm.estimands.who import AverageStudy, NewStudy
+from bayes_bm.evidence.audit import require_usable
+from bayes_bm.evidence.reading import read_evidence
+from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES
-from bayes_bm.many import Outcome, Task, map_fits, plain
-from bayes_bm.measure import measure_of
-from bayes_bm.predict import AverageStudy, NewStudy, compare
-from bayes_bm.spec import Spec, parse_spec, patched
+from bayes_bm.inference.fit import fit
+from bayes_bm.inference.result import Result, load
+from bayes_bm.model.baseline_hazard import with_knots
+from bayes_bm.runtime.errors import BayesBmError, InputError
+from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.parallel import Outcome, Task, map_fits, plain_values
+from bayes_bm.runtime.types import Progress
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.effect_measure import measure_of
+from bayes_bm.spec.patches import patched
+from bayes_bm.spec.reading import parse_spec
 
-Say = Callable[[str], None]
 BASE = "base"
 KEPT, FITTED, FAILED = "kept from before", "fitted", "failed"
 STATES = {"kept from before": KEPT, "done": FITTED, "failed": FAILED}
@@ -133,7 +138,7 @@ def sensitivity(
     sampling: Mapping[str, int | None] | None = None,
     cores: int = 1,
     scheduler: str | None = None,
-    say: Say = lambda stage: None,
+    say: Progress = lambda stage: None,
 ) -> Sensitivity:
     """Fit what is not yet kept in `out`/fits, write `out`/sensitivity.csv, and give the table.
 
@@ -171,7 +176,7 @@ def _write_table(table: pd.DataFrame, path: Path) -> bool:
     text = table.to_csv(index=False)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    with written_whole(path) as file:
+    with atomic_write(path) as file:
         file.write_text(text, encoding="utf-8")
     return True
 
@@ -199,14 +204,18 @@ def _prepared(base: Spec, analysis: Analysis, pair: tuple[str, str]) -> _Prepare
         spec = analysis.spec(base)
         evidence = read_evidence(spec)
         require_usable(spec, evidence)
-        named |= {"family": spec.hazard.family, "digest": key_of(spec, evidence), "model": model_of(spec, evidence)}
+        named |= {
+            "family": spec.hazard.family,
+            "digest": analysis_key(spec, evidence),
+            "model": analysis_model(spec, evidence),
+        }
     except BayesBmError as problem:
         return _Prepared(named, refusal=f"not fitted: {problem}")
     return _Prepared(named, tuple(left_out(base, spec)), spec, evidence)
 
 
 def _run(
-    prepared: Sequence[_Prepared], fits: "_Fits", cores: int, scheduler: str | None, say: Say
+    prepared: Sequence[_Prepared], fits: "_Fits", cores: int, scheduler: str | None, say: Progress
 ) -> list[dict[str, Any]]:
     """Rows of all analyses, in their order; those that cannot be fitted are told first."""
     total, refused = len(prepared), [one for one in prepared if one.refusal]
@@ -252,7 +261,7 @@ def _row(one: _Prepared, outcome: Outcome | None, fits: "_Fits") -> dict[str, An
 
 
 def _fitted(
-    given: tuple[str, Spec, Evidence], seeds: np.random.SeedSequence, *, pair: tuple[str, str], say: Say | None
+    given: tuple[str, Spec, Evidence], seeds: np.random.SeedSequence, *, pair: tuple[str, str], say: Progress | None
 ) -> tuple[Result, dict[str, Any]]:
     """A fit and its numbers. The seed is the spec's own, as of a fit by itself."""
     name, spec, evidence = given
@@ -268,7 +277,7 @@ class _Fits:
     pair: tuple[str, str]
 
     def file_name(self, name: str, key: str) -> str:
-        return f"{plain(name)}-{key}.nc"
+        return f"{plain_values(name)}-{key}.nc"
 
     def get(self, task: Task) -> dict[str, Any] | None:
         """The numbers kept, or those of the fit that is kept."""
@@ -287,21 +296,21 @@ class _Fits:
         return self._put_numbers(fit_file, value[1])
 
     def _numbers_file(self, fit_file: Path) -> Path:
-        return fit_file.with_name(f"{fit_file.stem}.{plain('.'.join(self.pair))}.json")
+        return fit_file.with_name(f"{fit_file.stem}.{plain_values('.'.join(self.pair))}.json")
 
     def _put_numbers(self, fit_file: Path, numbers: dict[str, Any]) -> dict[str, Any]:
-        with written_whole(self._numbers_file(fit_file)) as file:
+        with atomic_write(self._numbers_file(fit_file)) as file:
             file.write_text(json.dumps(numbers), encoding="utf-8")
         return numbers
 
 
-def key_of(spec: Spec, evidence: Evidence) -> str:
+def analysis_key(spec: Spec, evidence: Evidence) -> str:
     """Digest of what a fit follows from: spec (without the names of other analyses), settings, evidence."""
     alone = with_knots(spec, evidence).model_copy(update={"sensitivity": {}})
     return _digest(alone.digest(), evidence.digest())
 
 
-def model_of(spec: Spec, evidence: Evidence) -> str:
+def analysis_model(spec: Spec, evidence: Evidence) -> str:
     """The same without sampler settings and seed: whether two fits are of one model and its evidence."""
     plain = {"sensitivity": {}, "sampling": type(spec.sampling)(), "seed": 0}
     return _digest(with_knots(spec, evidence).model_copy(update=plain).digest(), evidence.digest())
@@ -401,9 +410,9 @@ def _se(pointwise: np.ndarray) -> float:
 # ---------------------------------------------------------------------------------------------- kept tables
 
 
-def beside(result: Result, folder: Path) -> pd.DataFrame | None:
+def saved_beside(result: Result, folder: Path) -> pd.DataFrame | None:
     """The table kept in a result's folder, or in `sensitivity` inside it, where its base is this result's model."""
-    mine = model_of(result.spec, result.evidence)
+    mine = analysis_model(result.spec, result.evidence)
     for path in (folder / "sensitivity.csv", folder / "sensitivity" / "sensitivity.csv"):
         if path.is_file():
             table = pd.read_csv(path)

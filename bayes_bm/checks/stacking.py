@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_bm.checks.importance import HIGH_K
-from bayes_bm.errors import InputError
-from bayes_bm.fit import Result
+from bayes_bm.checks.pareto_smoothing import HIGH_K
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import InputError
 
 STEPS, TOLERANCE = 20_000, 1e-12
 COLUMNS = ("model", "elpd", "difference", "difference_se", "weight")

@@ -1,0 +1,286 @@
+"""The density of all rows of one study with its own effects integrated out, at every posterior draw.
+
+    p(y_j | theta) = integral of p(y_j | theta, u) p(u | theta) du,   u = level, shape and deviations of study j
+
+A study that is left out brings fresh effects; the density at its fitted effects would say how well the study predicts
+itself. The integral is taken over standard normal scores z, u = sd z (deviations of one study correlated as in the
+model), by quadrature about the mode of each draw: Gauss-Hermite products up to three effects, Sobol points beyond.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from types import SimpleNamespace
+
+import numpy as np
+from scipy import special, stats
+from scipy.stats import qmc
+
+from bayes_bm.checks.direct_indirect import keep_studies
+from bayes_bm.evidence.arm_covariates import patients_with_missing_covariates
+from bayes_bm.evidence.clocks import arm_family
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
+from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.inference.result import Result
+from bayes_bm.model import likelihoods
+from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
+from bayes_bm.model.design import Design, make_design
+from bayes_bm.model.linear_predictor import Draws, arm_predictors, on_first, point_offsets, ratio_means, shifts
+from bayes_bm.model.observations import KINDS, active_terms, is_arm_level, observations
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.types import Array
+
+NODES = {1: 15, 2: 9, 3: 7}
+"""Gauss-Hermite nodes a dimension: the integral to 1e-4 of itself (tests/checks/test_leave_one_study_out.py)."""
+SOBOL = 512
+NEWTON_STEPS, CLOSE = 20, 0.02
+"""The mode is sought to this share of a standard deviation: the rule around it forgives what is left."""
+STEP = 1e-3
+SHORTENED = 10
+LEAST_CURVATURE = 0.1
+CHUNK = 400_000
+"""Numbers (draw x row) worked on at once."""
+
+
+def studies_of(evidence: Evidence) -> list[str]:
+    """Every study with a row in use, by name."""
+    return sorted({*evidence.arms["study"], *evidence.hazard_ratios["study"]})
+
+
+def keep_study(evidence: Evidence, study: str) -> Evidence:
+    """The rows of one study."""
+    return keep_studies(evidence, studies={study}, treatments=evidence.treatments)
+
+
+def drop_study(evidence: Evidence, study: str) -> Evidence:
+    """All rows but those of one study."""
+    kept = keep_studies(evidence, studies={*studies_of(evidence)} - {study}, treatments=evidence.treatments)
+    return replace(kept, rebuilt=tuple(arm for arm in evidence.rebuilt if arm.study != study))
+
+
+@dataclass(frozen=True)
+class StudyRows:
+    """The rows of one study and the draws of what all studies share; `log_density` is at scores z of its effects."""
+
+    result: Result
+    study: str
+    samples: slice | Array = slice(None)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        return keep_study(self.result.evidence, self.study)
+
+    @cached_property
+    def design(self) -> Design:
+        return make_design(self.result.spec, self.evidence)
+
+    @cached_property
+    def arrays(self) -> dict[str, dict[str, Array]]:
+        return observations(self.result.spec, self.evidence, self.result.family)
+
+    @property
+    def size(self) -> int:
+        """Rows in use."""
+        return sum(len(next(iter(arrays.values()))) for arrays in self.arrays.values())
+
+    @cached_property
+    def shared(self) -> Draws:
+        """Draws of what all studies share."""
+        of = self.result.draws
+        names = [name for name in of.__dataclass_fields__ if name != "chains"]
+        return replace(of, **{name: getattr(of, name)[self.samples] for name in names}, chains=1)
+
+    @property
+    def has_level(self) -> bool:
+        return self.result.spec.effects.study is not None and bool(self.design.studies)
+
+    @property
+    def has_shape(self) -> bool:
+        return self.result.spec.effects.study_shape is not None and bool(self.design.studies)
+
+    @property
+    def effects(self) -> int:
+        return self.has_level + self.has_shape + len(self.design.pairs)
+
+    @cached_property
+    def _points(self) -> Array | None:
+        """Integration points of its arms, as the whole evidence has them."""
+        spec, whole = self.result.spec, self.result.evidence
+        if not any_averaged(spec, self.evidence):
+            return None
+        return arm_points(spec, whole)[(whole.arms["study"] == self.study).to_numpy()]
+
+    def with_effects(self, z: Array) -> Draws:
+        """The draws with effects of this study alone, from its scores (sample, effect): level, shape, deviations."""
+        of, count = self.shared, len(z)
+        level, shape, rest = z[:, : self.has_level], z[:, self.has_level :], z[:, self.has_level + self.has_shape :]
+        studies, width = len(self.design.studies), of.shape.shape[-1]
+        of_shape = np.zeros((count, studies, width))
+        if self.has_shape:
+            of_shape = on_first(of.study_shape_sd[:, None] * shape[:, :1], width)
+        deviation = of.study_treatment_sd[:, None] * (rest @ self.design.pair_cholesky.T)
+        return replace(
+            of,
+            study_effect=of.study_sd[:, None] * level if self.has_level else np.zeros((count, studies)),
+            study_shape=of_shape,
+            study_treatment_effect=np.concatenate([np.zeros((count, 1)), deviation], axis=1),
+        )
+
+    def log_density(self, z: Array) -> Array:
+        """log p(y_j | theta, u(z)) of every draw (sample,)."""
+        of, family, spec = self.with_effects(z), self.result.family, self.result.spec
+        eta, of_arm = arm_predictors(of, self.design)
+        of_arms = arm_family(family, self.design.clocks)
+        mixed, wide = of_arms, of_arm
+        if self._points is not None:
+            offsets = point_offsets(of, self.design, self._points)
+            mixed, wide = averaged(family, offsets.shape[-1]), np.concatenate([of_arm, offsets], axis=-1)
+        total = np.zeros(len(z))
+        for name, arrays in self.arrays.items():
+            if name == "hazard_ratios":
+                mean = ratio_means(of, self.design, family, arrays, proportional=spec.proportional)
+                total += _ratios(arrays, mean)
+                continue
+            data = SimpleNamespace(**arrays, **active_terms(arrays))
+            law, shapes = (mixed, wide) if is_arm_level(name) else (of_arms, of_arm)
+            at = eta[:, data.arm_row]
+            if "x" in arrays and arrays["x"].shape[1]:
+                at = at + shifts(of, self.design, data.arm_row, data.x)
+            total += KINDS[name].log_density(law, data, at, shapes[:, data.arm_row], xp=NUMPY).sum(axis=1)
+        return total
+
+
+def _ratios(arrays: dict[str, Array], mean: Array) -> Array:
+    def dot(whitener: Array, noise: Array) -> Array:
+        return noise @ whitener.T
+
+    terms = likelihoods.hazard_ratios(
+        arrays["log_hr"], mean, arrays["whitener"], log_diagonal=arrays["log_diagonal"], dot=dot
+    )
+    return terms.sum(axis=1)
+
+
+def integrated_log_density(result: Result, study: str) -> Array:
+    """log p(y_j | theta) of one study at every draw (sample,), its own effects integrated.
+
+    The posterior may be of a fit without the study, so long as `result.evidence` holds it.
+    """
+    require_population(result)
+    rows = StudyRows(result, study)
+    return np.concatenate([_integrated(StudyRows(result, study, part)) for part in _chunks(result, rows)])
+
+
+def require_population(result: Result) -> None:
+    """A study that is left out is predicted from the population of studies; free levels or shapes have none."""
+    if result.spec.free_levels or result.spec.free_shapes:
+        raise InputError(
+            "leave-one-out",
+            found="a spec with free study levels or shapes (exchangeable = false)",
+            allowed="exchangeable effects",
+            hint="nothing says what another study's level would be (rule 11), so a study left out cannot be predicted",
+        )
+    if patients_with_missing_covariates(result.spec, result.evidence).any():
+        raise InputError(
+            "leave-one-out",
+            found="patients who lack covariates, averaged over them by laws of their arms",
+            allowed="studies whose patients lack none; the log likelihood of single patients is there with them",
+            hint="laws of arms that are left out would be another model; leaving out studies is not built for it",
+        )
+    if result.spec.hazard.flexible and result.spec.effects.study_shape is not None:
+        raise InputError(
+            "leave-one-out",
+            found=f"hazard.family = {result.spec.hazard.family} whose studies differ in shape",
+            allowed="a family with a form, or no [effects.study_shape]",
+            hint="a walk of its own for each study is not integrated out",
+        )
+
+
+def _chunks(result: Result, rows: StudyRows) -> Iterator[slice]:
+    step = max(1, CHUNK // max(rows.size, 1))
+    for start in range(0, result.draws.samples, step):
+        yield slice(start, min(start + step, result.draws.samples))
+
+
+def _integrated(rows: StudyRows) -> Array:
+    samples, effects = rows.shared.samples, rows.effects
+    if effects == 0:
+        return rows.log_density(np.zeros((samples, 0)))
+
+    def joint(z: Array) -> Array:
+        # where the density underflows it weighs nothing
+        return np.maximum(np.nan_to_num(rows.log_density(z), nan=-np.inf), LOWEST) - 0.5 * np.sum(z**2, axis=1)
+
+    mode, curvature = _mode(joint, np.zeros((samples, effects)))
+    factor = np.linalg.cholesky(np.linalg.inv(curvature))
+    log_scale = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    terms = []
+    for node, log_weight in _nodes(effects):
+        z = mode + factor @ node
+        # standard normal densities: their constants cancel
+        terms.append(log_weight + joint(z) + 0.5 * np.sum(node**2))
+    return log_scale + special.logsumexp(terms, axis=0)
+
+
+LOWEST = -1e8
+
+
+def _nodes(effects: int) -> list[tuple[Array, float]]:
+    """Points and log weights of a standard normal expectation in so many dimensions."""
+    if effects not in NODES:
+        unit = qmc.Sobol(effects, scramble=True, rng=np.random.default_rng(0)).random_base2(SOBOL.bit_length() - 1)
+        return [(point, -np.log(SOBOL)) for point in stats.norm.ppf(unit)]
+    node, weight = np.polynomial.hermite_e.hermegauss(NODES[effects])
+    log_weight = np.log(weight / weight.sum())
+    places = product(range(len(node)), repeat=effects)
+    return [(node[list(at)], float(log_weight[list(at)].sum())) for at in places]
+
+
+def _mode(joint: Callable[[Array], Array], z: Array) -> tuple[Array, Array]:
+    """Mode of every draw (sample, effect) and minus the second derivative there, by damped Newton steps."""
+    value = joint(z)
+    for _ in range(NEWTON_STEPS):
+        gradient, curvature = _derivatives(joint, z, value)
+        step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
+        length = np.sqrt(np.einsum("si,sij,sj->s", step, curvature, step))
+        if np.all(length < CLOSE):
+            return z, curvature
+        z, value = _uphill(joint, z, value, step)
+    return z, _derivatives(joint, z, value)[1]
+
+
+def _uphill(joint: Callable[[Array], Array], z: Array, value: Array, step: Array) -> tuple[Array, Array]:
+    """A step, shortened where it leads down; none where even a short one does."""
+    share, tried = np.ones(len(z)), joint(z + step)
+    for _ in range(SHORTENED):
+        worse = tried < value - 1e-9
+        if not worse.any():
+            break
+        share = np.where(worse, share / 3, share)
+        tried = np.where(worse, joint(z + share[:, None] * step), tried)
+    better = tried >= value - 1e-9
+    return np.where(better[:, None], z + share[:, None] * step, z), np.where(better, tried, value)
+
+
+def _derivatives(joint: Callable[[Array], Array], z: Array, value: Array) -> tuple[Array, Array]:
+    """Gradient and minus the second derivative by central differences; kept positive definite."""
+    effects = z.shape[1]
+    unit = STEP * np.eye(effects)
+    up, down = ([joint(z + sign * unit[i]) for i in range(effects)] for sign in (1, -1))
+    gradient = np.stack([(one - other) / (2 * STEP) for one, other in zip(up, down, strict=True)], axis=1)
+    second = np.empty((len(z), effects, effects))
+    for i in range(effects):
+        second[:, i, i] = (up[i] - 2 * value + down[i]) / STEP**2
+        for j in range(i):
+            both = joint(z + unit[i] + unit[j]) - up[i] - up[j] + value
+            both += joint(z - unit[i] - unit[j]) - down[i] - down[j] + value
+            second[:, i, j] = second[:, j, i] = both / (2 * STEP**2)
+    values, vectors = np.linalg.eigh(-second)
+    values = np.maximum(values, LEAST_CURVATURE)
+    return gradient, (vectors * values[:, None, :]) @ np.swapaxes(vectors, 1, 2)
+
+
+def fresh_scores(rows: StudyRows, rng: np.random.Generator) -> Array:
+    """Scores of a study not seen (sample, effect)."""
+    return rng.standard_normal((rows.shared.samples, rows.effects))

@@ -1,0 +1,107 @@
+"""Text of options to values; every refusal names the option, what was found and what is allowed."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from bayes_bm.cli.printing import ERR
+from bayes_bm.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    from bayes_bm.inference.result import Result
+
+
+def parse_numbers(text: str | None, option: str) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(option, found=text, allowed="numbers separated by commas, such as 6,12,24") from None
+
+
+def parse_pairs(text: str | None, option: str = "--patient") -> dict[str, float]:
+    """`kps_10=1,age=61` as a mapping."""
+    found = {}
+    for part in filter(None, (text or "").split(",")):
+        name, _, value = part.partition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            raise InputError(option, found=part, allowed="name=number, separated by commas") from None
+    return found
+
+
+def parse_changes(settings: Sequence[str] | None) -> dict[str, Any]:
+    """`--set priors.log_hr.sd=2` as a patch; values are TOML, bare words are strings."""
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for text in settings or ():
+        key, sign, value = text.partition("=")
+        if not sign or not key.strip():
+            raise InputError("--set", found=text, allowed="key=value, such as sampling.draws=2000")
+        try:
+            found[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key.strip()] = value
+    return found
+
+
+def load_gated(path: Path, *, allow_failed: bool) -> "Result":
+    from bayes_bm.inference.result import load
+
+    result = load(path)
+    result.require_gate(allow_failed=allow_failed)
+    if not result.gate.passed:
+        ERR.print(Text(f"the convergence gate of {path} failed: {'; '.join(result.gate.reasons)}"))
+    return result
+
+
+def parse_sizes(text: str) -> tuple[int, int]:
+    found = parse_numbers(text, "--sizes") or []
+    if len(found) != 2 or any(value != int(value) for value in found):
+        raise InputError("--sizes", found=text, allowed="two whole numbers, such as 20,80")
+    return int(found[0]), int(found[1])
+
+
+def refuse_options(options: Mapping[str, Any], many: bool) -> None:
+    """Options of the other form of the call."""
+    for option, value in options.items():
+        if value is not None:
+            allowed = "the manifest's column of that name" if many else "only with --manifest"
+            raise InputError(option, found=value, allowed=allowed)
+
+
+def read_patients(path: Path) -> tuple[list[dict[str, float]], list[str]]:
+    """Rows of a patients file: covariates by name, blank cells left out."""
+    import pandas as pd
+
+    if not path.is_file():
+        raise InputError(str(path), found="no such file")
+    table = pd.read_csv(path)
+    if table.empty:
+        raise InputError(str(path), found="no rows")
+    names = (
+        [str(name) for name in table.pop("patient")]
+        if "patient" in table
+        else [str(at + 1) for at in range(len(table))]
+    )
+    for column in table:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            raise InputError(f"{path}, column {column}", found=f"text ({table[column].iloc[0]})", allowed="numbers")
+    rows = [{str(name): value for name, value in row.items() if pd.notna(value)} for row in table.to_dict("records")]
+    return rows, names
+
+
+def parse_pair(text: str) -> tuple[str, str]:
+    one, colon, other = text.partition(":")
+    if not colon or not one.strip() or not other.strip():
+        raise InputError("--compare", found=text, allowed="A:B, two treatments of the spec")
+    return one.strip(), other.strip()
+
+
+def parse_names(text: str | None) -> list[str] | None:
+    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

@@ -1,0 +1,115 @@
+"""Treatments against the reference: ratios, differences and absolute answers as one table."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.estimands.estimand_rows import Query, absolute_rows
+from bayes_bm.estimands.labels import AnswerFlags
+from bayes_bm.estimands.population import population
+from bayes_bm.estimands.quantities import (
+    checked_times,
+    checked_treatment,
+    hazard_ratio,
+    is_proportional,
+    lacks_level,
+    time_ratio,
+    times_or_default,
+)
+from bayes_bm.estimands.summary import summarize
+from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, Who, population_of
+from bayes_bm.inference.result import Result
+from bayes_bm.model.covariates.case_mix import missing
+from bayes_bm.runtime.types import Array, Row
+
+COMPARE_COLUMNS = (
+    *("estimand", "treatment", "reference", "time", "mean", "sd", "median"),
+    *("q5", "q95", "q2_5", "q97_5", "prob_better", "label"),
+)
+
+
+def compare(
+    result: Result,
+    *,
+    who: Who | None = None,
+    reference: str | None = None,
+    horizon: float | None = None,
+    times: Sequence[float] | None = None,
+    alive_at: float = 0.0,
+) -> pd.DataFrame:
+    """Every treatment, and every treatment against the reference: one row an estimand (contract, `compare --json`).
+
+    `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared (rule 16).
+    `label` says "extrapolated" beyond the treatment's follow-up and "prior only" where the data did not move the
+    contrast (rule 17); with a background hazard "all-cause", or "excess" of a time ratio.
+    """
+    return answer_table(
+        compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at)
+    )
+
+
+def answer_table(found: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
+    """Rows of `compared` with their draws summarised."""
+    rows = [{**named, **summarize(values)} for named, values in found]
+    return pd.DataFrame(rows, columns=list(COMPARE_COLUMNS))
+
+
+def compared_pairs(
+    result: Result,
+    *,
+    who: Who | None = None,
+    reference: str | None = None,
+    horizon: float | None = None,
+    times: Sequence[float] | None = None,
+    alive_at: float = 0.0,
+) -> Iterator[tuple[Row, Array]]:
+    """What `compare` summarises: the names of each row and its draws (sample,), chain after chain."""
+    who = who or AverageStudy()
+    against = checked_treatment(result, reference)
+    at = list(checked_times(times_or_default(result, times), alive_at))
+    yield from _ratio_rows(result, who, against, at)
+    if not lacks_level(result, who):
+        until = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
+        found = Query(at, until, alive_at).of(population(result, who))
+        yield from absolute_rows(result.spec.treatments.names, AnswerFlags(result), against, found)
+
+
+def _marginal(result: Result, who: Who) -> bool:
+    """Whether a ratio is of averages: over studies, or over covariates that are not given."""
+    averaged = isinstance(who, Patient) and bool(missing(result.spec, result.case_mix, who.values).averaged)
+    return (isinstance(population_of(who), NewStudy) or averaged) and not lacks_level(result, who)
+
+
+def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> Iterator[tuple[Row, Array]]:
+    """Hazard ratios, without a time where conditional ones are proportional; of accelerated time, time ratios."""
+    if result.family.effect == "time":
+        yield from _time_ratio_rows(result, who, against)
+        return
+    timed = _marginal(result, who) or not is_proportional(result)
+    ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=against)
+    labels = AnswerFlags(result)
+    for treatment in result.spec.treatments.names:
+        if treatment == against:
+            continue
+        for time in ratios["time"].values:
+            values = ratios.sel(treatment=treatment, time=time).values.ravel()
+            shown = float(time) if timed else None
+            label = labels.contrast((treatment, shown), (against, shown))
+            better = float(np.mean(values < 1))
+            named = {"treatment": treatment, "reference": against, "time": shown, "prob_better": better, "label": label}
+            yield {"estimand": "hazard_ratio", **named}, values
+            yield {"estimand": "log_hazard_ratio", **named}, np.log(values)
+
+
+def _time_ratio_rows(result: Result, who: Who, against: str) -> Iterator[tuple[Row, Array]]:
+    ratios, labels = time_ratio(result, who=who, reference=against), AnswerFlags(result, of_deaths="excess")
+    for treatment in result.spec.treatments.names:
+        if treatment == against:
+            continue
+        values = ratios.sel(treatment=treatment).values.ravel()
+        label = labels.contrast((treatment, None), (against, None))
+        better = float(np.mean(values > 1))
+        named = {"treatment": treatment, "reference": against, "time": None, "prob_better": better, "label": label}
+        yield {"estimand": "time_ratio", **named}, values
+        yield {"estimand": "log_time_ratio", **named}, np.log(values)

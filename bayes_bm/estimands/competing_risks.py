@@ -1,0 +1,87 @@
+"""Competing causes: cumulative incidence from one fit for each cause (docs/method.md, "Competing risks").
+
+With each patient's cause known, the likelihood is a product of one factor for each cause, in which events of the others
+are censored; where priors are independent too, so are the posteriors, and a fit for each cause is the whole model. What
+speaks about several causes at once (a printed cumulative incidence) does not factorise and is refused at reading.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm.estimands import quadrature
+from bayes_bm.estimands.population import population
+from bayes_bm.estimands.quantities import checked_times
+from bayes_bm.estimands.who import NewStudy, Who
+from bayes_bm.evidence.selection import ANY_CAUSE
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import InputError
+
+FREE = "free of all"
+
+
+def cumulative_incidence(
+    results: Sequence[Result], times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0
+) -> xr.DataArray:
+    """Share of patients in whom each cause came first by each time (draw, treatment, cause, time).
+
+    `results` are one fit for each cause (`cause` in their specs), of the same patients and treatments; the last of
+    `cause` is "free of all", so that they sum to 1. `who` is asked of each fit; given free of all at `alive_at`.
+    F_k(t) = integral of h_k S_1 ... S_K. Draws of independent posteriors are paired as they stand. Raises `InputError`
+    for fits that are not of one model.
+    """
+    check_together(results)
+    at = np.sort(checked_times(times, alive_at))
+    size = min(of.draws.samples for of in results)
+    found = [population(of, who or NewStudy()) for of in results]
+    # chains of two fits have nothing to do with each other; as many draws of each, evenly from all its chains
+    thinned = [one.part(np.linspace(0, len(one.eta) - 1, size).astype(int)) for one in found]
+    values = quadrature.cumulative_incidence(thinned, at, alive_at=alive_at)
+    whole = np.concatenate([values, 1 - values.sum(axis=0, keepdims=True)])
+    spec = results[0].spec
+    coords = {"treatment": list(spec.treatments.names), "cause": [*(of.spec.cause for of in results), FREE], "time": at}
+    dims = ("draw", "treatment", "cause", "time")
+    return xr.DataArray(np.moveaxis(whole, 0, 2), dims=dims, coords=coords, name="cumulative_incidence")
+
+
+def incidence_table(found: xr.DataArray) -> pd.DataFrame:
+    """Rows of treatment, cause and time with mean, sd and quantiles over draws."""
+    quantiles = {"median": 0.5, "q2_5": 0.025, "q97_5": 0.975}
+    parts = {"mean": found.mean("draw"), "sd": found.std("draw", ddof=1)}
+    parts |= {name: found.quantile(q, "draw").drop_vars("quantile") for name, q in quantiles.items()}
+    return xr.Dataset(parts).to_dataframe().reset_index()[["treatment", "cause", "time", *parts]]
+
+
+def check_together(results: Sequence[Result]) -> None:
+    """One fit a cause, of the same patients, treatments and clock."""
+    if len(results) < 2:
+        raise InputError("cumulative incidence", found=f"{len(results)} fit", allowed="one for each cause, two or more")
+    first = results[0]
+    causes = [of.spec.cause for of in results]
+    wrong = [cause for cause in causes if cause in (None, ANY_CAUSE)]
+    if wrong or len(set(causes)) < len(causes):
+        raise InputError(
+            "cumulative incidence",
+            found=f"fits of {', '.join(str(cause or 'no cause') for cause in causes)}",
+            allowed='fits whose specs say cause = "...", each another',
+            hint="overall survival and local control are no competing causes: a death after a failure is in both",
+        )
+    for of in results[1:]:
+        for what in ("time_unit", "endpoint"):
+            if getattr(of.spec, what) != getattr(first.spec, what):
+                raise InputError(what, found=getattr(of.spec, what), allowed=getattr(first.spec, what))
+        if of.spec.treatments.names != first.spec.treatments.names:
+            names = [", ".join(one.spec.treatments.names) for one in (of, first)]
+            raise InputError("treatments", found=names[0], allowed=names[1])
+        if not _rows(of).equals(_rows(first)):
+            raise InputError(
+                "patients", found=f"other patients in the fits of {first.spec.cause} and {of.spec.cause}",
+                allowed="the same: each is followed for every cause",
+            )  # fmt: skip
+
+
+def _rows(result: Result) -> pd.DataFrame:
+    names = ["study", "arm", "treatment", "time", "entry", "weight"]
+    return result.evidence.patients[names].sort_values(names).reset_index(drop=True)

@@ -1,0 +1,66 @@
+"""How much wider the answers become for not knowing the patients behind curves (rule 19)."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.estimands.compare import compared_pairs
+from bayes_bm.estimands.who import Who
+from bayes_bm.inference.gate import watched_parameters
+from bayes_bm.inference.imputations import VARIANCE_COLUMNS, by_imputation, variance_parts, variance_table
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.types import Array, Row
+
+NAMED = ("quantity", "treatment", "reference", "time")
+
+
+def imputation_summary(
+    result: Result,
+    *,
+    who: Who | None = None,
+    reference: str | None = None,
+    horizon: float | None = None,
+    times: Sequence[float] | None = None,
+) -> pd.DataFrame:
+    """Variance within and between imputations of every parameter, contrast and row of `compare`.
+
+    `quantity` is a parameter's label, or the estimand of a row of `compare` with its treatment, reference and time;
+    then mean; W, B and T = W + (1 + 1/M) B (`within`, `between`, `total`); the `share` of T that is the
+    reconstruction's; the Monte Carlo standard error of the mean (`mcse`); the mixture's 95 % interval, its `width`, the
+    mean width of one imputation's, and how much `wider` the mixture's is. Ratios stand on the log.
+
+    Raises `InputError` for a result without imputations.
+    """
+    _require_imputations(result)
+    answers = answer_variance(
+        result, compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times)
+    ).to_dict("records")
+    parameters = variance_table(watched_parameters(result.posterior)).to_dict("records")
+    return pd.DataFrame([*parameters, *answers], columns=[*NAMED, *VARIANCE_COLUMNS])
+
+
+def _require_imputations(result: Result) -> None:
+    if result.imputations is None:
+        raise InputError(
+            "imputation_summary",
+            found="a result of the best reconstruction alone",
+            hint="fit(..., imputations=20) draws the patients behind curves",
+        )
+
+
+def answer_variance(result: Result, found: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
+    """Rows of `predict.compared` with their variance within and between imputations; ratios on the log only."""
+    labels = result.posterior["imputation"].to_numpy()
+    rows = [
+        {"quantity": row["estimand"], **row, **variance_parts(by_imputation(_chains(draws, labels), labels))}
+        for row, draws in found
+        if row["estimand"] not in ("hazard_ratio", "time_ratio")
+    ]
+    return pd.DataFrame(rows, columns=[*NAMED, *VARIANCE_COLUMNS])
+
+
+def _chains(draws: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(sample,) -> (chain, draw)."""
+    return draws.reshape(len(labels), -1)

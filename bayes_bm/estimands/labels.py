@@ -1,0 +1,103 @@
+"""Labels of answers: what the evidence informs, and what is the prior alone."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from bayes_bm.estimands.summary import summarize
+from bayes_bm.evidence.audit import follow_up
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.types import Array
+from bayes_bm.spec.prior_distributions import scipy_distribution
+from bayes_bm.spec.priors import Prior
+
+PRIOR_ONLY_RATIO = 0.9
+
+
+MARKS = ("extrapolated", "prior only", "all-cause", "excess")
+
+
+class AnswerFlags:
+    """Marks on an answer: beyond follow-up, from the prior only; with a background hazard, what it speaks about.
+
+    "all-cause": of all deaths, background included; "excess": of the deaths that it does not explain.
+    """
+
+    def __init__(self, result: Result, *, of_deaths: str = "all-cause") -> None:
+        self._until = follow_up(result.spec, result.evidence)
+        self._prior_only, self._effect = prior_only(result), result.spec.hazard.treatment_effect
+        self._deaths = [of_deaths] if result.spec.evidence.background is not None else []
+
+    def until(self, treatment: str) -> float:
+        """End of the treatment's follow-up; NaN where nothing says."""
+        return float(self._until.get(treatment, np.nan))
+
+    def absolute(self, treatment: str, time: float | None) -> str:
+        until = self._until.get(treatment, np.nan)
+        beyond = time is not None and not (np.isfinite(until) and time <= until * (1 + 1e-9))
+        marks = ["extrapolated"] if beyond else []
+        unmoved = ["prior only"] if f"{self._effect}[{treatment}]" in self._prior_only else []
+        return "; ".join([*marks, *unmoved, *self._deaths])
+
+    def contrast(self, *sides: tuple[str, float | None]) -> str:
+        """Marks of either side, each at the time it speaks about."""
+        marks = [self.absolute(name, time) for name, time in sides]
+        return "; ".join(mark for mark in MARKS if any(mark in found for found in marks))
+
+
+def prior_only(result: Result) -> list[str]:
+    """Parameters whose posterior sd is at least 0.9 of the prior's (rule 17)."""
+    return [row["parameter"] for row in prior_and_posterior(result) if row["prior_only"]]
+
+
+def prior_and_posterior(result: Result) -> list[dict[str, Any]]:
+    """Prior and posterior of each top-level parameter side by side."""
+    rows = []
+    for label, prior, values in prior_draws(result):
+        law, sd = scipy_distribution(prior), float(np.std(values, ddof=1))
+        prior_sd = float(law.std())
+        rows.append(
+            {
+                "parameter": label,
+                "prior": prior,
+                "prior_mean": float(law.mean()),
+                "prior_sd": prior_sd,
+                "prior_only": bool(np.isfinite(prior_sd) and sd >= PRIOR_ONLY_RATIO * prior_sd),
+                **summarize(values),
+            }
+        )
+    return rows
+
+
+def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
+    """Label, prior and draws (sample,) of each top-level parameter."""
+    spec, posterior = result.spec, result.posterior
+    named = {
+        "intercept": spec.priors.intercept,
+        **{name: getattr(spec.priors, name) for name in (*spec.hazard.shapes, "smooth_sd", "treatment_smooth_sd")},
+        "study_sd": spec.effects.study and spec.effects.study.sd,
+        "study_treatment_sd": spec.effects.study_treatment and spec.effects.study_treatment.sd,
+        "study_shape_sd": spec.effects.study_shape and spec.effects.study_shape.sd,
+    }
+    for name, prior in named.items():
+        if prior is not None and name in posterior:
+            yield name, prior, posterior[name].values.ravel()
+    effect = spec.hazard.treatment_effect
+    vectors = {name: getattr(spec.priors, name) for name in (effect, "treatment_log_shape")}
+    for name, prior in vectors.items():
+        if prior is not None and name in posterior:
+            for treatment in spec.treatments.compare:
+                yield f"{name}[{treatment}]", prior, posterior[name].sel(treatment=treatment).values.ravel()
+    for name in spec.unknown_biases:
+        prior = spec.modelled_biases[name].prior
+        if prior is not None:
+            yield f"bias[{name}]", prior, posterior["bias"].sel(bias_term=name).values.ravel()
+    for name, term in spec.covariates.items():
+        yield f"coefficient[{name}]", term.prior, posterior["coefficient"].sel(covariate=name).values.ravel()
+        if term.interaction is not None:
+            of = posterior["interaction"].sel(effect_modifier=name)
+            shared = term.interaction_by == "shared"
+            for treatment in spec.treatments.compare[:1] if shared else spec.treatments.compare:
+                label = name if shared else f"{treatment}, {name}"
+                yield f"interaction[{label}]", term.interaction, of.sel(treatment=treatment).values.ravel()

@@ -1,0 +1,156 @@
+"""Who is asked about x what: labelled answers with their draws (`rules.md`, 14-17).
+
+AverageStudy()   all study effects zero
+NewStudy()       the average over the population of studies, per posterior draw, by quadrature
+NewHospital()    one fresh set of study effects a draw: what the next hospital may see
+Study("name")    that study's own effects; a treatment it did not use gets a fresh deviation given the others
+Patient(values, on=...)  covariates on top of any of these
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.estimands.estimand_rows import ESTIMANDS, Query, absolute_rows
+from bayes_bm.estimands.interpolation import answers
+from bayes_bm.estimands.labels import AnswerFlags, prior_only
+from bayes_bm.estimands.population import population
+from bayes_bm.estimands.quantities import checked_times, checked_treatment, chosen_treatments, times_or_default
+from bayes_bm.estimands.summary import summarize
+from bayes_bm.estimands.who import NewStudy, Patient, Who
+from bayes_bm.inference.result import Result
+from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, distance, missing
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.types import Array, Row
+
+PREDICT_COLUMNS = (
+    *(
+        "patient",
+        "treatment",
+        "reference",
+        "estimand",
+        "time",
+        "mean",
+        "sd",
+        "median",
+        "q5",
+        "q95",
+        "prob_better",
+        "margin",
+        "prob_better_by_margin",
+        "label",
+    ),
+)
+
+
+def predict(
+    result: Result,
+    patient: Mapping[str, float] | Sequence[Mapping[str, float]] | None = None,
+    *,
+    times: Sequence[float] | None = None,
+    treatments: Sequence[str] | None = None,
+    without: Sequence[str] = (),
+    alive_at: float = 0.0,
+    who: Who | None = None,
+    names: Sequence[str] | None = None,
+    reference: str | None = None,
+    horizon: float | None = None,
+    estimands: Sequence[str] = ESTIMANDS,
+    margins: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
+    """Survival, median and restricted mean of a patient, or of several, under each treatment (uncertainty about the
+    curve; what could happen to one patient is `outcomes`).
+
+    Covariates that are not named are averaged over the evidence's patients (`case_mix.missing`). `label` marks what is
+    extrapolated, what the covariates' priors alone decide, and values beyond the evidence. `margins` by estimand
+    ({"rmst": 1, "survival": 0.05}) add the probability that a treatment is better by more than that. Nothing is
+    recommended: leave out treatments the patient cannot have with `treatments` or `without`.
+    """
+    patients = [patient or {}] if not isinstance(patient, Sequence) else list(patient)
+    titles = list(names) if names is not None else [str(at + 1) for at in range(len(patients))]
+    wanted = chosen_treatments(result, treatments, without)
+    of_margin = _checked_margins(margins or {}, estimands)
+    at = list(checked_times(times_or_default(result, times), alive_at))
+    until = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
+    on = Patient({}, NewStudy() if who is None or isinstance(who, Patient) else who)
+    against, informed, labels = checked_treatment(result, reference), prior_only(result), AnswerFlags(result)
+    everyone, rows = result.spec.treatments.names, dict[int, list[Row]]()
+    marks = [_patient_marks(result, values, informed) for values in patients]
+    for places, found in _answers(result, on, patients, Query(at, until, alive_at, estimands)):
+        kept = []
+        for named, draws in absolute_rows(everyone, labels, against, found):
+            if named["treatment"] in wanted and (named["reference"] is None or named["reference"] in wanted):
+                kept.append({**named, **summarize(draws), **_by_margin(named, draws, of_margin)})
+        for place in places:
+            label = [{"label": "; ".join(filter(None, [row["label"], *marks[place]]))} for row in kept]
+            rows[place] = [{"patient": titles[place], **row, **of} for row, of in zip(kept, label, strict=True)]
+    whole = [row for place in range(len(patients)) for row in rows[place]]
+    return pd.DataFrame(whole, columns=list(PREDICT_COLUMNS))
+
+
+def _answers(
+    result: Result, on: Patient, patients: Sequence[Mapping[str, float]], asked: Query
+) -> Iterator[tuple[list[int], Mapping[tuple[str, float | None], Array]]]:
+    """Places of the patients who are alike, and what is asked of them. Who is not given differs in spread alone, so
+    patients of whom the same covariates are given share one population and are answered together (`interpolated`).
+    """
+    spec = result.spec
+    alike: dict[frozenset[str], dict[tuple[float, ...], list[int]]] = {}
+    for place, values in enumerate(patients):
+        one = checked(spec, values)
+        known = [name for name in spec.covariates if name in one]
+        alike.setdefault(frozenset(known), {}).setdefault(tuple(one[name] for name in known), []).append(place)
+    for given, places in alike.items():
+        known = [name for name in spec.covariates if name in given]
+        x = np.array(list(places)).reshape(len(places), len(known))
+        of = population(result, replace(on, values=dict(zip(known, x[0].tolist(), strict=True))))
+        apart = (x - x[0]) / np.array([spec.covariates[name].scale for name in known])
+        slopes = result.draws.slopes[:, :, [list(spec.covariates).index(name) for name in known]]
+        yield from zip(places.values(), answers(of, slopes, apart, asked.of), strict=True)
+
+
+def _checked_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> Mapping[str, float]:
+    known = [name for name in estimands if name != "hazard"]
+    for name, value in margins.items():
+        if name not in known:
+            raise InputError("margin", found=name, allowed=", ".join(known))
+        if not (np.isfinite(value) and value >= 0):
+            raise InputError(f"margin, {name}", found=value, allowed="0 or more, in the estimand's own unit")
+        if name == "survival" and value > 1:
+            hint = "survival is a proportion: 0.05 is five percentage points"
+            raise InputError(f"margin, {name}", found=value, allowed="0 to 1", hint=hint)
+    return margins
+
+
+def _by_margin(named: Row, draws: Array, margins: Mapping[str, float]) -> Row:
+    """P(difference > margin) of a row that is a difference."""
+    margin = margins.get(str(named["estimand"]).removesuffix("_difference"))
+    if named["reference"] is None or margin is None:
+        return {"margin": None, "prob_better_by_margin": None}
+    return {"margin": margin, "prob_better_by_margin": float(np.mean(draws > margin))}
+
+
+def _patient_marks(result: Result, values: Mapping[str, float], informed: Sequence[str]) -> list[str]:
+    """What every answer about a patient says of the covariates given."""
+    prior = [name for name in values if _any_prior_only(name, informed)]
+    beyond = distance(result.spec, result.case_mix, checked(result.spec, values)).outside
+    marks = {"prior only": prior, "beyond the evidence": beyond}
+    return [f"{words}: {', '.join(names)}" for words, names in marks.items() if names]
+
+
+def patient_distance(result: Result, patient: Mapping[str, float]) -> Distance:
+    """How far a patient is from those of the evidence (`case_mix.Distance`)."""
+    return distance(result.spec, result.case_mix, checked(result.spec, patient))
+
+
+def patient_missing(result: Result, patient: Mapping[str, float]) -> Missing:
+    """What becomes of the covariates that are not given."""
+    return missing(result.spec, result.case_mix, patient)
+
+
+def _any_prior_only(covariate: str, parameters: Sequence[str]) -> bool:
+    """Whether the covariate's coefficient, or one of its interactions, stands in a list of labels."""
+    whole = (f"coefficient[{covariate}]", f"interaction[{covariate}]")
+    return any(name in whole or name.endswith(f", {covariate}]") for name in parameters)

@@ -1,0 +1,174 @@
+"""Ranks of treatments with their uncertainty: the probability of every rank, not one number.
+
+Rank 1 is the lowest hazard (of accelerated-time families the longest time), the longest restricted mean or the highest
+survival. A rank says nothing of how far apart treatments are, so each stands beside the quantity that was ranked.
+Nothing is recommended.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_bm.estimands.labels import AnswerFlags
+from bayes_bm.estimands.quantities import hazard_ratio, rmst, survival, time_ratio
+from bayes_bm.estimands.who import AverageStudy, Who
+from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
+from bayes_bm.evidence.network import side_by_side
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.effect_measure import measure_of
+
+Estimand = Literal["log_hr", "log_time_ratio", "rmst", "survival"]
+WARNING = (
+    "SUCRA is the mean rank on a scale from 0 (always last) to 1 (always first). It hides how large the differences are"
+    " and how uncertain: treatments that hardly differ, or that no data inform, get ranks all the same. Read it beside"
+    " the probabilities of all ranks and the estimates; it is no recommendation."
+)
+FIRST = {
+    "log_hr": "lowest hazard",
+    "log_time_ratio": "longest time",
+    "rmst": "longest restricted mean",
+    "survival": "highest survival",
+}
+RATIOS = ("log_hr", "log_time_ratio")
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Ranks of every treatment over the posterior.
+
+    probabilities  treatment, rank, probability, cumulative: P(rank = r) and P(rank <= r)
+    table          treatment, the estimate ranked (median, q2_5, q97_5; of a ratio against the reference),
+                   mean_rank, median_rank, rank_q5, rank_q95, sucra, label
+    """
+
+    estimand: Estimand
+    who: str
+    time: float | None
+    first: str
+    probabilities: pd.DataFrame
+    table: pd.DataFrame
+    warning: str = WARNING
+
+
+def rank(
+    result: Result,
+    estimand: Estimand | None = None,
+    *,
+    who: Who | None = None,
+    time: float | None = None,
+    horizon: float | None = None,
+) -> Ranking:
+    """Probability of each rank for each treatment, by the draws of one estimand.
+
+    `log_hr` against the reference (at `time` where hazards are not proportional), or for accelerated-time families
+    `log_time_ratio`, where larger is longer: by default whichever the family has (rule 17). `survival` at `time`, by
+    default the reference time; `rmst` to the `horizon`. Tied treatments share their ranks evenly, so that the order in
+    which treatments are named changes nothing.
+    """
+    ranked = _known(result, estimand)
+    who, names = who or AverageStudy(), list(result.spec.treatments.names)
+    values, at = _values(result, ranked, who, time, horizon)
+    draws = values.transpose("treatment", ...).sel(treatment=names).to_numpy().reshape(len(names), -1).T
+    ahead, tied = standings(draws if ranked == "log_hr" else -draws)
+    probabilities = rank_probabilities(ahead, tied)
+    labels = _labels(result, None if ranked in RATIOS else at)
+    rows = [
+        _row(name, draws[:, row], ahead[:, row] + (tied[:, row] + 1) / 2, labels[name])
+        for row, name in enumerate(names)
+    ]
+    return Ranking(
+        estimand=ranked,
+        who=who.name,
+        time=at,
+        first=FIRST[ranked],
+        probabilities=_long(names, probabilities),
+        table=pd.DataFrame(rows).assign(sucra=sucra(probabilities)),
+    )
+
+
+def _known(result: Result, estimand: str | None) -> Any:
+    """The estimand asked for; the ratio of the other kind of family is refused."""
+    own = measure_of(result.spec).effect
+    allowed = [name for name in get_args(Estimand) if name == own or name not in RATIOS]
+    if estimand is not None and estimand not in allowed:
+        family = result.spec.hazard.family
+        hint = f"the effects of {family} are {own} (rule 17)" if estimand in RATIOS else ""
+        raise InputError("estimand", found=estimand, allowed=", ".join(allowed), hint=hint)
+    return estimand or own
+
+
+def _values(
+    result: Result, estimand: str, who: Who, time: float | None, horizon: float | None
+) -> tuple[xr.DataArray, float | None]:
+    """Draws of what is ranked and the time it speaks about."""
+    if estimand == "rmst":
+        until = float(result.spec.horizon if horizon is None else horizon)
+        return rmst(result, until, who=who), until
+    if estimand == "log_time_ratio":
+        ratios = time_ratio(result, who=who)
+        return ratios.copy(data=np.log(ratios.to_numpy())), None
+    at = float(result.spec.reference_time if time is None else time)
+    if estimand == "survival":
+        return survival(result, [at], who=who).isel(time=0, drop=True), at
+    ratios = hazard_ratio(result, [at], who=who).isel(time=0, drop=True)
+    return ratios.copy(data=np.log(ratios.to_numpy())), at
+
+
+def standings(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By draw and treatment (sample, treatment): how many are strictly lower, and how many equal, itself included."""
+    one, other = values[:, :, None], values[:, None, :]
+    return (other < one).sum(axis=2), (other == one).sum(axis=2)
+
+
+def rank_probabilities(ahead: np.ndarray, tied: np.ndarray) -> np.ndarray:
+    """P(rank = r) (treatment, rank); ties share the ranks that they fill."""
+    ranks = np.arange(ahead.shape[1])
+    inside = (ranks >= ahead[..., None]) & (ranks < (ahead + tied)[..., None])
+    return (inside / tied[..., None]).mean(axis=0)
+
+
+def sucra(probabilities: np.ndarray) -> np.ndarray:
+    """Mean over ranks 1 to T - 1 of P(rank <= r) = (T - mean rank) / (T - 1) (Salanti et al. 2011)."""
+    return probabilities.cumsum(axis=1)[:, :-1].mean(axis=1)
+
+
+def _row(name: str, values: np.ndarray, ranks: np.ndarray, label: str) -> dict[str, Any]:
+    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+    first, median, last = np.quantile(ranks, [0.05, 0.5, 0.95])
+    return {
+        "treatment": name,
+        "median": float(middle),
+        "q2_5": float(low),
+        "q97_5": float(high),
+        "mean_rank": float(ranks.mean()),
+        "median_rank": float(median),
+        "rank_q5": float(first),
+        "rank_q95": float(last),
+        "label": label,
+    }
+
+
+def _labels(result: Result, time: float | None) -> dict[str, str]:
+    """Marks on what was ranked: extrapolated, prior only, and where only studies apart say anything."""
+    spec, marks = result.spec, AnswerFlags(result)
+    beside = {name for pair in side_by_side(spec, result.evidence) for name in pair}
+    alone = {name: [] if name in beside else [NO_SIDE_BY_SIDE] for name in spec.treatments.names}
+    return {
+        name: "; ".join([*filter(None, [marks.absolute(name, time)]), *alone[name]]) for name in spec.treatments.names
+    }
+
+
+def _long(names: list[str], probabilities: np.ndarray) -> pd.DataFrame:
+    count = len(names)
+    return pd.DataFrame(
+        {
+            "treatment": np.repeat(names, count),
+            "rank": np.tile(np.arange(1, count + 1), count),
+            "probability": probabilities.ravel(),
+            "cumulative": probabilities.cumsum(axis=1).ravel(),
+        }
+    )

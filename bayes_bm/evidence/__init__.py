@@ -1,0 +1,1 @@
+"""What is known: tables, what is counted and set aside, and the rows of the likelihood."""

@@ -1,0 +1,152 @@
+"""What an arms row states about its patients' covariates, and which arms are therefore averaged over them."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.types import Array
+from bayes_bm.spec.document import Spec
+
+
+def patients_with_missing_covariates(spec: Spec, evidence: Evidence) -> Array:
+    """Patients who lack a covariate, in arms that are not averaged over what they state (patient,)."""
+    patients = evidence.patients
+    if not spec.covariates or patients.empty:
+        return np.zeros(len(patients), dtype=bool)
+    blank = patients[list(spec.covariates)].isna().any(axis=1).to_numpy()
+    whole = averaged_arms(spec, evidence.arms, patients)
+    return blank & ~whole[patients["arm_row"].to_numpy(dtype=int)]
+
+
+def states_covariate(arm: Mapping[Any, Any], name: str) -> Literal["share", "mean", ""]:
+    """How an arm gives a covariate: its share, its mean with its sd, or not enough."""
+    if pd.notna(arm.get(f"share_{name}")):
+        return "share"
+    return "mean" if pd.notna(arm.get(f"mean_{name}")) and pd.notna(arm.get(f"sd_{name}")) else ""
+
+
+def unstated_covariates(spec: Spec, arm: Mapping[Any, Any]) -> list[str]:
+    """Covariates of the spec about which an arm does not say enough."""
+    return [name for name in spec.covariates if not states_covariate(arm, name)]
+
+
+def covariates_together(spec: Spec, arms: list[dict[Any, Any]]) -> dict[str, float]:
+    """What arms that state every covariate say of their patients together, weighted by their n (equally without)."""
+    sizes = np.array([float(arm["n"]) if pd.notna(arm.get("n")) else np.nan for arm in arms])
+    weight = np.full(len(arms), 1 / len(arms)) if np.isnan(sizes).any() else sizes / sizes.sum()
+    found: dict[str, float] = {}
+    for name in spec.covariates:
+        # a share beside a mean is one too, of a law of two values
+        shares = [states_covariate(arm, name) == "share" for arm in arms]
+        both = list(zip(arms, shares, strict=True))
+        mean = np.array([float(arm[f"share_{name}" if of else f"mean_{name}"]) for arm, of in both])
+        sd = np.array([np.nan if of else float(arm[f"sd_{name}"]) for arm, of in both])
+        variance = np.where(shares, mean * (1 - mean), sd**2)
+        middle = float(weight @ mean)
+        if all(shares):
+            found[f"share_{name}"] = middle
+        else:
+            spread = float(np.sqrt(weight @ (variance + (mean - middle) ** 2)))
+            found |= {f"mean_{name}": middle, f"sd_{name}": spread}
+    return found
+
+
+def arms_with_known(spec: Spec, patients: pd.DataFrame, arms: int) -> np.ndarray:
+    """Arms whose patients' covariates are known (arm,)."""
+    known = np.zeros(arms, dtype=bool)
+    if spec.covariates and len(patients):
+        known[patients.loc[patients[list(spec.covariates)].notna().all(axis=1), "arm_row"].to_numpy(dtype=int)] = True
+    return known
+
+
+def averaged_arms(spec: Spec, arms: pd.DataFrame, patients: pd.DataFrame) -> np.ndarray:
+    """Arms averaged over their covariates: all are stated, and no patient's are known (arm,)."""
+    if not spec.covariates:
+        return np.zeros(len(arms), dtype=bool)
+    whole = np.array([not unstated_covariates(spec, row) for row in arms.to_dict("records")], dtype=bool)
+    return whole & ~arms_with_known(spec, patients, len(arms))
+
+
+def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
+    """All covariates of all patients of an arm are known, or none is and the arm's row states them, or those lacked by
+    single patients have a law to be averaged over (`missing`).
+    """
+    names = list(spec.covariates)
+    for _, rows in patients.groupby("arm_row") if names else ():
+        blank = rows[names].isna()
+        if not blank.to_numpy().any():
+            continue
+        arm = arms.iloc[int(rows["arm_row"].iloc[0])].to_dict()
+        where = f"patients, study {arm['study']}"
+        if not blank.to_numpy().all():
+            _check_lacking(spec, rows, arm)
+        elif left := unstated_covariates(spec, arm):
+            raise InputError(
+                f"{where}, arm {arm['arm']}, column {left[0]}",
+                found="no covariates of patients",
+                allowed=f"the column, or mean_{left[0]} with sd_{left[0]}, or share_{left[0]}, in the arms row",
+                hint="the arm is then averaged over them",
+            )
+    for name, term in spec.covariates.items():
+        values = set(patients[name].dropna()) if len(patients) else set()
+        if term.missing == "two_valued" and not values <= {0, 1}:
+            raise InputError(
+                f"patients, column {name}",
+                found=sorted(values - {0, 1})[0],
+                allowed=f"0 or 1, for covariates.{name}.missing = two_valued",
+            )
+
+
+def _check_lacking(spec: Spec, rows: pd.DataFrame, arm: Mapping[Any, Any]) -> None:
+    """Single patients of an arm lack covariates: each has a law, somebody of the arm says what it is, from time 0."""
+    blank = rows[list(spec.covariates)].isna()
+    for name in (name for name in spec.covariates if blank[name].any()):
+        where = f"patients, study {arm['study']}, arm {arm['arm']}, column {name}"
+        if spec.covariates[name].missing is None:
+            raise InputError(
+                where,
+                found=f"{int(blank[name].sum())} empty cells",
+                hint=f'covariates.{name}.missing = "two_valued" (0 and 1) or "normal" averages over what these patients'
+                " lack, taken as missing at random; or complete them, or leave the covariate out. An arm of which no"
+                " patient's covariates are known may state them in its arms row",
+            )
+        if blank.any(axis=1).all():
+            raise InputError(
+                where,
+                found=f"{int(blank[name].sum())} empty cells, and no patient of the arm with every covariate",
+                allowed="some patients of the arm who lack none: they say what the others may have",
+            )
+    if (rows["entry"] > 0).any():
+        raise InputError(
+            f"patients, study {arm['study']}, arm {arm['arm']}, column {next(iter(blank.columns[blank.any()]))}",
+            found="empty cells in an arm with a delayed entry or another clock (survived_to, clock_shift, entry)",
+            allowed="patients seen from time zero, where single ones lack a covariate",
+            hint="covariates of those who entered are not those of who started; averaging from there is not built",
+        )
+
+
+def check_averaged(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
+    """Statements that have a law, of arms seen from time zero."""
+    for at in np.flatnonzero(averaged_arms(spec, arms, patients)):
+        arm = arms.iloc[at].to_dict()
+        where = f"arms, study {arm['study']}, arm {arm['arm']}"
+        late = patients.loc[patients["arm_row"] == at, "entry"]
+        if arm["entry"] > 0 or (late > 0).any():
+            raise InputError(
+                where,
+                found="covariates of an arm with a delayed entry or another clock (survived_to, clock_shift, entry)",
+                allowed="covariates of everybody at time zero",
+                hint="printed means are those of who entered, not of who started; averaging from there is not built:"
+                " leave the covariates of this arm blank, and it is taken at their centres",
+            )
+        for name, term in spec.covariates.items():
+            if states_covariate(arm, name) == "mean" and term.margin != "normal" and not arm[f"mean_{name}"] > 0:
+                raise InputError(
+                    f"{where}, column mean_{name}",
+                    found=arm[f"mean_{name}"],
+                    allowed=f"above 0, for covariates.{name}.margin = {term.margin}",
+                )

@@ -1,0 +1,402 @@
+"""Audit before fitting: what each row informs, what was set aside, what is compared side by side (`design.md`, checks
+1).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence import biases, clocks
+from bayes_bm.evidence.arm_covariates import averaged_arms, patients_with_missing_covariates, states_covariate
+from bayes_bm.evidence.hazard_ratios import averaged_ratios, unadjusted
+from bayes_bm.evidence.network import parts_of, parts_text, side_by_side
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.runtime.errors import GateRefused
+from bayes_bm.spec.biases import CLOCK_BIASES, Biases
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.priors import describe
+
+NO_SIDE_BY_SIDE = "no side-by-side study"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Tables for a person, and what stands against a fit.
+
+    rows        one row a piece of evidence in use: kind, study, arm, treatment, size, until (last time it speaks about)
+    treatments  studies, arms, size and follow-up of each treatment
+    contrasts   for each compared treatment, the studies that hold it beside the reference
+    coefficients  for each coefficient and interaction of a covariate, what informs it
+    set_aside   what is not used, and why
+    """
+
+    rows: pd.DataFrame
+    treatments: pd.DataFrame
+    contrasts: pd.DataFrame
+    coefficients: pd.DataFrame
+    set_aside: pd.DataFrame
+    notes: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+
+def audit(spec: Spec, evidence: Evidence) -> Audit:
+    """What the evidence of a spec can and cannot say, before anything compiles."""
+    rows = evidence_rows(spec, evidence)
+    return Audit(
+        rows=rows,
+        treatments=_treatments(spec, rows),
+        contrasts=_contrasts(spec, evidence),
+        coefficients=coefficients(spec, evidence),
+        set_aside=evidence.set_aside,
+        notes=tuple(_notes(spec, evidence)),
+        refusals=tuple(refusals(spec, evidence)),
+    )
+
+
+def evidence_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    """One row an arm and kind of evidence, and one a hazard ratio: what it is, how much it weighs, what it informs."""
+    parts = [
+        _by_arm(evidence, "patients", evidence.patients.assign(size=evidence.patients["weight"])),
+        _by_arm(evidence, "points", evidence.sequences, first=True),
+        _by_arm(evidence, "median", _on_model_clock(evidence, _medians_as_rows(evidence))),
+        _by_arm(evidence, "count", _on_model_clock(evidence, evidence.counts.assign(size=evidence.counts["n"]))),
+        _by_arm(evidence, "registry", evidence.registry.assign(size=evidence.registry["n"]), first=True),
+        _ratio_rows(evidence),
+    ]
+    parts = [part for part in parts if len(part)]
+    columns = ["kind", "study", "arm", "treatment", "size", "until", "informs"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def _by_arm(evidence: Evidence, kind: str, table: pd.DataFrame, *, first: bool = False) -> pd.DataFrame:
+    """Size and last time by arm. The size of a sequence is that of its first step: those alive at the start."""
+    if table.empty:
+        return pd.DataFrame()
+    grouped = table.astype({"size": float, "time": float}).groupby("arm_row")
+    size = grouped["size"].first() if first else grouped["size"].sum(min_count=1)
+    arms = evidence.arms.loc[size.index, ["study", "arm", "treatment"]]
+    several = kind == "patients" or (kind in ("points", "registry") and grouped.size() > 1)
+    informs = np.where(several, "level and shape of its study and treatment", "level of its study and treatment")
+    return arms.assign(kind=kind, size=size, until=grouped["time"].max(), informs=informs)
+
+
+def _on_model_clock(evidence: Evidence, table: pd.DataFrame) -> pd.DataFrame:
+    """Medians and counts keep their printed clock; follow-up is said on the model's, as for patients and points."""
+    shift = evidence.arms["shift"].to_numpy(dtype=float)[table["arm_row"].astype(int)] if len(table) else 0.0
+    return table.assign(time=table["time"].astype(float) + shift)
+
+
+def _medians_as_rows(evidence: Evidence) -> pd.DataFrame:
+    """Size and reach of a median: n, or the n whose exponential curve has that interval, (1 / (ln 2 sd))^2.
+
+    A median speaks about its time and, where it has one, up to the upper limit of its interval.
+    """
+    medians = evidence.medians
+    from_interval = (1 / (np.log(2) * medians["sd"].astype(float))) ** 2
+    size = medians["n"].astype(float).where(medians["law"] != "interval", from_interval)
+    reach = medians[["time", "ci_high"]].astype(float).max(axis=1)
+    return medians.assign(size=size, time=reach)
+
+
+def _ratio_rows(evidence: Evidence) -> pd.DataFrame:
+    ratios = evidence.hazard_ratios
+    if ratios.empty:
+        return pd.DataFrame()
+    # a log hazard ratio between equal arms has variance 4 / events
+    return pd.DataFrame(
+        {
+            "kind": "hazard ratio",
+            "study": ratios["study"],
+            "arm": ratios["treatment"] + " v " + ratios["reference"],
+            "treatment": ratios["treatment"],
+            "size": 4 / ratios["se"].astype(float) ** 2,
+            "until": np.nan,
+            "informs": "the contrast within its study",
+        }
+    )
+
+
+def _treatments(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
+    found = []
+    for name in spec.treatments.names:
+        mine = rows[(rows["treatment"] == name) & (rows["kind"] != "hazard ratio")]
+        found.append(
+            {
+                "treatment": name,
+                "studies": mine["study"].nunique(),
+                "arms": mine[["study", "arm"]].drop_duplicates().shape[0],
+                "size": float(mine["size"].sum()),
+                "until": float(mine["until"].max()) if len(mine) else np.nan,
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def _contrasts(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    both = side_by_side(spec, evidence)
+    names = spec.treatments.names
+    rows = []
+    for at, reference in enumerate(names):
+        for treatment in names[at + 1 :]:
+            studies = both.get((treatment, reference), [])
+            if studies or reference == spec.treatments.reference:
+                shown = "; ".join(studies) if studies else NO_SIDE_BY_SIDE
+                rows.append(
+                    {"treatment": treatment, "reference": reference, "studies": len(studies), "side_by_side": shown}
+                )
+    return pd.DataFrame(rows)
+
+
+def coefficients(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    """What informs each coefficient: covariate, interaction_with (blank: the prognostic term), source, studies, rows.
+
+    source is "within-study data" where patients of one arm differ in the covariate, else "across-study data" where
+    arms of unlike case mix are compared, else "prior only". `rows` counts patients, or arms.
+    """
+    columns = ["covariate", "interaction_with", "source", "studies", "rows"]
+    found = []
+    for name, term in spec.covariates.items():
+        found.append({"covariate": name, "interaction_with": "", **_informed(spec, evidence, name, None)})
+        if term.interaction is not None:
+            compared = list(spec.treatments.compare)
+            for treatments in [compared] if term.interaction_by == "shared" else [[one] for one in compared]:
+                informed = _informed(spec, evidence, name, treatments)
+                found.append({"covariate": name, "interaction_with": ", ".join(treatments), **informed})
+    return pd.DataFrame(found, columns=columns)
+
+
+def _informed(spec: Spec, evidence: Evidence, name: str, treatments: list[str] | None) -> dict:
+    """`treatments`: those whose patients and arms speak about an interaction; None is everybody."""
+    arms, patients = evidence.arms, evidence.patients
+    mine = arms["treatment"].isin(treatments or spec.treatments.names).to_numpy()
+    known = patients[patients[name].notna()] if len(patients) else patients
+    varies = {row for row, rows in known.groupby("arm_row") if mine[int(str(row))] and _differ(rows[name])}
+    inside = known[known["arm_row"].isin(varies)] if varies else known.iloc[:0]
+    if len(inside):
+        return {"source": "within-study data", "studies": inside["study"].nunique(), "rows": len(inside)}
+    stated = averaged_arms(spec, arms, patients) & mine
+    table = arms[stated].assign(middle=[_middle(row, name) for row in arms[stated].to_dict("records")])
+    # free levels compare arms within a study only; an interaction is told from the treatment's effect by two case mixes
+    by = [*(["treatment"] if treatments else []), *(["study"] if spec.free_levels and not treatments else [])]
+    groups = [rows for _, rows in table.groupby(by)] if by else [table]
+    unlike = [rows for rows in groups if _differ(rows["middle"])]
+    if not unlike:
+        return {"source": "prior only", "studies": 0, "rows": 0}
+    across = pd.concat(unlike)
+    return {"source": "across-study data", "studies": across["study"].nunique(), "rows": len(across)}
+
+
+def _differ(values: pd.Series) -> bool:
+    return len(set(values)) > 1
+
+
+def _middle(arm: Mapping[Any, Any], name: str) -> float:
+    return float(arm[f"share_{name}"] if states_covariate(arm, name) == "share" else arm[f"mean_{name}"])
+
+
+def _covariate_notes(spec: Spec, evidence: Evidence):
+    """A line for each coefficient, then what is not modelled about covariates."""
+    for row in coefficients(spec, evidence).to_dict("records"):
+        with_them = f" with {row['interaction_with']}" if row["interaction_with"] else ""
+        term = f"{'Interaction' if with_them else 'Coefficient'} of {row['covariate']}{with_them}"
+        unit = "patients" if row["source"].startswith("within") else "arms"
+        amount = f" ({row['studies']} studies, {row['rows']} {unit})" if row["rows"] else ": no data inform it"
+        yield f"{term}: {row['source']}{amount}."
+    if not spec.covariates:
+        return
+    yield from _missing_notes(spec, evidence)
+    averaged = averaged_arms(spec, evidence.arms, evidence.patients)
+    if averaged.any():
+        yield (
+            f"{int(averaged.sum())} arms are averaged over the covariates they state, by {spec.integration.points}"
+            f" points; {_correlation_text(spec, evidence)}."
+        )
+    printed = (evidence.arms["kind"] != "patients").to_numpy() & ~averaged
+    if printed.any():
+        some = f"{int(printed.sum())} arms do not state every covariate and"
+        which = some if averaged.any() else "Arms known from printed numbers"
+        yield f"{which} are taken at the covariates' centres: their case mix is not modelled."
+    yield from _ratio_notes(spec, evidence.hazard_ratios)
+
+
+def _ratio_notes(spec: Spec, ratios: pd.DataFrame):
+    """Which hazard ratios are of a study's patients together, and which are read as of alike ones."""
+    mixed = averaged_ratios(ratios, spec)
+    if mixed.any():
+        yield (
+            f"{int(mixed.sum())} hazard ratios are averaged over the covariates that their studies' arms state and they"
+            f" were not adjusted for, by {spec.integration.points} points and when events are over their follow-up"
+            " (rule 7)."
+        )
+    crude = int((unadjusted(ratios, spec).to_numpy(dtype=bool) & ~mixed).sum())
+    if crude:
+        yield (
+            f"{crude} hazard ratios were not adjusted for every covariate and are read as if they were: a crude ratio"
+            " is nearer to 1 than the one between alike patients (rule 7). One with followup, whose arms rows state"
+            " every covariate, is averaged over them."
+        )
+
+
+def _missing_notes(spec: Spec, evidence: Evidence):
+    """How many patients lack each covariate, and what is assumed of them."""
+    patients = evidence.patients
+    lacks = patients_with_missing_covariates(spec, evidence)
+    for name, term in spec.covariates.items() if lacks.any() else ():
+        count = int(patients.loc[lacks, name].isna().sum())
+        if not count:
+            continue
+        known = int(patients[name].notna().sum())
+        studies = patients.loc[lacks & patients[name].isna().to_numpy(), "study"].nunique()
+        law = "two-valued" if term.missing == "two_valued" else "normal"
+        yield (
+            f"{count} patients of {studies} studies lack {name} ({known} have it): averaged over a {law} law given"
+            " their arm and other covariates, estimated with the model, taken as missing at random (whether it is"
+            " missing may depend on arm, outcome and known covariates, not on its value)."
+        )
+
+
+def bias_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    """What each bias acts on and what informs it: bias, size, arms, ratios, unstated (arms that do not say), source."""
+    columns = ["bias", "size", "arms", "ratios", "unstated", "source"]
+    found = []
+    for name, term in spec.bias.named(Biases.model_fields).items():
+        rows = _term_rows(name, spec, evidence) if name in spec.modelled_biases else _clock_rows(name, spec, evidence)
+        if term.prior is not None:
+            source = _source(name, spec, evidence)
+            found.append({"bias": name, "size": f"prior {describe(term.prior)}", **rows, "source": source})
+        if term.value is not None:
+            found.append({"bias": name, "size": f"fixed at {term.value.value:g}", **rows, "source": "fixed"})
+    return pd.DataFrame(found, columns=columns)
+
+
+def _source(name: str, spec: Spec, evidence: Evidence) -> str:
+    if name in CLOCK_BIASES:
+        return clocks.informed_by(name, spec, evidence)
+    return biases.informed_by(name, spec, evidence.arms, evidence.hazard_ratios)
+
+
+def _term_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
+    arms, ratios = (table[biases.bias_column(name)].astype(float) for table in (evidence.arms, evidence.hazard_ratios))
+    studies = _names(evidence.arms[(arms.fillna(0) != 0).to_numpy(dtype=bool)])
+    return {"arms": studies, "ratios": int((ratios != 0).sum()), "unstated": int(arms.isna().sum())}
+
+
+def _clock_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
+    term, arms = getattr(spec.bias, name), evidence.arms
+    mine = biases.chosen_arms(name, term, spec, arms) & (arms[CLOCK_BIASES[name]] == term.value.value)
+    return {"arms": _names(arms[mine]), "ratios": 0, "unstated": 0}
+
+
+def _names(arms: pd.DataFrame) -> str:
+    return "; ".join(sorted(set(arms["study"])))
+
+
+def _bias_notes(spec: Spec, evidence: Evidence):
+    """A line for each bias that is on."""
+    for row in bias_rows(spec, evidence).to_dict("records"):
+        ratios = f" and {row['ratios']} hazard ratios" if row["ratios"] else ""
+        blank = f" {row['unstated']} arms do not say how much and are taken as free of it." if row["unstated"] else ""
+        informed = "" if row["source"] == "fixed" else f" Informed by: {row['source']}."
+        where = f"acts on arms of {row['arms'] or 'no study'}{ratios}"
+        yield f"Bias {row['bias']}, {row['size']}: {where}.{informed}{blank} Answers are for a study without it."
+
+
+def _tail_notes(spec: Spec, evidence: Evidence):
+    """Where registries or a background speak: what informs each treatment's tail, up to where."""
+    unit, background, registry = spec.time_unit, evidence.background, evidence.registry
+    if registry.empty and background.empty:
+        return
+    patients = evidence.patients
+    for name in spec.treatments.names:
+        seen = [
+            f"{kind} to {float(mine['time'].max()):.4g} {unit}"
+            for kind, table in (("patients", patients), ("registry intervals", registry))
+            if len(mine := table[table["treatment"] == name])
+        ]
+        other = "the treatment effect and" if name != spec.treatments.reference else ""
+        known = f"{' and '.join(seen)}; beyond" if seen else "no patients and no registry:"
+        yield f"Tail of {name}: {known} {other} the shape of the {spec.hazard.family} hazard.".replace("  ", " ")
+    if len(background):
+        low, high = float(background["hazard"].min()), float(background["hazard"].max())
+        yield (
+            f"Background mortality, {low:.3g} to {high:.3g} per {unit.removesuffix('s')}, known to"
+            f" {float(background['time'].max()):g} {unit} and constant after: survival, medians, restricted means and"
+            " hazard ratios are of all deaths; level, shape and treatment effects are of the excess hazard."
+        )
+
+
+def _correlation_text(spec: Spec, evidence: Evidence) -> str:
+    if spec.integration.correlation is not None:
+        return "their correlation is the spec's"
+    known = len(evidence.patients) and evidence.patients[list(spec.covariates)].notna().all(axis=1).any()
+    return "their correlation is that of the patients" if known else "no correlation is stated, so none is taken"
+
+
+def follow_up(spec: Spec, evidence: Evidence) -> dict[str, float]:
+    """Last time any row in use speaks about each treatment, on the model's clock: beyond it a curve is extrapolated."""
+    table = _treatments(spec, evidence_rows(spec, evidence))
+    return dict(zip(table["treatment"], table["until"], strict=True))
+
+
+def require_usable(spec: Spec, evidence: Evidence) -> None:
+    """Raise `GateRefused` (exit status 1) where there is nothing to fit."""
+    reasons = refusals(spec, evidence)
+    if reasons:
+        raise GateRefused(f"{spec.name}: the audit refuses before any fit: {' '.join(reasons)}")
+
+
+def refusals(spec: Spec, evidence: Evidence) -> list[str]:
+    """Reasons not to fit (exit status 1): nothing to learn from, or no path between treatments (rule 11)."""
+    found, missing = evidence.treatments, []
+    if spec.treatments.reference not in found:
+        missing = [spec.treatments.reference]
+    elif not found & set(spec.treatments.compare):
+        missing = list(spec.treatments.compare)
+    if missing:
+        aside = len(evidence.set_aside)
+        return [
+            f"no usable evidence on {spec.endpoint} for {', '.join(missing)}"
+            + (f" ({aside} rows were set aside; see the audit)" if aside else "")
+            + ". Needed: for each arm patients, a digitised curve, survival at a time or a median with n or"
+            " an interval, or events of n; or a hazard ratio with its interval."
+        ]
+    parts = parts_of(spec, evidence)
+    if spec.free_levels and len(parts) > 1:
+        return [
+            f"study levels are free and the network is not connected: {parts_text(parts)}."
+            " Needed: studies that hold both sides."
+        ]
+    return []
+
+
+def _notes(spec: Spec, evidence: Evidence):
+    """What a reader must know, in words."""
+    silent = [name for name in spec.treatments.names if name not in evidence.treatments]
+    if silent:
+        yield f"No evidence for {', '.join(silent)}: their answers are the prior only."
+    both = side_by_side(spec, evidence)
+    across = [
+        name for name in spec.treatments.compare if (name, spec.treatments.reference) not in both and name not in silent
+    ]
+    if across:
+        yield f"Across studies only, {NO_SIDE_BY_SIDE}: {', '.join(across)} v {spec.treatments.reference}."
+    parts = parts_of(spec, evidence)
+    if len(parts) > 1 and not spec.free_levels:
+        yield (
+            f"The network is not connected ({parts_text(parts)}); comparisons between its parts rest on exchangeable"
+            " study levels (rule 11)."
+        )
+    yield from _covariate_notes(spec, evidence)
+    yield from _bias_notes(spec, evidence)
+    yield from _tail_notes(spec, evidence)
+    lesions = evidence.arms["unit_of_analysis"].isin(["lesion", "cavity"])
+    if lesions.any():
+        icc = spec.evidence.icc.value
+        yield f"{int(lesions.sum())} arms count lesions; n is reduced for a correlation of {icc:g} in a patient."
+    delayed = evidence.arms[evidence.arms["entry"] > evidence.arms["shift"]]
+    if len(delayed):
+        studies = "; ".join(sorted(set(delayed["study"])))
+        yield f"Survival is conditional on a delayed entry (immortal time) in: {studies}."

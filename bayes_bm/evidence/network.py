@@ -1,0 +1,113 @@
+"""The network of treatments: which are held side by side, by which studies, and into what parts it falls (rule 11)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.spec.document import Spec
+
+
+@dataclass(frozen=True)
+class Network:
+    """Tables of a network, in the order of the spec's treatments.
+
+    nodes    treatment, studies (that hold it), counted (of them, those that print an n), patients (their sum), part
+    edges    treatment, reference, studies (how many hold both), names (of those studies)
+    several  study, treatments: studies with three or more of the treatments
+    parts    sets of treatments joined by studies that hold two of them, the reference's first; with several,
+             comparisons between them rest on exchangeable study levels or cannot be made
+    """
+
+    nodes: pd.DataFrame
+    edges: pd.DataFrame
+    several: pd.DataFrame
+    parts: tuple[tuple[str, ...], ...]
+
+    @property
+    def connected(self) -> bool:
+        return len(self.parts) <= 1
+
+
+def network(spec: Spec, evidence: Evidence) -> Network:
+    """Nodes, edges, studies with many arms, and connected parts of the evidence in use."""
+    held, parts = treatments_by_study(evidence), parts_of(spec, evidence)
+    both = side_by_side(spec, evidence)
+    part = {name: at for at, members in enumerate(parts, start=1) for name in members}
+    sized = evidence.arms[evidence.arms["n"].notna()].astype({"n": float}).groupby("treatment")
+    patients, counted = sized["n"].sum(), sized["study"].nunique()
+    nodes = [
+        {
+            "treatment": name,
+            "studies": sum(name in found for found in held.values()),
+            "counted": int(counted.get(name, 0)),
+            "patients": float(patients.get(name, 0.0)),
+            "part": part.get(name, np.nan),
+        }
+        for name in spec.treatments.names
+    ]
+    edges = [
+        {"treatment": treatment, "reference": reference, "studies": len(studies), "names": "; ".join(studies)}
+        for (treatment, reference), studies in both.items()
+    ]
+    several = [
+        {"study": study, "treatments": tuple(name for name in spec.treatments.names if name in found)}
+        for study, found in sorted(held.items())
+        if len(found) > 2
+    ]
+    return Network(
+        nodes=pd.DataFrame(nodes),
+        edges=pd.DataFrame(edges, columns=["treatment", "reference", "studies", "names"]),
+        several=pd.DataFrame(several, columns=["study", "treatments"]),
+        parts=tuple(parts),
+    )
+
+
+def treatments_by_study(evidence: Evidence) -> Mapping[str, set[str]]:
+    """What each study holds, by its arms and by its hazard ratios."""
+    held: dict[str, set[str]] = {}
+    for study, treatment in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True):
+        held.setdefault(study, set()).add(treatment)
+    for row in evidence.hazard_ratios.to_dict("records"):
+        held.setdefault(row["study"], set()).update((row["treatment"], row["reference"]))
+    return held
+
+
+def parts_of(spec: Spec, evidence: Evidence) -> list[tuple[str, ...]]:
+    """Connected parts among the treatments with evidence, each and all in the order of the spec."""
+    used = [name for name in spec.treatments.names if name in evidence.treatments]
+    groups = components(list(side_by_side(spec, evidence)), used)
+    ordered = [tuple(name for name in used if name in group) for group in groups]
+    return sorted(ordered, key=lambda group: used.index(group[0]))
+
+
+def parts_text(parts: Sequence[Sequence[str]]) -> str:
+    """`a, b; c`."""
+    return "; ".join(", ".join(part) for part in parts)
+
+
+def components(links: Sequence[tuple[str, str]], names: Sequence[str]) -> list[set[str]]:
+    """Connected sets of treatments, given which pairs a study compares side by side."""
+    group = {name: {name} for name in names}
+    for left, right in links:
+        merged = group[left] | group[right]
+        group.update(dict.fromkeys(merged, merged))
+    return [set(members) for members in {frozenset(members) for members in group.values()}]
+
+
+def side_by_side(spec: Spec, evidence: Evidence) -> dict[tuple[str, str], list[str]]:
+    """Studies that hold both treatments of a pair, by (treatment, other); order within a pair follows the spec."""
+    inside: dict[str, set[str]] = {}
+    for study, treatment in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True):
+        inside.setdefault(study, set()).add(treatment)
+    for row in evidence.hazard_ratios.to_dict("records"):
+        inside.setdefault(row["study"], set()).update((row["treatment"], row["reference"]))
+    names = spec.treatments.names
+    both = {
+        (right, left): sorted(study for study, found in inside.items() if {left, right} <= found)
+        for at, left in enumerate(names)
+        for right in names[at + 1 :]
+    }
+    return {pair: studies for pair, studies in both.items() if studies}

@@ -1,0 +1,210 @@
+"""The evidence of one spec: read, converted to the spec's time unit, selected, and counted once (`rules.md`, 1-8, 13).
+
+`read_evidence` is the boundary: whatever is wrong with the tables is said here, before anything compiles. What it
+returns are plain tables in which every row is used, and one table of what was set aside and why.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+
+import pandas as pd
+
+from bayes_bm.evidence.arm_covariates import check_averaged
+from bayes_bm.evidence.biases import with_amounts
+from bayes_bm.evidence.clocks import check_clocks
+from bayes_bm.evidence.curves import with_curves
+from bayes_bm.evidence.files import file_digest, read_background, resolve_path
+from bayes_bm.evidence.hazard_ratios import (
+    check_adjusted,
+    check_followup,
+    check_levels,
+    hazard_ratio_block,
+    with_stated_covariates,
+)
+from bayes_bm.evidence.likelihood_rows import (
+    arms_in_use,
+    count_rows,
+    patient_rows,
+    registry_rows,
+    sequences_and_medians,
+)
+from bayes_bm.evidence.records import Evidence, no_background
+from bayes_bm.evidence.selection import (
+    arm_keys,
+    check_overlap,
+    drop_double_counted,
+    drop_unusable,
+    filter_cause,
+    inherit_flags,
+    keep_chosen,
+    one_measure,
+    only_endpoint,
+)
+from bayes_bm.evidence.tables.checking import check_table
+from bayes_bm.evidence.tables.links import check_links, check_vocabulary
+from bayes_bm.evidence.tables.reading import read_table
+from bayes_bm.evidence.time_units import DAYS_PER, TIME_COLUMNS
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.sources import EVIDENCE_KINDS, Source
+
+
+def read_evidence(spec: Spec) -> Evidence:
+    """Read, check and select the evidence that a spec names. Raises `InputError` (exit status 2)."""
+    digests: dict[str, str] = {}
+    tables = {kind: _read_kind(kind, spec, digests) for kind in EVIDENCE_KINDS}
+    return select(spec, {**tables, "background": read_background(spec, digests)}, digests)
+
+
+def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str, str] | None = None) -> Evidence:
+    """Evidence from tables already read: frames by kind, in the spec's time unit."""
+    background = _background(spec, tables)
+    tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
+    aside: list[dict] = []
+    tables["patients"] = filter_cause(tables["patients"], spec)
+    tables, rebuilt = with_curves(tables, spec, digests := dict(digests or {}))
+    tables["arms"] = _all_arms(tables, spec)
+    check_links({kind: frame for kind, frame in tables.items() if kind != "curves"})
+    tables = {kind: only_endpoint(kind, frame, spec) for kind, frame in tables.items() if kind != "curves"}
+    tables = {kind: inherit_flags(kind, frame, tables["arms"], spec) for kind, frame in tables.items()}
+    tables = {kind: keep_chosen(kind, frame, spec, aside) for kind, frame in tables.items()}
+    tables = one_measure(tables, spec, aside)
+    tables = drop_unusable(tables, aside)
+    tables = drop_double_counted(tables, spec, aside)
+    check_overlap(tables, spec)
+    used = arm_keys(tables["patients"])
+    kept = sorted((arm for arm in rebuilt if arm.key in used), key=lambda arm: arm.key)
+    found = replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept), background=background)
+    check_clocks(spec, found)
+    return found
+
+
+def _assemble(
+    spec: Spec, tables: Mapping[str, pd.DataFrame], aside: list[dict], digests: Mapping[str, str]
+) -> Evidence:
+    """Numbers of the likelihood for every row that is left."""
+    arms = arms_in_use(spec, tables)
+    row_of = {key: row for row, key in enumerate(zip(arms["study"], arms["arm"], strict=True))}
+    sequences, medians = sequences_and_medians(spec, tables, arms, row_of, aside)
+    stated = with_stated_covariates(tables["hazard_ratios"], tables["arms"], spec)
+    check_followup(stated, spec)
+    check_adjusted(stated, spec)
+    check_levels(stated, arms, spec)
+    ratios, cholesky = hazard_ratio_block(stated)
+    patients = patient_rows(tables["patients"], arms, row_of, spec)
+    check_averaged(spec, patients, arms)
+    arms, ratios = with_amounts(spec, arms, ratios)
+    return Evidence(
+        arms=arms,
+        patients=patients,
+        sequences=sequences,
+        medians=medians,
+        hazard_ratios=ratios,
+        hr_cholesky=cholesky,
+        counts=count_rows(tables["counts"], arms, row_of, spec),
+        registry=registry_rows(tables["registry"], arms, row_of, spec),
+        set_aside=pd.DataFrame(aside, columns=["kind", "study", "arm", "reason"]),
+        digests=dict(digests),
+    )
+
+
+def _read_kind(kind: str, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
+    sources = getattr(spec.evidence, kind)
+    paths = [resolve_path(kind, source.path, spec)[0].resolve() for source in sources]
+    if len(set(paths)) < len(paths):
+        raise InputError(
+            f"evidence.{kind}", found="a file named twice", allowed="each file once: its rows would count twice"
+        )
+    frames = [_read_source(kind, source, spec, digests) for source in sources]
+    return pd.concat(frames, ignore_index=True) if frames else _empty(kind)
+
+
+def _background(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """The background of tables already read; the spec names one or none, since it changes what every answer means."""
+    frame = tables.get("background", no_background())
+    named, given = spec.evidence.background is not None, len(frame) > 0
+    if named != given:
+        raise InputError(
+            "evidence.background",
+            found="a table that the spec does not name" if given else "no table",
+            allowed="a table of times and hazards, named in the spec",
+        )
+    checked = check_table("background", frame, where="background") if given else frame
+    return checked[["time", "hazard"]].reset_index(drop=True)
+
+
+def _grouped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Treatments under the name of the spec's group they belong to."""
+    named = {
+        column: frame[column].map(spec.treatments.merged) for column in ("treatment", "reference") if column in frame
+    }
+    return frame.assign(**named)
+
+
+def _empty(kind: str) -> pd.DataFrame:
+    return _checked_empty(kind).copy()
+
+
+@cache
+def _checked_empty(kind: str) -> pd.DataFrame:
+    return check_table(kind, pd.DataFrame(columns=_MINIMAL[kind]), where=kind)
+
+
+_MINIMAL = {
+    "patients": ["study", "arm", "treatment", "time", "event"],
+    "arms": ["study", "arm", "treatment", "endpoint", "n"],
+    "points": ["study", "arm", "endpoint", "time", "survival"],
+    "medians": ["study", "arm", "endpoint", "median"],
+    "hazard_ratios": ["study", "endpoint", "treatment", "reference", "hr"],
+    "counts": ["study", "arm", "endpoint", "events", "n"],
+    "registry": ["study", "arm", "endpoint", "start", "stop", "n", "alive"],
+    "curves": ["study", "arm", "treatment", "endpoint", "curve"],
+}
+
+
+def _read_source(kind: str, source: Source, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
+    path, is_shipped = resolve_path(kind, source.path, spec)
+    frame = read_table(kind, path)
+    digests[source.path if not is_shipped else f"shipped:{path.parent.name}/{path.name}"] = file_digest(path)
+    if is_shipped:
+        check_vocabulary(frame, where=str(path.name))
+    if kind == "curves":
+        unit = frame["time_unit"].fillna(source.time_unit or spec.time_unit)
+        return frame.assign(folder=str(path.parent), time_unit=unit)
+    factor = DAYS_PER[source.time_unit or spec.time_unit] / DAYS_PER[spec.time_unit]
+    return frame.assign(**{column: frame[column] * factor for column in TIME_COLUMNS[kind] if column in frame})
+
+
+def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
+    """The arms table, with a row added for every arm that is known from its patients only."""
+    arms, patients = tables["arms"], tables["patients"]
+    if patients.empty:
+        return arms
+    by_arm = patients.groupby(["study", "arm"], sort=False)
+    flags = {name: (name, "first") for name in ("use", "overlap_group")}
+    found = by_arm.agg(
+        treatment=("treatment", "first"), kinds=("treatment", "nunique"), n=("time", "size"), **flags
+    ).reset_index()
+    _one_treatment_per_arm(found)
+    known = arms.loc[arms["endpoint"] == spec.endpoint, ["study", "arm", "treatment"]]
+    merged = found.merge(known, on=["study", "arm"], how="left", suffixes=("", "_arms"))
+    wrong = merged[merged["treatment_arms"].notna() & (merged["treatment_arms"] != merged["treatment"])]
+    if len(wrong):
+        row = wrong.iloc[0]
+        where = f"patients, study {row['study']}, arm {row['arm']}, column treatment"
+        raise InputError(where, found=row["treatment"], allowed=row["treatment_arms"], hint="the arms table disagrees")
+    new = merged.loc[merged["treatment_arms"].isna(), ["study", "arm", "treatment", "n", *flags]]
+    new = new.assign(endpoint=spec.endpoint)
+    return pd.concat([arms, check_table("arms", new, where="patients")], ignore_index=True) if len(new) else arms
+
+
+def _one_treatment_per_arm(found: pd.DataFrame) -> None:
+    mixed = found[found["kinds"] > 1]
+    if len(mixed):
+        row = mixed.iloc[0]
+        raise InputError(
+            f"patients, study {row['study']}, arm {row['arm']}, column treatment",
+            found=f"{row['kinds']} treatments in one arm",
+            hint="an arm has one treatment; give each its own arm name",
+        )

@@ -1,0 +1,134 @@
+"""The record of all selected evidence of one spec."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from bayes_bm.reconstruction.reconstruct import Reconstruction
+
+
+@dataclass(frozen=True)
+class RebuiltArm:
+    """A study arm whose patients come from a curve; what is kept is enough to draw them again (rule 19).
+
+    `printed` are the arguments of `reconstruct` as read, in the curve's own time unit; `factor` makes it the spec's.
+    """
+
+    study: str
+    arm: str
+    factor: float
+    printed: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.study, self.arm
+
+    @cached_property
+    def reconstruction(self) -> "Reconstruction":
+        from bayes_bm.reconstruction.reconstruct import (
+            reconstruct,  # half a second that evidence without curves does without
+        )
+
+        return reconstruct(**self.printed)
+
+    @property
+    def patients(self) -> pd.DataFrame:
+        """The best patients (time, event), in the spec's time unit."""
+        return self._converted(self.reconstruction.patients)
+
+    def draw(self, m: int, *, seed: int) -> list[pd.DataFrame]:
+        """`m` plausible sets of patients, from the curve alone, in the spec's time unit."""
+        return [self._converted(patients) for patients in self.reconstruction.draw(m, seed=seed)]
+
+    def document(self) -> dict[str, Any]:
+        """As plain data, tables column by column; `from_document` gives it back."""
+        printed = {
+            name: {"table": value.to_dict(orient="list")} if isinstance(value, pd.DataFrame) else value
+            for name, value in self.printed.items()
+        }
+        return {"study": self.study, "arm": self.arm, "factor": self.factor, "printed": printed}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "RebuiltArm":
+        printed = {
+            name: pd.DataFrame(value["table"]) if isinstance(value, dict) else value
+            for name, value in document["printed"].items()
+        }
+        return cls(document["study"], document["arm"], document["factor"], printed)
+
+    def _converted(self, patients: pd.DataFrame) -> pd.DataFrame:
+        return patients.assign(time=patients["time"] * self.factor)
+
+
+REGISTRY_COLUMNS = ("arm_row", "study", "arm", "treatment", "start", "time", "alive", "n")
+
+
+def no_registry() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(REGISTRY_COLUMNS))
+
+
+def no_background() -> pd.DataFrame:
+    return pd.DataFrame({"time": np.empty(0), "hazard": np.empty(0)})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All rows that enter the likelihood, in the spec's time unit. `arm_row` counts rows of `arms` from 0.
+
+    arms: study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ...,
+        and with biases `bias_NAME`, as have hazard_ratios (`bias.py`)
+    patients: arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock; covariates are
+        blank in an arm that is averaged over those its row states
+    sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
+    medians: arm_row, median, law (order / interval / not_reached), alpha, sd
+    hazard_ratios: study, treatment, reference, log_hr, se, followup, adjusted_for, and what their arms state of the
+        covariates; `hr_cholesky` factors their covariance
+    counts: arm_row, events, n, time
+    registry: arm_row, start, time, alive, n: those alive at `time` of the n alive at `start`, on the model's clock
+    background: time, hazard: what everybody dies of besides, constant from each time to the next; empty for none
+    set_aside: kind, study, arm, reason
+    digests: sha256 of each file read
+    rebuilt: the arms in use whose patients come from a curve, in the order of `arms`
+    """
+
+    arms: pd.DataFrame
+    patients: pd.DataFrame
+    sequences: pd.DataFrame
+    medians: pd.DataFrame
+    hazard_ratios: pd.DataFrame
+    hr_cholesky: np.ndarray
+    counts: pd.DataFrame
+    set_aside: pd.DataFrame
+    digests: Mapping[str, str] = field(default_factory=dict)
+    rebuilt: tuple[RebuiltArm, ...] = ()
+    registry: pd.DataFrame = field(default_factory=no_registry)
+    background: pd.DataFrame = field(default_factory=no_background)
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Every table of studies by name."""
+        names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "registry", "set_aside")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def treatments(self) -> set[str]:
+        """Treatments that any row in use speaks about."""
+        contrasts = set(self.hazard_ratios["treatment"]) | set(self.hazard_ratios["reference"])
+        return set(self.arms["treatment"]) | contrasts
+
+    def digest(self) -> str:
+        """sha256 of every row in use, in an order that does not depend on the files'."""
+        later = {"registry": self.registry, "background": self.background}
+        tables = {**self.tables(), **later}
+        text = "".join(_sorted_csv(table) for name, table in tables.items() if name not in later or len(table))
+        return hashlib.sha256(text.encode() + self.hr_cholesky.tobytes()).hexdigest()
+
+
+def _sorted_csv(table: pd.DataFrame) -> str:
+    lines = table.drop(columns="arm_row", errors="ignore").to_csv(index=False).splitlines()
+    return "\n".join([*lines[:1], *sorted(lines[1:])])

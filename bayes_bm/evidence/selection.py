@@ -1,0 +1,297 @@
+"""Which rows count: flags, choices, one measure, each patient once, no overlap (`rules.md`, 1, 2, 4).
+
+Every function takes tables and returns tables; what is left out goes into `aside` with its reason.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence.tables.links import overlapping_rows
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.biases import Bias
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.record import Choice
+
+ARM_FLAGS = ("use", "overlap_group", "measure", "treatment")
+SUMMARY_KINDS = ("points", "medians", "registry", "counts")
+UNFLAGGED = "use"
+"""What a row without a `use` flag counts as: a user's own table needs no flags."""
+
+
+def only_endpoint(kind: str, frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    return frame if kind == "patients" else frame[frame["endpoint"] == spec.endpoint].reset_index(drop=True)
+
+
+def inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Flags, treatment and what `include` asks for are the arm's where a row has none of its own (rule 2)."""
+    if kind in ("arms", "hazard_ratios"):
+        return frame.assign(use=frame["use"].fillna(UNFLAGGED))
+    key = ["study", "arm"]
+    asked = [name for name in spec.evidence.include if name not in frame and name not in ARM_FLAGS]
+    columns = [name for name in (*ARM_FLAGS, *asked) if name in arms]
+    of_arm = frame[key].merge(arms[key + columns], on=key, how="left")
+    filled = {
+        name: frame[name].where(frame[name].notna(), of_arm[name].to_numpy())
+        if name in frame
+        else of_arm[name].to_numpy()
+        for name in columns
+    }
+    filled = frame.assign(**filled)
+    return filled.assign(use=filled["use"].fillna(UNFLAGGED))
+
+
+def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -> pd.DataFrame:
+    """Rows of listed treatments, matching every `include` filter or named in `also`, and not named in `exclude`.
+
+    An arms row stays for any row of evidence that needs it: whether it is in use follows from those (`arms_in_use`).
+    """
+    listed = set(spec.treatments.names)
+    keep = frame["treatment"].isin(listed)
+    if kind == "hazard_ratios":
+        keep &= frame["reference"].isin(listed)
+    frame = frame[keep]
+    if kind == "arms":
+        check_include(frame, spec)
+        return frame.reset_index(drop=True)
+    included = pd.Series(True, index=frame.index)
+    for column, allowed in spec.evidence.include.items():
+        if column in frame:
+            included &= frame[column].isin(allowed)
+    included |= named_rows(frame, spec.evidence.also)
+    for use, rows in frame[~included].groupby("use"):
+        set_aside(aside, kind, rows, f"not in evidence.include (use = {use})")
+    for choice in spec.evidence.exclude:
+        named = named_rows(frame, [choice])
+        set_aside(aside, kind, frame[named & included], f"left out by the spec: {choice.why}")
+        included &= ~named
+    return frame[included].reset_index(drop=True)
+
+
+def check_include(arms: pd.DataFrame, spec: Spec) -> None:
+    for column in spec.evidence.include:
+        if column not in arms:
+            raise InputError(f"evidence.include.{column}", found="no such column in the arms table")
+
+
+def named_rows(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:
+    """Which rows the choices name: whole studies, or one arm of a study."""
+    named = pd.Series(False, index=frame.index)
+    for choice in choices:
+        match = frame["study"] == choice.study
+        if choice.arm is not None:
+            match &= (frame["arm"] == choice.arm) if "arm" in frame else False
+        named |= match
+    return named
+
+
+def check_acts_on(name: str, term: Bias, *tables: pd.DataFrame) -> None:
+    """A bias that is to act on certain studies or arms finds each of them in use, wherever any evidence is."""
+    studies = sorted({study for table in tables for study in table["study"]})
+    for choice in term.acts_on if studies else ():
+        if not any(named_rows(table, [choice]).any() for table in tables):
+            found = choice.study if choice.arm is None else f"{choice.study}: {choice.arm}"
+            raise InputError(
+                f"bias.{name}.acts_on", found=f"{found}, of which nothing is in use", allowed="; ".join(studies)
+            )
+
+
+def set_aside(aside: list[dict], kind: str, rows: pd.DataFrame, reason: str) -> None:
+    for row in rows.to_dict("records"):
+        arm = row["arm"] if "arm" in row else f"{row['treatment']} v {row['reference']}"
+        aside.append({"kind": kind, "study": row["study"], "arm": arm, "reason": reason})
+
+
+ANY_CAUSE = "any"
+
+
+def filter_cause(patients: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Events of the spec's cause; those of other causes are censored when they happen, which makes its hazard the
+    cause-specific one.
+    """
+    found = sorted(set(patients["cause"].dropna()))
+    if not found:
+        if spec.cause is None or patients.empty:
+            return patients
+        raise InputError("patients, column cause", found="nothing", allowed=f"{spec.cause} where event is 1")
+    if spec.cause is None:
+        names = ", ".join(found)
+        hint = f'say in the spec which is the event: cause = "{found[0]}", one spec a cause, or cause = "{ANY_CAUSE}"'
+        raise InputError("patients, column cause", found=names, allowed="one endpoint", hint=hint)
+    _check_causes(patients, found, spec)
+    mine = patients["cause"].notna() if spec.cause == ANY_CAUSE else patients["cause"] == spec.cause
+    return patients.assign(event=mine.astype("int64"))
+
+
+def _check_causes(patients: pd.DataFrame, found: list[str], spec: Spec) -> None:
+    if spec.cause not in (ANY_CAUSE, *found):
+        raise InputError("cause", found=spec.cause, allowed=", ".join([*found, ANY_CAUSE]))
+    wrong = patients[patients["cause"].notna() != (patients["event"] == 1)]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise InputError(
+            f"patients, study {row['study']}, arm {row['arm']}, column cause",
+            found="a cause of no event" if row["event"] == 0 else "an event without its cause",
+            allowed="a cause where event is 1, and blank where it is 0",
+        )
+    if patients["time_upper"].notna().any() and spec.cause != ANY_CAUSE:
+        raise InputError(
+            "patients, column time_upper",
+            found="interval-censored times, with several causes",
+            allowed="exact times",
+            hint="within an interval the causes do not separate, so no one cause can be fitted alone",
+        )
+
+
+def one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
+    """One `measure` per analysis: a Kaplan-Meier complement does not compare with a cumulative incidence (rule 4).
+
+    Before rows are counted once, so that a row of another measure keeps no row of this one out.
+    """
+    found = {str(value) for kind in SUMMARY_KINDS for value in tables[kind]["measure"].dropna()}
+    if spec.measure is None and len(found) > 1:
+        raise InputError(
+            "measure",
+            found=f"rows of {', '.join(sorted(found))}",
+            allowed="one of them",
+            hint="say in the spec: measure = ...",
+        )
+    if spec.cause is not None and spec.measure is None and found - {"km"}:
+        raise InputError(
+            "measure",
+            found=f"rows of {', '.join(sorted(found))}, beside cause = {spec.cause}",
+            allowed="km, where deaths are censored",
+            hint="a cumulative incidence speaks about all causes at once and informs no single hazard;"
+            ' measure = "km" sets it aside, and bayes-bm incidence answers what it can be held beside',
+        )
+    _check_said(tables, spec)
+    kept = dict(tables)
+    for kind in SUMMARY_KINDS if spec.measure is not None else ():
+        frame = tables[kind]
+        other = (frame["measure"].notna() & (frame["measure"] != spec.measure)).to_numpy()
+        set_aside(aside, kind, frame[other], f"its measure is not {spec.measure}")
+        kept[kind] = frame[~other].reset_index(drop=True)
+    return kept
+
+
+def _check_said(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
+    """Beside one cause of several a printed number says what it is: read as the wrong one it would move the hazard."""
+    for kind in SUMMARY_KINDS if spec.cause not in (None, ANY_CAUSE) else ():
+        silent = tables[kind][tables[kind]["measure"].isna()]
+        if len(silent):
+            row = silent.iloc[0]
+            raise InputError(
+                f"{kind}, study {row['study']}, arm {row['arm']}",
+                found=f"no measure in its arms row, beside cause = {spec.cause}",
+                allowed="km where other causes were censored when they happened, cif_complement for 1 - a cumulative"
+                " incidence, crude for a share of all",
+                hint='only km informs the hazard of one cause; the others stand aside with measure = "km" in the spec',
+            )
+
+
+def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[str, pd.DataFrame]:
+    """Rows that print no precision cannot be weighed: set aside, said so."""
+    arms = tables["arms"].set_index(["study", "arm"])
+
+    def size(row: Mapping) -> float:
+        own = row.get("n", np.nan)
+        return own if pd.notna(own) else arms["n"].get((row["study"], row["arm"]), np.nan)
+
+    rules: dict[str, Callable[[Mapping], bool]] = {
+        "medians": lambda row: pd.notna(size(row)) or pd.notna(row["ci_low"]),
+        "points": lambda row: pd.notna(size(row)) or (pd.notna(row["ci_low"]) and row["ci_low"] > 0),
+    }
+    kept = dict(tables)
+    for kind, rule in rules.items():
+        usable = np.array([rule(row) for row in tables[kind].to_dict("records")], dtype=bool)
+        set_aside(aside, kind, tables[kind][~usable], "neither n nor an interval is printed, so it has no weight")
+        kept[kind] = tables[kind][usable].reset_index(drop=True)
+    return kept
+
+
+def drop_double_counted(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
+    """Within study x arm: patients > points (and n-only medians) > a median > a registry's intervals > a count.
+
+    Hazard ratios last (rule 1).
+    """
+    kept = dict(tables)
+    taken = arm_keys(tables["patients"])
+    kept["points"] = _without(tables["points"], taken, "points", "its patients are used", aside)
+    medians = _without(tables["medians"], taken, "medians", "its patients are used", aside)
+    kept["medians"] = medians
+    taken = taken | arm_keys(kept["points"]) | arm_keys(medians)
+    said = "its patients, points or median are used"
+    kept["registry"] = _without(tables["registry"], taken, "registry", said, aside)
+    kept["counts"] = _without(tables["counts"], taken, "counts", said, aside)
+    again = arm_keys(kept["registry"])
+    kept["counts"] = _without(kept["counts"], again, "counts", "its registry's intervals are used", aside)
+    kept["hazard_ratios"] = _hazard_ratios_once(kept, spec, aside)
+    return kept
+
+
+def arm_keys(frame: pd.DataFrame) -> set[tuple[str, str]]:
+    return set(zip(frame["study"], frame["arm"], strict=True))
+
+
+def _without(frame: pd.DataFrame, taken: set, kind: str, reason: str, aside: list[dict]) -> pd.DataFrame:
+    known = np.array([key in taken for key in zip(frame["study"], frame["arm"], strict=True)], dtype=bool)
+    set_aside(aside, kind, frame[known], reason)
+    return frame[~known].reset_index(drop=True)
+
+
+def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> pd.DataFrame:
+    """A hazard ratio beside absolute evidence on both its arms would count the same patients twice (rule 1)."""
+    ratios = tables["hazard_ratios"]
+    absolute = {
+        (study, treatment)
+        for kind in ("patients", *SUMMARY_KINDS)
+        for study, treatment in zip(tables[kind]["study"], tables[kind]["treatment"], strict=True)
+    }
+    allowed = {choice.study for choice in spec.evidence.allow_overlap}
+    twice = [
+        row["study"] not in allowed and {(row["study"], row["treatment"]), (row["study"], row["reference"])} <= absolute
+        for row in ratios.to_dict("records")
+    ]
+    twice = np.array(twice, dtype=bool)
+    set_aside(aside, "hazard_ratios", ratios[twice], "both its arms have absolute evidence; see evidence.allow_overlap")
+    return ratios[~twice].reset_index(drop=True)
+
+
+def check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
+    """At most one member of an overlap group, or a parent or its subgroups, per endpoint (rule 2).
+
+    The group is the row's own, else its arm's. A hazard ratio stands beside its own study and no other of its group.
+    """
+    group = {}
+    for kind in ("patients", *SUMMARY_KINDS):
+        frame = tables[kind]
+        group.update(zip(zip(frame["study"], frame["arm"], strict=True), frame["overlap_group"], strict=True))
+    arms = tables["arms"]
+    keys = list(zip(arms["study"], arms["arm"], strict=True))
+    in_use = np.array([key in group for key in keys], dtype=bool)
+    groups = pd.Series([group.get(key) for key in keys], index=arms.index, dtype=object)
+    arms = arms.assign(overlap_group=groups)[in_use].reset_index(drop=True)
+    _check_ratio_overlap(tables["hazard_ratios"], arms, spec)
+    for left, right in overlapping_rows(arms):
+        first, second = arms.iloc[left], arms.iloc[right]
+        named = " and ".join(f"{row['study']}: {row['arm']} (use {row['use']})" for row in (first, second))
+        raise InputError(
+            f"arms, overlap_group {first['overlap_group']!r}, endpoint {spec.endpoint}",
+            found=f"patients counted twice, in {named}",
+            allowed="one member of a group, or a parent or its subgroups",
+            hint="leave the others out with [evidence] include or exclude",
+        )
+
+
+def _check_ratio_overlap(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:
+    grouped = pd.concat([ratios, arms])[["study", "overlap_group"]].dropna()
+    studies = grouped.drop_duplicates().groupby("overlap_group")["study"].agg(lambda names: "; ".join(sorted(names)))
+    for name in sorted(set(ratios["overlap_group"].dropna())):
+        if ";" in studies[name]:
+            raise InputError(
+                f"hazard_ratios, overlap_group {name!r}, endpoint {spec.endpoint}",
+                found=f"patients counted twice, in {studies[name]}",
+                allowed="one study of a group beside a hazard ratio of that group",
+                hint="leave the others out with [evidence] include or exclude",
+            )

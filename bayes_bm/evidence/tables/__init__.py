@@ -1,0 +1,1 @@
+"""Tables of evidence: columns, cells, rules of a row, links between tables."""

@@ -1,0 +1,166 @@
+"""The tables a person may write: what each column holds, how a file is read, and what is refused, with the reason.
+
+One direction: a CSV file becomes a checked `DataFrame` in which every column of the contract is present. Text columns
+are `object` with None for a blank, numbers are `float64` with NaN for a blank (`event` and `at_risk` are `int64`).
+Times are in whatever unit the file is in; the spec's `time_unit` is applied later, once. Shares and survival are
+proportions. Columns that start with `x_` pass through untouched (from a file: as text).
+
+Two choices that a reader may trip over: `n` of an arm may be blank, because the sizes of subgroups are often not
+printed (such an arm informs only through an interval); a blank `median` means "not reached" and then needs the lower
+limit, or the arm's `followup`.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bayes_bm.evidence.tables.cells import TableRows, and_more, coerce_column
+from bayes_bm.evidence.tables.row_rules import (
+    RULES,
+    check_apart,
+    check_falling,
+    check_from_zero,
+    check_one_treatment,
+    check_unique,
+)
+from bayes_bm.evidence.tables.schema import (
+    COVARIATE_OF_ARMS,
+    NOT_NEGATIVE,
+    PROPORTION,
+    TABLES,
+    WHOLE_DTYPE,
+    Column,
+    nearest_name,
+    table_columns,
+)
+from bayes_bm.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pandera.pandas as pa
+
+
+def check_table(kind: str, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
+    """The same checks on a frame in memory; returns a new frame with all columns of the contract and a plain index."""
+    checked = check_frame(kind, frame.reset_index(drop=True), TableRows(where))
+    checked.attrs["where"] = where
+    return checked
+
+
+def check_frame(kind: str, frame: pd.DataFrame, rows: TableRows) -> pd.DataFrame:
+    known = table_columns(kind)
+    _check_columns(kind, frame, rows.where)
+    columns = {name: known[name] if name in known else _extra_column(kind, name) for name in [*known, *frame.columns]}
+    data = {name: coerce_column(frame, name, column, rows) for name, column in columns.items()}
+    table = pd.DataFrame(data, index=frame.index)
+    if "ci_level" in known:
+        table["ci_level"] = table["ci_level"].fillna(0.95)
+    _check_schema(table, columns, rows)
+    for rule in RULES.get(kind, ()):
+        rule.apply(table, rows)
+    check_unique(kind, table, rows)
+    if kind in ("arms", "curves"):
+        check_one_treatment(table, rows)
+    if kind == "points":
+        check_falling(table, rows)
+    if kind == "registry":
+        check_apart(table, rows)
+    if kind == "background":
+        check_from_zero(table, rows)
+    whole = {name: "int64" for table_kind, name in WHOLE_DTYPE if table_kind == kind}
+    return table.astype(whole)
+
+
+def _extra_column(kind: str, name: str) -> Column:
+    if name.startswith("x_"):
+        return Column("untouched")
+    if kind == "arms":
+        return PROPORTION if name.startswith("share_") else NOT_NEGATIVE if name.startswith("sd_") else Column("number")
+    return Column("number")
+
+
+def _is_allowed_extra(kind: str, name: object) -> bool:
+    """Columns beyond the contract: `x_*` anywhere, arm-level covariate summaries, and covariates of patients."""
+    if not isinstance(name, str):
+        return False
+    if name.startswith("x_") or (kind == "arms" and COVARIATE_OF_ARMS.fullmatch(name)):
+        return True
+    return kind == "patients" and not _is_misspelt(name, TABLES["patients"])
+
+
+def _is_misspelt(name: str, known: Iterable[str]) -> bool:
+    """A patients table takes any covariate, so only a near miss of a known name is taken for a slip of the pen."""
+    for column in known:
+        close = difflib.SequenceMatcher(None, name.lower(), column).ratio() >= 0.8
+        if close and abs(len(name) - len(column)) <= 1 and name[:1].lower() == column[0]:
+            return True
+    return False
+
+
+def _check_columns(kind: str, frame: pd.DataFrame, where: str) -> None:
+    known = TABLES[kind]
+    if len(set(frame.columns)) < len(frame.columns):
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InputError(f"{where}, column {twice}", found="the column twice", allowed="each column once")
+    unknown = [str(name) for name in frame.columns if name not in known and not _is_allowed_extra(kind, name)]
+    if unknown:
+        allowed = ", ".join(known) + {"arms": ", mean_*, sd_*, share_*", "patients": ", numeric covariates"}.get(
+            kind, ""
+        )
+        hint = f"{nearest_name(unknown[0], known)} A column of your own starts with x_"
+        raise InputError(f"{where}, column {unknown[0]}", found="an unknown column", allowed=allowed, hint=hint)
+    for name, column in known.items():
+        if column.required and name not in frame.columns:
+            allowed = f"{', '.join(k for k, c in known.items() if c.required)} are required in {kind}"
+            hint = "leave cells blank where a number is not known" if not column.filled else ""
+            raise InputError(f"{where}, column {name}", found="no such column", allowed=allowed, hint=hint)
+
+
+@lru_cache(maxsize=64)
+def _schema(columns: tuple[tuple[str, Column], ...]) -> "pa.DataFrameSchema":
+    """The pandera schema of a table: dtype, blanks, limits and choices, column by column."""
+    import pandera.pandas as pa
+
+    return pa.DataFrameSchema(
+        {
+            name: pa.Column(
+                object if column.kind == "text" else float,
+                pa.Check(column.accepts, ignore_na=True, name="allowed"),
+                nullable=not column.filled,
+            )
+            for name, column in columns
+            if column.kind != "untouched"
+        }
+    )
+
+
+def _check_schema(table: pd.DataFrame, columns: Mapping[str, Column], rows: TableRows) -> None:
+    """Blanks, limits and choices; the first row with a cell that may not stand is named."""
+    if table.empty:
+        return
+    from pandera.errors import SchemaErrors
+
+    try:
+        _schema(tuple(columns.items())).validate(table, lazy=True)
+    except SchemaErrors as errors:
+        cases = errors.failure_cases.dropna(subset=["index"]).sort_values("index", kind="stable")
+        first = cases.iloc[0]
+        row, name = int(first["index"]), str(first["column"])
+        column, value = columns[name], table.loc[int(first["index"]), name]
+        hint = " ".join(part for part in (_hint_for_value(name, value), column.hint, and_more(len(cases) - 1)) if part)
+        raise rows.refuse(row, name, found=value, allowed=column.allowed, hint=hint) from None
+
+
+def _hint_for_value(name: str, value: object) -> str:
+    if isinstance(value, float) and 1 < value <= 100 and (name in ("survival", "ci_low", "ci_high") or "share" in name):
+        return f"this looks like a percentage: write {value / 100:g};"
+    if name in ("n", "events", "at_risk") and isinstance(value, float) and value != math.floor(value):
+        return "count whole patients (or lesions);"
+    if name == "event" and value == 2:
+        return "where 1 = censored and 2 = event, subtract 1;"
+    if name == "ci_level" and isinstance(value, float) and value > 1:
+        return f"write {value / 100:g} for {value:g} %;"
+    return ""

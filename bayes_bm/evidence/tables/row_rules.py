@@ -1,0 +1,165 @@
+"""Rules between the columns of one row, and between the rows of one table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence.tables.cells import TableRows, and_more, cell_text
+from bayes_bm.evidence.tables.schema import KEYS
+
+
+@dataclass(frozen=True)
+class Rule:
+    """`broken` says which rows break the rule; a comparison with a blank is never broken."""
+
+    column: str
+    broken: Callable[[pd.DataFrame], Any]
+    allowed: str
+    hint: str = ""
+
+    def apply(self, table: pd.DataFrame, rows: TableRows) -> None:
+        bad = np.flatnonzero(np.asarray(self.broken(table), dtype=bool))
+        if bad.size:
+            row = int(bad[0])
+            hint = " ".join(part for part in (self.hint, and_more(bad.size - 1)) if part)
+            found = table[self.column].iloc[row]
+            raise rows.refuse(row, self.column, found=found, allowed=self.allowed.format(**table.iloc[row]), hint=hint)
+
+
+def _interval(value: str) -> tuple[Rule, ...]:
+    return (
+        Rule("ci_low", lambda t: t.ci_low > t.ci_high, "at most ci_high ({ci_high:g})", "are the limits swapped?"),
+        Rule(value, lambda t: t[value] < t.ci_low, "inside its interval, at least ci_low ({ci_low:g})"),
+        Rule(value, lambda t: t[value] > t.ci_high, "inside its interval, at most ci_high ({ci_high:g})"),
+    )
+
+
+def _both_limits(extra: str = "") -> Rule:
+    return Rule("ci_high", lambda t: t.ci_low.isna() != t.ci_high.isna(), "ci_low and ci_high together", extra)
+
+
+_EVENTS_IN_N = Rule("events", lambda t: t.events > t.n, "at most n ({n:g})", "events are counted among the n")
+_P_NEEDS_EFFECT = Rule(
+    "hr",
+    lambda t: (t.hr == 1) & t.ci_low.isna() & (t.p.notna() | t.p_below.notna()),
+    "a hazard ratio other than 1 where p is all there is",
+    "the standard error is |log hr| / z: with hr = 1 give the interval or se_log_hr",
+)
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "patients": (
+        Rule(
+            "time",
+            lambda t: (t.time == 0) & t.time_upper.isna(),
+            "above 0",
+            "a patient with no follow-up says nothing: if the time was rounded down give half the rounding unit "
+            "(half a day, half a month), else leave the patient out",
+        ),
+        Rule(
+            "time_upper", lambda t: t.time_upper <= t.time, "above time ({time:g}): the event is in (time, time_upper]"
+        ),
+        Rule(
+            "event",
+            lambda t: t.time_upper.notna() & (t.event != 1),
+            "1 where time_upper is given",
+            "a censored patient has no time_upper: leave it blank",
+        ),
+        Rule(
+            "entry",
+            lambda t: (t.entry > t.time) | ((t.entry == t.time) & t.time_upper.isna()),
+            "below time ({time:g})",
+            "a patient is observed from entry to time; both count from time 0",
+        ),
+    ),
+    "arms": (_EVENTS_IN_N,),
+    "points": (*_interval("survival"), _both_limits()),
+    "medians": (
+        *_interval("median"),
+        Rule("ci_low", lambda t: t.ci_low.isna() & t.ci_high.notna(), "a lower limit beside ci_high"),
+        Rule(
+            "ci_high",
+            lambda t: t["median"].isna() & t.ci_high.notna(),
+            "a blank where the median is blank",
+            "a blank median means not reached, and then its upper limit is not reached either",
+        ),
+    ),
+    "hazard_ratios": (
+        *_interval("hr"),
+        _both_limits(),
+        Rule(
+            "hr",
+            lambda t: t[["ci_high", "se_log_hr", "p", "p_below"]].isna().all(axis=1),
+            "one of ci_low + ci_high, se_log_hr, p, p_below in the same row",
+            "without one of them the hazard ratio has no weight",
+        ),
+        _P_NEEDS_EFFECT,
+        Rule("reference", lambda t: t.treatment == t.reference, "another treatment than {treatment!r}"),
+    ),
+    "counts": (_EVENTS_IN_N,),
+    "registry": (
+        Rule("stop", lambda t: t.stop <= t.start, "above start ({start:g})"),
+        Rule("alive", lambda t: t.alive > t.n, "at most n ({n:g})", "the survivors are counted among the n"),
+    ),
+    "curves": (_EVENTS_IN_N,),
+    "covariate_hazard_ratios": (*_interval("hr"), _both_limits()),
+}
+
+
+def check_unique(kind: str, table: pd.DataFrame, rows: TableRows) -> None:
+    keys = [name for name in KEYS.get(kind, []) if name in table]
+    again = np.flatnonzero(table.duplicated(keys).to_numpy()) if keys else np.array([], dtype=int)
+    if again.size:
+        row = int(again[0])
+        values = table.loc[row, keys]
+        first = int(np.flatnonzero((table[keys].eq(values) | (table[keys].isna() & values.isna())).all(axis=1))[0])
+        found = ", ".join(f"{name} {cell_text(value)}" for name, value in values.items())
+        hint = f"row {first + 1} has it already; give the second arm another name, or remove the copy"
+        raise rows.refuse(row, keys[-1], found=found, allowed=f"each {' x '.join(keys)} once", hint=hint)
+
+
+def check_one_treatment(table: pd.DataFrame, rows: TableRows) -> None:
+    first = table.groupby(["study", "arm"], sort=False)["treatment"].transform("first")
+    other = np.flatnonzero((table["treatment"] != first).to_numpy())
+    if other.size:
+        row = int(other[0])
+        allowed = f"{first.iloc[row]!r}, as in the first row of study {table.study[row]!r}, arm {table.arm[row]!r}"
+        raise rows.refuse(
+            row, "treatment", found=table.treatment[row], allowed=allowed, hint="an arm has one treatment"
+        )
+
+
+def check_falling(table: pd.DataFrame, rows: TableRows) -> None:
+    ordered = table.sort_values("time", kind="stable")
+    before = ordered.groupby(KEYS["medians"], sort=False)[["time", "survival"]].shift()
+    rising = ordered.index[(ordered["survival"] > before["survival"] + 1e-12).to_numpy()]
+    if len(rising):
+        row = int(min(rising))
+        allowed = f"at most {before.survival[row]:g}, the survival at time {before.time[row]:g} of the same arm"
+        hint = "survival never rises: are two arms, two times or events and survivors mixed up?"
+        raise rows.refuse(row, "survival", found=float(table.survival[row]), allowed=allowed, hint=hint)
+
+
+def check_apart(table: pd.DataFrame, rows: TableRows) -> None:
+    """Intervals of one arm do not overlap: the deaths in common would count twice."""
+    ordered = table.sort_values("start", kind="stable")
+    before = ordered.groupby(KEYS["arms"], sort=False)["stop"].shift()
+    early = ordered.index[(ordered["start"] < before - 1e-9).to_numpy()]
+    if len(early):
+        row = int(min(early))
+        allowed = f"at least {before[row]:g}, where an earlier interval of the same arm ends"
+        hint = "intervals that overlap count the same deaths twice"
+        raise rows.refuse(row, "start", found=float(table.start[row]), allowed=allowed, hint=hint)
+
+
+def check_from_zero(table: pd.DataFrame, rows: TableRows) -> None:
+    """A background hazard is known from time 0 on, its steps in order."""
+    time = table["time"].to_numpy(dtype=float)
+    if len(time) and time[0] != 0:
+        hint = "the table says the hazard from each time to the next, and after the last; time 0 is the patients' own"
+        raise rows.refuse(0, "time", found=float(time[0]), allowed="0 in the first row", hint=hint)
+    falls = np.flatnonzero(np.diff(time) <= 0)
+    if falls.size:
+        row = int(falls[0]) + 1
+        raise rows.refuse(row, "time", found=float(time[row]), allowed=f"above {time[row - 1]:g}, the row before")

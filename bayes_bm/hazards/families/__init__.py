@@ -1,0 +1,1 @@
+"""Hazard families, one file each."""

@@ -1,0 +1,32 @@
+"""Exponential: a constant hazard exp(eta) / t0, and its accelerated-time twin, whose mean is exp(eta) t0."""
+
+from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+
+
+def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+    return log_u + eta
+
+
+def log_hazard(log_u, eta, shape, *, xp: Namespace):
+    return eta + 0 * log_u
+
+
+def inverse(log_cum, eta, shape, *, xp: Namespace):
+    return log_cum - eta
+
+
+def aft_log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+    return log_u - eta
+
+
+def aft_log_hazard(log_u, eta, shape, *, xp: Namespace):
+    return -eta + 0 * log_u
+
+
+def aft_inverse(log_cum, eta, shape, *, xp: Namespace):
+    return log_cum + eta
+
+
+EXPONENTIAL = Family("exponential", "hazard", (), log_cum_hazard, log_hazard, inverse)
+EXPONENTIAL_AFT = Family("exponential_aft", "time", (), aft_log_cum_hazard, aft_log_hazard, aft_inverse)

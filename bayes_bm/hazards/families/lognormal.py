@@ -1,0 +1,23 @@
+"""Log-normal, accelerated time: log(T / t0) ~ N(eta, sd^2), sd = exp(log_sd); exp(eta) t0 is the median."""
+
+from bayes_bm.hazards.family import Family, log_cum_from_tails
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+
+HALF_LOG_TWO_PI = 0.9189385332046727
+
+
+def _standard(log_u, eta, shape, *, xp: Namespace):
+    return (log_u - eta) * xp.exp(-shape[..., 0])
+
+
+def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+    z = _standard(log_u, eta, shape, xp=xp)
+    return log_cum_from_tails(xp.log_ndtr(z), xp.log_ndtr(-z), xp=xp)
+
+
+def log_hazard(log_u, eta, shape, *, xp: Namespace):
+    z = _standard(log_u, eta, shape, xp=xp)
+    return -(z**2) / 2 - HALF_LOG_TWO_PI - shape[..., 0] - log_u - xp.log_ndtr(-z)
+
+
+LOGNORMAL = Family("lognormal", "time", ("log_sd",), log_cum_hazard, log_hazard)

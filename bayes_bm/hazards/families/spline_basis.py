@@ -1,0 +1,60 @@
+"""A baseline hazard as a sum of basis functions: H(u) = exp(eta) sum_k c_k I_k(u) / sum_k c_k I_k(1).
+
+I_k is the integral of basis function k up to u = t / t0, scaled so that c = 1 throughout is a constant hazard,
+sum_k I_k(u) = u. The division makes eta = log H(t0) whatever the coefficients, as in every proportional-hazards family.
+Of c only ratios matter; `shape` holds log c relative to the first, and the prior on it is a random walk in time:
+
+    log c_1 = 0,   log c_{k+1} - log c_k ~ N(0, smooth_sd^2 (location_{k+1} - location_k) / end)
+
+so smooth_sd is the standard deviation of the change of the log hazard over the whole follow-up, wherever the knots are
+and however many (weights as in Phillippo et al. 2024, arXiv:2401.12640; the idea of penalising towards a constant
+hazard as in Jackson 2023, doi 10.1186/s12874-023-02094-1).
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from bayes_bm.hazards.family import Family, Knots
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+
+NOTHING = 1e-300
+"""Keeps log H finite at time zero."""
+Basis = Callable[[np.ndarray], np.ndarray]
+
+
+def flexible(name: str, basis: Callable[[tuple[float, ...], float], tuple[Knots, Basis, Basis]]) -> Family:
+    """A family from its basis: `basis(inner, end)` gives the knots, the functions and their integrals (u, k)."""
+
+    def on_knots(inner: tuple[float, ...], end: float) -> Family:
+        knots, functions, integrals = basis(inner, end)
+        at_reference = integrals(np.ones(()))
+
+        def place(log_u: np.ndarray) -> np.ndarray:
+            u = np.exp(log_u)
+            return np.concatenate([integrals(u), functions(u)], axis=-1)
+
+        def split(at):
+            size = len(at_reference)
+            return at[..., :size], at[..., size:]
+
+        def log_total(sums, shape, *, xp: Namespace):
+            """log sum_k c_k sums_k less its value at t0."""
+            weight = xp.exp(shape)
+            return xp.log(xp.inner(sums, weight) + NOTHING) - xp.log(xp.inner(at_reference, weight))
+
+        def log_cum_hazard(at, eta, shape, *, xp: Namespace):
+            return eta + log_total(split(at)[0], shape, xp=xp)
+
+        def log_hazard(at, eta, shape, *, xp: Namespace):
+            return eta + log_total(split(at)[1], shape, xp=xp)
+
+        return replace(known, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, basis=place, knots=knots)
+
+    known = Family(name, "hazard", (), _without_knots, _without_knots, on_knots=on_knots)
+    return known
+
+
+def _without_knots(*_, **__):
+    raise TypeError("a flexible family computes on knots: family.on_knots(inner, end)")

@@ -1,0 +1,21 @@
+"""Weibull: log H(t) = k (log t - log t0) + eta, k = exp(log_shape) (`design.md`, "The model")."""
+
+from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+
+
+def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+    return xp.exp(shape[..., 0]) * log_u + eta
+
+
+def log_hazard(log_u, eta, shape, *, xp: Namespace):
+    """dH/du with u = t / t0: k u^(k-1) exp(eta)."""
+    return shape[..., 0] + log_cum_hazard(log_u, eta, shape, xp=xp) - log_u
+
+
+def inverse(log_cum, eta, shape, *, xp: Namespace):
+    """log u at which log H = log_cum."""
+    return (log_cum - eta) * xp.exp(-shape[..., 0])
+
+
+WEIBULL = Family("weibull", "hazard", ("log_shape",), log_cum_hazard, log_hazard, inverse)

@@ -1,0 +1,23 @@
+"""Weibull of accelerated time: log H(t) = k (log t - log t0 - eta), k = exp(log_shape).
+
+The same laws as `weibull` with eta_hazard = -k eta_time: exp(eta) t0 is the time by which 63 % have had the event, and
+a log time ratio is -1 / k times the log hazard ratio. Under a shape that differs between treatments the two differ.
+"""
+
+from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+
+
+def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+    return xp.exp(shape[..., 0]) * (log_u - eta)
+
+
+def log_hazard(log_u, eta, shape, *, xp: Namespace):
+    return shape[..., 0] + log_cum_hazard(log_u, eta, shape, xp=xp) - log_u
+
+
+def inverse(log_cum, eta, shape, *, xp: Namespace):
+    return eta + log_cum * xp.exp(-shape[..., 0])
+
+
+WEIBULL_AFT = Family("weibull_aft", "time", ("log_shape",), log_cum_hazard, log_hazard, inverse)

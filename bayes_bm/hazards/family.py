@@ -1,0 +1,127 @@
+"""What a hazard family is: two functions of time and their inverse; everything else follows, once, for all families.
+
+With H the cumulative hazard, S = exp(-H), density h S, restricted mean the integral of S. What the linear predictor
+`eta` means depends on the effect a family knows:
+
+    "hazard"  proportional hazards: eta = log H(t0), effects are log hazard ratios (`log_hr`)
+    "time"    accelerated time: eta is the location of log(T / t0), effects are log time ratios (`log_time_ratio`),
+              and larger is longer
+
+A formula takes (at, eta, shape, xp=...). `at` is what `place` makes of log_u = log(t / t0): log_u itself unless the
+family has a basis, whose values then stand on a trailing axis. They are worked out once, outside the sampler. `shape`
+has the family's shape parameters on its trailing axis; the other axes broadcast against `eta` and the time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+
+Formula = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Knots:
+    """Where a flexible baseline may bend, as t / t0: the inner knots, and the end, after which the hazard is constant.
+
+    `location` of each coefficient on the time axis and `step` between neighbours, as a share of the whole: the weights
+    of the random walk on the log coefficients.
+    """
+
+    inner: tuple[float, ...]
+    end: float
+    location: tuple[float, ...]
+
+    @property
+    def step(self) -> np.ndarray:
+        return np.diff(self.location) / self.end
+
+
+@dataclass(frozen=True)
+class Family:
+    """`log_cum_hazard(at, eta, shape, xp=...)`, `log_hazard(...)` per unit of t0, and the inverse.
+
+    `log_hazard` is dH/du with u = t / t0: subtract log t0 for the hazard per time unit. `inverse(log_cum, eta, shape,
+    xp=...)` gives log u at a cumulative hazard; a family without a closed form leaves it out and is solved. `shapes`
+    names its shape parameters, the first of which studies and treatments may differ in.
+
+    A flexible family stands in the registry without a basis; `on_knots(inner, end)` gives the one to compute with,
+    whose `knots` are set and whose shapes are the log coefficients (relative to a constant hazard and to the first).
+    `background` holds log u of the steps of a known hazard that is added to the family's (`background`), else None.
+    """
+
+    name: str
+    effect: Literal["hazard", "time"]
+    shapes: tuple[str, ...]
+    log_cum_hazard: Formula
+    log_hazard: Formula
+    inverse: Formula | None = None
+    basis: Callable[[np.ndarray], np.ndarray] | None = None
+    on_knots: Callable[[tuple[float, ...], float], "Family"] | None = None
+    knots: Knots | None = None
+    cured: bool = False
+    background: tuple[float, ...] | None = None
+
+    @property
+    def flexible(self) -> bool:
+        return self.on_knots is not None
+
+    @property
+    def width(self) -> int:
+        """How many numbers a shape has on its trailing axis."""
+        return len(self.shapes) + (len(self.knots.location) if self.knots else 0)
+
+    @property
+    def varies(self) -> str | None:
+        """The shape parameter in which studies and treatments may differ: the first, where the baseline has a form."""
+        return self.shapes[0] if self.shapes and not self.flexible and self.shapes[0] != CURED else None
+
+    @property
+    def proportional(self) -> bool:
+        """Whether effects on eta alone leave the hazards of two treatments proportional."""
+        return self.effect == "hazard" and not self.cured and self.background is None
+
+    @property
+    def breaks(self) -> tuple[float, ...]:
+        """log u at which the hazard is not smooth: integrals over time are split there."""
+        bends = () if self.knots is None else tuple(np.log([*self.knots.inner, self.knots.end]))
+        return tuple(sorted({*bends, *self.background})) if self.background else bends
+
+    def place(self, log_u: np.ndarray) -> np.ndarray:
+        """What the formulas need to know of a time; a basis adds a trailing axis."""
+        return log_u if self.basis is None else self.basis(np.asarray(log_u, dtype=float))
+
+
+CURED = "logit_cure"
+"""The shape parameter that `[hazard] cure = true` adds, as the last."""
+
+
+def inverse(family: Family, log_cum: Any, eta: Any, shape: Any, *, xp: Namespace) -> Any:
+    """log u at which log H = log_cum, in closed form or by root finding; inf where H never gets there."""
+    if family.inverse is not None:
+        return family.inverse(log_cum, eta, shape, xp=xp)
+    return xp.solve(family, log_cum, eta, shape)
+
+
+def eta_at(data: Any, name: str) -> Any:
+    """What the family knows of the log time `name` in a record of data: its placed values, or the log time itself."""
+    return getattr(data, placed(name), getattr(data, name))
+
+
+def placed(name: str) -> str:
+    return f"{name}_placed"
+
+
+def log_cum_from_tails(log_dead: Any, log_alive: Any, *, xp: Namespace) -> Any:
+    """log(-log S) from log F and log S, accurate at both ends: -log(1 - F) = F + F^2 / 2 + F^3 / 3 + ..."""
+    early = log_dead < EARLY
+    dead = xp.exp(xp.where(early, log_dead, EARLY))
+    # the guarded value keeps the gradient of the branch not taken finite
+    late = xp.log(-xp.where(early, -1.0, log_alive))
+    return xp.where(early, log_dead + xp.log1p(dead / 2 + dead**2 / 3), late)
+
+
+EARLY = -12.0

@@ -1,0 +1,1 @@
+"""Numerics that families share, in numpy."""

@@ -1,0 +1,1 @@
+"""Spec and evidence to a posterior: samplers, gate, imputations, result."""

@@ -1,0 +1,292 @@
+"""The sampler's coordinates: which there are, their priors, and the parameters that draws of them stand for.
+
+They are PyMC's value variables of `model.build_model`, in PyMC's order: parameters that are positive or bounded enter
+as their logarithm or logit, effects of studies as standard normals (non-centred) or, where `centring` says so, centred;
+`plain` makes the former of the latter.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import xarray as xr
+from scipy.special import betaln, expit, gammaln
+
+from bayes_bm.inference.compiled.parametrization import Parametrization
+from bayes_bm.model.design import STACKED, Design, labels
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.priors import (
+    Exponential,
+    Gamma,
+    HalfNormal,
+    HalfStudentT,
+    LogNormal,
+    Normal,
+    Prior,
+    StudentT,
+    Uniform,
+    median,
+)
+
+LAWS = (Normal, HalfNormal, StudentT, HalfStudentT, Exponential, Gamma, LogNormal, Uniform)
+"""In the order of the kernel's numbers for them; the next is that of centred coordinates."""
+STANDARD = Normal(dist="normal", mean=0.0, sd=1.0, why="standardised effect of a study")
+STANDARDS = ("study_effect_standard", "study_log_shape_standard", "study_treatment_effect_standard")
+"""Effects of studies, in the order of `Centring`: levels, shapes, deviations."""
+HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Coordinates of one PyMC variable: its name, prior, size, and the dimension of its labels (none for a number)."""
+
+    name: str
+    prior: Prior
+    size: int
+    dims: str | None = None
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """All blocks of a model, one after the other."""
+
+    spec: Spec
+    shape: Design
+    blocks: tuple[Block, ...]
+    centring: Parametrization
+
+    @classmethod
+    def of(cls, spec: Spec, shape: Design, centring: Parametrization) -> "Coordinates":
+        return cls(spec, shape, tuple(block for block in _blocks(spec, shape) if block.size), centring)
+
+    @property
+    def size(self) -> int:
+        return sum(block.size for block in self.blocks)
+
+    @cached_property
+    def starts(self) -> dict[str, int]:
+        """First coordinate of each block by name."""
+        ends = np.cumsum([block.size for block in self.blocks])
+        return {block.name: int(end) - block.size for block, end in zip(self.blocks, ends, strict=True)}
+
+    @property
+    def laws(self) -> np.ndarray:
+        """Number of each coordinate's law (coordinate)."""
+        laws = np.concatenate([np.full(block.size, LAWS.index(type(block.prior))) for block in self.blocks])
+        laws[self.centred] = len(LAWS)
+        return laws
+
+    @cached_property
+    def centred(self) -> np.ndarray:
+        """True of centred coordinates (coordinate)."""
+        found = np.zeros(self.size, dtype=bool)
+        for name, chosen in self._standards():
+            found[self.starts[name] + np.flatnonzero(chosen)] = True
+        return found
+
+    def _standards(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Blocks of standard normals, and which of each are centred instead."""
+        of = self.centring
+        for name, chosen in zip(STANDARDS, (of.level, of.shape, of.pair), strict=True):
+            if name in self.starts:
+                yield name, chosen
+
+    @property
+    def numbers(self) -> np.ndarray:
+        """Numbers of each coordinate's law, the last its log normalising constant (coordinate, 4)."""
+        return np.concatenate([np.tile(_numbers(block.prior), (block.size, 1)) for block in self.blocks])
+
+    @property
+    def start(self) -> np.ndarray:
+        """The prior medians (coordinate)."""
+        plain = np.concatenate([np.full(block.size, _start(block.prior)) for block in self.blocks])
+        return self._recoordinated(plain, standard=True)
+
+    def plain(self, draws: np.ndarray) -> np.ndarray:
+        """Draws of the coordinates (..., coordinate) with standard normals for centred effects."""
+        return self._recoordinated(draws, standard=False)
+
+    def _recoordinated(self, draws: np.ndarray, *, standard: bool) -> np.ndarray:
+        """Centred effects of standard normals (`standard`), or standard normals of them."""
+        if not self.centred.any():
+            return draws
+        found, known = draws.copy(), self._parameters(draws)
+        means = {"study_effect_standard": "intercept", "study_log_shape_standard": "log_shape"}
+        sds = {"study_effect_standard": "study_sd", "study_log_shape_standard": "study_shape_sd"}
+        of_pairs = self._with_deviations(known, found, standard=standard)
+        for name, chosen in self._standards():
+            for j in np.flatnonzero(chosen).tolist() if name in means else ():
+                middle, sd, given = known[means[name]], known[sds[name]], known[name][..., j]
+                if name == "study_effect_standard":
+                    middle = middle + self._of_main_arm(j, known, of_pairs)
+                found[..., self.starts[name] + j] = middle + sd * given if standard else (given - middle) / sd
+        return found
+
+    def _of_main_arm(self, j: int, known: dict[str, np.ndarray], of_pairs: np.ndarray) -> np.ndarray:
+        """What treatment and deviation add to eta of a study's main arm."""
+        arm = self.centring.main[j]
+        treatment, deviation = self.shape.arm_treatment[arm], of_pairs[..., self.shape.arm_pair[arm]]
+        return deviation + known["log_hr"][..., treatment - 1] if treatment else deviation
+
+    def _with_deviations(self, known: dict[str, np.ndarray], found: np.ndarray, *, standard: bool) -> np.ndarray:
+        """Deviations of no pair (0) and of each (..., pair), and the coordinates of pairs put into `found`."""
+        size, name = len(self.shape.pairs), "study_treatment_effect_standard"
+        deviation = np.zeros((*found.shape[:-1], size + 1))
+        if name not in known:
+            return deviation
+        sd, z, factor = known["study_treatment_sd"], known[name].copy(), self.shape.pair_cholesky
+        for p, (_, treatment) in enumerate(self.shape.pairs):
+            log_hr = known["log_hr"][..., self.shape.compared.index(treatment)]
+            before = z[..., :p] @ factor[p, :p]
+            if self.centring.pair[p] and not standard:
+                z[..., p] = ((known[name][..., p] - log_hr) / sd - before) / factor[p, p]
+            deviation[..., p + 1] = sd * (before + factor[p, p] * z[..., p])
+            centred = self.centring.pair[p] and standard
+            found[..., self.starts[name] + p] = log_hr + deviation[..., p + 1] if centred else z[..., p]
+        return deviation
+
+    def posterior(self, draws: np.ndarray) -> xr.Dataset:
+        """Every parameter and effect by name from draws of the coordinates (chain, draw, coordinate)."""
+        found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+        for name, dims, values in _named(self, self._parameters(self.plain(draws))):
+            found[name] = (("chain", "draw", *dims), values)
+        used = {dim for dims, _ in found.values() for dim in dims[2:]}
+        named = {name: values for name, values in labels(self.spec, self.shape).items() if name in used}
+        counts = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
+        return xr.Dataset(found, coords={**counts, **named})
+
+    def _parameters(self, draws: np.ndarray) -> dict[str, np.ndarray]:
+        """Each block on its parameter's scale, a trailing axis for labels where it has them."""
+        found = {}
+        for block in self.blocks:
+            first = self.starts[block.name]
+            values = _constrained(block.prior, draws[..., first : first + block.size])
+            found[block.name] = values if block.dims else values[..., 0]
+        return found
+
+
+def _blocks(spec: Spec, shape: Design) -> Iterator[Block]:
+    """In the order in which `model.build_model` makes its variables."""
+    effects, priors = spec.effects, spec.priors
+    studies, treatments, pairs = len(shape.studies), len(shape.compared), len(shape.pairs)
+    yield Block("log_hr", _given(priors.log_hr), treatments, "treatment")
+    if effects.study_treatment is not None and pairs:
+        yield Block("study_treatment_sd", effects.study_treatment.sd, 1)
+        yield Block("study_treatment_effect_standard", STANDARD, pairs, "study_treatment")
+    if spec.free_levels:
+        yield Block("study_effect", priors.intercept, studies, "study")
+    else:
+        yield Block("intercept", priors.intercept, 1)
+        if effects.study is not None and studies:
+            yield Block("study_effect_standard", STANDARD, studies, "study")
+            yield Block("study_sd", _given(effects.study.sd), 1)
+    if spec.hazard.shapes:
+        yield from _shape_blocks(spec, studies)
+    if priors.treatment_log_shape is not None:
+        yield Block("treatment_log_shape", priors.treatment_log_shape, treatments, "treatment")
+    for name in spec.unknown_biases:
+        yield Block(f"bias_{name}", _given(spec.modelled_biases[name].prior), 1)
+    for name, term in spec.covariates.items():
+        yield Block(f"coefficient_{name}", term.prior, 1)
+    for name in spec.modifiers:
+        term = spec.covariates[name]
+        alone = term.interaction_by == "treatment"
+        dims = "treatment" if alone else None
+        yield Block(f"interaction_{name}", _given(term.interaction), treatments if alone else 1, dims)
+
+
+def _shape_blocks(spec: Spec, studies: int) -> Iterator[Block]:
+    priors, effect = spec.priors, spec.effects.study_shape
+    if not spec.free_shapes:
+        yield Block("log_shape", _given(priors.log_shape), 1)
+        if effect is not None and studies:
+            yield Block("study_log_shape_standard", STANDARD, studies, "study")
+            yield Block("study_shape_sd", _given(effect.sd), 1)
+    elif priors.log_shape is not None:
+        yield Block("study_log_shape", priors.log_shape, studies, "study")
+    else:
+        yield Block("study_shape", _given(priors.shape), studies, "study")
+
+
+def _given(prior: Prior | None) -> Prior:
+    if prior is None:
+        raise TypeError("a spec without a prior it needs was not checked by parse_spec")
+    return prior
+
+
+def _named(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
+    """(name, dims, values): the parameters, then what follows from them, as `model.build_model` names them."""
+    for block in of.blocks:
+        if not block.name.endswith("_standard") and not block.name.startswith(STACKED):
+            yield block.name, (block.dims,) if block.dims else (), known[block.name]
+    for effect, sd in EXCHANGEABLE.items():
+        if f"{effect}_standard" in known:
+            yield effect, ("study",), known[sd][..., None] * known[f"{effect}_standard"]
+    if "study_treatment_effect_standard" in known:
+        correlated = known["study_treatment_effect_standard"] @ of.shape.pair_cholesky.T
+        yield "study_treatment_effect", ("study_treatment",), known["study_treatment_sd"][..., None] * correlated
+    if "study_shape" in known:
+        yield "study_log_shape", ("study",), np.log(known["study_shape"])
+    if of.spec.unknown_biases:
+        yield "bias", ("bias_term",), np.stack([known[f"bias_{name}"] for name in of.spec.unknown_biases], -1)
+    if of.spec.covariates:
+        yield "coefficient", ("covariate",), np.stack([known[f"coefficient_{name}"] for name in of.spec.covariates], -1)
+    if of.spec.modifiers:
+        yield "interaction", ("treatment", "effect_modifier"), np.stack([*_interactions(of, known)], axis=-1)
+
+
+EXCHANGEABLE = {"study_effect": "study_sd", "study_log_shape": "study_shape_sd"}
+"""Effects of studies and their standard deviations."""
+
+
+def _interactions(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
+    """Of each modifier, what every compared treatment adds (..., treatment)."""
+    compared = len(of.shape.compared)
+    for name in of.spec.modifiers:
+        values = known[f"interaction_{name}"]
+        shared = of.spec.covariates[name].interaction_by == "shared"
+        yield np.repeat(values[..., None], compared, axis=-1) if shared else values
+
+
+def _numbers(prior: Prior) -> list[float]:
+    """a, b, degrees of freedom and log normalising constant, as `kernel._priors` reads them."""
+    match prior:
+        case Normal(mean=mean, sd=sd) | LogNormal(mean=mean, sd=sd):
+            return [mean, sd, 0.0, -np.log(sd) - HALF_LOG_TWO_PI]
+        case HalfNormal(sd=sd):
+            return [0.0, sd, 0.0, np.log(2 / sd) - HALF_LOG_TWO_PI]
+        case StudentT(df=df, mean=mean, sd=sd):
+            return [mean, sd, df, _log_student(df) - np.log(sd)]
+        case HalfStudentT(df=df, sd=sd):
+            return [0.0, sd, df, _log_student(df) + np.log(2 / sd)]
+        case Exponential(rate=rate):
+            return [0.0, rate, 0.0, np.log(rate)]
+        case Gamma(shape=shape, rate=rate):
+            return [shape, rate, 0.0, float(shape * np.log(rate) - gammaln(shape))]
+        case Uniform(lower=lower, upper=upper):
+            return [lower, upper, 0.0, 0.0]
+    raise TypeError(f"no density of {prior.dist}")
+
+
+def _log_student(df: float) -> float:
+    """log of the t density's constant: 1 / (sqrt(df) B(1/2, df/2))."""
+    return float(-0.5 * np.log(df) - betaln(0.5, df / 2))
+
+
+def _constrained(prior: Prior, x: np.ndarray) -> np.ndarray:
+    match prior:
+        case Normal() | StudentT():
+            return x
+        case Uniform(lower=lower, upper=upper):
+            return lower + (upper - lower) * expit(x)
+    return np.exp(x)
+
+
+def _start(prior: Prior) -> float:
+    match prior:
+        case Normal() | StudentT():
+            return median(prior)
+        case Uniform():
+            return 0.0
+    return float(np.log(median(prior)))

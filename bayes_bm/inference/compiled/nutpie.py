@@ -1,0 +1,97 @@
+"""The compiled density under nutpie's sampler: called by its address, so chains run on threads without Python."""
+
+import ctypes
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from bayes_bm.inference.compiled.coordinates import Coordinates
+from bayes_bm.inference.compiled.kernel import Problem, addresses, copied, density
+
+JITTER = 0.5
+"""Chains start that far from the prior medians in each coordinate at most."""
+
+
+class _Later(ModuleType):
+    """Stands for a module until something of it is used."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(import_module(self.__name__), name)
+
+
+@contextmanager
+def imported_later(name: str) -> Iterator[None]:
+    """What is imported within the block gets `name` only when it uses something of it.
+
+    nutpie imports ArviZ with all its plots, for a form of its draws that is not asked for here: a second or two.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = _Later(name)
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+def compiled_model(at: Coordinates, problem: Problem) -> Any:
+    """The model as `nutpie.sample` takes it; nothing is compiled here. Draws are of the coordinates, under `x`."""
+    with imported_later("arviz"):
+        from nutpie.compile_pymc import CompiledPyMCModel
+
+    start = at.start
+    return CompiledPyMCModel(
+        compiled_logp_func=density,
+        compiled_expand_func=copied,
+        initial_point_func=lambda seed: start + np.random.default_rng(seed).uniform(-JITTER, JITTER, len(start)),
+        user_data=addresses(problem),
+        # held so that the addresses stay valid
+        shared_data=problem._asdict(),
+        shared_var_keys={},
+        n_expanded=at.size,
+        shape_info=(["x"], [slice(0, at.size)], [(at.size,)]),
+        logp_func=None,
+        expand_func=None,
+        dims={},
+        _n_dim=at.size,
+        _shapes={"x": (at.size,)},
+        _coords={},
+    )
+
+
+def log_density(x: np.ndarray, problem: Problem) -> tuple[float, np.ndarray]:
+    """Log density at `x` (coordinate) and its gradient, as the sampler sees them; NaN or infinite where it is not."""
+    x = np.ascontiguousarray(x, dtype=float)
+    value, gradient, user = np.empty(1), np.empty_like(x), addresses(problem)
+    numbers = (array.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for array in (x, gradient, value))
+    density.ctypes(len(x), *numbers, user.ctypes.data)
+    return float(value[0]), gradient
+
+
+def read_trace(trace: Any, statistics: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Draws after tuning (chain, draw, coordinate) and the sampler's statistics (chain, draw) of a raw trace."""
+    chains = [_after_tuning(*batches) for batches in zip(*trace.get_arrow_trace(), strict=True)]
+    draws = np.stack([_numbers(kept.column("x")).reshape(kept.num_rows, -1) for kept, _ in chains])
+    known = [name for name in statistics if name in chains[0][1].column_names]
+    return draws, {name: np.stack([_numbers(stats.column(name)) for _, stats in chains]) for name in known}
+
+
+def _after_tuning(draws: Any, stats: Any) -> tuple[Any, Any]:
+    tuning = int(_numbers(stats.column("tuning")).sum())
+    left = stats.num_rows - tuning
+    return draws.slice(tuning, left), stats.slice(tuning, left)
+
+
+def _numbers(column: Any) -> np.ndarray:
+    """A column as numbers; one of lists as all of them in order."""
+    import pyarrow
+
+    values = pyarrow.array(column)
+    flat = values.flatten() if hasattr(values, "flatten") else values
+    return flat.to_numpy(zero_copy_only=False)

@@ -1,0 +1,93 @@
+"""Which effects of studies the compiled density samples centred: those that their study's patients tell of themselves.
+
+A standard normal (non-centred) coordinate is good where a study says little about its effect: the prior is then what
+the sampler walks on. Where a study's patients fix its level to a hundredth of its prior sd, a walk over the average
+study has to move every standard normal along by as much: hundreds of steps a draw. There the level itself is the
+coordinate. The model and its posterior are the same; only the sampler's coordinates are others.
+
+    level        eta of the study's main arm, without biases: the reference's where it has patients enough
+    log shape    of the study
+    deviation    log_hr + deviation, where the main arm is the reference's
+
+Chosen by information x prior variance (how many times more the patients say than the prior), with the events as
+information and the median of the prior of the effect's sd; `sampling.centring` of a spec overrides it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.model.design import Design
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.priors import Prior, median
+
+INFORMED = 5.0
+"""Information x prior variance from which on an effect is centred (measured: docs/speed.md)."""
+OF_SHAPE = 1.8
+"""Information of one event about log shape, in a Weibull whose scale is known: 1 + E (log H)^2 = 1.82."""
+
+
+@dataclass(frozen=True)
+class Parametrization:
+    """True where centred: levels (study), log shapes (study), deviations (pair); `main` is each study's main arm."""
+
+    level: np.ndarray
+    shape: np.ndarray
+    pair: np.ndarray
+    main: np.ndarray
+
+    @property
+    def text(self) -> str:
+        """For the provenance."""
+        counts = {"levels": self.level, "shapes": self.shape, "deviations": self.pair}
+        return ", ".join(f"{int(found.sum())} of {len(found)} {name}" for name, found in counts.items())
+
+
+def choose_parametrization(spec: Spec, evidence: Evidence, shape: Design) -> Parametrization:
+    """Of each effect of a model; what has no sd of its own is never centred."""
+    enough = {"none": np.inf, "all": 0.0}.get(spec.sampling.centring or "", INFORMED)
+    patients = evidence.patients
+    weight = patients["event"].to_numpy(dtype=float) * patients["weight"].to_numpy(dtype=float)
+    events = np.bincount(patients["arm_row"].to_numpy(dtype=int), weights=weight, minlength=len(evidence.arms))
+    effects, studies = spec.effects, len(shape.studies)
+    main = np.array([_main_arm(shape, events, study) for study in range(studies)], dtype=int)
+    level, of_shape = np.zeros(studies, dtype=bool), np.zeros(studies, dtype=bool)
+    if effects.study is not None and not spec.free_levels:
+        level = events[main] * _variance(effects.study.sd) > enough
+    if effects.study_shape is not None and not spec.free_shapes and spec.hazard.shapes:
+        of_study = np.bincount(shape.arm_study, weights=events, minlength=studies)
+        of_shape = OF_SHAPE * of_study * _variance(effects.study_shape.sd) > enough
+    pair = np.zeros(len(shape.pairs), dtype=bool)
+    if effects.study_treatment is not None:
+        informed = _of_contrasts(shape, events, main) * _variance(effects.study_treatment.sd) > enough
+        pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(shape)], dtype=bool)
+    return Parametrization(level, of_shape, pair, main)
+
+
+def _variance(prior: Prior | None) -> float:
+    return 0.0 if prior is None else median(prior) ** 2
+
+
+def _main_arm(shape: Design, events: np.ndarray, study: int) -> int:
+    """The reference's arm where it has at least a tenth of the study's events, else the arm with most of them."""
+    rows = np.flatnonzero(shape.arm_study == study)
+    reference = rows[shape.arm_treatment[rows] == 0]
+    if reference.size and events[reference].max() > 0 and events[reference].max() >= 0.1 * events[rows].sum():
+        return int(reference[np.argmax(events[reference])])
+    return int(rows[np.argmax(events[rows])])
+
+
+def _pair_studies(shape: Design) -> list[int]:
+    """Position of each pair's study, -1 of one that is known from its hazard ratio alone."""
+    return [shape.studies.index(study) if study in shape.studies else -1 for study, _ in shape.pairs]
+
+
+def _of_contrasts(shape: Design, events: np.ndarray, main: np.ndarray) -> np.ndarray:
+    """Information about log_hr + deviation of each pair from its arms beside the reference's arm of its study."""
+    found = np.zeros(len(shape.pairs))
+    for p, study in enumerate(_pair_studies(shape)):
+        mine = events[shape.arm_pair == p + 1].sum()
+        if study >= 0 and mine > 0 and shape.arm_treatment[main[study]] == 0:
+            found[p] = 1 / (1 / mine + 1 / events[main[study]])
+    return found

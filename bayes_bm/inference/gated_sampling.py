@@ -1,0 +1,33 @@
+"""Sampling with the convergence gate and its one retry (rule 18)."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+
+from bayes_bm.inference.gate import Gate, convergence_gate
+from bayes_bm.runtime.types import Progress
+from bayes_bm.spec.document import Spec
+
+RETRY_ACCEPT = 0.99
+
+
+def sample_with_retry(
+    spec: Spec,
+    sample: Callable[[float, int], tuple[xr.Dataset, xr.Dataset]],
+    say: Progress,
+    *,
+    seeds: np.random.SeedSequence | None = None,
+) -> tuple[xr.Dataset, xr.Dataset, Gate]:
+    first, second = (int(seed) for seed in (seeds or np.random.SeedSequence(spec.seed)).generate_state(2))
+    settings, accept = spec.sampling, spec.sampling.target_accept
+    say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
+    posterior, stats = sample(accept, first)
+    gate = convergence_gate(posterior, stats, target_accept=accept)
+    if gate.passed:
+        return posterior, stats, gate
+    say("the gate failed; one retry at a higher target acceptance")
+    posterior, stats = sample(RETRY_ACCEPT, second)
+    retried = convergence_gate(posterior, stats, target_accept=RETRY_ACCEPT)
+    return posterior, stats, replace(retried, first_try=gate.reasons)

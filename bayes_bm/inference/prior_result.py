@@ -1,0 +1,108 @@
+"""A result whose draws are of the prior, so that every answer can be asked of it."""
+
+import numpy as np
+import xarray as xr
+
+from bayes_bm.evidence.files import read_background
+from bayes_bm.evidence.reading import select
+from bayes_bm.inference.gate import Gate
+from bayes_bm.inference.result import Result
+from bayes_bm.model.baseline_hazard import LAST, MANY, family_of
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.effects import StudyLevel
+from bayes_bm.spec.prior_distributions import scipy_distribution
+from bayes_bm.spec.priors import Prior
+
+STAGE = 31
+
+
+def with_even_knots(spec: Spec) -> Spec:
+    """The spec with knots as numbers, evenly spaced up to the end or the horizon where it states none."""
+    hazard = spec.hazard
+    if not hazard.flexible:
+        return spec
+    inner = hazard.knots if isinstance(hazard.knots, tuple) else ()
+    end = hazard.end or max([spec.horizon, *(knot / LAST for knot in inner)])
+    if not isinstance(hazard.knots, tuple):
+        count = MANY if hazard.knots is None else hazard.knots
+        inner = tuple(float(knot) for knot in np.linspace(0, end, count + 2)[1:-1])
+    return spec.model_copy(update={"hazard": hazard.model_copy(update={"knots": inner, "end": float(end)})})
+
+
+def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> Result:
+    """A result whose "posterior" is drawn from the priors and whose evidence is empty, but for a background."""
+    rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(STAGE,)))
+    compared, effect, family = list(spec.treatments.compare), spec.hazard.treatment_effect, family_of(spec)
+
+    def drawn(prior: Prior, size: int | None = None) -> np.ndarray:
+        shape = (1, draws) if size is None else (1, draws, size)
+        return np.asarray(scipy_distribution(prior).rvs(size=shape, random_state=rng), dtype=float)
+
+    variables: dict[str, tuple] = {
+        "intercept": (("chain", "draw"), drawn(spec.priors.intercept)),
+        effect: (("chain", "draw", "treatment"), drawn(getattr(spec.priors, effect), len(compared))),
+    }
+    for name in spec.hazard.shapes:
+        values = _shape(spec, name, drawn)
+        variables[name] = (("chain", "draw"), values)
+    if family.knots is not None and spec.priors.smooth_sd is not None:
+        sd, step = drawn(spec.priors.smooth_sd), np.sqrt(family.knots.step)
+        walk = np.cumsum(sd[..., None] * step * rng.standard_normal((1, draws, len(step))), axis=-1)
+        variables["log_coefficient"] = (("chain", "draw", "location"), walk)
+        if spec.priors.treatment_smooth_sd is not None:
+            own = drawn(spec.priors.treatment_smooth_sd)[..., None, None] * step
+            walks = np.cumsum(own * rng.standard_normal((1, draws, len(compared), len(step))), axis=-1)
+            variables["treatment_log_coefficient"] = (("chain", "draw", "treatment", "location"), walks)
+    if spec.priors.treatment_log_shape is not None:
+        shapes = drawn(spec.priors.treatment_log_shape, len(compared))
+        variables["treatment_log_shape"] = (("chain", "draw", "treatment"), shapes)
+    effects = spec.effects
+    sds = {
+        "study_sd": effects.study,
+        "study_treatment_sd": effects.study_treatment,
+        "study_shape_sd": effects.study_shape,
+    }
+    for name, effect in sds.items():
+        if effect is not None and effect.sd is not None:
+            variables[name] = (("chain", "draw"), drawn(effect.sd))
+    if spec.covariates:
+        coefficients = np.concatenate([drawn(term.prior, 1) for term in spec.covariates.values()], axis=-1)
+        variables["coefficient"] = (("chain", "draw", "covariate"), coefficients)
+    if spec.modifiers:
+        # a shared interaction is one draw for all treatments
+        found = [
+            drawn(term.interaction, len(compared) if term.interaction_by == "treatment" else 1)
+            for term in spec.covariates.values()
+            if term.interaction is not None
+        ]
+        wide = [np.broadcast_to(values, (1, draws, len(compared))) for values in found]
+        variables["interaction"] = (("chain", "draw", "treatment", "effect_modifier"), np.stack(wide, axis=-1))
+    if spec.unknown_biases:
+        laws = [term.prior for term in spec.modelled_biases.values() if term.prior is not None]
+        variables["bias"] = (("chain", "draw", "bias_term"), np.concatenate([drawn(law, 1) for law in laws], axis=-1))
+    coords = {
+        "treatment": compared,
+        "covariate": list(spec.covariates),
+        "effect_modifier": list(spec.modifiers),
+        "bias_term": list(spec.unknown_biases),
+    }
+    posterior = xr.Dataset(variables, coords=coords)
+    empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
+    evidence = select(spec, {"background": read_background(spec, {})})
+    return Result(_levels_as_one(spec), evidence, posterior, empty, empty, empty, passed)
+
+
+def _shape(spec: Spec, name: str, drawn) -> np.ndarray:
+    if name == "log_shape" and spec.priors.shape is not None:
+        return np.log(drawn(spec.priors.shape))
+    return drawn(getattr(spec.priors, name))
+
+
+def _levels_as_one(spec: Spec) -> Spec:
+    """Free levels become absent effects: the intercept's prior is then the level of the one study drawn."""
+    free = {
+        name: None
+        for name in ("study", "study_shape")
+        if isinstance(effect := getattr(spec.effects, name), StudyLevel) and not effect.exchangeable
+    }
+    return spec.model_copy(update={"effects": spec.effects.model_copy(update=free)})

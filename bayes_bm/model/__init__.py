@@ -1,0 +1,1 @@
+"""What the evidence means: design, likelihoods, linear predictor, PyMC graph."""

@@ -1,0 +1,1 @@
+"""Covariates of arms and patients: integration points, missing values, case mix."""

@@ -1,0 +1,213 @@
+"""Whose covariates the evidence knows, and how far a patient is from them.
+
+The population is that of patients whose covariates are known, and of arms that state all of theirs (as integration
+points). Where neither exists, as with abstracts that print no case mix, nothing is known, and that is said.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence.arm_covariates import averaged_arms
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.covariates import Covariate
+from bayes_bm.spec.document import Spec
+
+COLUMNS = ("covariate", "value", "unit", "mean", "sd", "low", "high", "z", "place")
+"""Of `Distance.table`, in the covariate's own unit."""
+INSIDE, OUTSIDE, UNKNOWN, LEFT = "inside", "outside", "unknown", "not given"
+TINY = 1e-9
+
+
+@dataclass(frozen=True)
+class CaseMix:
+    """Covariates of the evidence's patients in their own units, x (row, covariate) and their weights (row,).
+
+    `names` are those of the spec; no rows where the evidence says nothing.
+    """
+
+    names: tuple[str, ...]
+    x: np.ndarray
+    weight: np.ndarray
+
+    @property
+    def known(self) -> bool:
+        return len(self.x) > 0
+
+    def moments(self, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and covariance of some covariates."""
+        values = self.x[:, [self.names.index(name) for name in names]]
+        share = self.weight / self.weight.sum()
+        mean = share @ values
+        return mean, (values - mean).T @ ((values - mean) * share[:, None])
+
+    def range(self, name: str) -> tuple[float, float]:
+        """Smallest and largest value."""
+        values = self.x[:, self.names.index(name)]
+        return float(values.min()), float(values.max())
+
+
+def case_mix(spec: Spec, evidence: Evidence) -> CaseMix:
+    """The population of the evidence."""
+    names = list(spec.covariates)
+    patients = evidence.patients.dropna(subset=names) if names and len(evidence.patients) else evidence.patients[:0]
+    x: list[np.ndarray] = [np.zeros((0, len(names)))]
+    weight: list[np.ndarray] = [np.zeros(0)]
+    if names and len(patients):
+        x.append(patients[names].to_numpy(dtype=float))
+        weight.append(patients["weight"].to_numpy(dtype=float))
+    if names and any_averaged(spec, evidence):
+        points = arm_points(spec, evidence)
+        scale, centre = _units(spec)
+        for arm in np.flatnonzero(averaged_arms(spec, evidence.arms, evidence.patients)):
+            x.append(points[arm] * scale + centre)
+            size = float(evidence.arms["n_effective"].iloc[arm])
+            weight.append(np.full(points.shape[1], (size if np.isfinite(size) else 1.0) / points.shape[1]))
+    return CaseMix(tuple(names), np.concatenate(x), np.concatenate(weight))
+
+
+def _units(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and centre of every covariate (covariate,)."""
+    terms = spec.covariates.values()
+    return np.array([term.scale for term in terms]), np.array([term.centre for term in terms])
+
+
+def checked(spec: Spec, values: Mapping[str, Any], *, where: str = "patient") -> dict[str, float]:
+    """A patient's covariates as numbers. Raises `InputError` for a name or a value that cannot be."""
+    found = {}
+    for name, value in values.items():
+        if name not in spec.covariates:
+            allowed = ", ".join(spec.covariates) or "this spec has none"
+            raise InputError(f"{where}, {name}", found="an unknown covariate", allowed=allowed)
+        term = spec.covariates[name]
+        low, high = limits(term)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not (low <= number <= high and np.isfinite(number)):
+            raise InputError(f"{where}, {name}", found=value, allowed=f"{low:g} to {high:g} {term.unit}".strip())
+        found[name] = number
+    return found
+
+
+def limits(term: Covariate) -> tuple[float, float]:
+    """Values that a covariate may have."""
+    return (-np.inf if term.lower is None else term.lower), (np.inf if term.upper is None else term.upper)
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far a patient is from the evidence's patients, by the covariates that were given (COLUMNS).
+
+    `mahalanobis`: distance from their mean in their own spread and correlation; `farther`: the share of them that is
+    as far or farther. NaN where the evidence does not know its patients.
+    """
+
+    table: pd.DataFrame
+    mahalanobis: float
+    farther: float
+
+    @property
+    def outside(self) -> list[str]:
+        """Covariates beyond anything in the evidence."""
+        return list(self.table.loc[self.table["place"] == OUTSIDE, "covariate"])
+
+    @property
+    def text(self) -> str:
+        given = self.table[self.table["place"] != LEFT]
+        if given.empty:
+            return "No covariate is given."
+        if not np.isfinite(self.mahalanobis):
+            return "How far this patient is from those of the evidence is not known: it prints no covariates."
+        share = f"{100 * self.farther:.0f} % of the evidence's patients are as far from their mean or farther"
+        beyond = f" Beyond anything in the evidence: {', '.join(self.outside)}." if self.outside else ""
+        return f"Distance to the evidence {self.mahalanobis:.1f} (Mahalanobis); {share}.{beyond}"
+
+    def document(self) -> dict[str, Any]:
+        """As plain data."""
+        whole = {"mahalanobis": self.mahalanobis, "share_farther": self.farther, "outside": self.outside}
+        return {**whole, "text": self.text, "covariates": self.table.to_dict("records")}
+
+
+def distance(spec: Spec, mix: CaseMix, values: Mapping[str, float]) -> Distance:
+    """Of a patient with these covariates to the population."""
+    rows = [_row(name, term, mix, values.get(name)) for name, term in spec.covariates.items()]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    given = [name for name in spec.covariates if name in values]
+    if not given or not mix.known:
+        return Distance(table, float("nan"), float("nan"))
+    mean, covariance = mix.moments(given)
+    inverse = np.linalg.pinv(covariance + TINY * np.diag(np.diag(covariance)), hermitian=True)
+    away = np.array([values[name] for name in given]) - mean
+    others = mix.x[:, [mix.names.index(name) for name in given]] - mean
+    mine, theirs = (float(away @ inverse @ away), np.einsum("ri,ij,rj->r", others, inverse, others))
+    # what never varies in the evidence has no spread to measure by: any other value is beyond all of it
+    if np.any((np.diag(covariance) == 0) & (away != 0)):
+        return Distance(table, float("inf"), 0.0)
+    share = mix.weight[theirs >= mine * (1 - TINY)].sum() / mix.weight.sum()
+    return Distance(table, float(np.sqrt(mine)), float(share))
+
+
+def _row(name: str, term: Covariate, mix: CaseMix, value: float | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"covariate": name, "value": np.nan if value is None else value, "unit": term.unit}
+    row |= dict.fromkeys(("mean", "sd", "low", "high", "z"), np.nan)
+    if not mix.known:
+        return {**row, "place": LEFT if value is None else UNKNOWN}
+    (mean,), ((variance,),) = mix.moments([name])
+    low, high = mix.range(name)
+    row |= {"mean": float(mean), "sd": float(np.sqrt(variance)), "low": low, "high": high}
+    if value is None:
+        return {**row, "place": LEFT}
+    z = (value - mean) / np.sqrt(variance) if variance > 0 else np.nan
+    return {**row, "z": float(z), "place": INSIDE if low <= value <= high else OUTSIDE}
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Covariates that were not given: those averaged over the population, those at their centre for want of one."""
+
+    averaged: tuple[str, ...]
+    centred: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        parts = []
+        if self.averaged:
+            parts.append(f"Not given, so averaged over the evidence's patients: {', '.join(self.averaged)}.")
+        if self.centred:
+            why = "the evidence prints no covariates of its patients to average over"
+            parts.append(f"Not given, and taken at the centre ({why}): {', '.join(self.centred)}.")
+        return " ".join(parts)
+
+
+def missing(spec: Spec, mix: CaseMix, values: Mapping[str, Any]) -> Missing:
+    """What becomes of covariates that are not given."""
+    left = tuple(name for name in spec.covariates if name not in values)
+    return Missing(left, ()) if mix.known else Missing((), left)
+
+
+def score(spec: Spec, mix: CaseMix, values: Mapping[str, float], slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd of x . (coefficient + interaction[a]) of a patient (sample, treatment), centred and scaled.
+
+    What is not given varies as in the population, whatever is given; with no population it stands at its centre. The
+    score is taken as normal: for two-valued covariates survival then moves by less than half a point
+    (`tests/estimands/test_patients.py`).
+    """
+    centre, spread = np.zeros(len(spec.covariates)), np.zeros((len(spec.covariates),) * 2)
+    scale, middle = _units(spec)
+    known, left = list(spec.covariates), list(missing(spec, mix, values).averaged)
+    for name, value in values.items():
+        centre[known.index(name)] = spec.covariates[name].scaled(value)
+    if left:
+        at = [known.index(name) for name in left]
+        mean, covariance = mix.moments(left)
+        centre[at] = (mean - middle[at]) / scale[at]
+        spread[np.ix_(at, at)] = covariance / np.outer(scale[at], scale[at])
+    variance = np.einsum("sti,ij,stj->st", slopes, spread, slopes)
+    return slopes @ centre, np.sqrt(np.maximum(variance, 0.0))

@@ -1,0 +1,227 @@
+"""Covariates that single patients lack, averaged over inside the likelihood (`[covariates.NAME] missing`).
+
+    p(t, event | known x) = sum over nodes of p(missing x | known x, arm; phi) p(t, event | x)
+
+A covariate that some patients lack has a law given the arm and the covariates before it: logistic where it is
+two-valued, linear and normal where it is continuous. Covariates that nobody lacks come first, then the others in the
+order of the spec. The law's coefficients phi are parameters of the model, whose prior is what the patients whose
+covariates are known say of them: the normal approximation of that regression's posterior at its mode, under N(0, 2.5^2)
+for each coefficient on standardised covariates. A patient who knows a covariate and lacks one before it informs phi by
+the law's average over what is lacked. So outcomes of those with a missing value inform phi too, and what is assumed
+is missing at random: that a value is missing may depend on arm, outcome and known covariates, not on the value.
+A two-valued covariate is summed exactly; a normal one at `NODES` Gauss-Hermite nodes.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from bayes_bm.evidence.arm_covariates import patients_with_missing_covariates
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.types import Array
+from bayes_bm.spec.covariates import Covariate
+from bayes_bm.spec.document import Spec
+
+NODES = 16
+LARGEST_GRID = 4096
+STEPS = 200
+WIDE = 2.5
+"""Prior sd of a coefficient on standardised covariates (Gelman 2008, doi 10.1214/08-AOAS191, has a t law of it)."""
+HALF_LOG_TWO_PI = 0.9189385332046727
+
+
+@dataclass(frozen=True)
+class CovariateModel:
+    """Of one covariate that some patients lack, given the arm and the covariates `before` it (columns).
+
+    `phi`, from its place `first` in the vector of all laws: a level for each of `arms` (arm rows with such patients), a
+    coefficient for each column before, and where it is continuous the log sd. Covariates enter less `middle`, over
+    `spread` (covariate,), and so does the covariate itself where it is continuous.
+    """
+
+    name: str
+    column: int
+    two_valued: bool
+    arms: tuple[int, ...]
+    before: tuple[int, ...]
+    middle: Array
+    spread: Array
+    first: int
+    mean: Array
+    covariance: Array
+
+
+def covariate_models(spec: Spec, evidence: Evidence) -> tuple[CovariateModel, ...]:
+    """Laws of the covariates that some patients lack; none where nobody does. Raises `InputError` for too many."""
+    rows = patients_with_missing_covariates(spec, evidence)
+    if not rows.any():
+        return ()
+    names = list(spec.covariates)
+    patients = evidence.patients
+    x = np.column_stack([spec.covariates[name].scaled(patients[name].to_numpy(dtype=float)) for name in names])
+    arm, weight = patients["arm_row"].to_numpy(dtype=int), patients["weight"].to_numpy(dtype=float)
+    blank = np.isnan(x)
+    lacked = [at for at in range(len(names)) if blank[rows, at].any()]
+    before = [at for at in range(len(names)) if at not in lacked]
+    arms = tuple(int(at) for at in sorted(set(arm[rows])))
+    complete = ~blank.any(axis=1)
+    middle, spread = x[complete].mean(axis=0), x[complete].std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    found: list[CovariateModel] = []
+    for column in lacked:
+        term = spec.covariates[names[column]]
+        two_valued = term.missing == "two_valued"
+        # who knows this one and all before it says what it is given them, whatever else is not known of them
+        known = ~blank[:, [*before, column]].any(axis=1)
+        predictors = (x[known][:, before] - middle[before]) / spread[before]
+        own = term.scaled(np.array([0.0, 1.0])) if two_valued else np.array([middle[column], spread[column]])
+        response = x[known, column] == own[1] if two_valued else (x[known, column] - own[0]) / own[1]
+        fitted = _logistic if two_valued else _linear
+        mean, covariance = fitted(arm[known], predictors, response.astype(float), weight[known])
+        levels = sorted(set(arm[known]))
+        kept = [*(levels.index(at) for at in arms), *range(len(levels), len(mean))]
+        first = sum(len(law.mean) for law in found)
+        numbers = {"first": first, "mean": mean[kept], "covariance": covariance[np.ix_(kept, kept)]}
+        found.append(
+            CovariateModel(
+                names[column], column, two_valued, arms, tuple(before), middle=middle, spread=spread, **numbers
+            )
+        )
+        before = [*before, column]
+    _check_grid(found)
+    return tuple(found)
+
+
+def _check_grid(laws: list[CovariateModel]) -> None:
+    size = int(np.prod([2 if law.two_valued else NODES for law in laws]))
+    if size > LARGEST_GRID:
+        raise InputError(
+            "covariates",
+            found=f"{len(laws)} covariates that patients lack, {size} nodes together",
+            allowed=f"at most {LARGEST_GRID} nodes (2 for a two-valued covariate, {NODES} for a normal one)",
+        )
+
+
+def _design(arm: Array, predictors: Array) -> Array:
+    """A column a level of the arms, then the predictors."""
+    return np.column_stack([arm[:, None] == np.array(sorted(set(arm))), predictors]).astype(float)
+
+
+def _logistic(arm: Array, predictors: Array, response: Array, weight: Array) -> tuple[Array, Array]:
+    """Mode and inverse curvature of a logistic regression's posterior, by Newton's steps."""
+    design = _design(arm, predictors)
+    mode, ridge = np.zeros(design.shape[1]), np.eye(design.shape[1]) / WIDE**2
+    covariance = ridge
+    for _ in range(STEPS):
+        share = expit(design @ mode)
+        covariance = np.linalg.inv((design * (weight * share * (1 - share))[:, None]).T @ design + ridge)
+        step = covariance @ (design.T @ (weight * (response - share)) - mode / WIDE**2)
+        # a step of at most 1 keeps separated data from overshooting
+        mode = mode + step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < 1e-10:
+            break
+    return mode, covariance
+
+
+def _linear(arm: Array, predictors: Array, response: Array, weight: Array) -> tuple[Array, Array]:
+    """Coefficients and log residual sd of a linear regression: means and covariance, the log sd's 1 / (2 df)."""
+    design = _design(arm, predictors)
+    ridge = np.eye(design.shape[1]) / WIDE**2
+    gram = (design * weight[:, None]).T @ design
+    moment, freedom = design.T @ (weight * response), max(weight.sum() - design.shape[1], 1.0)
+    rough = response - design @ np.linalg.solve(gram + ridge, moment)
+    variance = max(float(weight @ rough**2 / freedom), 1e-12)
+    covariance = np.zeros((design.shape[1] + 1, design.shape[1] + 1))
+    covariance[:-1, :-1] = np.linalg.inv(gram / variance + ridge)
+    beta = covariance[:-1, :-1] @ moment / variance
+    covariance[-1, -1] = 1 / (2 * freedom)
+    return np.append(beta, 0.5 * np.log(variance)), covariance
+
+
+def labels(spec: Spec, evidence: Evidence) -> list[str]:
+    """What each coefficient of the laws is: a level in an arm, a coefficient of a covariate, a log sd."""
+    found, names = [], list(spec.covariates)
+    for law in covariate_models(spec, evidence):
+        arms = evidence.arms.iloc[list(law.arms)]
+        found += [f"{law.name} | {study}, {arm}" for study, arm in zip(arms["study"], arms["arm"], strict=True)]
+        found += [f"{law.name} | {names[column]}" for column in law.before]
+        found += [] if law.two_valued else [f"{law.name} | log sd"]
+    return found
+
+
+def prior(laws: tuple[CovariateModel, ...]) -> tuple[Array, Array]:
+    """Mean of `phi` and the Cholesky factor of its covariance, all laws one after the other."""
+    size = sum(len(law.mean) for law in laws)
+    factor = np.zeros((size, size))
+    for law in laws:
+        at = slice(law.first, law.first + len(law.mean))
+        factor[at, at] = np.linalg.cholesky(law.covariance)
+    return np.concatenate([law.mean for law in laws]) if laws else np.zeros(0), factor
+
+
+def rule(laws: tuple[CovariateModel, ...]) -> tuple[Array, Array]:
+    """Nodes of all laws together (law, node), 0 and 1 or standard normal, and their log weights (law, node)."""
+    z, weight = np.polynomial.hermite_e.hermegauss(NODES)
+    normal = z, np.log(weight / weight.sum())
+    one = [(np.array([0.0, 1.0]), np.zeros(2)) if law.two_valued else normal for law in laws]
+    grids = (np.meshgrid(*(of[at] for of in one), indexing="ij") for at in (0, 1))
+    nodes, log_weights = (np.stack([grid.ravel() for grid in found]) for found in grids)
+    return nodes, log_weights
+
+
+def nodes(
+    spec: Spec, laws: tuple[CovariateModel, ...], rows: Any, phi: Any, slope: Any, *, xp: Namespace
+) -> tuple[Any, Any, Any]:
+    """What each node adds to eta of each patient, its log weight (..., patient, node), which sum to one, and log p of
+    what is known of a patient given what is lacked before it (..., patient): that no regression has counted.
+
+    `rows`: x (patient, covariate) with 0 for what is lacked, blank (patient, covariate) and arm_row; `phi(at)` gives
+    the coefficients at places `at`, a number or one a patient, `slope(column)` what the patients' covariate is
+    multiplied by, each (..., patient, 1).
+    """
+    grid, log_grid = rule(laws)
+    known = {at: rows.x[:, at, None] for at in range(len(spec.covariates))}
+    added, log_weight = 0.0, 0.0
+    for z, log_z, law in zip(grid, log_grid, laws, strict=True):
+        blank = rows.blank[:, law.column, None] > 0
+        uncounted = ~blank & (rows.blank[:, list(law.before)].any(axis=1)[:, None])
+        linear = phi(law.first + np.searchsorted(law.arms, rows.arm_row))
+        for at, column in enumerate(law.before):
+            standard = (known[column] - law.middle[column]) / law.spread[column]
+            linear = linear + phi(law.first + len(law.arms) + at) * standard
+        if law.two_valued:
+            value, log_law = _two_valued(spec.covariates[law.name], known[law.column], blank, z, linear, xp=xp)
+            log_node = np.where(blank, 0.0, -np.log(2.0))
+        else:
+            sd = xp.exp(phi(law.first + len(law.mean) - 1))
+            value, log_law = _normal(law, known[law.column], blank, z, linear, sd, xp=xp)
+            log_node = log_z
+        added = added + xp.where(blank, slope(law.column) * value, 0.0)
+        # a normal node has its law's share already
+        given = uncounted | (blank & law.two_valued)
+        log_weight = log_weight + xp.where(given, log_law, 0.0) + log_node
+        known[law.column] = value
+    top = xp.max(log_weight)
+    total = top[..., 0] + xp.log(xp.sum(xp.exp(log_weight - top)))
+    return added, log_weight - total[..., None], total
+
+
+def _two_valued(term: Covariate, known: Any, blank: Any, z: Array, linear: Any, *, xp: Namespace) -> tuple[Any, Any]:
+    """Value at each node, on the scale of the coefficients, and log p of it; what is known is so at every node."""
+    low, high = term.scaled(np.array([0.0, 1.0]))
+    has = xp.where(blank, z, (known - low) / (high - low))
+    return low + (high - low) * has, has * linear - xp.softplus(linear)
+
+
+def _normal(
+    law: CovariateModel, known: Any, blank: Any, z: Array, linear: Any, sd: Any, *, xp: Namespace
+) -> tuple[Any, Any]:
+    """The same; log density of what is known, per standardised unit."""
+    middle, spread = law.middle[law.column], law.spread[law.column]
+    away = ((known - middle) / spread - linear) / sd
+    value = xp.where(blank, middle + spread * (linear + sd * z), known)
+    return value, -0.5 * away**2 - xp.log(sd) - HALF_LOG_TWO_PI

@@ -1,0 +1,1 @@
+"""The model as a PyMC graph: the definition that the compiled density is held against."""

@@ -1,0 +1,1 @@
+"""Curves that were clicked: patients sampled behind a monotone line."""

@@ -1,0 +1,200 @@
+"""Patients from a clicked curve: the middle of all plausible ones, and draws from them.
+
+A line through the clicks (`clicks`) is filled with whole patients (`filling`); from there a chain over patients
+(`chain`) goes through what clicks, numbers at risk and totals allow. Printed whole numbers outrank clicks.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from bayes_bm.reconstruction.clicked.line import Line, fit_clicks, pushed_down, redraw
+from bayes_bm.reconstruction.clicked.mcmc import CENSORED, DEATH, LAST, PITCH, Arm, States, sample_patients
+from bayes_bm.reconstruction.clicked.start import starting_patients
+from bayes_bm.reconstruction.curve import SAME, Curve, Floats, Ints
+from bayes_bm.reconstruction.diagnostics import note
+from bayes_bm.reconstruction.patients import Patients, Solution, patients_of
+
+GIVE = 0.03  # survival by which printed numbers may pull the curve before they are called a contradiction
+SEED = 20120112  # of the chain behind the best patients: the same input gives the same patients
+STATES = 40  # of the chain behind the best patients
+SETTLING = 15  # states' worth of sweeps before the first that is kept
+WORTH = 0.35  # of a click in draws: at 1 their ranges, from short chains, are too narrow (docs/reconstruction.md)
+ALONE = 30  # the same, of the chain behind one draw
+EFFORT, MOST_SWEEPS = 15_000, 8  # patients times clicks times sweeps between two states, and the most of them
+ERRORS = 5e-4, 0.05  # click errors that the chain may start from
+EARLIEST = 1e-6  # share of the axis before which nobody leaves: a patient seen until 0 is no patient
+SEEN_END = 0.3  # click errors past the last click that follow-up may end where its end was clicked on
+
+
+def solve_clicked(curve: Curve) -> Solution:
+    """The patients of a clicked curve."""
+    with _one_thread():
+        return _solved(curve)
+
+
+def _one_thread():
+    """Matrices of a hundred rows: a second thread of the linear algebra costs more than it saves."""
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _solved(curve: Curve) -> Solution:
+    line = fit_clicks(curve)
+    kept, notes = _trusted_rows(curve, line)
+    best, gap = starting_patients(kept, line, None)
+    if kept.events is not None and gap > max(GIVE, 5 * line.click_error):
+        free = replace(kept, events=None)
+        other, less = starting_patients(free, line, None)
+        if less < gap / 2:
+            text = f"the total moves the curve by {gap:.3f}, numbers at risk alone by {less:.3f}: the total gave way"
+            found = int(other[1].sum())
+            notes.append(note("events", text, printed=kept.events, reconstructed=found, status="contradicted"))
+            kept, best = free, other
+    behind = _Behind(kept, line, _arm(kept, line))
+    # the line tells the total better than fifty states of a chain that moves it slowly, and a middle needs one total
+    states = replace(behind, arm=behind.arm._replace(fixed_total=True)).states(
+        best, np.random.default_rng(SEED), settling=SETTLING, keep=STATES
+    )
+    error = float(np.sqrt(np.mean(states.click_error**2)))
+    return Solution(behind.middle(states), behind.draw, [*notes, _click_note(error)])
+
+
+@dataclass(frozen=True)
+class _Behind:
+    """All patients that may be behind the clicks of a curve."""
+
+    curve: Curve
+    line: Line
+    arm: Arm
+
+    def draw(self, rng: np.random.Generator) -> Patients:
+        """One set, from a chain of its own that starts at patients along a line redrawn."""
+        with _one_thread():
+            start = starting_patients(self.curve, redraw(self.line, rng), rng)[0]
+        drawn = replace(self, arm=self.arm._replace(worth=WORTH))
+        states = drawn.states(start, rng, settling=ALONE, keep=1)
+        return self._patients(states.time[0], states.kind[0] == DEATH)
+
+    def states(self, start: Patients, rng: np.random.Generator, *, settling: int, keep: int) -> States:
+        """`keep` states of a chain from `start`, after as many sweeps as `settling` states take."""
+        time, kind = _ordered(self.arm, start[0] / self.curve.axis_max, start[1])
+        every = int(np.clip(round(EFFORT / (len(time) * len(self.arm.x))), 1, MOST_SWEEPS))
+        error = _first_error(self.line)
+        return sample_patients(self.arm, time, kind, error, rng, hold=settling * every, every=every, keep=keep)
+
+    def middle(self, states: States) -> Patients:
+        """The set of patients in the middle of many.
+
+        Deaths of each interval are the mean number, made whole along the curve; times of deaths and of censorings are
+        the averages of their quantiles over all states, which keeps steps where averaging heights would round them off.
+        """
+        bounds = list(zip(self.arm.start[:-1].tolist(), self.arm.start[1:].tolist(), strict=True))
+        died = states.kind == DEATH
+        mean = np.array([died[:, a:b].sum(axis=1).mean() for a, b in bounds])
+        deaths = np.diff(np.rint(np.cumsum(np.append(0.0, mean)))).astype(int).clip(0, [b - a for a, b in bounds])
+        parts = []
+        for (a, b), count in zip(bounds, deaths.tolist(), strict=True):
+            time, event = states.time[:, a:b], died[:, a:b]
+            parts.append((_typical(time, event, count), _typical(time, ~event, b - a - count)))
+        time = np.concatenate([t for part in parts for t in part])
+        event = np.concatenate([np.full(len(t), k) for part in parts for t, k in zip(part, (True, False), strict=True)])
+        return self._patients(time, event)
+
+    def _patients(self, time: Floats, died: np.ndarray) -> Patients:
+        time = time * self.curve.axis_max
+        return patients_of(time[died], time[~died])
+
+
+def _typical(time: Floats, chosen: np.ndarray, count: int) -> Floats:
+    """`count` times: the averages over states (rows) of the quantiles of the chosen times."""
+    place = (np.arange(count) + 0.5) / max(count, 1)
+    some = [t[c] for t, c in zip(time, chosen, strict=True) if c.any()]
+    if not count or not some:
+        return np.full(count, float(time.mean()) if time.size else 0.0)
+    return np.median([np.interp(place, (np.arange(len(t)) + 0.5) / len(t), t) for t in some], axis=0)
+
+
+def _arm(curve: Curve, line: Line) -> Arm:
+    """What the chain is told of a curve, in shares of the axes."""
+    some, n = curve.risk_count > 0, curve.n
+    upper = max(1.0, float(line.time[-1]) / curve.axis_max + 3 * line.click_error)
+    if not some.all():  # nobody left at the first printed zero
+        upper = min(upper, float(curve.risk_time[~some][0]) / curve.axis_max)
+    edges = np.concatenate([[0.0], curve.risk_time[some] / curve.axis_max, [upper]])
+    start = np.concatenate([[0], n - curve.risk_count[some], [n]]).astype(np.int64)
+    x, y = curve.time / curve.axis_max, 1 - curve.survival
+    clicked = np.hypot(x, y) > SAME  # (0, 1) is known without a click, and who clicked on it clicked on the end
+    order = np.flatnonzero(clicked)[np.argsort((x + y)[clicked], kind="stable")]
+    x, y = np.ascontiguousarray(x[order]), np.ascontiguousarray(y[order])
+    error = _first_error(line)
+    beyond = SEEN_END * error if not clicked.all() else 1.0 / len(x)
+    return Arm(
+        interval=np.repeat(np.arange(len(start) - 1), np.diff(start)),
+        start=start,
+        edges=edges,
+        x=x,
+        y=y,
+        u=x + y,
+        bound=pushed_down(curve)[order],
+        fixed_total=curve.events is not None,
+        marked=curve.ticks is not None,
+        beyond=beyond,
+        pitch=PITCH * error,
+    )
+
+
+def _first_error(line: Line) -> float:
+    return float(np.clip(line.click_error, *ERRORS))
+
+
+def _ordered(arm: Arm, time: Floats, event: Ints) -> tuple[Floats, Ints]:
+    """Patients sorted and kept within their intervals; those censored last are censored at the end of follow-up."""
+    order = np.lexsort((1 - event, time))
+    low, high = np.maximum(arm.edges[arm.interval], EARLIEST), np.nextafter(arm.edges[arm.interval + 1], 0)
+    time, event = np.clip(time[order], low, high), event[order]
+    kind = np.where(event == 1, DEATH, np.where(time >= time[-1], LAST, CENSORED))
+    order = np.lexsort((np.where(kind == DEATH, 0, np.where(kind == CENSORED, 1, 2)), time))
+    return time[order], kind[order]
+
+
+def _trusted_rows(curve: Curve, line: Line) -> tuple[Curve, list[dict]]:
+    """The curve without printed numbers at risk that the line cannot mean, and a note for each left out."""
+    notes = []
+    while len(curve.risk_time):
+        worst = _violation(curve, line)
+        if worst.max() <= max(GIVE, 5 * line.click_error):
+            break
+        k = int(worst.argmax())
+        choices = [i for i in (k - 1, k) if i >= 0]
+        trials = [
+            replace(curve, risk_time=np.delete(curve.risk_time, i), risk_count=np.delete(curve.risk_count, i))
+            for i in choices
+        ]
+        best = int(np.argmin([_violation(t, line).sum() for t in trials]))
+        time, count = curve.risk_time[choices[best]], curve.risk_count[choices[best]]
+        text = f"more at risk than the fall of the curve leaves, by {worst[k]:.3f} of survival: this number gave way"
+        notes.append(note("at_risk", text, time=float(time), printed=int(count), status="contradicted"))
+        curve = trials[best]
+    return curve, notes
+
+
+def _violation(curve: Curve, line: Line) -> Floats:
+    """How far the curve must rise at each printed time for the numbers at risk to be possible without censoring."""
+    if not len(curve.risk_time):
+        return np.empty(0)
+    counts = np.concatenate([[curve.n], curve.risk_count]).astype(float)
+    alive = np.array([1.0, *line.before(curve.risk_time)])
+    one = alive[:-1] / np.maximum(counts[:-1], 1.0)  # a step of the curve: nearer than that, whole numbers cannot be
+    return np.maximum(one * (counts[1:] - 1) - alive[1:], 0.0)
+
+
+def _click_note(error: float) -> dict:
+    text = "estimated sd of a click, as a share of either axis"
+    return note("click_error", text, reconstructed=round(error, 5), status="uncertain")

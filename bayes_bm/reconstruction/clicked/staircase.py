@@ -1,0 +1,162 @@
+"""The staircase of Kaplan and Meier behind clicks, and the density of each click on it, compiled with numba.
+
+The curve of patients is a staircase of length U in units of the axes. A click is a place on it, any as likely as any
+other, moved by a normal error of sd sigma (a share of either axis) in both directions:
+
+    p(click | patients, sigma) = (1 / U) integral_0^U N(x - x(u); sigma) N(y - y(u); sigma) du,    y = 1 - survival.
+"""
+
+# pyright: reportArgumentType=false, reportCallIssue=false
+# numba's decorator hides the types of what it compiles
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from bayes_bm.reconstruction.curve import Floats, Ints
+
+CENSORED = 0
+DEATH = 1
+LAST = 2
+"""What became of a patient; LAST: censored with others at the end of follow-up."""
+REACH = 4.5 * math.sqrt(2.0)  # click errors along the staircase within which a place on it counts
+FINE = 128
+"""Entries of the table of exp(-q) per unit of q."""
+LARGEST = 32
+"""Where the table ends."""
+TABLE = np.exp(-np.arange(FINE * LARGEST + 2) / FINE)
+
+
+class Arm(NamedTuple):
+    """What is fixed.
+
+    Patient i belongs to interval `interval[i]` of the at-risk table; interval j has patients `start[j]` to
+    `start[j + 1]` and limits `edges[j]`, `edges[j + 1]`. Clicks (x, y) are sorted by u = x + y; `bound` where a click
+    is a lower limit of survival. `beyond` is the mean length by which follow-up runs past the last click; `marked`
+    where ticks say when patients were censored, so that these stay. The integral of a click is summed at nodes every
+    `pitch` of the length of the staircase. Each click counts for the share `worth` of a click.
+    """
+
+    interval: Ints
+    start: Ints
+    edges: Floats
+    x: Floats
+    y: Floats
+    u: Floats
+    bound: NDArray[np.bool_]
+    fixed_total: bool
+    marked: bool
+    beyond: float
+    pitch: float
+    worth: float = 1.0
+
+
+class State(NamedTuple):
+    """Patients sorted by time, survival after each; nodes of the staircase every pitch; log density of each click.
+
+    `scalars`: click error, end of follow-up. `nodes[0]`: nodes in use.
+    """
+
+    time: Floats
+    kind: Ints
+    survival: Floats
+    x: Floats
+    y: Floats
+    logs: Floats
+    scalars: Floats
+    nodes: Ints
+
+
+# The density of a click stands inline: a call counts references to every array of both records, a third of all time.
+
+
+@njit(cache=True)
+def levels(kind: Ints, survival: Floats, first: int, last: int) -> None:
+    """Survival after each patient from `first` to before `last`; of n sorted patients number i leaves n - i at risk."""
+    n = len(kind)
+    level = survival[first - 1] if first > 0 else 1.0
+    for i in range(first, last):
+        if kind[i] == DEATH:
+            level *= 1.0 - 1.0 / (n - i)
+        survival[i] = level
+
+
+@njit(cache=True)
+def staircase(state: State, pitch: float, node: int, low: int, high: int, until: float) -> int:
+    """Nodes from `node` on, from patient `low` on; past patient `high` only up to length `until`. Returns the next."""
+    time, kind, survival, x, y = state.time, state.kind, state.survival, state.x, state.y
+    n, k = len(time), node
+    fallen = 1.0 - survival[low - 1] if low > 0 else 0.0
+    for i in range(low, n + 1):
+        done = i > high
+        if not done and i < n and kind[i] != DEATH:
+            continue
+        corner = until if done else (time[i] if i < n else time[n - 1]) + fallen
+        while k * pitch <= corner and k < len(x):
+            x[k], y[k] = k * pitch - fallen, fallen
+            k += 1
+        if done or i == n:
+            break
+        fallen = 1.0 - survival[i]
+        corner = time[i] + fallen
+        while k * pitch <= corner and k < len(x):
+            x[k], y[k] = time[i], k * pitch - time[i]
+            k += 1
+    return k
+
+
+@njit(cache=True, inline="always")
+def _falling(q: float) -> float:
+    """exp(-q) for q >= 0 from a table, within 1e-5 of it; 0 where it ends."""
+    if q >= LARGEST:
+        return 0.0
+    place = q * FINE
+    k = int(place)
+    return TABLE[k] + (place - k) * (TABLE[k + 1] - TABLE[k])
+
+
+@njit(cache=True, inline="always")
+def density(arm: Arm, state: State, c: int, nodes: int, sigma: float) -> float:
+    """Log density of click c, but for a constant; of a lower limit, the chance of a survival above it.
+
+    A lower limit may belong to any place above it on a drop, however tall.
+    """
+    cx, cy = arm.x[c], arm.y[c]
+    last = max(min(math.ceil((arm.u[c] + REACH * sigma) / arm.pitch), nodes - 1), 0)
+    first = min(max(math.floor((arm.u[c] - REACH * sigma) / arm.pitch), 0), last)
+    half, total = 0.5 / (sigma * sigma), 0.0
+    if arm.bound[c]:
+        k = last
+        while k >= first or (k >= 0 and state.x[k] >= cx - REACH * sigma):
+            dx, dy = cx - state.x[k], cy - state.y[k]
+            total += _falling(dx * dx * half) * 0.5 * math.erfc(-dy / (1.4142135623730951 * sigma))
+            k -= 1
+        return math.log(total * arm.pitch + 1e-290) - math.log(sigma)
+    for k in range(first, last + 1):
+        dx, dy = cx - state.x[k], cy - state.y[k]
+        total += _falling((dx * dx + dy * dy) * half)
+    return math.log(total * arm.pitch + 1e-290) - 2.0 * math.log(sigma)
+
+
+@njit(cache=True)
+def weigh(arm: Arm, state: State, sigma: float, out: Floats) -> None:
+    for c in range(len(out)):
+        out[c] = density(arm, state, c, state.nodes[0], sigma)
+
+
+@njit(cache=True)
+def refresh_state(arm: Arm, state: State) -> None:
+    """Everything that follows from the patients, anew."""
+    n = len(state.time)
+    levels(state.kind, state.survival, 0, n)
+    state.nodes[0] = staircase(state, arm.pitch, 0, 0, n, 0.0)
+    weigh(arm, state, state.scalars[0], state.logs)
+
+
+@njit(cache=True)
+def copy_state(of: State, to: State) -> None:
+    to.time[:], to.kind[:], to.survival[:] = of.time, of.kind, of.survival
+    to.x[:], to.y[:], to.logs[:] = of.x, of.y, of.logs

@@ -1,0 +1,266 @@
+"""A digitised survival curve with what was printed beside it: reading, checking and cleaning, with a log of changes.
+
+Two kinds of curve come out of figures. A *drawn* curve (vector graphics) is the corners of the steps, exact but for
+rounding; consecutive corners share a time or a survival. A *clicked* curve is points near the line with errors in both
+directions. `is_drawn` tells them apart from the numbers, `drops_of` reads the one and `fit_clicks` cleans the other.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_bm.reconstruction.contradictions import refusal
+from bayes_bm.runtime.errors import InputError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SAME = 1e-9  # shares of an axis closer than this are the same number
+UNITS = {"days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}  # in days
+OVERSHOOT = 0.1  # a click may leave the axes by this share of them; beyond it the numbers mean something else
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A digitised curve of one arm, checked, in the paper's time unit.
+
+    `time`, `survival` (points,) in the order given, survival a proportion; `risk_time`, `risk_count` (rows,) the
+    printed numbers with time >= risk_time, sorted, after time 0, not yet held against the curve (`settling` does);
+    `ticks` (ticks,) sorted censor marks or None where the figure shows none; `n` patients; `events` or None;
+    `axis_max` right end of the time axis; `changes` one line per change made to what was given.
+    """
+
+    time: Floats
+    survival: Floats
+    n: int
+    axis_max: float
+    risk_time: Floats
+    risk_count: Ints
+    ticks: Floats | None = None
+    events: int | None = None
+    changes: tuple[str, ...] = ()
+
+
+# --- reading -----------------------------------------------------------------------------------------------------
+
+
+def read_curve(
+    curve: pd.DataFrame | Curve,
+    *,
+    at_risk: pd.DataFrame | None = None,
+    ticks: pd.DataFrame | None = None,
+    n: int | None = None,
+    events: int | None = None,
+    axis_max: float | None = None,
+) -> Curve:
+    """Check the tables of one arm and put them into a `Curve`; every change made is a line of its `changes`.
+
+    Tables: curve (time, survival), at_risk (time, at_risk), ticks (time); columns that start with x_ are ignored.
+    `n` may be left out where the table has a row at time 0. Percentages are converted where the curve starts near
+    100. Raises InputError, with table, row, column, what was found and what to do, for anything that cannot be meant.
+    """
+    if isinstance(curve, Curve):
+        return _with_printed(curve, at_risk=at_risk, ticks=ticks, n=n, events=events, axis_max=axis_max)
+    columns = _columns(curve, "curve", ("time", "survival"))
+    time, survival = columns["time"], columns["survival"]
+    if len(time) < 2:
+        raise InputError("curve", found=f"{len(time)} points", allowed="2 or more", hint="digitise the whole line")
+    changes: list[str] = []
+    survival = _as_proportion(survival, changes)
+    axis = _axis(time, axis_max, changes)
+    _check_range(time, survival, axis, changes)
+    _check_falls(time, survival)
+    risk_time, risk_count = _read_at_risk(at_risk)
+    n = _patients(n, risk_time, risk_count, changes)
+    _check_events(events, n)
+    marks = None if ticks is None else _read_ticks(ticks, axis)
+    kept = risk_time > 0
+    return Curve(
+        time,
+        survival,
+        n,
+        axis,
+        risk_time[kept],
+        risk_count[kept],
+        marks,
+        events if events is None else int(events),
+        tuple(changes),
+    )
+
+
+def _with_printed(curve: Curve, *, at_risk, ticks, n, events, axis_max) -> Curve:
+    """A Curve that is already checked, with printed numbers added or replaced."""
+    table = pd.DataFrame({"time": curve.time, "survival": curve.survival})
+    if at_risk is None and len(curve.risk_time):
+        at_risk = pd.DataFrame({"time": curve.risk_time, "at_risk": curve.risk_count})
+    if ticks is None and curve.ticks is not None:
+        ticks = pd.DataFrame({"time": curve.ticks})
+    read = read_curve(
+        table,
+        at_risk=at_risk,
+        ticks=ticks,
+        n=curve.n if n is None else n,
+        events=curve.events if events is None else events,
+        axis_max=curve.axis_max if axis_max is None else axis_max,
+    )
+    return replace(read, changes=curve.changes + read.changes)
+
+
+def _columns(table: pd.DataFrame, name: str, wanted: tuple[str, ...]) -> dict[str, Floats]:
+    if not isinstance(table, pd.DataFrame):
+        raise InputError(name, found=type(table).__name__, allowed=f"a DataFrame with columns {', '.join(wanted)}")
+    unknown = [c for c in table.columns if c not in wanted and not str(c).startswith("x_")]
+    missing = [c for c in wanted if c not in table.columns]
+    if unknown or missing:
+        hint = f"rename or drop {', '.join(map(str, unknown))} (x_ marks a column to ignore)" if unknown else ""
+        found = ", ".join(map(str, table.columns))
+        raise InputError(f"{name}, columns", found=found, allowed=", ".join(wanted), hint=hint)
+    return {c: _numbers(table[c], name, c) for c in wanted}
+
+
+def _numbers(column, name: str, label: str) -> Floats:
+    values = np.asarray(pd.to_numeric(column, errors="coerce"), float)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        where = f"{name}, row {bad[0] + 1}, column {label}"
+        raise InputError(
+            where, found=repr(column.iloc[bad[0]]), allowed="a finite number", hint="remove the row or mend it"
+        )
+    return values
+
+
+def _as_proportion(survival: Floats, changes: list[str]) -> Floats:
+    top, row = float(survival.max()), int(survival.argmax()) + 1
+    if top <= 1 + OVERSHOOT:
+        return survival
+    where = f"curve, row {row}, column survival"
+    if 90 <= top <= 100 * (1 + OVERSHOOT):
+        changes.append(f"percent: survival was in percent (largest {top:g}): divided by 100")
+        return survival / 100
+    raise refusal(
+        "percent", where, found=f"{top:g}", allowed="0 to 1", hint="give proportions; in percent it starts at 100"
+    )
+
+
+def _axis(time: Floats, axis_max: float | None, changes: list[str]) -> float:
+    if axis_max is None:
+        changes.append(f"axis_max was not given: the last point of the curve, {time.max():g}, stands in for it")
+        axis_max = float(time.max())
+    if not np.isfinite(axis_max) or axis_max <= 0:
+        raise InputError(
+            "axis_max", found=axis_max, allowed="a time greater than 0", hint="the right end of the time axis"
+        )
+    return float(axis_max)
+
+
+def _check_range(time: Floats, survival: Floats, axis: float, changes: list[str]) -> None:
+    for row in np.flatnonzero((time < -OVERSHOOT * axis) | (time > (1 + OVERSHOOT) * axis))[:1]:
+        allowed = f"0 to axis_max = {axis:g} (clicks may leave it by {OVERSHOOT:.0%})"
+        hint = f"{_unit_hint(time.max() / axis)}or the axis calibrated wrongly?"
+        raise refusal(
+            "time_unit", f"curve, row {row + 1}, column time", found=f"{time[row]:g}", allowed=allowed, hint=hint
+        )
+    for row in np.flatnonzero(survival < -OVERSHOOT)[:1]:
+        hint = "calibrate the survival axis again"
+        raise InputError(
+            f"curve, row {row + 1}, column survival", found=f"{survival[row]:g}", allowed="0 to 1", hint=hint
+        )
+    outside = {"before time 0": time < 0, "above 1": survival > 1, "below 0": survival < 0}
+    for what, rows in outside.items():
+        if rows.any():
+            changes.append(
+                f"{rows.sum()} points {what} (row {np.flatnonzero(rows)[0] + 1} first): kept within the axes"
+            )
+
+
+def _unit_hint(ratio: float) -> str:
+    """A question that names the units whose ratio this may be."""
+    units = unit_of_ratio(ratio)
+    told = f": a ratio of {ratio:.3g} is {units}" if units else ""
+    return f"is the curve in another time unit than axis_max{told}, "
+
+
+def unit_of_ratio(ratio: float, within: float = 0.02) -> str:
+    """`weeks to months` for a ratio of times near 4.35, and so on; empty where no two units have that ratio."""
+    for large, days in UNITS.items():
+        for small, fewer in UNITS.items():
+            if fewer < days and abs(np.log(ratio / (days / fewer))) < within:
+                return f"{small} to {large}"
+            if fewer < days and abs(np.log(ratio * (days / fewer))) < within:
+                return f"{large} to {small}"
+    return ""
+
+
+def _check_falls(time: Floats, survival: Floats) -> None:
+    """A curve of survival falls; one that plainly rises is something else."""
+    early, late = time <= np.quantile(time, 0.25), time >= np.quantile(time, 0.75)
+    low, high = float(np.median(survival[early])), float(np.median(survival[late]))
+    if high > low + OVERSHOOT and low < 0.5:
+        hint = "is it a cumulative incidence? then give 1 - value"
+        found = f"{low:.3g} early and {high:.3g} late"
+        raise refusal(
+            "rising_curve", "curve, column survival", found=found, allowed="a curve that falls from 1", hint=hint
+        )
+
+
+def _read_at_risk(table: pd.DataFrame | None) -> tuple[Floats, Ints]:
+    if table is None:
+        return np.empty(0), np.empty(0, np.int64)
+    columns = _columns(table, "at_risk", ("time", "at_risk"))
+    order = np.argsort(columns["time"], kind="stable")
+    time, count = columns["time"][order], columns["at_risk"][order]
+
+    def refuse_rows(rows: NDArray[np.bool_], label: str, allowed: str, hint: str) -> None:
+        for i in np.flatnonzero(rows)[:1]:
+            where = f"at_risk, row {order[i] + 1}, column {label}"
+            raise InputError(where, found=f"{columns[label][order[i]]:g}", allowed=allowed, hint=hint)
+
+    refuse_rows(time < 0, "time", "0 or more", "")
+    refuse_rows(np.r_[False, np.diff(time) <= 0], "time", "each time once", "remove the repeated row")
+    refuse_rows((count < 0) | (count != np.round(count)), "at_risk", "a whole number, 0 or more", "")
+    return time, count.astype(np.int64)
+
+
+def _patients(n: int | None, risk_time: Floats, risk_count: Ints, changes: list[str]) -> int:
+    at_zero = risk_count[risk_time == 0]
+    if n is None:
+        if not len(at_zero):
+            hint = "give n, or a row of the at-risk table at time 0"
+            raise InputError("n", found="nothing", allowed="the number of patients", hint=hint)
+        n = int(at_zero[0])
+        changes.append(f"n was not given: the number at risk at time 0, {n}, stands in for it")
+    if n != int(n) or n < 1:
+        raise InputError("n", found=n, allowed="a whole number, 1 or more")
+    if len(at_zero) and at_zero[0] != n:
+        where = "at_risk, time 0, column at_risk"
+        hint = "n is the number at risk at time 0: correct one of them; patients never followed are not in the curve"
+        raise refusal("n_against_at_risk", where, found=int(at_zero[0]), allowed=f"n = {int(n)}", hint=hint)
+    if len(risk_count) and risk_count[0] > n:  # a later one has risen, which is settled against the curve
+        where, allowed = f"at_risk, time {risk_time[0]:g}, column at_risk", f"at most n = {int(n)}"
+        hint = "is this the table of the other arm?"
+        raise refusal("n_against_at_risk", where, found=int(risk_count[0]), allowed=allowed, hint=hint)
+    return int(n)
+
+
+def _check_events(events: int | None, n: int) -> None:
+    if events is not None and (events != int(events) or not 0 <= events <= n):
+        raise InputError("events", found=events, allowed=f"a whole number from 0 to n = {n}")
+
+
+def _read_ticks(table: pd.DataFrame, axis: float) -> Floats:
+    ticks = _columns(table, "ticks", ("time",))["time"]
+    for row in np.flatnonzero((ticks < -OVERSHOOT * axis) | (ticks > (1 + OVERSHOOT) * axis))[:1]:
+        raise InputError(f"ticks, row {row + 1}, column time", found=f"{ticks[row]:g}", allowed=f"0 to {axis:g}")
+    return np.unique(np.maximum(ticks, 0.0))
+
+
+def is_drawn(curve: Curve) -> bool:
+    """Whether the points are the corners of a step line: neighbours share their time or their survival exactly."""
+    across = np.abs(np.diff(curve.time)) <= SAME * curve.axis_max
+    down = np.abs(np.diff(curve.survival)) <= SAME
+    backwards = np.diff(curve.time) < -SAME * curve.axis_max
+    rising = np.diff(curve.survival) > SAME
+    level = down & ~across  # a run along a step; clicks have none
+    return bool((across | down).mean() >= 0.95 and level.any() and not backwards.any() and rising.mean() <= 0.05)

@@ -1,0 +1,1 @@
+"""Curves read from vector graphics: patients solved exactly on a lattice of counts."""

@@ -1,0 +1,424 @@
+"""Whole numbers behind a drawn curve: every (at risk, events so far) after each point, and how probable it is.
+
+The weight of all states after a point is an array (at risk, columns), a column being a number of events, whether the
+tick of this cell is used, and a slice of survival within its rounding. Censoring is a convolution along the number at
+risk, a drop of d deaths moves a state to d fewer at risk and keeps it where 1 - d/r reproduces the drawn height.
+One sum forward, one backward, and paths traced back: the forward-backward algorithm of a hidden Markov chain.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from bayes_bm.reconstruction.curve import Floats, Ints
+from bayes_bm.reconstruction.drawn.points import Corridor, Point, heights, log_died, log_lost
+
+BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: rarer than anything else it can do
+BEFORE = 0.25  # chance that a tick drawn at a drop stands for censorings before it: the tie rule says after
+LIKELY = 9.0  # nats below the likeliest way back beyond which the central path does not go
+SURE = 0.9  # share of what is plausible that must agree
+PATHS = 10  # that tell how plausible totals of events differ where none is printed
+FAINT = 1e-9  # share of the largest weight below which a state is forgotten
+ROUNDING = 1e-13  # share of the largest weight that Fourier transforms leave where there is none
+SLICES = 4096, 512, 64, 16  # slices of survival within its rounding, the finest that the number of cells allows
+CELLS = 1_000_000, 1_000, 10_000  # cells over all points; fewest and most after one: about a second at the most
+BLUR = 8  # slices this coarse blur the survival of a state by at most 1/8 of its rounding
+FADING = 0.98  # a blurred survival matters less with every later drop that had to fit
+
+
+class Path(NamedTuple):
+    """One way through all points (points,): censored before each, died at it, its tick used for those before."""
+
+    censored: Ints
+    died: Ints
+    early: Ints
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Points of a curve with heights known within `error`, ticks (`marked`) of which `after` follow the last point.
+
+    `tied` censorings are expected beyond one a tick. `goes_on`: the line goes on after its last drop.
+    """
+
+    n: int
+    events: int | None
+    points: list[Point]
+    bounds: Corridor
+    error: float
+    marked: bool
+    after: int
+    tied: float
+    goes_on: bool
+
+    @property
+    def cells(self) -> int:
+        """States that may be kept after one point."""
+        total, fewest, most = CELLS
+        return min(max(total // max(len(self.points), 1), fewest), most)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """States after a point: row i has `top` - i at risk, a column its `events` and `flag` (tick used).
+
+    `weight` (rows, columns) is the probability of all ways in, `survival` that of the likeliest, within `blur`.
+    """
+
+    top: int
+    events: Ints
+    flag: Ints
+    weight: Floats
+    survival: Floats
+    blur: float
+
+    @property
+    def risk(self) -> Ints:
+        return self.top - np.arange(len(self.weight))
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """States after a gap and before its point, as in `_Layer`.
+
+    Column j comes from column `source[j]` of the layer before by `kernels[which[j]]`, the probability of 0, 1, 2, ...
+    censorings.
+    """
+
+    top: int
+    source: Ints
+    which: Ints
+    kernels: list[Floats]
+    flag: Ints
+    weight: Floats
+    survival: Floats
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """All moves of a point: from flat `cell` of the gap to flat cell `child` of the next layer, `died` on the way.
+
+    `gain` is the probability of the move, `weight` that of all ways that end with it.
+    """
+
+    cell: Ints
+    child: Ints
+    died: Ints
+    gain: Floats
+    weight: Floats
+
+
+@dataclass(frozen=True)
+class _States:
+    """What the moves of one point lead to, one entry each, before equal states are merged."""
+
+    cell: Ints
+    died: Ints
+    risk: Ints
+    events: Ints
+    flag: Ints
+    survival: Floats
+    gain: Floats
+    weight: Floats
+
+    def only(self, keep) -> "_States":
+        return _States(*(column[keep] for column in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """All states of a curve, with the moves between them; `final` weighs the last by what the whole must add up to.
+
+    `counted`: states count events, as a printed total needs.
+    """
+
+    layers: list[_Layer]
+    gaps: list[_Gap]
+    moves: list[_Moves]
+    final: Floats
+    counted: bool
+
+    def central(self) -> Path:
+        """The path that stays nearest to the posterior mean of the number at risk, by likely moves only.
+
+        The most probable path would put every censoring where the prior is highest; the mean is what a log hazard
+        ratio needs, and a path through the lattice, unlike the mean itself, is a set of patients.
+        """
+        means = [float(chance @ layer.risk) for layer, chance in zip(self.layers, self.chances, strict=True)]
+
+        def nearest(chance: Floats, risk: Ints, k: int) -> int:
+            likely = chance >= np.exp(-LIKELY) * chance.max()
+            return int(np.lexsort((-chance, np.where(likely, np.abs(risk - means[k]), np.inf)))[0])
+
+        return self._trace(nearest)
+
+    def openness(self, path: Path) -> tuple[int, int]:
+        """Events, and numbers at risk after any point, by which `SURE` of all that is plausible stays near a path."""
+        at_risk = self.layers[0].top - np.cumsum(path.censored + path.died)
+        gaps = [
+            _reach(np.abs(layer.risk - count), chance)
+            for layer, chance, count in zip(self.layers[1:], self.chances[1:], at_risk.tolist(), strict=True)
+        ]
+        totals, chance = self._totals()
+        return _reach(np.abs(totals - int(path.died.sum())), chance), max(gaps, default=0)
+
+    def _totals(self) -> tuple[Ints, Floats]:
+        """Totals of events and how plausible each; where none is printed states do not count them, and paths tell."""
+        if self.counted:
+            return self.layers[-1].events, self.final.sum(axis=0)
+        found = [self.sample(rng).died.sum() for rng in np.random.default_rng(0).spawn(PATHS)]
+        return np.array(found), np.ones(PATHS)
+
+    def sample(self, rng: np.random.Generator) -> Path:
+        """A path drawn with its posterior probability."""
+
+        def drawn(chance: Floats, risk: Ints, k: int) -> int:
+            if len(chance) == 1:
+                return 0
+            total = chance.cumsum()
+            return int(total.searchsorted(rng.random() * total[-1], side="right"))
+
+        return self._trace(drawn)
+
+    def _trace(self, choose) -> Path:
+        """A path from the last state to the first; `choose` picks one of the ways in by their chances."""
+        width = self.final.shape[1]
+        state = choose(self.final.ravel(), np.repeat(self.layers[-1].risk, width), len(self.moves))
+        path = []
+        for k in range(len(self.moves), 0, -1):
+            before, gap, moves, layer = self.layers[k - 1], self.gaps[k - 1], self.moves[k - 1], self.layers[k]
+            early = int(layer.flag[state % len(layer.flag)])
+            ways = (moves.child == state).nonzero()[0]
+            way = ways[choose(moves.weight[ways], np.zeros(len(ways)), k)]
+            row, column = divmod(int(moves.cell[way]), len(gap.source))
+            source, kernel = int(gap.source[column]), gap.kernels[gap.which[column]]
+            count = before.top - gap.top + row - np.arange(min(row + 1, len(before.weight)))
+            origin = choose(before.weight[: len(count), source] * kernel[count], before.risk[: len(count)], k - 1)
+            path.append((int(count[origin]), int(moves.died[way]), early))
+            state = origin * before.weight.shape[1] + source
+        return Path(*np.array(path[::-1], np.int64).reshape(-1, 3).T)
+
+    @cached_property
+    def chances(self) -> list[Floats]:
+        """Posterior probability of each number at risk before the first point and after each."""
+        last = self.layers[-1]
+        later = np.divide(self.final, last.weight, out=np.zeros_like(self.final), where=self.final > 0)
+        found = [_chance(last, later)]
+        for layer, gap, moves in zip(self.layers[-2::-1], self.gaps[::-1], self.moves[::-1], strict=True):
+            back = np.zeros(gap.weight.size)
+            back[moves.cell] = later.ravel()[moves.child] * moves.gain
+            back = back.reshape(gap.weight.shape)
+            later = np.zeros_like(layer.weight)
+            for which, kernel in enumerate(gap.kernels):
+                columns = np.flatnonzero(gap.which == which)
+                later[:, gap.source[columns]] += _undone(back[:, columns], kernel, len(later))
+            later /= later.max()
+            found.append(_chance(layer, later))
+        return found[::-1]
+
+
+def _chance(layer: _Layer, later: Floats) -> Floats:
+    chance = (layer.weight * later).sum(axis=1)
+    return chance / chance.sum()
+
+
+def _reach(gap: Ints, chance: Floats) -> int:
+    """The least distance within which `SURE` of the chance lies."""
+    order = np.argsort(gap)
+    total = np.cumsum(chance[order])
+    return int(gap[order][np.searchsorted(total, SURE * total[-1])])
+
+
+def lattice(problem: Problem) -> Lattice | None:
+    """All states that reproduce the points; None where some drop is no fraction of whole numbers."""
+    none, one = np.zeros(1, np.int64), np.ones((1, 1))
+    layers, gaps, moves = [_Layer(problem.n, none, none, one, one, 0.0)], [], []
+    level = heights(problem.points)
+    owing = False  # the cell before had a tick that may still have to be used
+    for k, point in enumerate(problem.points):
+        found = _advance(problem, layers[-1], k, level[k : k + 2], owing)
+        if found is None:
+            return None
+        gaps.append(found[0])
+        moves.append(found[1])
+        layers.append(found[2])
+        owing = point.mark_here
+    return Lattice(layers, gaps, moves, _closed(problem, layers[-1], owing), problem.events is not None)
+
+
+def _closed(problem: Problem, last: _Layer, owing: bool) -> Floats:
+    """The last weights, by the total of events and by who is left for the ticks and the line after them."""
+    risk = last.risk[:, None]
+    breaches = np.zeros(last.weight.shape)
+    if problem.events is not None:
+        gap = np.abs(last.events - problem.events)
+        breaches += (gap > 0) * (1 + gap / 10)
+    owed = problem.after + (owing & (last.flag == 0))
+    breaches += risk < owed
+    breaches += problem.marked & (owed == 0) & (risk > 0) & ~(owing & (last.flag == 1))
+    if not problem.points or problem.points[-1].is_drop:  # the line goes on after the last drop: somebody is left
+        breaches += (risk == 0) & problem.goes_on
+    return last.weight * np.exp(-BREACH * (breaches - breaches.min()))
+
+
+def _advance(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool):
+    """Past one gap and one point: the gap, the moves and the layer they lead to; None where no state survives."""
+    for marked in (True, False) if problem.marked else (False,):
+        gap = _censored(problem, layer, k, level, owing, marked)
+        states = _moved(problem, layer, gap, k)
+        if len(states.cell):
+            return gap, *_merged(problem, layer, states, level[1])
+    return None  # even if a tick was missed or is none
+
+
+def _censored(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool, marked: bool) -> _Gap:
+    """Censorings in the gap before point k: the ticks' own, more where they may be tied, any without ticks."""
+    point, least = problem.points[k], int(problem.bounds.low[k])
+    if point.is_drop:  # one death makes a step of 1/r: with fewer at risk it would be too deep
+        least = max(least + 1, int(1 / max(1 - (level[1] - 2 * problem.error) / (level[0] + problem.error), 1e-12)))
+    rows = max(layer.top - least + 1, 1)
+    parts = []
+    for early in (False, True) if marked and point.mark_here else (False,):
+        for used in np.unique(layer.flag):
+            columns = np.flatnonzero(layer.flag == used)
+            kernel = _kernel(problem, point, rows + len(layer.weight), owing, bool(used), early, marked)
+            flag = 1 if early else 0 if point.opens else used
+            parts.append(
+                (columns, kernel, np.full(len(columns), flag), *_convolved(layer, columns, kernel, rows, level[0]))
+            )
+    which = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
+    source, flag = (np.concatenate([part[i] for part in parts]) for i in (0, 2))
+    weight, survival = (np.concatenate([part[i] for part in parts], axis=1) for i in (3, 4))
+    return _Gap(layer.top, source, which, [part[1] for part in parts], flag, weight, survival)
+
+
+def _kernel(problem: Problem, point: Point, size: int, owing: bool, used: bool, early: bool, marked: bool) -> Floats:
+    """Probability of 0, 1, ... size - 1 censorings in the gap before a point (size,)."""
+    count = np.arange(size)
+    if not marked:  # where there are ticks, going against them has its price
+        return np.exp(log_lost(count, point.expected) - BREACH * problem.marked)
+    owed = len(point.marks) + (owing and point.opens and not used) + early
+    tied = owed > 0 or (used and (owing or not point.opens))
+    chance = np.zeros(size)
+    chance[owed:] = np.exp(log_lost(count[: max(size - owed, 0)], problem.tied))
+    if not tied:
+        chance[1:] = 0.0
+    return chance * (BEFORE if early else 1.0)
+
+
+def _convolved(layer: _Layer, columns: Ints, kernel: Floats, rows: int, level: float) -> tuple[Floats, Floats]:
+    """Weight and survival (rows, columns) after censoring, from `top` at risk down; survival was near `level`."""
+    weight, survival = layer.weight[:, columns], layer.survival[:, columns]
+    same = min(rows, len(weight))
+    if not kernel[1:].any():
+        after = np.zeros((2, rows, len(columns)))
+        after[:, :same] = weight[:same] * kernel[0], survival[:same]
+        return after[0], after[1]
+    both = _passed(kernel, np.concatenate([weight, weight * (survival - level)], axis=1), rows)
+    after, height = both[:, : len(columns)], both[:, len(columns) :]
+    after[after < ROUNDING * after.max()] = 0.0
+    mean = level + np.divide(height, after, out=np.zeros_like(after), where=after > 0)
+    nobody = weight[:same] * kernel[0] > 0.5 * after[:same]  # mostly one way in: its survival, exactly
+    mean[:same][nobody] = survival[:same][nobody]
+    return after, mean
+
+
+def _undone(later: Floats, kernel: Floats, rows: int) -> Floats:
+    """The transpose of `_convolved`: chance of all that follows (rows, columns) before the censoring."""
+    before = np.zeros((rows, later.shape[1]))
+    same = min(rows, len(later))
+    if kernel[1:].any():
+        before[:same] = np.maximum(_passed(kernel, later[::-1], len(later))[::-1][:same], 0.0)
+    else:
+        before[:same] = later[:same] * kernel[0]
+    return before
+
+
+def _passed(kernel: Floats, values: Floats, rows: int) -> Floats:
+    """Sums (rows, columns) of kernel[i - j] * values[j] over j <= i, by Fourier transforms, padded against wrapping."""
+    size = 1 << (rows + len(values)).bit_length()
+    transform = np.fft.rfft(kernel[:rows], size)[:, None] * np.fft.rfft(values, size, axis=0)
+    return np.fft.irfft(transform, size, axis=0)[:rows]
+
+
+def _moved(problem: Problem, layer: _Layer, gap: _Gap, k: int) -> _States:
+    """States after point k: deaths that reproduce its height, within the corridor."""
+    point, bounds = problem.points[k], problem.bounds
+    cell = np.flatnonzero(gap.weight)
+    row, column = np.divmod(cell, gap.weight.shape[1])
+    at_risk, before, weight = gap.top - row, gap.survival.ravel()[cell], gap.weight.ravel()[cell]
+    beyond = np.full(len(cell), -1.0)
+    died, after = np.zeros_like(at_risk), before
+    if point.is_drop:
+        died = np.maximum(np.rint(at_risk * (1 - point.value / before)), 1).astype(np.int64)
+        after = before * (1 - died / np.maximum(at_risk, 1))
+        beyond = np.abs(after - point.value) - problem.error
+    risk, events = at_risk - died, layer.events[gap.source[column]] + died
+    keep = (risk >= bounds.low[k]) & (risk <= bounds.high[k]) & (beyond <= 2 * layer.blur)
+    if problem.events is not None:
+        keep &= (events >= bounds.fewest[k]) & (events <= bounds.most[k])
+    gain = np.exp(-np.maximum(beyond, 0) / max(layer.blur, 1e-15))
+    if point.is_drop:
+        gain[keep] *= np.exp(log_died(died[keep], point.rate))
+    for number in point.printed:
+        gain[(at_risk != number) & (risk != number)] *= np.exp(-BREACH)
+    way = weight * gain
+    keep &= way > FAINT * way[keep].max(initial=0.0)
+    return _States(cell, died, risk, events, gap.flag[column], after, gain, way).only(keep)
+
+
+def _merged(problem: Problem, layer: _Layer, states: _States, level: float) -> tuple[_Moves, _Layer]:
+    """States that agree in everything that matters later become one; the likeliest way in lends its survival."""
+    counted = states.events if problem.events is not None else np.zeros_like(states.events)
+    top, tall = int(states.risk.max()), int(np.ptp(states.risk)) + 1
+    place = (states.survival - level + problem.error) / (2 * problem.error)
+    slices, keys, column = _sliced(counted * 2 + states.flag, place, problem.cells // tall)
+    child = (top - states.risk) * len(keys) + column
+    weight = np.bincount(child, states.weight, tall * len(keys))
+    weight[weight < _faintest(weight, problem.cells)] = 0.0
+    survival = np.full(len(weight), level)
+    order = np.argsort(states.weight)
+    survival[child[order]] = states.survival[order]
+    blur = max(problem.error / max(slices, BLUR), FADING * layer.blur)
+    kept = weight[child] > 0
+    used = states.only(kept)
+    moves = _Moves(used.cell, child[kept], used.died, used.gain, used.weight)
+    shape = (tall, len(keys))
+    full = _Layer(top, keys // slices // 2, keys // slices % 2, weight.reshape(shape), survival.reshape(shape), blur)
+    return _trimmed(moves, full)
+
+
+def _sliced(label: Ints, place: Floats, most: int) -> tuple[int, Ints, Ints]:
+    """Columns for states with a label and a place in [0, 1]: slices, the columns' keys, and the column of each state.
+
+    The finest slices that give no more than `most` columns, or the coarsest; key = label * slices + slice.
+    """
+    for slices in SLICES[:-1]:
+        keys, column = np.unique(_key(label, place, slices), return_inverse=True)
+        if len(keys) <= most:
+            return slices, keys, column
+    return SLICES[-1], *np.unique(_key(label, place, SLICES[-1]), return_inverse=True)
+
+
+def _key(label: Ints, place: Floats, slices: int) -> Ints:
+    return label * slices + np.clip(place * slices, 0, slices - 1).astype(np.int64)
+
+
+def _faintest(weight: Floats, cells: int) -> float:
+    """Weight below which a state is forgotten: next to nothing, or not among the `cells` largest."""
+    faint = FAINT * weight.max()
+    return float(np.partition(weight, -cells)[-cells]) if (weight > faint).sum() > cells else faint
+
+
+def _trimmed(moves: _Moves, layer: _Layer) -> tuple[_Moves, _Layer]:
+    """The same without the rows above and below all states, and without empty columns; weights sum to 1."""
+    rows, columns = np.flatnonzero(layer.weight.any(axis=1)), np.flatnonzero(layer.weight.any(axis=0))
+    block = np.ix_(np.arange(rows[0], rows[-1] + 1), columns)
+    row, column = np.divmod(moves.child, len(layer.events))
+    child = (row - rows[0]) * len(columns) + np.searchsorted(columns, column)
+    weight = layer.weight[block] / layer.weight.sum()
+    kept = _Layer(layer.top - int(rows[0]), layer.events[columns], layer.flag[columns], weight, layer.survival[block],
+                  layer.blur)  # fmt: skip
+    return _Moves(moves.cell, child, moves.died, moves.gain, moves.weight), kept

@@ -1,0 +1,54 @@
+"""Tables and sentences that answer the question of a result."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from bayes_bm.estimands.compare import compare
+from bayes_bm.estimands.imputation_variance import imputation_summary
+from bayes_bm.estimands.who import WHO, AverageStudy
+from bayes_bm.evidence.audit import audit as audit_of
+from bayes_bm.inference.imputations import rebuilt_arms
+from bayes_bm.inference.result import Result
+from bayes_bm.report.material import Answers, ImputationSummary
+from bayes_bm.report.sentences import sentences
+
+
+def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
+    """`compare` for everyone who can be asked about, against every reference the spec names, by who."""
+    levels = not result.spec.needs_baseline
+    asked = WHO if levels else {"average-study": AverageStudy()}
+    against = (None, *result.spec.treatments.also_against)
+    return {
+        name: pd.concat([compare(result, who=who, reference=other) for other in against]).drop_duplicates()
+        for name, who in asked.items()
+    }
+
+
+def answer_sentences(
+    result: Result, *, contrasts: pd.DataFrame | None = None, tables: Mapping[str, pd.DataFrame] | None = None
+) -> list[str]:
+    """The answer in words, with its numbers; with `contrasts` also within against across studies.
+
+    `tables` are those of `answer_tables` where they are made already.
+    """
+    audit = audit_of(result.spec, result.evidence)
+    made = tables or answer_tables(result)
+    return sentences(Answers(result.spec, made, audit, contrasts, result.gate.reasons, rebuilt_of(result)))
+
+
+def rebuilt_of(result: Result) -> ImputationSummary | None:
+    """What of the evidence was made of curves, with the variance that their reconstruction adds where it is known."""
+    arms = rebuilt_arms(result.evidence)
+    if not arms:
+        return None
+    known = result.imputations
+    return (
+        ImputationSummary(len(arms), 1, pd.DataFrame())
+        if known is None
+        else ImputationSummary(len(arms), known.m, _variance(result))
+    )
+
+
+def _variance(result: Result) -> pd.DataFrame:
+    return imputation_summary(result, who=AverageStudy())

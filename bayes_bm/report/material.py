@@ -1,0 +1,212 @@
+"""The tables behind a report, gathered before anything is written or drawn (`bayes_bm.report.gather` makes them)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.report.text import treatment_text
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.effect_measure import Measure, contrast_measure, measure_of, ratio_of
+
+if TYPE_CHECKING:
+    from bayes_bm.checks.battery import Battery
+    from bayes_bm.estimands.ranking import Ranking
+    from bayes_bm.evidence.audit import Audit
+    from bayes_bm.evidence.network import Network
+    from bayes_bm.inference.result import Result
+
+
+@dataclass(frozen=True)
+class ImputationSummary:
+    """Study arms whose patients come from curves, and what not knowing those patients adds (rule 19).
+
+    arms       how many
+    m          fits behind the answer: 1 is the best reconstruction, taken as known
+    variance   `imputation_summary` of the average study; empty where m is 1
+    """
+
+    arms: int
+    m: int
+    variance: pd.DataFrame
+
+    def log_ratio(self, name: str, reference: str, *, time: float) -> dict[Any, Any]:
+        """The row of a log ratio; of hazard ratios that change with time, of the time nearest to `time`."""
+        table = self.variance
+        mine = (table["treatment"] == name) & (table["reference"] == reference)
+        rows = table.loc[mine & table["quantity"].isin(["log_hazard_ratio", "log_time_ratio"])].to_dict("records")
+        return rows[0] if len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the answer in words needs.
+
+    tables     rows of `compare` by who is asked about; without levels (rule 11) only the average study's ratios
+    audit      what the evidence is
+    contrasts  within, across, combined, discrepancy; None where those fits were not made
+    refused    what a gate said where it was overridden
+    rebuilt    what was made of curves; None where nothing was
+    """
+
+    spec: Spec
+    tables: Mapping[str, pd.DataFrame]
+    audit: "Audit"
+    contrasts: pd.DataFrame | None = None
+    refused: tuple[str, ...] = ()
+    rebuilt: ImputationSummary | None = None
+
+    @property
+    def levels(self) -> bool:
+        """Whether survival itself is answered, not only ratios (rule 11)."""
+        return not self.spec.needs_baseline
+
+    @property
+    def measure(self) -> Measure:
+        """The ratio of the family: hazards or times."""
+        return measure_of(self.spec)
+
+    @property
+    def contrasted(self) -> Measure:
+        """What the contrast table holds; where it holds nothing, the ratio of the family."""
+        return self.measure if self.contrasts is None else contrast_measure(self.spec)
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        return self.spec.treatments.compare
+
+    @property
+    def reference(self) -> str:
+        """The reference treatment's name as words."""
+        return treatment_text(self.spec.treatments.reference)
+
+    @property
+    def time(self) -> float:
+        """The time of the answer's survival: the answered time nearest to the reference time."""
+        return min(self.spec.answer_times, key=lambda time: abs(time - self.spec.reference_time))
+
+    def row(self, who: str, estimand: str, name: str, *, time: float | None = None) -> dict[Any, Any]:
+        """One row of `compare`, a contrast being against the reference; `time` picks the nearest of several."""
+        table = self.tables[who]
+        mine = table["reference"].isna() | (table["reference"] == self.spec.treatments.reference)
+        rows = table.loc[mine & (table["estimand"] == estimand) & (table["treatment"] == name)].to_dict("records")
+        return rows[0] if time is None or len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
+
+    def ratio(self, name: str) -> dict[Any, Any]:
+        """The family's ratio in the average study; a hazard ratio that changes with time is at the reference's."""
+        return self.row("average-study", self.measure.estimand, name, time=self.spec.reference_time)
+
+    def source(self, name: str, source: str) -> dict[Any, Any] | None:
+        """A row of the contrast table, against the reference, that has numbers; within, only where studies hold both
+        sides.
+        """
+        if self.contrasts is None:
+            return None
+        table = self.contrasts
+        mine = (table["treatment"] == name) & (table["reference"] == self.spec.treatments.reference)
+        rows = table.loc[mine & (table["source"] == source)].to_dict("records")
+        direct = source not in ("within", "discrepancy") or (bool(rows) and rows[0]["studies"] > 0)
+        return rows[0] if rows and direct and np.isfinite(ratio_of(rows[0])[0]) else None
+
+    def side_by_side(self, name: str) -> int:
+        """Studies that hold a treatment beside the reference."""
+        table, reference = self.audit.contrasts, self.spec.treatments.reference
+        rows = table.loc[(table["treatment"] == name) & (table["reference"] == reference)].to_dict("records")
+        return int(rows[0]["studies"]) if rows else 0
+
+    def support(self) -> tuple[int, float, int]:
+        """Studies, effective patients and printed hazard ratios in use."""
+        rows = self.audit.rows
+        printed = (rows["kind"] == "hazard ratio").to_numpy()
+        size = rows["size"].to_numpy(dtype=float)
+        return len(set(rows["study"])), float(np.nansum(size[~printed])), int(printed.sum())
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What an arm's panel shows beside its band (see `plots.curves.arm_panel`); None where there is nothing."""
+
+    steps: pd.DataFrame | None = None
+    ticks: pd.DataFrame | None = None
+    at_risk: pd.DataFrame | None = None
+    printed: pd.DataFrame | None = None
+
+    @property
+    def last(self) -> float:
+        """Last time at which something is printed; 0 where nothing is."""
+        return 0.0 if self.printed is None else float(np.nanmax(self.printed[["time", "time_high"]].to_numpy()))
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Drawn curves: survival and differences by treatment (treatment, time, median, low, high), and one hospital's."""
+
+    survival: pd.DataFrame
+    difference: pd.DataFrame
+    hospital: pd.DataFrame | None = None
+    alive_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class PatientAnswer:
+    """A patient: covariates by name, since when alive, the rows of `predict`, the curves (None past the horizon); what
+    becomes of covariates that are not given, and how far the patient is from the evidence, in words.
+    """
+
+    covariates: Mapping[str, float]
+    alive_at: float
+    table: pd.DataFrame
+    curves: Curves | None
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Density:
+    """Posterior histogram (left, right, density) and prior density (value, density) of a parameter."""
+
+    posterior: pd.DataFrame
+    prior: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Every table behind the report.
+
+    until     end of follow-up by treatment
+    arms      one row a study arm: its own median or survival at the reference time (`measure`), and the printed one
+    overall   the same of every treatment, for the average study and one new hospital
+    bands     predicted bands by arm; `observed` what stands beside them, by arm row
+    ranking   ranks by the hazard ratio in the average study; None where only two treatments are compared
+    """
+
+    answers: Answers
+    result: "Result"
+    reconciliation: pd.DataFrame
+    until: Mapping[str, float]
+    arms: pd.DataFrame
+    overall: pd.DataFrame
+    bands: pd.DataFrame
+    observed: Sequence[Observed]
+    curves: Curves | None
+    parameters: Sequence[Mapping[Any, Any]]
+    densities: Mapping[str, Density]
+    ranks: Mapping[str, pd.DataFrame]
+    network: "Network"
+    ranking: "Ranking | None" = None
+    patient: PatientAnswer | None = None
+    elsewhere: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    battery: "Battery | None" = None
+
+    @property
+    def spec(self) -> Spec:
+        return self.answers.spec
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        return self.answers.compared
+
+    @property
+    def reference(self) -> str:
+        return self.answers.reference

@@ -1,0 +1,163 @@
+"""One spec from audit to report (rule 22): `run` is these steps in a row, and so is a script that imports them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bayes_bm.checks import leave_one_study_out
+from bayes_bm.checks.check import check
+from bayes_bm.checks.direct_indirect import contrast_sources
+from bayes_bm.checks.sensitivity import saved_beside
+from bayes_bm.estimands.predict import predict
+from bayes_bm.evidence.audit import audit
+from bayes_bm.evidence.reading import read_evidence
+from bayes_bm.inference.fit import fit
+from bayes_bm.inference.result import Result
+from bayes_bm.report.answers import answer_sentences, answer_tables
+from bayes_bm.report.sentences import sensitivity_table
+from bayes_bm.report.write import write_report
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.types import Progress
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.effect_measure import NO_ONE_NUMBER
+
+
+@dataclass(frozen=True)
+class PipelineOutput:
+    """What a run made."""
+
+    spec: str
+    gate: str
+    answer: tuple[str, ...]
+    files: tuple[Path, ...]
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "spec": self.spec,
+            "gate": self.gate,
+            "answer": list(self.answer),
+            "files": [str(path) for path in self.files],
+        }
+
+
+def run_spec(
+    spec: Spec,
+    out: Path,
+    *,
+    patient: Mapping[str, float] | None = None,
+    sampling: Mapping[str, Any] | None = None,
+    many: Mapping[str, Any] | None = None,
+    allow_failed_gate: bool = False,
+    allow_red: bool = False,
+    say: Progress = lambda stage: None,
+) -> PipelineOutput:
+    """Audit, fit, check, compare, report into one folder. Raises `GateRefused` at the step that refuses.
+
+    `sampling` and `many` (imputations, processes, scheduler) are passed on to `fit`.
+    """
+    say("reading evidence")
+    settings: dict[str, Any] = {**(sampling or {}), **(many or {})}
+    result = fit(spec, read_evidence(spec), say=say, **settings)
+    files = [result.save(out / "result.nc")]
+    result.require_gate(allow_failed=allow_failed_gate)
+    say("comparing treatments")
+    tables = answer_tables(result)
+    files.append(_save_table(_with_who(tables), out / "compare.csv"))
+    patient_table = None if spec.needs_baseline else predict(result, patient or {}, times=spec.answer_times)
+    if patient_table is not None:
+        files.append(_save_table(patient_table, out / "patient.csv"))
+    made = make_report(
+        result,
+        out / "report.html",
+        patient=patient,
+        tables=tables,
+        patient_table=patient_table,
+        allow_failed_gate=allow_failed_gate,
+        allow_red=allow_red,
+        say=say,
+    )
+    return PipelineOutput(spec.name, result.gate.state, made.answer, (*files, made.path))
+
+
+@dataclass(frozen=True)
+class WrittenReport:
+    """A written report and the answer at its head."""
+
+    path: Path
+    answer: tuple[str, ...]
+
+
+def make_report(
+    result: Result,
+    out: Path,
+    *,
+    patient: Mapping[str, float] | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    patient_table: pd.DataFrame | None = None,
+    allow_failed_gate: bool = False,
+    allow_red: bool = False,
+    folder: Path | None = None,
+    say: Progress = lambda stage: None,
+) -> WrittenReport:
+    """The report of a result, with its checks; a red row of reconciliation refuses unless allowed.
+
+    `folder` is the result's, by default the report's: a table that `sensitivity` left there is shown.
+
+    `tables` (of `answer_tables`) and `patient_table` (of `predict`) are made here where they are not made already.
+    """
+    say("checking")
+    done = check(result)
+    if not allow_red:
+        done.require_no_red()
+    contrasts = _contrasts(result, say)
+    say("writing the report")
+    tables = tables or answer_tables(result)
+    elsewhere = _elsewhere(result, out.parent if folder is None else folder)
+    path = write_report(
+        result,
+        out,
+        audit=audit(result.spec, result.evidence),
+        reconciliation=done.reconciliation,
+        contrasts=contrasts,
+        tables=tables,
+        patient=patient or {},
+        patient_table=patient_table,
+        allow_failed_gate=allow_failed_gate,
+        elsewhere=elsewhere,
+        battery=done.battery,
+    )
+    return WrittenReport(path, tuple(answer_sentences(result, contrasts=contrasts, tables=tables)))
+
+
+def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
+    """Tables of other commands that lie beside the result and are of its model (rule 22)."""
+    analyses, studies = saved_beside(result, folder), leave_one_study_out.saved_with(result, folder)
+    found = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
+    return found | ({} if studies is None else {"leave_one_study_out": studies[0]})
+
+
+def _contrasts(result: Result, say: Progress) -> pd.DataFrame | None:
+    """Where each contrast comes from; None, and why, where one number cannot hold it."""
+    try:
+        return contrast_sources(result, say=say)
+    except InputError as problem:
+        if problem.where != NO_ONE_NUMBER:
+            raise
+        say(f"no table of contrasts: {problem}")
+        return None
+
+
+def _with_who(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """`compare` for each kind of study that can be asked about, in one table."""
+    named = [table.assign(who=who) for who, table in tables.items()]
+    return pd.concat(named, ignore_index=True).drop_duplicates(ignore_index=True)
+
+
+def _save_table(table: pd.DataFrame, path: Path) -> Path:
+    with atomic_write(path) as file:
+        table.to_csv(file, index=False)
+    return path

@@ -1,0 +1,34 @@
+"""Calibration over simulated worlds: ranks against a uniform law, and coverage of intervals."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from bayes_bm.report.plots.style import PALETTE
+
+BELOW = {"fontsize": 7, "ncols": 4, "loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False}
+
+
+def rank_lines(axes: Axes, gaps: pd.DataFrame, *, worlds: int) -> Axes:
+    """Of each parameter the ECDF of its ranks less a uniform one, and the `band` (`checks.calibration.rank_gaps`)."""
+    axes.fill_between(gaps["rank"], -gaps["band"], gaps["band"], color="0.9", label="95 % of uniform lines")
+    for name, colour in zip(gaps.columns.drop(["rank", "band"]), PALETTE, strict=False):
+        axes.plot(gaps["rank"], gaps[name], color=colour, lw=1.3, label=name)
+    axes.set(xlabel="rank of the truth among 99 draws", ylabel="ECDF less uniform", title=f"Ranks, {worlds} worlds")
+    axes.legend(**BELOW)
+    return axes
+
+
+def coverage_points(axes: Axes, found: pd.DataFrame) -> Axes:
+    """Share covered of every answer and level, with its 95 % interval `half` (`checks.calibration.coverage`)."""
+    names = list(dict.fromkeys(found["answer"]))
+    for (level, mine), colour in zip(found.groupby("level"), PALETTE, strict=False):
+        at, nominal = mine.set_index("answer").loc[names], mine["level"].iloc[0]
+        axes.axvline(nominal, color=colour, lw=0.8, ls=":")
+        axes.errorbar(
+            at["covered"], range(len(names)), xerr=at["half"], fmt="o", ms=4, color=colour, label=f"{level:.0%}"
+        )
+    axes.set_yticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], fontsize=7)
+    axes.set(xlabel="share of worlds whose interval held the truth", title=f"Coverage, {found['worlds'].max()} worlds")
+    axes.legend(**BELOW)
+    axes.invert_yaxis()
+    return axes

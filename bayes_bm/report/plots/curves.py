@@ -1,0 +1,213 @@
+"""Survival curves: a study arm's observed curve with its predicted band; treatments; their difference."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from bayes_bm.report.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, legend_below, wrapped
+from bayes_bm.report.text import time_ticks
+
+HATCH = "////"
+Shades = tuple[tuple[str, str, float], ...]
+PREDICTED: Shades = (("low95", "high95", 0.18), ("low50", "high50", 0.30))
+INTERVAL: Shades = (("low", "high", 0.20),)
+
+
+def _band(
+    axes: Axes, table: pd.DataFrame, *, until: float, look: Look, label: str, shades: Shades, name: str = "median"
+) -> None:
+    """Line and bands: solid up to `until`, dashed and hatched beyond it, where the curve is extrapolated."""
+    seen, beyond = table[table["time"] <= until], table[table["time"] >= until]
+    for low, high, alpha in shades:
+        axes.fill_between(seen["time"], seen[low], seen[high], color=look.color, alpha=alpha, linewidth=0)
+    low, high, _ = shades[0]
+    axes.fill_between(
+        beyond["time"], beyond[low], beyond[high], facecolor="none", edgecolor=look.color, hatch=HATCH, linewidth=0
+    )
+    axes.plot(seen["time"], seen[name], color=look.color, linewidth=1.8, label=label)
+    axes.plot(beyond["time"], beyond[name], color=look.color, linewidth=1.8, linestyle=(0, (3, 2)))
+
+
+def _survival_axes(axes: Axes, *, unit: str, limit: float, ylabel: str) -> None:
+    axes.set(xlim=(0, limit), ylim=(-0.02, 1.02), xlabel=f"time ({unit})", ylabel=ylabel)
+    axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.set_xticks(time_ticks(limit))
+    axes.grid(visible=True)
+
+
+def arm_panel(
+    axes: Axes,
+    *,
+    band: pd.DataFrame,
+    look: Look,
+    until: float,
+    unit: str,
+    limit: float,
+    ylabel: str,
+    steps: pd.DataFrame | None = None,
+    ticks: pd.DataFrame | None = None,
+    printed: pd.DataFrame | None = None,
+    at_risk: pd.DataFrame | None = None,
+    title: str = "",
+) -> Axes:
+    """One study arm: predicted band (time, low95, low50, median, high50, high95) and what was observed.
+
+    steps    time, survival: the Kaplan-Meier curve, the first row being (0, 1)
+    ticks    time, survival: where patients were censored
+    printed  time, survival, low, high, time_low, time_high: printed numbers with their intervals (NaN where none)
+    at_risk  time, at_risk: written under the axes
+    """
+    with mpl.rc_context(RC):
+        _band(axes, band.loc[band["time"] <= limit], until=until, look=look, label="predicted", shades=PREDICTED)
+        if steps is not None:
+            axes.step(steps["time"], steps["survival"], where="post", color=PRINTED, linewidth=1.4, label="observed")
+        if ticks is not None:
+            axes.plot(ticks["time"], ticks["survival"], "|", color=PRINTED, markersize=5, markeredgewidth=0.9)
+        if printed is not None:
+            _printed(axes, printed)
+        _survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
+        if at_risk is not None:
+            _numbers_at_risk(axes, at_risk.loc[at_risk["time"] <= limit])
+        axes.set_title(title)
+    return axes
+
+
+def _printed(axes: Axes, printed: pd.DataFrame) -> None:
+    """Diamonds with the printed interval, upright for a survival and level for a median."""
+    style: dict[Any, Any] = {"color": PRINTED, "linewidth": 1.2, "zorder": 4}
+    for row in printed.to_dict("records"):
+        if np.isfinite(row["low"]):
+            axes.plot([row["time"], row["time"]], [row["low"], row["high"]], **style)
+        if np.isfinite(row["time_low"]):
+            axes.plot([row["time_low"], row["time_high"]], [row["survival"], row["survival"]], **style)
+    axes.plot(
+        printed["time"],
+        printed["survival"],
+        "D",
+        markersize=5.5,
+        markerfacecolor="white",
+        markeredgecolor=PRINTED,
+        markeredgewidth=1.3,
+        label="printed",
+        zorder=5,
+        clip_on=False,
+    )
+
+
+def _numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
+    """Under the time axis, at its ticks; `at risk` on the left."""
+    line = -0.56 / axes_inches(axes)[2]
+    style: dict[Any, Any] = {
+        "xycoords": ("data", "axes fraction"),
+        "va": "top",
+        "fontsize": 8,
+        "annotation_clip": False,
+    }
+    for row in at_risk.to_dict("records"):
+        axes.annotate(f"{row['at_risk']:.0f}", (row["time"], line), ha="center", color=INK, **style)
+    style["xycoords"] = "axes fraction"
+    axes.annotate("at risk", (0, line), xytext=(-42, 0), textcoords="offset points", color=GREY, **style)
+
+
+def arm_legend() -> list[Line2D | Patch]:
+    """Handles that explain every mark of an arm panel, in grey because colours belong to treatments."""
+    diamond: dict[Any, Any] = {"marker": "D", "markerfacecolor": "white", "markersize": 5.5}
+    return [
+        Patch(facecolor=GREY, alpha=0.45, label="predicted, 50 %"),
+        Patch(facecolor=GREY, alpha=0.2, label="predicted, 95 %"),
+        Line2D([], [], color=GREY, linewidth=1.8, label="predicted, median"),
+        Patch(facecolor="none", edgecolor=GREY, hatch=HATCH, linewidth=0, label="extrapolated"),
+        Line2D([], [], color=PRINTED, linewidth=1.4, label="observed curve"),
+        Line2D([], [], color=PRINTED, marker="|", linestyle="", label="censored"),
+        Line2D([], [], color=PRINTED, linewidth=1.2, label="printed, 95 % interval", **diamond),
+    ]
+
+
+def arm_legend_figure() -> Figure:
+    drawn, axes = figure(4.0, 1.0, left=0.05, right=0.05, bottom=0.02, top=0.02)
+    with mpl.rc_context(RC):
+        axes.set_axis_off()
+        axes.legend(handles=arm_legend(), loc="center left", ncols=2, borderaxespad=0.0, columnspacing=1.4)
+    return drawn
+
+
+def arm_figure(*, title: str, **settings: Any) -> Figure:
+    """One arm's panel at its size; the axes stand at the same place in each, so that a grid of them lines up."""
+    below = 0.80 if settings.get("at_risk") is not None else 0.50
+    drawn, axes = figure(3.6, 2.1 + below, left=0.66, right=0.16, bottom=below, top=0.45)
+    arm_panel(axes, title=wrapped(title, 36), **settings)
+    return drawn
+
+
+def treatment_curves(
+    axes: Axes,
+    table: pd.DataFrame,
+    *,
+    looks: Mapping[str, Look],
+    names: Mapping[str, str],
+    until: Mapping[str, float],
+    unit: str,
+    limit: float,
+    ylabel: str,
+    alive_at: float = 0.0,
+    title: str = "",
+) -> Axes:
+    """Survival by treatment (columns treatment, time, median, low, high), each extrapolated beyond its own `until`."""
+    with mpl.rc_context(RC):
+        for treatment, name in names.items():
+            mine = table.loc[table["treatment"] == treatment]
+            _band(axes, mine, until=until[treatment], look=looks[treatment], label=name, shades=INTERVAL)
+        _survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
+        if alive_at > 0:
+            axes.axvspan(0, alive_at, facecolor="#F2F2F2", edgecolor="none", zorder=0)
+        axes.set_title(title)
+    return axes
+
+
+def difference_curve(
+    axes: Axes,
+    table: pd.DataFrame,
+    *,
+    wider: pd.DataFrame | None,
+    look: Look,
+    until: float,
+    unit: str,
+    limit: float,
+    ylabel: str,
+    label: str,
+    wider_label: str = "",
+    title: str = "",
+) -> Axes:
+    """Difference of survival (time, median, low, high) about zero; `wider`: the interval of one new hospital."""
+    with mpl.rc_context(RC):
+        axes.axhline(0, color=GREY, linewidth=1)
+        if wider is not None:
+            for edge, name in (("low", wider_label), ("high", "_")):
+                axes.plot(wider["time"], wider[edge], color=look.color, linewidth=1.1, linestyle=":", label=name)
+        _band(axes, table, until=until, look=look, label=label, shades=INTERVAL)
+        axes.set(xlim=(0, limit), xlabel=f"time ({unit})", ylabel=ylabel)
+        axes.set_xticks(time_ticks(limit))
+        axes.grid(visible=True)
+        axes.set_title(title)
+    return axes
+
+
+def treatment_figure(table: pd.DataFrame, **settings: Any) -> Figure:
+    drawn, axes = figure(4.4, 3.4, left=0.66, right=0.16, bottom=0.85, top=0.34)
+    treatment_curves(axes, table, **settings)
+    legend_below(axes, inches=0.55)
+    return drawn
+
+
+def difference_figure(table: pd.DataFrame, **settings: Any) -> Figure:
+    drawn, axes = figure(4.4, 3.4, left=0.76, right=0.16, bottom=0.85, top=0.34)
+    difference_curve(axes, table, **settings)
+    legend_below(axes, inches=0.55)
+    return drawn

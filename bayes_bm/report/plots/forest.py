@@ -1,0 +1,165 @@
+"""Forest plot of study arms: each arm's own posterior beside the printed number, the treatments' overall below."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayes_bm.report.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, wrapped
+
+TICKS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384)
+FINE_TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 10, 12, 15, 18, 24, 30, 36, 48, 60, 96, 120, 192, 384)
+LINES = {"arm": "-", "average": "-", "hospital": ":"}
+BESIDE = ("axes fraction", "data")
+COLUMN_GAP, LETTER = 0.22, 0.066
+"""Inches between columns of text beside the plot, and of a letter at 9 points."""
+LABEL_CHARACTERS = 60
+
+
+def forest(
+    axes: Axes,
+    table: pd.DataFrame,
+    *,
+    looks: Mapping[str, Look],
+    xlabel: str,
+    xlim: tuple[float, float],
+    log: bool,
+    beside: bool,
+    columns: Mapping[str, str] | None = None,
+) -> Axes:
+    """One row of `table` a line from the top: label, treatment, kind, n, median, low, high, printed and its interval.
+
+    kind is "arm" (marker sized by n), "average" or "hospital" (overall, bold and dotted) or "heading" (text only).
+    `beside` writes labels left of the axes and `columns` (head -> field) right of them; otherwise labels stand above
+    their lines, for narrow screens. What runs past `xlim` ends in an arrow.
+    """
+    with mpl.rc_context(RC):
+        _scale(axes, xlim, log=log)
+        axes.set(ylim=(len(table) - 0.3, -0.9), xlabel=xlabel)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.grid(visible=True, axis="x")
+        for y, row in enumerate(table.to_dict("records")):
+            _label(axes, row, y, beside=beside)
+            if row["kind"] != "heading":
+                _estimate(axes, row, y, looks[row["treatment"]], xlim)
+                _printed(axes, row, y + 0.26, xlim)
+        offset = COLUMN_GAP
+        for head, field in (columns or {}).items():
+            _column(axes, head, list(table[field]), offset=72 * offset)
+            offset += column_width(head, table[field])
+    return axes
+
+
+def _scale(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
+    if log:
+        axes.set_xscale("log")
+        coarse, fine = ([tick for tick in ticks if xlim[0] <= tick <= xlim[1]] for ticks in (TICKS, FINE_TICKS))
+        shown = coarse if len(coarse) > 2 else fine
+        axes.set_xticks(shown, labels=[f"{tick:g}" for tick in shown])
+        axes.set_xticks([], minor=True)
+    axes.set_xlim(*xlim)
+
+
+def _label(axes: Axes, row: Mapping[Any, Any], y: int, *, beside: bool) -> None:
+    heading = row["kind"] == "heading"
+    margin = 72 * axes_inches(axes)[0]
+    style: dict[Any, Any] = {
+        "xycoords": BESIDE,
+        "textcoords": "offset points",
+        "ha": "left",
+        "va": "center",
+        "fontweight": "bold" if heading else "normal",
+        "fontsize": 9.0 if beside else 8.0,
+        "annotation_clip": False,
+    }
+    shift = (4 if heading else 12) - margin
+    if beside:
+        axes.annotate(wrapped(row["label"], LABEL_CHARACTERS, lines=1), (0, y), xytext=(shift, 0), **style)
+    else:
+        axes.annotate(wrapped(row["label"], 52, lines=1), (0, y - 0.36), xytext=(0, 0), **style)
+
+
+def _estimate(axes: Axes, row: Mapping[Any, Any], y: float, look: Look, xlim: tuple[float, float]) -> None:
+    arm = row["kind"] == "arm"
+    width = 1.5 if arm else 2.6
+    axes.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=width, linestyle=LINES[row["kind"]])
+    axes.plot(
+        [row["median"]],
+        [y],
+        marker=look.marker,
+        markersize=marker_size(row["n"]) if arm else 8.5,
+        color=look.color,
+        markerfacecolor="white" if row["kind"] == "hospital" else look.color,
+        markeredgewidth=1.3,
+    )
+    _arrows(axes, row["low"], row["high"], y, look.color, xlim)
+
+
+def marker_size(n: float) -> float:
+    """Area grows with n: 3.5 points at a handful of patients, 11 at two hundred and more."""
+    return float(np.clip(0.75 * np.sqrt(n), 3.5, 11.0)) if np.isfinite(n) else 3.5
+
+
+def _arrows(axes: Axes, low: float, high: float, y: float, color: str, xlim: tuple[float, float]) -> None:
+    """An arrow head at the edge where an interval runs past it; the interval's own line keeps its true ends."""
+    for runs_past, edge, head in ((high > xlim[1], xlim[1], ">"), (low < xlim[0], xlim[0], "<")):
+        if runs_past:
+            axes.plot([edge], [y], marker=head, color=color, markersize=6, clip_on=False, label="_arrow")
+
+
+def _printed(axes: Axes, row: Mapping[Any, Any], y: float, xlim: tuple[float, float]) -> None:
+    """The printed number a little below its arm's line: a hollow diamond with a thin interval."""
+    if not np.isfinite(row["printed"]):
+        return
+    if np.isfinite(row["printed_low"]):
+        axes.plot([row["printed_low"], row["printed_high"]], [y, y], color=PRINTED, linewidth=0.9)
+        _arrows(axes, row["printed_low"], row["printed_high"], y, PRINTED, xlim)
+    axes.plot(
+        [row["printed"]],
+        [y],
+        "D",
+        markersize=4.2,
+        markerfacecolor="white",
+        markeredgecolor=PRINTED,
+        markeredgewidth=1.1,
+    )
+
+
+def column_width(head: str, texts: Iterable[str]) -> float:
+    """Inches that a column of text takes."""
+    return COLUMN_GAP + LETTER * max(len(text) for text in (head, *texts))
+
+
+def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
+    """Text right of the axes, a head above it."""
+    place: dict[Any, Any] = {
+        "xycoords": BESIDE,
+        "textcoords": "offset points",
+        "xytext": (offset, 0),
+        "va": "center",
+        "fontsize": 8.5,
+        "annotation_clip": False,
+    }
+    axes.annotate(head, (1, -0.8), color=GREY, **place)
+    for y, text in enumerate(texts):
+        axes.annotate(text, (1, y), color=INK, **place)
+
+
+def forest_figure(
+    table: pd.DataFrame, *, wide: bool, columns: Mapping[str, str] | None = None, **settings: Any
+) -> Figure:
+    """The forest at its size: `wide` with labels and columns beside it, else one column for a narrow screen."""
+    longest = min(LABEL_CHARACTERS, max(len(str(label)) for label in table["label"]))
+    if wide:
+        left = 0.35 + LETTER * longest
+        right = COLUMN_GAP + sum(column_width(head, table[field]) for head, field in (columns or {}).items())
+        drawn, axes = figure(11.0, 0.27 * len(table) + 0.95, left=left, right=right, bottom=0.5, top=0.2)
+    else:
+        drawn, axes = figure(4.0, 0.40 * len(table) + 0.85, left=0.14, right=0.18, bottom=0.5, top=0.15)
+    forest(axes, table, beside=wide, columns=columns if wide else None, **settings)
+    return drawn

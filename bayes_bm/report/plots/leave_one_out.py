@@ -1,0 +1,123 @@
+"""The main contrast without each study in turn, largest change first, beside what all studies say."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, figure, wrapped
+from bayes_bm.report.text import number, ratio_estimate, treatment_text
+
+LETTER, LINE, LONGEST = 0.066, 0.27, 46
+"""Inches of a letter and of a line; letters of a study's name."""
+HEADS = ("ratio (95 %)", "shift, sd", "log score", "by")
+TICKS = (0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0)
+METHODS = {"psis": "weights", "refit": "a fit", "failed": "failed"}
+
+
+def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
+    """One line a row of studies.csv: the ratio with that study left out; `.savefig` writes it."""
+    order = studies.iloc[1:].assign(size=lambda table: -table["shift"].abs().fillna(0.0)).sort_values("size")
+    rows = [*studies.iloc[:1].to_dict("records"), *order.to_dict("records")]
+    texts = [_texts(row) for row in rows]
+    left = 0.3 + LETTER * max(len(_name(row)) for row in rows)
+    widths = [0.25 + LETTER * max(len(head), *(len(found[at]) for found in texts)) for at, head in enumerate(HEADS)]
+    above = 0.62 if title else 0.4
+    drawn, axes = figure(
+        left + 3.8 + sum(widths), LINE * len(rows) + above + 0.75, left=left, right=sum(widths), bottom=0.7, top=above
+    )
+    with mpl.rc_context(RC):
+        _scale(axes, rows)
+        for y, (row, found) in enumerate(zip(rows, texts, strict=True)):
+            _mark(axes, row, y)
+            _write(axes, _name(row), (0, y), 6 - 72 * left, bold=y == 0)
+            _across(axes, found, widths, y)
+        _across(axes, HEADS, widths, -1.0, color=GREY)
+        first = rows[0]
+        one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
+        axes.set_xlabel(f"{first['measure']} in the average study, {one} against {other}\ngrey: all studies")
+        if title:
+            _write(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left, bold=True)
+    return drawn
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    name = str(row["study"]) or "all studies"
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+def _has(row: Mapping[Any, Any]) -> bool:
+    return bool(np.isfinite(row["ratio"]))
+
+
+def _texts(row: Mapping[Any, Any]) -> tuple[str, ...]:
+    if not _has(row):
+        return "", "", "", "failed"
+    shown = ratio_estimate([row["ratio"], row["ratio_low"], row["ratio_high"]])
+    if not row["study"]:
+        return shown, "", "", ""
+    return shown, f"{row['shift']:+.2f}".replace("-", "−"), number(float(row["elpd"]), 1), METHODS[row["method"]]
+
+
+def _scale(axes: Axes, rows: list[dict[Any, Any]]) -> None:
+    ends = np.array([[row["ratio_low"], row["ratio_high"]] for row in rows], dtype=float)
+    ends = np.append(ends[np.isfinite(ends)], 1.0)
+    axes.set_xscale("log")
+    axes.set(xlim=(ends.min() / 1.05, ends.max() * 1.05), ylim=(len(rows) - 0.4, -1.5))
+    axes.set_xticks([tick for tick in TICKS if ends.min() / 1.05 <= tick <= ends.max() * 1.05])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=True, axis="x")
+    axes.axvline(1, color=GREY, linewidth=1)
+    first = rows[0]
+    axes.axvspan(first["ratio_low"], first["ratio_high"], color=GREY, alpha=0.12, linewidth=0)
+    axes.axvline(first["ratio"], color=GREY, linewidth=1, linestyle="--")
+
+
+def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
+    if not _has(row):
+        return
+    whole = not row["study"]
+    color = INK if whole else PALETTE[0]
+    axes.plot([row["ratio_low"], row["ratio_high"]], [y, y], color=color, linewidth=2.4 if whole else 1.6)
+    refit = row["method"] == "refit"
+    axes.plot(
+        [row["ratio"]],
+        [y],
+        marker="D" if whole else "s" if refit else "o",
+        markersize=6.5,
+        color=color,
+        markerfacecolor="white" if refit else color,
+        linestyle="",
+    )
+
+
+def _across(axes: Axes, texts: tuple[str, ...], widths: list[float], y: float, *, color: str = INK) -> None:
+    offset = 0.2
+    for text, width in zip(texts, widths, strict=True):
+        _write(axes, text, (1, y), 72 * offset, color=color)
+        offset += width
+
+
+def _write(
+    axes: Axes, text: str, place: tuple[float, float], offset: float, *, color: str = INK, bold: bool = False
+) -> None:
+    axes.annotate(
+        text,
+        place,
+        xycoords=("axes fraction", "data"),
+        xytext=(offset, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.7,
+        fontweight="bold" if bold else "normal",
+        color=color,
+        annotation_clip=False,
+    )

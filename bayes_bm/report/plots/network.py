@@ -1,0 +1,235 @@
+"""The network of treatments as a picture: who was compared with whom, by how many studies.
+
+Nodes stand on a circle in the order of the spec, their area grows with patients; a line's width and the number on it
+are the studies that hold both of its ends; a shaded area joins the treatments of a study with three or more.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
+
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, wrapped
+from bayes_bm.report.plots.style import looks as looks_of
+from bayes_bm.report.text import counted, treatment_text
+
+if TYPE_CHECKING:
+    from bayes_bm.evidence.network import Network
+
+
+WIDTH, HEIGHT = 6.6, 5.1
+SIDE = 1.62
+"""Inches from the middle of the picture to the centre of a node."""
+AREA = (90.0, 900.0)
+"""Marker area of the smallest node and of the one with most patients, in square points."""
+LARGEST = float(np.sqrt(AREA[1] / np.pi)) / 72
+LABEL, LEFT = 20, 0.25
+SHADES = (PALETTE[4], PALETTE[5], PALETTE[3], PALETTE[2], PALETTE[7])
+HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx")
+
+
+def draw_network(
+    network: "Network", axes: Axes | None = None, *, looks: Mapping[str, Look] | None = None, title: str = ""
+) -> Axes:
+    """The picture of a `Network` on `axes`, or on a new figure (`.figure` of the axes returned)."""
+    names = list(network.nodes["treatment"])
+    axes = _new_axes(network) if axes is None else axes
+    place = places(len(names))
+    at = {name: place[row] for row, name in enumerate(names)}
+    with mpl.rc_context(RC):
+        _shade(axes, network.several, at)
+        _edges(axes, network.edges, at)
+        _nodes(axes, network.nodes, at, looks or looks_of(names))
+        if network.edges.empty:
+            axes.text(0, 0, "no side-by-side study", ha="center", va="center", color=GREY, fontsize=8.5)
+        _frame(axes, place, title)
+    return axes
+
+
+def network_figure(network: "Network", **settings: Any) -> Figure:
+    """The figure of `draw_network`; `.savefig(path, dpi=150)` writes it."""
+    drawn = draw_network(network, **settings).get_figure(root=True)
+    assert drawn is not None
+    return drawn
+
+
+def _new_axes(network: "Network") -> Axes:
+    rows = len(_shaded_sets(network.several))
+    size = len(network.nodes)
+    height = (HEIGHT if size > 2 else 1.7) + 0.24 * rows
+    with mpl.rc_context(RC):
+        drawn = Figure(figsize=(WIDTH, height))
+        foot = 0.24 * rows / height
+        return drawn.add_axes((0.0, foot, 1.0, 1.0 - foot))
+
+
+def places(count: int) -> np.ndarray:
+    """Centres of nodes in inches from the middle, clockwise from the top; two stand side by side."""
+    start = np.pi if count <= 2 else np.pi / 2
+    angle = start - 2 * np.pi * np.arange(count) / max(count, 1)
+    return SIDE * np.column_stack([np.cos(angle), np.sin(angle)])
+
+
+def _frame(axes: Axes, place: np.ndarray, title: str) -> None:
+    """Limits in inches, so that circles are round and labels have their room."""
+    box, drawn = axes.get_position(), axes.get_figure(root=True)
+    width, height = (WIDTH, HEIGHT) if drawn is None else drawn.get_size_inches()
+    wide, tall = box.width * width / 2, box.height * height / 2
+    axes.set(xlim=(-wide, wide), ylim=(-tall, tall))
+    axes.set_axis_off()
+    if title:
+        axes.set_title(title)
+
+
+def areas(patients: Sequence[float]) -> np.ndarray:
+    """Marker areas: proportional to patients above a least size that can still be seen."""
+    values = np.nan_to_num(np.asarray(patients, dtype=float))
+    most = values.max(initial=0.0)
+    return AREA[0] + (AREA[1] - AREA[0]) * (values / most if most > 0 else values)
+
+
+def _nodes(axes: Axes, nodes: pd.DataFrame, at: Mapping[str, np.ndarray], looks: Mapping[str, Look]) -> None:
+    for row, area in zip(nodes.to_dict("records"), areas(nodes["patients"].tolist()), strict=True):
+        centre, name = at[row["treatment"]], str(row["treatment"])
+        silent = not row["studies"]
+        axes.scatter(
+            *centre,
+            s=area,
+            color="white" if silent else looks[name].color,
+            edgecolor=GREY if silent else "white",
+            linestyle="--" if silent else "-",
+            linewidth=1.2,
+            zorder=4,
+        )
+        _label(axes, row, centre, radius=float(np.sqrt(area / np.pi)) / 72, count=len(at))
+
+
+def _label(axes: Axes, row: Mapping[Any, Any], centre: np.ndarray, *, radius: float, count: int) -> None:
+    lines = [wrapped(treatment_text(str(row["treatment"])), LABEL)]
+    lines.append("no evidence" if not row["studies"] else counted(int(row["studies"]), "study"))
+    if row["patients"]:
+        some = "" if row["counted"] == row["studies"] else f" in {row['counted']}"
+        lines.append(f"{row['patients']:.0f} patients{some}")
+    away = np.array([0.0, -1.0]) if count <= 2 else centre / np.hypot(*centre)
+    radius = LARGEST if count <= 2 else radius
+    sideways = abs(away[0]) > 0.2
+    spot = centre + (radius + 0.08) * away
+    axes.annotate(
+        "\n".join(lines),
+        (float(spot[0]), float(spot[1])),
+        ha=("left" if away[0] > 0 else "right") if sideways else "center",
+        va="center" if abs(away[1]) < 0.7 else ("bottom" if away[1] > 0 else "top"),
+        fontsize=8.2,
+        linespacing=1.15,
+        annotation_clip=False,
+        zorder=6,
+    )
+
+
+def _edges(axes: Axes, edges: pd.DataFrame, at: Mapping[str, np.ndarray]) -> None:
+    rows = edges.to_dict("records")
+    most = max((row["studies"] for row in rows), default=1)
+    ends = [(at[row["treatment"]], at[row["reference"]]) for row in rows]
+    for row, (one, other) in zip(rows, ends, strict=True):
+        width = 0.6 + 4.4 * row["studies"] / max(most, 5)
+        axes.plot([one[0], other[0]], [one[1], other[1]], color="#9A9A9A", linewidth=width, zorder=2)
+    for row, spot in zip(rows, number_places(ends), strict=True):
+        axes.text(
+            *spot,
+            str(row["studies"]),
+            ha="center",
+            va="center",
+            fontsize=8.2,
+            color=INK,
+            zorder=5,
+            bbox={"boxstyle": "round,pad=0.18", "facecolor": "white", "edgecolor": "none"},
+        )
+
+
+def number_places(ends: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[float, float]]:
+    """Where the number of each line stands: on it, as far as can be from other lines and from numbers that stand."""
+    placed: list[np.ndarray] = []
+    for at, (one, other) in enumerate(ends):
+        others = [pair for row, pair in enumerate(ends) if row != at]
+        spots = [one + share * (other - one) for share in (0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74)]
+        room = [_room(spot, others, placed) for spot in spots]
+        placed.append(spots[int(np.argmax(room))])
+    return [(float(spot[0]), float(spot[1])) for spot in placed]
+
+
+ROOM = 0.24
+"""Inches that are room enough; nearer to the middle of the line is then better."""
+
+
+def _room(spot: np.ndarray, lines: Sequence[tuple[np.ndarray, np.ndarray]], placed: Sequence[np.ndarray]) -> float:
+    to_numbers = min((float(np.hypot(*(spot - one))) for one in placed), default=ROOM)
+    to_lines = min((_distance(spot, *line) for line in lines), default=ROOM)
+    return min(ROOM, to_numbers) + 0.5 * min(ROOM, to_lines)
+
+
+def _distance(spot: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+    """From a point to a line between two points."""
+    along = other - one
+    share = np.clip(np.dot(spot - one, along) / np.dot(along, along), 0.0, 1.0)
+    return float(np.hypot(*(spot - one - share * along)))
+
+
+def _shaded_sets(several: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
+    """Studies by the set of treatments that they hold."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for row in several.to_dict("records"):
+        found.setdefault(tuple(row["treatments"]), []).append(str(row["study"]))
+    return found
+
+
+def _shade(axes: Axes, several: pd.DataFrame, at: Mapping[str, np.ndarray]) -> None:
+    """One area for each set of three or more treatments, and under the picture the studies that hold it."""
+    for row, (members, studies) in enumerate(_shaded_sets(several).items()):
+        color, hatch = SHADES[row % len(SHADES)], HATCHES[row % len(HATCHES)]
+        corners = np.array([at[name] for name in members])
+        axes.add_patch(
+            Polygon(
+                corners,
+                closed=True,
+                facecolor=f"{color}2E",
+                edgecolor=f"{color}88",
+                hatch=hatch,
+                linewidth=0.6,
+                zorder=1,
+            )
+        )
+        axes.plot(
+            [LEFT],
+            [-0.12 - 0.24 * row],
+            "s",
+            transform=_inches(axes),
+            color=f"{color}88",
+            markersize=8,
+            clip_on=False,
+        )
+        words = f"{len(members)} arms: {', '.join(studies)}"
+        axes.text(
+            LEFT + 0.14,
+            -0.12 - 0.24 * row,
+            wrapped(words, 92, lines=1),
+            transform=_inches(axes),
+            va="center",
+            fontsize=8.2,
+        )
+
+
+def _inches(axes: Axes) -> Any:
+    """Inches right of and above the lower left corner of the axes."""
+    from matplotlib.transforms import Affine2D, ScaledTranslation
+
+    drawn = axes.get_figure(root=True)
+    assert drawn is not None
+    box = axes.get_position()
+    width, height = drawn.get_size_inches()
+    corner = ScaledTranslation(box.x0 * width, box.y0 * height, drawn.dpi_scale_trans)
+    return Affine2D() + drawn.dpi_scale_trans + corner

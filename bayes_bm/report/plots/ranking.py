@@ -1,0 +1,72 @@
+"""Rankograms: for each treatment the probability of every rank, and of that rank or an earlier one."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayes_bm.report.plots.style import GREY, INK, RC, Look, wrapped
+from bayes_bm.report.plots.style import looks as looks_of
+from bayes_bm.report.text import number, treatment_text
+
+if TYPE_CHECKING:
+    from bayes_bm.estimands.ranking import Ranking
+
+
+PANEL, TALL, GAP = 2.05, 1.2, 0.66
+"""Inches of a panel and its height, and between rows, where the name stands."""
+COLUMNS = 3
+
+
+def draw_ranks(ranking: "Ranking", axes: Axes, name: str, *, look: Look) -> Axes:
+    """One treatment's panel: bars of P(rank), a line of P(rank or earlier)."""
+    mine = ranking.probabilities[ranking.probabilities["treatment"] == name]
+    row = ranking.table[ranking.table["treatment"] == name].iloc[0]
+    with mpl.rc_context(RC):
+        axes.bar(mine["rank"], mine["probability"], width=0.72, color=look.color, alpha=0.85)
+        axes.plot(mine["rank"], mine["cumulative"], color=INK, linewidth=1.1, linestyle="--", marker=".", markersize=4)
+        axes.set(ylim=(0, 1.03), xlim=(0.4, len(mine) + 0.6))
+        axes.set_xticks(mine["rank"])
+        axes.set_yticks([0, 0.5, 1])
+        axes.grid(visible=True, axis="y")
+        span = f"{row['median_rank']:g} ({row['rank_q5']:g} to {row['rank_q95']:g})"
+        axes.set_title(wrapped(treatment_text(name), 28, lines=1), fontsize=8.8, pad=12)
+        axes.annotate(
+            f"rank {span}; SUCRA {number(row['sucra'], 2)}",
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 3),
+            textcoords="offset points",
+            fontsize=7.6,
+            color=GREY,
+        )
+    return axes
+
+
+def ranks_figure(ranking: "Ranking", *, looks: Mapping[str, Look] | None = None) -> Figure:
+    """A panel for each treatment; `.savefig(path, dpi=150)` writes it."""
+    names = list(ranking.table["treatment"])
+    looks = looks or looks_of(names)
+    rows = -(-len(names) // COLUMNS)
+    width, height = 0.45 + COLUMNS * (PANEL + 0.22), 0.38 + rows * (TALL + GAP)
+    with mpl.rc_context(RC):
+        drawn = Figure(figsize=(width, height))
+        for at, name in enumerate(names):
+            row, column = divmod(at, COLUMNS)
+            left = 0.42 + column * (PANEL + 0.22)
+            bottom = height + 0.2 - (row + 1) * (TALL + GAP)
+            axes = drawn.add_axes((left / width, bottom / height, PANEL / width, TALL / height))
+            draw_ranks(ranking, axes, name, look=looks[name])
+            axes.tick_params(labelleft=column == 0)
+        drawn.text(
+            0.42 / width,
+            0.07 / height,
+            wrapped(
+                f"rank; 1 is the {ranking.first}. Bars: probability of the rank; dashed: of it or an earlier.", 100
+            ),
+            fontsize=8.2,
+            va="bottom",
+        )
+    return drawn

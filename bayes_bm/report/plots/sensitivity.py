@@ -1,0 +1,184 @@
+"""The main contrast under every analysis, as a difference of restricted means: the scale that all families share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, figure, wrapped
+from bayes_bm.report.text import DIGITS, MISSING, estimate, number, probability, ratio_estimate, treatment_text
+
+LOOKS = {
+    "base": Look(INK, "D"),
+    "named": Look(PALETTE[0], "o"),
+    "family": Look(PALETTE[1], "s"),
+    "crossed": Look(PALETTE[2], "^"),
+}
+HEADINGS = {"named": "Named analyses", "family": "Families of the hazard", "crossed": "Named analyses x families"}
+LETTER, GAP, LINE = 0.066, 0.25, 0.27
+"""Inches of a letter, between columns, and of a line."""
+REASON = 110
+
+
+def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") -> Figure:
+    """One line a row of `sensitivity.csv`: difference of restricted means, its ratio beside; `.savefig` writes it."""
+    rows, digits = _rows(table), DIGITS[time_unit]
+    texts = [_texts(row, digits) for row in rows]
+    heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")
+    left = 0.3 + LETTER * max(len(_name(row)) for row in rows)
+    widths = [GAP + LETTER * max(len(head), *(len(found[at]) for found in texts)) for at, head in enumerate(heads)]
+    above = 0.62 if title else 0.4
+    drawn, axes = figure(
+        left + 4.2 + sum(widths), LINE * len(rows) + above + 1.0, left=left, right=sum(widths), bottom=0.95, top=above
+    )
+    with mpl.rc_context(RC):
+        _scale(axes, table, len(rows))
+        for y, (row, found) in enumerate(zip(rows, texts, strict=True)):
+            _label(axes, row, y, left)
+            _mark(axes, row, y)
+            offset = GAP
+            for text, width in zip(found, widths, strict=True):
+                _beside(axes, text, y, offset)
+                offset += width
+        offset = GAP
+        for head, width in zip(heads, widths, strict=True):
+            _beside(axes, head, -1.0, offset, color=GREY)
+            offset += width
+        _words(axes, table, time_unit, title, left)
+    return drawn
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Rows in order, a heading before each kind that has several."""
+    found: list[dict[Any, Any]] = []
+    for row in table.to_dict("records"):
+        if row["kind"] in HEADINGS and (not found or found[-1]["kind"] != row["kind"]):
+            found.append({"kind": "heading", "analysis": HEADINGS[row["kind"]]})
+            found.append(row)
+        else:
+            found.append(row)
+    return found
+
+
+def _texts(row: Mapping[Any, Any], digits: int) -> tuple[str, str, str]:
+    if row["kind"] == "heading":
+        return "", "", ""
+    if not _has(row, "ratio"):
+        return "not fitted" if not row["gate"] or pd.isna(row["gate"]) else "not in this analysis", "", ""
+    difference = [row[name] for name in ("rmst_difference", "rmst_low", "rmst_high")]
+    shown = estimate(difference, digits=digits, null=0.0) if _has(row, "rmst_difference") else MISSING
+    short = str(row["measure"]).replace("hazard ratio", "HR").replace("time ratio", "time ratio")
+    ratio = f"{short} {ratio_estimate([row['ratio'], row['ratio_low'], row['ratio_high']])}"
+    return shown, ratio, probability(row["prob_better"])
+
+
+def _has(row: Mapping[Any, Any], name: str) -> bool:
+    value = row.get(name)
+    return value is not None and bool(np.isfinite(float(value)))
+
+
+def _scale(axes: Axes, table: pd.DataFrame, count: int) -> None:
+    ends = table[["rmst_difference", "rmst_low", "rmst_high"]].to_numpy(dtype=float)
+    ends = np.append(ends[np.isfinite(ends)], 0.0)
+    room = 0.06 * max(float(np.ptp(ends)), 1e-6)
+    axes.set(xlim=(ends.min() - room, ends.max() + room), ylim=(count - 0.4, -1.5))
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.grid(visible=True, axis="x")
+    axes.axvline(0, color=GREY, linewidth=1)
+    base = table[table["kind"] == "base"]
+    if len(base) and _has(base.iloc[0].to_dict(), "rmst_difference"):
+        row = base.iloc[0]
+        axes.axvspan(row["rmst_low"], row["rmst_high"], color=GREY, alpha=0.12, linewidth=0)
+        axes.axvline(row["rmst_difference"], color=GREY, linewidth=1, linestyle="--")
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    return f"base ({row['family']})" if row["kind"] == "base" else str(row["analysis"])
+
+
+def _label(axes: Axes, row: Mapping[Any, Any], y: float, left: float) -> None:
+    heading = row["kind"] == "heading"
+    axes.annotate(
+        _name(row),
+        (0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=((6 if heading or row["kind"] == "base" else 14) - 72 * left, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.8,
+        fontweight="bold" if heading or row["kind"] == "base" else "normal",
+        annotation_clip=False,
+    )
+
+
+def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
+    if row["kind"] == "heading" or not _has(row, "rmst_difference"):
+        return
+    look, passed = LOOKS[row["kind"]], row["gate"] == "passed"
+    line = 2.4 if row["kind"] == "base" else 1.6
+    axes.plot(
+        [row["rmst_low"], row["rmst_high"]], [y, y], color=look.color, linewidth=line, linestyle="-" if passed else ":"
+    )
+    axes.plot(
+        [row["rmst_difference"]],
+        [y],
+        marker=look.marker,
+        markersize=6.5,
+        color=look.color,
+        markerfacecolor=look.color if passed else "white",
+        markeredgewidth=1.3,
+        linestyle="",
+    )
+
+
+def _beside(axes: Axes, text: str, y: float, offset: float, *, color: str = INK) -> None:
+    axes.annotate(
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(72 * offset, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        color=color,
+        annotation_clip=False,
+    )
+
+
+def _words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left: float) -> None:
+    """Title, axis and legend in words."""
+    first = table.iloc[0]
+    one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
+    horizons = table["horizon"].dropna().unique()
+    to = f" to {number(float(horizons[0]), 0)}" if len(horizons) == 1 else ""
+    axes.set_xlabel(
+        f"difference of restricted mean{to}, in {time_unit}: {one} minus {other}, in a new study\n"
+        f"above 0: longer with {one}. Line: 95 % interval; grey: the base's"
+    )
+    failed = bool((table["gate"] == "failed").any())
+    remark = "Hollow, dotted: the convergence gate failed." if failed else ""
+    remark += " HR and time ratios: average study; HR below 1 and time ratio above 1 are better."
+    place: dict[Any, Any] = {
+        "textcoords": "offset points",
+        "annotation_clip": False,
+        "ha": "left",
+    }
+    axes.annotate(
+        remark.strip(), (0, 0), xycoords="axes fraction", xytext=(6 - 72 * left, -62), va="bottom", fontsize=8, **place
+    )
+    if title:
+        axes.annotate(
+            wrapped(title, REASON, lines=1),
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(6 - 72 * left, 8),
+            va="bottom",
+            fontsize=9.5,
+            fontweight="bold",
+            **place,
+        )

@@ -1,0 +1,45 @@
+"""Reconstructed patients, figures and one summary table of a manifest, written to a folder."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pandas as pd
+
+from bayes_bm.evidence.manifest import Key, Reconstructions, key_text, with_key
+from bayes_bm.reconstruction.reconstruct import stack_draws
+from bayes_bm.runtime.files import atomic_write
+
+
+def write_reconstructions(found: Reconstructions, folder: Path, *, figures: bool = False) -> list[Path]:
+    """patients.csv, summary.csv, diagnostics.csv, draws.csv where there are draws, and one PNG an arm if asked for;
+    all are made before the first takes its name."""
+    tables = {"patients": found.patients, "summary": found.summary, "diagnostics": found.diagnostics}
+    if found.draws:
+        tables["draws"] = pd.concat([_labelled_draws(sets, key) for key, sets in found.draws.items()])
+    with ExitStack() as files:
+        for name, table in tables.items():
+            table.to_csv(files.enter_context(atomic_write(folder / f"{name}.csv")), index=False)
+        for key, rec in found.arms.items() if figures else ():
+            file = files.enter_context(atomic_write(folder / figure_name(key)))
+            from bayes_bm.report.plots.reconstruction import reconstruction_figure  # not for the processes that rebuild
+
+            unit = found.units.get(key) or ""
+            shown = rec.picture(sets=found.draws.get(key, ()))
+            drawn = reconstruction_figure(shown, name=key_text(key), unit=unit)
+            drawn.savefig(file, dpi=150, metadata={"Software": None})
+    names = [f"{name}.csv" for name in tables] + [figure_name(key) for key in (found.arms if figures else ())]
+    return [folder / name for name in names]
+
+
+def figure_name(key: Key) -> str:
+    """`study-arm-endpoint.png`, with nothing that a file name cannot hold; a digest tells apart what then agrees."""
+    plain = "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part) for part in key)
+    same = plain == "-".join(key) and not any("-" in part for part in key)
+    return f"{plain}.png" if same else f"{plain}-{zlib.crc32(repr(key).encode()):08x}.png"
+
+
+def _labelled_draws(sets: Sequence[pd.DataFrame], key: Key) -> pd.DataFrame:
+    return with_key(stack_draws(sets), key)

@@ -1,0 +1,355 @@
+"""The answer in words. The wording is chosen by the numbers: nothing is claimed that their intervals do not carry."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
+from bayes_bm.report.material import Answers, ImputationSummary, PatientAnswer
+from bayes_bm.report.text import DIGITS, MISSING, counted, estimate, probability, ratio_estimate, treatment_text
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.effect_measure import HAZARD, TIME, Measure, measure_of, ratio_of
+
+Row = Mapping[Any, Any]
+EVENTS = {
+    "os": ("death", "overall survival"),
+    "pfs": ("progression or death", "progression-free survival"),
+    "local_control": ("local failure", "local control"),
+    "intracranial_pfs": ("intracranial progression or death", "intracranial progression-free survival"),
+}
+TWICE = "Reproduction: the same patients twice."
+FAILED = "A gate failed and was overridden by name: these numbers must not be relied on."
+CHANCE = "differences between studies, not the treatments, may be behind"
+
+
+def event_words(endpoint: str) -> tuple[str, str]:
+    """What happens, and the name of the curve."""
+    shown = endpoint.replace("_", " ")
+    return EVENTS.get(endpoint, (f"an event ({shown})", f"freedom from event ({shown})"))
+
+
+def time_text(spec: Spec, time: float) -> str:
+    return f"{time:g} {spec.time_unit}"
+
+
+def of_row(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -> str:
+    """Median and interval of a row of `compare` or `predict`, rounded as its estimand asks."""
+    values, estimand = [row["median"], *(row[end] for end in ends)], str(row["estimand"])
+    null = 0.0 if estimand.endswith("_difference") else None
+    if estimand in (HAZARD.estimand, TIME.estimand):
+        return ratio_estimate(values)
+    if estimand.startswith("survival"):
+        return estimate(values, digits=2, null=null)
+    return estimate(values, digits=DIGITS[spec.time_unit], null=null, cap=10 * spec.horizon)
+
+
+def source_ratio(row: Row) -> str:
+    """A ratio of the contrast table."""
+    return ratio_estimate(ratio_of(row))
+
+
+def source_text(row: Row) -> str:
+    """A ratio with its interval, or the words that stand where there is none (rule 12)."""
+    if np.isfinite(ratio_of(row)[0]):
+        return source_ratio(row)
+    return NO_SIDE_BY_SIDE if row["source"] in ("within", "discrepancy") else MISSING
+
+
+def verdict(row: Row) -> str:
+    """lower, higher (of a time ratio shorter, longer), unclear or prior only: from its 95 % interval and label."""
+    if "prior only" in str(row["label"] or ""):
+        return "prior only"
+    below, above = ("shorter", "longer") if row["estimand"] == TIME.estimand else ("lower", "higher")
+    return below if row["q97_5"] < 1 else above if row["q2_5"] > 1 else "unclear"
+
+
+def probability_clause(value: float, measure: Measure) -> str:
+    shown = probability(value)
+    return f"{measure.better} {shown}" if shown[0] in "<>" else f"{measure.better} = {shown}"
+
+
+def ratio_clause(row: Row, spec: Spec) -> str:
+    """The ratio of the average study; one that changes with time carries its time."""
+    time, measure = row["time"], TIME if row["estimand"] == TIME.estimand else HAZARD
+    when = f" at {time_text(spec, time)}" if time is not None and np.isfinite(time) else ""
+    shown = of_row(spec, row).replace(" (", " (95 % interval ", 1)
+    return f"{measure.words}{when} in the average study {shown}, {probability_clause(row['prob_better'], measure)}"
+
+
+def contrast_sentence(row: Row, spec: Spec) -> str:
+    """The first sentence for one treatment, from the row of its ratio in `compare`."""
+    event, curve = event_words(spec.endpoint)
+    one, other, shown = treatment_text(row["treatment"]), treatment_text(row["reference"]), ratio_clause(row, spec)
+    found = verdict(row)
+    if found == "prior only":
+        return f"The evidence says next to nothing about {one} against {other}; the answer is the prior's: {shown}."
+    if found == "unclear":
+        return f"No clear difference in {curve} between {one} and {other}: {shown}; the interval includes 1."
+    what = "time to" if row["estimand"] == TIME.estimand else "hazard of"
+    return f"The estimated {what} {event} is {found} with {one} than with {other}: {shown}."
+
+
+def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
+    """The first sentence for several treatments: grouped by what their intervals say, each with its numbers."""
+    event, curve = event_words(spec.endpoint)
+    openings = {
+        "lower": f"the estimated hazard of {event} is lower with",
+        "higher": f"the estimated hazard of {event} is higher with",
+        "longer": f"the estimated time to {event} is longer with",
+        "shorter": f"the estimated time to {event} is shorter with",
+        "unclear": f"there is no clear difference in {curve} for",
+        "prior only": "the evidence says next to nothing about",
+    }
+    named = {
+        found: [f"{treatment_text(row['treatment'])} {of_row(spec, row)}" for row in rows if verdict(row) == found]
+        for found in openings
+    }
+    parts = [f"{words} {', '.join(named[found])}" for found, words in openings.items() if named[found]]
+    reference = treatment_text(spec.treatments.reference)
+    ratio = measure_of(spec).words
+    return f"Against {reference}, {'; '.join(parts)} ({ratio} in the average study with its 95 % interval)."
+
+
+def absolute_sentence(of: Answers) -> str:
+    """The second sentence: survival and restricted means for a new study, and the wider interval of one hospital."""
+    if not of.levels:
+        return "Survival itself is not answered: each study has a level of its own and no baseline is given (rule 11)."
+    if len(of.compared) > 1:
+        return _range_sentence(of)
+    spec, name, reference = of.spec, next(iter(of.compared)), of.spec.treatments.reference
+    one, other = (of_row(spec, of.row("new-study", "survival", arm, time=of.time)) for arm in (name, reference))
+    near, far = ("new-study", "new-hospital")
+    shown = {
+        (who, what): of_row(spec, of.row(who, f"{what}_difference", name, time=of.time))
+        for who in (near, far)
+        for what in ("survival", "rmst")
+    }
+    marks = {what: _marked(of.row(near, f"{what}_difference", name, time=of.time)) for what in ("survival", "rmst")}
+    wider = {what: f", and by {shown[far, what]} in one new hospital" for what in ("survival", "rmst")}
+    if not varies(spec):
+        wider = {
+            "survival": "",
+            "rmst": "; nothing varies between studies in this model, so no hospital's interval is wider",
+        }
+    over = " averaged over studies" if varies(spec) else ""
+    return (
+        f"At {time_text(spec, of.time)}{marks['survival']}, {event_words(spec.endpoint)[1]}{over} is {one} with"
+        f" {treatment_text(name)} and {other} with {of.reference}: it differs by {shown[near, 'survival']}"
+        f"{wider['survival']}; the restricted mean to {time_text(spec, spec.horizon)}{marks['rmst']} differs by"
+        f" {shown[near, 'rmst']} {spec.time_unit}{wider['rmst']}."
+    )
+
+
+def _marked(row: Row) -> str:
+    """` (extrapolated)` after a quantity that is."""
+    return f" ({row['label']})" if row["label"] else ""
+
+
+def varies(spec: Spec) -> bool:
+    """Whether anything differs between studies in the model."""
+    effects = spec.effects
+    return any(effect is not None for effect in (effects.study, effects.study_treatment, effects.study_shape))
+
+
+def _range_sentence(of: Answers) -> str:
+    """Several treatments: the reference's level and the two ends of the differences."""
+    spec, estimand = of.spec, "survival_difference"
+    near = [of.row("new-study", estimand, name, time=of.time) for name in of.compared]
+    near = sorted(near, key=lambda row: row["median"])
+    ends = [
+        f"{of_row(spec, row)} with {treatment_text(row['treatment'])}, in one new hospital"
+        f" {of_row(spec, of.row('new-hospital', estimand, row['treatment'], time=of.time))},"
+        for row in (near[0], near[-1])
+    ]
+    level = of_row(spec, of.row("new-study", "survival", spec.treatments.reference, time=of.time))
+    return (
+        f"At {time_text(spec, of.time)}, {event_words(spec.endpoint)[1]} averaged over studies is {level} with"
+        f" {of.reference}, and differences from it run from {ends[0]} to {ends[1].removesuffix(',')}."
+    )
+
+
+def support_sentence(of: Answers) -> str:
+    """The third sentence: what the answer rests on, and whether its two sources agree."""
+    studies, size, ratios = of.support()
+    printed = f" and {counted(ratios, 'printed hazard ratio')}" if ratios else ""
+    opening = f"It rests on {counted(studies, 'study')}, about {size:.0f} effective patients{printed}"
+    if of.spec.reproduction:
+        return f"{opening}: the printed summary of one analysis, given back by the model, which adds no evidence to it."
+    sides = [name for name in of.compared if of.side_by_side(name)]
+    if not sides:
+        return f"{opening}, compared across studies only ({NO_SIDE_BY_SIDE}): {CHANCE} it."
+    if len(of.compared) == 1:
+        return f"{opening}; {_sources_clause(of, sides[0])}."
+    alone = [treatment_text(name) for name in of.compared if name not in sides]
+    rest = f"; {', '.join(alone)} across studies only, where {CHANCE} it" if alone else ""
+    return f"{opening}; side by side with {of.reference} within studies: {_named_sides(of, sides)}{rest}."
+
+
+def _named_sides(of: Answers, names: Sequence[str]) -> str:
+    return ", ".join(f"{treatment_text(name)} ({counted(of.side_by_side(name), 'study')})" for name in names)
+
+
+def _sources_clause(of: Answers, name: str) -> str:
+    within, across, apart = (of.source(name, source) for source in ("within", "across", "discrepancy"))
+    text = f"{counted(of.side_by_side(name), 'study')} held both side by side"
+    mostly = mostly_across(of, name)
+    if within is None:
+        return text
+    if across is None or apart is None:
+        return f"{text} ({of.contrasted.name} within {source_ratio(within)})"
+    disagree = apart["q2_5"] > 0 or apart["q97_5"] < 0
+    words = "disagree: the interval of their ratio excludes 1" if disagree else "do not clearly disagree"
+    weigh = f"; the answer is {mostly}, where {CHANCE} it" if mostly else ""
+    ratios = f"{of.contrasted.name} within {source_ratio(within)}, across {source_ratio(across)}"
+    return f"{text} ({ratios}), and the two {words}{weigh}"
+
+
+def mostly_across(of: Answers, name: str) -> str:
+    """The label of a combined answer that owes more to comparing across studies than within (rule 12); else nothing."""
+    combined = of.source(name, "combined")
+    note = "" if combined is None else str(combined["note"])
+    return note if note.startswith("mostly across") else ""
+
+
+def sentences(of: Answers) -> list[str]:
+    """The answer in three sentences, after what must be said first (a failed gate, a reproduction)."""
+    rows = [of.ratio(name) for name in of.compared]
+    first = contrast_sentence(rows[0], of.spec) if len(rows) == 1 else several_sentence(rows, of.spec)
+    before = [*([FAILED] if of.refused else []), *([TWICE] if of.spec.reproduction else [])]
+    after = [] if of.rebuilt is None else [reconstruction_sentence(of.rebuilt, of.spec)]
+    return [*before, first, absolute_sentence(of), support_sentence(of), *after]
+
+
+WIDER = 0.005
+"""A 95 % interval that is wider by less is as wide."""
+
+
+def reconstruction_sentence(rebuilt: ImputationSummary, spec: Spec) -> str:
+    """What the answer owes to patients that are known from curves only (rule 19)."""
+    arms = counted(rebuilt.arms, "study arm")
+    if rebuilt.m == 1:
+        return (
+            f"Reconstruction uncertainty is not included: the patients of {arms} were rebuilt from curves and are taken"
+            f" as known; include it with: {fit_command(spec)} --imputations 20."
+        )
+    reference = spec.treatments.reference
+    rows = [rebuilt.log_ratio(name, reference, time=spec.reference_time) for name in spec.treatments.compare]
+    return (
+        f"Reconstruction {'; '.join(_widens(row) for row in rows)}; the patients of {arms} were rebuilt from curves,"
+        f" and {rebuilt.m} plausible sets of them were fitted."
+    )
+
+
+def _widens(row: Row) -> str:
+    against = f"{treatment_text(row['treatment'])} against {treatment_text(row['reference'])}"
+    ratio = "log time ratio" if row["quantity"] == "log_time_ratio" else "log HR"
+    interval, one, all_of_them = f"95 % interval of {ratio}, {against},", row["width_within"], row["width"]
+    if row["wider"] < WIDER:
+        return f"leaves the {interval} as wide as it is ({all_of_them:.2f})"
+    return f"widens the {interval} from {one:.2f} to {all_of_them:.2f}, by {100 * row['wider']:.1f} %"
+
+
+def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence[str]) -> str:
+    """Who is asked about, and which of the coefficients behind the answer no data inform (rule 17)."""
+    known, asked = spec.covariates, patient.covariates
+    units = {name: f" ({term.unit})" if term.unit else "" for name, term in known.items()}
+    named = [f"{name} = {value:g}{units[name]}" for name, value in asked.items()]
+    who = f"A patient with {'; '.join(named)}" if named else "A patient with no covariate given"
+    alive = f"; alive at {time_text(spec, patient.alive_at)}" if patient.alive_at else ""
+    parts = [f"{who}{alive}. In a new study, averaged over studies.", *filter(None, patient.notes)]
+    silent = [name for name in asked if f"coefficient[{name}]" in prior_only]
+    if silent:
+        parts.append(f"Prior only: no evidence here informs the coefficient of {', '.join(silent)}.")
+    if patient.alive_at:
+        parts.append("Times and medians count from time 0, the restricted mean from when the patient is known alive.")
+    return " ".join([*parts, "Differences are between groups of such patients; no treatment is recommended."])
+
+
+def averaged_over(spec: Spec) -> str:
+    """Whom the averages are over."""
+    if spec.free_levels:
+        return "Each study has a level of its own: nothing is averaged over studies, and only ratios are general."
+    if spec.effects.study is None:
+        return "All studies share one level: differences between studies are taken to be nil."
+    return "Averages are over studies like those in the audit, taken as a sample from one population of studies."
+
+
+def limits(spec: Spec) -> list[str]:
+    """What the report cannot say, the spec's own list first."""
+    centres = ["Without a patient, answers are for every covariate at its centre."] if spec.covariates else []
+    return [
+        *spec.cannot_say,
+        "It recommends no treatment. Where patients were not allotted at random, who received what differs, and that"
+        " difference stays in the comparison.",
+        averaged_over(spec),
+        *centres,
+        f"Curves and restricted means end at {time_text(spec, spec.horizon)}; beyond a treatment's follow-up they are"
+        f" carried on by the {spec.hazard.family} family alone.",
+        "What the evidence cannot show (informative censoring, immortal time behind a lone median) is not corrected;"
+        " sensitivity analyses stand in place of a check.",
+        "Priors move the answer where evidence is thin; each is listed with its reason under diagnostics.",
+    ]
+
+
+def sensitivity_table(table: pd.DataFrame, spec: Spec) -> pd.DataFrame:
+    """Rows of sensitivity.csv as texts: what a reader compares from one analysis to the next."""
+    return pd.DataFrame([_sensitivity_row(row, spec) for row in table.to_dict("records")])
+
+
+def _sensitivity_row(row: Row, spec: Spec) -> dict[str, str]:
+    def shown(*names: str, digits: int) -> str:
+        return estimate([float(row[name]) for name in names], digits=digits, null=0.0)
+
+    better = row["prob_better"]
+    fitted = isinstance(row["measure"], str)
+    ratio = f"{row['measure']} {ratio_estimate([row['ratio'], row['ratio_low'], row['ratio_high']])}" if fitted else ""
+    elpd = f"{row['elpd_difference']:.1f} ({row['elpd_difference_se']:.1f})" if _finite(row["elpd_difference"]) else ""
+    texts = [str(row[name]) for name in ("loo", "note") if isinstance(row[name], str) and row[name]]
+    mean = shown("rmst_difference", "rmst_low", "rmst_high", digits=DIGITS[spec.time_unit])
+    alive = shown("survival_difference", "survival_low", "survival_high", digits=2)
+    return {
+        "analysis": str(row["analysis"]),
+        "family": str(row["family"]),
+        "ratio (95 %)": ratio or MISSING,
+        "P(better)": probability(better) if _finite(better) else MISSING,
+        f"restricted mean, difference ({spec.time_unit})": mean,
+        f"survival at {time_text(spec, spec.reference_time)}, difference": alive,
+        "elpd, less base (se)": elpd or MISSING,
+        "gate": str(row["gate"]) if isinstance(row["gate"], str) and row["gate"] else MISSING,
+        "seconds": f"{row['seconds']:.0f}" if _finite(row["seconds"]) else "",
+        "remark": "; ".join(texts),
+    }
+
+
+def leave_one_out_table(studies: pd.DataFrame) -> pd.DataFrame:
+    """Rows of studies.csv as texts."""
+    rows = []
+    for row in studies.to_dict("records"):
+        fitted = _finite(row["ratio"])
+        rows.append(
+            {
+                "without": str(row["study"]) or "(all studies)",
+                "ratio (95 %)": ratio_estimate([row["ratio"], row["ratio_low"], row["ratio_high"]]) if fitted else "",
+                "shift (sd)": f"{row['shift']:+.2f}" if _finite(row["shift"]) else "",
+                "log score": f"{row['elpd']:.2f}" if _finite(row["elpd"]) else "",
+                "Pareto k": f"{row['pareto_k']:.2f}" if _finite(row["pareto_k"]) else "",
+                "by": {"psis": "weights", "refit": "a fit without it"}.get(
+                    str(row["method"]), str(row["method"] or "")
+                ),
+                "remark": str(row["note"]) if isinstance(row["note"], str) else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _finite(value: Any) -> bool:
+    return value is not None and bool(np.isfinite(float(value)))
+
+
+def fit_command(spec: Spec, sensitivity: str | None = None) -> str:
+    """The command that makes the posterior again, or a named sensitivity analysis of it."""
+    if sensitivity is None:
+        return f"bayes-bm fit {spec.name} --out {spec.name}.nc"
+    return f"bayes-bm fit {spec.name} --sensitivity {sensitivity} --out {spec.name}.{sensitivity}.nc"

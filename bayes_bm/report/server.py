@@ -1,0 +1,313 @@
+"""The patient page on the loopback address: one page, the numbers of `predict` and `outcomes`, nothing stored.
+
+Only this machine is answered: the socket is bound to 127.0.0.1 and other Host headers are refused, so that no page
+elsewhere can read it through the browser (DNS rebinding). The page asks nothing of any other host.
+"""
+
+import json
+import math
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from typing import Any
+
+import pandas as pd
+
+from bayes_bm.estimands.patient_curves import patient_curves
+from bayes_bm.estimands.predict import predict
+from bayes_bm.estimands.who import WHO, parse_who
+from bayes_bm.inference.result import Result
+from bayes_bm.model.covariates.case_mix import limits
+from bayes_bm.report.plots.patient import WIDTH, patient_figure
+from bayes_bm.report.plots.style import svg
+from bayes_bm.report.text import treatment_text
+from bayes_bm.runtime.errors import BayesBmError, InputError
+
+ADDRESS = "127.0.0.1"
+LARGEST = 100_000
+"""Bytes of a question."""
+NARROW = 4.0
+"""Inches of the figure on a telephone."""
+DRAWS = 1000
+"""Draws that answer on the page; `predict` uses all."""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
+WHO_WORDS = {
+    "new-study": "studies (their population)",
+    "new-hospital": "nothing: one new hospital",
+    "average-study": "nothing: the average study",
+}
+
+
+@dataclass(frozen=True)
+class PatientPage:
+    """What the page asks and is told. `about` once, `answer` for each patient; both are plain data."""
+
+    result: Result
+    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.result.spec.needs_baseline:
+            raise InputError(
+                "serve",
+                found="a spec with free study levels or shapes and no [baseline]",
+                allowed="exchangeable effects, or a baseline",
+                hint="without a level there is no survival to show (rule 11)",
+            )
+
+    @cached_property
+    def thin(self) -> Result:
+        return self.result.thinned(DRAWS)
+
+    def about(self) -> dict[str, Any]:
+        """Covariates with their units, treatments, times, and what is asked."""
+        spec, gate = self.result.spec, self.result.gate
+        words = (
+            f"{spec.name}; {len(set(self.result.evidence.arms['study']))} studies with arms. Nothing is recommended."
+        )
+        return {
+            "question": spec.question,
+            "about": words if gate.passed else f"THE CONVERGENCE GATE FAILED. {words}",
+            "time_unit": spec.time_unit,
+            "times": ", ".join(f"{time:g}" for time in spec.answer_times),
+            "covariates": [
+                {"name": name, "label": name.replace("_", " "), "hint": _hint(term)}
+                for name, term in spec.covariates.items()
+            ],
+            "treatments": [{"name": name, "label": treatment_text(name)} for name in spec.treatments.names],
+            "who": [{"name": name, "label": label} for name, label in WHO_WORDS.items() if name in WHO],
+        }
+
+    def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """Curves, tables and notes for one patient. Raises `InputError` for what cannot be answered."""
+        spec, asked = self.result.spec, _Question.read(question)
+        given: dict[str, Any] = {
+            "treatments": asked.treatments,
+            "alive_at": asked.alive_at,
+            "who": parse_who(asked.who),
+        }
+        # one at a time: matplotlib and the quadrature share what they keep
+        with self._lock:
+            rows = predict(self.thin, asked.covariates, times=asked.times or None, margins=asked.margins, **given)
+            curves = patient_curves(self.thin, asked.covariates, times=asked.times, **given)
+            drawing = patient_figure(curves, notes=False, width=NARROW if asked.narrow else WIDTH)
+            drawn = svg(drawing, title="Curves, and what could happen to one patient")
+        unit = spec.time_unit
+        return {
+            "figure": drawn,
+            "notes": list(curves.notes),
+            "curve_words": "Median and 90 % interval: what is not known about the curve. More evidence narrows it.",
+            "curve": _curve_rows(rows, unit),
+            "difference_words": "Differences of curves; how probable it is that they exceed zero, and your margin.",
+            "differences": _difference_rows(rows, unit),
+            "outcome_words": "Single patients like this one: no evidence narrows it. Times count from time 0.",
+            "outcomes": _outcome_rows(curves.outcomes, unit),
+        }
+
+
+def _hint(term: Any) -> str:
+    low, high = limits(term)
+    return f"{term.unit + '; ' if term.unit else ''}{_limit(low, high)}".strip("; ")
+
+
+def _limit(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return ""
+    return f"{low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else f"from {low:g} to {high:g}"
+
+
+@dataclass(frozen=True)
+class _Question:
+    covariates: dict[str, float]
+    treatments: list[str]
+    alive_at: float
+    times: list[float]
+    margins: dict[str, float]
+    who: str
+    narrow: bool
+
+    @classmethod
+    def read(cls, of: Mapping[str, Any]) -> "_Question":
+        """From what the page sent, numbers still as text."""
+        covariates = of.get("covariates", {})
+        if not isinstance(covariates, dict):
+            raise InputError("covariates", found=covariates, allowed="names and numbers")
+        treatments = of.get("treatments", [])
+        if not (isinstance(treatments, list) and treatments):
+            raise InputError("treatments", found="none", allowed="at least one that the patient can have")
+        margins = {"rmst": _number(of, "margin_rmst"), "survival": _number(of, "margin_survival") / 100}
+        return cls(
+            covariates={str(name): _as_number(value, f"patient, {name}") for name, value in covariates.items()},
+            treatments=[str(name) for name in treatments],
+            alive_at=_number(of, "alive_at"),
+            times=[_as_number(part, "times") for part in str(of.get("times", "")).split(",") if part.strip()],
+            margins=margins,
+            who=str(of.get("who", "new-study")),
+            narrow=of.get("narrow") is True,
+        )
+
+
+def _number(of: Mapping[str, Any], name: str) -> float:
+    text = str(of.get(name, "")).strip()
+    return _as_number(text, name) if text else 0.0
+
+
+def _as_number(value: Any, where: str) -> float:
+    try:
+        return float(str(value).strip().replace(",", "."))
+    except ValueError:
+        raise InputError(where, found=value, allowed="a number") from None
+
+
+# ---------------------------------------------------------------------------------------------- tables
+
+NAMES = {"survival": "survival", "median": "median", "rmst": "restricted mean"}
+
+
+def _what(row: Mapping[Any, Any], unit: str) -> str:
+    estimand = str(row["estimand"]).removesuffix("_difference")
+    when = {"survival": " at", "rmst": " to"}.get(estimand, "")
+    return f"{NAMES[estimand]}{when} {row['time']:g} {unit}" if when else f"{NAMES[estimand]}, {unit}"
+
+
+def _value(row: Mapping[Any, Any], name: str) -> str:
+    value = float(row[name])
+    if row["estimand"] == "survival":
+        return f"{100 * value:.0f} %"
+    if row["estimand"] == "survival_difference":
+        return f"{100 * value:.0f}"
+    return f"{value:.1f}" if math.isfinite(value) else "not reached"
+
+
+def _spread(row: Mapping[Any, Any]) -> str:
+    return f"{_value(row, 'median')} ({_value(row, 'q5')} to {_value(row, 'q95')})"
+
+
+def _curve_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
+    found = rows[rows["reference"].isna()].to_dict("records")
+    lines = [[treatment_text(row["treatment"]), _what(row, unit), _spread(row), row["label"]] for row in found]
+    return {"head": ["treatment", "", "median (90 %)", "mark"], "numeric": [2], "rows": lines}
+
+
+def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
+    lines = []
+    for row in rows[rows["reference"].notna()].to_dict("records"):
+        pair = f"{treatment_text(row['treatment'])} minus {treatment_text(row['reference'])}"
+        points = str(row["estimand"]).startswith("survival")
+        margin = math.nan if row["margin"] is None else float(row["margin"])
+        named = math.isfinite(margin)
+        size = (f"{100 * margin:g} points" if points else f"{margin:g} {unit}") if named else ""
+        by = f"{row['prob_better_by_margin']:.2f} ({size})" if named else ""
+        what = f"{_what(row, unit)}{', points' if points else ''}"
+        lines.append([pair, what, _spread(row), f"{row['prob_better']:.2f}", by, row["label"]])
+    head = ["", "", "median (90 %)", "P(above 0)", "P(above margin)", "mark"]
+    return {"head": head, "numeric": [2, 3, 4], "rows": lines}
+
+
+def _outcome_rows(table: pd.DataFrame, unit: str) -> dict[str, Any]:
+    lines = []
+    for name, rows in table.groupby("treatment", sort=False):
+        at = {(row["what"], row["at"]): row["value"] for row in rows.to_dict("records")}
+        times = [f"{at['quantile', share]:.1f}" for share in (0.1, 0.25, 0.5, 0.75, 0.9)]
+        alive = "; ".join(f"{time:g}: {100 * value:.0f}" for (what, time), value in at.items() if what == "alive")
+        lines.append([treatment_text(str(name)), *times, alive])
+    head = ["treatment", *(f"{share} of 100 by" for share in (10, 25, 50, 75, 90)), "of 100, free of the event at"]
+    return {
+        "head": [*head[:1], *(f"{text}, {unit}" for text in head[1:6]), head[6]],
+        "numeric": [1, 2, 3, 4, 5],
+        "rows": lines,
+    }
+
+
+# ---------------------------------------------------------------------------------------------- HTTP
+
+
+def server(page: PatientPage, port: int = 0) -> ThreadingHTTPServer:
+    """A server on the loopback address, not yet running; port 0 takes a free one."""
+
+    class Handler(_Handler):
+        of = page
+
+    try:
+        return ThreadingHTTPServer((ADDRESS, port), Handler)
+    except OSError as problem:
+        raise InputError("--port", found=f"{port} ({problem.strerror})", allowed="a free port, or 0 for any") from None
+    except OverflowError:
+        raise InputError("--port", found=port, allowed="0 to 65535") from None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    of: PatientPage
+    server_version, sys_version = "bayes-bm", ""
+
+    def do_GET(self) -> None:
+        if not self._is_here():
+            return
+        if self.path == "/":
+            text = resources.files("bayes_bm").joinpath("report/templates/page.html").read_bytes()
+            self._send(HTTPStatus.OK, text, "text/html; charset=utf-8")
+        elif self.path == "/about":
+            self._json(HTTPStatus.OK, self.of.about())
+        else:
+            self._json(HTTPStatus.NOT_FOUND, {"error": "there is one page here, /"})
+
+    def do_POST(self) -> None:
+        if not self._is_here():
+            return
+        if self.path != "/answer":
+            self._json(HTTPStatus.NOT_FOUND, {"error": "questions go to /answer"})
+            return
+        try:
+            self._json(HTTPStatus.OK, self.of.answer(self._question()))
+        except BayesBmError as problem:
+            self._json(HTTPStatus.BAD_REQUEST, {"error": str(problem)})
+        except Exception as problem:
+            text = f"a fault of the program, not of the input: {type(problem).__name__}: {problem}"
+            self._json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": text})
+
+    def _is_here(self) -> bool:
+        """Whether the page was asked for under this machine's own address."""
+        address: Any = self.server.server_address
+        port = address[1]
+        if self.headers.get("Host") in (f"{ADDRESS}:{port}", f"localhost:{port}"):
+            return True
+        self._json(HTTPStatus.FORBIDDEN, {"error": f"this page is answered at http://{ADDRESS}:{port}/ only"})
+        return False
+
+    def _question(self) -> Mapping[str, Any]:
+        # a form of another site cannot send this type without asking first
+        if self.headers.get_content_type() != "application/json":
+            raise InputError("question", found=self.headers.get_content_type(), allowed="application/json")
+        size = self.headers.get("Content-Length", "")
+        if not size.isdigit() or int(size) > LARGEST:
+            raise InputError("question", found=f"{size or 'no'} bytes", allowed=f"up to {LARGEST}")
+        try:
+            found = json.loads(self.rfile.read(int(size)))
+        except ValueError:
+            raise InputError("question", found="no JSON", allowed="a JSON object") from None
+        if not isinstance(found, dict):
+            raise InputError("question", found="no JSON object", allowed="a JSON object")
+        return found
+
+    def _json(self, status: HTTPStatus, document: Mapping[str, Any]) -> None:
+        self._send(status, json.dumps(document).encode(), "application/json")
+
+    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
+        self.send_response(status)
+        for name, value in {
+            "Content-Type": kind,
+            "Content-Length": str(len(body)),
+            "Cache-Control": "no-store",
+            "Content-Security-Policy": POLICY,
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """The library is silent; what patients are asked about is not written anywhere."""

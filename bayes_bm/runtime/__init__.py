@@ -1,0 +1,1 @@
+"""What knows nothing of survival: errors, files, parallel fits, type aliases."""

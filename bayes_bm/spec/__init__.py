@@ -1,0 +1,1 @@
+"""What is assumed: a TOML document as frozen records."""

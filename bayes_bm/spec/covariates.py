@@ -1,0 +1,71 @@
+"""`[covariates.*]`, their correlation and integration."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from bayes_bm.spec.priors import Prior, Why
+from bayes_bm.spec.record import Record
+
+Margin = Literal["normal", "gamma", "lognormal"]
+
+
+class Covariate(Record):
+    """A covariate: its coefficient and, with `interaction`, what each treatment but the reference adds to it.
+
+    One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`). `margin` is the law of
+    the covariate in an arm that gives its mean and sd; one that gives a share has a two-valued one. `missing` is the
+    law of one that single patients lack, who are then averaged over it (`missing.py`); without it they are refused.
+    """
+
+    prior: Prior
+    interaction: Prior | None = None
+    interaction_by: Literal["shared", "treatment"] = "shared"
+    margin: Margin = "normal"
+    missing: Literal["two_valued", "normal"] | None = None
+    centre: float = 0.0
+    scale: PositiveFloat = 1.0
+    unit: str = ""
+    lower: float | None = None
+    upper: float | None = None
+
+    def scaled(self, value: Any) -> Any:
+        """Centred and in units of the scale: what the coefficient multiplies."""
+        return (value - self.centre) / self.scale
+
+    @model_validator(mode="after")
+    def _has_interaction(self) -> "Covariate":
+        if self.interaction is None and self.interaction_by != "shared":
+            raise ValueError(
+                "interaction_by says whose the interaction is; give `interaction`, its prior, or leave it out"
+            )
+        return self
+
+
+class Correlation(Record):
+    """Of two covariates in every arm, on the scale of a Gaussian copula; pairs that are not named have none."""
+
+    between: tuple[str, str]
+    value: Annotated[float, Field(gt=-1, lt=1)]
+    why: Why
+
+
+class Integration(Record):
+    """Quasi-random points over the covariates of an arm that gives only means, sds and shares.
+
+    Without `correlation` it is the pooled one of the patients in the evidence.
+    """
+
+    points: Annotated[PositiveInt, Field(le=4096)] = 64
+    correlation: tuple[Correlation, ...] | None = None
+
+    @model_validator(mode="after")
+    def _balanced(self) -> "Integration":
+        if self.points & (self.points - 1):
+            raise ValueError(f"points is {self.points}; allowed: a power of 2, for which Sobol points are balanced")
+        return self

@@ -1,0 +1,282 @@
+"""models/*.toml -> frozen records: strict, versioned, hashed.
+
+`read_spec` is the only way in. An unknown key is an error that names the nearest known key; sensitivity analyses are
+named patches on the document (`style.md`, habit 5). Nothing here touches evidence or PyMC.
+"""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.hazards.family import CURED
+from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases
+from bayes_bm.spec.covariates import Covariate, Integration
+from bayes_bm.spec.effects import Baseline, Effects, Treatments
+from bayes_bm.spec.hazard import EFFECT_NAMES, Hazard
+from bayes_bm.spec.priors import POSITIVE, Prior
+from bayes_bm.spec.record import Record, TimeUnit
+from bayes_bm.spec.sources import EvidenceSpec
+
+
+class Priors(Record):
+    """Which of them a spec needs follows from its family (`_check_priors`)."""
+
+    intercept: Prior
+    log_hr: Prior | None = None
+    log_time_ratio: Prior | None = None
+    log_shape: Prior | None = None
+    shape: Prior | None = None
+    log_sd: Prior | None = None
+    q: Prior | None = None
+    slope: Prior | None = None
+    smooth_sd: Prior | None = None
+    treatment_smooth_sd: Prior | None = None
+    logit_cure: Prior | None = None
+    treatment_log_shape: Prior | None = None
+
+
+class Sampling(Record):
+    draws: PositiveInt = 1000
+    tune: PositiveInt = 1000
+    chains: PositiveInt = 4
+    thin: PositiveInt = 2
+    cores: PositiveInt | None = None
+    target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
+    sampler: Literal["nutpie", "pymc"] = "nutpie"
+    # of effects of studies in the compiled density; by how much their patients tell where nothing is said
+    centring: Literal["none", "all"] | None = None
+
+
+class ExternalCheck(Record):
+    """A published number that is no evidence here, printed beside ours."""
+
+    estimand: Literal["hazard_ratio", "median", "survival", "p_value"]
+    treatment: str
+    reference: str | None = None
+    time: float | None = None
+    value: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    source: str
+    note: str = ""
+
+
+class Spec(Record):
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+    question: str
+    endpoint: str
+    time_unit: TimeUnit = "months"
+    reference_time: PositiveFloat = 12.0
+    horizon: PositiveFloat = 24.0
+    times: tuple[PositiveFloat, ...] = ()
+    seed: Annotated[int, Field(ge=0)] = 1
+    measure: Literal["km", "cif_complement", "crude"] | None = None
+    cause: Annotated[str, Field(min_length=1)] | None = None
+    cannot_say: tuple[str, ...] = ()
+    reproduction: bool = False
+    evidence: EvidenceSpec = EvidenceSpec()
+    treatments: Treatments
+    hazard: Hazard = Hazard()
+    effects: Effects = Effects()
+    priors: Priors
+    covariates: dict[str, Covariate] = Field(default_factory=dict)
+    integration: Integration = Integration()
+    bias: Biases = Biases()
+    baseline: Baseline | None = None
+    sampling: Sampling = Sampling()
+    sensitivity: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    external_checks: tuple[ExternalCheck, ...] = ()
+    folder: str = Field(default=".", exclude=True)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Spec":
+        _check_effect_prior(self)
+        _check_shape_priors(self)
+        _check_shape_effects(self)
+        _check_biases(self)
+        if self.cause is not None and self.evidence.background is not None:
+            raise ValueError(f"evidence.background: found beside cause = {self.cause}; a background is of all deaths")
+        if self.cause is not None and self.measure not in (None, "km"):
+            raise ValueError(
+                f"cause: found beside measure = {self.measure}; a cause-specific hazard is compared with patients,"
+                ' or with survival at which other causes are censored: measure = "km"'
+            )
+        for pair in self.integration.correlation or ():
+            if len(set(pair.between)) < 2 or not set(pair.between) <= set(self.covariates):
+                raise ValueError(
+                    f"integration.correlation: found {' and '.join(pair.between)}; "
+                    f"allowed: two of {', '.join(self.covariates) or 'the covariates, of which this spec has none'}"
+                )
+        for check in self.external_checks:
+            for name in filter(None, (check.treatment, check.reference)):
+                if name not in self.treatments.names:
+                    raise ValueError(f"external_checks names {name!r}; allowed: {', '.join(self.treatments.names)}")
+        return self
+
+    @property
+    def free_levels(self) -> bool:
+        return self.effects.study is not None and not self.effects.study.exchangeable
+
+    @property
+    def free_shapes(self) -> bool:
+        return self.effects.study_shape is not None and not self.effects.study_shape.exchangeable
+
+    @property
+    def proportional(self) -> bool:
+        """Whether the hazards of two treatments in one study are proportional: of all deaths, background included."""
+        shaped = self.priors.treatment_log_shape is not None or self.priors.treatment_smooth_sd is not None
+        return self.hazard.proportional and not shaped and self.evidence.background is None
+
+    @property
+    def modifiers(self) -> tuple[str, ...]:
+        """Covariates whose effect differs between treatments."""
+        return tuple(name for name, term in self.covariates.items() if term.interaction is not None)
+
+    @property
+    def modelled_biases(self) -> dict[str, Bias]:
+        """Biases that the density knows: terms of the linear predictor, and clocks of unknown size, which are none of
+        its terms (`bias.amounts`); a clock of stated size only moves the evidence.
+        """
+        return self.bias.named((*LINEAR_BIASES, *self.unknown_clocks))
+
+    @property
+    def unknown_clocks(self) -> tuple[str, ...]:
+        """Biases of the clock with a prior (`hazards.clocked`)."""
+        return tuple(name for name, term in self.bias.named(CLOCK_BIASES).items() if term.prior is not None)
+
+    @property
+    def unknown_biases(self) -> tuple[str, ...]:
+        """Those with a prior: the parameter `bias`."""
+        return tuple(name for name, term in self.modelled_biases.items() if term.prior is not None)
+
+    @property
+    def needs_baseline(self) -> bool:
+        """Absolute answers need a named study: levels or shapes are free and no baseline is given (rule 11)."""
+        return (self.free_levels or self.free_shapes) and self.baseline is None
+
+    @property
+    def answer_times(self) -> tuple[float, ...]:
+        """Times at which answers are given where the caller names none."""
+        return self.times or tuple(sorted({self.reference_time / 2, self.reference_time, self.horizon}))
+
+    def document(self) -> dict[str, Any]:
+        """The spec as plain data; `parse_spec(spec.document())` gives it back."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
+
+
+def _check_effect_prior(spec: Spec) -> None:
+    """Rule 17: accelerated-time families know time ratios, the others hazard ratios."""
+    family, needed = spec.hazard.family, spec.hazard.treatment_effect
+    other = next(name for name in EFFECT_NAMES.values() if name != needed)
+    kind = {"log_hr": "a proportional-hazards", "log_time_ratio": "an accelerated-time"}[needed]
+    if getattr(spec.priors, other) is not None:
+        raise ValueError(f"priors.{other}: {family} is {kind} family, whose effects are {needed}; give priors.{needed}")
+    if getattr(spec.priors, needed) is None:
+        raise ValueError(f"priors.{needed}: this key is required, with a why ({family} is {kind} family)")
+
+
+SHAPES = tuple(dict.fromkeys([*(name for family in FAMILIES.values() for name in family.shapes), CURED]))
+
+
+def _check_shape_priors(spec: Spec) -> None:
+    """Every shape parameter of the family has a prior, and no other has; `shape` may stand for a free log_shape."""
+    family, wanted = spec.hazard.family, spec.hazard.shapes
+    given = [name for name in SHAPES if getattr(spec.priors, name) is not None]
+    natural = spec.priors.shape is not None
+    if "log_shape" in wanted and ("log_shape" in given) == natural:
+        found = [name for name in ("log_shape", "shape") if getattr(spec.priors, name) is not None]
+        raise ValueError(f"priors: found {found or 'neither'}; give exactly one of log_shape and shape")
+    if natural and "log_shape" not in wanted:
+        raise ValueError(f"priors.shape: {_shapes_of(spec)}; leave it out")
+    if natural and not spec.free_shapes:
+        raise ValueError("priors.shape is for effects.study_shape.exchangeable = false; use priors.log_shape here")
+    for name in wanted:
+        if name not in given and not (name == "log_shape" and natural):
+            why = "hazard.cure = true" if name == CURED else f"{family} has this shape parameter"
+            raise ValueError(f"priors.{name}: this key is required, with a why ({why})")
+    for name in given:
+        if name not in wanted:
+            hint = "; it is for hazard.cure = true" if name == CURED else ""
+            raise ValueError(f"priors.{name}: {_shapes_of(spec)}; leave it out{hint}")
+    if spec.hazard.flexible != (spec.priors.smooth_sd is not None):
+        needed = "this key is required, with a why: the sd of the change of the log hazard over the follow-up"
+        unneeded = f"{family} has no knots to smooth over; leave it out"
+        raise ValueError(f"priors.smooth_sd: {needed if spec.hazard.flexible else unneeded}")
+
+
+def _shapes_of(spec: Spec) -> str:
+    names = ", ".join(spec.hazard.shapes)
+    return f"{spec.hazard.family} has {f'the shape parameters {names}' if names else 'no shape parameter'}"
+
+
+def _check_shape_effects(spec: Spec) -> None:
+    """Where studies and treatments may differ in shape depends on the family."""
+    family, varies = spec.hazard.family, spec.hazard.varies
+    if spec.priors.treatment_log_shape is not None and varies is None:
+        raise ValueError(
+            f"priors.treatment_log_shape: {family} has no single shape parameter for treatments to differ in; "
+            f"families that have one: {', '.join(name for name, known in FAMILIES.items() if known.varies)}"
+            + ("; its coefficients may differ with priors.treatment_smooth_sd" if spec.hazard.flexible else "")
+        )
+    own = spec.priors.treatment_smooth_sd
+    if own is not None and not spec.hazard.flexible:
+        raise ValueError(f"priors.treatment_smooth_sd: {family} has no knots for treatments to differ at; leave it out")
+    if own is not None and not isinstance(own, POSITIVE) and getattr(own, "lower", -1.0) < 0:
+        raise ValueError(f"priors.treatment_smooth_sd: needs a prior on positive numbers; found {own.dist}")
+    if spec.effects.study_shape is None:
+        return
+    if varies is None and not spec.hazard.flexible:
+        raise ValueError(f"effects.study_shape: {family} has no shape parameter; leave the table out")
+    if spec.hazard.flexible and spec.baseline is not None:
+        raise ValueError(f"baseline: a free shape of {family} is a curve, not a number; ask about study:NAME")
+
+
+def _check_biases(spec: Spec) -> None:
+    for name, term in spec.bias.named(Biases.model_fields).items():
+        centred = name in ("year", "mixed_population")
+        if unknown := set(term.treatments or ()) - set(spec.treatments.names):
+            found = ", ".join(sorted(unknown))
+            raise ValueError(f"bias.{name}.treatments: found {found}; allowed: {', '.join(spec.treatments.names)}")
+        if term.centre is not None and not centred:
+            raise ValueError(f"bias.{name}.centre: only year and mixed_population have one; leave it out")
+        if name == "year" and term.centre is None:
+            raise ValueError("bias.year.centre: this key is required: the year of the study that answers are for")
+        if name not in CLOCK_BIASES:
+            continue
+        if term.prior is not None:
+            _check_unknown_clock(spec, name, term.prior)
+        if not term.acts_on and not term.treatments:
+            raise ValueError(f"bias.{name}: give treatments or acts_on (studies or arms, each with a why): whose clock")
+        if term.value is not None and term.value.value < 0:
+            raise ValueError(
+                f"bias.{name}.value: found {term.value.value}; allowed: 0 or more, in the spec's time unit"
+            )
+
+
+def _check_unknown_clock(spec: Spec, name: str, prior: Any) -> None:
+    """A time of at least 0, and a hazard that can be read at a time which is a parameter."""
+    if not isinstance(prior, POSITIVE) and getattr(prior, "lower", -1.0) < 0:
+        raise ValueError(
+            f"bias.{name}.prior: found {prior.dist}; allowed: a prior on times of 0 or more, such as half_normal,"
+            " log_normal or uniform with lower = 0"
+        )
+    placed = f"hazard.family = {spec.hazard.family}" if spec.hazard.flexible else None
+    if placed is None and spec.evidence.background is not None:
+        placed = "evidence.background"
+    if placed is not None:
+        raise ValueError(
+            f"bias.{name}.prior: found beside {placed}, whose knots or steps are set before sampling; allowed there: a"
+            " value, and a named sensitivity analysis for each time that it may be"
+        )

@@ -1,0 +1,84 @@
+"""A TOML file to a checked spec, shipped ones by name."""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    ValidationError,
+)
+
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.messages import teach
+from bayes_bm.spec.patches import named_patch, patched
+
+
+def shipped(kind: Literal["models", "data"]) -> Path:
+    """Folder of shipped models or data: inside the wheel, or beside the package in a clone."""
+    package = Path(str(resources.files("bayes_bm")))
+    inside = package / kind
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def list_models() -> list[Path]:
+    return sorted(shipped("models").glob("*.toml"))
+
+
+def find_spec(name: str | Path) -> Path:
+    """A path as it stands, or the name of a shipped model, with or without `models/` and `.toml`."""
+    path = Path(name)
+    candidate = shipped("models") / f"{path.name.removesuffix('.toml')}.toml"
+    plain = path.parent in (Path(), Path("models"))
+    if path.is_file():
+        return path
+    if plain and candidate.is_file():
+        return candidate
+    known = [model.stem for model in list_models()]
+    near = difflib.get_close_matches(path.name.removesuffix(".toml"), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "list the shipped ones with: bayes-bm models"
+    raise InputError(
+        str(name), found="no such file", allowed="a path to a TOML spec, or a shipped model's name", hint=hint
+    )
+
+
+def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapping[str, Any] | None = None) -> Spec:
+    """Read a spec, apply one named sensitivity patch and `--set` changes, and check it. Raises `InputError`."""
+    file = find_spec(path)
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise InputError(
+            str(file), found=f"not valid TOML ({problem})", hint="see models/ for working examples"
+        ) from None
+    if sensitivity is not None:
+        document = patched(document, named_patch(document, sensitivity, str(file)), where=str(file))
+    return parse_spec(
+        patched(document, changes or {}, where=str(file)), where=str(file), folder=str(file.resolve().parent)
+    )
+
+
+def parse_spec(document: Mapping[str, Any], *, where: str = "spec", folder: str = ".") -> Spec:
+    """Check a document. Raises one `InputError` naming the first wrong key."""
+    if "folder" in document:
+        raise InputError(f"{where}, folder", found="an unknown key", hint="paths are relative to the spec's own folder")
+    try:
+        return Spec.model_validate({**document, "folder": folder})
+    except ValidationError as problem:
+        raise teach(problem, where) from None
+
+
+def spec_toml(spec: Spec) -> str:
+    """The spec as the text of a TOML file; TOML has no null, so what is not set is left out."""
+    import tomlkit
+
+    return tomlkit.dumps(_without_nulls(spec.document()))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,37 @@
+"""The base of all records of a spec: frozen, unknown keys are errors."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+)
+
+from bayes_bm.spec.priors import Why
+
+TimeUnit = Literal["days", "weeks", "months", "years"]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Choice(Record):
+    """A row, arm or study named on purpose, with the reason."""
+
+    study: str
+    arm: str | None = None
+    why: Why
+
+
+class Reasoned(Record):
+    value: float
+    why: Why
+
+
+def _as_reasoned(value: Any) -> Any:
+    return {"value": value, "why": "given as a number, without a reason"} if isinstance(value, int | float) else value
+
+
+Share = Annotated[Reasoned, BeforeValidator(_as_reasoned)]

@@ -1,0 +1,1 @@
+"""Published and closed-form answers, recomputed here."""

@@ -1,0 +1,70 @@
+"""Patients of a synthetic arm: covariates, event times from the true hazard, and how each was followed."""
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.hazards.family import inverse
+from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.spec.covariates import Covariate
+from bayes_bm.spec.document import Spec
+from bayes_bm.validation.simulation.plan import ArmPlan
+from bayes_bm.validation.simulation.truth import Truth
+
+DROPOUT = 10.0
+"""Mean time to being lost, in units of the reference time."""
+FINEST = 0.01
+"""Times are kept to so much of a time unit, as a figure or a data set would; nobody is seen for less."""
+
+
+def covariates(spec: Spec, rng: np.random.Generator, n: int) -> pd.DataFrame:
+    """Covariates in their own units, independent of each other.
+
+    One limited to 0 and 1 is two-valued with its centre as share (one half where that is no share); any other is normal
+    about its centre with its scale as sd, within its limits.
+    """
+    return pd.DataFrame({name: _covariate(term, rng, n) for name, term in spec.covariates.items()}, index=range(n))
+
+
+def two_valued(term: Covariate) -> bool:
+    return (term.lower, term.upper) == (0.0, 1.0)
+
+
+def share(term: Covariate) -> float:
+    return term.centre if 0 < term.centre < 1 else 0.5
+
+
+def _covariate(term: Covariate, rng: np.random.Generator, n: int) -> np.ndarray:
+    if two_valued(term):
+        return (rng.random(n) < share(term)).astype(float)
+    return np.clip(term.centre + term.scale * rng.standard_normal(n), term.lower, term.upper)
+
+
+def event_times(truth: Truth, arm: ArmPlan, x: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:
+    """Times of death (n,): H(T) ~ Exponential(1). Infinite for the cured."""
+    spec = truth.spec
+    eta, shape = truth.arm(arm.study, arm.treatment)
+    scaled = [term.scaled(x[name]) for name, term in spec.covariates.items()]
+    shift = np.column_stack(scaled) @ truth.slopes(arm.treatment) if scaled else np.zeros(len(x))
+    hazard = np.log(rng.exponential(size=len(x)))
+    level = eta + shift
+    return spec.reference_time * np.exp(
+        inverse(truth.of.family, hazard, level, np.broadcast_to(shape, (len(x), len(shape))), xp=NUMPY)
+    )
+
+
+def censoring_times(arm: ArmPlan, reference_time: float, rng: np.random.Generator) -> np.ndarray:
+    """Staggered entry and, rarely, loss: follow_up - U(0, accrual), or earlier at a rate of 1 in 10 reference times."""
+    end = arm.follow_up - rng.uniform(0, arm.accrual, arm.n)
+    lost = rng.exponential(DROPOUT * reference_time, arm.n)
+    return np.maximum(np.minimum(end, lost), arm.least)
+
+
+def seen(death: np.ndarray, censoring: np.ndarray) -> pd.DataFrame:
+    """time and event (1 = event), to two decimals."""
+    time = np.minimum(death, censoring)
+    return pd.DataFrame(
+        {
+            "time": np.maximum(np.round(time / FINEST) * FINEST, FINEST).round(2),
+            "event": (death <= censoring).astype(int),
+        }
+    )

@@ -1,0 +1,268 @@
+"""What is printed of a synthetic arm: worked out from its patients, as a paper does, or drawn from the likelihoods.
+
+From patients the whole chain is tried: Kaplan-Meier medians and survival with intervals on the log(-log) scale, Cox's
+hazard ratio, crude counts. From the likelihoods (`rules.md`, 5-8) every row has exactly the law that the model says it
+has, which is what simulation-based calibration needs (rule 20).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bayes_bm.evidence import summary_statistics
+from bayes_bm.hazards import nonparametric
+from bayes_bm.hazards.family import inverse
+from bayes_bm.hazards.nonparametric import StepCurve, kaplan_meier
+from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.spec.document import Spec
+from bayes_bm.validation.simulation.cox import cox_log_hr
+from bayes_bm.validation.simulation.patients import two_valued
+from bayes_bm.validation.simulation.plan import ArmPlan
+from bayes_bm.validation.simulation.truth import Truth
+
+Row = dict[str, Any]
+Rows = dict[str, list[Row]]
+POINTS = (0.5, 1.0, 2.0)
+"""Times at which survival is printed, in reference times."""
+EARLIER = (0.25, 0.125, 0.0625)
+"""And where too few are left by then."""
+FEWEST = 5
+"""Survival is printed while so many are at risk."""
+Z = float(stats.norm.ppf(0.975))
+NOT_ESTIMABLE = 5.0  # standard error of a log hazard ratio: with one death in an arm it is near 1, at infinity millions
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class StudiedArm:
+    """An arm with its patients: time, event and covariates, a row each."""
+
+    plan: ArmPlan
+    patients: pd.DataFrame
+
+    @property
+    def curve(self) -> StepCurve:
+        return kaplan_meier(self.patients["time"], self.patients["event"])
+
+    @property
+    def median_follow_up(self) -> float:
+        """Median of the reverse Kaplan-Meier estimate; the last time seen where it is not reached."""
+        time, event = self.patients["time"], self.patients["event"]
+        found = nonparametric.quantile(kaplan_meier(time, 1 - event))
+        return float(found) if np.isfinite(found) else float(time.max())
+
+
+def arm_row(spec: Spec, plan: ArmPlan, **more: Any) -> Row:
+    named = {"study": plan.study, "arm": plan.arm, "treatment": plan.treatment, "endpoint": spec.endpoint}
+    return {**named, "n": plan.n, **more}
+
+
+def _key(spec: Spec, plan: ArmPlan) -> Row:
+    return {"study": plan.study, "arm": plan.arm, "endpoint": spec.endpoint}
+
+
+# ---------------------------------------------------------------------------------------------- from patients
+
+
+def printed(spec: Spec, arms: Sequence[StudiedArm]) -> Rows:
+    """Rows of every table. An arm known from printed numbers states its covariates; ratios are of like patients."""
+    found: Rows = {}
+    for arm in arms:
+        kind = arm.plan.kind
+        if kind == "hazard_ratios":
+            continue
+        row = arm_row(spec, arm.plan, events=int(arm.patients["event"].sum()), followup=round(arm.median_follow_up, 2))
+        case_mix = {} if kind == "patients" else stated(spec, arm.patients)
+        found.setdefault("arms", []).append({**row, **case_mix})
+        found.setdefault(kind, []).extend(_PRINTED[kind](spec, arm))
+    for study in _by_study(arms, "hazard_ratios"):
+        found.setdefault("hazard_ratios", []).extend(_ratio(spec, study))
+    return found
+
+
+def _by_study(arms: Sequence[Any], kind: str) -> list[list[Any]]:
+    mine = [arm for arm in arms if arm.plan.kind == kind]
+    return [[arm for arm in mine if arm.plan.study == study] for study in dict.fromkeys(arm.plan.study for arm in mine)]
+
+
+def stated(spec: Spec, patients: pd.DataFrame) -> Row:
+    """share_NAME of a two-valued covariate, mean_NAME and sd_NAME of another, as printed in a table of patients."""
+    found: Row = {}
+    for name, term in spec.covariates.items():
+        values = patients[name]
+        if two_valued(term):
+            found[f"share_{name}"] = round(float(values.mean()), 4)
+        else:
+            found |= {f"mean_{name}": round(float(values.mean()), 4), f"sd_{name}": round(float(values.std()), 4)}
+    return found
+
+
+def _patients(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
+    named = {"study": arm.plan.study, "arm": arm.plan.arm, "treatment": arm.plan.treatment}
+    for row in arm.patients.to_dict("records"):
+        yield {**named, **{str(name): value for name, value in row.items()}}
+
+
+def _points(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
+    curve = arm.curve
+    t0, time_of = spec.reference_time, arm.patients["time"]
+    shown = [at * t0 for at in POINTS if nonparametric.at_risk(time_of, at * t0) >= FEWEST]
+    # where nearly everybody has died before the first, the latest earlier one at which enough are left
+    earlier = [at * t0 for at in EARLIER if nonparametric.at_risk(time_of, at * t0) >= FEWEST]
+    for time in shown or earlier[:1] or [EARLIER[-1] * t0]:
+        survival = round(float(curve(time)), 4)
+        yield {**_key(spec, arm.plan), "time": time, "survival": survival, "n": arm.plan.n} | (
+            _interval_at(curve, time, survival) if arm.plan.interval else {}
+        )
+
+
+def _interval_at(curve: StepCurve, time: float, survival: float) -> Row:
+    """Interval on the log(-log) scale with Greenwood's variance; none where everybody or nobody is left."""
+    at = int(np.searchsorted(curve.time, time, side="right")) - 1
+    if at < 0 or not 0 < survival < 1 or not 0 < curve.survival[at] < 1:
+        return {}
+    s, se = curve.survival[at], curve.se[at]
+    half = Z * se / (s * -np.log(s))
+    low, high = (s ** np.exp(sign * half) for sign in (1, -1))
+    return {"ci_low": min(round(float(low), 4), survival), "ci_high": max(round(float(high), 4), survival)}
+
+
+def _medians(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
+    curve = arm.curve
+    median = nonparametric.quantile(curve)
+    row = {**_key(spec, arm.plan), "median": median if np.isfinite(median) else None, "n": arm.plan.n}
+    yield row | (_interval_of_median(curve, median) if arm.plan.interval and np.isfinite(median) else {})
+
+
+def _interval_of_median(curve: StepCurve, median: float) -> Row:
+    """Brookmeyer and Crowley: times at which the interval of S on the log(-log) scale holds one half."""
+    inside = (curve.survival > 0) & (curve.survival < 1) & (curve.se > 0)
+    s = np.where(inside, curve.survival, 0.5)
+    half = Z * np.where(inside, curve.se, 1.0) / (s * -np.log(s))
+    low = np.where(inside, s ** np.exp(half), curve.survival)
+    high = np.where(inside, s ** np.exp(-half), curve.survival)
+    first, last = curve.time[low <= 0.5], curve.time[high <= 0.5]
+    lower = min(float(first[0]), median) if len(first) else median
+    if not len(last):
+        # an upper limit that is not reached is left blank; a lower limit at the median would have no width
+        return {"ci_low": lower} if lower < median else {}
+    upper = float(last[0])
+    return {"ci_low": lower, "ci_high": upper} if lower < upper else {}
+
+
+def _counts(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
+    time = spec.reference_time
+    dead = int(((arm.patients["time"] <= time) & (arm.patients["event"] == 1)).sum())
+    yield {**_key(spec, arm.plan), "events": dead, "n": arm.plan.n, "time": time}
+
+
+_PRINTED = {"patients": _patients, "points": _points, "medians": _medians, "counts": _counts}
+
+
+def _ratio(spec: Spec, study: Sequence[StudiedArm]) -> Iterator[Row]:
+    """Cox's hazard ratio of the second arm against the first, the reference, with its interval.
+
+    Nothing where it is infinite, as when nobody dies in one arm: no paper prints that.
+    """
+    other, one = study
+    time, event = (np.concatenate([arm.patients[name] for arm in study]) for name in ("time", "event"))
+    group = np.repeat([0, 1], [len(other.patients), len(one.patients)])
+    found = cox_log_hr(time, event, group)
+    if found.se > NOT_ESTIMABLE:
+        return
+    hr, half = np.exp(found.log_hr), Z * found.se
+    named = {"study": one.plan.study, "endpoint": spec.endpoint}
+    named |= {"treatment": one.plan.treatment, "reference": other.plan.treatment}
+    limits = {"ci_low": hr * np.exp(-half), "ci_high": hr * np.exp(half)}
+    more = {"adjusted_for": "; ".join(spec.covariates)} if spec.covariates else {}
+    printed = {k: float(v) for k, v in limits.items()}
+    yield {**named, "hr": float(hr), **printed, "followup": one.plan.follow_up, **more}
+
+
+# ---------------------------------------------------------------------------------------------- from the likelihoods
+
+
+def whole_share(spec: Spec, n: int) -> int:
+    """The next n of which the effective share is a whole number, so that the binomials of rule 5 are exact."""
+    a = spec.evidence.effective_share.value
+    return next((m for m in range(n, n + 100) if abs(a * m - round(a * m)) < 1e-9), n)
+
+
+def drawn(spec: Spec, truth: Truth, arms: Sequence[StudiedArm], rng: np.random.Generator) -> Rows:
+    """Rows of every table, each from the law of rules 5 to 8 under the truth; patients as they are.
+
+    Arms known from printed numbers state no covariates, so that they stand at their centres, as the law has it.
+    """
+    found: Rows = {}
+    for arm in arms:
+        if arm.plan.kind != "hazard_ratios":
+            found.setdefault("arms", []).append(arm_row(spec, arm.plan, followup=arm.plan.follow_up))
+        if arm.plan.kind == "patients":
+            found.setdefault("patients", []).extend(_patients(spec, arm))
+        elif arm.plan.kind in _DRAWN:
+            found.setdefault(arm.plan.kind, []).extend(_DRAWN[arm.plan.kind](spec, truth, arm.plan, rng))
+    for study in _by_study(arms, "hazard_ratios"):
+        found.setdefault("hazard_ratios", []).append(_drawn_ratio(spec, truth, study, rng))
+    return found
+
+
+def _dead_by(spec: Spec, truth: Truth, plan: ArmPlan, time: float) -> float:
+    eta, shape = truth.arm(plan.study, plan.treatment)
+    family = truth.of.family
+    log_u = family.place(np.array(np.log(time / spec.reference_time)))
+    return float(-np.expm1(-np.exp(family.log_cum_hazard(log_u, np.array(eta), shape, xp=NUMPY))))
+
+
+def _time_of(spec: Spec, truth: Truth, plan: ArmPlan, dead: float) -> float:
+    """When a share has died."""
+    eta, shape = truth.arm(plan.study, plan.treatment)
+    log_cum = np.array(np.log(-np.log1p(-dead)))
+    return float(spec.reference_time * np.exp(inverse(truth.of.family, log_cum, np.array(eta), shape, xp=NUMPY)))
+
+
+def _drawn_points(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
+    """Rule 5 with n only: y_1 of a n, y_2 of y_1, and so on, so that every size m_k = a n S_(k-1) is whole."""
+    left = whole = round(spec.evidence.effective_share.value * plan.n)
+    before = 0.0
+    for time in (at * spec.reference_time for at in POINTS):
+        dead = _dead_by(spec, truth, plan, time)
+        left = int(rng.binomial(left, (1 - dead) / (1 - before)))
+        yield {**_key(spec, plan), "time": time, "survival": left / whole, "n": plan.n}
+        if left == 0:
+            return
+        before = dead
+
+
+def _drawn_medians(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
+    """Rule 6: normal on the log, with the sd of an exponential curve of n; or F(m) ~ Beta, blank beyond follow-up."""
+    n, row = plan.n, _key(spec, plan)
+    if plan.interval:
+        sd = 1 / (np.log(2) * np.sqrt(spec.evidence.effective_share.value * n))
+        median = _time_of(spec, truth, plan, 0.5) * np.exp(sd * rng.standard_normal())
+        half = np.exp(Z * sd)
+        yield {**row, "median": median, "ci_low": median / half, "ci_high": median * half, "n": n}
+        return
+    alpha = summary_statistics.beta_size(n, spec.evidence.effective_share.value)
+    median = _time_of(spec, truth, plan, float(rng.beta(alpha, alpha)))
+    yield {**row, "median": median if median <= plan.follow_up else None, "n": n}
+
+
+def _drawn_counts(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
+    dead = rng.binomial(plan.n, _dead_by(spec, truth, plan, spec.reference_time))
+    yield {**_key(spec, plan), "events": int(dead), "n": plan.n, "time": spec.reference_time}
+
+
+_DRAWN = {"points": _drawn_points, "medians": _drawn_medians, "counts": _drawn_counts}
+
+
+def _drawn_ratio(spec: Spec, truth: Truth, study: Sequence[StudiedArm], rng: np.random.Generator) -> Row:
+    """Rule 7: normal on the log with variance 4 / (two thirds of everybody), about the study's own ratio."""
+    other, one = (arm.plan for arm in study)
+    mean = truth.arm(one.study, one.treatment)[0] - truth.arm(other.study, other.treatment)[0]
+    se = float(np.sqrt(4 / (2 / 3 * (one.n + other.n))))
+    named = {"study": one.study, "endpoint": spec.endpoint, "treatment": one.treatment, "reference": other.treatment}
+    return {**named, "hr": float(np.exp(mean + se * rng.standard_normal())), "se_log_hr": se}

@@ -1,0 +1,281 @@
+"""A synthetic world: truth, studies, patients, what is printed of them, and a spec that reads it.
+
+One seed, one stream a stage: the same seed gives the same bytes.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.evidence.reading import read_evidence, select
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.checking import check_table
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import atomic_write
+from bayes_bm.spec.biases import Biases
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.reading import parse_spec, read_spec, spec_toml
+from bayes_bm.validation.simulation import printing
+from bayes_bm.validation.simulation.curves import clicked
+from bayes_bm.validation.simulation.curves import drawn as drawn_curve
+from bayes_bm.validation.simulation.curves import printed as printed_beside
+from bayes_bm.validation.simulation.patients import censoring_times, covariates, event_times, seen
+from bayes_bm.validation.simulation.plan import MIX, SIZES, ArmPlan, plan
+from bayes_bm.validation.simulation.printing import Rows, StudiedArm
+from bayes_bm.validation.simulation.truth import Truth, answers, draw_effects, draw_parameters
+from bayes_bm.validation.simulation.wrong_worlds import Wrong, struck_study, wrong_world
+
+Numbers = Literal["patients", "likelihood"]
+Curves = Literal["drawn", "clicked"]
+STAGES = ("plan", "parameters", "effects", "patients", "wrong", "printing", "curves", "patient")
+
+
+@dataclass(frozen=True)
+class World:
+    """`tables`: contract tables by kind, in the spec's time unit. `files`: further CSV files by name (curves).
+
+    `spec` names those tables beside itself; `truth` is what is recorded, as plain data.
+    """
+
+    spec: Spec
+    tables: Mapping[str, pd.DataFrame]
+    truth: Mapping[str, Any]
+    files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def evidence(self) -> Evidence:
+        """The evidence as read from files; patients of curves are rebuilt from them."""
+        if self.files:
+            with TemporaryDirectory() as folder:
+                self.write(folder)
+                return read_evidence(read_spec(Path(folder) / "spec.toml"))
+        checked = {kind: check_table(kind, table, where=kind) for kind, table in self.tables.items()}
+        return select(self.spec, checked)
+
+    def write(self, folder: str | Path) -> list[Path]:
+        """spec.toml, truth.json, a CSV a table; all made before the first takes its name."""
+        folder = Path(folder)
+        tables = {f"{kind}.csv": table for kind, table in self.tables.items()} | dict(self.files)
+        texts = {"spec.toml": spec_toml(self.spec), "truth.json": json.dumps(self.truth, indent=1) + "\n"}
+        with ExitStack() as stack:
+            for name, table in tables.items():
+                table.to_csv(stack.enter_context(atomic_write(folder / name)), index=False)
+            for name, text in texts.items():
+                stack.enter_context(atomic_write(folder / name)).write_text(text, encoding="utf-8")
+        return [folder / name for name in (*texts, *tables)]
+
+
+def simulate(
+    spec: Spec,
+    *,
+    seed: int | None = None,
+    studies: int = 14,
+    mix: Mapping[str, float] | None = None,
+    sizes: tuple[int, int] = SIZES,
+    truth: Mapping[str, Any] | None = None,
+    numbers: Numbers = "patients",
+    wrong: str | None = None,
+    curves: Curves | None = None,
+    click_error: float = 0.003,
+    clicks: int = 100,
+) -> World:
+    """A synthetic world of a spec's model: parameters from its priors, except those given by `truth`.
+
+    `mix`: shares of studies that give patients, points, medians, hazard_ratios, counts. `numbers`: printed ones are
+    worked out from simulated "patients", or drawn from the "likelihood" of each row (rules 5 to 8), as calibration
+    needs. `curves`: patients are given as the drawn curve, or as `clicks` on it with a normal error of `click_error`
+    (share of each axis), with n and numbers at risk. `wrong`: a wrong assumption by name (`simulation.wrong.WRONG`).
+
+    The spec's own evidence is not used. Raises InputError on a call that is wrong.
+    """
+    seed = spec.seed if seed is None else seed
+    streams = dict(zip(STAGES, np.random.SeedSequence(seed).spawn(len(STAGES)), strict=True))
+    rng = {name: np.random.default_rng(stream) for name, stream in streams.items()}
+    _check(spec, numbers, wrong, curves)
+    error = None if wrong is None else wrong_world(wrong)
+    arms = plan(spec, rng["plan"], studies=studies, mix=MIX if mix is None else mix, sizes=sizes)
+    if numbers == "likelihood":
+        arms = [replace(arm, n=printing.whole_share(spec, arm.n)) for arm in arms]
+    parameters = draw_parameters(spec, seed=streams["parameters"], given=truth)
+    true = draw_effects(parameters, spec, [(arm.study, arm.treatment) for arm in arms], rng["effects"])
+    if error is not None and error.truth is not None:
+        true = error.truth(true, rng["wrong"])
+    studied = [_studied(true, spec, arm, 0.0, rng["patients"]) for arm in arms]
+    if error is not None and error.patients is not None:
+        again = partial(_redrawn, true, spec, rng["wrong"])
+        studied = error.patients(spec, studied, rng["wrong"], again)
+    if numbers == "likelihood":
+        rows = printing.drawn(spec, true, studied, rng["printing"])
+    else:
+        rows = printing.printed(spec, studied)
+    if error is not None and error.rows is not None:
+        rows = error.rows(spec, studied, rows)
+    tables, files = _tables(rows), {}
+    if curves is not None:
+        tables, files = _as_curves(spec, tables, curves, clicks=clicks, error=click_error, seed=streams["curves"])
+    one = covariates(spec, rng["patient"], 1).iloc[0].to_dict() if spec.covariates else {}
+    patient = {str(name): float(value) for name, value in one.items()}
+    recorded = {
+        "seed": seed,
+        "model": spec.name,
+        "numbers": numbers,
+        "wrong": wrong,
+        "wrong_text": "" if error is None else error.text,
+        "struck": _struck(error, studied),
+        **true.document(),
+        "patient": patient,
+        "answers": _json_rows(answers(true, patient)),
+    }
+    return World(_spec_of(spec, tables, seed), tables, recorded, files)
+
+
+def _check(spec: Spec, numbers: str, wrong: str | None, curves: str | None) -> None:
+    if numbers not in ("patients", "likelihood"):
+        raise InputError("numbers", found=numbers, allowed="patients, likelihood")
+    if curves not in (None, "drawn", "clicked"):
+        raise InputError("curves", found=curves, allowed="drawn, clicked")
+    if numbers == "likelihood" and wrong is not None:
+        raise InputError("wrong", found=f"{wrong} with numbers = likelihood", allowed="numbers = patients")
+    on = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
+    on += [f"cause = {spec.cause}"] if spec.cause is not None else []
+    if on:
+        raise InputError(
+            "spec", found=on[0], allowed="a spec without biases and causes", hint="such worlds are not built"
+        )
+    if spec.hazard.flexible and spec.effects.study_shape is not None:
+        raise InputError("effects.study_shape", found="a baseline of each study", hint="such worlds are not built")
+    if spec.evidence.background is not None:
+        raise InputError("evidence.background", found="background mortality", hint="such worlds are not built")
+
+
+def _studied(true: Truth, spec: Spec, arm: ArmPlan, survived: float, rng: np.random.Generator) -> StudiedArm:
+    """Fresh patients who all survived to a time; those of a hazard ratio stand at the centre of every covariate."""
+    x = covariates(spec, rng, arm.n)
+    if arm.kind == "hazard_ratios":
+        x = x.assign(**{name: term.centre for name, term in spec.covariates.items()})
+    death = event_times(true, arm, x, rng)
+    for _ in range(10_000):
+        early = death <= survived
+        if survived == 0 or not early.any():
+            break
+        x = x.where(~early, covariates(spec, rng, arm.n)) if spec.covariates and arm.kind != "hazard_ratios" else x
+        death = np.where(early, event_times(true, arm, x, rng), death)
+    censoring = np.maximum(censoring_times(arm, spec.reference_time, rng), survived + 0.1)
+    return StudiedArm(arm, pd.concat([seen(death, censoring), x], axis=1))
+
+
+def _redrawn(true: Truth, spec: Spec, rng: np.random.Generator, arm: StudiedArm, survived: float) -> StudiedArm:
+    return _studied(true, spec, arm.plan, survived, rng)
+
+
+def _struck(error: Wrong | None, studied: list[StudiedArm]) -> list[str]:
+    """Studies that a wrong world strikes alone; empty where it strikes all of them."""
+    found = None if error is None else struck_study(error.name, studied)
+    return [] if found is None else [found]
+
+
+def _tables(rows: Rows) -> dict[str, pd.DataFrame]:
+    order = ("arms", "patients", "points", "medians", "hazard_ratios", "counts")
+    return {kind: pd.DataFrame(rows[kind]) for kind in order if rows.get(kind)}
+
+
+def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    clean = table.astype(object).where(table.notna(), None)
+    return [{str(k): v for k, v in row.items()} for row in clean.to_dict("records")]
+
+
+# ---------------------------------------------------------------------------------------------- curves, spec
+
+
+def _as_curves(
+    spec: Spec,
+    tables: Mapping[str, pd.DataFrame],
+    how: Curves,
+    *,
+    clicks: int,
+    error: float,
+    seed: np.random.SeedSequence,
+) -> tuple[dict[str, pd.DataFrame], dict[str, pd.DataFrame]]:
+    """Patients as curves: a row of curves.csv an arm, its curve and its numbers at risk as files."""
+    if "patients" not in tables:
+        raise InputError("curves", found="no study with patients", allowed="a mix with patients")
+    left = {kind: table for kind, table in tables.items() if kind != "patients"}
+    files: dict[str, pd.DataFrame] = {}
+    rows = []
+    groups = list(tables["patients"].groupby(["study", "arm"], sort=True))
+    for ((study, arm), patients), stream in zip(groups, seed.spawn(len(groups)), strict=True):
+        time, event = patients["time"].to_numpy(), patients["event"].to_numpy()
+        known = printed_beside(time, event)
+        axis = known["axis_max"]
+        if how == "drawn":
+            curve = drawn_curve(time, event, axis, rounded=True)
+        else:
+            curve = clicked(time, event, axis, int(stream.generate_state(1)[0]), clicks=clicks, error=error)
+        stem = f"{study} {arm}".replace(" ", "_")
+        files |= {f"curve_{stem}.csv": curve, f"at_risk_{stem}.csv": known["at_risk"]}
+        named = {"study": study, "arm": arm, "treatment": patients["treatment"].iloc[0], "endpoint": spec.endpoint}
+        paths = {"curve": f"curve_{stem}.csv", "at_risk": f"at_risk_{stem}.csv"}
+        rows.append({**named, **paths, "n": known["n"], "events": known["events"], "axis_max": axis})
+    arms = left["arms"]
+    if spec.covariates:
+        # a curve knows no patient's covariates: its arm states them, and is averaged over them
+        stated = [_stated_row(spec, tables["patients"], row) for row in arms.to_dict("records")]
+        left["arms"] = pd.DataFrame(stated)
+    return {**left, "curves": pd.DataFrame(rows)}, files
+
+
+def _stated_row(spec: Spec, patients: pd.DataFrame, row: Mapping[Any, Any]) -> dict[str, Any]:
+    mine = patients[(patients["study"] == row["study"]) & (patients["arm"] == row["arm"])]
+    found = {str(name): value for name, value in row.items()}
+    return found | (printing.stated(spec, mine) if len(mine) else {})
+
+
+def _spec_of(spec: Spec, tables: Mapping[str, pd.DataFrame], seed: int) -> Spec:
+    """The spec with the world's tables as its evidence; analyses that choose evidence are left out, it has none."""
+    document = spec.document()
+    kept = {name: document["evidence"][name] for name in ("effective_share", "icc") if name in document["evidence"]}
+    named = {
+        name: patch
+        for name, patch in document.get("sensitivity", {}).items()
+        if not any(key.startswith(("evidence", "external_checks")) for key in patch)
+    }
+    changed = {
+        **document,
+        "name": f"{spec.name}_simulated",
+        "question": f"A simulated world: {spec.question}",
+        "seed": seed,
+        "evidence": {**{kind: [f"{kind}.csv"] for kind in tables}, **kept},
+        "sensitivity": named,
+        "external_checks": [],
+        "cannot_say": ["Anything about patients: these studies were simulated, and truth.json holds what is true."],
+    }
+    return parse_spec(changed, where="simulated spec")
+
+
+def read_truth(path: str | Path) -> dict[str, Any]:
+    """Parameters from a TOML or JSON file, or those of a world's truth.json."""
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(str(path), found="no such file")
+    try:
+        text = file.read_text(encoding="utf-8")
+        found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+    except ValueError as problem:
+        raise InputError(str(path), found=f"not valid TOML or JSON ({problem})") from None
+    if not isinstance(found, dict):
+        raise InputError(str(path), found=type(found).__name__, allowed="parameters by name")
+    return found.get("parameters", found)
+
+
+def read_world(folder: str | Path) -> tuple[Spec, Evidence, dict[str, Any]]:
+    """Spec, evidence and recorded truth of a written world."""
+    spec = read_spec(Path(folder) / "spec.toml")
+    return spec, read_evidence(spec), json.loads((Path(folder) / "truth.json").read_text(encoding="utf-8"))

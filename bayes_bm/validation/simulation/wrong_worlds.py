@@ -1,0 +1,190 @@
+"""Worlds in which an assumption of the model is wrong, by name: what is changed, and where.
+
+Those that strike one study take the largest that fits, side by side where there is a choice: an error that can be seen
+at all should be seen there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.priors import Normal
+from bayes_bm.validation.simulation.printing import Rows, StudiedArm
+from bayes_bm.validation.simulation.truth import Truth
+
+WEEKS_PER_MONTH = 365.25 / 12 / 7
+IMMORTAL, GUARANTEE = 1 / 4, 1 / 3
+"""Reference times that had to be survived."""
+MILD, CROSSING, VARIED, INFORMED = 0.35, 0.8, 0.7, 0.4
+
+Arms = list[StudiedArm]
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """`truth` changes parameters and effects, `patients` what happens to them, `rows` what is printed at last."""
+
+    name: str
+    text: str
+    truth: Callable[[Truth, np.random.Generator], Truth] | None = None
+    patients: Callable[[Spec, Arms, np.random.Generator, "Redraw"], Arms] | None = None
+    rows: Callable[[Spec, Arms, Rows], Rows] | None = None
+
+
+Redraw = Callable[[StudiedArm, float], StudiedArm]
+"""The same arm with fresh patients who all survived to a time."""
+
+
+# ---------------------------------------------------------------------------------------------- truth
+
+
+def _treatment_shape(truth: Truth, by: float, **fixed: float) -> Truth:
+    """Compared treatments differ from the reference in shape: hazards are not proportional."""
+    posterior, effect = truth.of.posterior, truth.spec.hazard.treatment_effect
+    if truth.spec.hazard.varies is None:
+        raise InputError("wrong", found=f"family {truth.spec.hazard.family}", allowed="a family with a shape parameter")
+    changed = posterior.assign(treatment_log_shape=posterior[effect] * 0 + by)
+    changed = changed.assign({name: changed[name] * 0 + value for name, value in fixed.items()})
+    prior = Normal(dist="normal", mean=by, sd=1.0, why="a wrong world: treatments differ in shape")
+    spec = truth.spec.model_copy(update={"priors": truth.spec.priors.model_copy(update={"treatment_log_shape": prior})})
+    return replace(truth, of=replace(truth.of, posterior=changed, spec=spec))
+
+
+def _non_proportional(truth: Truth, rng: np.random.Generator) -> Truth:
+    return _treatment_shape(truth, MILD)
+
+
+def _crossing(truth: Truth, rng: np.random.Generator) -> Truth:
+    return _treatment_shape(truth, CROSSING, **{truth.spec.hazard.treatment_effect: 0.0})
+
+
+def _heterogeneous(truth: Truth, rng: np.random.Generator) -> Truth:
+    signs = rng.permutation(np.resize([-1.0, 1.0], len(truth.shape)))
+    return replace(truth, shape={study: VARIED * sign for study, sign in zip(truth.shape, signs.tolist(), strict=True)})
+
+
+# ---------------------------------------------------------------------------------------------- patients
+
+
+def _immortal(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
+    to, reference = IMMORTAL * spec.reference_time, spec.treatments.reference
+    return [redraw(arm, to) if arm.plan.treatment != reference else arm for arm in arms]
+
+
+def _guarantee(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
+    study = _largest(arms, "patients", "guarantee_period")
+    to = GUARANTEE * spec.reference_time
+    return [redraw(arm, to) if arm.plan.study == study else arm for arm in arms]
+
+
+def _informative(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
+    return [replace(arm, patients=_lost_before_death(arm.patients, rng)) for arm in arms]
+
+
+def _lost_before_death(patients: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """A share of those who would have died are lost in the last third of their time, and count as censored."""
+    lost = (patients["event"] == 1) & (rng.random(len(patients)) < INFORMED)
+    earlier = np.maximum((patients["time"] * rng.uniform(2 / 3, 1, len(patients))).round(2), 0.01)
+    return patients.assign(
+        time=np.where(lost, earlier, patients["time"]), event=np.where(lost, 0, patients["event"]).astype(int)
+    )
+
+
+# ---------------------------------------------------------------------------------------------- rows
+
+
+def _swapped(spec: Spec, arms: Arms, rows: Rows) -> Rows:
+    study = _largest(arms, None, "swapped_arms", beside=True)
+    held = sorted({arm.plan.treatment for arm in arms if arm.plan.study == study})
+    other = dict(zip(held, reversed(held), strict=True))
+    return {
+        kind: [_relabelled(row, other) if row["study"] == study else row for row in table]
+        for kind, table in rows.items()
+    }
+
+
+def _relabelled(row: Mapping[str, Any], other: Mapping[str, str]) -> dict[str, Any]:
+    return {**row, **{side: other[row[side]] for side in ("treatment", "reference") if side in row}}
+
+
+TIMES = ("time", "median", "ci_low", "ci_high", "followup")
+
+
+def _weeks(spec: Spec, arms: Arms, rows: Rows) -> Rows:
+    study = _largest(arms, "patients", "wrong_units")
+
+    def longer(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        times = [name for name in TIMES if name in row and not (kind == "points" and name.startswith("ci_"))]
+        return {**row, **{name: row[name] * WEEKS_PER_MONTH for name in times if row[name] is not None}}
+
+    return {
+        kind: [longer(kind, row) if row["study"] == study else row for row in table] for kind, table in rows.items()
+    }
+
+
+def _largest(arms: Sequence[StudiedArm], kind: str | None, name: str, *, beside: bool = False) -> str:
+    """The study with most patients of a kind (the first kind where several do), side by side where asked."""
+    order = [kind] if kind else ["patients", "points", "medians", "hazard_ratios", "counts"]
+    for wanted in order:
+        mine = [arm.plan for arm in arms if arm.plan.kind == wanted]
+        size = {
+            study: [plan.n for plan in mine if plan.study == study] for study in dict.fromkeys(p.study for p in mine)
+        }
+        fits = {study: sum(ns) for study, ns in size.items() if len(ns) > 1 or not beside}
+        if fits:
+            return max(fits, key=lambda study: (fits[study], study))
+    needed = f"a study with {kind or 'two arms'}"
+    raise InputError(f"wrong = {name}", found="no such study in this world", allowed=needed, hint="change the mix")
+
+
+WRONG: Mapping[str, Wrong] = {
+    world.name: world
+    for world in (
+        Wrong(
+            "immortal_time",
+            "compared treatments count only who survived a quarter of the reference time, unsaid",
+            patients=_immortal,
+        ),
+        Wrong(
+            "non_proportional_hazards", f"compared treatments differ in log shape by {MILD}", truth=_non_proportional
+        ),
+        Wrong(
+            "informative_censoring",
+            f"{INFORMED:.0%} of deaths are lost in the last third of their time",
+            patients=_informative,
+        ),
+        Wrong("heterogeneous_shapes", f"log shapes of studies are +{VARIED} or -{VARIED}", truth=_heterogeneous),
+        Wrong("swapped_arms", "the largest side-by-side study has its treatments exchanged", rows=_swapped),
+        Wrong("wrong_units", "the largest study with patients gives weeks as if they were months", rows=_weeks),
+        Wrong(
+            "guarantee_period",
+            "in the largest study with patients nobody dies in the first third of the reference time",
+            patients=_guarantee,
+        ),
+        Wrong("crossing_hazards", f"log HR 0 at the reference time, log shapes differ by {CROSSING}", truth=_crossing),
+    )
+}
+
+
+def wrong_world(name: str) -> Wrong:
+    if name not in WRONG:
+        raise InputError("wrong", found=name, allowed=", ".join(WRONG))
+    return WRONG[name]
+
+
+def struck_study(name: str, arms: Sequence[StudiedArm]) -> str | None:
+    """The study that a wrong world strikes alone; None where it strikes all."""
+    where: dict[str, tuple[str | None, bool]] = {
+        "swapped_arms": (None, True),
+        "wrong_units": ("patients", False),
+        "guarantee_period": ("patients", False),
+    }
+    if name not in where:
+        return None
+    kind, beside = where[name]
+    return _largest(arms, kind, name, beside=beside)

@@ -1,0 +1,320 @@
+"""A posterior without a Markov chain, for checks that need hundreds of fits: two stages, then importance weights.
+
+First stage: what an arm alone says is a normal (`sites`). Second: given the standard deviations between studies
+everything is normal, so parameters and effects are drawn exactly, and the density of the evidence under that
+approximation, Z(sd), is known; a sweep of expectation propagation then sharpens the normals where the other arms and
+the priors say an arm is. The standard deviations are drawn from a grid of their priors' quantiles by Z. Each draw is
+weighted by
+
+    w = Z(sd) p(sd) / q(sd) x L / S,
+
+L the likelihood of the arms (the same functions as in the model) over that of their normals: what is left is the
+posterior itself, as far as the weights are even. `pareto_k` (Vehtari et al. 2024, JMLR 25, 72) and the effective size
+of the weights stand in the provenance, and the gate fails where k is above 0.7 or the size below `FEWEST`.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from scipy import special
+
+from bayes_bm.checks.arm_normals import ArmNormals, ArmTransform, arm_normals, whitened_ratios
+from bayes_bm.checks.pareto_smoothing import HIGH_K, pareto_smoothed, resampled
+from bayes_bm.evidence.hazard_ratios import averaged_ratios
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.inference.gate import Gate
+from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
+from bayes_bm.inference.result import Result
+from bayes_bm.model.design import Design, make_design
+from bayes_bm.model.linear_predictor import arm_predictors
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.types import Array
+from bayes_bm.spec.document import Spec
+from bayes_bm.spec.prior_distributions import scipy_distribution
+from bayes_bm.spec.priors import Normal, Prior
+
+GRID, DEFENSIVE = 9, 0.1
+PROPOSALS, CHAINS = 8000, 4
+SWEEPS, SWEPT, LEFT = 1, 2000, 0.05
+FEWEST = 200
+SDS = ("study", "study_shape", "study_treatment")
+NAMES = ("study_sd", "study_shape_sd", "study_treatment_sd")
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """y = design . x + N(0, 1); x ~ N(mean, diag(1 / precision)) but deviations, whose correlation is `pairs`.
+
+    `block` (column,) is -1 for a parameter all studies share, else which standard deviation it has.
+    """
+
+    y: Array
+    design: Array
+    mean: Array
+    precision: Array
+    block: Array
+    pairs: Array
+    names: tuple[tuple[str, str], ...]
+
+
+def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, proposals: int = PROPOSALS) -> Result:
+    """A result like that of `fit`, of `proposals` / 2 draws, for Weibull and exponential models with normal priors.
+
+    Raises InputError for models it does not know: free levels or shapes, other families, interactions, several
+    covariates, treatments that differ in shape.
+    """
+    _check(spec)
+    if averaged_ratios(evidence.hazard_ratios, spec).any():
+        raise InputError(
+            "hazard_ratios",
+            found="crude ratios, averaged over their studies' covariates",
+            allowed="ratios adjusted for every covariate, or of studies that do not state them",
+        )
+    rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(25,)))
+    start = _start(spec, evidence)
+    sites = arm_normals(start, coefficients=True)
+    for _ in range(SWEEPS):
+        sites = arm_normals(start, coefficients=True, cavities=_cavities(start, sites, rng))
+    of = _linear(spec, start.design, sites, evidence)
+    sds, log_ratio = _drawn_sds(spec, of, proposals, rng)
+    x, log_evidence = _given_sds(of, sds, rng)
+    log_weight = log_evidence + log_ratio
+    proposed = replace(start, posterior=_posterior(spec, start.design, of, x, sds))
+    log_weight = log_weight + _log_likelihood(proposed) - _log_sites(proposed, sites)
+    smooth, k = pareto_smoothed(log_weight)
+    weight = np.exp(smooth)
+    chosen = resampled(weight, proposals // 2, rng)
+    size = float(1 / np.sum(weight**2))
+    reasons = [f"Pareto k of the weights is {k:.2f} (allowed: at most {HIGH_K})"] if not k <= HIGH_K else []
+    reasons += [f"effective size of the weights is {size:.0f} (allowed: at least {FEWEST})"] if size < FEWEST else []
+    return Result(
+        spec=spec,
+        evidence=evidence,
+        posterior=_posterior(spec, start.design, of, x[chosen], sds[chosen]),
+        sample_stats=xr.Dataset(),
+        stored_log_likelihood=xr.Dataset(),
+        observed_data=xr.Dataset(),
+        gate=Gate((), 0, len(chosen), float("inf"), 0.0, tuple(reasons)),
+        provenance={"method": "two stages, importance weights", "pareto_k": k, "effective": size, "seed": spec.seed},
+    )
+
+
+def _cavities(start: Result, sites: ArmNormals, rng: np.random.Generator) -> list[ArmTransform]:
+    """What the other arms and the priors say of each arm: its normal in the second stage, less its own site."""
+    spec, evidence = start.spec, start.evidence
+    of = _linear(spec, start.design, sites, evidence)
+    sds, log_ratio = _drawn_sds(spec, of, SWEPT, rng)
+    x, log_evidence = _given_sds(of, sds, rng)
+    log_weight = log_evidence + log_ratio
+    weight = np.exp(log_weight - special.logsumexp(log_weight))
+    drawn = replace(start, posterior=_posterior(spec, start.design, of, x, sds))
+    eta, shape = arm_predictors(drawn.draws, drawn.design)
+    shaped, found = spec.hazard.varies is not None, []
+    for arm in range(len(evidence.arms)):
+        columns = [eta[:, arm], *([shape[:, arm, 0]] if shaped else []), *drawn.draws.coefficient.T]
+        theta = np.stack(columns, axis=1)
+        mean = weight @ theta
+        covariance = (theta - mean).T @ (weight[:, None] * (theta - mean))
+        slope = sites.slope[sites.arm == arm][:, [0, *([1] if shaped else []), *range(2, sites.slope.shape[1])]]
+        precision = np.linalg.inv(covariance)
+        left = precision - slope.T @ slope
+        root = np.linalg.cholesky(covariance)
+        if np.linalg.eigvalsh(root.T @ left @ root).min() < LEFT:
+            # the site says nearly all that is known: a wide normal about it will do
+            found.append(ArmTransform(mean, 0.1 * precision, (mean, covariance)))
+            continue
+        pull = precision @ mean - slope.T @ sites.value[sites.arm == arm]
+        found.append(ArmTransform(np.linalg.solve(left, pull), left, (mean, covariance)))
+    return found
+
+
+def _check(spec: Spec) -> None:
+    wrong = {
+        "hazard.family": spec.hazard.family not in ("weibull", "exponential") or spec.hazard.cure,
+        "bias": bool(spec.modelled_biases),
+        "effects": spec.free_levels or spec.free_shapes,
+        "priors.treatment_log_shape": spec.priors.treatment_log_shape is not None,
+        "covariates": len(spec.covariates) > 1 or bool(spec.modifiers),
+        "covariates.NAME.missing": any(term.missing for term in spec.covariates.values()),
+    }
+    for key, found in wrong.items():
+        if found:
+            allowed = "Weibull or exponential, exchangeable effects, at most one covariate, no interactions"
+            raise InputError(key, found="a model that two stages do not know", allowed=allowed)
+    for name, prior in _priors(spec).items():
+        if not isinstance(prior, Normal):
+            raise InputError(f"priors.{name}", found=prior.dist, allowed="normal")
+
+
+def _priors(spec: Spec) -> dict[str, Prior]:
+    named = {"intercept": spec.priors.intercept, "log_hr": spec.priors.log_hr, "log_shape": spec.priors.log_shape}
+    named |= dict.fromkeys(["coefficient"], next((term.prior for term in spec.covariates.values()), None))
+    return {name: prior for name, prior in named.items() if prior is not None}
+
+
+def _start(spec: Spec, evidence: Evidence) -> Result:
+    """Everything at its prior mean: where the arms' normals are looked for."""
+    shape, empty = make_design(spec, evidence), xr.Dataset()
+    at = {name: float(scipy_distribution(prior).mean()) for name, prior in _priors(spec).items()}
+    variables: dict[str, Any] = {
+        name: (("chain", "draw"), [[at[name]]]) for name in ("intercept", "log_shape") if name in at
+    }
+    variables["log_hr"] = (("chain", "draw", "treatment"), np.full((1, 1, len(shape.compared)), at["log_hr"]))
+    if spec.covariates:
+        variables["coefficient"] = (("chain", "draw", "covariate"), [[[at["coefficient"]]]])
+    passed = Gate((), 0, 0, float("inf"), 0.0, ())
+    return Result(spec, evidence, xr.Dataset(variables), empty, empty, empty, passed)
+
+
+def _linear(spec: Spec, shape: Design, sites: ArmNormals, evidence: Evidence) -> _Linear:
+    """Which parameter and which effect each pseudo-observation and each printed ratio reads."""
+    studies, compared, pairs = len(shape.studies), len(shape.compared), len(shape.pairs)
+    arm, (eta, kappa) = sites.arm, (sites.slope[:, at] for at in (0, 1))
+    one = np.ones((len(arm), 1))
+    by_study, by_treatment = (
+        np.eye(studies)[shape.arm_study[arm]],
+        np.eye(compared + 1)[shape.arm_treatment[arm]][:, 1:],
+    )
+    by_pair = np.eye(pairs + 1)[shape.arm_pair[arm]][:, 1:]
+    blocks = {
+        "intercept": eta[:, None] * one,
+        "log_hr": eta[:, None] * by_treatment,
+        "log_shape": kappa[:, None] * one,
+        "coefficient": sites.slope[:, 2:],
+        "study_effect": eta[:, None] * by_study,
+        "study_log_shape": kappa[:, None] * by_study,
+        "study_treatment_effect": eta[:, None] * by_pair,
+    }
+    y = sites.value
+    if len(evidence.hr_cholesky):
+        printed, by_treatment, by_pair = whitened_ratios(shape, evidence, np.zeros(shape.hr_bias.shape[1]))
+        ratios = {"log_hr": by_treatment, "study_treatment_effect": by_pair}
+        empty = len(printed)
+        blocks = {
+            name: np.concatenate([block, ratios.get(name, np.zeros((empty, block.shape[1])))])
+            for name, block in blocks.items()
+        }
+        y = np.concatenate([y, printed])
+    priors, effects = (
+        _priors(spec),
+        dict(zip(("study_effect", "study_log_shape", "study_treatment_effect"), SDS, strict=True)),
+    )
+    kept = [name for name in blocks if name in priors or (name in effects and getattr(spec.effects, effects[name]))]
+    width = {name: blocks[name].shape[1] for name in kept}
+    law = {name: scipy_distribution(priors[name]) for name in kept if name in priors}
+    mean = np.concatenate([np.full(width[name], float(law[name].mean()) if name in law else 0.0) for name in kept])
+    scale = np.concatenate([np.full(width[name], float(law[name].std()) if name in law else 1.0) for name in kept])
+    block = np.concatenate([np.full(width[name], SDS.index(effects[name]) if name in effects else -1) for name in kept])
+    correlation = shape.pair_cholesky @ shape.pair_cholesky.T
+    names = tuple((name, str(at)) for name in kept for at in range(width[name]))
+    matrix = np.concatenate([blocks[name] for name in kept], axis=1)
+    return _Linear(y, matrix, mean, scale**-2, block.astype(int), np.linalg.inv(correlation), names)
+
+
+# ---------------------------------------------------------------------------------------------- second stage
+
+
+def _laws(spec: Spec) -> list[Any]:
+    found = [getattr(spec.effects, name) for name in SDS]
+    return [None if effect is None or effect.sd is None else scipy_distribution(effect.sd) for effect in found]
+
+
+def _drawn_sds(spec: Spec, of: _Linear, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Standard deviations (draw, 3) by the grid's Z, and log p / q of each; a tenth from the prior alone."""
+    laws = _laws(spec)
+    axes = [np.arange(GRID) if law is not None else np.zeros(1, dtype=int) for law in laws]
+    cells = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
+    middle = _sds_at((cells + 0.5) / GRID, laws)
+    log_z = _log_evidence(of, middle)
+    share = (1 - DEFENSIVE) * np.exp(log_z - special.logsumexp(log_z)) + DEFENSIVE / len(cells)
+    chosen = resampled(share, count, rng)
+    sds = _sds_at((cells[chosen] + rng.random((count, len(laws)))) / GRID, laws)
+    return sds, -np.log(share[chosen] * len(cells))
+
+
+def _sds_at(quantile: Array, laws: list[Any]) -> Array:
+    columns = [np.zeros(len(quantile)) if law is None else law.ppf(quantile[:, at]) for at, law in enumerate(laws)]
+    return np.maximum(np.stack(columns, axis=1), 1e-4)
+
+
+def _precisions(of: _Linear, sds: Array) -> Array:
+    """Prior precision of x by draw (draw, x, x)."""
+    scale = np.where(of.block >= 0, 1 / sds[:, np.maximum(of.block, 0)] ** 2, of.precision)
+    found = scale[:, :, None] * np.eye(len(of.block))
+    pairs = np.flatnonzero(of.block == SDS.index("study_treatment"))
+    if len(pairs):
+        found[:, pairs[:, None], pairs] = of.pairs / sds[:, -1, None, None] ** 2
+    return found
+
+
+def _solved(of: _Linear, sds: Array) -> tuple[Array, Array, Array]:
+    """Cholesky factor of the precision of x given y, its mean, and log Z."""
+    prior = _precisions(of, sds)
+    factor = np.linalg.cholesky(prior + of.design.T @ of.design)
+    rest = of.y - of.design @ of.mean
+    pull = of.design.T @ rest
+    half = np.linalg.solve(factor, np.broadcast_to(pull[:, None], (len(sds), len(pull), 1)))
+    shift = np.linalg.solve(factor.transpose(0, 2, 1), half)[..., 0]
+    determinants = np.linalg.slogdet(prior)[1] / 2 - np.log(np.einsum("tii->ti", factor)).sum(axis=1)
+    return factor, of.mean + shift, determinants + np.sum(half**2, axis=(1, 2)) / 2 - rest @ rest / 2
+
+
+def _log_evidence(of: _Linear, sds: Array) -> Array:
+    return np.concatenate([_solved(of, part)[2] for part in np.array_split(sds, max(1, len(sds) // 1000))])
+
+
+def _given_sds(of: _Linear, sds: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """x (draw, x) and log Z (draw,)."""
+    drawn, log_z = [], []
+    for part in np.array_split(sds, max(1, len(sds) // 1000)):
+        factor, mean, log_evidence = _solved(of, part)
+        noise = rng.standard_normal((*mean.shape, 1))
+        drawn.append(mean + np.linalg.solve(factor.transpose(0, 2, 1), noise)[..., 0])
+        log_z.append(log_evidence)
+    return np.concatenate(drawn), np.concatenate(log_z)
+
+
+# ---------------------------------------------------------------------------------------------- weights
+
+
+def _posterior(spec: Spec, shape: Design, of: _Linear, x: Array, sds: Array) -> xr.Dataset:
+    dims = {
+        "log_hr": ("treatment", list(shape.compared)),
+        "coefficient": ("covariate", list(spec.covariates)),
+        "study_effect": ("study", list(shape.studies)),
+        "study_log_shape": ("study", list(shape.studies)),
+        "study_treatment_effect": ("study_treatment", shape.pair_labels),
+    }
+    columns = np.array([name for name, _ in of.names])
+    variables, coords = {}, {}
+    for name in dict.fromkeys(columns.tolist()):
+        values = x[:, columns == name].reshape(CHAINS, len(x) // CHAINS, -1)
+        if name in dims:
+            dim, labels = dims[name]
+            variables[name], coords[dim] = (("chain", "draw", dim), values), labels
+        else:
+            variables[name] = (("chain", "draw"), values[..., 0])
+    for at, (name, law) in enumerate(zip(NAMES, _laws(spec), strict=True)):
+        if law is not None:
+            variables[name] = (("chain", "draw"), sds[:, at].reshape(CHAINS, -1))
+    return xr.Dataset(variables, coords=coords)
+
+
+def _log_likelihood(of: Result) -> Array:
+    """Of all rows but printed ratios, which are normal as they stand (draw,)."""
+    found = pointwise_log_likelihood(of)
+    parts = [
+        values.sum(values.dims[2:]).to_numpy().ravel() for name, values in found.items() if name != "hazard_ratios"
+    ]
+    return np.sum(parts, axis=0) if parts else np.zeros(of.draws.samples)
+
+
+def _log_sites(of: Result, sites: ArmNormals) -> Array:
+    eta, shape = arm_predictors(of.draws, of.design)
+    kappa = shape[..., 0] if shape.shape[-1] else np.zeros_like(eta)
+    linear = eta[:, sites.arm] * sites.slope[:, 0] + kappa[:, sites.arm] * sites.slope[:, 1]
+    if sites.slope.shape[1] > 2:
+        linear = linear + of.draws.coefficient @ sites.slope[:, 2:].T
+    return -0.5 * np.sum((sites.value - linear) ** 2, axis=1)

@@ -1,0 +1,304 @@
+"""Every family through the whole: density in the graph and in numpy, ratios over follow-up, answers, checks, errors."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import lifelines
+import numpy as np
+import pytest
+from scipy import integrate, optimize
+
+import bayes_bm as bb
+from bayes_bm.checks.prior_predictive import prior_predictive
+from bayes_bm.checks.reconciliation import reconcile
+from bayes_bm.checks.replicates import arm_curves, replicated_arms
+from bayes_bm.estimands import quadrature
+from bayes_bm.estimands.compare import compare
+from bayes_bm.estimands.population import population
+from bayes_bm.estimands.quadrature import Population
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
+from bayes_bm.inference.prior_result import with_even_knots
+from bayes_bm.model import likelihoods
+from bayes_bm.model.baseline_hazard import family_of, with_knots
+from bayes_bm.model.pymc_graph.build import build_model
+from bayes_bm.runtime.errors import InputError
+from tests.builders import families, posteriors, worlds
+from tests.builders.worlds import half_normal, normal
+from tests.paths import GOLDEN as NUMBERS
+
+RAW = Path(lifelines.__file__).parent / "datasets"
+GOLDEN = json.loads((NUMBERS / "survreg_families.json").read_text(encoding="utf-8"))
+EVERY = [*FAMILIES, "weibull+cure", "lognormal+cure", "mspline+cure"]
+FREE = {"exchangeable": False}
+CASES: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in EVERY} | {
+    "mspline, free in each study": ("mspline", {"effects__study_shape": FREE}),
+    "mspline, walks by study and treatment": (
+        "mspline",
+        {"effects__study_shape": {"sd": half_normal(0.4)}, "priors__treatment_smooth_sd": half_normal(0.5)},
+    ),
+    "piecewise+cure, a walk by treatment": ("piecewise+cure", {"priors__treatment_smooth_sd": half_normal(0.5)}),
+    "lognormal, shape by treatment": ("lognormal", {"priors__treatment_log_shape": normal(0.3)}),
+    "weibull, shape by treatment": ("weibull", {"priors__treatment_log_shape": normal(0.3)}),
+}
+
+
+def of_case(case: str):
+    name, more = CASES[case]
+    spec = families.spec(name, **more)
+    return spec, families.evidence(spec)
+
+
+QUICK = ("weibull_aft",)
+SLOW = [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
+
+
+@pytest.mark.parametrize("case", SLOW)
+def test_pointwise_log_likelihood_is_the_models(case: str) -> None:
+    """The same formulas through PyTensor and through numpy, from the model's own parameters."""
+    spec, evidence = of_case(case)
+    model = build_model(spec, evidence)
+    rng = np.random.default_rng(1)
+    point = {name: value + 0.2 * rng.standard_normal(np.shape(value)) for name, value in model.initial_point().items()}
+    logps = dict(
+        zip(
+            [variable.name for variable in model.observed_RVs],
+            model.compile_fn(
+                model.logp(vars=model.observed_RVs, sum=False), inputs=model.value_vars, mode="FAST_COMPILE"
+            )(point),
+            strict=True,
+        )
+    )
+    names = list(model.unobserved_value_vars)
+    values = model.compile_fn(names, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")(point)
+    found = {variable.name: value for variable, value in zip(names, values, strict=True)}
+    made = families.result(spec, evidence, chains=1, draws=1)
+    posterior = made.posterior.copy()
+    for name in posterior.data_vars:
+        posterior[name].values[0, 0] = found[str(name)]
+    numpy_terms = pointwise_log_likelihood(type(made)(**{**made.__dict__, "posterior": posterior}))
+    for name, values in logps.items():
+        ours = numpy_terms[name].to_numpy()[0, 0]
+        if name == "hazard_ratios":
+            assert float(np.sum(values)) == pytest.approx(float(ours.sum()), rel=1e-9)
+        else:
+            np.testing.assert_allclose(values, ours, rtol=1e-9, atol=1e-9)
+    gradient = model.compile_dlogp(mode="FAST_COMPILE")(point)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("case", SLOW)
+def test_answers_and_checks_know_every_family(case: str) -> None:
+    spec, evidence = of_case(case)
+    if spec.free_shapes:
+        return
+    result = families.result(spec, evidence)
+    table = compare(result, who=bb.NewHospital())
+    assert table["median"].notna().all()
+    ratios = (
+        {"hazard_ratio", "log_hazard_ratio"} if result.family.effect == "hazard" else {"time_ratio", "log_time_ratio"}
+    )
+    assert ratios <= set(table["estimand"])
+    assert not (ratios ^ {"hazard_ratio", "log_hazard_ratio", "time_ratio", "log_time_ratio"}) & set(table["estimand"])
+    rows = reconcile(result)
+    assert rows["predicted"].notna().all()
+    arm = next(iter(replicated_arms(result, np.random.default_rng(1))))
+    assert ((arm.replicate.survival >= 0) & (arm.replicate.survival <= 1)).all()
+    curves = arm_curves(result, [3.0, 12.0]).to_numpy()
+    assert (curves[..., 1] <= curves[..., 0]).all()
+    assert ((curves > 0) & (curves <= 1)).all()
+    compared = bb.survival(result, [6.0, 12.0], who=bb.NewStudy())
+    assert np.isfinite(compared.to_numpy()).all()
+    table = prior_predictive(spec, draws=200)
+    assert table["mean"].notna().any()
+
+
+@pytest.mark.parametrize("who", [bb.AverageStudy(), bb.NewHospital()])
+def test_a_time_ratio_stretches_every_quantile(who: Any) -> None:
+    spec, evidence = of_case("gengamma")
+    result = families.result(spec, evidence)
+    ratio = bb.time_ratio(result, who=who).to_numpy()
+    for q in (0.2, 0.7):
+        times = bb.quantile(result, q, who=who).to_numpy()
+        np.testing.assert_allclose(times / times[..., :1], ratio, rtol=1e-8)
+    with pytest.raises(InputError, match=r"found hazard\.family = weibull, of proportional hazards"):
+        bb.time_ratio(families.result(*of_case("weibull")))
+
+
+# --------------------------------------------------------------------------------------------- ratios over follow-up
+
+
+@pytest.mark.parametrize("name", ["weibull", "weibull_aft", "lognormal", "gompertz", "mspline", "weibull+cure"])
+def test_a_ratio_over_followup_is_the_integral_of_its_definition(name: str) -> None:
+    """Integral of log(h_a / h_b) f over that of f by adaptive quadrature, for arms unlike in level and in shape."""
+    family = family_of(families.spec(name))
+    shapes = [np.full(family.width, 0.2), np.full(family.width, 0.2)]
+    shapes[0][-1] += 0.4
+    if name == "mspline":
+        shapes = [np.linspace(0, 1, family.width), np.linspace(0, -0.5, family.width)]
+    etas = (0.3, -0.2)
+    followup = 1.8
+
+    def log_h(u: float, arm: int) -> float:
+        return float(family.log_hazard(family.place(np.log(u)), etas[arm], shapes[arm], xp=NUMPY))
+
+    def density(u: float, arm: int) -> float:
+        cum = family.log_cum_hazard(family.place(np.log(u)), etas[arm], shapes[arm], xp=NUMPY)
+        return float(np.exp(log_h(u, arm) - np.exp(cum)))
+
+    def both(u: float) -> float:
+        return (density(u, 0) + density(u, 1)) / 2
+
+    options: dict[str, Any] = {"points": [4 / 12, 9 / 12, 15 / 12], "epsabs": 1e-12, "epsrel": 1e-11, "limit": 400}
+    above, _ = integrate.quad(lambda u: (log_h(u, 0) - log_h(u, 1)) * both(u), 0, followup, **options)
+    below, _ = integrate.quad(both, 0, followup, **options)
+    log_node, log_step = likelihoods.followup_nodes(np.array([followup]))
+    data = type("Nodes", (), {"log_node": log_node, "log_node_placed": family.place(log_node), "log_step": log_step})
+    found = likelihoods.event_weighted_log_hr(
+        family,
+        data,
+        tuple(np.array([eta]) for eta in etas),
+        tuple(shape[None, :] for shape in shapes),
+        xp=NUMPY,
+    )
+    assert float(found[0]) == pytest.approx(above / below, rel=1e-5 if name == "mspline" else 1e-8)
+
+
+@pytest.mark.parametrize("name", [name for name, family in FAMILIES.items() if family.effect == "hazard"])
+def test_under_proportional_hazards_it_is_the_log_hazard_ratio_exactly(name: str) -> None:
+    family = family_of(families.spec(name))
+    log_node, log_step = likelihoods.followup_nodes(np.array([0.4, 2.5]))
+    data = type("Nodes", (), {"log_node": log_node, "log_node_placed": family.place(log_node), "log_step": log_step})
+    shape = np.broadcast_to(np.linspace(0, 0.5, family.width), (2, family.width))
+    eta = np.array([0.1, 0.4])
+    found = likelihoods.event_weighted_log_hr(family, data, (eta - 0.7, eta), (shape, shape), xp=NUMPY)
+    np.testing.assert_allclose(found, -0.7, atol=1e-14)
+
+
+def test_a_steady_shape_makes_the_ratio_over_followup_the_model_without_it() -> None:
+    """With treatment_log_shape at zero both models have the same means behind their ratios."""
+    plain, shaped = of_case("weibull"), of_case("weibull, shape by treatment")
+    one, other = families.result(*plain), families.result(*shaped)
+    posterior = other.posterior.assign(treatment_log_shape=0 * other.posterior["treatment_log_shape"])
+    posterior = posterior.assign({name: one.posterior[name] for name in one.posterior.data_vars})
+    other = type(other)(**{**other.__dict__, "posterior": posterior})
+    np.testing.assert_allclose(other.ratio_means, one.ratio_means, atol=1e-13)
+
+
+# ------------------------------------------------------------------------------------------------- knots
+
+
+def test_knots_follow_the_events_and_are_written_into_the_spec() -> None:
+    spec = families.spec("mspline", hazard={"family": "mspline", "knots": 3})
+    evidence = families.evidence(spec)
+    stated = with_knots(spec, evidence)
+    events = evidence.patients[evidence.patients["event"] > 0]["time"].to_numpy()
+    assert len(stated.hazard.knots) == 3
+    assert stated.hazard.end == events.max()
+    assert with_knots(stated, evidence) == stated
+    assert family_of(spec, evidence).knots == family_of(stated).knots
+    with pytest.raises(InputError, match="found knots that follow from the evidence, which is not here"):
+        family_of(spec)
+    many = families.spec("mspline", hazard={"family": "mspline", "knots": 30})
+    with pytest.raises(InputError, match=r"found 30 knots for .* distinct times in the evidence; allowed: fewer knots"):
+        family_of(many, evidence)
+
+
+@pytest.mark.parametrize("family", ["mspline", "piecewise"])
+def test_priors_of_a_flexible_baseline_claim_something_without_evidence(family: str) -> None:
+    plain = families.spec(family, hazard={"family": family})
+    even = with_even_knots(plain)
+    assert even.hazard.end == plain.horizon
+    assert even.hazard.knots == pytest.approx(plain.horizon * np.arange(1, 8) / 8)
+    assert with_even_knots(even) == even
+    assert with_even_knots(families.spec(family, hazard={"family": family, "end": 40.0})).hazard.knots[0] == 5.0
+    table = prior_predictive(plain, draws=2000)
+    found = table[(table["estimand"] == "survival") & (table["treatment"] == plain.treatments.reference)]
+    # S(t0) = exp(-exp(intercept)) whatever the walk; other knots change its law elsewhere only a little
+    few = prior_predictive(families.spec(family, hazard={"family": family, "knots": 3}), draws=2000)
+    other = few[(few["estimand"] == "survival") & (few["treatment"] == plain.treatments.reference)]
+    assert found["mean"].to_numpy() == pytest.approx(other["mean"].to_numpy(), abs=0.03)
+    assert found["sd"].to_numpy() == pytest.approx(other["sd"].to_numpy(), abs=0.03)
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("lognormal", {"priors__log_hr": normal(1.0)}, "priors.log_hr: lognormal is an accelerated-time.*log_time_ratio"),
+    ("lognormal", {"priors__log_time_ratio": None}, "priors.log_time_ratio: this key is required"),
+    ("weibull", {"priors__log_time_ratio": normal(1.0)}, "weibull is a proportional-hazards.*give priors.log_hr"),
+    ("gengamma", {"priors__q": None}, "priors.q: this key is required"),
+    ("exponential", {"priors__log_shape": normal(1.0)}, "exponential has no shape parameter; leave it out"),
+    ("lognormal", {"priors__log_shape": normal(1.0)}, "lognormal has the shape parameters log_sd; leave it out"),
+    ("weibull", {"priors__logit_cure": normal(1.0)}, "leave it out; it is for hazard.cure = true"),
+    ("weibull+cure", {"priors__logit_cure": None}, "priors.logit_cure: this key is required.*hazard.cure = true"),
+    ("mspline", {"priors__smooth_sd": None}, "priors.smooth_sd: this key is required"),
+    ("weibull", {"priors__smooth_sd": half_normal(1.0)}, "weibull has no knots to smooth over"),
+    ("weibull", {"hazard": {"family": "weibull", "knots": 4}}, "knots: for piecewise and mspline only"),
+    ("mspline", {"hazard": {"family": "mspline", "knots": [3.0, 2.0]}}, "allowed: rising times, all before `end`"),
+    ("mspline", {"priors__treatment_log_shape": normal(1.0)}, "mspline has no single shape parameter.*weibull"),
+    ("exponential", {"effects__study_shape": {"sd": half_normal(0.2)}}, "exponential has no shape parameter"),
+    ("weibull", {"priors__treatment_smooth_sd": half_normal(0.2)}, "weibull has no knots for treatments to differ at"),
+    ("mspline", {"priors__treatment_smooth_sd": normal(1.0)}, "needs a prior on positive numbers; found normal"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "change", "message"), WRONG)
+def test_what_a_family_does_not_have_is_refused_with_what_it_has(name: str, change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        families.spec(name, **change)
+
+
+# ------------------------------------------------------------------------------------------------- R's fits
+
+
+def gbsg2() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    with (RAW / "gbsg2.csv").open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    time, event = (np.array([float(row[name]) for row in rows]) for name in ("time", "cens"))
+    return time, event, np.array([row["horTh"] == "yes" for row in rows], dtype=float)
+
+
+R_NAMES = {
+    "exponential_aft": ("exponential", lambda sigma: []),
+    "weibull_aft": ("weibull", lambda sigma: [-np.log(sigma)]),
+    "lognormal": ("lognormal", lambda sigma: [np.log(sigma)]),
+    "loglogistic": ("loglogistic", lambda sigma: [-np.log(sigma)]),
+}
+
+
+@pytest.mark.parametrize("name", R_NAMES)
+def test_maximum_likelihood_is_rs_survreg(name: str) -> None:
+    """Log-likelihood at R's estimate, and the maximum of our density found by scipy."""
+    golden, (time, event, treated) = GOLDEN[R_NAMES[name][0]], gbsg2()
+    t0, family = 1000.0, FAMILIES[name]
+
+    def log_likelihood(x: np.ndarray) -> float:
+        eta, shape = x[0] + x[1] * treated, x[2:]
+        log_u = np.log(time / t0)
+        log_cum = family.log_cum_hazard(log_u, eta, shape, xp=NUMPY)
+        log_h = family.log_hazard(log_u, eta, shape, xp=NUMPY) - np.log(t0)
+        return float((event * log_h - np.exp(log_cum)).sum())
+
+    at_r = np.array([golden["mu"] - np.log(t0), golden["b"], *R_NAMES[name][1](golden["sigma"])])
+    assert log_likelihood(at_r) == pytest.approx(golden["loglik"], rel=1e-10)
+    found = optimize.minimize(lambda x: -log_likelihood(x), np.zeros(len(at_r)), method="Nelder-Mead",
+                              options={"xatol": 1e-9, "fatol": 1e-10, "maxiter": 4000})  # fmt: skip
+    assert -found.fun == pytest.approx(golden["loglik"], rel=1e-10)
+    np.testing.assert_allclose(found.x, at_r, atol=1e-4)
+
+
+def test_population_of_a_free_spline_is_the_studys_own() -> None:
+    spec, evidence = of_case("mspline, free in each study")
+    result = families.result(spec, evidence)
+    study = result.design.studies[0]
+    of = population(result, bb.Study(study))
+    own = result.posterior["study_log_coefficient"].sel(study=study).to_numpy().reshape(-1, of.shape.shape[-1] - 1)
+    np.testing.assert_allclose(of.shape[:, 0, 1:], own)
+    again = Population(of.family, of.reference_time, of.eta, of.shape, of.eta_sd, of.shape_sd)
+    assert (np.diff(quadrature.survival(again, np.array([3.0, 12.0, 40.0])), axis=-1) < 0).all()
+    with pytest.raises(InputError, match="found a spec with free study levels or shapes"):
+        bb.survival(result, [12.0])
+    assert posteriors.PASSED.passed
+    assert worlds.TABLES

@@ -1,0 +1,140 @@
+"""The patient page by HTTP: the numbers of `predict`, errors in words, and nobody but this machine."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from typing import Any
+
+import pytest
+
+from bayes_bm.estimands.predict import predict
+from bayes_bm.report.server import PatientPage, server
+from bayes_bm.runtime.errors import InputError
+from tests.builders import posteriors, worlds
+from tests.estimands.test_patients import made
+
+QUESTION = {
+    "covariates": {"age": "95", "good": ""},
+    "treatments": ["a", "b"],
+    "alive_at": "2",
+    "times": "6, 12",
+    "who": "new-study",
+    "margin_rmst": "1",
+    "margin_survival": "5",
+}
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    running = server(PatientPage(made(draws=20)))
+    thread = threading.Thread(target=running.serve_forever, daemon=True)
+    thread.start()
+    assert running.server_address[0] == "127.0.0.1"
+    yield running.server_address[1]
+    running.shutdown()
+    running.server_close()
+
+
+def ask(port: int, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any, Any]:
+    """Status, document (or text), headers."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=120)
+    given = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    connection.request(method, path, None if body is None else json.dumps(body), given)
+    reply = connection.getresponse()
+    text = reply.read().decode()
+    connection.close()
+    return reply.status, json.loads(text) if reply.headers.get_content_type() == "application/json" else text, reply
+
+
+def question(**changes: Any) -> dict[str, Any]:
+    return {**QUESTION, "covariates": {"age": "95"}, **changes}
+
+
+def test_the_page_needs_nothing_else(port) -> None:
+    status, text, reply = ask(port, "GET", "/")
+    assert status == 200
+    assert "http://" not in text.replace("http://www.w3.org", "")
+    assert "https://" not in text
+    assert "default-src 'none'" in reply.headers["Content-Security-Policy"]
+    assert ask(port, "GET", "/about?x")[0] == ask(port, "GET", "/etc/passwd")[0] == 404
+
+
+def test_it_asks_for_covariates_by_name_with_units_and_limits(port) -> None:
+    status, about, _ = ask(port, "GET", "/about")
+    assert status == 200
+    assert about["covariates"][0] == {"name": "age", "label": "age", "hint": "years; 18 to 110"}
+    assert [of["name"] for of in about["treatments"]] == ["a", "b"]
+    assert "Nothing is recommended" in about["about"]
+
+
+def test_answers_are_those_of_predict(port) -> None:
+    status, answer, _ = ask(port, "POST", "/answer", question())
+    assert status == 200
+    table = predict(
+        made(draws=20), {"age": 95.0}, times=[6.0, 12.0], alive_at=2.0, margins={"rmst": 1.0, "survival": 0.05}
+    )
+    row = table[(table["estimand"] == "rmst") & (table["treatment"] == "b")].iloc[0]
+    [shown] = [line for line in answer["curve"]["rows"] if line[0] == "b" and line[1].startswith("restricted")]
+    assert shown[2] == f"{row['median']:.1f} ({row['q5']:.1f} to {row['q95']:.1f})"
+    difference = table[(table["estimand"] == "survival_difference") & (table["time"] == 12.0)].iloc[0]
+    [line] = [line for line in answer["differences"]["rows"] if line[1] == "survival at 12 months, points"]
+    assert line[3] == f"{difference['prob_better']:.2f}"
+    assert line[4] == f"{difference['prob_better_by_margin']:.2f} (5 points)"
+    assert answer["figure"].startswith("<svg")
+    notes = " ".join(answer["notes"])
+    for words in ("averaged over the evidence's patients: good", "Beyond anything in the evidence: age", "recommended"):
+        assert words in notes
+    assert len(answer["outcomes"]["rows"]) == 2
+
+
+def test_a_treatment_left_out_is_nowhere(port) -> None:
+    _, answer, _ = ask(port, "POST", "/answer", question(treatments=["a"]))
+    assert {line[0] for line in answer["curve"]["rows"]} == {"a"}
+    assert answer["differences"]["rows"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"covariates": {"age": "5"}}, "patient, age: found 5.0; allowed: 18 to 110 years"),
+        ({"covariates": {"age": "old"}}, "patient, age: found old; allowed: a number"),
+        ({"covariates": {"weight": "70"}}, "patient, weight: found an unknown covariate"),
+        ({"treatments": []}, "treatments: found none; allowed: at least one"),
+        ({"treatments": ["z"]}, "treatment: found z; allowed: a, b"),
+        ({"times": "1"}, "times: found 1; allowed: at or after alive_at = 2"),
+        ({"times": "soon"}, "times: found soon; allowed: a number"),
+        ({"alive_at": "-1"}, "alive_at: found -1.0; allowed: 0 or more"),
+        ({"who": "everybody"}, "--who: found everybody"),
+        ({"margin_survival": "500"}, "survival is a proportion"),
+    ],
+)
+def test_what_cannot_be_answered_is_said_in_words(port, changes: dict[str, Any], said: str) -> None:
+    status, answer, _ = ask(port, "POST", "/answer", question(**changes))
+    assert status == 400
+    assert said in answer["error"]
+    assert "Traceback" not in answer["error"]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1", "localhost.evil.example"])
+def test_other_names_for_this_machine_are_refused(port, host: str) -> None:
+    for method, path in (("GET", "/"), ("GET", "/about"), ("POST", "/answer")):
+        status, answer, _ = ask(port, method, path, question(), Host=host)
+        assert status == 403
+        assert "only" in answer["error"]
+    assert ask(port, "GET", "/about", Host=f"localhost:{port}")[0] == 200
+
+
+def test_forms_of_other_sites_are_refused(port) -> None:
+    status, answer, _ = ask(port, "POST", "/answer", question(), Content_Type="text/plain")
+    assert (status, answer["error"]) == (400, "question: found text/plain; allowed: application/json")
+    assert ask(port, "POST", "/answer", [1])[0] == 400
+    assert ask(port, "POST", "/answer", {"x": "y" * 200_000})[0] == 400
+
+
+def test_what_has_no_level_is_refused_before_it_starts() -> None:
+    spec = worlds.spec(effects={"study": {"exchangeable": False}})
+    with pytest.raises(InputError, match="serve: found a spec with free study levels"):
+        PatientPage(posteriors.result(spec, worlds.evidence(spec)))
+    with pytest.raises(InputError, match="--port: found 99999; allowed: 0 to 65535"):
+        server(PatientPage(made()), 99999)

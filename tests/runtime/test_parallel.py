@@ -1,0 +1,221 @@
+"""Many tasks: the same values wherever they run, kept and taken up again, and the failures named."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_bm.runtime import parallel
+from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.parallel import CsvStore, JsonStore, Outcome, Task, map_fits, once_per_process, spawn_seeds
+
+
+def number(given: dict[str, Any], seeds: np.random.SeedSequence) -> list[float]:
+    """A number of the task and one of its stream."""
+    time.sleep(given.get("sleep", 0.0))
+    return [given["x"] ** 2, float(np.random.default_rng(seeds).standard_normal())]
+
+
+def tasks(count: int, **given: Any) -> list[Task]:
+    return [Task(f"task {x}", {"x": x, **given}, key=f"k{x}") for x in range(count)]
+
+
+def values(outcomes: list[Outcome]) -> dict[str, Any]:
+    return {outcome.name: outcome.value for outcome in outcomes}
+
+
+def test_a_stream_belongs_to_a_name_and_a_seed() -> None:
+    """Four 64-bit words of SeedSequence([7, first 16 bytes of sha256("x") as a number])."""
+    entropy = [7, int("2d711642b726b04401627ca9fbac32f5", 16)]
+    expected = np.random.SeedSequence(entropy).generate_state(4)
+    assert spawn_seeds(7, "x").generate_state(4).tolist() == expected.tolist()
+    assert spawn_seeds(8, "x").generate_state(4).tolist() != expected.tolist()
+    assert spawn_seeds(7, "y").generate_state(4).tolist() != expected.tolist()
+
+
+def test_neither_order_nor_company_matters() -> None:
+    whole = map_fits(number, tasks(6), seed=3)
+    turned = map_fits(number, tasks(6)[::-1], seed=3)
+    alone = map_fits(number, tasks(6)[4:5], seed=3)
+    assert values(whole) == values(turned)
+    assert [outcome.name for outcome in turned] == [f"task {x}" for x in range(5, -1, -1)]
+    assert alone[0].value == whole[4].value
+    assert len({value[1] for value in values(whole).values()}) == 6
+    assert values(map_fits(number, tasks(6), seed=4)) != values(whole)
+
+
+def test_values_are_kept_and_only_what_is_missing_is_made(tmp_path: Path) -> None:
+    first = map_fits(number, tasks(3), keep=JsonStore(tmp_path))
+    told: list[tuple[int, int, str, str]] = []
+    again = map_fits(
+        number,
+        tasks(5),
+        keep=JsonStore(tmp_path),
+        say=lambda done, total, outcome: told.append((done, total, outcome.name, outcome.how)),
+    )
+    assert [outcome.how for outcome in again] == ["kept from before"] * 3 + ["done"] * 2
+    assert values(again[:3]) == values(first)
+    assert told[2:4] == [(3, 5, "task 2", "kept from before"), (4, 5, "task 3", "done")]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [f"task_{x}-k{x}.json" for x in range(5)]
+    other = [Task("task 0", {"x": 9}, key="another")]
+    assert map_fits(number, other, keep=JsonStore(tmp_path))[0].value[0] == 81
+
+
+def row(given: dict[str, Any], seeds: np.random.SeedSequence) -> dict[str, Any]:
+    if given["x"] == given.get("missing"):
+        raise InputError("x", found="missing")
+    return {"kind": "right", "seed": given["x"], "value": given["x"] ** 0.5}
+
+
+def test_rows_of_a_csv_are_kept_and_taken_up_again(tmp_path: Path) -> None:
+    """To the last bit, and the file reads as the table it is; one that is refused has no row."""
+    keep, path = (lambda: CsvStore(tmp_path / "rows.csv", ("kind", "seed"))), tmp_path / "rows.csv"
+    first = map_fits(row, [Task(f"right {x}", {"x": x, "missing": 2}) for x in range(4)], keep=keep(), cores=2)
+    assert [one.how for one in first] == ["done", "done", "failed", "done"]
+    table = pd.read_csv(path)
+    assert sorted(table["seed"]) == [0, 1, 3]
+    # as files of before are: 3.0
+    table.astype({"seed": float}).to_csv(path, index=False)
+    again = map_fits(row, [Task(f"right {x}", {"x": x}) for x in range(5)], keep=keep())
+    assert [one.how for one in again] == [*["kept from before"] * 2, "done", "kept from before", "done"]
+    assert [one.value["value"] for one in again] == [x**0.5 for x in range(5)]
+    assert list(pd.read_csv(path).columns) == ["kind", "seed", "value"]
+    with pytest.raises(ValueError, match="the row of 7 is named right 1"):
+        map_fits(row, [Task("7", {"x": 1})], keep=keep())
+
+
+def fails_at_first(given: dict[str, Any], seeds: np.random.SeedSequence) -> Any:
+    """Dies, raises or refuses as often as `given` says; the marks on disk count the attempts."""
+    marks = Path(given["marks"])
+    attempt = len(list(marks.glob(f"{given['x']}-*")))
+    (marks / f"{given['x']}-{attempt}").touch()
+    if attempt < given.get("fails", 0):
+        if given.get("how") == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if given.get("how") == "refuses":
+            raise InputError("a table", found="nothing", allowed="something")
+        raise RuntimeError("no luck")
+    return number(given, seeds)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_failure_is_tried_once_more_and_then_named(tmp_path: Path, cores: int) -> None:
+    given = [{"x": 0}, {"x": 1, "fails": 1}, {"x": 2, "fails": 9}, {"x": 3, "fails": 9, "how": "refuses"}]
+    asked = [Task(f"task {one['x']}", {**one, "marks": str(tmp_path)}) for one in given]
+    found = map_fits(fails_at_first, asked, cores=cores)
+    assert [(one.how, one.attempts) for one in found] == [("done", 1), ("done", 2), ("failed", 2), ("failed", 1)]
+    assert found[1].value == map_fits(number, tasks(2))[1].value
+    assert found[2].failure == "RuntimeError: no luck"
+    assert found[3].failure == "a table: found nothing; allowed: something"
+    assert len(list(tmp_path.glob("2-*"))) == 2
+    assert len(list(tmp_path.glob("3-*"))) == 1
+
+
+def test_a_process_that_dies_takes_no_other_task_with_it(tmp_path: Path) -> None:
+    given = [{"x": x, "sleep": 0.2} for x in range(6)]
+    given[1] |= {"fails": 1, "how": "dies"}
+    given[4] |= {"fails": 9, "how": "dies"}
+    asked = [Task(f"task {one['x']}", {**one, "marks": str(tmp_path)}) for one in given]
+    found = map_fits(fails_at_first, asked, seed=3, cores=2)
+    expected = values(map_fits(number, tasks(6), seed=3)) | {"task 4": None}
+    assert values(found) == expected
+    assert [one.attempts for one in found] == [1, 2, 1, 1, 2, 1]
+    assert found[4].failure == parallel.DIED
+
+
+def builds(given: Any, seeds: np.random.SeedSequence) -> tuple[int, int]:
+    """The process, and the number that was drawn when it built what it keeps."""
+    return os.getpid(), once_per_process(("model", given), lambda: time.monotonic_ns())
+
+
+def test_a_process_builds_once() -> None:
+    found = [one.value for one in map_fits(builds, [Task(str(x), "m") for x in range(6)], cores=2)]
+    assert len(set(found)) == len({process for process, _ in found}) == 2
+
+
+def test_a_process_keeps_few() -> None:
+    made = [once_per_process(("k", x), lambda x=x: x) for x in (1, 2, 3)]
+    assert made == [1, 2, 3]
+    assert once_per_process(("k", 3), lambda: -1) == 3
+    assert once_per_process(("k", 1), lambda: -1) == -1
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    with pytest.raises(InputError, match="--cores: found 0; allowed: 1 or more"):
+        map_fits(number, tasks(1), cores=0)
+    with pytest.raises(ValueError, match="two tasks of one name"):
+        map_fits(number, [*tasks(1), *tasks(1)])
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch) -> None:
+    monkeypatch.setattr(parallel, "REACHED_WITHIN", 0.5)
+    with pytest.raises(InputError, match=r"--scheduler: found tcp://127.0.0.1:9 .*allowed: the address that dask"):
+        map_fits(number, tasks(1), scheduler="tcp://127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"no dask.distributed .*pip install \"bayes_bm\[cluster\]\""):
+        map_fits(number, tasks(1), scheduler="tcp://127.0.0.1:9")
+
+
+# ------------------------------------------------------------------------------------------------ a real cluster
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A scheduler and three workers in processes of their own, as on three machines; two may die of one task."""
+    import dask
+    from distributed import LocalCluster
+
+    of_one = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
+    patient = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "120s"}
+    with dask.config.set(patient), LocalCluster(n_workers=3, **of_one) as made:
+        yield made
+
+
+def pids(cluster: Any) -> list[int]:
+    return [worker.process.process.pid for worker in cluster.workers.values()]
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_what_one_process_gives_with_a_worker_killed_in_the_middle(cluster, tmp_path) -> None:
+    asked, killed = tasks(12, sleep=0.2), []
+
+    def kill(done: int, total: int, outcome: Outcome) -> None:
+        if done == 3:
+            killed.append(pids(cluster)[0])
+            os.kill(killed[0], signal.SIGKILL)
+
+    found = map_fits(number, asked, seed=5, keep=JsonStore(tmp_path), scheduler=cluster.scheduler_address, say=kill)
+    assert killed
+    assert values(found) == values(map_fits(number, tasks(12), seed=5))
+    assert {one.how for one in found} == {"done"}
+    assert len(list(tmp_path.glob("*.json"))) == 12
+
+
+@pytest.mark.slow
+def test_a_cluster_names_what_fails_twice_and_what_kills_its_workers(cluster, tmp_path) -> None:
+    given = [{"x": 0}, {"x": 1, "fails": 1}, {"x": 2, "fails": 9}, {"x": 3, "fails": 99, "how": "dies"}]
+    asked = [Task(f"task {one['x']}", {**one, "marks": str(tmp_path)}) for one in given]
+    found = map_fits(fails_at_first, asked, scheduler=cluster.scheduler_address)
+    assert [one.how for one in found] == ["done", "done", "failed", "failed"]
+    assert "KilledWorker" in found[3].failure
+    assert found[3].attempts == 2
+    assert "no luck" in found[2].failure
+
+
+@pytest.mark.slow
+def test_the_command_line_reaches_a_cluster_by_its_address(cluster) -> None:
+    """In an interpreter of its own, which knows nothing of this one but the address."""
+    code = (
+        "from bayes_bm.many import Task, map_fits\n"
+        "from tests.runtime.test_parallel import number, tasks\n"
+        f"print([o.value[0] for o in map_fits(number, tasks(4), scheduler={cluster.scheduler_address!r})])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[0, 1, 4, 9]"
