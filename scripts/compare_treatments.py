@@ -14,7 +14,7 @@ def main() -> None:
     result = bb.fit(spec, evidence)
     result.require_gate()
 
-    # the population average is not one hospital's forecast (rule 14): ask both
+    # the population average is not one hospital's forecast (docs/decisions.md#14-new-study-new-hospital): ask both
     for who in (bb.NewStudy(), bb.NewHospital()):
         table = bb.compare(result, who=who, times=[12.0])
         shown = table[table["estimand"].isin(["hazard_ratio", "survival_difference", "rmst_difference"])]

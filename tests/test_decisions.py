@@ -99,3 +99,12 @@ def test_every_module_that_the_page_names_exists_with_the_functions_beside_it() 
 )
 def test_citations_are_read(text: str, numbers: set[int]) -> None:
     assert cited(text) == numbers
+
+
+# to append to tests/test_decisions.py once cite.py has run on the tree
+ABSENT = re.compile(r"\b(?:rules|design|facts|style|contract)\.md|\brules? \d", re.IGNORECASE)
+
+
+def test_nothing_cites_a_page_or_a_rule_that_is_not_here() -> None:
+    lines = [(path, line) for path in texts() for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [f"{path.relative_to(ROOT)}: {line}" for path, line in lines if ABSENT.search(line)] == []

@@ -6,8 +6,8 @@ statistic of replicate worlds where those are at hand, else by Bonferroni. Over 
 the chance of any flag in a world in which the model is right at `level`, whatever depends on what; its weights say
 beforehand where gross errors are looked for.
 
-What nothing here can see: censoring that depends on prognosis, immortal time behind a lone median (rule 21). For them
-there are sensitivity analyses.
+What nothing here can see: censoring that depends on prognosis, immortal time behind a lone median
+(docs/decisions.md#21-what-data-cannot-show). For them there are sensitivity analyses.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ ELSEWHERE = 0.5
 COLUMNS = ("question", "worst", "p", "asked", "p_question", "threshold", "flagged", "words")
 NOT_SEEN = (
     "No check here can see censoring that depends on prognosis, or immortal time behind a lone median or ratio: "
-    "ask a sensitivity analysis (rule 21)."
+    "ask a sensitivity analysis (docs/decisions.md, 21)."
 )
 
 

@@ -29,7 +29,9 @@ class Check:
         return self.reconciliation[self.reconciliation["status"] == "red"]
 
     def require_no_red(self) -> None:
-        """A red row stops the report (`design.md`, check 3); in a reproduction it is the finding, and is shown."""
+        """A red row stops the report (docs/decisions.md#checks-with-every-answer); in a reproduction it is the finding,
+        and is shown.
+        """
         if len(self.red) and not self.reproduction:
             worst = "; ".join(f"{row['study']}, {row['arm']}: {row['quantity']}" for row in self.red.to_dict("records"))
             raise GateRefused(

@@ -1,4 +1,5 @@
-"""Where a contrast comes from: within studies, across studies, combined (rule 12). The first thing a critic asks.
+"""Where a contrast comes from: within studies, across studies, combined (docs/decisions.md#12-within-and-across). The
+first thing a critic asks.
 
 Within    free study levels and shapes, only studies that hold several of the treatments
 Across    every arm its own pseudo-study, no hazard ratios; the combined fit where nothing is side by side
@@ -55,7 +56,7 @@ def contrast_sources(result: Result, *, say: Progress = lambda stage: None) -> p
 
 
 def split_fits(result: Result, *, say: Progress = lambda stage: None) -> Split:
-    """Fit within and across, each only where it differs from the combined fit; a reproduction has one source (rule
+    """Fit within and across, each only where it differs from the combined fit; a reproduction has one source (decision
     9).
     """
     if result.spec.reproduction:

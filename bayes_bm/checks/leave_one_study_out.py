@@ -99,7 +99,7 @@ def leave_one_out(
 
     With `out`, a folder, each study's numbers are kept there and not made again (`map_fits`), and two tables are
     written: studies.csv and numbers.csv. `cores`, `scheduler`: where studies run. Refused for free study levels or
-    shapes (rule 11) and for imputations (rule 19).
+    shapes (docs/decisions.md#11-free-levels) and for imputations (decision 19).
     """
     spec = result.spec
     require_population(result)

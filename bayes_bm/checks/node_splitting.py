@@ -3,8 +3,8 @@
 Both are the same model with other names. A split calls one treatment of a pair by a second name in the studies that
 hold both: its effect there is the direct estimate, what all other studies say is the indirect one (Dias et al. 2010,
 doi 10.1002/sim.3767). Unrelated mean effects name each treatment of a study by the study's own first one, so that no
-loop has to close (Dias et al. 2013, NICE DSU TSD 4). Studies have free levels and shapes throughout (rule 12):
-consistency is a question about what was compared within studies.
+loop has to close (Dias et al. 2013, NICE DSU TSD 4). Studies have free levels and shapes throughout
+(docs/decisions.md#12-within-and-across): consistency is a question about what was compared within studies.
 """
 
 import hashlib

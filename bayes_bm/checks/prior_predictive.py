@@ -1,4 +1,4 @@
-"""What the priors alone claim, before any evidence (`rules.md`, 17; `style.md`, habit 5)."""
+"""What the priors alone claim, before any evidence (decision 17; docs/decisions.md#specs-are-data)."""
 
 import pandas as pd
 

@@ -1,4 +1,5 @@
-"""Posterior predictive checks with each study's own censoring replayed (`facts.md`: ArviZ's censored curves are wrong).
+"""Posterior predictive checks with each study's own censoring replayed (ArviZ's curves are wrong:
+docs/decisions.md#predictive-curves).
 
 An arm is replicated by simulating an event time for each of its patients and censoring it: at the patient's own
 censoring time where that is known, else at a draw from the arm's censoring law beyond the observed event. The Kaplan-

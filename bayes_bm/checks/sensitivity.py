@@ -1,4 +1,5 @@
-"""The main answer under every named analysis of a spec and every hazard family, one row an analysis (rule 22).
+"""The main answer under every named analysis of a spec and every hazard family, one row an analysis
+(docs/decisions.md#22-one-run).
 
 Each fit is kept in the folder under its name and the digest of its spec and evidence, so that a second call does
 nothing, an interrupted one goes on, and a changed spec is fitted anew. What fails is a row that says so.

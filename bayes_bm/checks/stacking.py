@@ -72,7 +72,7 @@ def row_elpd(result: Result) -> pd.Series:
             "stacking",
             found="a result without pointwise log-likelihood",
             allowed="results of one set of patients, as fitted",
-            hint="of imputations: result.of_imputation(1) (rule 19)",
+            hint="of imputations: result.of_imputation(1) (docs/decisions.md, 19)",
         )
     from arviz_stats.base.array import array_stats
 

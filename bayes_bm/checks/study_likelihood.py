@@ -179,7 +179,8 @@ def require_population(result: Result) -> None:
             "leave-one-out",
             found="a spec with free study levels or shapes (exchangeable = false)",
             allowed="exchangeable effects",
-            hint="nothing says what another study's level would be (rule 11), so a study left out cannot be predicted",
+            hint="nothing says what another study's level would be (docs/decisions.md, 11), so a study left out cannot"
+            " be predicted",
         )
     if patients_with_missing_covariates(result.spec, result.evidence).any():
         raise InputError(

@@ -40,9 +40,9 @@ def compare(
 ) -> pd.DataFrame:
     """Every treatment, and every treatment against the reference: one row an estimand (contract, `compare --json`).
 
-    `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared (rule 16).
-    `label` says "extrapolated" beyond the treatment's follow-up and "prior only" where the data did not move the
-    contrast (rule 17); with a background hazard "all-cause", or "excess" of a time ratio.
+    `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared
+    (docs/decisions.md#16-better). `label` says "extrapolated" beyond the treatment's follow-up and "prior only" where
+    the data did not move the contrast (decision 17); with a background hazard "all-cause", or "excess" of a time ratio.
     """
     return answer_table(
         compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at)

@@ -1,4 +1,6 @@
-"""How much wider the answers become for not knowing the patients behind curves (rule 19)."""
+"""How much wider the answers become for not knowing the patients behind curves
+(docs/decisions.md#19-multiple-imputation).
+"""
 
 from collections.abc import Iterable, Sequence
 

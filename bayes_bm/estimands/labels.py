@@ -47,7 +47,7 @@ class AnswerFlags:
 
 
 def prior_only(result: Result) -> list[str]:
-    """Parameters whose posterior sd is at least 0.9 of the prior's (rule 17)."""
+    """Parameters whose posterior sd is at least 0.9 of the prior's (docs/decisions.md#17-prior-only)."""
     return [row["parameter"] for row in prior_and_posterior(result) if row["prior_only"]]
 
 

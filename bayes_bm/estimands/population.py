@@ -138,7 +138,8 @@ def _study_deviations(result: Result, study: str) -> Array:
 
 
 def _on_baseline(result: Result, who: Who) -> Population:
-    """Free study levels or shapes say nothing about another study; only a stated baseline does (rule 11).
+    """Free study levels or shapes say nothing about another study; only a stated baseline does
+    (docs/decisions.md#11-free-levels).
 
     The baseline is the reference treatment's; the others deviate from it as in any study that was not seen.
     """

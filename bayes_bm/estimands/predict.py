@@ -1,4 +1,4 @@
-"""Who is asked about x what: labelled answers with their draws (`rules.md`, 14-17).
+"""Who is asked about x what: labelled answers with their draws (docs/decisions.md, 14-17).
 
 AverageStudy()   all study effects zero
 NewStudy()       the average over the population of studies, per posterior draw, by quadrature

@@ -3,7 +3,7 @@
 Arrays in, arrays out. A population is, for every posterior draw and treatment, a law of (eta, shape): a point, or a
 bivariate normal of eta and the first shape parameter when the answer averages over fresh study effects. Averages are
 taken over S and h S *before* anything is compared, and given alive at s they are E[S(t)] / E[S(s)], so that survivors
-reweight the effects (`rules.md`, 14, 15).
+reweight the effects (docs/decisions.md, 14, 15).
 """
 
 from collections.abc import Callable, Iterator, Sequence

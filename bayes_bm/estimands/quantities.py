@@ -72,7 +72,8 @@ def hazard_ratio(
     """Hazard ratio against the reference (chain, draw, treatment, time).
 
     Conditional (of one study, one patient) except for `NewStudy`, where it is marginal at its time: E[h S] / E[S] of
-    each treatment first, then the ratio. Where conditional hazards are proportional it does not need a level (rule 11).
+    each treatment first, then the ratio. Where conditional hazards are proportional it does not need a level
+    (docs/decisions.md#11-free-levels).
     """
     who = who or NewStudy()
     at = checked_times(times_or_default(result, times), 0.0)
@@ -108,7 +109,7 @@ def time_ratio(result: Result, *, who: Who | None = None, reference: str | None 
     """Factor by which a treatment stretches time against the reference (chain, draw, treatment); above 1 is longer.
 
     Conditional, as for one study or patient: the average study's, or that of the hospital or study asked about; of
-    accelerated-time families only (rule 17).
+    accelerated-time families only (decision 17).
     """
     if result.family.effect != "time":
         raise InputError(

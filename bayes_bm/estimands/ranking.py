@@ -65,9 +65,9 @@ def rank(
     """Probability of each rank for each treatment, by the draws of one estimand.
 
     `log_hr` against the reference (at `time` where hazards are not proportional), or for accelerated-time families
-    `log_time_ratio`, where larger is longer: by default whichever the family has (rule 17). `survival` at `time`, by
-    default the reference time; `rmst` to the `horizon`. Tied treatments share their ranks evenly, so that the order in
-    which treatments are named changes nothing.
+    `log_time_ratio`, where larger is longer: by default whichever the family has (docs/decisions.md#17-prior-only).
+    `survival` at `time`, by default the reference time; `rmst` to the `horizon`. Tied treatments share their ranks
+    evenly, so that the order in which treatments are named changes nothing.
     """
     ranked = _known(result, estimand)
     who, names = who or AverageStudy(), list(result.spec.treatments.names)
@@ -96,7 +96,7 @@ def _known(result: Result, estimand: str | None) -> Any:
     allowed = [name for name in get_args(Estimand) if name == own or name not in RATIOS]
     if estimand is not None and estimand not in allowed:
         family = result.spec.hazard.family
-        hint = f"the effects of {family} are {own} (rule 17)" if estimand in RATIOS else ""
+        hint = f"the effects of {family} are {own} (docs/decisions.md, 17)" if estimand in RATIOS else ""
         raise InputError("estimand", found=estimand, allowed=", ".join(allowed), hint=hint)
     return estimand or own
 

@@ -1,5 +1,5 @@
-"""Audit before fitting: what each row informs, what was set aside, what is compared side by side (`design.md`, checks
-1).
+"""Audit before fitting: what each row informs, what was set aside, what is compared side by side
+(docs/decisions.md#checks-with-every-answer).
 """
 
 from collections.abc import Mapping
@@ -229,13 +229,14 @@ def _ratio_notes(spec: Spec, ratios: pd.DataFrame):
         yield (
             f"{int(mixed.sum())} hazard ratios are averaged over the covariates that their studies' arms state and they"
             f" were not adjusted for, by {spec.integration.points} points and when events are over their follow-up"
-            " (rule 7)."
+            " (docs/decisions.md, 7)."
         )
     crude = int((unadjusted(ratios, spec).to_numpy(dtype=bool) & ~mixed).sum())
     if crude:
         yield (
             f"{crude} hazard ratios were not adjusted for every covariate and are read as if they were: a crude ratio"
-            " is nearer to 1 than the one between alike patients (rule 7). One with followup, whose arms rows state"
+            " is nearer to 1 than the one between alike patients (docs/decisions.md, 7). One with followup, whose arms"
+            " rows state"
             " every covariate, is averaged over them."
         )
 
@@ -349,7 +350,7 @@ def require_usable(spec: Spec, evidence: Evidence) -> None:
 
 
 def refusals(spec: Spec, evidence: Evidence) -> list[str]:
-    """Reasons not to fit (exit status 1): nothing to learn from, or no path between treatments (rule 11)."""
+    """Reasons not to fit (exit status 1): nothing to learn from, or no path between treatments (decision 11)."""
     found, missing = evidence.treatments, []
     if spec.treatments.reference not in found:
         missing = [spec.treatments.reference]
@@ -387,7 +388,7 @@ def _notes(spec: Spec, evidence: Evidence):
     if len(parts) > 1 and not spec.free_levels:
         yield (
             f"The network is not connected ({parts_text(parts)}); comparisons between its parts rest on exchangeable"
-            " study levels (rule 11)."
+            " study levels (docs/decisions.md, 11)."
         )
     yield from _covariate_notes(spec, evidence)
     yield from _bias_notes(spec, evidence)

@@ -1,4 +1,4 @@
-"""Biases by name: which rows each acts on, and by how much (rule 13; docs/method.md, "Biases").
+"""Biases by name: which rows each acts on, and by how much (docs/decisions.md#13-bias; docs/method.md, "Biases").
 
     eta of an arm, log of a hazard ratio  +=  amount[arm or ratio] x bias
 
@@ -8,7 +8,7 @@ origin) are no terms of the predictor: of stated size they are the arm's `surviv
 (`weights.arms_in_use`), with a prior two times of the arm's law (`hazards.clocked`), whose amounts here are 1 or 0.
 
 Amounts are columns `bias_NAME` of the evidence, worked out when it is chosen, so that arms keep theirs where they are
-fitted apart (rule 12). They are blank where an arm does not say how much, and count as 0 there.
+fitted apart (decision 12). They are blank where an arm does not say how much, and count as 0 there.
 """
 
 from collections.abc import Callable

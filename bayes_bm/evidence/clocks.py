@@ -1,4 +1,5 @@
-"""Times of an arm's clock that are not known: which arms they act on, and what their rows allow (rule 13).
+"""Times of an arm's clock that are not known: which arms they act on, and what their rows allow
+(docs/decisions.md#13-bias).
 
     time c of arm i = acts[i, c] (of_bias[c] . bias + known[i, c])          c: immortal time, clock shift (`CLOCKS`)
 

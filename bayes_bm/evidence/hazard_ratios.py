@@ -1,4 +1,4 @@
-"""Log hazard ratios of a study as one multivariate normal (`rules.md`, 7)."""
+"""Log hazard ratios of a study as one multivariate normal (docs/decisions.md#7-hazard-ratios)."""
 
 import re
 
@@ -12,7 +12,7 @@ from bayes_bm.spec.document import Spec
 
 
 def check_followup(ratios: pd.DataFrame, spec: Spec) -> None:
-    """Where hazards are not proportional a hazard ratio is an average over its follow-up (rule 7)."""
+    """Where hazards are not proportional a hazard ratio is an average over its follow-up (decision 7)."""
     blank = ratios[ratios["followup"].isna()]
     if spec.proportional or blank.empty:
         return
@@ -21,7 +21,10 @@ def check_followup(ratios: pd.DataFrame, spec: Spec) -> None:
         f"hazard_ratios, study {blank['study'].iloc[0]}, column followup",
         found=f"nothing, beside {f'priors.{shaped[0]}' if shaped else _why_not_proportional(spec)}",
         allowed="the follow-up behind the ratio",
-        hint="hazards are not proportional in this model: its counterpart is the average over follow-up (rule 7)",
+        hint=(
+            "hazards are not proportional in this model: its counterpart is the average over follow-up"
+            " (docs/decisions.md, 7)"
+        ),
     )
 
 
@@ -32,7 +35,7 @@ def _why_not_proportional(spec: Spec) -> str:
 
 
 def check_levels(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:
-    """An average over follow-up needs the arms' curves: a level and a shape for the study (rule 7)."""
+    """An average over follow-up needs the arms' curves: a level and a shape for the study (decision 7)."""
     if spec.proportional or not (spec.free_levels or spec.free_shapes):
         return
     without = ratios[~ratios["study"].isin(arms["study"])]
@@ -96,7 +99,7 @@ def check_adjusted(ratios: pd.DataFrame, spec: Spec) -> None:
             found=f"a hazard ratio, beside covariates that modify treatment effects: {', '.join(spec.modifiers)}",
             allowed="followup in its row, and arms rows of both its treatments that state every covariate (mean_NAME"
             " and sd_NAME, or share_NAME), beside exchangeable study levels; or patients, points, medians or counts",
-            hint="the ratio is of its own patients, over whom it is averaged (rule 7);"
+            hint="the ratio is of its own patients, over whom it is averaged (docs/decisions.md, 7);"
             " leave it out with evidence.exclude, or leave out the interaction",
         )
 
@@ -117,7 +120,7 @@ STATED = ("mean_", "sd_", "share_")
 
 
 def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Log hazard ratios with the Cholesky factor of their covariance, block diagonal by study (rule 7)."""
+    """Log hazard ratios with the Cholesky factor of their covariance, block diagonal by study (decision 7)."""
     ratios = ratios.sort_values(["study", "treatment", "reference"], kind="stable").reset_index(drop=True)
     level = ratios["ci_level"].fillna(0.95)
     se = [

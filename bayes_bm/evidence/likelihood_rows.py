@@ -1,4 +1,4 @@
-"""What a chosen row weighs in the likelihood: sizes, laws and entry of every arm (`rules.md`, 5, 6, 8, 13)."""
+"""What a chosen row weighs in the likelihood: sizes, laws and entry of every arm (docs/decisions.md, 5, 6, 8, 13)."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ _FROM_LEAST = ("counts", "registry", "medians", "points", "patients")
 
 
 def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Arms with rows in use, sorted by name so that the order of files never changes an answer (rule 10)."""
+    """Arms with rows in use, sorted by name so that the order of files never changes an answer (decision 10)."""
     arms = tables["arms"].copy()
     sources = {key: kind for kind in _FROM_LEAST for key in arm_keys(tables[kind])}
     keys = list(zip(arms["study"], arms["arm"], strict=True))
@@ -62,7 +62,9 @@ def _share(spec: Spec, arm: Mapping) -> float:
 
 
 def _arm_size(spec: Spec, arm: Mapping, n: float | None = None) -> float:
-    """The row's own n, else the arm's, over the design effect of lesions; a lesion arm's n counts lesions (rule 13)."""
+    """The row's own n, else the arm's, over the design effect of lesions; a lesion arm's n counts lesions
+    (decision 13).
+    """
     known = _design_effect(spec, arm)
     own = n if n is not None and pd.notna(n) else (arm["n_lesions"] if known > 1 else arm["n"])
     return own / known
@@ -75,7 +77,7 @@ def _design_effect(spec: Spec, arm: Mapping) -> float:
 
 
 def patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
-    """Patients on the model's clock: the arm's clock shift added, entry at least the arm's (rule 13)."""
+    """Patients on the model's clock: the arm's clock shift added, entry at least the arm's (decision 13)."""
     missing = [name for name in spec.covariates if len(patients) and name not in patients]
     if missing and all(unstated_covariates(spec, row) for row in arms.to_dict("records")):
         raise InputError(
@@ -112,7 +114,7 @@ def _check_patient_rows(frame: pd.DataFrame) -> None:
 def sequences_and_medians(
     spec: Spec, tables: Mapping[str, pd.DataFrame], arms: pd.DataFrame, row_of: Mapping, aside: list[dict]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Points of an arm and its median form one sequence; a median alone has its own law (rules 1, 5, 6)."""
+    """Points of an arm and its median form one sequence; a median alone has its own law (decisions 1, 5, 6)."""
     points, medians = tables["points"], tables["medians"]
     of_arm = dict(iter(points.groupby(["study", "arm"])))
     sequences, alone = [], []
@@ -210,7 +212,7 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
 
 
 def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
-    """The law of a median that stands alone (rule 6)."""
+    """The law of a median that stands alone (decision 6)."""
     level = row["ci_level"] if pd.notna(row["ci_level"]) else 0.95
     n = _arm_size(spec, arm.to_dict(), row["n"])
     sd = summary_statistics.median_log_sd(row["median"], row["ci_low"], row["ci_high"], level)
@@ -233,14 +235,17 @@ def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
 
 
 def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
-    """Counts; one without a time speaks only where the study's level is free (rule 8). Lesions weigh less (rule 13)."""
+    """Counts; one without a time speaks only where the study's level is free (decision 8). Lesions weigh less
+    (decision 13).
+    """
     blank = counts[counts["time"].isna()]
     if len(blank) and not spec.free_levels:
         row = blank.iloc[0]
         raise InputError(
             f"counts, study {row['study']}, arm {row['arm']}, column time",
             found="empty",
-            hint="give the follow-up time, or free study levels ([effects.study] exchangeable = false), rule 8",
+            hint="give the follow-up time, or free study levels ([effects.study] exchangeable = false),"
+            " see docs/decisions.md, 8",
         )
     if len(blank) and spec.evidence.background is not None:
         row = blank.iloc[0]
@@ -260,7 +265,7 @@ def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: 
 def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
     """Intervals of a registry on the model's clock: `alive` of the `n` alive at `start` are so at `time`.
 
-    Lesions weigh less (rule 13).
+    Lesions weigh less (decision 13).
     """
     rows = np.array([row_of[key] for key in zip(registry["study"], registry["arm"], strict=True)], dtype=int)
     shift, entry = (arms[name].to_numpy(dtype=float)[rows] for name in ("shift", "entry"))
@@ -288,5 +293,6 @@ def _check_unknown_time(blank: pd.DataFrame, counts: pd.DataFrame, arms: pd.Data
                 f"counts, study {row['study']}, arm {row['arm']}, column time",
                 found="empty, beside rows of the study that have a time",
                 allowed="a time, or no time in any row of the study",
-                hint="the study's one level cannot stand for an unknown time and for a known one (rule 8)",
+                hint="the study's one level cannot stand for an unknown time and for a known one"
+                " (docs/decisions.md, 8)",
             )

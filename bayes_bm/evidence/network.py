@@ -1,4 +1,6 @@
-"""The network of treatments: which are held side by side, by which studies, and into what parts it falls (rule 11)."""
+"""The network of treatments: which are held side by side, by which studies, and into what parts it falls
+(docs/decisions.md#11-free-levels).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

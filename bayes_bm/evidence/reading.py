@@ -1,4 +1,5 @@
-"""The evidence of one spec: read, converted to the spec's time unit, selected, and counted once (`rules.md`, 1-8, 13).
+"""The evidence of one spec: read, converted to the spec's time unit, selected, and counted once
+(docs/decisions.md, 1-8, 13).
 
 `read_evidence` is the boundary: whatever is wrong with the tables is said here, before anything compiles. What it
 returns are plain tables in which every row is used, and one table of what was set aside and why.

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RebuiltArm:
-    """A study arm whose patients come from a curve; what is kept is enough to draw them again (rule 19).
+    """A study arm whose patients come from a curve; what is kept is enough to draw them again
+    (docs/decisions.md#19-multiple-imputation).
 
     `printed` are the arguments of `reconstruct` as read, in the curve's own time unit; `factor` makes it the spec's.
     """

@@ -1,4 +1,4 @@
-"""Which rows count: flags, choices, one measure, each patient once, no overlap (`rules.md`, 1, 2, 4).
+"""Which rows count: flags, choices, one measure, each patient once, no overlap (docs/decisions.md, 1, 2, 4).
 
 Every function takes tables and returns tables; what is left out goes into `aside` with its reason.
 """
@@ -25,7 +25,7 @@ def only_endpoint(kind: str, frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 
 
 def inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Flags, treatment and what `include` asks for are the arm's where a row has none of its own (rule 2)."""
+    """Flags, treatment and what `include` asks for are the arm's where a row has none of its own (decision 2)."""
     if kind in ("arms", "hazard_ratios"):
         return frame.assign(use=frame["use"].fillna(UNFLAGGED))
     key = ["study", "arm"]
@@ -145,7 +145,7 @@ def _check_causes(patients: pd.DataFrame, found: list[str], spec: Spec) -> None:
 
 
 def one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
-    """One `measure` per analysis: a Kaplan-Meier complement does not compare with a cumulative incidence (rule 4).
+    """One `measure` per analysis: a Kaplan-Meier complement does not compare with a cumulative incidence (decision 4).
 
     Before rows are counted once, so that a row of another measure keeps no row of this one out.
     """
@@ -213,7 +213,7 @@ def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[st
 def drop_double_counted(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> dict[str, pd.DataFrame]:
     """Within study x arm: patients > points (and n-only medians) > a median > a registry's intervals > a count.
 
-    Hazard ratios last (rule 1).
+    Hazard ratios last (decision 1).
     """
     kept = dict(tables)
     taken = arm_keys(tables["patients"])
@@ -241,7 +241,7 @@ def _without(frame: pd.DataFrame, taken: set, kind: str, reason: str, aside: lis
 
 
 def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> pd.DataFrame:
-    """A hazard ratio beside absolute evidence on both its arms would count the same patients twice (rule 1)."""
+    """A hazard ratio beside absolute evidence on both its arms would count the same patients twice (decision 1)."""
     ratios = tables["hazard_ratios"]
     absolute = {
         (study, treatment)
@@ -259,7 +259,7 @@ def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: l
 
 
 def check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
-    """At most one member of an overlap group, or a parent or its subgroups, per endpoint (rule 2).
+    """At most one member of an overlap group, or a parent or its subgroups, per endpoint (decision 2).
 
     The group is the row's own, else its arm's. A hazard ratio stands beside its own study and no other of its group.
     """

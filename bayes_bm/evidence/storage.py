@@ -38,7 +38,7 @@ def read_stored_evidence(stored: xr.Dataset) -> Evidence:
     # results of before there were registries and backgrounds hold neither
     names = (*names, *(name for name in ("registry", "background") if name in stored))
     tables = {name: _read_table(stored[name]) for name in names}
-    # results of version 0.1.0 before rule 19 was built hold no curves
+    # results of version 0.1.0 before decision 19 (docs/decisions.md) was built hold no curves
     rebuilt = json.loads(str(stored["rebuilt"].item())) if "rebuilt" in stored else []
     return Evidence(
         **tables,

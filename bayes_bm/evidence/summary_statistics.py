@@ -1,4 +1,4 @@
-"""From printed numbers to the sizes, standard errors and laws of the summary likelihoods (`rules.md`, 5-8, 13).
+"""From printed numbers to the sizes, standard errors and laws of the summary likelihoods (docs/decisions.md, 5-8, 13).
 
 Arrays in, arrays out. What a row says in the likelihood is decided here once, before anything compiles, so that the
 audit, the model and the predictive checks read the same numbers.
@@ -25,12 +25,14 @@ def log_interval_sd(low: float, high: float, ci_level: float) -> float:
 
 
 def effective_share(default: float, *, events: float, n: float) -> float:
-    """Share `a` of n that counts as followed up (rule 5): the default, or events / n where larger; 1 if all died."""
+    """Share `a` of n that counts as followed up (decision 5): the default, or events / n where larger; 1 if all
+    died.
+    """
     return max(default, min(1.0, events / n)) if np.isfinite(events) and np.isfinite(n) else default
 
 
 def design_effect(n_lesions: float, n_patients: float, icc: float) -> float:
-    """What n lesions are divided by, because lesions of one patient fail together: 1 + (m - 1) icc (rule 13)."""
+    """What n lesions are divided by, because lesions of one patient fail together: 1 + (m - 1) icc (decision 13)."""
     return 1 + (n_lesions / n_patients - 1) * icc
 
 
@@ -49,7 +51,7 @@ class Sequence:
 
 
 def point_sequence(time: Array, survival: Array, variance: Array, n: Array, *, share: float, start: float) -> Sequence:
-    """Sizes of the conditional binomials behind survival printed at several times (rule 5).
+    """Sizes of the conditional binomials behind survival printed at several times (decision 5).
 
     m_k = (1 - p_k) / (p_k (v_k - v_{k-1})), v = var(log S), is Greenwood's formula read backwards, capped at n S_{k-1}.
     Where v does not rise, or only n is printed, m_k = a n S_{k-1}; the variance then runs on by Greenwood, so that the
@@ -80,12 +82,12 @@ def _running_variance(ratio: float, size: float, used: float, printed: float) ->
 
 
 def beta_size(n: float, share: float) -> float:
-    """alpha of F(median) ~ Beta(alpha, alpha): the law of the middle order statistic of a n patients (rule 6)."""
+    """alpha of F(median) ~ Beta(alpha, alpha): the law of the middle order statistic of a n patients (decision 6)."""
     return (share * n + 1) / 2
 
 
 def median_log_sd(median: float, low: float, high: float, ci_level: float) -> float:
-    """sd of log median (rule 6): log(high / low) / (2 z), or log(median / low) / z with no upper limit."""
+    """sd of log median (decision 6): log(high / low) / (2 z), or log(median / low) / z with no upper limit."""
     both = log_interval_sd(low, high, ci_level)
     if np.isfinite(both) or not (np.isfinite(low) and low > 0):
         return both
@@ -93,7 +95,9 @@ def median_log_sd(median: float, low: float, high: float, ci_level: float) -> fl
 
 
 def log_hr_se(hr: float, *, low: float, high: float, se: float, p: float, p_below: float, ci_level: float) -> float:
-    """Standard error of a log hazard ratio (rule 7); with `p_below` an upper bound, so the row may count for less."""
+    """Standard error of a log hazard ratio (decision 7); with `p_below` an upper bound, so the row may count for
+    less.
+    """
     if np.isfinite(se):
         return se
     if np.isfinite(interval := log_interval_sd(low, high, ci_level)):

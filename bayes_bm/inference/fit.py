@@ -1,4 +1,4 @@
-"""Sampling, convergence gate, imputations, provenance, storing (`rules.md`, 18, 19, 22).
+"""Sampling, convergence gate, imputations, provenance, storing (docs/decisions.md, 18, 19, 22).
 
 PyMC and nutpie are imported when a fit starts, not before: reading results and printing help stay fast.
 """
@@ -40,11 +40,11 @@ def fit(
     """Sample the posterior of a spec; `None` means the spec's own setting.
 
     `imputations` M, 20 or more, fits M plausible sets of the patients behind reconstructed curves instead of the best
-    one (rule 19): compiled once, each sampled with a seed of its own and equally many draws, each with its own gate.
-    `draws`, `tune` and `chains` are then those of each, by default `EACH` at most. They run one after the other, on
-    `processes` of this machine, or on the Dask cluster at `scheduler` (`many.map_fits`): the same draws everywhere.
+    one (decision 19): compiled once, each sampled with a seed of its own and equally many draws, each with its own
+    gate. `draws`, `tune` and `chains` are then those of each, by default `EACH` at most. They run one after the other,
+    on `processes` of this machine, or on the Dask cluster at `scheduler` (`many.map_fits`): the same draws everywhere.
 
-    The convergence gate is applied once, with one retry at a higher target acceptance (rule 18); a failed gate is
+    The convergence gate is applied once, with one retry at a higher target acceptance (decision 18); a failed gate is
     recorded in the result, not raised, so that the result can be looked at. `say` is told each stage.
     """
     asked = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}

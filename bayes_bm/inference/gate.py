@@ -1,4 +1,4 @@
-"""The convergence gate (rule 18): a refusal, not a warning."""
+"""The convergence gate (docs/decisions.md#18-convergence-gate): a refusal, not a warning."""
 
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Sampling with the convergence gate and its one retry (rule 18)."""
+"""Sampling with the convergence gate and its one retry (docs/decisions.md#18-convergence-gate)."""
 
 from collections.abc import Callable
 from dataclasses import replace

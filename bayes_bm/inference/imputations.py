@@ -1,4 +1,4 @@
-"""Multiple imputation over reconstructed curves (rule 19).
+"""Multiple imputation over reconstructed curves (docs/decisions.md#19-multiple-imputation).
 
 A curve does not say who its patients were; it leaves a set of possible ones. Each imputation takes one of them for
 every arm rebuilt from a curve, drawn from the curve alone and never from the outcome model, and the posterior is
@@ -84,7 +84,7 @@ def count_of(imputations: int | None, evidence: Evidence) -> int:
             found=imputations,
             allowed=f"{FEWEST} or more, or 1 for the best reconstruction alone",
             hint=f"the variance between M fits has a relative error of sqrt(2 / (M - 1)): {_error(imputations)}"
-            " here (rule 19)",
+            " here (docs/decisions.md, 19)",
         )
     if not rebuilt_arms(evidence):
         raise InputError(

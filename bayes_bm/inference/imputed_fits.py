@@ -1,4 +1,4 @@
-"""Fits of many imputations, each with a seed and a gate of its own (rule 19)."""
+"""Fits of many imputations, each with a seed and a gate of its own (docs/decisions.md#19-multiple-imputation)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ Runs = tuple[xr.Dataset, xr.Dataset, Gate]
 def sample_imputations(
     model: ImputedModel, m: int, where: Placement, say: Progress
 ) -> tuple[xr.Dataset, xr.Dataset, Gate, Imputations]:
-    """Each set of patients with its own seed and its own gate (rule 19); the stack is never judged."""
+    """Each set of patients with its own seed and its own gate (decision 19); the stack is never judged."""
     say("drawing patients from the curves")
     sets = imputed(model.evidence, m, seed=model.spec.seed)
     tasks = [Task(f"imputation {label} of {m}", (model, of, label)) for label, of in enumerate(sets, start=1)]

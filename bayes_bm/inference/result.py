@@ -159,10 +159,14 @@ class Result:
         return replace(self, posterior=thin, stored_log_likelihood=of_draws)
 
     def require_one_target(self, where: str, *, differ: str, hint: str) -> None:
-        """Raises `InputError` for a stack of imputations (rule 19); `differ`: what is not the same in all of them."""
+        """Raises `InputError` for a stack of imputations (docs/decisions.md#19-multiple-imputation); `differ`: what is
+        not the same in all of them.
+        """
         if self.imputations is not None:
             found = f"{self.imputations.m} imputations, whose {differ} differ"
-            raise InputError(where, found=found, allowed="one imputation at a time", hint=f"{hint} (rule 19)")
+            raise InputError(
+                where, found=found, allowed="one imputation at a time", hint=f"{hint} (docs/decisions.md, 19)"
+            )
 
     def to_arviz(self) -> xr.DataTree:
         """The groups as ArviZ reads them, spec and provenance in the attributes."""

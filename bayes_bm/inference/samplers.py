@@ -6,7 +6,8 @@ numba anew in every process: 14 s for the shipped main model. PyTensor's C linke
 warm, half a minute the first time (docs/speed.md), at about twice the cost a gradient. So the C linker serves up to
 `MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
 
-Patients enter as data, so other patients of the same arms (rule 19) need no other compilation.
+Patients enter as data, so other patients of the same arms (docs/decisions.md#19-multiple-imputation) need no other
+compilation.
 """
 
 import xarray as xr

@@ -1,4 +1,5 @@
-"""Who shares which effect: the index arrays behind the linear predictor (`design.md`, "The model"; `rules.md`, 10, 11).
+"""Who shares which effect: the index arrays behind the linear predictor (docs/decisions.md#the-model;
+decisions 10, 11).
 
     eta       = intercept + study_effect[j] + log_hr[a] + study_treatment_effect[j, a]
                 + x . coefficient + x . interaction[a] + amount[arm] . bias
@@ -19,7 +20,7 @@ from bayes_bm.hazards import Family
 from bayes_bm.spec.document import Spec
 
 CORRELATION = 0.5
-"""Between the deviations of two treatments within a study: as for contrasts to one shared arm (rule 10)."""
+"""Between the deviations of two treatments within a study: as for contrasts to one shared arm (decision 10)."""
 PAIR = " | "
 
 
@@ -58,7 +59,7 @@ class Design:
 
 
 def make_design(spec: Spec, evidence: Evidence) -> Design:
-    """Index structure of a model. Studies and pairs are sorted by name (rule 10)."""
+    """Index structure of a model. Studies and pairs are sorted by name (decision 10)."""
     arms, ratios = evidence.arms, evidence.hazard_ratios
     reference, treatments = spec.treatments.reference, spec.treatments.names
     studies = tuple(sorted(set(arms["study"])))

@@ -1,4 +1,5 @@
-"""One function per kind of evidence, all from the same latent hazard (`design.md`; `rules.md`, 5-8).
+"""One function per kind of evidence, all from the same latent hazard (docs/decisions.md#one-latent-hazard;
+decisions 5-8).
 
 Each takes a family, the arm's `eta` and `shape`, printed numbers and the array namespace `xp`, and returns the
 pointwise log density. The same code runs under PyTensor inside the model and under numpy on posterior draws; the slow
@@ -49,7 +50,9 @@ def patients(family: Family, data, eta, shape, *, xp: Namespace):
 
 
 def points(family: Family, data, eta, shape, *, xp: Namespace):
-    """Conditional binomials (rule 5): y = m p still free of the event among m (real), given alive the time before."""
+    """Conditional binomials (decision 5): y = m p still free of the event among m (real), given alive the time
+    before.
+    """
     drop = cum_hazard_from(family, eta_at(data, "log_u"), eta_at(data, "log_start"), eta, shape, xp=xp)
     alive = data.size * data.ratio
     return _binomial(alive, data.size, -drop, xp.log1mexp(-drop), xp=xp)
@@ -61,7 +64,7 @@ def _binomial(y, size, log_q, log_not_q, *, xp: Namespace):
 
 
 def median_order(family: Family, data, eta, shape, *, xp: Namespace):
-    """A median with n only: the density of the middle order statistic, Beta(F(m)) f(m) (rule 6)."""
+    """A median with n only: the density of the middle order statistic, Beta(F(m)) f(m) (decision 6)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
     log_dead, log_alive = xp.log1mexp(-used), -used
     law = (data.alpha - 1) * (log_dead + log_alive) - xp.betaln(data.alpha, data.alpha)
@@ -97,7 +100,7 @@ def median_interval(family: Family, data, eta, shape, *, xp: Namespace):
 
 
 def median_not_reached(family: Family, data, eta, shape, *, xp: Namespace):
-    """P(median > follow-up) under the order-statistic law: 1 - I_F(alpha, alpha) at follow-up (rule 6)."""
+    """P(median > follow-up) under the order-statistic law: 1 - I_F(alpha, alpha) at follow-up (decision 6)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
     # by symmetry 1 - I_F(a, a) = I_S(a, a), which keeps its precision as S -> 0; for tiny S it is S^a / (a B(a, a)),
     # whose logarithm stays finite where S itself underflows
@@ -108,13 +111,13 @@ def median_not_reached(family: Family, data, eta, shape, *, xp: Namespace):
 
 
 def counts(family: Family, data, eta, shape, *, xp: Namespace):
-    """d events of n by a time: binomial with 1 - S (rule 8)."""
+    """d events of n by a time: binomial with 1 - S (decision 8)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
     return _binomial(data.n - data.events, data.n, -used, xp.log1mexp(-used), xp=xp)
 
 
 def event_weighted_log_hr(family: Family, data: Any, eta: tuple, shape: tuple, *, xp: Namespace):
-    """Log hazard ratio of two arms of equal size, averaged over follow-up by when the events are (rule 7).
+    """Log hazard ratio of two arms of equal size, averaged over follow-up by when the events are (decision 7).
 
     Integral of log(h_a / h_b) f over that of f, f = (f_a + f_b) / 2, over (0, followup]: under proportional hazards it
     is the log hazard ratio, whatever f. `data`: log_node, placed, and log_step of a fixed rule (row, node); eta and
@@ -145,7 +148,7 @@ def followup_nodes(followup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def hazard_ratios(log_hr, mean, whitener, *, log_diagonal, dot):
-    """Log hazard ratios, jointly normal within a study (rule 7).
+    """Log hazard ratios, jointly normal within a study (decision 7).
 
     With L the Cholesky factor of the covariance, noise = L^-1 (log_hr - mean) is white; `log_diagonal` is log diag L.
     Each term is the density given the rows before it, so the sum over a study's rows is the density of the study.

@@ -162,7 +162,7 @@ def _median_arrays(spec: Spec, evidence: Evidence, law: str) -> dict[str, np.nda
 
 
 def _count_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
-    """A blank time is put at t0: H = exp(eta) there, whatever the shape (rule 8)."""
+    """A blank time is put at t0: H = exp(eta) there, whatever the shape (docs/decisions.md#8-counts)."""
     rows = evidence.counts
     arm_row = rows["arm_row"].to_numpy(dtype=int)
     timed = np.isfinite(rows["time"].to_numpy(dtype=float))

@@ -95,7 +95,7 @@ def _with_numbers(reconciliation: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_one_target(result: Result) -> Result:
-    """Chains that should agree: of imputations those that agree least (rule 19)."""
+    """Chains that should agree: of imputations those that agree least (docs/decisions.md#19-multiple-imputation)."""
     return result if result.imputations is None else result.of_imputation(result.imputations.worst)
 
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImputationSummary:
-    """Study arms whose patients come from curves, and what not knowing those patients adds (rule 19).
+    """Study arms whose patients come from curves, and what not knowing those patients adds
+    (docs/decisions.md#19-multiple-imputation).
 
     arms       how many
     m          fits behind the answer: 1 is the best reconstruction, taken as known
@@ -44,7 +45,7 @@ class ImputationSummary:
 class Answers:
     """What the answer in words needs.
 
-    tables     rows of `compare` by who is asked about; without levels (rule 11) only the average study's ratios
+    tables     rows of `compare` by who is asked about; without levels (decision 11) only the average study's ratios
     audit      what the evidence is
     contrasts  within, across, combined, discrepancy; None where those fits were not made
     refused    what a gate said where it was overridden
@@ -60,7 +61,7 @@ class Answers:
 
     @property
     def levels(self) -> bool:
-        """Whether survival itself is answered, not only ratios (rule 11)."""
+        """Whether survival itself is answered, not only ratios (decision 11)."""
         return not self.spec.needs_baseline
 
     @property

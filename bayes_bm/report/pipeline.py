@@ -1,4 +1,6 @@
-"""One spec from audit to report (rule 22): `run` is these steps in a row, and so is a script that imports them."""
+"""One spec from audit to report (docs/decisions.md#22-one-run): `run` is these steps in a row, and so is a script that
+imports them.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,7 +136,7 @@ def make_report(
 
 
 def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
-    """Tables of other commands that lie beside the result and are of its model (rule 22)."""
+    """Tables of other commands that lie beside the result and are of its model (decision 22)."""
     analyses, studies = saved_beside(result, folder), leave_one_study_out.saved_with(result, folder)
     found = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
     return found | ({} if studies is None else {"leave_one_study_out": studies[0]})

@@ -51,7 +51,9 @@ def source_ratio(row: Row) -> str:
 
 
 def source_text(row: Row) -> str:
-    """A ratio with its interval, or the words that stand where there is none (rule 12)."""
+    """A ratio with its interval, or the words that stand where there is none
+    (docs/decisions.md#12-within-and-across).
+    """
     if np.isfinite(ratio_of(row)[0]):
         return source_ratio(row)
     return NO_SIDE_BY_SIDE if row["source"] in ("within", "discrepancy") else MISSING
@@ -115,7 +117,10 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
 def absolute_sentence(of: Answers) -> str:
     """The second sentence: survival and restricted means for a new study, and the wider interval of one hospital."""
     if not of.levels:
-        return "Survival itself is not answered: each study has a level of its own and no baseline is given (rule 11)."
+        return (
+            "Survival itself is not answered: each study has a level of its own and no baseline is given"
+            " (docs/decisions.md, 11)."
+        )
     if len(of.compared) > 1:
         return _range_sentence(of)
     spec, name, reference = of.spec, next(iter(of.compared)), of.spec.treatments.reference
@@ -207,7 +212,9 @@ def _sources_clause(of: Answers, name: str) -> str:
 
 
 def mostly_across(of: Answers, name: str) -> str:
-    """The label of a combined answer that owes more to comparing across studies than within (rule 12); else nothing."""
+    """The label of a combined answer that owes more to comparing across studies than within (decision 12); else
+    nothing.
+    """
     combined = of.source(name, "combined")
     note = "" if combined is None else str(combined["note"])
     return note if note.startswith("mostly across") else ""
@@ -227,7 +234,7 @@ WIDER = 0.005
 
 
 def reconstruction_sentence(rebuilt: ImputationSummary, spec: Spec) -> str:
-    """What the answer owes to patients that are known from curves only (rule 19)."""
+    """What the answer owes to patients that are known from curves only (decision 19)."""
     arms = counted(rebuilt.arms, "study arm")
     if rebuilt.m == 1:
         return (
@@ -252,7 +259,7 @@ def _widens(row: Row) -> str:
 
 
 def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence[str]) -> str:
-    """Who is asked about, and which of the coefficients behind the answer no data inform (rule 17)."""
+    """Who is asked about, and which of the coefficients behind the answer no data inform (decision 17)."""
     known, asked = spec.covariates, patient.covariates
     units = {name: f" ({term.unit})" if term.unit else "" for name, term in known.items()}
     named = [f"{name} = {value:g}{units[name]}" for name, value in asked.items()]

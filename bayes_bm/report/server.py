@@ -55,7 +55,7 @@ class PatientPage:
                 "serve",
                 found="a spec with free study levels or shapes and no [baseline]",
                 allowed="exchangeable effects, or a baseline",
-                hint="without a level there is no survival to show (rule 11)",
+                hint="without a level there is no survival to show (docs/decisions.md, 11)",
             )
 
     @cached_property

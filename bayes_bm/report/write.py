@@ -15,7 +15,9 @@ from bayes_bm.runtime.files import atomic_write
 
 
 def red_rows(result: Result, reconciliation: pd.DataFrame) -> tuple[str, ...]:
-    """Printed numbers that contradict the model, as one reason; a reproduction is there to show them (rule 9)."""
+    """Printed numbers that contradict the model, as one reason; a reproduction is there to show them
+    (docs/decisions.md#9-reproductions).
+    """
     red = reconciliation.loc[reconciliation["status"] == "red"].to_dict("records")
     if not red or result.spec.reproduction:
         return ()

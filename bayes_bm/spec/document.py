@@ -1,7 +1,7 @@
 """models/*.toml -> frozen records: strict, versioned, hashed.
 
 `read_spec` is the only way in. An unknown key is an error that names the nearest known key; sensitivity analyses are
-named patches on the document (`style.md`, habit 5). Nothing here touches evidence or PyMC.
+named patches on the document (docs/decisions.md#specs-are-data). Nothing here touches evidence or PyMC.
 """
 
 import hashlib
@@ -160,7 +160,7 @@ class Spec(Record):
 
     @property
     def needs_baseline(self) -> bool:
-        """Absolute answers need a named study: levels or shapes are free and no baseline is given (rule 11)."""
+        """Absolute answers need a named study: levels or shapes are free and no baseline is given (decision 11)."""
         return (self.free_levels or self.free_shapes) and self.baseline is None
 
     @property
@@ -177,7 +177,7 @@ class Spec(Record):
 
 
 def _check_effect_prior(spec: Spec) -> None:
-    """Rule 17: accelerated-time families know time ratios, the others hazard ratios."""
+    """Decision 17: accelerated-time families know time ratios, the others hazard ratios."""
     family, needed = spec.hazard.family, spec.hazard.treatment_effect
     other = next(name for name in EFFECT_NAMES.values() if name != needed)
     kind = {"log_hr": "a proportional-hazards", "log_time_ratio": "an accelerated-time"}[needed]

@@ -1,4 +1,4 @@
-"""What a contrast of two treatments is called, and which of its signs is better (rules 16 and 17).
+"""What a contrast of two treatments is called, and which of its signs is better (docs/decisions.md, 16 and 17).
 
 Proportional-hazards families have hazard ratios, where smaller is better; accelerated-time families have time ratios,
 where larger is longer. A table that holds the one never carries the other's name.
@@ -38,7 +38,7 @@ class Measure:
         return f"{self.words} {self.of}".strip()
 
     def prob_better(self, log_ratio: np.ndarray) -> float:
-        """Share of draws (of the log) on the better side (rule 16)."""
+        """Share of draws (of the log) on the better side (decision 16)."""
         return float(np.mean(log_ratio > 0 if self.longer else log_ratio < 0))
 
 

@@ -42,7 +42,7 @@ class Treatments(Record):
 
 
 class StudyLevel(Record):
-    """A study-level effect: exchangeable with a prior on its sd, or free (rule 11)."""
+    """A study-level effect: exchangeable with a prior on its sd, or free (docs/decisions.md#11-free-levels)."""
 
     exchangeable: bool = True
     sd: Prior | None = None
@@ -80,7 +80,7 @@ class Effects(Record):
 
 
 class Baseline(Record):
-    """Level and log shape of the reference treatment as distributions, where study levels are free (rule 11).
+    """Level and log shape of the reference treatment as distributions, where study levels are free (decision 11).
 
     `log_shape` is the shape parameter that studies may differ in, by whatever name the family knows it; a family
     without one leaves it out.

@@ -54,7 +54,9 @@ class Hazard(Record):
 
     @property
     def treatment_effect(self) -> str:
-        """What an effect of treatment is called: a log hazard ratio or a log time ratio (rule 17)."""
+        """What an effect of treatment is called: a log hazard ratio or a log time ratio
+        (docs/decisions.md#17-prior-only).
+        """
         return EFFECT_NAMES[FAMILIES[self.family].effect]
 
     @property

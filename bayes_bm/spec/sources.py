@@ -46,7 +46,7 @@ class EvidenceSpec(Record):
     exclude: tuple[Choice, ...] = ()
     allow_overlap: tuple[Choice, ...] = ()
     effective_share: Share = Reasoned(
-        value=0.8, why="default of rule 5: some of the n were censored before the printed time"
+        value=0.8, why="default of decision 5 (docs/decisions.md): some of the n were censored before the printed time"
     )
     icc: Share = Reasoned(value=0.3, why="lesions of one patient share the patient's biology; a middling correlation")
 

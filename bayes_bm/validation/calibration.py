@@ -1,4 +1,6 @@
-"""Calibration of fits over simulated worlds: ranks of the truth, coverage of intervals, and their tests (rule 20)."""
+"""Calibration of fits over simulated worlds: ranks of the truth, coverage of intervals, and their tests
+(docs/decisions.md#20-calibration).
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,7 +19,7 @@ BINS, DRAWS = 20, 99
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 REJECT = 0.001
 CLOSE = {0.9: (0.87, 0.93)}
-"""Rule 20: where a coverage has to lie."""
+"""Decision 20: where a coverage has to lie."""
 
 
 def parameter_ranks(result: Result, truth: Mapping[str, Any], rng: np.random.Generator) -> dict[str, int]:
@@ -89,7 +91,7 @@ def _ecdf(ranks: Array) -> Array:
 
 
 def answer_draws(result: Result, patient: Mapping[str, float]) -> Iterator[tuple[str, Array]]:
-    """Draws of what rule 20 asks for, by name: of each compared treatment and, for survival, of the reference."""
+    """Draws of what decision 20 asks for, by name: of each compared treatment and, for survival, of the reference."""
     spec = result.spec
     t0, horizon = spec.reference_time, spec.horizon
     asked: dict[str, Who] = {"new-study": NewStudy(), "new-hospital": NewHospital()}
@@ -134,7 +136,7 @@ def tail_shares(result: Result, truth: Mapping[str, Any], *, draws: int = 600) -
 
 def coverage(shares: pd.DataFrame) -> pd.DataFrame:
     """Of each column of `tail_shares` and level: worlds, share covered, half the width of its 95 % interval were the
-    level right, exact binomial p, whether rule 20 is met.
+    level right, exact binomial p, whether decision 20 is met.
     """
     rows = []
     for name in shares:

@@ -285,7 +285,9 @@ def world(tables: dict[str, list[Row]] = SIDES, **changes: Any) -> tuple[Spec, E
 
 
 def test_within_holds_only_studies_with_both_arms(monkeypatch) -> None:
-    """Rule 12: free levels and shapes; both, more and the ratio of h; not single, other, third."""
+    """Decision 12 (docs/decisions.md): free levels and shapes; both, more and the ratio of h; not single, other,
+    third.
+    """
     asked = []
     monkeypatch.setattr(direct_indirect, "fit", lambda spec, evidence, say: asked.append((spec, evidence)))
     spec, evidence = world()
@@ -412,7 +414,7 @@ def test_audit_refuses_what_cannot_be_answered_and_says_what_is_needed() -> None
 
 
 def test_audit_refuses_a_disconnected_network_with_free_levels_and_warns_without() -> None:
-    """Rule 11."""
+    """Decision 11."""
     found = audit(*alone())
     assert found.refusals == ()
     assert any("not connected" in note for note in found.notes)

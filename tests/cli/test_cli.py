@@ -340,7 +340,7 @@ def test_fit_prints_gate_and_provenance_and_honours_its_options(run, small) -> N
 
 @pytest.mark.slow
 def test_a_fit_that_did_not_converge_is_written_with_status_1(run, small) -> None:
-    """Rule 18: twelve draws a chain cannot have an effective size of 400."""
+    """Decision 18 (docs/decisions.md): twelve draws a chain cannot have an effective size of 400."""
     out = small.parent / "r.nc"
     said = run("fit", small, "--out", out, "--draws", 12, "--set", "sampling.thin=1", "--json")
     assert said.status == 1

@@ -223,7 +223,9 @@ def test_hazard_ratios_carry_a_time_where_they_are_not_proportional() -> None:
 
 
 def test_the_marginal_hazard_ratio_is_not_an_average_of_hazard_ratios() -> None:
-    """Rule 14: with study levels spread by 1 the average curve's ratio is pulled to 1; E[HR] would not be."""
+    """Decision 14 (docs/decisions.md): with study levels spread by 1 the average curve's ratio is pulled to 1; E[HR]
+    would not be.
+    """
     result = made(log_hr=math.log(0.5), study_sd=1.0, study_treatment_sd=1e-9, study_shape_sd=1e-9, intercept=0.5)
     conditional = bb.hazard_ratio(result, [12.0], who=AverageStudy()).sel(treatment="b")
     marginal = bb.hazard_ratio(result, [12.0], who=NewStudy()).sel(treatment="b")
@@ -499,7 +501,7 @@ def test_a_difference_of_medians_is_marked_where_either_median_lies_beyond() -> 
 
 
 def test_what_the_data_did_not_move_is_marked_prior_only() -> None:
-    """Rule 17: posterior sd at least 0.9 of the prior's 1.0. For b it is 0.95, for c 0.5."""
+    """Decision 17: posterior sd at least 0.9 of the prior's 1.0. For b it is 0.95, for c 0.5."""
     rng = np.random.default_rng(5)
     values = rng.standard_normal((2, 400, 2))
     values = (values - values.mean((0, 1))) / values.std((0, 1)) * [0.95, 0.5]

@@ -124,7 +124,9 @@ def test_averages_over_studies_agree_with_the_trapezoid(eta, log_shape, eta_sd, 
 
 
 def test_average_given_alive_lets_survivors_reweight_the_effects() -> None:
-    """Rule 15: E[S(t)] / E[S(s)], and not E[S(t) / S(s)], which here differs in the second digit."""
+    """Decision 15 (docs/decisions.md): E[S(t)] / E[S(s)], and not E[S(t) / S(s)], which here differs in the second
+    digit.
+    """
     effects = (0.5, 0.2, 1.0, 0.2)
     of = population(*effects)
     found = float(quadrature.survival(of, np.array([24.0]), alive_at=12.0)[0, 0, 0])

@@ -65,7 +65,7 @@ def read(folder: Path, **changes: Any) -> Evidence:
     return read_evidence(parse_spec(worlds.document(**changes), folder=str(folder)))
 
 
-# ------------------------------------------------------------------------------------- rule 1: counted once
+# --------------------------------------------------------------------------------- decision 1: counted once
 
 
 def test_patients_stand_before_points_before_a_median_before_a_count() -> None:
@@ -136,7 +136,7 @@ def test_a_row_without_n_or_interval_has_no_weight_and_is_listed() -> None:
     assert reasons(found) == ["points s x: neither n nor an interval is printed, so it has no weight"]
 
 
-# ------------------------------------------------------------------------------------- rule 2: flags and overlap
+# --------------------------------------------------------------------------------- decision 2: flags and overlap
 
 
 def test_a_row_without_a_flag_has_its_arms_flag() -> None:
@@ -241,7 +241,7 @@ def test_rows_without_their_arm_are_refused() -> None:
         selected({"arms": [arm("s", "x", "a")], "medians": [median("s", "z", 9.0)]})
 
 
-# ------------------------------------------------------------------------------------- rules 3 and 4
+# --------------------------------------------------------------------------------- decisions 3 and 4
 
 
 def test_treatments_not_in_the_spec_and_other_endpoints_are_left_out() -> None:
@@ -285,11 +285,13 @@ def test_rows_of_another_measure_keep_no_hazard_ratio_out() -> None:
     assert selected(tables, measure="km").hazard_ratios["study"].tolist() == ["s"]
 
 
-# ------------------------------------------------------------------------------------- rules 5 to 8
+# --------------------------------------------------------------------------------- decisions 5 to 8
 
 
 def test_points_weigh_by_interval_n_and_lesions() -> None:
-    """Rule 5 and 13: n = 36 lesions of 30 patients, icc 0.3: 36 / 1.06; all died: share 1; an interval: Greenwood."""
+    """Decisions 5 and 13 (docs/decisions.md): n = 36 lesions of 30 patients, icc 0.3: 36 / 1.06; all died: share 1; an
+    interval: Greenwood.
+    """
     tables = {
         "arms": [
             arm("l", "x", "b", 36, unit_of_analysis="lesion", n_lesions=36, n_patients=30),
@@ -379,7 +381,7 @@ def test_one_contrast_printed_twice_is_refused_whatever_the_order() -> None:
 
 
 def test_a_hazard_ratio_beside_an_effect_on_shape_needs_its_followup() -> None:
-    """Rule 7: its counterpart is an average over follow-up, and log_hr at t0 would be another number."""
+    """Decision 7: its counterpart is an average over follow-up, and log_hr at t0 would be another number."""
     shaped = {"priors__treatment_log_shape": normal(0.3)}
     with pytest.raises(InputError, match=r"column followup: found nothing, beside priors\.treatment_log_shape"):
         selected({"hazard_ratios": [ratio("h", "b", "a", 0.5, p=0.01)]}, **shaped)
@@ -409,7 +411,7 @@ def test_counts_without_a_time_need_free_levels_and_no_dated_row_beside_them() -
         selected(beside, effects__study=FREE)
 
 
-# ------------------------------------------------------------------------------------- rule 13: clocks and lesions
+# --------------------------------------------------------------------------------- decision 13: clocks and lesions
 
 
 def test_clocks_move_to_the_models_and_entry_is_the_later_of_two() -> None:

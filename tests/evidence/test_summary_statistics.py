@@ -1,4 +1,6 @@
-"""Printed numbers to sizes, standard errors and laws (rules 5-8, 13): by hand, by scipy, by Greenwood's formula."""
+"""Printed numbers to sizes, standard errors and laws (docs/decisions.md, 5-8, 13): by hand, by scipy, by Greenwood's
+formula.
+"""
 
 import math
 
@@ -20,7 +22,7 @@ def sizes(time, survival, variance, n, share=0.8) -> np.ndarray:
 def test_a_95_percent_interval_is_1_96_standard_errors_each_way() -> None:
     assert summary_statistics.normal_quantile(0.95) == pytest.approx(1.959963984540054, abs=1e-12)
     assert summary_statistics.normal_quantile(0.9) == pytest.approx(1.6448536269514722, abs=1e-12)
-    # rule 6 says it as log(hi/lo) / 3.92
+    # decision 6 says it as log(hi/lo) / 3.92
     assert summary_statistics.log_interval_sd(5.0, 20.0, 0.95) == pytest.approx(math.log(4) / 3.92, rel=1e-4)
     assert summary_statistics.log_interval_sd(5.0, 20.0, 0.9) == pytest.approx(math.log(4) / 3.289707, rel=1e-6)
 
@@ -55,7 +57,7 @@ def test_a_variance_that_does_not_rise_falls_back_to_n() -> None:
 
 
 def test_a_printed_variance_stands_for_the_next_step_even_where_it_fell() -> None:
-    """Rule 5: m_k = (1 - p_k) / (p_k (v_k - v_{k-1})) with the v that was printed, not the largest so far."""
+    """Decision 5: m_k = (1 - p_k) / (p_k (v_k - v_{k-1})) with the v that was printed, not the largest so far."""
     found = sizes([6, 12, 18], [0.5, 0.25, 0.125], [0.04, 0.03, 0.08], [400, 400, 400])
     assert found[2] == pytest.approx(0.5 / (0.5 * (0.08 - 0.03)))
 

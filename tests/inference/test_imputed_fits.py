@@ -1,4 +1,6 @@
-"""Multiple imputation (rule 19): what is drawn, how fits are told apart, and variances against direct calculation."""
+"""Multiple imputation (docs/decisions.md#19-multiple-imputation): what is drawn, how fits are told apart, and variances
+against direct calculation.
+"""
 
 import json
 from concurrent.futures import ProcessPoolExecutor

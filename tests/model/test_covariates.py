@@ -70,7 +70,7 @@ def data_term(model: Any, point: dict[str, np.ndarray], name: str = "patients") 
 
 
 def by_hand(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray]) -> list[float]:
-    """Weibull log density of each patient, one by one, from the equations of design.md."""
+    """Weibull log density of each patient, one by one, from the equations of docs/decisions.md#the-model."""
     studies, compared = sorted(set(evidence.arms["study"])), list(spec.treatments.compare)
     pairs = sorted(
         {(s, a) for s, a in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True) if a != "a"}

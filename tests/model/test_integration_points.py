@@ -203,7 +203,7 @@ def arm_curve(spec: Spec, evidence: Evidence, found: dict, arm_row: int, points:
 
 
 def terms_by_hand(spec: Spec, evidence: Evidence, found: dict, points: dict[int, list]) -> dict[str, list[float]]:
-    """Every kind's log density from S and f of the arm alone (rules 5, 6, 8)."""
+    """Every kind's log density from S and f of the arm alone (docs/decisions.md, 5, 6, 8)."""
     curves = {row: arm_curve(spec, evidence, found, row, of) for row, of in points.items()}
     terms: dict[str, list[float]] = {name: [] for name in KINDS}
     for row in evidence.patients[evidence.patients["age"].isna()].to_dict("records"):

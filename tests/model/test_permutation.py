@@ -168,7 +168,9 @@ def test_deviations_of_one_study_have_the_density_of_a_multivariate_normal(sd: f
 
 @pytest.mark.parametrize(("study", "base"), [("two", "a"), ("two", "c"), ("three", "b"), ("three", "d")])
 def test_contrasts_against_any_arm_of_a_study_have_variance_one_and_correlation_half(study: str, base: str) -> None:
-    """So with free study levels another reference is the same model; rule 10 bites where levels are exchangeable."""
+    """So with free study levels another reference is the same model; decision 10 (docs/decisions.md) bites where levels
+    are exchangeable.
+    """
     spec, evidence = net(FOUR, list("bcd"))
     shape = make_design(spec, evidence)
     rows = evidence.arms.index[evidence.arms["study"] == study]

@@ -1,4 +1,4 @@
-"""A time ratio is never called a hazard ratio, and its better side is above 1 (rules 16 and 17)."""
+"""A time ratio is never called a hazard ratio, and its better side is above 1 (docs/decisions.md, 16 and 17)."""
 
 import math
 import re

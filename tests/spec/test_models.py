@@ -99,7 +99,7 @@ def test_reproductions_have_the_structure_of_rule_9(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRINTED)
 def test_reproductions_give_back_what_was_printed(name: str) -> None:
-    """Rule 9: HR within 0.06, medians within a quarter of their interval's width."""
+    """Decision 9 (docs/decisions.md): HR within 0.06, medians within a quarter of their interval's width."""
     spec = read_spec(MODELS[name])
     result = fit(spec)
     result.require_gate()

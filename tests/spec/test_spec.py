@@ -10,7 +10,7 @@ from bayes_bm.spec.patches import patched
 from bayes_bm.spec.reading import list_models, parse_spec, read_spec
 from tests.builders import worlds
 
-# as printed in contract.md, with the elided reasons filled in
+# a whole spec as an example, its reasons elided
 CONTRACT = """
 schema = 1
 name = "os_reresection_vs_resrs"

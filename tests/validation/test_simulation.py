@@ -110,7 +110,9 @@ def test_kinds_keep_their_share_and_arms_their_size() -> None:
 
 
 def test_rows_drawn_from_the_likelihoods_have_their_laws() -> None:
-    """Rule 5: y_1 of a n is binomial; rule 6: F(m) uniform under its Beta law; rule 7: log HR standard normal."""
+    """Decision 5 (docs/decisions.md): y_1 of a n is binomial; decision 6: F(m) uniform under its Beta law; decision 7:
+    log HR standard normal.
+    """
     asked = {"numbers": "likelihood", "studies": 90, "sizes": (40, 40)}
     points = world(mix=only("points"), **asked).tables["points"]
     first = points[points["time"] == 6.0]

@@ -1,7 +1,8 @@
 """A slow, scalar second implementation of the model's joint log density: the outside witness of the fast one.
 
-Written from `rules.md` and `contract.md` alone, without sight of the package, in mpmath with 40 digits. Everything is
-in the constrained space: standard deviations are standard deviations, without the Jacobian of a sampler's transform.
+Written from the decisions (docs/decisions.md) and the formats of the tables alone, without sight of the package, in
+mpmath with 40 digits. Everything is in the constrained space: standard deviations are standard deviations, without the
+Jacobian of a sampler's transform.
 
     log H(t) = k (log t - log t0) + eta          k = exp(log_shape + study_log_shape + treatment_log_shape)
 
@@ -180,7 +181,7 @@ def level(spec, parameters, study, treatment) -> mpf:
 
 
 def study_log_hr(spec, parameters, study, treatment) -> mpf:
-    """log_hr[a] + study_treatment_effect[j, a]; both zero for the reference in every study (rule 10)."""
+    """log_hr[a] + study_treatment_effect[j, a]; both zero for the reference in every study (decision 10)."""
     if treatment == reference(spec):
         return mpf(0)
     own = parameters["study_treatment_effect"][study, treatment] if has(spec, "study_treatment") else 0
@@ -256,7 +257,7 @@ def log_sd(row: Row) -> mpf | None:
 
 
 def design_effect(spec: Mapping, arm: Row) -> mpf:
-    """1 + (lesions per patient - 1) icc for arms that count lesions or cavities, else 1 (rule 13)."""
+    """1 + (lesions per patient - 1) icc for arms that count lesions or cavities, else 1 (decision 13)."""
     if arm.get("unit_of_analysis") not in LESION_LEVEL or not (arm.get("n_lesions") and arm.get("n_patients")):
         return mpf(1)
     return 1 + (mpf(arm["n_lesions"]) / mpf(arm["n_patients"]) - 1) * _setting(spec, "icc", 0)
@@ -338,7 +339,7 @@ def _sequence_terms(curve: Curve, rows: list[Row], steps: list[tuple[mpf, mpf]])
 
 
 def point_sizes(spec, tables, rows: Sequence[Row]) -> list[tuple[mpf, mpf]]:
-    """(p_k, m_k) of each step of one arm: the share that survives it and its effective size (rule 5)."""
+    """(p_k, m_k) of each step of one arm: the share that survives it and its effective size (decision 5)."""
     arm = arm_row(tables, rows[0])
     steps, survival, variance = [], mpf(1), mpf(0)
     for row in rows:

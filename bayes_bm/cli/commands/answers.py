@@ -102,7 +102,9 @@ def rank(
 
 
 def _rebuilt(result: "Result", answers: Sequence[tuple[dict[str, Any], Any]]) -> dict[str, Any]:
-    """What rebuilding patients from curves adds to these answers (rule 19); empty where there are no curves."""
+    """What rebuilding patients from curves adds to these answers (docs/decisions.md#19-multiple-imputation); empty
+    where there are no curves.
+    """
     from bayes_bm.estimands.imputation_variance import answer_variance
     from bayes_bm.report.answers import rebuilt_of
     from bayes_bm.report.sentences import reconstruction_sentence

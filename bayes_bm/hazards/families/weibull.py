@@ -1,4 +1,4 @@
-"""Weibull: log H(t) = k (log t - log t0) + eta, k = exp(log_shape) (`design.md`, "The model")."""
+"""Weibull: log H(t) = k (log t - log t0) + eta, k = exp(log_shape) (docs/decisions.md#the-model)."""
 
 from bayes_bm.hazards.family import Family
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace

@@ -1,4 +1,4 @@
-"""An arm whose clock is unknown: a family read on the arm's printed clock (rule 13).
+"""An arm whose clock is unknown: a family read on the arm's printed clock (docs/decisions.md#13-bias).
 
 Printed time t is t + d on the model's clock, and everybody of the arm lived to e:
 

@@ -1,8 +1,8 @@
 """Array namespaces: the same formula for numpy (draws, tests) and for PyTensor (the model).
 
-`numpy` functions on PyTensor variables fail late or silently (`facts.md`), so formulas shared by the model and the
-estimands take the namespace `xp`. The PyTensor twin of `NUMPY` stands in `tensor.py`, which may know PyTensor; this may
-not.
+`numpy` functions on PyTensor variables fail late or silently (docs/decisions.md#numpy-on-pytensor), so formulas shared
+by the model and the estimands take the namespace `xp`. The PyTensor twin of `NUMPY` stands in `tensor.py`, which may
+know PyTensor; this may not.
 """
 
 from types import SimpleNamespace

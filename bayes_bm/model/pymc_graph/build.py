@@ -1,8 +1,8 @@
 """Spec + evidence -> pm.Model.
 
 Every datum enters through `pm.Data`, every kind of evidence is its own named observed variable with a density that can
-be simulated from, and effects are written non-centred (with tens of patients a study, the better choice: `facts.md`).
-The model knows nothing of files.
+be simulated from, and effects are written non-centred (with tens of patients a study, the better choice:
+docs/decisions.md#non-centred-effects). The model knows nothing of files.
 """
 
 import pymc as pm

@@ -145,7 +145,7 @@ def shapes_at(parts: Parts, of_study: list[Any], treatment: Any) -> list[Any]:
 
 
 def _study_level(spec: Spec, shape: Design) -> ByStudy:
-    """intercept + study_effect, or each study's own level (rule 11)."""
+    """intercept + study_effect, or each study's own level (docs/decisions.md#11-free-levels)."""
     if spec.free_levels:
         levels = variable("study_effect", spec.priors.intercept, "study") if shape.studies else pt.zeros(0)
         return ByStudy(pt.zeros(()), levels)

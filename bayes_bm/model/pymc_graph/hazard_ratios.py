@@ -19,7 +19,9 @@ from bayes_bm.model.pymc_graph.pytensor_namespace import TENSOR
 def observe_ratios(
     arrays: dict[str, np.ndarray], parts: Parts, shape: Design, family: Family, slopes: Any, *, proportional: bool
 ) -> None:
-    """Log hazard ratios about the study's own, crude ones about that of its patients together (rule 7)."""
+    """Log hazard ratios about the study's own, crude ones about that of its patients together
+    (docs/decisions.md#7-hazard-ratios).
+    """
     names = ("hr_treatment", "hr_reference", "hr_pair", "hr_reference_pair")
     treatment, reference, pair, reference_pair = (pm.Data(name, getattr(shape, name)) for name in names)
     data = {key: pm.Data(f"hazard_ratios_{key}", values) for key, values in arrays.items()}

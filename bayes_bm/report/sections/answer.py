@@ -111,12 +111,13 @@ def _ours(of: ReportData, check: ExternalCheck) -> tuple[dict[Any, Any] | None, 
 
 
 def reference_remark(spec: Spec) -> list[Part]:
-    """Rule 10: another reference is another model."""
+    """Decision 10 (docs/decisions.md): another reference is another model."""
     if spec.effects.study_treatment is None:
         return ["No study-by-treatment effect is in this model, so the choice of reference changes no answer."]
     text = (
         f"The study-by-treatment effect is zero for the reference ({treatment_text(spec.treatments.reference)}) in"
-        " every study, so another reference would be another model, not another view of this one (rule 10)."
+        " every study, so another reference would be another model, not another view of this one"
+        " (docs/decisions.md, 10)."
     )
     if "reference_swapped" not in spec.sensitivity:
         return [text]

@@ -91,7 +91,7 @@ def network_section(draw: figures.Drawing) -> list[Part]:
     if len(parts) == 1:
         words = "Studies that hold two treatments or more join all of them."
     else:
-        rests = "are refused" if of.spec.free_levels else "rest on exchangeable study levels (rule 11)"
+        rests = "are refused" if of.spec.free_levels else "rest on exchangeable study levels (docs/decisions.md, 11)"
         words = f"The network is not connected: {'; '.join(parts)}. Comparisons between its parts {rests}."
     several = [
         {"study": row["study"], "treatments": ", ".join(treatment_text(name) for name in row["treatments"])}

@@ -118,7 +118,8 @@ def _priors(of: ReportData) -> list[Part]:
         Column("why this prior", lambda row: row["prior"].why, "words"),
     ]
     words = (
-        "Prior only: the posterior sd is at least 0.9 of the prior's, so the evidence said next to nothing (rule 17)."
+        "Prior only: the posterior sd is at least 0.9 of the prior's, so the evidence said next to nothing"
+        " (docs/decisions.md, 17)."
     )
     scaled = (
         "Power scaling: how far the parameter moves per doubling of the prior, or of the evidence, as a cumulative"

@@ -156,7 +156,9 @@ def reconciled(spec: Spec, row: Row, name: str) -> str:
 
 
 def rebuilt_section(of: ReportData, rebuilt: ImputationSummary) -> list[Part]:
-    """What the reconstruction of patients adds to the variance of every answer (rule 19)."""
+    """What the reconstruction of patients adds to the variance of every answer
+    (docs/decisions.md#19-multiple-imputation).
+    """
     said = el("p", reconstruction_sentence(rebuilt, of.spec))
     if rebuilt.m == 1:
         return [said]

@@ -134,7 +134,9 @@ def panels_section(draw: figures.Drawing) -> list[Part]:
 
 def treatments_section(draw: figures.Drawing) -> list[Part]:
     if draw.of.curves is None:
-        return [el("p", "Curves need a level: study levels are free here and no baseline is given (rule 11).")]
+        return [
+            el("p", "Curves need a level: study levels are free here and no baseline is given (docs/decisions.md, 11).")
+        ]
     words = (
         "Averaged over the population of studies (a new study); the difference also with the wider interval of one new"
         " hospital. The numbers are in the table of answers."

@@ -50,7 +50,7 @@ def network() -> Iterator[Known]:
     yield Known("direct - indirect of b v a", expected, float(gap.mean()), tolerance, "Bucher et al. 1997")
 
 
-BASARAN = "Basaran 2025, J Neurooncol, doi 10.1007/s11060-025-05244-1 (rule 9)"
+BASARAN = "Basaran 2025, J Neurooncol, doi 10.1007/s11060-025-05244-1 (docs/decisions.md, 9)"
 HR_TOLERANCE, MEDIAN_TOLERANCE = 0.06, 0.25
 
 

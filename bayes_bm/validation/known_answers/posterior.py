@@ -82,7 +82,7 @@ def density() -> Iterator[Known]:
         tables,
     )
     point = {"intercept": 0.1, "log_hr": -0.4, "log_shape": 0.2}
-    source = "scipy.stats, rules 5 to 8"
+    source = "scipy.stats, see docs/decisions.md, 5 to 8"
     expected = _by_scipy(**point)
     graph = build_model(spec, evidence).compile_logp(mode="FAST_COMPILE")
     found = graph({name: np.array([value] if name == "log_hr" else value) for name, value in point.items()})

@@ -1,8 +1,8 @@
 """What is printed of a synthetic arm: worked out from its patients, as a paper does, or drawn from the likelihoods.
 
 From patients the whole chain is tried: Kaplan-Meier medians and survival with intervals on the log(-log) scale, Cox's
-hazard ratio, crude counts. From the likelihoods (`rules.md`, 5-8) every row has exactly the law that the model says it
-has, which is what simulation-based calibration needs (rule 20).
+hazard ratio, crude counts. From the likelihoods (docs/decisions.md, 5-8) every row has exactly the law that the model
+says it has, which is what simulation-based calibration needs (decision 20).
 """
 
 from collections.abc import Iterator, Sequence
@@ -187,13 +187,13 @@ def _ratio(spec: Spec, study: Sequence[StudiedArm]) -> Iterator[Row]:
 
 
 def whole_share(spec: Spec, n: int) -> int:
-    """The next n of which the effective share is a whole number, so that the binomials of rule 5 are exact."""
+    """The next n of which the effective share is a whole number, so that the binomials of decision 5 are exact."""
     a = spec.evidence.effective_share.value
     return next((m for m in range(n, n + 100) if abs(a * m - round(a * m)) < 1e-9), n)
 
 
 def drawn(spec: Spec, truth: Truth, arms: Sequence[StudiedArm], rng: np.random.Generator) -> Rows:
-    """Rows of every table, each from the law of rules 5 to 8 under the truth; patients as they are.
+    """Rows of every table, each from the law of decisions 5 to 8 under the truth; patients as they are.
 
     Arms known from printed numbers state no covariates, so that they stand at their centres, as the law has it.
     """
@@ -225,7 +225,7 @@ def _time_of(spec: Spec, truth: Truth, plan: ArmPlan, dead: float) -> float:
 
 
 def _drawn_points(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
-    """Rule 5 with n only: y_1 of a n, y_2 of y_1, and so on, so that every size m_k = a n S_(k-1) is whole."""
+    """Decision 5 with n only: y_1 of a n, y_2 of y_1, and so on, so that every size m_k = a n S_(k-1) is whole."""
     left = whole = round(spec.evidence.effective_share.value * plan.n)
     before = 0.0
     for time in (at * spec.reference_time for at in POINTS):
@@ -238,7 +238,9 @@ def _drawn_points(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Genera
 
 
 def _drawn_medians(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
-    """Rule 6: normal on the log, with the sd of an exponential curve of n; or F(m) ~ Beta, blank beyond follow-up."""
+    """Decision 6: normal on the log, with the sd of an exponential curve of n; or F(m) ~ Beta, blank beyond
+    follow-up.
+    """
     n, row = plan.n, _key(spec, plan)
     if plan.interval:
         sd = 1 / (np.log(2) * np.sqrt(spec.evidence.effective_share.value * n))
@@ -260,7 +262,7 @@ _DRAWN = {"points": _drawn_points, "medians": _drawn_medians, "counts": _drawn_c
 
 
 def _drawn_ratio(spec: Spec, truth: Truth, study: Sequence[StudiedArm], rng: np.random.Generator) -> Row:
-    """Rule 7: normal on the log with variance 4 / (two thirds of everybody), about the study's own ratio."""
+    """Decision 7: normal on the log with variance 4 / (two thirds of everybody), about the study's own ratio."""
     other, one = (arm.plan for arm in study)
     mean = truth.arm(one.study, one.treatment)[0] - truth.arm(other.study, other.treatment)[0]
     se = float(np.sqrt(4 / (2 / 3 * (one.n + other.n))))

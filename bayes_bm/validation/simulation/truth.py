@@ -123,7 +123,9 @@ def _number(value: Any, name: str) -> float:
 
 
 def draw_effects(of: Result, spec: Spec, pairs: list[tuple[str, str]], rng: np.random.Generator) -> Truth:
-    """Effects of every study, and of every (study, treatment) that is not the reference, in sorted order (rule 10)."""
+    """Effects of every study, and of every (study, treatment) that is not the reference, in sorted order
+    (docs/decisions.md#10-order-and-reference).
+    """
     studies = sorted({study for study, _ in pairs})
     reference, draw = spec.treatments.reference, of.draws
     compared = sorted(pair for pair in set(pairs) if pair[1] != reference)

@@ -90,9 +90,10 @@ def simulate(
     """A synthetic world of a spec's model: parameters from its priors, except those given by `truth`.
 
     `mix`: shares of studies that give patients, points, medians, hazard_ratios, counts. `numbers`: printed ones are
-    worked out from simulated "patients", or drawn from the "likelihood" of each row (rules 5 to 8), as calibration
-    needs. `curves`: patients are given as the drawn curve, or as `clicks` on it with a normal error of `click_error`
-    (share of each axis), with n and numbers at risk. `wrong`: a wrong assumption by name (`simulation.wrong.WRONG`).
+    worked out from simulated "patients", or drawn from the "likelihood" of each row (docs/decisions.md, 5 to 8), as
+    calibration needs. `curves`: patients are given as the drawn curve, or as `clicks` on it with a normal error of
+    `click_error` (share of each axis), with n and numbers at risk. `wrong`: a wrong assumption by name
+    (`simulation.wrong.WRONG`).
 
     The spec's own evidence is not used. Raises InputError on a call that is wrong.
     """
