@@ -39,7 +39,7 @@ demo: setup  ## the main question: evidence -> posterior -> comparison, a patien
 test: setup  ## lint, types, every test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/pyright
 	@$(BIN)/pytest -q -m "slow or not slow"
 

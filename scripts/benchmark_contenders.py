@@ -11,6 +11,7 @@ from benchmark_world import world
 import bayes_bm as bb
 from bayes_bm.inference import samplers
 from bayes_bm.inference.gate import watched_parameters
+from bayes_bm.model.model_inputs import prepare
 
 CENTRINGS = {"non-centred": (0, 0, 0), "levels centred": (1, 0, 0), "centred": (1, 1, 1)}
 
@@ -21,7 +22,7 @@ def watched(posterior: Any) -> Draws:
 
 def ours(covariates: int, seeds: int) -> list[Contender]:
     spec, evidence = world(776, covariates=covariates)
-    sample = samplers.sampler(spec, evidence, print)
+    sample = samplers.sampler(prepare(spec, evidence), print)
     alone = partial(timed, partial(sample, spec.sampling.target_accept), lambda groups: watched(groups[0]))
     whole = partial(timed, lambda seed: bb.fit(spec, evidence, seed=seed), lambda result: watched(result.posterior))
     return [Contender("ours, sampling alone", alone, seeds), Contender("ours, whole fit", whole, seeds)]

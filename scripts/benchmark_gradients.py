@@ -8,6 +8,7 @@ from benchmark_world import world
 
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
+from bayes_bm.model.model_inputs import prepare
 
 SIZES = (776, 10**4, 10**5, 10**6)
 SHORT = {"num_samples": 20, "num_warmup": 20, "save_warmup": True, "max_depth": 4}
@@ -16,7 +17,7 @@ SHORT = {"num_samples": 20, "num_warmup": 20, "save_warmup": True, "max_depth": 
 
 def microseconds(n: int, covariates: int) -> float:
     """Least of five rounds."""
-    at, data = pack_problem(*world(n, covariates=covariates))
+    at, data = pack_problem(prepare(*world(n, covariates=covariates)))
     x, calls, rounds = at.start, max(5, 1_000_000 // n if covariates else 2000), []
     for _ in range(5):
         started = time.process_time()

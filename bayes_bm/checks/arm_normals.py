@@ -14,9 +14,8 @@ import numpy as np
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
-from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
 from bayes_bm.model.design import Design
-from bayes_bm.model.observations import KINDS, active_terms, is_arm_level, observations
+from bayes_bm.model.observations import KINDS, active_terms, is_arm_level
 from bayes_bm.runtime.types import Array
 
 WIDE_LEVEL, WIDE_SHAPE, WIDE_COEFFICIENT = 2.0, 0.8, 1.0
@@ -89,10 +88,10 @@ class _Known:
 
 
 def _known(result: Result) -> _Known:
-    spec, evidence = result.spec, result.evidence
-    rows = {name: arrays for name, arrays in observations(spec, evidence, result.family).items() if name != RATIOS}
-    points = arm_points(spec, evidence) if any_averaged(spec, evidence) else None
-    return _Known(rows, result.arm_law[2].mean(axis=0), points)
+    inputs = result.inputs
+    rows = {name: arrays for name, arrays in inputs.kinds.items() if name != RATIOS}
+    points = inputs.arm_points if inputs.any_averaged else None
+    return _Known(rows, result.predictors.arms.shape.mean(axis=0), points)
 
 
 def _site(
@@ -142,16 +141,16 @@ def _moments(log_density: Density, mean: Array, covariance: Array, *, last: bool
 
 def _log_likelihood(result: Result, known: _Known, arm: int, coefficients: bool) -> tuple[Density, Array]:
     """Log likelihood of the arm's rows at theta (point, axis), and the theta of an average study's arm."""
-    spec, draws = result.spec, result.draws
+    spec, draws = result.spec, result.predictors.draws
     names = len(spec.covariates) if coefficients else 0
-    slopes = draws.slopes.mean(axis=0)[result.design.arm_treatment[arm]]
+    slopes = draws.slopes.mean(axis=0)[result.inputs.design.arm_treatment[arm]]
     points = None if known.points is None else known.points[arm]
-    family, law, parts = result.arm_law[0], known.law[arm], []
+    family, law, parts = result.predictors.arms.family, known.law[arm], []
     for name, arrays in known.rows.items():
         mine = arrays["arm_row"] == arm
         if mine.any():
             data = SimpleNamespace(**{key: values[mine] for key, values in arrays.items()}, **active_terms(arrays))
-            used = family if is_arm_level(name) else result.arm_family
+            used = family if is_arm_level(name) else result.inputs.arm_family
             x = getattr(data, "x", np.zeros((int(mine.sum()), 0)))
             parts.append((KINDS[name].log_density, used, data, x, is_arm_level(name)))
 
@@ -164,13 +163,15 @@ def _log_likelihood(result: Result, known: _Known, arm: int, coefficients: bool)
             if spec.hazard.varies is not None:
                 base[:, 0] = theta[:, 1]
             if of_arm and points is not None:
-                base[:, result.family.width :] = coefficient @ points.T
+                base[:, result.inputs.family.width :] = coefficient @ points.T
             shape = np.broadcast_to(base[:, None], (*eta.shape, base.shape[1]))
             with np.errstate(all="ignore"):
                 values = np.sum(density(used, data, eta, shape, xp=NUMPY), axis=1)
             total += np.where(np.isfinite(values), values, -1e6)
         return total
 
-    level = draws.intercept.mean() + draws.study_effect.mean() if result.design.studies else draws.intercept.mean()
+    level = (
+        draws.intercept.mean() + draws.study_effect.mean() if result.inputs.design.studies else draws.intercept.mean()
+    )
     centre = np.array([level, law[0] if len(law) else 0.0, *(slopes if names else [])])
     return log_density, centre

@@ -218,7 +218,7 @@ def _log_ratio(result: Result | None, treatment: str, reference: str) -> np.ndar
 
 def against_own_reference(result: Result, name: str) -> np.ndarray:
     """Draws of a treatment's log ratio to the reference of the fit: that of `contrast_measure`."""
-    of, at = result.draws, result.spec.treatments.names.index(name)
+    of, at = result.predictors.draws, result.spec.treatments.names.index(name)
     if result.spec.hazard.family != "weibull":
         return of.log_hr[:, at]
     # at t0, log h_a - log h_b = log_hr + log k_a - log k_b

@@ -30,7 +30,6 @@ from bayes_bm.checks.study_likelihood import (
 )
 from bayes_bm.estimands.compare import compared_pairs
 from bayes_bm.estimands.who import AverageStudy
-from bayes_bm.evidence.hazard_ratios import averaged_ratios
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
@@ -127,11 +126,11 @@ def leave_one_out(
 
 def _pinned(result: Result) -> Result:
     """Correlations of covariates that follow from the patients stay those of the whole evidence."""
-    from bayes_bm.model.covariates.integration_points import any_averaged, correlation
+    from bayes_bm.model.covariates.integration_points import correlation
     from bayes_bm.spec.covariates import Correlation
 
     spec = result.spec
-    some = any_averaged(spec, result.evidence) or averaged_ratios(result.evidence.hazard_ratios, spec).any()
+    some = result.inputs.any_averaged or result.inputs.averaged_ratios.any()
     if not some or spec.integration.correlation is not None:
         return result
     known, names = correlation(spec, result.evidence), list(spec.covariates)
@@ -177,7 +176,7 @@ def _left_out(given: tuple[Result, str, str], seeds: np.random.SeedSequence) -> 
         posterior = _thinned(result.posterior, chosen)
     else:
         again = fit(result.spec, drop_study(result.evidence, study), seed=int(seeds.generate_state(1)[0]))
-        posterior = _thinned(again.posterior, np.arange(again.draws.samples))
+        posterior = _thinned(again.posterior, np.arange(again.predictors.draws.samples))
         there = integrated_log_density(replace(result, posterior=posterior), study)
         equal = np.full(len(there), 1 / len(there))
         elpd = _log_mean(there)

@@ -31,7 +31,7 @@ def power_scaling(result: Result) -> pd.DataFrame:
     hint = "power_scaling(result.of_imputation(1))"
     result.require_one_target("power scaling", differ="likelihoods", hint=hint)
     drawn = {name: values for name, _, values in prior_draws(result)}
-    chains = result.draws.chains
+    chains = result.predictors.draws.chains
     components = {"prior_sensitivity": log_prior(result), "likelihood_sensitivity": log_likelihood(result)}
     found = {
         column: {
@@ -54,10 +54,10 @@ def log_prior(result: Result) -> np.ndarray:
 
 def log_likelihood(result: Result) -> np.ndarray:
     """Log density of all evidence at each draw (sample,)."""
-    total = np.zeros(result.draws.samples)
+    total = np.zeros(result.predictors.draws.samples)
     for name in result.log_likelihood:
         terms = result.log_likelihood[name].transpose("chain", "draw", ...).to_numpy()
-        total += terms.reshape(result.draws.samples, -1).sum(axis=1)
+        total += terms.reshape(result.predictors.draws.samples, -1).sum(axis=1)
     return total
 
 

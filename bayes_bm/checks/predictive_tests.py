@@ -23,7 +23,7 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.model.likelihoods import cum_hazard_from
 from bayes_bm.model.likelihoods import entry as entry_of
-from bayes_bm.model.observations import KINDS, active_terms, observations
+from bayes_bm.model.observations import KINDS, active_terms
 from bayes_bm.runtime.types import Array
 
 REPLICATES = 4000
@@ -153,8 +153,8 @@ def _named(result: Result, arm_row: int) -> dict[str, Any]:
 
 
 def _of_printed(result: Result, rng: np.random.Generator, replicates: int) -> Iterator[dict[str, Any]]:
-    arrays, t0 = observations(result.spec, result.evidence, result.family), result.spec.reference_time
-    family, eta, shape = result.arm_law
+    arrays, t0 = result.inputs.kinds, result.spec.reference_time
+    family, eta, shape = result.predictors.arms
     chosen = np.arange(replicates) % len(eta)
     scales = {"points": _angle, "medians": _same, "median_intervals": _same, "counts": _angle}
     for name, scale in scales.items():
@@ -194,7 +194,7 @@ def _of_ratios(result: Result, rng: np.random.Generator, chosen: Array) -> Itera
     table = result.evidence.hazard_ratios
     if table.empty:
         return
-    mean = result.ratio_means[chosen]
+    mean = result.predictors.ratio_means[chosen]
     drawn = mean + rng.standard_normal(mean.shape) @ result.evidence.hr_cholesky.T
     for at, row in enumerate(table.to_dict("records")):
         contrast = f"{row['treatment']} v {row['reference']}"
@@ -268,11 +268,11 @@ def _silence(used: Array, first: float, reference_time: float) -> dict[str, floa
 
 def _patient_laws(result: Result) -> Iterator[tuple[str, Any, Any, Array, Array]]:
     """Of patients by what is known of their covariates: name, data, family, eta and shape (sample, patient)."""
-    arrays = observations(result.spec, result.evidence, result.family)
+    arrays = result.inputs.kinds
     for name in ("patients", "patients_averaged", "patients_imputed"):
         if name in arrays:
             data = SimpleNamespace(**arrays[name], **active_terms(arrays[name]))
-            law, at, shape = result.law_of(name, arrays[name])
+            law, at, shape = result.predictors.rows(name, arrays[name])
             yield name, data, law, at, shape
 
 

@@ -18,7 +18,7 @@ from bayes_bm.hazards.family import eta_at as placed_at
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
-from bayes_bm.model.observations import KINDS, active_terms, observations
+from bayes_bm.model.observations import KINDS, active_terms
 
 AMBER, RED = 0.05, 0.001
 COLUMNS = [
@@ -42,8 +42,8 @@ STAGE = 21
 def reconcile(result: Result) -> pd.DataFrame:
     """One row a printed (or rebuilt) number; `status` is green, amber (p < 0.05) or red (p < 0.001)."""
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
-    arrays = observations(result.spec, result.evidence, result.family)
-    family, eta, shape = result.arm_law
+    arrays = result.inputs.kinds
+    family, eta, shape = result.predictors.arms
     rows = [
         *_patients(result, rng),
         *_points(result, arrays, family, eta, shape, rng),
@@ -197,7 +197,7 @@ def _ratios(result: Result, rng: np.random.Generator) -> Iterator[dict]:
     table = result.evidence.hazard_ratios
     if table.empty:
         return
-    mean = result.ratio_means
+    mean = result.predictors.ratio_means
     drawn = mean + rng.standard_normal(mean.shape) @ result.evidence.hr_cholesky.T
     for k, row in enumerate(table.to_dict("records")):
         contrast = f"{row['treatment']} v {row['reference']}"

@@ -18,7 +18,6 @@ import xarray as xr
 
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.quadrature import Population
-from bayes_bm.evidence.arm_covariates import averaged_arms, patients_with_missing_covariates
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
 from bayes_bm.hazards.nonparametric import StepCurve, kaplan_meier
@@ -26,7 +25,6 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
 from bayes_bm.model.likelihoods import cum_hazard_from
-from bayes_bm.model.linear_predictor import arm_predictors, missing_offsets, shifts
 from bayes_bm.model.observations import active_terms, all_patients, entered_hazard, log_time
 
 REPLICATE_LIMIT = 20_000_000
@@ -130,10 +128,9 @@ def replicated_arms(
     """
     if result.evidence.patients.empty:
         return
-    arrays = all_patients(result.spec, result.evidence, result.family)
-    whole = averaged_arms(result.spec, result.evidence.arms, result.evidence.patients)
-    lacks = patients_with_missing_covariates(result.spec, result.evidence)
-    eta, of_arm = arm_predictors(result.draws, result.design)
+    arrays = all_patients(result.spec, result.evidence, result.inputs.family)
+    whole, lacks = result.inputs.averaged_arms, result.inputs.missing_patients
+    _, eta, of_arm = result.predictors.at_centres
     for arm_row in sorted(set(result.evidence.patients["arm_row"])):
         rows = result.evidence.patients[result.evidence.patients["arm_row"] == arm_row]
         at = rows.index.to_numpy()
@@ -142,12 +139,12 @@ def replicated_arms(
         everyone = None
         if whole[arm_row]:
             # a patient of a replicate is a point drawn at random; the arm's own curve is the mean over all points
-            everyone = eta[chosen, arm_row][:, None] + result.point_offsets[chosen, arm_row]
+            everyone = eta[chosen, arm_row][:, None] + result.predictors.point_offsets[chosen, arm_row]
             mine = everyone[
                 np.arange(len(chosen))[:, None], rng.integers(everyone.shape[1], size=(len(chosen), len(at)))
             ]
         else:
-            shift = shifts(result.draws, result.design, data.arm_row, data.x, chosen)
+            shift = result.predictors.shifts(data.arm_row, data.x, chosen)
             mine = eta[chosen, arm_row][:, None] + shift
         of_shape = of_arm[chosen, arm_row][:, None]
         mine, seen = _with_drawn(result, data, mine, of_shape, chosen, rng) if lacks[at].any() else (mine, mine)
@@ -158,7 +155,7 @@ def _with_drawn(result: Result, data: Any, eta, of_arm, chosen, rng: np.random.G
     """eta with what patients lack drawn: afresh for replicates, and given their outcome for what was seen of them."""
     lacks = data.blank.any(axis=1)
     arrays = {name: getattr(data, name)[lacks] for name in ("arm_row", "x", "blank")}
-    found = missing_offsets(result.draws, result.design, result.spec, result.covariate_laws, arrays, chosen)
+    found = result.predictors.missing_offsets(arrays, chosen)
     added, log_weight = np.split(found, 2, axis=-1)
     mine = SimpleNamespace(
         **{name: values[lacks, None] for name, values in vars(data).items() if np.ndim(values)},
@@ -166,7 +163,7 @@ def _with_drawn(result: Result, data: Any, eta, of_arm, chosen, rng: np.random.G
     )
     mine.weight = 1.0
     at = eta[:, lacks, None] + added
-    density = likelihoods.patients(result.arm_family, mine, at, of_arm[:, :, None], xp=NUMPY)
+    density = likelihoods.patients(result.inputs.arm_family, mine, at, of_arm[:, :, None], xp=NUMPY)
     both = []
     for log_share in (log_weight, log_weight + density):
         node = np.argmax(log_share + rng.gumbel(size=log_share.shape), axis=-1)
@@ -196,7 +193,7 @@ def _replicated(
     point beside it.
     """
     eta = etas[0]
-    family, t0 = result.arm_family, result.spec.reference_time
+    family, t0 = result.inputs.arm_family, result.spec.reference_time
     shape = np.broadcast_to(of_arm, (*eta.shape, of_arm.shape[-1]))
     seen, event = _seen(rows)
     entered = entered_hazard(family, data, eta, shape)
@@ -232,9 +229,9 @@ def _gaps(result: Result, rows: pd.DataFrame, etas, shape, everyone, observed, r
     So that patients with other covariates and entries stand on one scale. An arm averaged over its covariates is put on
     the scale of its own averaged hazard.
     """
-    family, spec = result.arm_family, result.spec
+    family, spec = result.inputs.arm_family, result.spec
     if everyone is not None:
-        family = averaged(result.family, everyone.shape[1])
+        family = averaged(result.inputs.family, everyone.shape[1])
         wide = np.broadcast_to(everyone[:, None], (*etas[0].shape, everyone.shape[1]))
         etas, shape = tuple(eta * 0 for eta in etas), np.concatenate([shape, wide], 2)
     (time, event), (latent, _, censoring) = observed, replicate
@@ -310,13 +307,13 @@ def arm_curves(result: Result, times: Sequence[float]) -> xr.DataArray:
     An arm that states its covariates, and none of a patient, is averaged over them. Times are on the arm's own printed
     clock; S is 1 up to `survived_to`.
     """
-    (family, eta, of_arm), arms = result.arm_law, result.evidence.arms
+    (family, eta, of_arm), arms = result.predictors.arms, result.evidence.arms
     at = np.asarray(times, dtype=float)
     on_model_clock = np.maximum(at[None, :] + arms["shift"].to_numpy()[:, None], arms["entry"].to_numpy()[:, None])
     log_u, log_entry = log_time(on_model_clock, result.spec), log_time(arms["entry"], result.spec)[:, None]
     end, start = (family.place(at) for at in (log_u, log_entry))
     drop = cum_hazard_from(family, end, start, eta[..., None], of_arm[..., None, :], xp=NUMPY)
-    values = np.exp(-drop).reshape(result.draws.chains, -1, len(arms), len(at))
+    values = np.exp(-drop).reshape(result.predictors.draws.chains, -1, len(arms), len(at))
     return xr.DataArray(values, dims=("chain", "draw", "arm_row", "time"), coords={"time": at})
 
 

@@ -73,7 +73,7 @@ def study_checks(result: Result) -> pd.DataFrame:
 
 
 def _normal(result: Result, sites: ArmNormals) -> Normal:
-    of, spec, evidence = result.design, result.spec, result.evidence
+    of, spec, evidence = result.inputs.design, result.spec, result.evidence
     linear = spec.proportional and len(evidence.hr_cholesky) and not averaged_ratios(evidence.hazard_ratios, spec).any()
     ratios = evidence.hazard_ratios if linear else evidence.hazard_ratios.iloc[:0]
     names = sorted({*of.studies, *ratios["study"]})
@@ -93,7 +93,7 @@ def _normal(result: Result, sites: ArmNormals) -> Normal:
     }
     fixed = np.concatenate([blocks[name] for name in common], axis=1)
     # biases stand at their posterior means
-    bias = result.draws.bias.mean(axis=0)
+    bias = result.predictors.draws.bias.mean(axis=0)
     y = sites.value - eta * (of.arm_bias @ bias)[arm]
     level, shape = eta[:, None] * by_study, kappa[:, None] * by_study
     deviation, shapes = eta[:, None] * by_pair, kappa[:, None] * by_treatment
@@ -112,8 +112,8 @@ def _normal(result: Result, sites: ArmNormals) -> Normal:
 
 def _ratio_rows(result: Result, place: dict[str, int], treatments: int, common: list[str]) -> dict[str, Array]:
     """Printed log hazard ratios, whitened: each informs a contrast alone."""
-    of, table = result.design, result.evidence.hazard_ratios
-    y, by_treatment, by_pair = whitened_ratios(of, result.evidence, result.draws.bias.mean(axis=0))
+    of, table = result.inputs.design, result.evidence.hazard_ratios
+    y, by_treatment, by_pair = whitened_ratios(of, result.evidence, result.predictors.draws.bias.mean(axis=0))
     width = {"intercept": 1, "log_hr": treatments - 1, "log_shape": 1, "treatment_log_shape": treatments - 1}
     blocks = [by_treatment if name == "log_hr" else np.zeros((len(table), width[name])) for name in common]
     return {
@@ -126,7 +126,7 @@ def _ratio_rows(result: Result, place: dict[str, int], treatments: int, common: 
 
 def _common(result: Result) -> dict[str, tuple[Array, Array]]:
     """Prior mean and sd of every parameter that all studies share."""
-    spec, compared = result.spec, len(result.design.compared)
+    spec, compared = result.spec, len(result.inputs.design.compared)
     shape = spec.hazard.varies
 
     def law(prior: Prior | None, size: int = 1) -> tuple[Array, Array]:
@@ -180,7 +180,7 @@ def _covariance(of: Normal, sds: Array) -> Array:
 def _each_study(result: Result, of: Normal, covariances: Array) -> list[dict[str, Any]]:
     mean = of.fixed @ of.prior_mean
     whole = covariances + (of.fixed * of.prior_sd**2) @ of.fixed.T
-    names = sorted({*result.design.studies, *result.evidence.hazard_ratios["study"]})
+    names = sorted({*result.inputs.design.studies, *result.evidence.hazard_ratios["study"]})
     rows = []
     for at, name in enumerate(names):
         mine = of.study == at
@@ -204,7 +204,7 @@ def _each_study(result: Result, of: Normal, covariances: Array) -> list[dict[str
 
 def _two_treatments(result: Result, study: str) -> bool:
     """The reference and one other: then its contrast is theirs, and the sign turns where they are exchanged."""
-    of, ratios = result.design, result.evidence.hazard_ratios
+    of, ratios = result.inputs.design, result.evidence.hazard_ratios
     arms = of.arm_treatment[of.arm_study == list(of.studies).index(study)] if study in of.studies else []
     printed = ratios.loc[ratios["study"] == study, ["treatment", "reference"]].to_numpy().ravel()
     held = {of.treatments[at] for at in arms} | set(printed)
@@ -229,7 +229,7 @@ def _directions(result: Result, of: Normal, mine: Array, at: int) -> list[tuple[
     contrast = of.deviation[mine].sum(axis=1)
     if not of.deviation.shape[1]:
         compared = 1 if result.spec.free_levels else 2
-        contrast = of.fixed[mine][:, compared - 1 : compared - 1 + len(result.design.compared)].sum(axis=1)
+        contrast = of.fixed[mine][:, compared - 1 : compared - 1 + len(result.inputs.design.compared)].sum(axis=1)
     found = [(CONTRAST, contrast, [level, shape])]
     if not result.spec.free_levels:
         found.append(("level of a study", level, []))
@@ -336,7 +336,7 @@ def _shapes_by_treatment(result: Result, of: Normal, covariances: Array) -> list
     weight = _evidence_weight(of, covariances)
     project = _projector(of.fixed, np.einsum("t,tij->ij", weight, covariances))
     rows = []
-    for at, name in enumerate(result.design.compared, start=1):
+    for at, name in enumerate(result.inputs.design.compared, start=1):
         direction = of.by_treatment[:, at]
         a = project @ direction
         size = float(a @ direction)

@@ -18,17 +18,15 @@ from scipy import special, stats
 from scipy.stats import qmc
 
 from bayes_bm.checks.direct_indirect import keep_studies
-from bayes_bm.evidence.arm_covariates import patients_with_missing_covariates
-from bayes_bm.evidence.clocks import arm_family
 from bayes_bm.evidence.records import Evidence
-from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.inference.predictors import Predictors
 from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
-from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
-from bayes_bm.model.design import Design, make_design
-from bayes_bm.model.linear_predictor import Draws, arm_predictors, on_first, point_offsets, ratio_means, shifts
-from bayes_bm.model.observations import KINDS, active_terms, is_arm_level, observations
+from bayes_bm.model.design import Design
+from bayes_bm.model.linear_predictor import Draws, on_first
+from bayes_bm.model.model_inputs import ModelInputs, prepare
+from bayes_bm.model.observations import KINDS, active_terms
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
 
@@ -73,24 +71,27 @@ class StudyRows:
         return keep_study(self.result.evidence, self.study)
 
     @cached_property
-    def design(self) -> Design:
-        return make_design(self.result.spec, self.evidence)
+    def inputs(self) -> ModelInputs:
+        """Of the study alone, its integration points as the whole evidence has them."""
+        whole = self.result.inputs
+        points = (
+            whole.arm_points[(whole.evidence.arms["study"] == self.study).to_numpy()] if whole.any_averaged else None
+        )
+        return prepare(self.result.spec, self.evidence, points_of_whole=points)
 
-    @cached_property
-    def arrays(self) -> dict[str, dict[str, Array]]:
-        return observations(self.result.spec, self.evidence, self.result.family)
+    @property
+    def design(self) -> Design:
+        return self.inputs.design
 
     @property
     def size(self) -> int:
         """Rows in use."""
-        return sum(len(next(iter(arrays.values()))) for arrays in self.arrays.values())
+        return sum(len(next(iter(arrays.values()))) for arrays in self.inputs.kinds.values())
 
     @cached_property
     def shared(self) -> Draws:
         """Draws of what all studies share."""
-        of = self.result.draws
-        names = [name for name in of.__dataclass_fields__ if name != "chains"]
-        return replace(of, **{name: getattr(of, name)[self.samples] for name in names}, chains=1)
+        return self.result.predictors.draws.at(self.samples)
 
     @property
     def has_level(self) -> bool:
@@ -103,14 +104,6 @@ class StudyRows:
     @property
     def effects(self) -> int:
         return self.has_level + self.has_shape + len(self.design.pairs)
-
-    @cached_property
-    def _points(self) -> Array | None:
-        """Integration points of its arms, as the whole evidence has them."""
-        spec, whole = self.result.spec, self.result.evidence
-        if not any_averaged(spec, self.evidence):
-            return None
-        return arm_points(spec, whole)[(whole.arms["study"] == self.study).to_numpy()]
 
     def with_effects(self, z: Array) -> Draws:
         """The draws with effects of this study alone, from its scores (sample, effect): level, shape, deviations."""
@@ -130,25 +123,14 @@ class StudyRows:
 
     def log_density(self, z: Array) -> Array:
         """log p(y_j | theta, u(z)) of every draw (sample,)."""
-        of, family, spec = self.with_effects(z), self.result.family, self.result.spec
-        eta, of_arm = arm_predictors(of, self.design)
-        of_arms = arm_family(family, self.design.clocks)
-        mixed, wide = of_arms, of_arm
-        if self._points is not None:
-            offsets = point_offsets(of, self.design, self._points)
-            mixed, wide = averaged(family, offsets.shape[-1]), np.concatenate([of_arm, offsets], axis=-1)
-        total = np.zeros(len(z))
-        for name, arrays in self.arrays.items():
+        predictors, total = Predictors(self.inputs, self.with_effects(z)), np.zeros(len(z))
+        for name, arrays in self.inputs.kinds.items():
             if name == "hazard_ratios":
-                mean = ratio_means(of, self.design, family, arrays, proportional=spec.proportional)
-                total += _ratios(arrays, mean)
+                total += _ratios(arrays, predictors.ratio_means)
                 continue
             data = SimpleNamespace(**arrays, **active_terms(arrays))
-            law, shapes = (mixed, wide) if is_arm_level(name) else (of_arms, of_arm)
-            at = eta[:, data.arm_row]
-            if "x" in arrays and arrays["x"].shape[1]:
-                at = at + shifts(of, self.design, data.arm_row, data.x)
-            total += KINDS[name].log_density(law, data, at, shapes[:, data.arm_row], xp=NUMPY).sum(axis=1)
+            family, eta, shape = predictors.rows(name, arrays)
+            total += KINDS[name].log_density(family, data, eta, shape, xp=NUMPY).sum(axis=1)
         return total
 
 
@@ -182,7 +164,7 @@ def require_population(result: Result) -> None:
             hint="nothing says what another study's level would be (docs/decisions.md, 11), so a study left out cannot"
             " be predicted",
         )
-    if patients_with_missing_covariates(result.spec, result.evidence).any():
+    if result.inputs.missing_patients.any():
         raise InputError(
             "leave-one-out",
             found="patients who lack covariates, averaged over them by laws of their arms",
@@ -200,8 +182,8 @@ def require_population(result: Result) -> None:
 
 def _chunks(result: Result, rows: StudyRows) -> Iterator[slice]:
     step = max(1, CHUNK // max(rows.size, 1))
-    for start in range(0, result.draws.samples, step):
-        yield slice(start, min(start + step, result.draws.samples))
+    for start in range(0, result.predictors.draws.samples, step):
+        yield slice(start, min(start + step, result.predictors.draws.samples))
 
 
 def _integrated(rows: StudyRows) -> Array:

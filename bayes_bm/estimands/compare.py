@@ -83,7 +83,7 @@ def _marginal(result: Result, who: Who) -> bool:
 
 def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> Iterator[tuple[Row, Array]]:
     """Hazard ratios, without a time where conditional ones are proportional; of accelerated time, time ratios."""
-    if result.family.effect == "time":
+    if result.inputs.family.effect == "time":
         yield from _time_ratio_rows(result, who, against)
         return
     timed = _marginal(result, who) or not is_proportional(result)

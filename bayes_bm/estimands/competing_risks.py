@@ -34,7 +34,7 @@ def cumulative_incidence(
     """
     check_together(results)
     at = np.sort(checked_times(times, alive_at))
-    size = min(of.draws.samples for of in results)
+    size = min(of.predictors.draws.samples for of in results)
     found = [population(of, who or NewStudy()) for of in results]
     # chains of two fits have nothing to do with each other; as many draws of each, evenly from all its chains
     thinned = [one.part(np.linspace(0, len(one.eta) - 1, size).astype(int)) for one in found]

@@ -50,7 +50,7 @@ def outcomes(
     of = population(result, Patient(patient or {}, on))
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed if seed is None else seed, spawn_key=(STAGE,)))
     drawn = np.stack([_times(of, alive_at, rng) for _ in range(each)], axis=1)
-    shaped = drawn.reshape(result.draws.chains, -1, *drawn.shape[1:])
+    shaped = drawn.reshape(result.predictors.draws.chains, -1, *drawn.shape[1:])
     names = list(result.spec.treatments.names)
     values = xr.DataArray(shaped, dims=("chain", "draw", "outcome", "treatment"), coords={"treatment": names})
     return values.sel(treatment=wanted)

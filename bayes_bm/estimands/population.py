@@ -41,13 +41,13 @@ def make_population(
 ):
     zero = np.zeros_like(eta)
     sds = (zero if eta_sd is None else eta_sd, zero if shape_sd is None else np.broadcast_to(shape_sd, eta.shape))
-    knots = result.family.knots
+    knots = result.inputs.family.knots
     walk = None if knots is None else np.sqrt(knots.step)
-    return Population(result.family, result.spec.reference_time, eta, shape, *sds, walk=walk)
+    return Population(result.inputs.family, result.spec.reference_time, eta, shape, *sds, walk=walk)
 
 
 def _means(result: Result) -> tuple[Array, Array]:
-    of = result.draws
+    of = result.predictors.draws
     return of.intercept[:, None] + of.log_hr, of.shape[:, None] + of.treatment_shape
 
 
@@ -61,7 +61,7 @@ def _not_reference(result: Result) -> Array:
 
 
 def _new_study(result: Result) -> Population:
-    of = result.draws
+    of = result.predictors.draws
     variance = of.study_sd[:, None] ** 2 + np.where(_not_reference(result), of.study_treatment_sd[:, None] ** 2, 0.0)
     return make_population(result, *_means(result), np.sqrt(variance), of.study_shape_sd[:, None])
 
@@ -73,10 +73,10 @@ def _stream(result: Result, stage: int) -> np.random.Generator:
 
 def _new_hospital(result: Result) -> Population:
     """Level and shape drawn once a draw, shared by all treatments; a deviation for each, correlated as in the model."""
-    of, rng = result.draws, _stream(result, 14)
+    of, rng = result.predictors.draws, _stream(result, 14)
     level = of.study_sd * rng.standard_normal(of.samples)
     eta, of_shape = _means(result)
-    if result.family.knots is not None and result.spec.effects.study_shape is not None:
+    if result.inputs.family.knots is not None and result.spec.effects.study_shape is not None:
         moved = of_shape + _fresh_walk(result, rng)[:, None]
     else:
         moved = _moved(of_shape, (of.study_shape_sd * rng.standard_normal(of.samples))[:, None])
@@ -85,7 +85,7 @@ def _new_hospital(result: Result) -> Population:
 
 def _fresh_walk(result: Result, rng: np.random.Generator) -> Array:
     """What a study not yet seen adds to the shape of a flexible baseline (sample, shape): a walk."""
-    of, knots = result.draws, result.family.knots
+    of, knots = result.predictors.draws, result.inputs.family.knots
     step = np.sqrt(knots.step) if knots is not None else np.zeros(0)
     walk = of.study_shape_sd[:, None] * np.cumsum(step * rng.standard_normal((of.samples, len(step))), axis=1)
     return np.pad(walk, ((0, 0), (1, of.shape.shape[-1] - 1 - len(step))))
@@ -93,7 +93,7 @@ def _fresh_walk(result: Result, rng: np.random.Generator) -> Array:
 
 def _fresh_deviations(result: Result, rng: np.random.Generator) -> Array:
     """study_treatment_effect of a study not yet seen (sample, treatment), correlated as in the model; reference 0."""
-    of, compared = result.draws, len(result.spec.treatments.compare)
+    of, compared = result.predictors.draws, len(result.spec.treatments.compare)
     factor = np.linalg.cholesky(_correlation(compared))
     noise = rng.standard_normal((of.samples, compared)) @ factor.T
     return _with_reference(of.study_treatment_sd[:, None] * noise)
@@ -108,7 +108,7 @@ def _correlation(size: int) -> Array:
 
 
 def _named_study(result: Result, study: str) -> Population:
-    shape, of = result.design, result.draws
+    shape, of = result.inputs.design, result.predictors.draws
     if study not in shape.studies:
         raise InputError("study", found=study, allowed="; ".join(shape.studies) or "no study has absolute evidence")
     at = shape.studies.index(study)
@@ -119,7 +119,7 @@ def _named_study(result: Result, study: str) -> Population:
 
 def _study_deviations(result: Result, study: str) -> Array:
     """study_treatment_effect of a study (sample, compared); unseen treatments drawn given the seen ones."""
-    shape, of, rng = result.design, result.draws, _stream(result, 15)
+    shape, of, rng = result.inputs.design, result.predictors.draws, _stream(result, 15)
     compared = shape.compared
     if result.spec.effects.study_treatment is None:
         return np.zeros((of.samples, len(compared)))
@@ -151,7 +151,7 @@ def _on_baseline(result: Result, who: Who) -> Population:
             allowed="study:NAME, or a [baseline] with intercept and log_shape in the spec",
             hint="hazard ratios are answered without",
         )
-    of, rng = result.draws, _stream(result, 16)
+    of, rng = result.predictors.draws, _stream(result, 16)
     level = _draws_of(baseline.intercept, of.samples, rng)[:, None]
     eta, shape = level + of.log_hr, of.shape[:, None] + of.treatment_shape
     if baseline.log_shape is not None:
@@ -169,7 +169,7 @@ def log_hr_without_level(result: Result, who: Who) -> Array:
     deviation = _fresh_deviations(result, _stream(result, 17)) if isinstance(population_of(who), NewHospital) else 0.0
     # of a patient's covariates only what modifies the treatment's effect is left in a ratio
     shift = _patient_score(result, who.values)[0] if isinstance(who, Patient) else np.zeros((1, 1))
-    return result.draws.log_hr + deviation + shift - shift[:, :1]
+    return result.predictors.draws.log_hr + deviation + shift - shift[:, :1]
 
 
 def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
@@ -179,4 +179,4 @@ def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
 def _patient_score(result: Result, values: Mapping[str, float]) -> tuple[Array, Array]:
     """x . (coefficient + interaction[a]) of a patient, mean and sd over what is not given (sample, treatment)."""
     spec = result.spec
-    return score(spec, result.case_mix, checked(spec, values), result.draws.slopes)
+    return score(spec, result.case_mix, checked(spec, values), result.predictors.draws.slopes)

@@ -107,7 +107,7 @@ def _answers(
         x = np.array(list(places)).reshape(len(places), len(known))
         of = population(result, replace(on, values=dict(zip(known, x[0].tolist(), strict=True))))
         apart = (x - x[0]) / np.array([spec.covariates[name].scale for name in known])
-        slopes = result.draws.slopes[:, :, [list(spec.covariates).index(name) for name in known]]
+        slopes = result.predictors.draws.slopes[:, :, [list(spec.covariates).index(name) for name in known]]
         yield from zip(places.values(), answers(of, slopes, apart, asked.of), strict=True)
 
 

@@ -17,7 +17,7 @@ from bayes_bm.runtime.types import Array
 
 def label_draws(result: Result, values: Array, **coords: Any) -> xr.DataArray:
     """(sample, treatment, ...) -> (chain, draw, treatment, ...)."""
-    chains = result.draws.chains
+    chains = result.predictors.draws.chains
     names = ("chain", "draw", "treatment", *coords)
     shaped = values.reshape(chains, -1, *values.shape[1:])
     return xr.DataArray(shaped, dims=names, coords={"treatment": list(result.spec.treatments.names), **coords})
@@ -111,10 +111,10 @@ def time_ratio(result: Result, *, who: Who | None = None, reference: str | None 
     Conditional, as for one study or patient: the average study's, or that of the hospital or study asked about; of
     accelerated-time families only (decision 17).
     """
-    if result.family.effect != "time":
+    if result.inputs.family.effect != "time":
         raise InputError(
             "time_ratio",
-            found=f"hazard.family = {result.family.name}, of proportional hazards",
+            found=f"hazard.family = {result.inputs.family.name}, of proportional hazards",
             allowed=", ".join(name for name, family in FAMILIES.items() if family.effect == "time"),
             hint="its treatment effect is a hazard ratio",
         )

@@ -93,7 +93,7 @@ def standardise(
     answer is about; without, it is about these patients.
     """
     at, wanted = _times(times), chosen_treatments(result, treatments, without)
-    groups, samples = _groups(result, cohort), result.draws.samples
+    groups, samples = _groups(result, cohort), result.predictors.draws.samples
     size = sum(len(places) for places, _ in groups)
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
     weight = rng.exponential(size=(samples, size)) if resample else np.ones((samples, size))
@@ -103,7 +103,7 @@ def standardise(
         for places, patients in groups:
             for part, eta, surface in _parts(result, treatment, places, patients, at, who):
                 values[:, a] += _over_patients(eta, surface.low, surface.values, STEP, weight[:, part].T.copy())
-    shaped = values.reshape(result.draws.chains, -1, *values.shape[1:])
+    shaped = values.reshape(result.predictors.draws.chains, -1, *values.shape[1:])
     coords = {"treatment": wanted, "time": at}
     return xr.DataArray(shaped, dims=("chain", "draw", "treatment", "time"), coords=coords)
 
@@ -219,7 +219,7 @@ def _parts(
     at, on = names.index(treatment), NewStudy() if who is None or isinstance(who, Patient) else who
     # whoever is not given differs in spread alone, so one population serves the group
     base = population(result, Patient(patients[0], on))
-    slopes = result.draws.slopes[:, [at]]
+    slopes = result.predictors.draws.slopes[:, [at]]
     known = [name for name in result.spec.covariates if name in patients[0]]
     scale = np.array([result.spec.covariates[name].scale for name in known])
     x = np.array([[one[name] for name in known] for one in patients]).reshape(len(patients), len(known))

@@ -4,23 +4,24 @@ PyMC and nutpie are imported when a fit starts, not before: reading results and 
 """
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import xarray as xr
 
+from bayes_bm.evidence.audit import require_usable
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.gated_sampling import sample_with_retry
-from bayes_bm.inference.imputations import (
-    count_of,
-)
-from bayes_bm.inference.imputed_fits import ImputedModel, placement, sample_imputations, sampling_of_each
+from bayes_bm.inference.imputations import Imputations, count_of
+from bayes_bm.inference.imputed_fits import ImputedModel, Placement, placement, sample_imputations, sampling_of_each
 from bayes_bm.inference.provenance import imputation_provenance, make_provenance
 from bayes_bm.inference.result import Result, observed_dataset
 from bayes_bm.model.baseline_hazard import with_knots
+from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.types import Progress
-from bayes_bm.spec.document import Spec
+from bayes_bm.spec.document import Sampling, Spec
 
 
 def fit(
@@ -54,53 +55,81 @@ def fit(
     evidence = read_evidence(spec) if evidence is None else evidence
     m = count_of(imputations, evidence)
     where = placement(processes, scheduler, m)
-    from bayes_bm.evidence.audit import require_usable
-    from bayes_bm.inference.samplers import centring_of, density_of, sampler
-
     require_usable(spec, evidence)
-    spec = with_knots(spec, evidence)
-    started = time.perf_counter()
-    each = spec if m == 1 else spec.model_copy(update={"sampling": sampling_of_each(sampling, given)})
+    inputs = prepare(with_knots(spec, evidence), evidence)
     if m == 1:
-        sample = sampler(each, evidence, say)
-        compiled_in = time.perf_counter() - started
-        (posterior, stats, gate), known = sample_with_retry(spec, sample, say), None
+        sampled = _fit_once(inputs, say)
     else:
-        model = ImputedModel(each, evidence)
-        if where.here:
-            model.here(say)
-        compiled_in = time.perf_counter() - started
-        posterior, stats, gate, known = sample_imputations(model, m, where, say)
-    sampled_in = time.perf_counter() - started - compiled_in
+        sampled = _fit_imputed(inputs, sampling_of_each(sampling, given), m, where, say)
     result = Result(
-        spec=spec,
+        spec=inputs.spec,
         evidence=evidence,
-        posterior=posterior,
-        sample_stats=stats,
-        stored_log_likelihood=xr.Dataset() if known is not None else None,
-        observed_data=observed_dataset(spec, evidence),
-        gate=gate,
-        provenance=make_provenance(each, evidence, compiled_in, sampled_in)
-        | {
-            "spec_digest": spec.digest(),
-            "density": density_of(spec, evidence),
-            "centring": centring_of(spec, evidence),
-        },
-        imputations=known,
-    )
-    result = replace(result, provenance=result.provenance | _integration(result, say))
-    if known is not None:
-        return replace(result, provenance=result.provenance | imputation_provenance(result))
-    return result
+        posterior=sampled.posterior,
+        sample_stats=sampled.stats,
+        stored_log_likelihood=xr.Dataset() if sampled.imputations is not None else None,
+        observed_data=observed_dataset(inputs.spec, evidence),
+        gate=sampled.gate,
+        provenance=_provenance(inputs, sampled),
+        imputations=sampled.imputations,
+    ).with_inputs(inputs)
+    found = _integration(result, say) | (imputation_provenance(result) if sampled.imputations is not None else {})
+    return replace(result, provenance=result.provenance | found).with_inputs(inputs)
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """Draws, the sampler's statistics and the gate, of how many imputations, and what it cost; `sampling` of each."""
+
+    posterior: xr.Dataset
+    stats: xr.Dataset
+    gate: Gate
+    imputations: Imputations | None
+    sampling: Sampling
+    seconds_to_compile: float
+    seconds_to_sample: float
+
+
+def _fit_once(inputs: ModelInputs, say: Progress) -> _Sampled:
+    """The posterior of the best reconstruction."""
+    from bayes_bm.inference.samplers import sampler
+
+    started = time.perf_counter()
+    sample = sampler(inputs, say)
+    compiled = time.perf_counter()
+    run = sample_with_retry(inputs.spec, sample, say)
+    seconds = compiled - started, time.perf_counter() - compiled
+    return _Sampled(run.posterior, run.stats, run.gate, None, inputs.spec.sampling, *seconds)
+
+
+def _fit_imputed(inputs: ModelInputs, sampling: Sampling, m: int, where: Placement, say: Progress) -> _Sampled:
+    """The mixture of the posteriors of m imputations."""
+    started = time.perf_counter()
+    model = ImputedModel(inputs.spec.model_copy(update={"sampling": sampling}), inputs.evidence)
+    if where.here:
+        model.here(say)
+    compiled = time.perf_counter()
+    stack = sample_imputations(model, m, where, say)
+    seconds = compiled - started, time.perf_counter() - compiled
+    return _Sampled(stack.posterior, stack.stats, stack.gate, stack.imputations, sampling, *seconds)
+
+
+def _provenance(inputs: ModelInputs, sampled: _Sampled) -> dict[str, Any]:
+    """What was fitted to what, how, and by which versions."""
+    from bayes_bm.inference.samplers import centring_of, density_of
+
+    each = inputs.spec.model_copy(update={"sampling": sampled.sampling})
+    made = make_provenance(each, inputs.evidence, sampled.seconds_to_compile, sampled.seconds_to_sample)
+    density = {"density": density_of(inputs), "centring": centring_of(inputs)}
+    return made | {"spec_digest": inputs.spec.digest()} | density
 
 
 def _integration(result: Result, say: Progress) -> dict[str, Any]:
     """Whether more integration points would say the same: told, and kept in the provenance."""
     from bayes_bm.inference.integration_error import integration_error
 
-    found = integration_error(result)
-    if found is None:
+    error = integration_error(result)
+    if error is None:
         return {}
-    if not found.enough:
-        say(f"warning: {found.text}")
-    return {"integration": found.document() | {"text": found.text}}
+    if not error.enough:
+        say(f"warning: {error.text}")
+    return {"integration": error.document() | {"text": error.text}}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,15 @@ from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 
 RETRY_ACCEPT = 0.99
+"""Target acceptance of the retry."""
+
+
+class Run(NamedTuple):
+    """Draws of one posterior, the sampler's statistics and the gate that judged them."""
+
+    posterior: xr.Dataset
+    stats: xr.Dataset
+    gate: Gate
 
 
 def sample_with_retry(
@@ -19,15 +29,16 @@ def sample_with_retry(
     say: Progress,
     *,
     seeds: np.random.SeedSequence | None = None,
-) -> tuple[xr.Dataset, xr.Dataset, Gate]:
+) -> Run:
+    """Sample; where the gate fails, once more at a higher target acceptance. `seeds` default to the spec's."""
     first, second = (int(seed) for seed in (seeds or np.random.SeedSequence(spec.seed)).generate_state(2))
     settings, accept = spec.sampling, spec.sampling.target_accept
     say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
     posterior, stats = sample(accept, first)
     gate = convergence_gate(posterior, stats, target_accept=accept)
     if gate.passed:
-        return posterior, stats, gate
+        return Run(posterior, stats, gate)
     say("the gate failed; one retry at a higher target acceptance")
     posterior, stats = sample(RETRY_ACCEPT, second)
     retried = convergence_gate(posterior, stats, target_accept=RETRY_ACCEPT)
-    return posterior, stats, replace(retried, first_try=gate.reasons)
+    return Run(posterior, stats, replace(retried, first_try=gate.reasons))

@@ -17,45 +17,43 @@ from bayes_bm.inference.sampling import (
     run_nutpie,
     used_cores,
 )
-from bayes_bm.model.baseline_hazard import family_of
 from bayes_bm.model.design import STACKED
-from bayes_bm.model.observations import observations
+from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.types import Progress
-from bayes_bm.spec.document import Spec
 
 
-def graph_sampler(spec: Spec, evidence: Evidence, model: Any, say: Progress) -> Sampler:
-    settings = spec.sampling
+def graph_sampler(inputs: ModelInputs, model: Any, say: Progress) -> Sampler:
+    """nutpie over the graph, compiled by the C linker, or by numba where there are many patients."""
+    settings = inputs.spec.sampling
     say("compiling (half a minute the first time, then seconds)")
-    many = len(evidence.patients) > MANY_PATIENTS
+    many = len(inputs.evidence.patients) > MANY_PATIENTS
     compiled = _compiled_numba(model) if many else _compiled_c(model)
     cores = used_cores(settings) if many else 1
 
-    def with_patients(of: Evidence) -> Any:
+    def with_patients(patients: ModelInputs) -> Any:
         if many:
             # what the density does not read, as covariates of a spec without any, was left out by the compiler
-            known = {variable.name for variable in compiled.shared_var_keys}
-            return compiled.with_data(**{name: data for name, data in _patient_data(spec, of).items() if name in known})
-        _set_patients(model, spec, of)
+            read = {variable.name for variable in compiled.shared_var_keys}
+            return compiled.with_data(**{name: data for name, data in _patient_data(patients).items() if name in read})
+        _set_patients(model, patients)
         return compiled
 
-    def sample(accept: float, seed: int, *, of: Evidence | None = None) -> Groups:
-        target = with_patients(evidence if of is None else of)
+    def sample(accept: float, seed: int, *, patients: Evidence | None = None) -> Groups:
+        target = with_patients(inputs if patients is None else prepare(inputs.spec, patients))
         # the low-rank matrix quadruples the ESS of correlated levels where gradients are what costs
         return _groups(run_nutpie(target, settings, accept, seed, cores=cores, adaptation="low_rank"), settings.thin)
 
     return sample
 
 
-def _patient_data(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
-    """What `model.build_model` put into `pm.Data` for the patients, by the same names."""
-    found = observations(spec, evidence, family_of(spec, evidence), ties=True)
-    kinds = [name for name in ("patients", "patients_averaged") if name in found]
-    return {f"{name}_{key}": values for name in kinds for key, values in found[name].items()}
+def _patient_data(inputs: ModelInputs) -> dict[str, np.ndarray]:
+    """What `build_graph` put into `pm.Data` for the patients, by the same names."""
+    kinds = {name: inputs.tied_kinds.get(name, {}) for name in ("patients", "patients_averaged")}
+    return {f"{name}_{key}": values for name, arrays in kinds.items() for key, values in arrays.items()}
 
 
-def _set_patients(model: Any, spec: Spec, evidence: Evidence) -> None:
-    for name, values in _patient_data(spec, evidence).items():
+def _set_patients(model: Any, inputs: ModelInputs) -> None:
+    for name, values in _patient_data(inputs).items():
         model.set_data(name, values)
 
 
@@ -146,14 +144,15 @@ def _is_kept(name: str) -> bool:
     return not (name.endswith(("_log__", "_interval__", "_standard")) or name.startswith(STACKED))
 
 
-def pymc_sampler(spec: Spec, evidence: Evidence, model: Any) -> Sampler:
-    settings = spec.sampling
+def pymc_sampler(inputs: ModelInputs, model: Any) -> Sampler:
+    """PyMC's own NUTS."""
+    settings = inputs.spec.sampling
     counts = draw_counts(settings, cores=used_cores(settings))
 
-    def sample(accept: float, seed: int, *, of: Evidence | None = None) -> Groups:
+    def sample(accept: float, seed: int, *, patients: Evidence | None = None) -> Groups:
         import pymc as pm
 
-        _set_patients(model, spec, evidence if of is None else of)
+        _set_patients(model, inputs if patients is None else prepare(inputs.spec, patients))
         # left to itself PyMC takes nutpie where it is installed
         asked: dict[str, Any] = {"target_accept": accept, "random_seed": seed, "nuts_sampler": "pymc"}
         tree = pm.sample(model=model, **counts, **asked, progressbar=False)

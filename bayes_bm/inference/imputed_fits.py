@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
 import numpy as np
@@ -11,13 +11,14 @@ import xarray as xr
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.gate import Gate
-from bayes_bm.inference.gated_sampling import sample_with_retry
+from bayes_bm.inference.gated_sampling import Run, sample_with_retry
 from bayes_bm.inference.imputations import (
     Imputations,
     imputed,
     joint_gate,
     stacked,
 )
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.parallel import Outcome, Task, map_fits, once_per_process
 from bayes_bm.runtime.types import Progress
@@ -73,15 +74,19 @@ class ImputedModel:
     def here(self, say: Progress) -> "Sampler":
         from bayes_bm.inference.samplers import sampler
 
-        return once_per_process(self.key, lambda: sampler(self.spec, self.evidence, say))
+        return once_per_process(self.key, lambda: sampler(prepare(self.spec, self.evidence), say))
 
 
-Runs = tuple[xr.Dataset, xr.Dataset, Gate]
+class Stack(NamedTuple):
+    """Draws of the mixture of all imputations, the joint gate, and what tells the imputations apart."""
+
+    posterior: xr.Dataset
+    stats: xr.Dataset
+    gate: Gate
+    imputations: Imputations
 
 
-def sample_imputations(
-    model: ImputedModel, m: int, where: Placement, say: Progress
-) -> tuple[xr.Dataset, xr.Dataset, Gate, Imputations]:
+def sample_imputations(model: ImputedModel, m: int, where: Placement, say: Progress) -> Stack:
     """Each set of patients with its own seed and its own gate (decision 19); the stack is never judged."""
     say("drawing patients from the curves")
     sets = imputed(model.evidence, m, seed=model.spec.seed)
@@ -100,7 +105,7 @@ def sample_imputations(
     posteriors, stats, gates = zip(*(outcome.value for outcome in found), strict=True)
     time, event = (np.stack([of.patients[name].to_numpy(dtype=float) for of in sets]) for name in ("time", "event"))
     known = Imputations(time, event, gates)
-    return _kept(stacked(posteriors)), stacked(stats), joint_gate(gates), known
+    return Stack(_thinned(stacked(posteriors)), stacked(stats), joint_gate(gates), known)
 
 
 def _imputation(
@@ -108,19 +113,19 @@ def _imputation(
     seeds: np.random.SeedSequence,
     *,
     say: Callable[[int, str], None] = lambda label, stage: None,
-) -> Runs:
+) -> Run:
     """The posterior of one set of patients. Its seed is that of its label, as before there were processes."""
     model, of, label = given
     sample = model.here(lambda stage: None)
     own = np.random.SeedSequence(model.spec.seed, spawn_key=(19, label))
-    return sample_with_retry(model.spec, partial(sample, of=of), partial(say, label), seeds=own)
+    return sample_with_retry(model.spec, partial(sample, patients=of), partial(say, label), seeds=own)
 
 
 def _say_of(say: Progress, m: int, label: int, stage: str) -> None:
     say(f"imputation {label} of {m}: {stage}")
 
 
-def _kept(stack: xr.Dataset) -> xr.Dataset:
+def _thinned(stack: xr.Dataset) -> xr.Dataset:
     """About `KEPT` draws, equally many of each chain; the gates have seen all of them."""
     step = max(1, stack.sizes["chain"] * stack.sizes["draw"] // KEPT)
     thin = stack.isel(draw=slice(None, None, step))

@@ -13,8 +13,8 @@ import numpy as np
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.gate import watched_parameters
 from bayes_bm.inference.log_likelihood import averaged_log_likelihood
+from bayes_bm.inference.predictors import read_predictors
 from bayes_bm.inference.result import Result
-from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
 
 ALLOWED = 0.1
 """Posterior sds by which a parameter may move."""
@@ -57,12 +57,13 @@ class IntegrationError:
 def integration_error(result: Result) -> IntegrationError | None:
     """None where no arm is averaged over its covariates."""
     spec, evidence = result.spec, result.evidence
-    if not any_averaged(spec, evidence):
+    if not result.inputs.any_averaged:
         return None
     count = spec.integration.points
-    both = (arm_points(spec, evidence), arm_points(spec, evidence, points=2 * count, scrambling=1))
+    both = (result.inputs.arm_points, result.inputs.points(2 * count, scrambling=1))
     mean = result.posterior.mean(("chain", "draw")).expand_dims(chain=1, draw=1)
-    change = np.subtract(*[averaged_log_likelihood(result, mean, points)[0] for points in both[::-1]])
+    middle = read_predictors(result.inputs, mean)
+    change = np.subtract(*[averaged_log_likelihood(middle, points)[0] for points in both[::-1]])
     parameter, shift = _worst_shift(result, both)
     at = int(np.argmax(np.abs(change)))
     return IntegrationError(
@@ -80,7 +81,8 @@ def _worst_shift(result: Result, both: tuple[np.ndarray, np.ndarray]) -> tuple[s
     posterior = result.posterior
     total = posterior.sizes["chain"] * posterior.sizes["draw"]
     thin = posterior.isel(draw=slice(None, None, max(1, total // DRAWS)))
-    used, other = (averaged_log_likelihood(result, thin, points).sum(axis=1) for points in both)
+    predictors = read_predictors(result.inputs, thin)
+    used, other = (averaged_log_likelihood(predictors, points).sum(axis=1) for points in both)
     change = other - used - np.mean(other - used)
     found = {}
     for name, values in watched_parameters(thin).items():

@@ -1,7 +1,6 @@
 """A posterior with everything needed to read it, stored and read back."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,31 +9,16 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from bayes_bm.evidence.clocks import arm_family
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.storage import read_stored_evidence, stored_evidence
-from bayes_bm.hazards import Family
-from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.imputations import (
     Imputations,
 )
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
-from bayes_bm.model.baseline_hazard import family_of
+from bayes_bm.inference.predictors import Predictors, read_predictors
 from bayes_bm.model.covariates.case_mix import CaseMix, case_mix
-from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
-from bayes_bm.model.covariates.missing import CovariateModel, covariate_models
-from bayes_bm.model.design import Design, make_design
-from bayes_bm.model.linear_predictor import (
-    Draws,
-    arm_predictors,
-    missing_offsets,
-    point_offsets,
-    ratio_means,
-    read_draws,
-    shifts,
-)
-from bayes_bm.model.observations import is_arm_level, observations
+from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.runtime.files import atomic_write
 from bayes_bm.spec.document import Spec
@@ -61,79 +45,29 @@ class Result:
     imputations: Imputations | None = None
 
     @cached_property
-    def design(self) -> Design:
-        return make_design(self.spec, self.evidence)
+    def inputs(self) -> ModelInputs:
+        """Everything that spec and evidence say to the model: design, family, arrays of every kind of evidence."""
+        return prepare(self.spec, self.evidence)
 
     @cached_property
-    def family(self) -> Family:
-        return family_of(self.spec, self.evidence)
-
-    @cached_property
-    def arm_family(self) -> Family:
-        """The family of study arms at their covariates' centres: on their own clocks, where these are unknown."""
-        return arm_family(self.family, self.design.clocks)
-
-    @cached_property
-    def draws(self) -> Draws:
-        return read_draws(self.posterior, self.design, self.spec, self.family)
+    def predictors(self) -> Predictors:
+        """Draws of the parameters and the linear predictors of all rows at them."""
+        return read_predictors(self.inputs, self.posterior)
 
     @cached_property
     def log_likelihood(self) -> xr.Dataset:
-        """Pointwise, by kind of evidence (chain, draw, row)."""
-        stored = self.stored_log_likelihood
-        return pointwise_log_likelihood(self) if stored is None else stored
+        """Pointwise, by kind of evidence (chain, draw, row). Refused for a stack of imputations."""
+        if self.stored_log_likelihood is not None:
+            return self.stored_log_likelihood
+        # a row is another patient in each imputation, and LOO over the stack would mix them
+        hint = "result.of_imputation(1).log_likelihood"
+        self.require_one_target("pointwise log-likelihood", differ="patients", hint=hint)
+        return pointwise_log_likelihood(self.predictors)
 
     @cached_property
     def case_mix(self) -> CaseMix:
         """Covariates of the evidence's patients, as far as they are known."""
-        return case_mix(self.spec, self.evidence)
-
-    @cached_property
-    def arm_law(self) -> tuple[Family, np.ndarray, np.ndarray]:
-        """Family, eta (sample, arm row) and shape of each arm as a whole: what its printed numbers speak about.
-
-        Where an arm is averaged over its covariates, so is the family (`hazards.averaged`).
-        """
-        eta, of_arm = self.arm_predictors
-        if not any_averaged(self.spec, self.evidence):
-            return self.arm_family, eta, of_arm
-        offsets = self.point_offsets
-        return averaged(self.family, offsets.shape[-1]), eta, np.concatenate([of_arm, offsets], axis=-1)
-
-    @cached_property
-    def point_offsets(self) -> np.ndarray:
-        """What each integration point adds to eta of each arm (sample, arm row, point)."""
-        return point_offsets(self.draws, self.design, arm_points(self.spec, self.evidence))
-
-    @cached_property
-    def arm_predictors(self) -> tuple[np.ndarray, np.ndarray]:
-        """eta (sample, arm row) and shape (sample, arm row, shape) of every arm at its covariates' centres."""
-        return arm_predictors(self.draws, self.design)
-
-    @cached_property
-    def covariate_laws(self) -> tuple[CovariateModel, ...]:
-        """Laws of the covariates that single patients lack."""
-        return covariate_models(self.spec, self.evidence)
-
-    def law_of(
-        self, name: str, arrays: Mapping[str, np.ndarray], samples: np.ndarray | slice = slice(None)
-    ) -> tuple[Family, np.ndarray, np.ndarray]:
-        """Family, eta (sample, row) and shape (sample, row, shape) of the rows of a kind of evidence, at some draws."""
-        rows = arrays["arm_row"]
-        law, eta, shape = self.arm_law if is_arm_level(name) else (self.arm_family, *self.arm_predictors)
-        at, of_rows = eta[samples][:, rows], shape[samples][:, rows]
-        if "x" in arrays and arrays["x"].shape[1]:
-            at = at + shifts(self.draws, self.design, rows, arrays["x"], samples)
-        if name != "patients_imputed":
-            return law, at, of_rows
-        lacked = missing_offsets(self.draws, self.design, self.spec, self.covariate_laws, arrays, samples)
-        return averaged(law, lacked.shape[-1] // 2, weighted=True), at, np.concatenate([of_rows, lacked], axis=-1)
-
-    @cached_property
-    def ratio_means(self) -> np.ndarray:
-        """The study's own log hazard ratio behind each hazard-ratio row (sample, row)."""
-        arrays = observations(self.spec, self.evidence, self.family).get("hazard_ratios", {})
-        return ratio_means(self.draws, self.design, self.family, arrays, proportional=self.spec.proportional)
+        return case_mix(self.inputs)
 
     def of_imputation(self, label: int) -> "Result":
         """One imputation (1 to M) by itself: its chains, its patients, its gate, its pointwise log-likelihood."""
@@ -156,7 +90,12 @@ class Result:
         step = max(1, self.posterior.sizes["chain"] * self.posterior.sizes["draw"] // draws)
         of_draws = None if self.imputations is None else self.stored_log_likelihood
         thin = self.posterior.isel(draw=slice(None, None, step))
-        return replace(self, posterior=thin, stored_log_likelihood=of_draws)
+        return replace(self, posterior=thin, stored_log_likelihood=of_draws).with_inputs(self.inputs)
+
+    def with_inputs(self, inputs: ModelInputs) -> "Result":
+        """The same, with inputs that were prepared before from its own spec and evidence."""
+        vars(self)["inputs"] = inputs
+        return self
 
     def require_one_target(self, where: str, *, differ: str, hint: str) -> None:
         """Raises `InputError` for a stack of imputations (docs/decisions.md#19-multiple-imputation); `differ`: what is

@@ -17,59 +17,57 @@ from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.parametrization import choose_parametrization
 from bayes_bm.inference.graph_samplers import graph_sampler, pymc_sampler
 from bayes_bm.inference.sampling import KEPT_STATISTICS, Groups, Sampler, run_nutpie, used_cores
-from bayes_bm.model.design import make_design
+from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.types import Progress
-from bayes_bm.spec.document import Spec
 
 
-def density_of(spec: Spec, evidence: Evidence) -> str:
+def density_of(inputs: ModelInputs) -> str:
     """Which density is sampled, for the provenance: the compiled one, or the graph and why."""
-    if spec.sampling.sampler == "pymc":
+    if inputs.spec.sampling.sampler == "pymc":
         return "graph: sampling.sampler is pymc"
-    reason = why_not(spec, evidence)
+    reason = why_not(inputs)
     return "compiled" if reason is None else f"graph: {reason}"
 
 
-def centring_of(spec: Spec, evidence: Evidence) -> str:
+def centring_of(inputs: ModelInputs) -> str:
     """Which effects of studies are sampled centred, for the provenance."""
-    if density_of(spec, evidence) != "compiled":
-        return "none"
-    return choose_parametrization(spec, evidence, make_design(spec, evidence)).text
+    return choose_parametrization(inputs).text if density_of(inputs) == "compiled" else "none"
 
 
-def sampler(spec: Spec, evidence: Evidence, say: Progress) -> Sampler:
+def sampler(inputs: ModelInputs, say: Progress) -> Sampler:
     """Compile at most once; the returned function samples these patients, or others in the same arms
     (`imputation.imputed`)."""
-    if density_of(spec, evidence) == "compiled":
-        return _density_sampler(spec, evidence)
-    from bayes_bm.model.pymc_graph.build import build_model
+    if density_of(inputs) == "compiled":
+        return _density_sampler(inputs)
+    from bayes_bm.model.pymc_graph.build import build_graph
 
     say("building the model")
-    model = build_model(spec, evidence)
-    return (
-        pymc_sampler(spec, evidence, model)
-        if spec.sampling.sampler == "pymc"
-        else graph_sampler(spec, evidence, model, say)
-    )
+    model = build_graph(inputs)
+    if inputs.spec.sampling.sampler == "pymc":
+        return pymc_sampler(inputs, model)
+    return graph_sampler(inputs, model, say)
 
 
-def _density_sampler(spec: Spec, evidence: Evidence) -> Sampler:
+def _density_sampler(inputs: ModelInputs) -> Sampler:
     """The hand-written density (`bayes_bm.density`)."""
     from bayes_bm.inference.compiled.nutpie import compiled_model, read_trace
     from bayes_bm.inference.compiled.packing import pack_problem
 
-    settings = spec.sampling
-    prepared = pack_problem(spec, evidence)
+    settings = inputs.spec.sampling
+    prepared = pack_problem(inputs)
 
-    def sample(accept: float, seed: int, *, of: Evidence | None = None) -> Groups:
-        at, data = prepared if of is None or of is evidence else pack_problem(spec, of)
-        target = compiled_model(at, data)
+    def sample(accept: float, seed: int, *, patients: Evidence | None = None) -> Groups:
+        if patients is None or patients is inputs.evidence:
+            coordinates, data = prepared
+        else:
+            coordinates, data = pack_problem(prepare(inputs.spec, patients))
+        target = compiled_model(coordinates, data)
         # with so cheap a gradient a diagonal mass matrix gives 1.5 to 3 times the ESS per second (docs/speed.md)
         trace = run_nutpie(
             target, settings, accept, seed, cores=used_cores(settings), adaptation="diag", return_raw_trace=True
         )
         draws, stats = read_trace(trace, KEPT_STATISTICS)
-        kept = at.posterior(draws[:, :: settings.thin])
+        kept = coordinates.posterior(draws[:, :: settings.thin])
         return kept, xr.Dataset({name: (("chain", "transition"), values) for name, values in stats.items()})
 
     return sample

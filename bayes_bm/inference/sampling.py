@@ -15,9 +15,9 @@ KEPT_STATISTICS = ("diverging", "energy", "n_steps", "tree_depth", "depth", "ste
 
 
 class Sampler(Protocol):
-    """Samples at a target acceptance and seed, with the patients of `of` where given: (posterior, sample_stats)."""
+    """Samples at a target acceptance and seed, with other `patients` where given: (posterior, sample_stats)."""
 
-    def __call__(self, accept: float, seed: int, *, of: Evidence | None = None) -> Groups: ...
+    def __call__(self, accept: float, seed: int, *, patients: Evidence | None = None) -> Groups: ...
 
 
 def run_nutpie(target: Any, settings: Sampling, accept: float, seed: int, *, cores: int, **more: Any) -> Any:

@@ -1,19 +1,175 @@
-"""The linear predictor of each arm on posterior draws, in numpy: the twin of `model._linear_predictor`."""
+"""The linear predictor, written once: of posterior draws in numpy, and of the model's graph in PyTensor.
+
+    eta       = level[study] + log_hr[treatment] + deviation[pair] + amount . bias + x . slopes[treatment]
+    log_shape = shape[study] + treatment_shape[treatment]
+
+Each function takes `Effects` and the array namespace `xp`. Values of draws have a leading axis of samples, those of the
+graph have none; `...` stands for it below.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
-from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.hazards.modifiers.unknown_clock import CLOCKS
+from bayes_bm.hazards.numerics.numpy_namespace import NUMPY, Namespace
 from bayes_bm.model import likelihoods
-from bayes_bm.model.covariates.missing import CovariateModel, nodes
+from bayes_bm.model.covariates.missing import CovariateModel, Nodes, nodes
 from bayes_bm.model.design import Design
 from bayes_bm.spec.document import Spec
+
+# ---------------------------------------------------------------------------------------------- effects
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Every effect as the design counts them: the average study, the reference and "no pair" come first.
+
+    `level` (..., study), `log_hr` (..., treatment), or the log time ratio, `deviation` (..., pair), `bias` (..., bias).
+    `shapes` are blocks of shape parameters, each (..., study) or, of several parameters, (..., study, parameter);
+    `treatment_shape` is what a treatment adds to the first block, None for nothing. `slopes` multiply covariates:
+    (..., covariate), or (..., treatment, covariate) where they differ by treatment (`by_treatment`); there are so many
+    `covariates`.
+    """
+
+    level: Any
+    log_hr: Any
+    deviation: Any
+    shapes: tuple[Any, ...]
+    treatment_shape: Any
+    slopes: Any
+    by_treatment: bool
+    covariates: int
+    bias: Any
+
+
+def arm_predictors(effects: Effects, design: Design, *, xp: Namespace) -> tuple[Any, list[Any]]:
+    """eta of every arm (..., arm) at covariates of zero, their centres, and the parts of its shape, one by one.
+
+    Where times of a clock are unknown they stand behind the shape (`evidence.clocks.arm_family`).
+    """
+    study, treatment = design.arm_study + 1, design.arm_treatment
+    eta = xp.take(effects.level, study) + xp.take(effects.log_hr, treatment)
+    eta = eta + xp.take(effects.deviation, design.arm_pair)
+    if effects.bias is not None:
+        eta = eta + xp.product(design.arm_bias, effects.bias)
+    return eta, [*shapes_at(effects, study, treatment, xp=xp), *_clock_times(effects, design, xp=xp)]
+
+
+def shapes_at(effects: Effects, study: Any, treatment: Any, *, xp: Namespace) -> list[Any]:
+    """Blocks of the shape of some arms, whose study and treatment are given by position."""
+    blocks = [xp.take(block, study) for block in effects.shapes]
+    if effects.treatment_shape is None:
+        return blocks
+    return [blocks[0] + xp.take(effects.treatment_shape, treatment), *blocks[1:]]
+
+
+def _clock_times(effects: Effects, design: Design, *, xp: Namespace) -> list[Any]:
+    """Unknown times of each arm's clock (..., arm), one a clock."""
+    clocks = design.clocks
+    if clocks is None:
+        return []
+    # one row, so that the product has a trailing axis that broadcasts over arms
+    shared = [xp.product(clocks.of_bias[clock : clock + 1], effects.bias) for clock in range(len(CLOCKS))]
+    return [clocks.acts[:, clock] * (shared[clock] + clocks.known[:, clock]) for clock in range(len(CLOCKS))]
+
+
+def slope_at(effects: Effects, covariate: int, treatment: Any, *, xp: Namespace) -> Any:
+    """What a covariate is multiplied by under the treatments of some rows (..., row), or of all rows (..., 1)."""
+    slope = effects.slopes[..., covariate]
+    return xp.take(slope, treatment) if effects.by_treatment else slope[..., None]
+
+
+def covariate_shift(effects: Effects, treatment: Any, x: Any, *, xp: Namespace) -> Any:
+    """x . slopes of rows with their own covariates `x` (row, covariate): (..., row)."""
+    terms = (x[:, at] * slope_at(effects, at, treatment, xp=xp) for at in range(effects.covariates))
+    return sum(terms, start=0.0)
+
+
+def point_offsets(effects: Effects, treatment: Any, points: Any, *, xp: Namespace) -> Any:
+    """What each integration point adds to eta (..., row, point); `points` (row, point, covariate)."""
+    total = 0.0
+    for covariate in range(effects.covariates):
+        total = total + points[..., covariate] * slope_at(effects, covariate, treatment, xp=xp)[..., None]
+    return total
+
+
+def missing_offsets(
+    effects: Effects,
+    phi: Any,
+    treatment: Any,
+    spec: Spec,
+    models: tuple[CovariateModel, ...],
+    rows: Any,
+    *,
+    xp: Namespace,
+) -> Nodes:
+    """Average patients over what they lack (`covariates.missing.nodes`); `phi` are the models' coefficients."""
+
+    def coefficient(places: Any) -> Any:
+        return xp.take(phi, np.atleast_1d(places))[..., None]
+
+    def slope(covariate: int) -> Any:
+        return slope_at(effects, covariate, treatment, xp=xp)[..., None]
+
+    return nodes(spec, models, rows, coefficient, slope, xp=xp)
+
+
+NO_ROWS = np.zeros(0, dtype=int)
+FOLLOW_UP = ("log_node", "log_node_placed", "log_step")
+"""Of the rule that integrates over a ratio's follow-up."""
+
+
+def ratio_means(
+    effects: Effects,
+    design: Design,
+    family: Family,
+    arrays: Mapping[str, Any],
+    *,
+    proportional: bool,
+    points: int,
+    xp: Namespace,
+) -> Any:
+    """The study's own log hazard ratio behind each hazard-ratio row (..., ratio).
+
+    Of hazards that are not proportional it is averaged over follow-up by events; of a crude ratio (`averaged` rows),
+    over the covariates of the study's patients too, at so many `points`.
+    """
+    sides = ((design.hr_treatment, design.hr_pair), (design.hr_reference, design.hr_reference_pair))
+    one, other = (xp.take(effects.log_hr, treatment) + xp.take(effects.deviation, pair) for treatment, pair in sides)
+    if effects.bias is not None:
+        one = one + xp.product(design.hr_bias, effects.bias)
+    mean = one - other
+    crude = arrays.get("averaged", NO_ROWS)
+    if proportional and not len(crude):
+        return mean
+    level = xp.take(effects.level, design.hr_study)
+    etas = level + one, level + other
+    shapes = [shapes_at(effects, design.hr_study, treatment, xp=xp) for treatment, _ in sides]
+    follow_up = {name: arrays[name] for name in FOLLOW_UP if name in arrays}
+    if not proportional:
+        joined = [xp.join_shape(blocks) for blocks in shapes]
+        rule = SimpleNamespace(**follow_up)
+        mean = likelihoods.event_weighted_log_hr(family, rule, etas, (joined[0], joined[1]), xp=xp)
+    if not len(crude):
+        return mean
+    wide = []
+    for (treatment, _), blocks in zip(sides, shapes, strict=True):
+        offsets = point_offsets(effects, treatment[crude], arrays["x"], xp=xp)
+        wide.append(xp.join_shape([*(xp.take(block, crude) for block in blocks), offsets], points=True))
+    rule = SimpleNamespace(**{name: values[crude] for name, values in follow_up.items()})
+    levels = xp.take(etas[0], crude), xp.take(etas[1], crude)
+    own = likelihoods.event_weighted_log_hr(averaged(family, points), rule, levels, (wide[0], wide[1]), xp=xp)
+    return xp.put(mean, crude, own)
+
+
+# ---------------------------------------------------------------------------------------------- draws
 
 
 @dataclass(frozen=True)
@@ -23,7 +179,7 @@ class Draws:
     `log_hr` holds log time ratios where the family is one of accelerated time. `shape` are the common shape parameters
     (sample, shape), `study_shape` what each study has besides (sample, study, shape), `treatment_coefficient` what each
     treatment adds to the log coefficients of a flexible baseline (sample, treatment, coefficient), `bias` every bias of
-    the density, fixed ones too (sample, bias), `covariate_law` the coefficients of the laws of covariates that
+    the density, fixed ones too (sample, bias), `covariate_law` the coefficients of the models of covariates that
     patients lack (sample, term).
     """
 
@@ -60,6 +216,27 @@ class Draws:
         """Coefficient of each covariate under each treatment, reference first (sample, treatment, covariate)."""
         return self.coefficient[:, None] + self.interaction
 
+    @property
+    def effects(self) -> Effects:
+        """The draws as the linear predictor reads them; the shape is one block of all parameters."""
+        by_treatment = bool(self.interaction.any())
+        return Effects(
+            level=self.intercept[:, None] + np.pad(self.study_effect, ((0, 0), (1, 0))),
+            log_hr=self.log_hr,
+            deviation=self.study_treatment_effect,
+            shapes=(self.shape[:, None] + np.pad(self.study_shape, ((0, 0), (1, 0), (0, 0))),),
+            treatment_shape=self.treatment_shape,
+            slopes=self.slopes if by_treatment else self.coefficient,
+            by_treatment=by_treatment,
+            covariates=self.coefficient.shape[1],
+            bias=self.bias if self.bias.shape[1] else None,
+        )
+
+    def at(self, samples: np.ndarray | slice) -> "Draws":
+        """Some of the draws, as if there were one chain."""
+        arrays = {name: values for name, values in vars(self).items() if isinstance(values, np.ndarray)}
+        return Draws(**{name: values[samples] for name, values in arrays.items()}, chains=1)
+
 
 def on_first(values: np.ndarray, width: int) -> np.ndarray:
     """A trailing axis of `width` with the values at its first place, zero elsewhere; nothing where there is no axis."""
@@ -69,155 +246,105 @@ def on_first(values: np.ndarray, width: int) -> np.ndarray:
     return whole
 
 
-def read_draws(posterior: xr.Dataset, shape: Design, spec: Spec, family: Family) -> Draws:
+def read_draws(posterior: xr.Dataset, design: Design, spec: Spec, family: Family) -> Draws:
     """Flatten a posterior; treatments and pairs carry a leading zero column for "reference" and "none"."""
-    chains, per_chain = posterior.sizes["chain"], posterior.sizes["draw"]
-    samples = chains * per_chain
-
-    def scalar(name: str) -> np.ndarray:
-        return posterior[name].values.reshape(samples) if name in posterior else np.zeros(samples)
-
-    def vector(name: str, size: int, *, pad: bool = False) -> np.ndarray:
-        values = posterior[name].values.reshape(samples, -1) if name in posterior else np.zeros((samples, size))
-        return np.concatenate([np.zeros((samples, 1)), values], axis=1) if pad else values
-
-    def walk(name: str, *outer: int) -> np.ndarray:
-        """Log coefficients of a flexible family with the first, which is zero by definition."""
-        size = len(family.knots.location) if family.knots else 0
-        values = posterior[name].values if name in posterior else np.zeros((samples, *outer, max(size - 1, 0)))
-        values = values.reshape(samples, *outer, max(size - 1, 0))
-        return np.concatenate([np.zeros((samples, *outer, min(size, 1))), values], axis=-1)
-
-    interaction = np.zeros((samples, len(shape.treatments), len(spec.covariates)))
-    if "interaction" in posterior:
-        known = posterior["interaction"].values.reshape(samples, len(shape.compared), -1)
-        interaction[:, 1:, [list(spec.covariates).index(name) for name in spec.modifiers]] = known
-    names, studies = spec.hazard.shapes, len(shape.studies)
-    named = np.stack([scalar(name) for name in names], axis=-1) if names else np.zeros((samples, 0))
-    own = vector("study_log_shape", studies)
-    of_study = on_first(own, len(names)) if spec.hazard.varies else np.zeros((samples, studies, len(names)))
+    arrays = _PosteriorArrays(posterior, size=len(family.knots.location) if family.knots else 0)
+    studies, compared = len(design.studies), len(design.compared)
+    names = spec.hazard.shapes
+    named = np.stack([arrays.scalar(name) for name in names], axis=-1) if names else np.zeros((arrays.samples, 0))
+    own = arrays.vector("study_log_shape", studies)
+    own_shape = on_first(own, len(names)) if spec.hazard.varies else np.zeros((arrays.samples, studies, len(names)))
+    treatment_walk = arrays.walk("treatment_log_coefficient", compared)
     return Draws(
-        intercept=scalar("intercept"),
-        log_hr=vector(spec.hazard.treatment_effect, len(shape.compared), pad=True),
-        shape=np.concatenate([walk("log_coefficient"), named], axis=-1),
-        treatment_log_shape=vector("treatment_log_shape", len(shape.compared), pad=True),
-        treatment_coefficient=np.pad(walk("treatment_log_coefficient", len(shape.compared)), ((0, 0), (1, 0), (0, 0))),
-        study_effect=vector("study_effect", studies),
-        study_shape=np.concatenate([walk("study_log_coefficient", studies), of_study], axis=-1),
-        study_treatment_effect=vector("study_treatment_effect", len(shape.pairs), pad=True),
-        study_sd=scalar("study_sd"),
-        study_treatment_sd=scalar("study_treatment_sd"),
-        study_shape_sd=scalar("study_shape_sd"),
-        coefficient=vector("coefficient", len(spec.covariates)),
-        interaction=interaction,
-        bias=_biases(posterior, spec, samples),
-        covariate_law=vector("covariate_law", 0),
-        chains=chains,
+        intercept=arrays.scalar("intercept"),
+        log_hr=arrays.padded(spec.hazard.treatment_effect, compared),
+        shape=np.concatenate([arrays.walk("log_coefficient"), named], axis=-1),
+        treatment_log_shape=arrays.padded("treatment_log_shape", compared),
+        treatment_coefficient=np.pad(treatment_walk, ((0, 0), (1, 0), (0, 0))),
+        study_effect=arrays.vector("study_effect", studies),
+        study_shape=np.concatenate([arrays.walk("study_log_coefficient", studies), own_shape], axis=-1),
+        study_treatment_effect=arrays.padded("study_treatment_effect", len(design.pairs)),
+        study_sd=arrays.scalar("study_sd"),
+        study_treatment_sd=arrays.scalar("study_treatment_sd"),
+        study_shape_sd=arrays.scalar("study_shape_sd"),
+        coefficient=arrays.vector("coefficient", len(spec.covariates)),
+        interaction=_interactions(arrays, spec, design),
+        bias=_biases(posterior, spec, arrays.samples),
+        covariate_law=arrays.vector("covariate_law", 0),
+        chains=posterior.sizes["chain"],
     )
 
 
+@dataclass(frozen=True)
+class _PosteriorArrays:
+    """Variables of a posterior, flattened over chains; zero for what it does not hold. `size`: of a log walk."""
+
+    posterior: xr.Dataset
+    size: int
+
+    @property
+    def samples(self) -> int:
+        return self.posterior.sizes["chain"] * self.posterior.sizes["draw"]
+
+    def scalar(self, name: str) -> np.ndarray:
+        """(sample,)."""
+        return self._values(name, ())
+
+    def vector(self, name: str, size: int) -> np.ndarray:
+        """(sample, size)."""
+        return self._values(name, (size,))
+
+    def padded(self, name: str, size: int) -> np.ndarray:
+        """(sample, 1 + size), zero first."""
+        return np.pad(self.vector(name, size), ((0, 0), (1, 0)))
+
+    def walk(self, name: str, *outer: int) -> np.ndarray:
+        """Log coefficients of a flexible family with the first, which is zero by definition (sample, *outer, size)."""
+        steps = self._values(name, (*outer, max(self.size - 1, 0)))
+        return np.concatenate([np.zeros((self.samples, *outer, min(self.size, 1))), steps], axis=-1)
+
+    def _values(self, name: str, sizes: tuple[int, ...]) -> np.ndarray:
+        if name not in self.posterior:
+            return np.zeros((self.samples, *sizes))
+        values = self.posterior[name].values
+        return values.reshape(self.samples, *values.shape[2:])
+
+
+def _interactions(arrays: _PosteriorArrays, spec: Spec, design: Design) -> np.ndarray:
+    """(sample, treatment, covariate), zero for the reference and for what is no effect modifier."""
+    interaction = np.zeros((arrays.samples, len(design.treatments), len(spec.covariates)))
+    if "interaction" in arrays.posterior:
+        known = arrays.posterior["interaction"].values.reshape(arrays.samples, len(design.compared), -1)
+        interaction[:, 1:, [list(spec.covariates).index(name) for name in spec.modifiers]] = known
+    return interaction
+
+
 def _biases(posterior: xr.Dataset, spec: Spec, samples: int) -> np.ndarray:
-    found = np.zeros((samples, len(spec.modelled_biases)))
-    for at, (name, term) in enumerate(spec.modelled_biases.items()):
+    biases = np.zeros((samples, len(spec.modelled_biases)))
+    for column, (name, term) in enumerate(spec.modelled_biases.items()):
         fixed = term.value
-        found[:, at] = posterior["bias"].sel(bias_term=name).values.ravel() if fixed is None else fixed.value
-    return found
+        unknown = fixed is None
+        biases[:, column] = posterior["bias"].sel(bias_term=name).values.ravel() if unknown else fixed.value
+    return biases
 
 
-def arm_predictors(of: Draws, shape: Design) -> tuple[np.ndarray, np.ndarray]:
-    """eta (sample, arm row) and shape (sample, arm row, shape) of every arm, at covariates of zero (their centres).
+# ---------------------------------------------------------------------------------------------- draws, a part at a time
 
-    Where times of a clock are unknown they stand behind the shape (`clocks.arm_family`).
-    """
-    deviation = of.study_treatment_effect[:, shape.arm_pair]
-    eta = of.intercept[:, None] + of.study_effect[:, shape.arm_study] + of.log_hr[:, shape.arm_treatment] + deviation
-    eta = eta + of.bias @ shape.arm_bias.T
-    of_treatment = of.treatment_shape[:, shape.arm_treatment]
-    found = of.shape[:, None] + of.study_shape[:, shape.arm_study] + of_treatment
-    return eta, found if shape.clocks is None else np.concatenate([found, shape.clocks.of_arms(of.bias)], axis=-1)
+RATIO_CELLS = 20_000
+"""Draws x ratios whose follow-up is integrated at once."""
+AVERAGED_CELLS = 4_000_000
+"""Draws x ratios x points x nodes that are integrated at once."""
 
 
-def shifts(
-    of: Draws, shape: Design, arm_row: np.ndarray, x: np.ndarray, samples: np.ndarray | slice = slice(None)
+def draw_ratio_means(
+    draws: Draws, design: Design, family: Family, arrays: Mapping[str, np.ndarray], *, proportional: bool
 ) -> np.ndarray:
-    """x . (coefficient + interaction[a]) of patients (sample, patient)."""
-    found = of.coefficient[samples] @ x.T
-    if not of.interaction.any():
-        return found
-    treatment = shape.arm_treatment[arm_row]
-    for at in np.unique(treatment[treatment > 0]):
-        mine = treatment == at
-        found[:, mine] += of.interaction[samples][:, at] @ x[mine].T
-    return found
-
-
-def point_offsets(of: Draws, shape: Design, points: np.ndarray) -> np.ndarray:
-    """What each integration point adds to eta of each arm (sample, arm, point); `points` (arm, point, covariate)."""
-    slopes = of.slopes[:, shape.arm_treatment]
-    found = np.zeros((of.samples, *points.shape[:2]))
-    for at in range(points.shape[2]):
-        found += points[..., at] * slopes[:, :, None, at]
-    return found
-
-
-def missing_offsets(
-    of: Draws,
-    shape: Design,
-    spec: Spec,
-    laws: tuple[CovariateModel, ...],
-    arrays: Mapping[str, np.ndarray],
-    samples: np.ndarray | slice = slice(None),
-) -> np.ndarray:
-    """What each node of what patients lack adds to eta, then its log weight (sample, patient, 2 node)."""
-    rows = SimpleNamespace(**{name: arrays[name] for name in ("arm_row", "x", "blank")})
-    phi, slopes = of.covariate_law[samples], of.slopes[samples][:, shape.arm_treatment[rows.arm_row]]
-
-    def at(places: np.ndarray | int) -> np.ndarray:
-        return phi[:, places][..., None] if np.ndim(places) else phi[:, places, None, None]
-
-    def slope(column: int) -> np.ndarray:
-        return slopes[:, :, column, None]
-
-    added, log_weight, _ = nodes(spec, laws, rows, at, slope, xp=NUMPY)
-    return np.concatenate(np.broadcast_arrays(added, log_weight), axis=-1)
-
-
-def ratio_means(
-    of: Draws, shape: Design, family: Family, arrays: Mapping[str, np.ndarray], *, proportional: bool
-) -> np.ndarray:
-    """The study's own log hazard ratio behind each hazard-ratio row (sample, row)."""
-    deviation = of.study_treatment_effect
-    sides = ((shape.hr_treatment, shape.hr_pair), (shape.hr_reference, shape.hr_reference_pair))
-    one, other = (of.log_hr[:, treatment] + deviation[:, pair] for treatment, pair in sides)
-    one = one + of.bias @ shape.hr_bias.T
-    found = np.array(one - other)
-    averaged_rows = arrays.get("averaged", np.zeros(0, dtype=int))
-    rows = averaged_rows if proportional else np.arange(found.shape[1])
-    if not len(rows):
-        return found
-    study = shape.hr_study
-    # position 0 is the average study, whose effects are zero
-    level = of.intercept[:, None] + np.pad(of.study_effect, ((0, 0), (1, 0)))[:, study]
-    common = of.shape[:, None] + np.pad(of.study_shape, ((0, 0), (1, 0), (0, 0)))[:, study]
-    etas = level + one, level + other
-    shapes = [common + of.treatment_shape[:, treatment] for treatment, _ in sides]
-    data = SimpleNamespace(**arrays)
-    if not proportional:
-        for part in np.array_split(np.arange(of.samples), max(1, found.size // 20_000)):
-            at = (etas[0][part], etas[1][part]), (shapes[0][part], shapes[1][part])
-            found[part] = likelihoods.event_weighted_log_hr(family, data, *at, xp=NUMPY)
-    if not len(averaged_rows):
-        return found
-    nodes_of = SimpleNamespace(**{key: arrays[key][averaged_rows] for key in arrays if key.startswith("log_")})
-    law = averaged(family, data.x.shape[1])
-    size = of.samples * data.x.shape[0] * data.x.shape[1] * likelihoods.NODES
-    for part in np.array_split(np.arange(of.samples), max(1, size // 4_000_000)):
-        wide = []
-        for (treatment, _), of_shape in zip(sides, shapes, strict=True):
-            slopes = of.slopes[part][:, treatment[averaged_rows]]
-            offsets = np.einsum("rpc,src->srp", data.x, slopes)
-            wide.append(np.concatenate([of_shape[part][:, averaged_rows], offsets], axis=-1))
-        at = etas[0][part][:, averaged_rows], etas[1][part][:, averaged_rows]
-        mean = likelihoods.event_weighted_log_hr(law, nodes_of, at, (wide[0], wide[1]), xp=NUMPY)
-        found[np.ix_(part, averaged_rows)] = mean
-    return found
+    """`ratio_means` of draws (sample, ratio), in parts that fit into memory."""
+    cells = 1 if proportional else max(1, draws.samples * len(design.hr_study) // RATIO_CELLS)
+    if "averaged" in arrays:
+        size = draws.samples * arrays["x"].shape[0] * arrays["x"].shape[1] * likelihoods.NODES
+        cells = max(cells, size // AVERAGED_CELLS)
+    points = arrays["x"].shape[1] if "averaged" in arrays else 0
+    given: dict[str, Any] = {"proportional": proportional, "points": points, "xp": NUMPY}
+    parts = np.array_split(np.arange(draws.samples), cells)
+    return np.concatenate([ratio_means(draws.at(part).effects, design, family, arrays, **given) for part in parts])

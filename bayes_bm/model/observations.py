@@ -10,8 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from bayes_bm.evidence.arm_covariates import patients_with_missing_covariates
-from bayes_bm.evidence.hazard_ratios import averaged_ratios
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.family import eta_at, inverse, placed
@@ -32,17 +30,16 @@ def log_time(time: Any, spec: Spec) -> np.ndarray:
 
 
 def observations(
-    spec: Spec, evidence: Evidence, family: Family, *, ties: bool = False
+    spec: Spec, evidence: Evidence, family: Family, *, missing: np.ndarray, crude: np.ndarray
 ) -> dict[str, dict[str, np.ndarray]]:
     """Arrays of every observed variable, by its name; kinds without rows are left out.
 
     A family with a basis finds its values at every time beside the time, so that none is evaluated while sampling.
-    With `ties`, patients alike in all but weight are one row, where a row costs as much as an arm has points.
+    `missing` are the patients who are averaged over covariates that they lack (patient,), `crude` the hazard ratios
+    that are averaged over their study's covariates (ratio,).
     """
-    patients = _patients_by_knowledge(spec, evidence)
-    if ties:
-        patients["patients_averaged"] = merge_ties(patients["patients_averaged"])
-    found = {
+    patients = _patients_by_knowledge(spec, evidence, missing)
+    kinds = {
         **patients,
         "points": _point_arrays(spec, evidence),
         "medians": _median_arrays(spec, evidence, "order"),
@@ -50,11 +47,11 @@ def observations(
         "medians_not_reached": _median_arrays(spec, evidence, "not_reached"),
         "counts": _count_arrays(spec, evidence),
         "registry": _registry_arrays(spec, evidence),
-        "hazard_ratios": _ratio_arrays(spec, evidence),
+        "hazard_ratios": _ratio_arrays(spec, evidence, crude),
     }
     return {
         name: {**arrays, **_placed(arrays, family)}
-        for name, arrays in found.items()
+        for name, arrays in kinds.items()
         if len(next(iter(arrays.values())))
     }
 
@@ -65,15 +62,15 @@ def all_patients(spec: Spec, evidence: Evidence, family: Family) -> dict[str, np
     return {**arrays, **_placed(arrays, family)}
 
 
-def _patients_by_knowledge(spec: Spec, evidence: Evidence) -> dict[str, dict[str, np.ndarray]]:
+def _patients_by_knowledge(spec: Spec, evidence: Evidence, missing: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
     """Patients whose covariates are known, those of arms that are averaged over theirs, and those who lack some."""
-    arrays, some = _with_blanks(_patient_arrays(spec, evidence)), patients_with_missing_covariates(spec, evidence)
+    arrays = _with_blanks(_patient_arrays(spec, evidence))
     blank = arrays["blank"].any(axis=1)
-    known, averaged = ~blank, blank & ~some
+    complete, averaged = ~blank, blank & ~missing
     without = {"patients": ("blank",), "patients_averaged": ("x", "blank"), "patients_imputed": ()}
     return {
         name: {key: values[rows] for key, values in arrays.items() if key not in without[name]}
-        for name, rows in zip(without, (known, averaged, some), strict=True)
+        for name, rows in zip(without, (complete, averaged, missing), strict=True)
     }
 
 
@@ -190,7 +187,7 @@ def _registry_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     }
 
 
-def _ratio_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
+def _ratio_arrays(spec: Spec, evidence: Evidence, crude: np.ndarray) -> dict[str, np.ndarray]:
     cholesky = evidence.hr_cholesky
     whitener = np.linalg.inv(cholesky) if len(cholesky) else cholesky
     found = {
@@ -198,14 +195,14 @@ def _ratio_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
         "whitener": whitener,
         "log_diagonal": np.log(np.diag(cholesky)),
     }
-    averaged = np.flatnonzero(averaged_ratios(evidence.hazard_ratios, spec))
+    averaged = np.flatnonzero(crude)
     if not len(averaged) and (spec.proportional or not len(cholesky)):
         return found
     # where hazards are proportional only the averaged ratios read it, and those have one
     followup = evidence.hazard_ratios["followup"].fillna(spec.reference_time).to_numpy(dtype=float)
     log_node, log_step = likelihoods.followup_nodes(followup / spec.reference_time)
     found |= {"log_node": log_node, "log_step": log_step}
-    return {**found, "averaged": averaged, "x": ratio_points(spec, evidence)} if len(averaged) else found
+    return {**found, "averaged": averaged, "x": ratio_points(spec, evidence, crude)} if len(averaged) else found
 
 
 # ---------------------------------------------------------------------------------------------- densities

@@ -139,7 +139,7 @@ def _bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) 
 
 def arm_medians(result: Result) -> np.ndarray:
     """Each arm's own median on its printed clock, given alive at its entry (sample, arm row)."""
-    (family, eta, log_shape), arms = result.arm_law, result.evidence.arms
+    (family, eta, log_shape), arms = result.predictors.arms, result.evidence.arms
     entry, medians = arms["entry"].to_numpy(dtype=float), np.empty(eta.shape)
     for start in np.unique(entry):
         rows = np.flatnonzero(entry == start)

@@ -27,7 +27,7 @@ def parameter_ranks(result: Result, truth: Mapping[str, Any], rng: np.random.Gen
     found = {}
     for name, value in truth["parameters"].items():
         for label, true in value.items() if isinstance(value, Mapping) else [("", value)]:
-            draws = result.posterior[name].to_numpy().reshape(result.draws.samples, -1)
+            draws = result.posterior[name].to_numpy().reshape(result.predictors.draws.samples, -1)
             names = (
                 [str(one) for one in result.posterior[name][result.posterior[name].dims[2]].to_numpy()]
                 if label
@@ -98,7 +98,7 @@ def answer_draws(result: Result, patient: Mapping[str, float]) -> Iterator[tuple
     if spec.covariates:
         asked["patient"] = Patient(patient, NewStudy())
     for at, name in enumerate(spec.treatments.compare, start=1):
-        yield f"log HR, {name}", result.draws.log_hr[:, at]
+        yield f"log HR, {name}", result.predictors.draws.log_hr[:, at]
     for who, of in asked.items():
         alive = survival(result, [t0], who=of)
         for name in spec.treatments.names:

@@ -28,7 +28,6 @@ from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import Design, make_design
-from bayes_bm.model.linear_predictor import arm_predictors
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.document import Spec
@@ -77,11 +76,11 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
     sites = arm_normals(start, coefficients=True)
     for _ in range(SWEEPS):
         sites = arm_normals(start, coefficients=True, cavities=_cavities(start, sites, rng))
-    of = _linear(spec, start.design, sites, evidence)
+    of = _linear(spec, start.inputs.design, sites, evidence)
     sds, log_ratio = _drawn_sds(spec, of, proposals, rng)
     x, log_evidence = _given_sds(of, sds, rng)
     log_weight = log_evidence + log_ratio
-    proposed = replace(start, posterior=_posterior(spec, start.design, of, x, sds))
+    proposed = replace(start, posterior=_posterior(spec, start.inputs.design, of, x, sds))
     log_weight = log_weight + _log_likelihood(proposed) - _log_sites(proposed, sites)
     smooth, k = pareto_smoothed(log_weight)
     weight = np.exp(smooth)
@@ -92,7 +91,7 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
     return Result(
         spec=spec,
         evidence=evidence,
-        posterior=_posterior(spec, start.design, of, x[chosen], sds[chosen]),
+        posterior=_posterior(spec, start.inputs.design, of, x[chosen], sds[chosen]),
         sample_stats=xr.Dataset(),
         stored_log_likelihood=xr.Dataset(),
         observed_data=xr.Dataset(),
@@ -104,16 +103,16 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
 def _cavities(start: Result, sites: ArmNormals, rng: np.random.Generator) -> list[ArmTransform]:
     """What the other arms and the priors say of each arm: its normal in the second stage, less its own site."""
     spec, evidence = start.spec, start.evidence
-    of = _linear(spec, start.design, sites, evidence)
+    of = _linear(spec, start.inputs.design, sites, evidence)
     sds, log_ratio = _drawn_sds(spec, of, SWEPT, rng)
     x, log_evidence = _given_sds(of, sds, rng)
     log_weight = log_evidence + log_ratio
     weight = np.exp(log_weight - special.logsumexp(log_weight))
-    drawn = replace(start, posterior=_posterior(spec, start.design, of, x, sds))
-    eta, shape = arm_predictors(drawn.draws, drawn.design)
+    drawn = replace(start, posterior=_posterior(spec, start.inputs.design, of, x, sds))
+    _, eta, shape = drawn.predictors.at_centres
     shaped, found = spec.hazard.varies is not None, []
     for arm in range(len(evidence.arms)):
-        columns = [eta[:, arm], *([shape[:, arm, 0]] if shaped else []), *drawn.draws.coefficient.T]
+        columns = [eta[:, arm], *([shape[:, arm, 0]] if shaped else []), *drawn.predictors.draws.coefficient.T]
         theta = np.stack(columns, axis=1)
         mean = weight @ theta
         covariance = (theta - mean).T @ (weight[:, None] * (theta - mean))
@@ -304,17 +303,17 @@ def _posterior(spec: Spec, shape: Design, of: _Linear, x: Array, sds: Array) -> 
 
 def _log_likelihood(of: Result) -> Array:
     """Of all rows but printed ratios, which are normal as they stand (draw,)."""
-    found = pointwise_log_likelihood(of)
+    found = pointwise_log_likelihood(of.predictors)
     parts = [
         values.sum(values.dims[2:]).to_numpy().ravel() for name, values in found.items() if name != "hazard_ratios"
     ]
-    return np.sum(parts, axis=0) if parts else np.zeros(of.draws.samples)
+    return np.sum(parts, axis=0) if parts else np.zeros(of.predictors.draws.samples)
 
 
 def _log_sites(of: Result, sites: ArmNormals) -> Array:
-    eta, shape = arm_predictors(of.draws, of.design)
+    _, eta, shape = of.predictors.at_centres
     kappa = shape[..., 0] if shape.shape[-1] else np.zeros_like(eta)
     linear = eta[:, sites.arm] * sites.slope[:, 0] + kappa[:, sites.arm] * sites.slope[:, 1]
     if sites.slope.shape[1] > 2:
-        linear = linear + of.draws.coefficient @ sites.slope[:, 2:].T
+        linear = linear + of.predictors.draws.coefficient @ sites.slope[:, 2:].T
     return -0.5 * np.sum((sites.value - linear) ** 2, axis=1)

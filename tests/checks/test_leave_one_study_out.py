@@ -39,7 +39,7 @@ def world(**changes: Any) -> Result:
 def brute(result: Result, study: str, *, half: float = 7.0, count: int = 81) -> np.ndarray:
     """A trapezoid over a grid of scores: no mode, no derivative."""
     axis, found = np.linspace(-half, half, count), []
-    for draw in range(result.draws.samples):
+    for draw in range(result.predictors.draws.samples):
         effects = StudyRows(result, study).effects
         grid = np.stack(np.meshgrid(*[axis] * effects, indexing="ij"), axis=-1).reshape(-1, effects)
         prior = stats.norm.logpdf(grid).sum(axis=1)
@@ -91,16 +91,16 @@ def test_a_large_study_has_a_narrow_integrand() -> None:
 def test_density_of_a_study_is_the_sum_of_its_rows() -> None:
     """At the posterior's own effects: what the pointwise log-likelihood of all rows adds up to."""
     result = world(covariates=None)
-    whole = sum(float(part.sum()) for part in pointwise_log_likelihood(result).data_vars.values())
-    total, of = 0.0, result.draws
+    whole = sum(float(part.sum()) for part in pointwise_log_likelihood(result.predictors).data_vars.values())
+    total, of = 0.0, result.predictors.draws
     for study in studies_of(result.evidence):
         rows = StudyRows(result, study)
         z = np.zeros((of.samples, rows.effects))
         if rows.has_level:
-            at = result.design.studies.index(study)
+            at = result.inputs.design.studies.index(study)
             z[:, 0] = of.study_effect[:, at] / of.study_sd
             z[:, 1] = of.study_shape[:, at, 0] / of.study_shape_sd
-        columns = [result.design.pairs.index(pair) + 1 for pair in rows.design.pairs]
+        columns = [result.inputs.design.pairs.index(pair) + 1 for pair in rows.design.pairs]
         deviation = of.study_treatment_effect[:, columns] / of.study_treatment_sd[:, None]
         z[:, rows.effects - len(columns) :] = np.linalg.solve(rows.design.pair_cholesky, deviation.T).T
         total += rows.log_density(z).sum()

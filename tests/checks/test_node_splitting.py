@@ -219,7 +219,7 @@ def test_effective_parameters_of_a_linear_model_are_a_trace() -> None:
     mean, covariance = exact(spec, evidence)
     draws = np.random.default_rng(2).multivariate_normal(list(mean.values()), covariance, (2, 3000))
     result = posteriors.result(spec, evidence, draws=3000, log_hr=draws)
-    result = node_splitting.replace(result, stored_log_likelihood=pointwise_log_likelihood(result))
+    result = node_splitting.replace(result, stored_log_likelihood=pointwise_log_likelihood(result.predictors))
     found = fit_quality(result)
     x = np.array([[1, 0], [1, 0], [0, 1], [-1, 1]], dtype=float)
     weight = np.diag([row["se_log_hr"] ** -2.0 for row in LOOP])
@@ -243,7 +243,7 @@ def stated_fit(asked: list):
         mean, covariance = exact(spec, evidence)
         draws = np.random.default_rng(3).multivariate_normal(list(mean.values()), covariance, (2, 4000))
         result = posteriors.result(spec, evidence, draws=4000, log_hr=draws)
-        return node_splitting.replace(result, stored_log_likelihood=pointwise_log_likelihood(result))
+        return node_splitting.replace(result, stored_log_likelihood=pointwise_log_likelihood(result.predictors))
 
     return fit
 

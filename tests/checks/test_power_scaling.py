@@ -67,7 +67,7 @@ def test_nothing_moves_a_parameter_that_the_component_knows_nothing_of() -> None
 def made(**changes):
     spec = worlds.spec(**changes)
     found = posteriors.result(spec, worlds.evidence(spec), draws=200)
-    terms = pointwise_log_likelihood(found)
+    terms = pointwise_log_likelihood(found.predictors)
     return type(found)(
         **{**{name: getattr(found, name) for name in found.__dataclass_fields__}, "stored_log_likelihood": terms}
     )

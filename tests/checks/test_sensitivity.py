@@ -90,7 +90,9 @@ def fitted(monkeypatch) -> list[Spec]:
         if spec.hazard.family == "gompertz":
             raise RuntimeError("no finite start")
         known = {"seconds_to_compile": 1.0, "seconds_to_sample": 2.5}
-        return replace(found, stored_log_likelihood=pointwise_log_likelihood(found), gate=gate, provenance=known)
+        return replace(
+            found, stored_log_likelihood=pointwise_log_likelihood(found.predictors), gate=gate, provenance=known
+        )
 
     monkeypatch.setattr(checked, "fit", fit)
     return asked

@@ -55,7 +55,7 @@ def test_the_table_compares_with_the_best() -> None:
 def made(seed: int, **changes: Any) -> Result:
     spec = worlds.spec(**changes)
     found = posteriors.result(spec, worlds.evidence(spec), draws=100, seed=seed)
-    return replace(found, stored_log_likelihood=pointwise_log_likelihood(found))
+    return replace(found, stored_log_likelihood=pointwise_log_likelihood(found.predictors))
 
 
 def test_rows_left_out_have_the_closed_form_of_a_normal_mean() -> None:

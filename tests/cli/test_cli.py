@@ -62,7 +62,7 @@ def made(**more: Any) -> Result:
     spec = worlds.spec(covariates={"kps": {"prior": normal(0.5), "centre": 80.0, "scale": 10.0}})
     tables = {kind: rows for kind, rows in worlds.TABLES.items() if kind != "patients"}
     result = posteriors.result(spec, worlds.evidence(spec, tables), **more)
-    return replace(result, stored_log_likelihood=pointwise_log_likelihood(result), provenance={"seed": 7})
+    return replace(result, stored_log_likelihood=pointwise_log_likelihood(result.predictors), provenance={"seed": 7})
 
 
 @pytest.fixture(scope="module")

@@ -193,8 +193,10 @@ def test_answers_pair_draws_of_two_fits_and_tables_summarise_them() -> None:
     assert found["cause"].to_numpy().tolist() == ["death", "local_failure", FREE]
     assert found["time"].to_numpy().tolist() == [6.0, 24.0]
     assert (np.diff(found.sel(cause="death").to_numpy(), axis=-1) > 0).all()
-    laws = [population(of.draws.intercept[at] + of.draws.log_hr[at, 1], of.draws.shape[at, 0]) for of, at in (
-        (first, 15), (second, 11))]  # fmt: skip
+    laws = []
+    for result, sample in ((first, 15), (second, 11)):
+        draws = result.predictors.draws
+        laws.append(population(draws.intercept[sample] + draws.log_hr[sample, 1], draws.shape[sample, 0]))
     by_hand = quadrature.cumulative_incidence(laws, np.array([6.0, 24.0]), alive_at=2.0)[:, 0, 0]
     assert found.isel(draw=11).sel(treatment="b").to_numpy()[:2] == pytest.approx(by_hand, abs=1e-10)
     table = incidence_table(found)

@@ -20,6 +20,7 @@ from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import case_mix, checked, distance
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
 from tests.builders.worlds import normal
@@ -76,7 +77,7 @@ def test_the_population_is_of_patients_and_of_arms_that_state_theirs() -> None:
     stated = {"study": "q", "arm": "y", "treatment": "b", "endpoint": "os", "n": 30}
     stated |= {"mean_age": 65.0, "sd_age": 8.0, "share_good": 0.4}
     medians = [{"study": "q", "arm": "y", "endpoint": "os", "median": 12.0}]
-    mix = case_mix(spec, worlds.evidence(spec, {"arms": [stated], "medians": medians}))
+    mix = case_mix(prepare(spec, worlds.evidence(spec, {"arms": [stated], "medians": medians})))
     mean, covariance = mix.moments(["age", "good"])
     assert mix.weight.sum() == pytest.approx(30.0)
     assert mean == pytest.approx([65.0, 0.4], abs=0.02)
@@ -321,4 +322,4 @@ def test_many_patients_under_an_accelerated_or_a_cured_family() -> None:
         expected = pd.concat(each, ignore_index=True)
         assert np.isinf(expected["mean"]).any() == ("cure" in hazard)
         finite = np.isfinite(expected[["mean", "q95"]]).all(axis=1)
-        close(found[finite], expected[finite], result.draws.samples, 24.0)
+        close(found[finite], expected[finite], result.predictors.draws.samples, 24.0)

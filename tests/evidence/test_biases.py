@@ -20,7 +20,6 @@ from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.inference.result import load
 from bayes_bm.model.design import make_design
-from bayes_bm.model.linear_predictor import arm_predictors
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.validation.simulation.world import simulate
@@ -146,8 +145,8 @@ def test_numpy_and_the_graph_agree_term_by_term() -> None:
     spec, evidence = world(**{name: {"prior": normal(0.3)} for name in ON})
     found = posteriors.result(spec, evidence, bias=[-0.4, 0.3, 0.2, 0.5, -0.6])
     model = build_model(spec, evidence)
-    terms = pointwise_log_likelihood(found)
-    posterior, shape = found.posterior.isel(chain=0, draw=0), found.design
+    terms = pointwise_log_likelihood(found.predictors)
+    posterior, shape = found.posterior.isel(chain=0, draw=0), found.inputs.design
     point = model.initial_point()
     for name in point:
         plain = name.removesuffix("_log__")
@@ -177,8 +176,8 @@ def test_answers_are_for_a_study_without_the_bias() -> None:
         one, other = survival(on, [12.0], who=who), survival(off, [12.0], who=who)
         assert one.to_numpy() == pytest.approx(other.to_numpy(), abs=1e-12)
     # the arm's own law, which its printed numbers speak about, has it
-    eta = arm_predictors(on.draws, on.design)[0] - on.draws.bias @ on.design.arm_bias.T
-    assert np.abs(arm_predictors(on.draws, on.design)[0] - eta).max() > 0.3
+    eta = on.predictors.at_centres.eta - on.predictors.draws.bias @ on.inputs.design.arm_bias.T
+    assert np.abs(on.predictors.at_centres.eta - eta).max() > 0.3
 
 
 # ------------------------------------------------------------------------------------------------ recovery
@@ -256,8 +255,8 @@ def test_prior_and_posterior_stand_together_and_are_stored(tmp_path) -> None:
     assert rows["bias[single_arm]"]["prior_sd"] == pytest.approx(0.3)
     assert "bias[year]" not in rows
     again = load(found.save(tmp_path / "r.nc"))
-    assert np.array_equal(again.draws.bias, found.draws.bias)
-    assert np.array_equal(again.design.arm_bias, found.design.arm_bias)
+    assert np.array_equal(again.predictors.draws.bias, found.predictors.draws.bias)
+    assert np.array_equal(again.inputs.design.arm_bias, found.inputs.design.arm_bias)
     drawn = prior_result(spec, draws=4000).posterior["bias"].sel(bias_term="single_arm")
     assert float(drawn.std()) == pytest.approx(0.3, rel=0.05)
 

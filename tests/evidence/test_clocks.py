@@ -27,6 +27,7 @@ from bayes_bm.inference.fit import fit
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.model.design import make_design
 from bayes_bm.model.likelihoods import NO_ENTRY
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.report.gather import arm_medians
 from bayes_bm.runtime.errors import InputError
@@ -117,7 +118,7 @@ def test_a_shift_of_exponential_data_says_nothing_and_an_immortal_time_is_not_li
         evidence = worlds.evidence(spec, {"patients": patients})
         result = posteriors.result(spec, evidence, chains=1, draws=2, intercept=0.1)
         result.posterior["bias"].values[0, :, 0] = times
-        found.append(pointwise_log_likelihood(result)["patients"].to_numpy()[0])
+        found.append(pointwise_log_likelihood(result.predictors)["patients"].to_numpy()[0])
     shifted, lived = found
     assert shifted[0] == pytest.approx(shifted[1], abs=1e-12)
     assert (lived[1] - lived[0]) == pytest.approx(np.exp(0.1) / 12.0 * 1.2, abs=1e-12)
@@ -133,7 +134,7 @@ def test_numpy_and_the_graph_agree() -> None:
     stated = posteriors.result(*fixed)
     for name in stated.posterior:
         stated.posterior[name] = drawn.posterior[name]
-    one, other = pointwise_log_likelihood(drawn), pointwise_log_likelihood(stated)
+    one, other = pointwise_log_likelihood(drawn.predictors), pointwise_log_likelihood(stated.predictors)
     assert set(one) == set(other)
     for name in one:
         assert one[name].to_numpy() == pytest.approx(other[name].to_numpy(), rel=1e-9), name
@@ -251,7 +252,7 @@ def test_the_prior_stands_beside_the_posterior_and_the_audit_says_where_it_acts(
     assert said["arms"] == "c1; l1; m1; p1; r1; s1; s2"
     assert "prior half_normal" in said["size"]
     assert said["source"] == TIMES
-    assert why_not(spec, evidence) == "a clock of unknown time"
+    assert why_not(prepare(spec, evidence)) == "a clock of unknown time"
 
 
 def test_what_cannot_tell_a_clock_is_said() -> None:
@@ -267,7 +268,7 @@ def test_a_study_left_out_is_predicted_on_its_own_clock() -> None:
     spec, evidence = of_one_arm("clock_shift", half_normal(3.0))
     result = posteriors.result(spec, evidence, chains=1, draws=3, bias=[2.0])
     alone = StudyRows(result, "s").log_density(np.zeros((3, 0)))
-    whole = pointwise_log_likelihood(result)["patients"].to_numpy()[0].sum(axis=1)
+    whole = pointwise_log_likelihood(result.predictors)["patients"].to_numpy()[0].sum(axis=1)
     assert alone == pytest.approx(whole, abs=1e-10)
 
 

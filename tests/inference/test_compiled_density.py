@@ -28,6 +28,7 @@ from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import make_design
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.reading import list_models, read_spec
 from tests.builders import worlds
@@ -112,9 +113,9 @@ def points(at: Coordinates, seed: int = 1):
 
 
 def assert_is_the_graph(spec, evidence) -> None:
-    assert why_not(spec, evidence) is None
+    assert why_not(prepare(spec, evidence)) is None
     evaluate, names = graph(spec, evidence)
-    at, data = pack_problem(spec, evidence)
+    at, data = pack_problem(prepare(spec, evidence))
     assert [block.name for block in at.blocks] == names
     compared = 0
     for x in points(at):
@@ -150,7 +151,7 @@ def by_numpy(spec, evidence, at: Coordinates, x: np.ndarray) -> float:
     posterior = at.posterior(x[None, None, :])
     empty = xr.Dataset()
     result = Result(spec, evidence, posterior, empty, empty, empty, Gate((), 0, 0, 1.0, 0.9, ()))
-    return value + sum(float(rows.sum()) for rows in pointwise_log_likelihood(result).data_vars.values())
+    return value + sum(float(rows.sum()) for rows in pointwise_log_likelihood(result.predictors).data_vars.values())
 
 
 def log_prior(block: Block, x: float) -> float:
@@ -167,7 +168,7 @@ def log_prior(block: Block, x: float) -> float:
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_every_structure_has_the_density_of_its_parts(name: str) -> None:
     spec, evidence = world(STRUCTURES[name])
-    at, data = pack_problem(spec, evidence)
+    at, data = pack_problem(prepare(spec, evidence))
     for x in [*points(at)][:3]:
         assert log_density(x, data)[0] == pytest.approx(by_numpy(spec, evidence, at, x), rel=1e-10)
 
@@ -176,7 +177,7 @@ def test_every_structure_has_the_density_of_its_parts(name: str) -> None:
 def test_the_gradient_is_that_of_the_value(name: str) -> None:
     """By Richardson's central differences, good to about 1e-8 of the largest slope."""
     spec, evidence = world(STRUCTURES[name])
-    at, data = pack_problem(spec, evidence)
+    at, data = pack_problem(prepare(spec, evidence))
     x = next(points(at))
     _, gradient = log_density(x, data)
     for i in range(at.size):
@@ -219,12 +220,12 @@ def log_stretch(at: Coordinates, x: np.ndarray) -> float:
 def test_centred_coordinates_have_the_same_density(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the change of variables from the coordinates that the graph has; the gradient by central differences."""
     spec, evidence = world(STRUCTURES[name])
-    _, plain = pack_problem(spec, evidence)
+    _, plain = pack_problem(prepare(spec, evidence))
     monkeypatch.setattr(
         "bayes_bm.inference.compiled.packing.choose_parametrization",
         lambda spec, _, shape: some_centred(spec, shape, np.random.default_rng(1)),
     )
-    at, data = pack_problem(spec, evidence)
+    at, data = pack_problem(prepare(spec, evidence))
     assert at.centred.any()
 
     def wanted(x: np.ndarray) -> float:
@@ -254,7 +255,7 @@ def many_patients(n: int):
 
 def test_effects_are_centred_where_their_patients_tell() -> None:
     spec, evidence = many_patients(3000)
-    of = pack_problem(spec, evidence)[0].centring
+    of = pack_problem(prepare(spec, evidence))[0].centring
     assert of.level.tolist() == [True, True, True, False]
     assert of.shape.tolist() == [True, True, True, False]
     # of the pairs only the one with many patients in both arms; a lone arm tells nothing about its deviation
@@ -262,11 +263,11 @@ def test_effects_are_centred_where_their_patients_tell() -> None:
     assert of.text == "3 of 4 levels, 3 of 4 shapes, 1 of 3 deviations"
     # the main arm is the reference's where it can be
     assert evidence.arms["treatment"].iloc[of.main].tolist() == ["a", "a", "b", "a"]
-    few = pack_problem(*many_patients(20))[0].centring
+    few = pack_problem(prepare(*many_patients(20)))[0].centring
     assert not (few.level.any() or few.shape.any() or few.pair.any())
     for said, wanted in (("none", 0), ("all", 4)):
         changed = spec.sampling.model_copy(update={"centring": said})
-        given = pack_problem(spec.model_copy(update={"sampling": changed}), evidence)[0].centring
+        given = pack_problem(prepare(spec.model_copy(update={"sampling": changed}), evidence))[0].centring
         assert given.level.sum() == wanted
 
 
@@ -318,7 +319,7 @@ def test_patients_of_any_size_under_any_shape(rows, log_k: float, eta: float, lo
     spec = worlds.spec(treatments={"reference": "a", "compare": ["b"]}, effects={})
     patients = [patient(at, *row) for at, row in enumerate(rows)]
     evidence = worlds.evidence(spec, {"patients": patients})
-    at, data = pack_problem(spec, evidence)
+    at, data = pack_problem(prepare(spec, evidence))
     x = np.zeros(at.size)
     for name, value in (("log_hr", log_hr), ("intercept", eta), ("log_shape", log_k)):
         x[at.starts[name]] = value
@@ -438,7 +439,7 @@ def test_a_group_that_never_holds_does_not_decide_for_the_others() -> None:
 
 def test_posterior_has_the_models_names_dims_and_labels() -> None:
     spec, evidence = world(STRUCTURES["covariates by treatment"])
-    at, _ = pack_problem(spec, evidence)
+    at, _ = pack_problem(prepare(spec, evidence))
     draws = np.random.default_rng(1).normal(size=(2, 3, at.size))
     found = at.posterior(draws)
     shape = make_design(spec, evidence)
@@ -459,7 +460,7 @@ def test_models_of_other_families_are_left_to_the_graph() -> None:
         priors__log_shape=None,
         effects__study_shape=None,
     )
-    assert why_not(gompertz, worlds.evidence(gompertz)) == "the family is gompertz"
+    assert why_not(prepare(gompertz, worlds.evidence(gompertz))) == "the family is gompertz"
     cured = worlds.spec(hazard={"family": "weibull", "cure": True}, priors__logit_cure=worlds.normal(1.0))
     tables = {**worlds.TABLES, "hazard_ratios": []}
-    assert why_not(cured, worlds.evidence(cured, tables)) == "a cured share"
+    assert why_not(prepare(cured, worlds.evidence(cured, tables))) == "a cured share"

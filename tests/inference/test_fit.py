@@ -21,7 +21,6 @@ from bayes_bm.inference.gate import convergence_gate
 from bayes_bm.inference.gated_sampling import RETRY_ACCEPT, sample_with_retry
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
-from bayes_bm.model.linear_predictor import arm_predictors
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
@@ -121,7 +120,7 @@ def test_log_likelihood_at_the_estimate_of_r_is_rs(name: str) -> None:
             labels = sorted(ours[key]) if key.startswith("study") else list(spec.covariates) or list(ours[key])
             fixed[key] = [ours[key][label] for label in labels]
     result = posteriors.result(spec, evidence, chains=1, draws=1, **fixed)
-    found = pointwise_log_likelihood(result)["patients"]
+    found = pointwise_log_likelihood(result.predictors)["patients"]
     assert found.sizes["patients_row"] == len(tables["patients"])
     assert float(found.sum()) == pytest.approx(golden["loglik"], rel=1e-9)
 
@@ -254,13 +253,11 @@ def test_a_saved_result_comes_back_exactly(tmp_path) -> None:
     spec = worlds.spec()
     result = posteriors.result(spec, worlds.evidence(spec))
     result = replace(
-        result, stored_log_likelihood=pointwise_log_likelihood(result), provenance={"seed": 7, "files": {}}
+        result, stored_log_likelihood=pointwise_log_likelihood(result.predictors), provenance={"seed": 7, "files": {}}
     )
     back = load(result.save(tmp_path / "deep" / "result.nc"))
     assert_same(result, back)
-    for ours, theirs in zip(
-        arm_predictors(result.draws, result.design), arm_predictors(back.draws, back.design), strict=True
-    ):
+    for ours, theirs in zip(result.predictors.at_centres[1:], back.predictors.at_centres[1:], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -307,7 +304,7 @@ def test_pointwise_log_likelihood_is_the_witness_s() -> None:
     """Patient by patient, sequence by sequence, in the evidence's order; medians are of three laws."""
     spec = worlds.spec()
     result = posteriors.result(spec, worlds.evidence(spec), draws=3)
-    found = pointwise_log_likelihood(result).isel(chain=0, draw=1)
+    found = pointwise_log_likelihood(result.predictors).isel(chain=0, draw=1)
     twin = terms_of_twin(spec, result, 1)
     assert sorted(found["patients"].to_numpy()) == pytest.approx(sorted(twin["patients"]), rel=1e-10)
     by_arm = np.bincount(result.evidence.sequences["arm_row"].astype(int), weights=found["points"].to_numpy())

@@ -28,6 +28,7 @@ from bayes_bm.inference.gate import Gate, convergence_gate
 from bayes_bm.inference.imputations import imputed, joint_gate, mean_width, variance_parts
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.runtime.errors import BayesBmError, GateRefused, InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, trials, worlds
@@ -264,14 +265,14 @@ class Scripted:
         self.spec, self.evidence, self.apart, self.failing = spec, evidence, apart, failing
         self.built, self.seeds, self.sets = 0, [], []
 
-    def build(self, spec: Spec, evidence: Evidence, say: Any) -> "Scripted":
-        self.built, self.settings = self.built + 1, spec.sampling
+    def build(self, inputs: Any, say: Any) -> "Scripted":
+        self.built, self.settings = self.built + 1, inputs.spec.sampling
         return self
 
-    def __call__(self, accept: float, seed: int, *, of: Evidence | None = None) -> tuple[xr.Dataset, xr.Dataset]:
-        assert of is not None
-        if not any(of is known for known in self.sets):
-            self.sets.append(of)
+    def __call__(self, accept: float, seed: int, *, patients: Evidence | None = None) -> tuple[xr.Dataset, xr.Dataset]:
+        assert patients is not None
+        if not any(patients is known for known in self.sets):
+            self.sets.append(patients)
         self.seeds.append(seed)
         label, chains, count = len(self.sets), self.settings.chains, self.settings.draws
         made = posteriors.result(self.spec, self.evidence, chains=chains, draws=count, seed=seed)
@@ -339,9 +340,9 @@ def test_an_imputation_that_breaks_off_is_named_and_nothing_is_answered(mixed, m
     """Tried twice, then named; the others do not make an answer of less than M."""
     made, tried = Scripted.__call__, list[int]()
 
-    def broken(self: Scripted, accept: float, seed: int, *, of: Evidence | None = None) -> Any:
-        found = made(self, accept, seed, of=of)
-        if len(self.sets) > 2 and of is self.sets[2]:
+    def broken(self: Scripted, accept: float, seed: int, *, patients: Evidence | None = None) -> Any:
+        found = made(self, accept, seed, patients=patients)
+        if len(self.sets) > 2 and patients is self.sets[2]:
             tried.append(seed)
             raise FloatingPointError("no start was found")
         return found
@@ -414,15 +415,15 @@ def test_what_is_pointwise_belongs_to_one_imputation(mixed, monkeypatch) -> None
     result, fake = scripted(mixed, monkeypatch, apart=0.0)
     assert not result.log_likelihood.data_vars
     with pytest.raises(InputError, match=r"20 imputations, whose patients differ; .* result.of_imputation\(1\)"):
-        pointwise_log_likelihood(result)
+        _ = replace(result, stored_log_likelihood=None).log_likelihood
     with pytest.raises((TypeError, ValueError, KeyError)):
         az.loo(result.to_arviz())
     third = result.of_imputation(3)
     assert third.posterior.sizes["chain"] == 2
     np.testing.assert_array_equal(third.evidence.patients["time"], fake.sets[2].patients["time"])
     of_third = replace(third, evidence=fake.sets[2], stored_log_likelihood=xr.Dataset())
-    xr.testing.assert_allclose(third.log_likelihood, pointwise_log_likelihood(of_third))
-    on_best = pointwise_log_likelihood(replace(third, evidence=evidence))
+    xr.testing.assert_allclose(third.log_likelihood, pointwise_log_likelihood(of_third.predictors))
+    on_best = pointwise_log_likelihood(replace(third, evidence=evidence).predictors)
     assert not np.allclose(third.log_likelihood["patients"], on_best["patients"])
     np.testing.assert_allclose(third.log_likelihood["medians"], on_best["medians"])
     with pytest.raises(InputError, match="imputation: found 21; allowed: 1 to 20"):
@@ -635,8 +636,8 @@ def test_other_patients_reach_the_density_however_it_was_compiled(mixed, monkeyp
     monkeypatch.setattr(graph_samplers, "MANY_PATIENTS", 0 if how == "numba" else 10**9)
     if how != "by hand":
         monkeypatch.setattr(samplers, "why_not", lambda *of: "this is a test of the graph")
-    sample = samplers.sampler(spec, evidence, lambda stage: None)
+    sample = samplers.sampler(prepare(spec, evidence), lambda stage: None)
     longer = replace(evidence, patients=evidence.patients.assign(time=evidence.patients["time"] * 3))
-    first, other, again = (sample(0.9, 5, of=of)[0]["intercept"] for of in (None, longer, evidence))
+    first, other, again = (sample(0.9, 5, patients=of)[0]["intercept"] for of in (None, longer, evidence))
     assert float(first.mean()) - float(other.mean()) > 0.5
     np.testing.assert_array_equal(first, again)

@@ -29,6 +29,7 @@ from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import load
 from bayes_bm.model.baseline_hazard import family_of, with_knots
 from bayes_bm.model.design import make_design
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -211,7 +212,7 @@ def test_a_background_moves_every_kind_by_what_it_adds() -> None:
     without, named = worlds.spec(), worlds.spec(**NAMED)
     plain, with_it = evidence(without), evidence(named, background=BACKGROUND)
     one, other = (posteriors.result(spec, rows) for spec, rows in ((without, plain), (named, with_it)))
-    terms = [pointwise_log_likelihood(result) for result in (one, other)]
+    terms = [pointwise_log_likelihood(result.predictors) for result in (one, other)]
     moved = (terms[1]["patients"] - terms[0]["patients"]).to_numpy()
     rows = plain.patients
     for at, row in enumerate(rows.to_dict("records")):
@@ -220,7 +221,7 @@ def test_a_background_moves_every_kind_by_what_it_adds() -> None:
         np.testing.assert_allclose(moved[..., at], -(spent(row["time"]) - spent(row["entry"])), rtol=1e-9)
     first = rows.index[(rows["event"] == 1) & rows["time_upper"].isna()][0]
     row = rows.loc[first]
-    family, (eta, shape) = one.family, one.arm_law[1:]
+    family, (eta, shape) = one.inputs.family, one.predictors.arms[1:]
     at = (np.log(row["time"] / 12), eta[:, row["arm_row"]], shape[:, row["arm_row"]])
     hazard = np.exp(family.log_hazard(*at, xp=NUMPY)) / 12
     rate = [rate for start, rate in STEPS if start <= row["time"]][-1]
@@ -231,8 +232,8 @@ def test_a_background_moves_every_kind_by_what_it_adds() -> None:
 def test_a_registrys_interval_is_a_binomial_of_those_alive_at_its_start() -> None:
     spec = worlds.spec()
     result = posteriors.result(spec, evidence(spec), chains=1, draws=5)
-    family, eta, shape = result.arm_law
-    terms = pointwise_log_likelihood(result)["registry"].to_numpy()[0]
+    family, eta, shape = result.predictors.arms
+    terms = pointwise_log_likelihood(result.predictors)["registry"].to_numpy()[0]
     row = result.evidence.registry.iloc[1]
     at = (eta[:, row["arm_row"]], shape[:, row["arm_row"]])
     alive = [np.exp(-np.exp(family.log_cum_hazard(np.log(t / 12), *at, xp=NUMPY))) for t in (6.0, 18.0)]
@@ -249,8 +250,8 @@ def test_two_intervals_that_meet_are_one_where_nobody_was_lost() -> None:
         kept = {kind: [] for kind in tables() if kind not in ("arms", "registry")}
         found.append(evidence(spec, **kept, arms=REGISTERED[:1], registry=rows))
     results = [posteriors.result(spec, rows) for rows in found]
-    terms = [pointwise_log_likelihood(one)["registry"].sum("registry_row").to_numpy() for one in results]
-    family, eta, shape = results[0].arm_law
+    terms = [pointwise_log_likelihood(one.predictors)["registry"].sum("registry_row").to_numpy() for one in results]
+    family, eta, shape = results[0].predictors.arms
     used = [np.exp(family.log_cum_hazard(np.log(t / 12), eta[:, 0], shape[:, 0], xp=NUMPY)) for t in (6.0, 18.0)]
     died_early = -np.expm1(-used[0]) / -np.expm1(-used[1])
     share = stats.binom.logpmf(20, 40, died_early).reshape(terms[0].shape)
@@ -392,9 +393,9 @@ def test_what_contradicts_a_background_or_a_registry_is_refused() -> None:
 
 def test_the_compiled_density_leaves_them_to_the_graph() -> None:
     spec = worlds.spec(**NAMED)
-    assert why_not(spec, evidence(spec, background=BACKGROUND, registry=[])) == "background mortality"
-    assert why_not(worlds.spec(), evidence(worlds.spec())) == "evidence of kind registry"
-    assert why_not(worlds.spec(), evidence(worlds.spec(), registry=[])) is None
+    assert why_not(prepare(spec, evidence(spec, background=BACKGROUND, registry=[]))) == "background mortality"
+    assert why_not(prepare(worlds.spec(), evidence(worlds.spec()))) == "evidence of kind registry"
+    assert why_not(prepare(worlds.spec(), evidence(worlds.spec(), registry=[]))) is None
 
 
 def test_one_cause_has_no_background() -> None:
@@ -417,7 +418,7 @@ def test_ratios_beside_a_background_are_averages_over_followup() -> None:
     ratios = families.with_followup(worlds.TABLES)["hazard_ratios"]
     large = [{"time": 0.0, "hazard": 50.0}]
     means = [
-        posteriors.result(spec, evidence(spec, background=rows, hazard_ratios=ratios)).ratio_means
+        posteriors.result(spec, evidence(spec, background=rows, hazard_ratios=ratios)).predictors.ratio_means
         for rows in (large, [{"time": 0.0, "hazard": 0.0}])
     ]
     assert np.abs(means[0]).max() < 0.1 * np.abs(means[1]).max()

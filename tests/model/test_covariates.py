@@ -134,7 +134,7 @@ def result_of(covariates: dict, **fixed: Any) -> bb.Result:
 def test_pointwise_log_likelihood_is_the_models(covariates: dict) -> None:
     own = {"interaction": np.array([[0.3], [-0.2]])} if covariates is OWN else {}
     result = result_of(covariates, **own)
-    ours = pointwise_log_likelihood(result)["patients"].values
+    ours = pointwise_log_likelihood(result.predictors)["patients"].values
     posterior = result.posterior
     at = {str(name): posterior[name].values[1, 3] for name in posterior.data_vars}
     np.testing.assert_allclose(ours[1, 3], by_hand(result.spec, result.evidence, at), rtol=1e-11)

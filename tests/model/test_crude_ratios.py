@@ -14,6 +14,7 @@ from bayes_bm.evidence.hazard_ratios import with_stated_covariates
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -48,7 +49,9 @@ def world(
 def ours(spec: Spec, evidence: Evidence, **more: Any) -> float:
     effects = {"study_effect": 0.0, "study_treatment_effect": 0.0, "study_log_shape": 0.0}
     stated = {"intercept": ETA, "log_shape": SHAPE, "log_hr": LOG_HR, "coefficient": COEFFICIENT}
-    return float(posteriors.result(spec, evidence, chains=1, draws=1, **effects, **stated, **more).ratio_means[0, 0])
+    return float(
+        posteriors.result(spec, evidence, chains=1, draws=1, **effects, **stated, **more).predictors.ratio_means[0, 0]
+    )
 
 
 @pytest.mark.parametrize("added", [0.0, 0.5], ids=["prognostic", "modifying"])
@@ -113,22 +116,22 @@ def test_the_graph_reads_the_same_ratio_as_the_draws(terms: dict) -> None:
     fixed = {name: found[name] for name in (*names, "study_treatment_effect")}
     if "interaction" in found:
         fixed["interaction"] = found["interaction"]
-    mean = float(posteriors.result(spec, evidence, chains=1, draws=1, **fixed).ratio_means[0, 0])
+    mean = float(posteriors.result(spec, evidence, chains=1, draws=1, **fixed).predictors.ratio_means[0, 0])
     assert term == pytest.approx(stats.norm.logpdf(math.log(0.6), mean, 0.1), rel=1e-10)
-    assert why_not(spec, evidence) == "hazard ratios averaged over covariates"
+    assert why_not(prepare(spec, evidence)) == "hazard ratios averaged over covariates"
 
 
 def test_covariates_without_an_effect_leave_the_ratio_between_alike_patients() -> None:
     spec, evidence = world()
     effects = {"study_effect": 0.0, "study_treatment_effect": 0.0, "coefficient": 0.0, "log_hr": LOG_HR}
     result = posteriors.result(spec, evidence, chains=1, draws=4, **effects)
-    np.testing.assert_allclose(result.ratio_means, LOG_HR, atol=1e-13)
+    np.testing.assert_allclose(result.predictors.ratio_means, LOG_HR, atol=1e-13)
 
 
 def test_a_ratio_adjusted_for_all_is_as_before_and_one_for_some_stands_at_their_mean() -> None:
     full, age = world(adjusted_for="age; male"), world(adjusted_for="age")
     assert ours(*full) == LOG_HR
-    assert "followup" in full[1].hazard_ratios and why_not(*full) is None
+    assert "followup" in full[1].hazard_ratios and why_not(prepare(*full)) is None
     narrow = world(stated={**STATED, "sd_age": 0.0})
     assert ours(*age) == pytest.approx(ours(*narrow), abs=1e-12) and ours(*age) != LOG_HR
 
@@ -154,11 +157,11 @@ def test_a_study_known_from_its_crude_ratio_is_left_out_by_the_same_density() ->
     """At the posterior's own contrast what the row says, and the integral over it. Its level is the average's."""
     spec, evidence = world(points=16)
     result = posteriors.result(spec, evidence, chains=1, draws=3)
-    rows, of = StudyRows(result, "h1"), result.draws
+    rows, of = StudyRows(result, "h1"), result.predictors.draws
     assert rows.effects == 1
-    pair = result.design.pairs.index(rows.design.pairs[0]) + 1
+    pair = result.inputs.design.pairs.index(rows.design.pairs[0]) + 1
     z = of.study_treatment_effect[:, [pair]] / of.study_treatment_sd[:, None]
-    row = pointwise_log_likelihood(result)["hazard_ratios"].to_numpy().ravel()
+    row = pointwise_log_likelihood(result.predictors)["hazard_ratios"].to_numpy().ravel()
     assert rows.log_density(z) == pytest.approx(row, rel=1e-10)
     assert np.abs(row - rows.log_density(np.zeros((3, 1)))).max() > 1e-3
     assert integrated_log_density(result, "h1") == pytest.approx(brute(result, "h1", count=201), abs=2e-4)

@@ -79,7 +79,7 @@ def test_pointwise_log_likelihood_is_the_models(case: str) -> None:
     posterior = made.posterior.copy()
     for name in posterior.data_vars:
         posterior[name].values[0, 0] = found[str(name)]
-    numpy_terms = pointwise_log_likelihood(type(made)(**{**made.__dict__, "posterior": posterior}))
+    numpy_terms = pointwise_log_likelihood(type(made)(**{**made.__dict__, "posterior": posterior}).predictors)
     for name, values in logps.items():
         ours = numpy_terms[name].to_numpy()[0, 0]
         if name == "hazard_ratios":
@@ -99,7 +99,9 @@ def test_answers_and_checks_know_every_family(case: str) -> None:
     table = compare(result, who=bb.NewHospital())
     assert table["median"].notna().all()
     ratios = (
-        {"hazard_ratio", "log_hazard_ratio"} if result.family.effect == "hazard" else {"time_ratio", "log_time_ratio"}
+        {"hazard_ratio", "log_hazard_ratio"}
+        if result.inputs.family.effect == "hazard"
+        else {"time_ratio", "log_time_ratio"}
     )
     assert ratios <= set(table["estimand"])
     assert not (ratios ^ {"hazard_ratio", "log_hazard_ratio", "time_ratio", "log_time_ratio"}) & set(table["estimand"])
@@ -185,7 +187,7 @@ def test_a_steady_shape_makes_the_ratio_over_followup_the_model_without_it() -> 
     posterior = other.posterior.assign(treatment_log_shape=0 * other.posterior["treatment_log_shape"])
     posterior = posterior.assign({name: one.posterior[name] for name in one.posterior.data_vars})
     other = type(other)(**{**other.__dict__, "posterior": posterior})
-    np.testing.assert_allclose(other.ratio_means, one.ratio_means, atol=1e-13)
+    np.testing.assert_allclose(other.predictors.ratio_means, one.predictors.ratio_means, atol=1e-13)
 
 
 # ------------------------------------------------------------------------------------------------- knots
@@ -292,7 +294,7 @@ def test_maximum_likelihood_is_rs_survreg(name: str) -> None:
 def test_population_of_a_free_spline_is_the_studys_own() -> None:
     spec, evidence = of_case("mspline, free in each study")
     result = families.result(spec, evidence)
-    study = result.design.studies[0]
+    study = result.inputs.design.studies[0]
     of = population(result, bb.Study(study))
     own = result.posterior["study_log_coefficient"].sel(study=study).to_numpy().reshape(-1, of.shape.shape[-1] - 1)
     np.testing.assert_allclose(of.shape[:, 0, 1:], own)

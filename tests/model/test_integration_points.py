@@ -21,8 +21,8 @@ from bayes_bm.inference.gate import watched_parameters
 from bayes_bm.inference.graph_samplers import _patient_data, _set_patients
 from bayes_bm.inference.integration_error import integration_error
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
-from bayes_bm.model.covariates.integration_points import arm_points, correlation, pooled_correlation
-from bayes_bm.model.observations import observations
+from bayes_bm.model.covariates.integration_points import correlation, pooled_correlation
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -140,7 +140,7 @@ def test_points_have_the_stated_margins_and_correlation() -> None:
         spec, evidence = world(points=4096, terms=terms)
         row = int(np.flatnonzero((evidence.arms["study"] == "m1").to_numpy())[0])
         stated = evidence.arms.iloc[row]
-        age, male = arm_points(spec, evidence)[row].T
+        age, male = prepare(spec, evidence).arm_points[row].T
         age = 60 + 10 * age
         assert age.mean() == pytest.approx(stated["mean_age"], abs=0.02)
         assert age.std() == pytest.approx(stated["sd_age"], rel=0.005)
@@ -250,7 +250,7 @@ def test_every_kind_is_of_the_mean_over_points(known: bool) -> None:
     spec, evidence = world(tables(known=known))
     model = models.build_model(spec, evidence)
     point = moved(model)
-    expected = terms_by_hand(spec, evidence, values_at(model, point), weighted(arm_points(spec, evidence)))
+    expected = terms_by_hand(spec, evidence, values_at(model, point), weighted(prepare(spec, evidence).arm_points))
     assert ("patients" in model.named_vars) == known
     for name in KINDS:
         np.testing.assert_allclose(data_term(model, point, name), expected[name], rtol=1e-9, err_msg=name)
@@ -292,7 +292,7 @@ def test_many_points_are_the_integral_over_two_covariates() -> None:
     expected = terms_by_hand(spec, evidence, found, nodes)
     for name in KINDS:
         np.testing.assert_allclose(data_term(model, point, name), expected[name], atol=0.01, err_msg=name)
-    few, some = (terms_by_hand(spec, evidence, found, weighted(arm_points(spec, evidence, points=n))) for n in (8, 256))
+    few, some = (terms_by_hand(spec, evidence, found, weighted(prepare(spec, evidence).points(n))) for n in (8, 256))
     error = [sum(abs(sum(of[name]) - sum(expected[name])) for name in KINDS) for of in (few, some)]
     assert error[1] < error[0] / 4
 
@@ -356,7 +356,7 @@ def test_pointwise_log_likelihood_is_the_models() -> None:
         result.posterior[name] = result.posterior[name].copy(
             data=np.broadcast_to(found[str(name)], result.posterior[name].shape).copy()
         )
-    ours = pointwise_log_likelihood(result)
+    ours = pointwise_log_likelihood(result.predictors)
     for name in (*KINDS, "patients"):
         theirs = data_term(model, moved(model), name)
         np.testing.assert_allclose(ours[name].values[1, 2], theirs, rtol=1e-9, err_msg=name)
@@ -431,7 +431,7 @@ def test_the_error_of_the_points_is_what_other_points_change() -> None:
     at = {str(name): means[name].values for name in means.data_vars}
     sums = [
         sum(sum(of) for of in terms_by_hand(spec, evidence, at, weighted(points)).values())
-        for points in (arm_points(spec, evidence), arm_points(spec, evidence, points=8, scrambling=1))
+        for points in (prepare(spec, evidence).arm_points, prepare(spec, evidence).points(8, scrambling=1))
     ]
     assert found[4].change == pytest.approx(sums[1] - sums[0], abs=1e-7)
     assert integration_error(posteriors.result(*world(tables(known=False), terms={}))) is None
@@ -449,7 +449,7 @@ def test_the_shift_is_what_reweighting_the_draws_to_other_points_does() -> None:
         at = {name: result.posterior[name].values[0, draw] for name in names}
         sums = [
             sum(sum(of) for of in terms_by_hand(spec, evidence, at, weighted(points)).values())
-            for points in (arm_points(spec, evidence), arm_points(spec, evidence, points=128, scrambling=1))
+            for points in (prepare(spec, evidence).arm_points, prepare(spec, evidence).points(128, scrambling=1))
         ]
         change.append(sums[1] - sums[0])
     shifts = {}
@@ -476,7 +476,7 @@ def test_patients_alike_are_one_row_and_the_same_density() -> None:
         spec, evidence = world({**once, "patients": patients_of})
         model = models.build_model(spec, evidence)
         found[name] = data_term(model, moved(model), "patients_averaged")
-        assert len(observations(spec, evidence, FAMILIES["weibull"])["patients_averaged"]["weight"]) == len(patients_of)
+        assert len(prepare(spec, evidence).kinds["patients_averaged"]["weight"]) == len(patients_of)
     assert len(found["again"]) == len(found["once"]) == len(rows)
     np.testing.assert_allclose(sorted(found["again"]), sorted(2.25 * np.array(found["once"])), rtol=1e-12)
 
@@ -635,7 +635,7 @@ def test_an_arms_curve_and_its_printed_numbers_are_averaged() -> None:
     spec, evidence = world()
     result = posteriors.result(spec, evidence)
     at = {str(name): result.posterior[name].values[0, 0] for name in result.posterior.data_vars}
-    points = weighted(arm_points(spec, evidence))
+    points = weighted(prepare(spec, evidence).arm_points)
     by_hand = [arm_curve(spec, evidence, at, row, of)[0](9.0) for row, of in points.items()]
     np.testing.assert_allclose(arm_curves(result, [9.0]).values[0, 0, :, 0], by_hand, rtol=1e-12)
     rows = reconcile(result)
@@ -658,8 +658,8 @@ def test_an_arms_curve_and_its_printed_numbers_are_averaged() -> None:
 def test_a_stored_result_keeps_interactions_and_statements(tmp_path) -> None:
     result = posteriors.result(*world())
     back = bb.load(result.save(tmp_path / "r.nc"))
-    np.testing.assert_array_equal(back.draws.interaction, result.draws.interaction)
-    np.testing.assert_array_equal(back.point_offsets, result.point_offsets)
+    np.testing.assert_array_equal(back.predictors.draws.interaction, result.predictors.draws.interaction)
+    np.testing.assert_array_equal(back.predictors.point_offsets, result.predictors.point_offsets)
 
 
 def test_other_patients_of_averaged_arms_can_take_their_place() -> None:

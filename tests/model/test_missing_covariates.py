@@ -15,7 +15,8 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.graph_samplers import _compiled_c
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
-from bayes_bm.model.covariates.missing import NODES, covariate_models, prior
+from bayes_bm.model.covariates.missing import NODES, prior
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -191,7 +192,7 @@ def test_a_coefficient_of_zero_makes_what_is_lacked_indifferent() -> None:
 
 def result_of(**changes: Any):
     spec, evidence = world(**changes)
-    mean, factor = prior(covariate_models(spec, evidence))
+    mean, factor = prior(prepare(spec, evidence).covariate_models)
     result = posteriors.result(spec, evidence, interaction=0.2)
     rng = np.random.default_rng(2)
     law = mean + rng.standard_normal((2, 8, len(mean))) @ factor.T
@@ -201,10 +202,10 @@ def result_of(**changes: Any):
 
 def test_pointwise_log_likelihood_and_its_names_are_the_models() -> None:
     result = result_of()
-    ours = pointwise_log_likelihood(result)["patients_imputed"].values
+    ours = pointwise_log_likelihood(result.predictors)["patients_imputed"].values
     at = {str(name): result.posterior[name].values[1, 3] for name in result.posterior.data_vars}
     np.testing.assert_allclose(ours[1, 3], by_quadrature(result.spec, result.evidence, at)[0], atol=2e-9)
-    assert why_not(result.spec, result.evidence) == "patients averaged over covariates they lack"
+    assert why_not(prepare(result.spec, result.evidence)) == "patients averaged over covariates they lack"
 
 
 def test_gradient_is_finite_and_right() -> None:
@@ -230,7 +231,7 @@ def test_the_prior_of_a_law_is_what_the_known_say() -> None:
     for name, term in (("male", {**MALE, "interaction": None}), ("age", AGE)):
         spec = worlds.spec(covariates={name: term})
         evidence = worlds.evidence(spec, {"patients": table})
-        (law,) = covariate_models(spec, evidence)
+        (law,) = prepare(spec, evidence).covariate_models
         known = evidence.patients[name].dropna().to_numpy(dtype=float)
         if name == "male":
             has = known.sum()

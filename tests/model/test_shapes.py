@@ -59,7 +59,7 @@ def test_a_treatments_walk_bends_its_own_hazard_alone() -> None:
     result = families.result(spec, rows)
     times = [2.0, 10.0, 30.0]
     found = np.log(bb.hazard_ratio(result, times, who=bb.AverageStudy()).sel(treatment="b").to_numpy())
-    knots, family = result.family.knots, result.family
+    knots, family = result.inputs.family.knots, result.inputs.family
     assert knots is not None
     features = family.place(np.log(np.array(times) / 12))
     size = len(knots.location)
@@ -88,8 +88,8 @@ def test_hazard_ratios_have_a_time_where_shapes_differ_by_treatment() -> None:
 
 def test_a_named_study_has_its_walk_on_the_common_one() -> None:
     result = families.result(*world(**BY_STUDY))
-    common = result.posterior["log_coefficient"].to_numpy().reshape(result.draws.samples, -1)
-    for study in result.design.studies[:2]:
+    common = result.posterior["log_coefficient"].to_numpy().reshape(result.predictors.draws.samples, -1)
+    for study in result.inputs.design.studies[:2]:
         own = result.posterior["study_log_coefficient"].sel(study=study).to_numpy().reshape(common.shape)
         np.testing.assert_allclose(population(result, bb.Study(study)).shape[:, 0, 1:], common + own)
     average = population(result, bb.AverageStudy()).shape[:, 0, 1:]
@@ -102,21 +102,21 @@ def test_the_average_over_new_studies_is_a_mean_over_walks(family: str) -> None:
     result = families.result(*world(family, **BY_STUDY), chains=1, draws=3)
     wide = 0 * result.posterior["study_shape_sd"] + 1.0
     result = replace(result, posterior=result.posterior.assign(study_shape_sd=wide))
-    knots = result.family.knots
+    knots = result.inputs.family.knots
     assert knots is not None
     rng = np.random.default_rng(5)
     of = population(result, bb.NewStudy())
     times = np.array([3.0, 12.0, 30.0])
     ours = quadrature.survival(of, times)[:, :, :]
     count, size = 200_000, len(knots.location)
-    placed = result.family.place(np.log(times / 12))
+    placed = result.inputs.family.place(np.log(times / 12))
     for at in range(2):
         steps = rng.standard_normal((count, size - 1)) * np.sqrt(knots.step)
         walk = of.shape_sd[at, 1] * np.cumsum(steps, axis=1)
         shape = np.tile(of.shape[at, 1], (count, 1))
         shape[:, 1:size] += walk
         eta = of.eta[at, 1] + of.eta_sd[at, 1] * rng.standard_normal(count)
-        log_cum = result.family.log_cum_hazard(placed[:, None], eta, shape, xp=NUMPY)
+        log_cum = result.inputs.family.log_cum_hazard(placed[:, None], eta, shape, xp=NUMPY)
         direct = np.exp(-np.exp(log_cum))
         error = direct.std(axis=1) / np.sqrt(count)
         assert (np.abs(direct.mean(axis=1) - ours[at, 1]) < 4 * error + 1.5e-3).all()
@@ -124,11 +124,11 @@ def test_the_average_over_new_studies_is_a_mean_over_walks(family: str) -> None:
 
 def test_a_new_hospital_has_one_walk_for_all_its_treatments() -> None:
     result = families.result(*world(**BY_STUDY, **BY_TREATMENT), chains=2, draws=4000)
-    knots = result.family.knots
+    knots = result.inputs.family.knots
     assert knots is not None
     moved = population(result, bb.NewHospital()).shape - population(result, bb.AverageStudy()).shape
     np.testing.assert_allclose(moved[:, 0], moved[:, 1], atol=1e-12)
-    steps = np.diff(moved[:, 0], axis=1) / result.draws.study_shape_sd[:, None] / np.sqrt(knots.step)
+    steps = np.diff(moved[:, 0], axis=1) / result.predictors.draws.study_shape_sd[:, None] / np.sqrt(knots.step)
     assert steps.mean(axis=0) == pytest.approx(0, abs=0.06)
     assert np.cov(steps.T) == pytest.approx(np.eye(len(knots.step)), abs=0.06)
 

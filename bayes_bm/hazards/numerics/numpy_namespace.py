@@ -39,6 +39,31 @@ def _max(x):
     return np.max(x, axis=-1, keepdims=True)
 
 
+def _take(values, rows):
+    """Of draws (sample, item, ...) the items of some rows (sample, row, ...)."""
+    return values[:, rows]
+
+
+def _put(values, rows, new):
+    """Draws (sample, row) with other values at some rows."""
+    changed = np.array(values)
+    changed[:, rows] = new
+    return changed
+
+
+def _product(matrix, vectors):
+    """matrix (row, k) times the vector of each draw (sample, k): (sample, row)."""
+    return vectors @ matrix.T
+
+
+def _join_shape(parts, *, points=False):
+    """Parts of the shape of draws, (sample, row) or (sample, row, parameter), as one array (sample, row, shape).
+
+    With `points` the last part is what each integration point adds to eta, which stands behind the shape.
+    """
+    return np.concatenate([part[..., None] if np.ndim(part) == 2 else part for part in parts], axis=-1)
+
+
 def _softplus(x):
     return np.logaddexp(0.0, x)
 
@@ -103,4 +128,8 @@ NUMPY: Namespace = SimpleNamespace(
     log_gamma_tail=gamma_tail.log_tail,
     mixture=mixture,
     solve=solve_cum_hazard,
+    take=_take,
+    put=_put,
+    product=_product,
+    join_shape=_join_shape,
 )

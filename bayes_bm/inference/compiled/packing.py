@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 from scipy.special import betaln, gammaln
 
-from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.compiled import kernel
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.kernel import Problem
 from bayes_bm.inference.compiled.parametrization import choose_parametrization
 from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums
-from bayes_bm.model.baseline_hazard import family_of
-from bayes_bm.model.design import Design, make_design
+from bayes_bm.model.design import Design
 from bayes_bm.model.likelihoods import NO_ENTRY
-from bayes_bm.model.observations import observations
+from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.document import Spec
 
 MANY_ROWS = 8
@@ -31,19 +29,18 @@ Arrays = Mapping[str, np.ndarray]
 Fields = dict[str, Any]
 
 
-def pack_problem(spec: Spec, evidence: Evidence) -> tuple[Coordinates, Problem]:
+def pack_problem(inputs: ModelInputs) -> tuple[Coordinates, Problem]:
     """The coordinates of a model and everything its density reads. For models that `coverage.why_not` lets pass."""
-    shape = make_design(spec, evidence)
-    at = Coordinates.of(spec, shape, choose_parametrization(spec, evidence, shape))
-    found = observations(spec, evidence, family_of(spec))
+    spec, design, kinds = inputs.spec, inputs.design, inputs.kinds
+    coordinates = Coordinates.of(spec, design, choose_parametrization(inputs))
     fields = {
-        **_structure(at, spec, shape),
-        **_patients(found.get("patients"), len(evidence.arms), len(spec.covariates)),
-        **_binomials(found),
-        **_medians(found),
-        **_ratios(found.get("hazard_ratios"), shape),
+        **_structure(coordinates, spec, design),
+        **_patients(kinds.get("patients"), len(inputs.evidence.arms), len(spec.covariates)),
+        **_binomials(kinds),
+        **_medians(kinds),
+        **_ratios(kinds.get("hazard_ratios"), design),
     }
-    return at, Problem.of(fields)
+    return coordinates, Problem.of(fields)
 
 
 # ---------------------------------------------------------------------------------------------- structure

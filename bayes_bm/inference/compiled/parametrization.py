@@ -17,9 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.evidence.records import Evidence
 from bayes_bm.model.design import Design
-from bayes_bm.spec.document import Spec
+from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.priors import Prior, median
 
 INFORMED = 5.0
@@ -44,8 +43,9 @@ class Parametrization:
         return ", ".join(f"{int(found.sum())} of {len(found)} {name}" for name, found in counts.items())
 
 
-def choose_parametrization(spec: Spec, evidence: Evidence, shape: Design) -> Parametrization:
+def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     """Of each effect of a model; what has no sd of its own is never centred."""
+    spec, evidence, shape = inputs.spec, inputs.evidence, inputs.design
     enough = {"none": np.inf, "all": 0.0}.get(spec.sampling.centring or "", INFORMED)
     patients = evidence.patients
     weight = patients["event"].to_numpy(dtype=float) * patients["weight"].to_numpy(dtype=float)

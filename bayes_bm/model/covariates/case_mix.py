@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.arm_covariates import averaged_arms
-from bayes_bm.evidence.records import Evidence
-from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
+from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.covariates import Covariate
 from bayes_bm.spec.document import Spec
@@ -52,8 +50,9 @@ class CaseMix:
         return float(values.min()), float(values.max())
 
 
-def case_mix(spec: Spec, evidence: Evidence) -> CaseMix:
+def case_mix(inputs: ModelInputs) -> CaseMix:
     """The population of the evidence."""
+    spec, evidence = inputs.spec, inputs.evidence
     names = list(spec.covariates)
     patients = evidence.patients.dropna(subset=names) if names and len(evidence.patients) else evidence.patients[:0]
     x: list[np.ndarray] = [np.zeros((0, len(names)))]
@@ -61,10 +60,10 @@ def case_mix(spec: Spec, evidence: Evidence) -> CaseMix:
     if names and len(patients):
         x.append(patients[names].to_numpy(dtype=float))
         weight.append(patients["weight"].to_numpy(dtype=float))
-    if names and any_averaged(spec, evidence):
-        points = arm_points(spec, evidence)
+    if names and inputs.any_averaged:
+        points = inputs.arm_points
         scale, centre = _units(spec)
-        for arm in np.flatnonzero(averaged_arms(spec, evidence.arms, evidence.patients)):
+        for arm in np.flatnonzero(inputs.averaged_arms):
             x.append(points[arm] * scale + centre)
             size = float(evidence.arms["n_effective"].iloc[arm])
             weight.append(np.full(points.shape[1], (size if np.isfinite(size) else 1.0) / points.shape[1]))

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaincinv, ndtr, ndtri
 
-from bayes_bm.evidence.arm_covariates import averaged_arms, states_covariate
-from bayes_bm.evidence.hazard_ratios import adjusted_for, averaged_ratios
+from bayes_bm.evidence.arm_covariates import states_covariate
+from bayes_bm.evidence.hazard_ratios import adjusted_for
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -23,17 +23,14 @@ STAGE = 23
 EDGE = 1e-12
 
 
-def any_averaged(spec: Spec, evidence: Evidence) -> bool:
-    return bool(averaged_arms(spec, evidence.arms, evidence.patients).any())
-
-
-def arm_points(spec: Spec, evidence: Evidence, *, points: int | None = None, scrambling: int = 0) -> np.ndarray:
+def arm_points(
+    spec: Spec, evidence: Evidence, averaged: np.ndarray, *, points: int | None = None, scrambling: int = 0
+) -> np.ndarray:
     """Covariates of each arm at each point, centred and scaled (arm, point, covariate).
 
-    Zero, so one point at the centres, for an arm that is not averaged.
+    `averaged` (arm,) says which arms are averaged; the others have zeros, as if all points were at the centres.
     """
     count = spec.integration.points if points is None else points
-    averaged = averaged_arms(spec, evidence.arms, evidence.patients)
     found = np.zeros((len(averaged), count, len(spec.covariates)))
     if not averaged.any():
         return found
@@ -45,12 +42,13 @@ def arm_points(spec: Spec, evidence: Evidence, *, points: int | None = None, scr
     return found
 
 
-def ratio_points(spec: Spec, evidence: Evidence) -> np.ndarray:
-    """Covariates of the study behind each ratio that is averaged, centred and scaled (ratio, point, covariate).
+def ratio_points(spec: Spec, evidence: Evidence, averaged: np.ndarray) -> np.ndarray:
+    """Covariates of the study behind each ratio that is `averaged` (ratio,), centred and
+    scaled (ratio, point, covariate).
 
     A covariate that the ratio was adjusted for stands at its mean.
     """
-    rows = evidence.hazard_ratios[averaged_ratios(evidence.hazard_ratios, spec)].to_dict("records")
+    rows = evidence.hazard_ratios[averaged].to_dict("records")
     found = np.zeros((len(rows), spec.integration.points, len(spec.covariates)))
     share = _copula(spec, evidence, spec.integration.points, 0) if rows else np.zeros((0, len(spec.covariates)))
     for ratio, row in enumerate(rows):

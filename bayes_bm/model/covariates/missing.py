@@ -13,12 +13,11 @@ A two-valued covariate is summed exactly; a normal one at `NODES` Gauss-Hermite 
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import expit
 
-from bayes_bm.evidence.arm_covariates import patients_with_missing_covariates
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 from bayes_bm.runtime.errors import InputError
@@ -55,9 +54,11 @@ class CovariateModel:
     covariance: Array
 
 
-def covariate_models(spec: Spec, evidence: Evidence) -> tuple[CovariateModel, ...]:
-    """Laws of the covariates that some patients lack; none where nobody does. Raises `InputError` for too many."""
-    rows = patients_with_missing_covariates(spec, evidence)
+def covariate_models(spec: Spec, evidence: Evidence, rows: Array) -> tuple[CovariateModel, ...]:
+    """Models of the covariates that the patients `rows` (patient,), a mask, lack; none where nobody does.
+
+    Raises `InputError` for too many.
+    """
     if not rows.any():
         return ()
     names = list(spec.covariates)
@@ -142,10 +143,10 @@ def _linear(arm: Array, predictors: Array, response: Array, weight: Array) -> tu
     return np.append(beta, 0.5 * np.log(variance)), covariance
 
 
-def labels(spec: Spec, evidence: Evidence) -> list[str]:
+def labels(models: tuple[CovariateModel, ...], spec: Spec, evidence: Evidence) -> list[str]:
     """What each coefficient of the laws is: a level in an arm, a coefficient of a covariate, a log sd."""
     found, names = [], list(spec.covariates)
-    for law in covariate_models(spec, evidence):
+    for law in models:
         arms = evidence.arms.iloc[list(law.arms)]
         found += [f"{law.name} | {study}, {arm}" for study, arm in zip(arms["study"], arms["arm"], strict=True)]
         found += [f"{law.name} | {names[column]}" for column in law.before]
@@ -173,11 +174,18 @@ def rule(laws: tuple[CovariateModel, ...]) -> tuple[Array, Array]:
     return nodes, log_weights
 
 
-def nodes(
-    spec: Spec, laws: tuple[CovariateModel, ...], rows: Any, phi: Any, slope: Any, *, xp: Namespace
-) -> tuple[Any, Any, Any]:
+class Nodes(NamedTuple):
     """What each node adds to eta of each patient, its log weight (..., patient, node), which sum to one, and log p of
     what is known of a patient given what is lacked before it (..., patient): that no regression has counted.
+    """
+
+    added: Any
+    log_weight: Any
+    log_known: Any
+
+
+def nodes(spec: Spec, laws: tuple[CovariateModel, ...], rows: Any, phi: Any, slope: Any, *, xp: Namespace) -> Nodes:
+    """Average over what patients lack, at the nodes of `rule`.
 
     `rows`: x (patient, covariate) with 0 for what is lacked, blank (patient, covariate) and arm_row; `phi(at)` gives
     the coefficients at places `at`, a number or one a patient, `slope(column)` what the patients' covariate is
@@ -207,7 +215,7 @@ def nodes(
         known[law.column] = value
     top = xp.max(log_weight)
     total = top[..., 0] + xp.log(xp.sum(xp.exp(log_weight - top)))
-    return added, log_weight - total[..., None], total
+    return Nodes(added, log_weight - total[..., None], total)
 
 
 def _two_valued(term: Covariate, known: Any, blank: Any, z: Array, linear: Any, *, xp: Namespace) -> tuple[Any, Any]:

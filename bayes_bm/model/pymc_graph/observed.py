@@ -1,6 +1,5 @@
 """Observed variables of every kind of evidence but hazard ratios."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -9,16 +8,25 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
 from bayes_bm.model.covariates import missing
-from bayes_bm.model.covariates.integration_points import any_averaged, arm_points
-from bayes_bm.model.covariates.missing import covariate_models
-from bayes_bm.model.observations import KINDS, active_terms
-from bayes_bm.model.pymc_graph.effects import matrix_product
-from bayes_bm.model.pymc_graph.pytensor_namespace import TENSOR, PointShape, join_shapes, shape_of
-from bayes_bm.spec.document import Spec
+from bayes_bm.model.design import Design
+from bayes_bm.model.linear_predictor import Effects, covariate_shift, missing_offsets, point_offsets
+from bayes_bm.model.model_inputs import ModelInputs
+from bayes_bm.model.observations import KINDS, Kind, active_terms
+from bayes_bm.model.pymc_graph.pytensor_namespace import TENSOR, join_shapes
+
+
+@dataclass(frozen=True)
+class ArmExpressions:
+    """Family, eta (arm,) and parts of the shape of every arm, with the effects that its patients' covariates read."""
+
+    family: Family
+    eta: Any
+    shape: tuple[Any, ...]
+    effects: Effects
+    design: Design
 
 
 @dataclass(frozen=True)
@@ -33,91 +41,82 @@ class CovariateAverage:
     by_row: bool = False
 
 
-def covariate_average(spec: Spec, evidence: Evidence, family: Family, slopes: Any) -> CovariateAverage | None:
-    if not any_averaged(spec, evidence):
+def averaged_arms(inputs: ModelInputs, effects: Effects) -> CovariateAverage | None:
+    """Average arms over the covariates they state; None where no arm is averaged."""
+    if not inputs.any_averaged:
         return None
-    points = pm.Data("integration_points", arm_points(spec, evidence))
-    offsets = pt.sum(points * (slopes if slopes.type.ndim == 1 else slopes[:, None, :]), axis=2)
-    return CovariateAverage(averaged(family, spec.integration.points), offsets)
+    points = pm.Data("integration_points", inputs.arm_points)
+    offsets = point_offsets(effects, inputs.design.arm_treatment, points, xp=TENSOR)
+    return CovariateAverage(averaged(inputs.family, inputs.spec.integration.points), offsets)
 
 
-def missing_average(
-    spec: Spec, evidence: Evidence, family: Family, arrays: dict[str, np.ndarray], slopes: Any
-) -> CovariateAverage:
-    """Patients averaged over the covariates they lack (`missing`); their laws' coefficients are `covariate_law`."""
-    laws = covariate_models(spec, evidence)
-    mean, factor = missing.prior(laws)
+def missing_average(inputs: ModelInputs, arrays: dict[str, np.ndarray], effects: Effects) -> CovariateAverage:
+    """Average patients over the covariates they lack; the coefficients of their models are `covariate_law`."""
+    models = inputs.covariate_models
+    mean, factor = missing.prior(models)
     standard = pm.Normal("covariate_law_standard", dims="covariate_law_term")
-    phi: Any = pm.Deterministic("covariate_law", mean + matrix_product(factor, standard), dims="covariate_law_term")
+    phi: Any = pm.Deterministic("covariate_law", mean + TENSOR.product(factor, standard), dims="covariate_law_term")
     rows = SimpleNamespace(**{name: arrays[name] for name in ("arm_row", "x", "blank")})
-
-    def at(places: Any) -> Any:
-        return phi[places][:, None] if np.ndim(places) else phi[int(places)]
-
-    def slope(column: int) -> Any:
-        return slopes[column] if slopes.type.ndim == 1 else slopes[rows.arm_row, column][:, None]
-
-    added, log_weight, log_known = missing.nodes(spec, laws, rows, at, slope, xp=TENSOR)
-    # with the laws' prior it is what the known covariates say, no datum of its own
-    known: Any = pt.sum(arrays["weight"] * log_known)
-    pm.Potential("covariates_known", known)
-    of_rows = pt.concatenate([added, log_weight], axis=1)
-    return CovariateAverage(averaged(family, missing.rule(laws)[0].shape[1], weighted=True), of_rows, by_row=True)
+    treatment = inputs.design.arm_treatment[arrays["arm_row"]]
+    nodes = missing_offsets(effects, phi, treatment, inputs.spec, models, rows, xp=TENSOR)
+    # with the models' prior it is what the known covariates say, no datum of its own
+    known_density: Any = pt.sum(arrays["weight"] * nodes.log_known)
+    pm.Potential("covariates_known", known_density)
+    count = missing.rule(models)[0].shape[1]
+    wide = pt.concatenate([nodes.added, nodes.log_weight], axis=1)
+    return CovariateAverage(averaged(inputs.arm_family, count, weighted=True), wide, by_row=True)
 
 
-def observe(
-    name: str,
-    arrays: dict[str, np.ndarray],
-    family: Family,
-    eta: Any,
-    shapes: list[Any],
-    slopes: Any,
-    mixed: "CovariateAverage | None",
-) -> None:
+def observe(name: str, arrays: dict[str, np.ndarray], arms: ArmExpressions, average: CovariateAverage | None) -> None:
     """One observed variable: its data, its arm's predictor, its density and its simulator."""
     kind = KINDS[name]
     arrays = {**arrays, "reached_after": np.ones(len(arrays["arm_row"]))} if kind.value == "reached_after" else arrays
     data = {key: pm.Data(f"{name}_{key}", values) for key, values in arrays.items()}
-    rows = data.pop("arm_row")
-    x = data.pop("x", None)
-    at = eta[rows]
-    if slopes is not None and x is not None:
-        at = at + matrix_product(x, slopes if slopes.type.ndim == 1 else slopes[rows])
-    observed = data.pop(kind.value)
-    keys, terms = list(data), active_terms(arrays)
-    points = None if mixed is None else mixed.offsets if mixed.by_row else mixed.offsets[rows]
-    law = family if mixed is None else mixed.family
-    of_rows = [*(of[rows] for of in shapes), *([] if points is None else [points])]
-    count = len(of_rows)
-
-    def log_density(value, at, *rest):
-        known = dict(zip(keys, rest[count:], strict=True))
-        fields = SimpleNamespace(**{kind.value: value}, **known, **terms)
-        return kind.log_density(
-            law, fields, at, joined_shape(family, rest[:count], points=points is not None), xp=TENSOR
-        )
-
-    def draw(at, *rest, rng, size):
-        known = dict(zip(keys, rest[count:], strict=True))
-        fields = SimpleNamespace(**{kind.value: _observed_for_draw(name, arrays)}, **known, **terms)
-        return kind.draw(law, fields, at, join_shapes(rest[:count], np.shape(at)), rng)
-
-    parameters = [at, *of_rows, *data.values()]
-    if all(parameter.type.ndim == 1 for parameter in parameters):
-        pm.CustomDist(name, *parameters, logp=log_density, random=draw, observed=observed)
-        return
-    # the values of a basis stand on a trailing axis of their own, and so do integration points
-    wide = ["(m)" if parameter is points else "(k)" for parameter in parameters]
-    cores = ",".join("()" if at.type.ndim == 1 else core for at, core in zip(parameters, wide, strict=True))
-    pm.CustomDist(name, *parameters, logp=log_density, random=draw, signature=f"{cores}->()", observed=observed)
+    rows, x, observed = data.pop("arm_row"), data.pop("x", None), data.pop(kind.value)
+    eta = arms.eta[rows]
+    if arms.effects.covariates and x is not None:
+        treatment = arms.design.arm_treatment[arrays["arm_row"]]
+        eta = eta + covariate_shift(arms.effects, treatment, x, xp=TENSOR)
+    shape = [part[rows] for part in arms.shape]
+    offsets = None if average is None else average.offsets if average.by_row else average.offsets[rows]
+    shape += [] if offsets is None else [offsets]
+    family = arms.family if average is None else average.family
+    split = _Split(kind, family, tuple(data), len(shape), active_terms(arrays), offsets is not None)
+    parameters = [eta, *shape, *data.values()]
+    functions: dict[str, Any] = {"logp": split.log_density, "random": split.simulator(arrays[kind.value])}
+    if any(parameter.type.ndim > 1 for parameter in parameters):
+        # the values of a basis stand on a trailing axis of their own, and so do integration points
+        wide = ["(m)" if parameter is offsets else "(k)" for parameter in parameters]
+        cores = ("()" if one.type.ndim == 1 else core for one, core in zip(parameters, wide, strict=True))
+        functions["signature"] = f"{','.join(cores)}->()"
+    pm.CustomDist(name, *parameters, **functions, observed=observed)
 
 
-def joined_shape(family: Family, parts: Sequence[Any], *, points: bool = False) -> Any:
-    if points:
-        return PointShape(joined_shape(family, parts[:-1]), parts[-1])
-    return shape_of(parts[1:], parts[0]) if family.knots else shape_of(parts)
+@dataclass(frozen=True)
+class _Split:
+    """How PyMC's flat list of parameters is read: eta, `parts` of the shape, then the data by name."""
 
+    kind: Kind
+    family: Family
+    names: tuple[str, ...]
+    parts: int
+    terms: dict[str, bool]
+    points: bool
 
-def _observed_for_draw(name: str, arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """The observed values that a simulator needs as limits (censoring times)."""
-    return arrays[KINDS[name].value]
+    def data(self, value: Any, rest: tuple) -> SimpleNamespace:
+        """The data of the rows, the observed value among them."""
+        fields = dict(zip(self.names, rest[self.parts :], strict=True))
+        return SimpleNamespace(**{self.kind.value: value}, **fields, **self.terms)
+
+    def log_density(self, value: Any, eta: Any, *rest: Any) -> Any:
+        shape = TENSOR.join_shape(rest[: self.parts], points=self.points)
+        return self.kind.log_density(self.family, self.data(value, rest), eta, shape, xp=TENSOR)
+
+    def simulator(self, limits: np.ndarray) -> Any:
+        """A draw of the rows; `limits` are the observed values, which it needs as censoring times."""
+
+        def draw(eta, *rest, rng, size):
+            shape = join_shapes(rest[: self.parts], np.shape(eta))
+            return self.kind.draw(self.family, self.data(limits, rest), eta, shape, rng)
+
+        return draw

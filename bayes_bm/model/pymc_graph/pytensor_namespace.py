@@ -105,6 +105,35 @@ def shape_of(columns: Sequence[Any], wide: Any = None) -> Any:
     return wide if wide is not None and not columns else Shape(columns, wide)
 
 
+# ---------------------------------------------------------------------------------------------- linear predictor
+
+
+def _take(values: Any, rows: Any) -> Any:
+    """Items of some rows."""
+    return values[rows]
+
+
+def _put(values: Any, rows: Any, new: Any) -> Any:
+    """Values (row,) with others at some rows."""
+    return pt.set_subtensor(values[rows], new)
+
+
+def _product(matrix: Any, vector: Any) -> Any:
+    """matrix . vector, as sums: without a BLAS (pip brings none) PyTensor's own product falls back to Python."""
+    return pt.sum(matrix * vector, axis=1)
+
+
+def _join_shape(parts: Sequence[Any], *, points: bool = False) -> Any:
+    """Parts of the shape, (row,), or (row, coefficient) first of all, as the formulas index them.
+
+    With `points` the last part is what each integration point adds to eta (row, point).
+    """
+    if points:
+        return PointShape(_join_shape(parts[:-1]), parts[-1])
+    wide = [part for part in parts if part.type.ndim == 2]
+    return shape_of(parts[len(wide) :], wide[0] if wide else None)
+
+
 # ---------------------------------------------------------------------------------------------- generalised gamma
 
 
@@ -296,4 +325,8 @@ TENSOR: Namespace = SimpleNamespace(
     log_gamma_tail=_GammaTail(),
     mixture=_mixture,
     solve=_solve,
+    take=_take,
+    put=_put,
+    product=_product,
+    join_shape=_join_shape,
 )

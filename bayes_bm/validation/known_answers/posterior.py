@@ -46,6 +46,7 @@ def density() -> Iterator[Known]:
     """
     from bayes_bm.inference.compiled.nutpie import log_density
     from bayes_bm.inference.compiled.packing import pack_problem
+    from bayes_bm.model.model_inputs import prepare
     from bayes_bm.model.pymc_graph.build import build_model
 
     arms = [
@@ -87,7 +88,7 @@ def density() -> Iterator[Known]:
     graph = build_model(spec, evidence).compile_logp(mode="FAST_COMPILE")
     found = graph({name: np.array([value] if name == "log_hr" else value) for name, value in point.items()})
     yield Known("log density, every kind of evidence", expected, float(found), 1e-7, source)
-    at, data = pack_problem(spec, evidence)
+    at, data = pack_problem(prepare(spec, evidence))
     x = np.zeros(len(point))
     x[[at.starts[name] for name in point]] = list(point.values())
     value, gradient = log_density(x, data)

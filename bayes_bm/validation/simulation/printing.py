@@ -212,7 +212,7 @@ def drawn(spec: Spec, truth: Truth, arms: Sequence[StudiedArm], rng: np.random.G
 
 def _dead_by(spec: Spec, truth: Truth, plan: ArmPlan, time: float) -> float:
     eta, shape = truth.arm(plan.study, plan.treatment)
-    family = truth.of.family
+    family = truth.of.inputs.family
     log_u = family.place(np.array(np.log(time / spec.reference_time)))
     return float(-np.expm1(-np.exp(family.log_cum_hazard(log_u, np.array(eta), shape, xp=NUMPY))))
 
@@ -221,7 +221,7 @@ def _time_of(spec: Spec, truth: Truth, plan: ArmPlan, dead: float) -> float:
     """When a share has died."""
     eta, shape = truth.arm(plan.study, plan.treatment)
     log_cum = np.array(np.log(-np.log1p(-dead)))
-    return float(spec.reference_time * np.exp(inverse(truth.of.family, log_cum, np.array(eta), shape, xp=NUMPY)))
+    return float(spec.reference_time * np.exp(inverse(truth.of.inputs.family, log_cum, np.array(eta), shape, xp=NUMPY)))
 
 
 def _drawn_points(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:

@@ -44,7 +44,7 @@ class Truth:
 
     def arm(self, study: str, treatment: str) -> tuple[float, np.ndarray]:
         """eta and shape (shape,) of an arm, covariates at their centres."""
-        draw, at = self.of.draws, self.spec.treatments.names.index(treatment)
+        draw, at = self.of.predictors.draws, self.spec.treatments.names.index(treatment)
         eta = draw.intercept[0] + draw.log_hr[0, at] + self.level[study] + self.deviation.get((study, treatment), 0.0)
         shape = draw.shape[0] + draw.treatment_shape[0, at]
         first = np.zeros(len(shape))
@@ -53,7 +53,7 @@ class Truth:
 
     def slopes(self, treatment: str) -> np.ndarray:
         """Coefficient and interaction of each covariate under a treatment (covariate,)."""
-        return self.of.draws.slopes[0, self.spec.treatments.names.index(treatment)]
+        return self.of.predictors.draws.slopes[0, self.spec.treatments.names.index(treatment)]
 
     def parameters(self) -> dict[str, Any]:
         """Every top-level parameter by name; those of treatments and covariates by label."""
@@ -127,7 +127,7 @@ def draw_effects(of: Result, spec: Spec, pairs: list[tuple[str, str]], rng: np.r
     (docs/decisions.md#10-order-and-reference).
     """
     studies = sorted({study for study, _ in pairs})
-    reference, draw = spec.treatments.reference, of.draws
+    reference, draw = spec.treatments.reference, of.predictors.draws
     compared = sorted(pair for pair in set(pairs) if pair[1] != reference)
     level = _study_values(rng, len(studies), draw.study_sd[0], spec.priors.intercept if spec.free_levels else None)
     shape_prior = (spec.priors.log_shape or spec.priors.shape) if spec.free_shapes else None

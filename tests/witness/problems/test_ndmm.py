@@ -10,7 +10,8 @@ from scipy import optimize
 
 import bayes_bm as bb
 from bayes_bm.evidence.audit import audit
-from bayes_bm.model.covariates.integration_points import arm_points, correlation
+from bayes_bm.model.covariates.integration_points import correlation
+from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_model
 from tests.witness.problems.tables import write
 
@@ -46,7 +47,7 @@ def test_three_trials_have_patients_and_two_are_averaged(shared, tmp_path) -> No
 
 def test_points_have_the_trials_means_and_the_patients_correlation(shared, tmp_path) -> None:
     spec, evidence = read(shared, tmp_path)
-    points = arm_points(spec, evidence, points=4096)
+    points = prepare(spec, evidence).points(4096)
     mine = (evidence.arms["study"] == "Morgan2012") & (evidence.arms["treatment"] == "Pbo")
     of = points[int(np.flatnonzero(mine)[0])]
     centre = [spec.covariates[name].centre for name in COVARIATES]
