@@ -76,7 +76,8 @@ class Predictors:
     def shifts(self, arm_row: np.ndarray, x: np.ndarray, samples: np.ndarray | slice = slice(None)) -> np.ndarray:
         """What their covariates `x` (patient, covariate) add to eta of patients of some arms (sample, patient)."""
         treatment = self.inputs.design.arm_treatment[arm_row]
-        effects = self.effects if samples == slice(None) else self.draws.at(samples).effects
+        whole = isinstance(samples, slice) and samples == slice(None)
+        effects = self.effects if whole else self.draws.at(samples).effects
         return covariate_shift(effects, treatment, x, xp=NUMPY)
 
     def missing_offsets(
