@@ -47,7 +47,7 @@ def _refuse_swapped(rebuilt: list[RebuiltArm]) -> None:
     from bayes_bm.reconstruction.swapped_arms import Arm, swapped_arms
 
     for study in dict.fromkeys(arm.study for arm in rebuilt):
-        arms = [Arm.of(arm.arm, arm.printed) for arm in rebuilt if arm.study == study]
+        arms = [Arm.from_printed(arm.arm, arm.printed) for arm in rebuilt if arm.study == study]
         for swap in swapped_arms(arms):
             where = f"curves, study {study}, arms {swap.one} and {swap.other}"
             raise InputError(where, found=swap.text, hint=swap.hint)

@@ -157,7 +157,7 @@ def _without_swaps(tasks: list[_Task]) -> list[_Task]:
     told: dict[Key, str] = {}
     for study, endpoint in dict.fromkeys((task.key[0], task.key[2]) for task in tasks):
         together = [t for t in tasks if (t.key[0], t.key[2]) == (study, endpoint) and not t.refusal]
-        for swap in swapped_arms([Arm.of(task.key[1], task.printed) for task in together]):
+        for swap in swapped_arms([Arm.from_printed(task.key[1], task.printed) for task in together]):
             text = f"at_risk: found {swap.text}; {swap.hint}"
             told |= {(study, name, endpoint): text for name in (swap.one, swap.other)}
     return [replace(task, refusal=told.get(task.key, task.refusal)) for task in tasks]

@@ -1,4 +1,4 @@
-"""Hazard families: one file each, one registry line each (`base.Family` says what a family is)."""
+"""Hazard families: one file each, one registry line each (`family.Family` says what a family is)."""
 
 from bayes_bm.hazards.families.exponential import EXPONENTIAL, EXPONENTIAL_AFT
 from bayes_bm.hazards.families.generalized_gamma import GAMMA, GENGAMMA

@@ -7,9 +7,10 @@ With H the cumulative hazard, S = exp(-H), density h S, restricted mean the inte
     "time"    accelerated time: eta is the location of log(T / t0), effects are log time ratios (`log_time_ratio`),
               and larger is longer
 
-A formula takes (at, eta, shape, xp=...). `at` is what `place` makes of log_u = log(t / t0): log_u itself unless the
-family has a basis, whose values then stand on a trailing axis. They are worked out once, outside the sampler. `shape`
-has the family's shape parameters on its trailing axis; the other axes broadcast against `eta` and the time.
+A formula takes (placed_time, eta, shape, xp=...). `placed_time` is what `place` makes of log_u = log(t / t0): log_u
+itself unless the family has a basis, whose values then stand on a trailing axis. They are worked out once, outside the
+sampler. `shape` has the family's shape parameters on its trailing axis; the other axes broadcast against `eta` and the
+time.
 """
 
 from collections.abc import Callable
@@ -37,12 +38,13 @@ class Knots:
 
     @property
     def step(self) -> np.ndarray:
+        """Return the distance between neighbouring coefficients as a share of the follow-up (coefficients - 1,)."""
         return np.diff(self.location) / self.end
 
 
 @dataclass(frozen=True)
 class Family:
-    """`log_cum_hazard(at, eta, shape, xp=...)`, `log_hazard(...)` per unit of t0, and the inverse.
+    """`log_cum_hazard(placed_time, eta, shape, xp=...)`, `log_hazard(...)` per unit of t0, and the inverse.
 
     `log_hazard` is dH/du with u = t / t0: subtract log t0 for the hazard per time unit. `inverse(log_cum, eta, shape,
     xp=...)` gives log u at a cumulative hazard; a family without a closed form leaves it out and is solved. `shapes`
@@ -67,31 +69,32 @@ class Family:
 
     @property
     def flexible(self) -> bool:
+        """Return whether the baseline is a sum of basis functions, which needs knots."""
         return self.on_knots is not None
 
     @property
     def width(self) -> int:
-        """How many numbers a shape has on its trailing axis."""
+        """Return how many numbers a shape has on its trailing axis."""
         return len(self.shapes) + (len(self.knots.location) if self.knots else 0)
 
     @property
     def varies(self) -> str | None:
-        """The shape parameter in which studies and treatments may differ: the first, where the baseline has a form."""
+        """Return the shape parameter in which studies and treatments may differ: the first, where there is a form."""
         return self.shapes[0] if self.shapes and not self.flexible and self.shapes[0] != CURED else None
 
     @property
     def proportional(self) -> bool:
-        """Whether effects on eta alone leave the hazards of two treatments proportional."""
+        """Return whether effects on eta alone leave the hazards of two treatments proportional."""
         return self.effect == "hazard" and not self.cured and self.background is None
 
     @property
     def breaks(self) -> tuple[float, ...]:
-        """log u at which the hazard is not smooth: integrals over time are split there."""
+        """Return log u at which the hazard is not smooth: integrals over time are split there."""
         bends = () if self.knots is None else tuple(np.log([*self.knots.inner, self.knots.end]))
         return tuple(sorted({*bends, *self.background})) if self.background else bends
 
     def place(self, log_u: np.ndarray) -> np.ndarray:
-        """What the formulas need to know of a time; a basis adds a trailing axis."""
+        """Return what the formulas need to know of a time; a basis adds a trailing axis."""
         return log_u if self.basis is None else self.basis(np.asarray(log_u, dtype=float))
 
 
@@ -100,23 +103,24 @@ CURED = "logit_cure"
 
 
 def inverse(family: Family, log_cum: Any, eta: Any, shape: Any, *, xp: Namespace) -> Any:
-    """log u at which log H = log_cum, in closed form or by root finding; inf where H never gets there."""
+    """Return log u at which log H = log_cum, in closed form or by root finding; inf where H never gets there."""
     if family.inverse is not None:
         return family.inverse(log_cum, eta, shape, xp=xp)
     return xp.solve(family, log_cum, eta, shape)
 
 
 def eta_at(data: Any, name: str) -> Any:
-    """What the family knows of the log time `name` in a record of data: its placed values, or the log time itself."""
+    """Return the log time `name` of a record of data as the formulas need it: its placed values, or the log time."""
     return getattr(data, placed(name), getattr(data, name))
 
 
 def placed(name: str) -> str:
+    """Return the name of the placed values of the log time `name`."""
     return f"{name}_placed"
 
 
 def log_cum_from_tails(log_dead: Any, log_alive: Any, *, xp: Namespace) -> Any:
-    """log(-log S) from log F and log S, accurate at both ends: -log(1 - F) = F + F^2 / 2 + F^3 / 3 + ..."""
+    """Return log(-log S) from log F and log S, accurate at both ends: -log(1 - F) = F + F^2 / 2 + F^3 / 3 + ..."""
     early = log_dead < EARLY
     dead = xp.exp(xp.where(early, log_dead, EARLY))
     # the guarded value keeps the gradient of the branch not taken finite
@@ -125,3 +129,4 @@ def log_cum_from_tails(log_dead: Any, log_alive: Any, *, xp: Namespace) -> Any:
 
 
 EARLY = -12.0
+"""log F below which log(-log S) follows from three terms of its series, with a relative error of F^3 / 4 = 6e-17."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.family import eta_at, inverse
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 NO_ENTRY = -1e4
@@ -83,7 +84,6 @@ def normal(value, mean, sd, *, xp: Namespace):
     return -0.5 * ((value - mean) / sd) ** 2 - xp.log(sd) - HALF_LOG_TWO_PI
 
 
-HALF_LOG_TWO_PI = 0.9189385332046727
 LOG_TWO = 0.6931471805599453
 TINY_SURVIVAL = 35.0
 """-log S beyond which the first term of the incomplete beta function is exact to 1e-14 relative."""

@@ -13,13 +13,18 @@ from scipy.optimize import isotonic_regression
 from bayes_bm.reconstruction.curve import Curve, Floats, is_drawn
 from bayes_bm.reconstruction.drawn.steps import is_step_list, read_drops
 
-LOOSE = 2.5e-4  # survival by which a drawn corner may miss, beyond its own rounding: half a pixel of a vector export
-GIVE = 0.03, 5.0  # survival, and click errors, by which printed whole numbers may pull clicks
-NEAR = 3.0  # click errors sideways within which the curve may pass a printed time
+LOOSE = 2.5e-4
+"""Survival by which a drawn corner may miss, beyond its own rounding: half a pixel of a vector export."""
+PULL = 0.03
+"""Survival by which printed whole numbers may pull clicks."""
+PULL_ERRORS = 5.0
+"""Click errors by which printed whole numbers may pull clicks."""
+SIDEWAYS_ERRORS = 3.0
+"""Click errors sideways within which the curve may pass a printed time."""
 
 
 def shows_steps(curve: Curve) -> bool:
-    """Whether every step of the curve is known: its corners, or one point for each step."""
+    """Return whether every step of the curve is known: its corners, or one point for each step."""
     return is_drawn(curve) or is_step_list(curve)
 
 
@@ -32,38 +37,40 @@ class Heights:
     slack: float
 
 
-def heights(curve: Curve, at: Floats) -> Heights:
-    """Limits of S(t-) at times `at` (times,): rounding of a drawn curve, errors of clicks."""
-    return _drawn_heights(curve, at) if shows_steps(curve) else _clicked_heights(curve, at)
+def heights(curve: Curve, times: Floats) -> Heights:
+    """Return limits of S(t-) at times (times,): rounding of a drawn curve, errors of clicks."""
+    return _drawn_heights(curve, times) if shows_steps(curve) else _clicked_heights(curve, times)
 
 
-def _drawn_heights(curve: Curve, at: Floats) -> Heights:
+def _drawn_heights(curve: Curve, times: Floats) -> Heights:
+    """Return the levels between which a drawn curve lies within a cell of its time grid."""
     drops = read_drops(curve)
     levels = np.concatenate([[1.0], drops.survival])
     cell = drops.time_error * (1 + 1e-6)
-    late = np.searchsorted(drops.time, at + cell, side="right" if cell else "left")
+    late = np.searchsorted(drops.time, times + cell, side="right" if cell else "left")
     return Heights(
-        levels[late], levels[np.searchsorted(drops.time, at - cell, side="left")], max(drops.survival_error, LOOSE)
+        levels[late], levels[np.searchsorted(drops.time, times - cell, side="left")], max(drops.survival_error, LOOSE)
     )
 
 
-def _clicked_heights(curve: Curve, at: Floats) -> Heights:
+def _clicked_heights(curve: Curve, times: Floats) -> Heights:
+    """Return the heights of the clicks on either side, made to fall."""
     order = np.argsort(curve.time, kind="stable")
     time, given = np.maximum(curve.time[order], 0.0), np.clip(curve.survival[order], 0.0, 1.0)
     line = isotonic_regression(given, increasing=False).x
     error = click_scatter(curve)
     time, line = np.concatenate([[0.0], time]), np.concatenate([[1.0], line])
-    side = NEAR * error * curve.axis_max
+    side = SIDEWAYS_ERRORS * error * curve.axis_max
     # between two clicks the curve may do anything between their heights
-    high = line[np.clip(np.searchsorted(time, at - side, side="right") - 1, 0, None)]
-    low = line[np.minimum(np.searchsorted(time, at + side, side="left"), len(line) - 1)]
-    low = np.where(at > 0, low, 1.0)
-    one = 1 / curve.n  # clicks may miss the last step, or half of each
-    return Heights(low, high, max(GIVE[0], GIVE[1] * error, one))
+    high = line[np.clip(np.searchsorted(time, times - side, side="right") - 1, 0, None)]
+    low = line[np.minimum(np.searchsorted(time, times + side, side="left"), len(line) - 1)]
+    low = np.where(times > 0, low, 1.0)
+    one_patient = 1 / curve.n  # clicks may miss the last step, or half of each
+    return Heights(low, high, max(PULL, PULL_ERRORS * error, one_patient))
 
 
 def click_scatter(curve: Curve) -> float:
-    """Rough sd of a click as a share of an axis.
+    """Return a rough sd of a click as a share of an axis.
 
     Along u = x + y, with x = time / axis_max and y = 1 - S, the curve is v = x - y with slope -1 (a drop) to 1 (a level
     run). Where the slope is one of these, a click misses the line between its neighbours with sd 2 e sqrt(3/2); the
@@ -75,8 +82,8 @@ def click_scatter(curve: Curve) -> float:
     if len(u) < 3:
         return 0.0
     width = np.maximum(u[2:] - u[:-2], 1e-12)
-    between = v[:-2] + (v[2:] - v[:-2]) * (u[1:-1] - u[:-2]) / width
-    return float(np.median(np.abs(v[1:-1] - between)) / 0.6745 / (2 * np.sqrt(1.5)))
+    chord = v[:-2] + (v[2:] - v[:-2]) * (u[1:-1] - u[:-2]) / width
+    return float(np.median(np.abs(v[1:-1] - chord)) / 0.6745 / (2 * np.sqrt(1.5)))
 
 
 @dataclass(frozen=True)
@@ -89,15 +96,15 @@ class Excess:
 
 
 def excess(curve: Curve) -> Excess:
-    """Each printed number against the one before it and the fall of the curve between them."""
+    """Compare each printed number with the one before it and the fall of the curve between them."""
     if not len(curve.risk_time):
         return Excess(np.empty(0), np.empty(0))
-    found = heights(curve, np.concatenate([[0.0], curve.risk_time]))
+    limits = heights(curve, np.concatenate([[0.0], curve.risk_time]))
     count = np.concatenate([[curve.n], curve.risk_count]).astype(float)
     whole = 0.0 if shows_steps(curve) else 1.0  # clicks cannot tell a curve from one a step higher
-    start = np.minimum(found.low[:-1], 1.0) / np.maximum(count[:-1], 1.0)  # height of one patient
-    missing = start * np.maximum(count[1:] - whole, 0.0) - (found.high[1:] + found.slack)
-    allowed = found.high[1:] / np.maximum(start, 1e-12) + whole + 1e-6
+    start = np.minimum(limits.low[:-1], 1.0) / np.maximum(count[:-1], 1.0)  # height of one patient
+    missing = start * np.maximum(count[1:] - whole, 0.0) - (limits.high[1:] + limits.slack)
+    allowed = limits.high[1:] / np.maximum(start, 1e-12) + whole + 1e-6
     return Excess(np.where(missing > 0, missing, 0.0), np.minimum(allowed, count[:-1]))
 
 
@@ -110,21 +117,24 @@ class EventLimits:
 
 
 def event_limits(curve: Curve) -> EventLimits:
-    """Deaths between printed numbers a and b while survival falls by the factor q: at least b (1 - q) / q, if all are
-    censored first, at most a (1 - q), and never more than a - b; a drop of a drawn curve is one death or more."""
-    at = np.concatenate([[0.0], curve.risk_time])
+    """Return the fewest and most events that curve and numbers at risk allow.
+
+    Deaths between printed numbers a and b while survival falls by the factor q: at least b (1 - q) / q, if all are
+    censored first, at most a (1 - q), and never more than a - b; a drop of a drawn curve is one death or more.
+    """
+    times = np.concatenate([[0.0], curve.risk_time])
     count = np.concatenate([[curve.n], curve.risk_count, [0]]).astype(float)
-    found = heights(curve, at)
+    limits = heights(curve, times)
     end = float(np.clip(curve.survival.min(), 0.0, 1.0))
-    low = np.concatenate([found.low, [max(end - found.slack, 0.0)]])
-    high = np.concatenate([found.high, [min(end + found.slack, 1.0)]])
-    low[1:-1], high[1:-1] = np.maximum(low[1:-1] - found.slack, 0.0), np.minimum(high[1:-1] + found.slack, 1.0)
+    low = np.concatenate([limits.low, [max(end - limits.slack, 0.0)]])
+    high = np.concatenate([limits.high, [min(end + limits.slack, 1.0)]])
+    low[1:-1], high[1:-1] = np.maximum(low[1:-1] - limits.slack, 0.0), np.minimum(high[1:-1] + limits.slack, 1.0)
     least = np.clip(low[1:] / np.maximum(high[:-1], 1e-12), 0.0, 1.0)
     largest = np.clip(high[1:] / np.maximum(low[:-1], 1e-12), 0.0, 1.0)
     lost = count[:-1] - count[1:]
-    left = count[1:].copy()
-    left[-1] = 1.0 if end > found.slack else 0.0  # somebody is seen to the end of a line above 0
+    remaining = count[1:].copy()
+    remaining[-1] = 1.0 if end > limits.slack else 0.0  # somebody is seen to the end of a line above 0
     most = np.minimum(np.floor(count[:-1] * (1 - least) + 1e-6), lost)
-    fewest = np.minimum(np.ceil(left * (1 - largest) / np.maximum(largest, 1e-12) - 1e-6), lost)
+    fewest = np.minimum(np.ceil(remaining * (1 - largest) / np.maximum(largest, 1e-12) - 1e-6), lost)
     drops = len(read_drops(curve).time) if shows_steps(curve) else 0
     return EventLimits(int(max(fewest.sum(), min(drops, curve.n))), int(most.sum()))

@@ -75,7 +75,7 @@ CONTRADICTIONS: Mapping[str, Contradiction] = {
 }
 
 
-def refusal(name: str, where: str, *, found: object, allowed: object, hint: str = "") -> InputError:
-    """The input cannot be meant: an `InputError` that ends with the contradiction's name."""
+def refusal(name: str, where: str, *, value: object, allowed: object, hint: str = "") -> InputError:
+    """Return the error of an input that cannot be meant: an `InputError` that ends with the contradiction's name."""
     assert name in CONTRADICTIONS, name
-    return InputError(where, found=found, allowed=allowed, hint=f"{hint} [{name}]".strip())
+    return InputError(where, found=value, allowed=allowed, hint=f"{hint} [{name}]".strip())

@@ -2,7 +2,7 @@
 
 Two kinds of curve come out of figures. A *drawn* curve (vector graphics) is the corners of the steps, exact but for
 rounding; consecutive corners share a time or a survival. A *clicked* curve is points near the line with errors in both
-directions. `is_drawn` tells them apart from the numbers, `drops_of` reads the one and `fit_clicks` cleans the other.
+directions. `is_drawn` tells them apart from the numbers, `read_drops` reads the one and `fit_clicks` cleans the other.
 """
 
 from dataclasses import dataclass, replace
@@ -17,19 +17,49 @@ from bayes_bm.runtime.errors import InputError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SAME = 1e-9  # shares of an axis closer than this are the same number
-UNITS = {"days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}  # in days
-OVERSHOOT = 0.1  # a click may leave the axes by this share of them; beyond it the numbers mean something else
+SAME = 1e-9
+"""Two numbers closer than this share of an axis are the same."""
+UNITS = {"days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}
+"""Length of each unit of time, in days."""
+OVERSHOOT = 0.1
+"""A click may leave the axes by this share of them; beyond it the numbers mean something else."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A digitised curve of one arm, checked, in the paper's time unit.
+    """Hold a digitised curve of one arm, checked, in the paper's time unit.
 
-    `time`, `survival` (points,) in the order given, survival a proportion; `risk_time`, `risk_count` (rows,) the
-    printed numbers with time >= risk_time, sorted, after time 0, not yet held against the curve (`settling` does);
-    `ticks` (ticks,) sorted censor marks or None where the figure shows none; `n` patients; `events` or None;
-    `axis_max` right end of the time axis; `changes` one line per change made to what was given.
+    `reconstruct` makes one from tables; a `Curve` can be handed to it again, with printed numbers added or replaced.
+
+    Parameters
+    ----------
+    time, survival
+        Floats (points,), in the order given; survival is a proportion.
+    n
+        Number of patients.
+    axis_max
+        Right end of the time axis.
+    risk_time, risk_count
+        Floats and whole numbers (rows,): printed numbers with time >= risk_time, sorted, after time 0.
+        `consistency` holds them against the curve.
+    ticks
+        Floats (ticks,), sorted: censor marks. None where the figure shows none.
+    events
+        Total of events, or None where it is not printed.
+    changes
+        One line for each change made to what was given.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_bm as bb
+    >>> corners = pd.DataFrame({"time": [0, 2, 2, 5, 5, 8], "survival": [100, 100, 75, 75, 37.5, 37.5]})
+    >>> numbers = pd.DataFrame({"time": [0, 4], "at_risk": [4, 2]})
+    >>> curve = bb.reconstruct(corners, at_risk=numbers).curve
+    >>> curve.n, curve.axis_max, curve.survival.min().item()
+    (4, 8.0, 0.375)
+    >>> print(curve.changes[0])
+    percent: survival was in percent (largest 100): divided by 100
     """
 
     time: Floats
@@ -63,17 +93,17 @@ def read_curve(
     """
     if isinstance(curve, Curve):
         return _with_printed(curve, at_risk=at_risk, ticks=ticks, n=n, events=events, axis_max=axis_max)
-    columns = _columns(curve, "curve", ("time", "survival"))
+    columns = _read_columns(curve, "curve", ("time", "survival"))
     time, survival = columns["time"], columns["survival"]
     if len(time) < 2:
         raise InputError("curve", found=f"{len(time)} points", allowed="2 or more", hint="digitise the whole line")
     changes: list[str] = []
     survival = _as_proportion(survival, changes)
-    axis = _axis(time, axis_max, changes)
+    axis = _axis_end(time, axis_max, changes)
     _check_range(time, survival, axis, changes)
     _check_falls(time, survival)
     risk_time, risk_count = _read_at_risk(at_risk)
-    n = _patients(n, risk_time, risk_count, changes)
+    n = _patient_count(n, risk_time, risk_count, changes)
     _check_events(events, n)
     marks = None if ticks is None else _read_ticks(ticks, axis)
     kept = risk_time > 0
@@ -91,7 +121,7 @@ def read_curve(
 
 
 def _with_printed(curve: Curve, *, at_risk, ticks, n, events, axis_max) -> Curve:
-    """A Curve that is already checked, with printed numbers added or replaced."""
+    """Add printed numbers to a `Curve` that is already checked, or replace them."""
     table = pd.DataFrame({"time": curve.time, "survival": curve.survival})
     if at_risk is None and len(curve.risk_time):
         at_risk = pd.DataFrame({"time": curve.risk_time, "at_risk": curve.risk_count})
@@ -108,19 +138,21 @@ def _with_printed(curve: Curve, *, at_risk, ticks, n, events, axis_max) -> Curve
     return replace(read, changes=curve.changes + read.changes)
 
 
-def _columns(table: pd.DataFrame, name: str, wanted: tuple[str, ...]) -> dict[str, Floats]:
+def _read_columns(table: pd.DataFrame, name: str, wanted: tuple[str, ...]) -> dict[str, Floats]:
+    """Return the wanted columns of a table as finite numbers; refuse unknown and missing columns."""
     if not isinstance(table, pd.DataFrame):
         raise InputError(name, found=type(table).__name__, allowed=f"a DataFrame with columns {', '.join(wanted)}")
     unknown = [c for c in table.columns if c not in wanted and not str(c).startswith("x_")]
     missing = [c for c in wanted if c not in table.columns]
     if unknown or missing:
         hint = f"rename or drop {', '.join(map(str, unknown))} (x_ marks a column to ignore)" if unknown else ""
-        found = ", ".join(map(str, table.columns))
-        raise InputError(f"{name}, columns", found=found, allowed=", ".join(wanted), hint=hint)
-    return {c: _numbers(table[c], name, c) for c in wanted}
+        given = ", ".join(map(str, table.columns))
+        raise InputError(f"{name}, columns", found=given, allowed=", ".join(wanted), hint=hint)
+    return {c: _finite_numbers(table[c], name, c) for c in wanted}
 
 
-def _numbers(column, name: str, label: str) -> Floats:
+def _finite_numbers(column, name: str, label: str) -> Floats:
+    """Return a column as floats; refuse the first cell that is no finite number."""
     values = np.asarray(pd.to_numeric(column, errors="coerce"), float)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
@@ -132,6 +164,7 @@ def _numbers(column, name: str, label: str) -> Floats:
 
 
 def _as_proportion(survival: Floats, changes: list[str]) -> Floats:
+    """Return survival as a proportion; percentages are divided by 100."""
     top, row = float(survival.max()), int(survival.argmax()) + 1
     if top <= 1 + OVERSHOOT:
         return survival
@@ -140,11 +173,12 @@ def _as_proportion(survival: Floats, changes: list[str]) -> Floats:
         changes.append(f"percent: survival was in percent (largest {top:g}): divided by 100")
         return survival / 100
     raise refusal(
-        "percent", where, found=f"{top:g}", allowed="0 to 1", hint="give proportions; in percent it starts at 100"
+        "percent", where, value=f"{top:g}", allowed="0 to 1", hint="give proportions; in percent it starts at 100"
     )
 
 
-def _axis(time: Floats, axis_max: float | None, changes: list[str]) -> float:
+def _axis_end(time: Floats, axis_max: float | None, changes: list[str]) -> float:
+    """Return the right end of the time axis, the last point where it was not given."""
     if axis_max is None:
         changes.append(f"axis_max was not given: the last point of the curve, {time.max():g}, stands in for it")
         axis_max = float(time.max())
@@ -156,19 +190,20 @@ def _axis(time: Floats, axis_max: float | None, changes: list[str]) -> float:
 
 
 def _check_range(time: Floats, survival: Floats, axis: float, changes: list[str]) -> None:
+    """Refuse points far outside the axes, and log those just outside."""
     for row in np.flatnonzero((time < -OVERSHOOT * axis) | (time > (1 + OVERSHOOT) * axis))[:1]:
         allowed = f"0 to axis_max = {axis:g} (clicks may leave it by {OVERSHOOT:.0%})"
         hint = f"{_unit_hint(time.max() / axis)}or the axis calibrated wrongly?"
         raise refusal(
-            "time_unit", f"curve, row {row + 1}, column time", found=f"{time[row]:g}", allowed=allowed, hint=hint
+            "time_unit", f"curve, row {row + 1}, column time", value=f"{time[row]:g}", allowed=allowed, hint=hint
         )
     for row in np.flatnonzero(survival < -OVERSHOOT)[:1]:
         hint = "calibrate the survival axis again"
         raise InputError(
             f"curve, row {row + 1}, column survival", found=f"{survival[row]:g}", allowed="0 to 1", hint=hint
         )
-    outside = {"before time 0": time < 0, "above 1": survival > 1, "below 0": survival < 0}
-    for what, rows in outside.items():
+    masks = {"before time 0": time < 0, "above 1": survival > 1, "below 0": survival < 0}
+    for what, rows in masks.items():
         if rows.any():
             changes.append(
                 f"{rows.sum()} points {what} (row {np.flatnonzero(rows)[0] + 1} first): kept within the axes"
@@ -176,39 +211,40 @@ def _check_range(time: Floats, survival: Floats, axis: float, changes: list[str]
 
 
 def _unit_hint(ratio: float) -> str:
-    """A question that names the units whose ratio this may be."""
+    """Return a question that names the units whose ratio this may be."""
     units = unit_of_ratio(ratio)
-    told = f": a ratio of {ratio:.3g} is {units}" if units else ""
-    return f"is the curve in another time unit than axis_max{told}, "
+    ratio_text = f": a ratio of {ratio:.3g} is {units}" if units else ""
+    return f"is the curve in another time unit than axis_max{ratio_text}, "
 
 
-def unit_of_ratio(ratio: float, within: float = 0.02) -> str:
-    """`weeks to months` for a ratio of times near 4.35, and so on; empty where no two units have that ratio."""
+def unit_of_ratio(ratio: float, tolerance: float = 0.02) -> str:
+    """Return `weeks to months` for a ratio of times near 4.35, and so on; empty where no two units have that ratio."""
     for large, days in UNITS.items():
         for small, fewer in UNITS.items():
-            if fewer < days and abs(np.log(ratio / (days / fewer))) < within:
+            if fewer < days and abs(np.log(ratio / (days / fewer))) < tolerance:
                 return f"{small} to {large}"
-            if fewer < days and abs(np.log(ratio * (days / fewer))) < within:
+            if fewer < days and abs(np.log(ratio * (days / fewer))) < tolerance:
                 return f"{large} to {small}"
     return ""
 
 
 def _check_falls(time: Floats, survival: Floats) -> None:
-    """A curve of survival falls; one that plainly rises is something else."""
+    """Refuse a curve that plainly rises: a curve of survival falls."""
     early, late = time <= np.quantile(time, 0.25), time >= np.quantile(time, 0.75)
     low, high = float(np.median(survival[early])), float(np.median(survival[late]))
     if high > low + OVERSHOOT and low < 0.5:
         hint = "is it a cumulative incidence? then give 1 - value"
-        found = f"{low:.3g} early and {high:.3g} late"
+        medians = f"{low:.3g} early and {high:.3g} late"
         raise refusal(
-            "rising_curve", "curve, column survival", found=found, allowed="a curve that falls from 1", hint=hint
+            "rising_curve", "curve, column survival", value=medians, allowed="a curve that falls from 1", hint=hint
         )
 
 
 def _read_at_risk(table: pd.DataFrame | None) -> tuple[Floats, Ints]:
+    """Return times and numbers at risk, sorted by time (rows,)."""
     if table is None:
         return np.empty(0), np.empty(0, np.int64)
-    columns = _columns(table, "at_risk", ("time", "at_risk"))
+    columns = _read_columns(table, "at_risk", ("time", "at_risk"))
     order = np.argsort(columns["time"], kind="stable")
     time, count = columns["time"][order], columns["at_risk"][order]
 
@@ -223,7 +259,8 @@ def _read_at_risk(table: pd.DataFrame | None) -> tuple[Floats, Ints]:
     return time, count.astype(np.int64)
 
 
-def _patients(n: int | None, risk_time: Floats, risk_count: Ints, changes: list[str]) -> int:
+def _patient_count(n: int | None, risk_time: Floats, risk_count: Ints, changes: list[str]) -> int:
+    """Return the number of patients, from the at-risk table where it was not given."""
     at_zero = risk_count[risk_time == 0]
     if n is None:
         if not len(at_zero):
@@ -236,31 +273,38 @@ def _patients(n: int | None, risk_time: Floats, risk_count: Ints, changes: list[
     if len(at_zero) and at_zero[0] != n:
         where = "at_risk, time 0, column at_risk"
         hint = "n is the number at risk at time 0: correct one of them; patients never followed are not in the curve"
-        raise refusal("n_against_at_risk", where, found=int(at_zero[0]), allowed=f"n = {int(n)}", hint=hint)
+        raise refusal("n_against_at_risk", where, value=int(at_zero[0]), allowed=f"n = {int(n)}", hint=hint)
     if len(risk_count) and risk_count[0] > n:  # a later one has risen, which is settled against the curve
         where, allowed = f"at_risk, time {risk_time[0]:g}, column at_risk", f"at most n = {int(n)}"
         hint = "is this the table of the other arm?"
-        raise refusal("n_against_at_risk", where, found=int(risk_count[0]), allowed=allowed, hint=hint)
+        raise refusal("n_against_at_risk", where, value=int(risk_count[0]), allowed=allowed, hint=hint)
     return int(n)
 
 
 def _check_events(events: int | None, n: int) -> None:
+    """Refuse a total of events that is no whole number from 0 to n."""
     if events is not None and (events != int(events) or not 0 <= events <= n):
         raise InputError("events", found=events, allowed=f"a whole number from 0 to n = {n}")
 
 
 def _read_ticks(table: pd.DataFrame, axis: float) -> Floats:
-    ticks = _columns(table, "ticks", ("time",))["time"]
+    """Return the distinct times of censor marks, sorted (ticks,)."""
+    ticks = _read_columns(table, "ticks", ("time",))["time"]
     for row in np.flatnonzero((ticks < -OVERSHOOT * axis) | (ticks > (1 + OVERSHOOT) * axis))[:1]:
         raise InputError(f"ticks, row {row + 1}, column time", found=f"{ticks[row]:g}", allowed=f"0 to {axis:g}")
     return np.unique(np.maximum(ticks, 0.0))
 
 
 def is_drawn(curve: Curve) -> bool:
-    """Whether the points are the corners of a step line: neighbours share their time or their survival exactly."""
-    across = np.abs(np.diff(curve.time)) <= SAME * curve.axis_max
-    down = np.abs(np.diff(curve.survival)) <= SAME
+    """Return whether the points are the corners of a step line.
+
+    Neighbours share their time or their survival exactly.
+    """
+    same_time = np.abs(np.diff(curve.time)) <= SAME * curve.axis_max
+    same_survival = np.abs(np.diff(curve.survival)) <= SAME
     backwards = np.diff(curve.time) < -SAME * curve.axis_max
     rising = np.diff(curve.survival) > SAME
-    level = down & ~across  # a run along a step; clicks have none
-    return bool((across | down).mean() >= 0.95 and level.any() and not backwards.any() and rising.mean() <= 0.05)
+    level = same_survival & ~same_time  # a run along a step; clicks have none
+    return bool(
+        (same_time | same_survival).mean() >= 0.95 and level.any() and not backwards.any() and rising.mean() <= 0.05
+    )

@@ -12,7 +12,7 @@ from bayes_bm.reconstruction.patients import Patients
 
 
 def note(check: str, text: str, *, time=np.nan, printed=np.nan, reconstructed=np.nan, status="changed") -> dict:
-    """One row of the diagnostics."""
+    """Return one row of the diagnostics."""
     return {
         "check": check,
         "time": time,
@@ -24,19 +24,21 @@ def note(check: str, text: str, *, time=np.nan, printed=np.nan, reconstructed=np
 
 
 def contradiction(name: str, text: str, *, status: str = "contradicted", **numbers) -> dict:
-    """A row under one of the names of `CONTRADICTIONS`: contradicted (something gave way), changed (converted) or
-    uncertain (said, and the data left alone)."""
+    """Return a row under one of the names of `CONTRADICTIONS`.
+
+    Its status is contradicted (something gave way), changed (converted) or uncertain (said, and the data left alone).
+    """
     assert name in CONTRADICTIONS, name
     return note(name, text, status=status, **numbers)
 
 
 def printed_rows(curve: Curve, patients: Patients, moved: Mapping[float, float]) -> list[dict]:
-    """One row for each printed number: n, events, numbers at risk, ticks.
+    """Return one row for each printed number: n, events, numbers at risk, ticks.
 
     `moved`: times of rows that are read as time > t, from the time just after t at which they count to t as printed.
     """
     time, event = patients
-    rows = [_compared("n", curve.n, len(time))]
+    rows = [_compared_row("n", curve.n, len(time))]
     if curve.events is None:
         rows.append(
             note(
@@ -47,13 +49,13 @@ def printed_rows(curve: Curve, patients: Patients, moved: Mapping[float, float])
             )
         )
     else:
-        rows.append(_compared("events", curve.events, int(event.sum())))
+        rows.append(_compared_row("events", curve.events, int(event.sum())))
     at_risk = zip(curve.risk_time.tolist(), curve.risk_count.tolist(), strict=True)
     rows += [_at_risk_row(time, t, c, moved.get(t)) for t, c in at_risk]
     if curve.ticks is not None:
         lost = np.unique(time[event == 0])
         met = int(sum(np.abs(lost - t).min(initial=np.inf) <= 1e-3 * curve.axis_max for t in curve.ticks))
-        rows.append(_compared("ticks", len(curve.ticks), met))
+        rows.append(_compared_row("ticks", len(curve.ticks), met))
     else:
         rows.append(
             note("censoring", "no ticks: times of censoring are spread between known times", status="uncertain")
@@ -61,46 +63,60 @@ def printed_rows(curve: Curve, patients: Patients, moved: Mapping[float, float])
     return rows
 
 
-def _at_risk_row(time: Floats, at: float, printed: int, after: float | None) -> dict:
-    """A printed number at risk; a contradiction that counting time > t would explain says so."""
-    row = _compared("at_risk", printed, int(count_at_risk(time, at)), at if after is None else after)
-    if after is not None:
-        row["note"] = f"{row['note']}; with time > {after:g}".removeprefix("; ")
-    elif row["status"] == "contradicted" and (time > at).sum() == printed:
+def _at_risk_row(time: Floats, count_time: float, printed: int, printed_time: float | None) -> dict:
+    """Return the row of a printed number at risk; a contradiction that counting time > t would explain says so."""
+    row = _compared_row(
+        "at_risk", printed, int(count_at_risk(time, count_time)), count_time if printed_time is None else printed_time
+    )
+    if printed_time is not None:
+        row["note"] = f"{row['note']}; with time > {printed_time:g}".removeprefix("; ")
+    elif row["status"] == "contradicted" and (time > count_time).sum() == printed:
         row["note"] += "; it is the number with time > t, and at risk means time >= t"
     return row
 
 
-def _compared(check: str, printed: int, found: int, time: float = np.nan) -> dict:
-    gap = found - printed
+def _compared_row(check: str, printed: int, rebuilt: int, time: float = np.nan) -> dict:
+    """Return the row of a printed number beside the reconstructed one."""
+    gap = rebuilt - printed
     text = (
         ""
         if gap == 0
-        else f"reconstructed {found} is {abs(gap)} {'more' if gap > 0 else 'fewer'} than printed {printed}"
+        else f"reconstructed {rebuilt} is {abs(gap)} {'more' if gap > 0 else 'fewer'} than printed {printed}"
     )
     return note(
-        check, text, time=time, printed=printed, reconstructed=found, status="honoured" if gap == 0 else "contradicted"
+        check,
+        text,
+        time=time,
+        printed=printed,
+        reconstructed=rebuilt,
+        status="honoured" if gap == 0 else "contradicted",
     )
 
 
 def fit_rows(curve: Curve, method: str, patients: Patients) -> list[dict]:
-    """Distance between the points given and the reconstructed curve, a step being met anywhere along its height."""
+    """Return the row of the distance between the points given and the reconstructed curve.
+
+    A step is met anywhere along its height.
+    """
     km = kaplan_meier(*patients)
     time = np.maximum(curve.time, 0.0)
     slack = 1e-3 * curve.axis_max
-    above, below = km(time - slack), km(time + slack)
-    gap = np.maximum(np.maximum(curve.survival - above, below - curve.survival), 0.0)
+    upper, lower = km(time - slack), km(time + slack)
+    gap = np.maximum(np.maximum(curve.survival - upper, lower - curve.survival), 0.0)
     worst = int(gap.argmax())
     text = f"largest distance of a point from the reconstructed curve; mean {gap.mean():.5f} ({method} curve)"
     given = float(curve.survival[worst])
-    found = float(np.clip(given, below[worst], above[worst]))  # a corner has two heights: the nearer
+    nearest = float(np.clip(given, lower[worst], upper[worst]))  # a corner has two heights: the nearer
     status = "uncertain" if gap.max() > 5e-4 else "honoured"
-    numbers = {"time": float(time[worst]), "printed": round(given, 5), "reconstructed": round(found, 5)}
+    numbers = {"time": float(time[worst]), "printed": round(given, 5), "reconstructed": round(nearest, 5)}
     return [note("survival", text, **numbers, status=status)]
 
 
 def change_rows(changes: Iterable[str]) -> list[dict]:
-    """The log of reading: a change that begins with the name of a contradiction stands under it, others as input."""
+    """Return the rows of the log of reading.
+
+    A change that begins with the name of a contradiction stands under it, others as input.
+    """
     rows = []
     for change in changes:
         name, _, text = change.partition(": ")
@@ -109,7 +125,7 @@ def change_rows(changes: Iterable[str]) -> list[dict]:
 
 
 def distances(curve: Curve, patients: Patients) -> Floats:
-    """Shortest distance of each point given from the reconstructed steps, in shares of the axes (points,).
+    """Return the shortest distance of each point given from the reconstructed steps, in shares of the axes (points,).
 
     The steps are taken on to the edges: level to the left of time 0 and to the right of the last time.
     """
@@ -118,9 +134,9 @@ def distances(curve: Curve, patients: Patients) -> Floats:
     drop = np.concatenate([[0.0], km.time]) / curve.axis_max
     x, y = np.maximum(curve.time, 0.0)[:, None] / curve.axis_max, curve.survival[:, None]
     end = np.append(drop[1:], np.inf)
-    aside = np.maximum(np.maximum(drop - x, x - end), 0.0)
-    to_level = np.hypot(aside, y - level)
-    below = np.append(level[1:], level[-1])
-    over = np.maximum(np.maximum(below - y, y - level), 0.0)
-    to_drop = np.hypot(np.where(np.isfinite(end), end, drop) - x, over)
+    horizontal_gap = np.maximum(np.maximum(drop - x, x - end), 0.0)
+    to_level = np.hypot(horizontal_gap, y - level)
+    next_level = np.append(level[1:], level[-1])
+    vertical_gap = np.maximum(np.maximum(next_level - y, y - level), 0.0)
+    to_drop = np.hypot(np.where(np.isfinite(end), end, drop) - x, vertical_gap)
     return np.minimum(to_level, to_drop).min(axis=1)

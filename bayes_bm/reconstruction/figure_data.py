@@ -11,7 +11,8 @@ from bayes_bm.reconstruction.curve import Curve
 from bayes_bm.reconstruction.diagnostics import distances
 from bayes_bm.reconstruction.patients import Patients
 
-GRID = 400  # times at which the range of draws is taken
+BAND_TIMES = 400
+"""Number of times at which the range of draws is taken."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,13 @@ class FigureData:
 def figure_data(
     curve: Curve, patients: Patients, diagnostics: pd.DataFrame, draws: Sequence[pd.DataFrame], verdict: tuple[str, str]
 ) -> FigureData:
-    """The tables of a figure from what was read, what was rebuilt and what was found out about it."""
+    """Return the tables of a figure from what was read, what was rebuilt and what the checks say about it."""
     time, event = patients
     km = kaplan_meier(time, event)
     ticks = np.empty(0) if curve.ticks is None else curve.ticks
     errors = diagnostics.loc[diagnostics["check"] == "click_error", "reconstructed"]
     return FigureData(
-        points=_points(curve, patients),
+        points=_point_table(curve, patients),
         steps=pd.DataFrame(
             {
                 "time": np.concatenate([[0.0], km.time, [float(time.max())]]),
@@ -55,8 +56,8 @@ def figure_data(
             }
         ),
         ticks=pd.DataFrame({"time": ticks, "survival": km(ticks)}),
-        at_risk=_at_risk(curve, time, diagnostics),
-        band=_band(draws, float(time.max())) if draws else None,
+        at_risk=_at_risk_table(curve, time, diagnostics),
+        band=_band_table(draws, float(time.max())) if draws else None,
         error=float(errors.iloc[0]) if len(errors) else float("nan"),
         axis_max=curve.axis_max,
         title=f"{len(time)} patients, {int(event.sum())} events",
@@ -65,11 +66,12 @@ def figure_data(
     )
 
 
-def _points(curve: Curve, patients: Patients) -> pd.DataFrame:
+def _point_table(curve: Curve, patients: Patients) -> pd.DataFrame:
+    """Return the points given, with their residuals and distances."""
     km, slack = kaplan_meier(*patients), 1e-3 * curve.axis_max
     time = np.maximum(curve.time, 0.0)
-    above, below = km(time - slack), km(time + slack)
-    nearer = np.clip(curve.survival, below, above)
+    upper, lower = km(time - slack), km(time + slack)
+    nearer = np.clip(curve.survival, lower, upper)
     return pd.DataFrame(
         {
             "time": curve.time,
@@ -80,8 +82,8 @@ def _points(curve: Curve, patients: Patients) -> pd.DataFrame:
     )
 
 
-def _at_risk(curve: Curve, time: np.ndarray, diagnostics: pd.DataFrame) -> pd.DataFrame:
-    """Printed and reconstructed numbers, as the diagnostics count them; at time 0 all are at risk."""
+def _at_risk_table(curve: Curve, time: np.ndarray, diagnostics: pd.DataFrame) -> pd.DataFrame:
+    """Return printed and reconstructed numbers, as the diagnostics count them; at time 0 all are at risk."""
     rows = diagnostics.loc[diagnostics["check"] == "at_risk", ["time", "printed", "reconstructed"]]
     rows = rows.drop_duplicates("time")
     start = pd.DataFrame({"time": [0.0], "printed": [float(curve.n)], "reconstructed": [at_risk(time, 0.0)]})
@@ -89,8 +91,9 @@ def _at_risk(curve: Curve, time: np.ndarray, diagnostics: pd.DataFrame) -> pd.Da
     return table.assign(agrees=table["printed"] == table["reconstructed"])
 
 
-def _band(draws: Sequence[pd.DataFrame], end: float) -> pd.DataFrame:
-    at = np.linspace(0.0, end, GRID)
-    curves = np.array([kaplan_meier(drawn["time"], drawn["event"])(at) for drawn in draws])
+def _band_table(draws: Sequence[pd.DataFrame], end: float) -> pd.DataFrame:
+    """Return the range of 90 % of the draws at each time."""
+    grid = np.linspace(0.0, end, BAND_TIMES)
+    curves = np.array([kaplan_meier(drawn["time"], drawn["event"])(grid) for drawn in draws])
     low, high = np.quantile(curves, [0.05, 0.95], axis=0)
-    return pd.DataFrame({"time": at, "low": low, "high": high})
+    return pd.DataFrame({"time": grid, "low": low, "high": high})

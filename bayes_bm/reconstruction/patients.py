@@ -7,7 +7,8 @@ import numpy as np
 
 from bayes_bm.reconstruction.curve import Floats, Ints
 
-Patients = tuple[Floats, Ints]  # time (n,), event (n,), sorted by time, events first
+Patients = tuple[Floats, Ints]
+"""Time (n,) and event (n,), sorted by time, events first."""
 
 
 class Solution(NamedTuple):
@@ -24,7 +25,7 @@ class Solution(NamedTuple):
 
 
 def patients_of(died: Floats, lost: Floats) -> Patients:
-    """Patients with events at times `died` and censorings at times `lost`, in order of time, events first."""
+    """Return patients with events at times `died` and censorings at times `lost`, in order of time, events first."""
     time = np.concatenate([died, lost])
     event = np.concatenate([np.ones(len(died), np.int64), np.zeros(len(lost), np.int64)])
     order = np.lexsort((1 - event, time))
@@ -32,33 +33,33 @@ def patients_of(died: Floats, lost: Floats) -> Patients:
 
 
 def staggered(share: Floats) -> Floats:
-    """Chance of not being censored by a share x of follow-up, where nothing is known of accrual.
+    """Return the chance of not being censored by a share x of follow-up, where nothing is known of accrual.
 
     Patients who entered evenly over the last 1 - f of the study have G(x) = min(1, (1 - x) / (1 - f)); averaged over
     f uniform on (0, 1), G(x) = (1 - x) (1 - log(1 - x)). Shape of `share`.
     """
-    left = np.clip(1 - np.asarray(share, float), 0.0, 1.0)
-    return left * (1 - np.log(np.where(left > 0, left, 1.0)))
+    remaining = np.clip(1 - np.asarray(share, float), 0.0, 1.0)
+    return remaining * (1 - np.log(np.where(remaining > 0, remaining, 1.0)))
 
 
-def spread(count: int, marks: Floats, low: float, high: float, rng, *, to_end: bool) -> Floats:
-    """Times of `count` censorings: at the ticks, one each at least; without ticks evenly over the gap."""
+def spread_censorings(count: int, marks: Floats, low: float, high: float, rng, *, to_end: bool) -> Floats:
+    """Return times of `count` censorings: at the ticks, one each at least; without ticks evenly over the gap."""
     if count == 0:
         return np.empty(0)
     if len(marks):
         extra = count - len(marks)
         if extra < 0:
             return marks[np.linspace(0, len(marks) - 1, count).round().astype(int)]
-        return np.repeat(marks, 1 + _shared(extra, len(marks), rng, to_end=to_end))
+        return np.repeat(marks, 1 + _share_ticks(extra, len(marks), rng, to_end=to_end))
     if to_end:  # somebody is seen to the end of the line
-        inner = spread(count - 1, marks, low, high, rng, to_end=False)
+        inner = spread_censorings(count - 1, marks, low, high, rng, to_end=False)
         return np.append(inner, high)
     place = (np.arange(count) + 0.5) / count if rng is None else np.sort(rng.uniform(size=count))
     return low + (high - low) * place
 
 
-def _shared(extra: int, marks: int, rng, *, to_end: bool) -> Ints:
-    """Censorings beyond one a tick, for each tick: evenly, or after the last drop at the end of the line.
+def _share_ticks(extra: int, marks: int, rng, *, to_end: bool) -> Ints:
+    """Return censorings beyond one a tick, for each tick: evenly, or after the last drop at the end of the line.
 
     A line ends where it is cut off, at the data cut or the edge of the figure, and whoever is left leaves there.
     """

@@ -12,7 +12,8 @@ from bayes_bm.reconstruction.bounds import excess
 from bayes_bm.reconstruction.curve import Curve, read_curve
 from bayes_bm.runtime.errors import InputError
 
-ENOUGH = 2  # numbers that must disagree as printed: one may be a misprint
+LEAST_DISAGREEING = 2
+"""Fewest numbers that must disagree as printed: one may be a misprint."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class Arm:
     axis_max: float | None = None
 
     @classmethod
-    def of(cls, name: str, printed: Mapping[str, Any]) -> "Arm":
-        """From the arguments of `reconstruct`."""
+    def from_printed(cls, name: str, printed: Mapping[str, Any]) -> "Arm":
+        """Make an arm from the arguments of `reconstruct`."""
         return cls(name, printed["curve"], printed.get("at_risk"), printed.get("n"), printed.get("axis_max"))
 
 
@@ -40,32 +41,36 @@ class Swap(NamedTuple):
 
     @property
     def hint(self) -> str:
-        """What to do, and the name."""
+        """Say what to do, with the name of the contradiction."""
         return f"are the tables of {self.one} and {self.other} exchanged? [swapped_arms]"
 
 
 def swapped_arms(arms: Sequence[Arm]) -> list[Swap]:
-    """Pairs of arms whose numbers at risk disagree with their own curves and agree, all of them, when exchanged.
+    """Return pairs of arms whose numbers at risk disagree with their own curves and agree, all of them, when exchanged.
 
     A table can show too many at risk for the fall of a curve, never too few, which censoring explains: so the tables
-    together must disagree in `ENOUGH` rows as printed and in none exchanged.
+    together must disagree in `LEAST_DISAGREEING` rows as printed and in none exchanged.
     """
-    found = []
+    swaps = []
     for one, other in combinations([arm for arm in arms if arm.at_risk is not None], 2):
-        own = disagreeing(one, one), disagreeing(other, other)
-        if sum(own) >= ENOUGH and not disagreeing(one, other) and not disagreeing(other, one):
+        misfits = count_disagreeing(one, one), count_disagreeing(other, other)
+        if (
+            sum(misfits) >= LEAST_DISAGREEING
+            and not count_disagreeing(one, other)
+            and not count_disagreeing(other, one)
+        ):
             text = (
-                f"numbers at risk printed for {one.name} disagree with its curve in {own[0]} rows, those for "
-                f"{other.name} with its curve in {own[1]}, and in none when exchanged"
+                f"numbers at risk printed for {one.name} disagree with its curve in {misfits[0]} rows, those for "
+                f"{other.name} with its curve in {misfits[1]}, and in none when exchanged"
             )
-            found.append(Swap(one.name, other.name, text))
-    return found
+            swaps.append(Swap(one.name, other.name, text))
+    return swaps
 
 
-def disagreeing(arm: Arm, table_of: Arm) -> int:
-    """Rows of an arm's at-risk table that the curve (and n) of `arm` cannot have."""
+def count_disagreeing(arm: Arm, table_arm: Arm) -> int:
+    """Count the rows of the table of `table_arm` that the curve (and n) of `arm` cannot have."""
     try:
-        read = read_curve(arm.curve, n=arm.n, at_risk=table_of.at_risk, axis_max=arm.axis_max)
+        read = read_curve(arm.curve, n=arm.n, at_risk=table_arm.at_risk, axis_max=arm.axis_max)
     except InputError:  # another n than the number at risk at time 0, or more at risk than n
         return 1
     rises = int((np.diff(np.concatenate([[read.n], read.risk_count])) > 0).sum())

@@ -537,4 +537,4 @@ def test_every_name_is_explained_and_documented():
 
 def test_a_name_must_be_in_the_table():
     with pytest.raises(AssertionError):
-        refusal("no_such_name", "curve", found=1, allowed=2)
+        refusal("no_such_name", "curve", value=1, allowed=2)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_bm.reconstruction.clicked.line import fit_clicks, log_covariance, redraw, through
+from bayes_bm.reconstruction.clicked.line import condition_line, fit_clicks, log_covariance, redraw
 from bayes_bm.reconstruction.curve import is_drawn, read_curve
 from bayes_bm.reconstruction.drawn.steps import on_clock, read_drops
 from bayes_bm.runtime.errors import InputError
@@ -202,16 +202,16 @@ def test_a_line_through_given_heights_reaches_them_and_stays_elsewhere():
     line = fit_clicks(read_curve(clicks(np.random.default_rng(2), error=0.01, m=40), n=100, axis_max=36))
     at = np.array([6.0, 18.0])
     sd = np.sqrt(np.diag(log_covariance(line, at)))
-    wanted = line.before(at) * np.exp(np.array([1, -1]) * sd)
-    moved = through(line, at, wanted)
-    np.testing.assert_allclose(moved.before(at), wanted, atol=1e-3)
+    wanted = line.left_limit(at) * np.exp(np.array([1, -1]) * sd)
+    moved = condition_line(line, at, wanted)
+    np.testing.assert_allclose(moved.left_limit(at), wanted, atol=1e-3)
     assert (np.diff(moved.survival) <= 0).all()
-    assert abs(moved(0.5) - line(0.5)) < 0.3 * np.abs(wanted - line.before(at)).max()
+    assert abs(moved(0.5) - line(0.5)) < 0.3 * np.abs(wanted - line.left_limit(at)).max()
 
 
 def test_the_error_that_the_line_states_at_a_time_is_the_error_it_makes():
     at, z = np.array([4.0, 10.0, 20.0]), []
     for seed in range(40):
         line = fit_clicks(read_curve(clicks(np.random.default_rng(seed), error=0.01, m=35), n=100, axis_max=36))
-        z.append((np.log(line.before(at)) + 0.08 * at) / np.sqrt(np.diag(log_covariance(line, at))))
+        z.append((np.log(line.left_limit(at)) + 0.08 * at) / np.sqrt(np.diag(log_covariance(line, at))))
     assert 0.6 < np.std(z) < 1.4

@@ -93,13 +93,13 @@ def attempt(arm, now, new, of, warp, exchange, near, rng):
     """One move: a warp, an exchange, a step near by or one anywhere, with these cumulative shares."""
     pick, i = rng.random(), int(rng.random() * len(now.time))
     if pick < warp:
-        low, high, ratio = mcmc._warp(arm, now, new, of, arm.interval[i], rng)
+        proposal = mcmc._warp(arm, now, new, of, arm.interval[i], rng)
     elif pick < exchange:
-        low, high, ratio = mcmc._exchange(arm, now, new, of, i, rng)
+        proposal = mcmc._exchange(arm, now, new, of, i, rng)
     else:
-        low, high, ratio = mcmc._displace(arm, now, new, of, i, pick < near, rng)
-    if low >= 0:
-        mcmc._settle(arm, now, new, low, high, ratio, rng)
+        proposal = mcmc._displace(arm, now, new, of, i, pick < near, rng)
+    if proposal.low >= 0:
+        mcmc._settle(arm, now, new, proposal, rng)
 
 
 @njit

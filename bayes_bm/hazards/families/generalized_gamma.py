@@ -7,27 +7,37 @@ normal), q = 1 Weibull with shape 1 / sd, q = sd gamma; q may be negative. Every
 `gamma` is q = sd: shape a = exp(log_shape) = 1 / sd^2, and exp(eta) t0 is its mean.
 """
 
+from typing import Any, NamedTuple
+
 from bayes_bm.hazards.family import Family, log_cum_from_tails
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
-def _tails(log_u, eta, log_sd, q, *, xp: Namespace):
-    """w, log F and log S; the smaller tail is computed, the other follows."""
+class _Tails(NamedTuple):
+    """The standardised log time w, log F and log S."""
+
+    w: Any
+    log_dead: Any
+    log_alive: Any
+
+
+def _tails(log_u, eta, log_sd, q, *, xp: Namespace) -> _Tails:
+    """Return both tails; the smaller one is computed, the other follows."""
     w = (log_u - eta) * xp.exp(-log_sd)
     early = w < 0
     tail = xp.log_gamma_tail(xp.abs(w), xp.where(early, -q, q))
     other = xp.log1mexp(tail)
-    return w, xp.where(early, tail, other), xp.where(early, other, tail)
+    return _Tails(w, xp.where(early, tail, other), xp.where(early, other, tail))
 
 
 def _log_cum_hazard(log_u, eta, log_sd, q, *, xp: Namespace):
-    _, log_dead, log_alive = _tails(log_u, eta, log_sd, q, xp=xp)
-    return log_cum_from_tails(log_dead, log_alive, xp=xp)
+    tails = _tails(log_u, eta, log_sd, q, xp=xp)
+    return log_cum_from_tails(tails.log_dead, tails.log_alive, xp=xp)
 
 
 def _log_hazard(log_u, eta, log_sd, q, *, xp: Namespace):
-    w, _, log_alive = _tails(log_u, eta, log_sd, q, xp=xp)
-    return xp.log_gamma_density(w, q) - log_sd - log_u - log_alive
+    tails = _tails(log_u, eta, log_sd, q, xp=xp)
+    return xp.log_gamma_density(tails.w, q) - log_sd - log_u - tails.log_alive
 
 
 def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):

@@ -13,19 +13,19 @@ import numpy as np
 from bayes_bm.hazards.family import Family
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
-NEAR = 0.2
-"""Below |x / 2| = 0.2 the series of log(sinh(y) / y) is exact to 1e-15."""
+SERIES = 0.2
+"""|x / 2| below which the series of log(sinh(y) / y) is used; it is exact to 1e-15 there."""
 
 
 def _log_expm1_over(x, *, xp: Namespace):
-    """L(x) = x / 2 + log(sinh(y) / y), y = |x| / 2, which is max(x, 0) + log(1 - exp(-2 y)) - log(2 y)."""
+    """Return L(x) = x / 2 + log(sinh(y) / y), y = |x| / 2, which is max(x, 0) + log(1 - exp(-2 y)) - log(2 y)."""
     y = xp.abs(x) / 2
-    near = y < NEAR
-    s = xp.where(near, y, NEAR) ** 2
+    is_small = y < SERIES
+    s = xp.where(is_small, y, SERIES) ** 2
     series = s * (1 / 6 - s * (1 / 180 - s * (1 / 2835 - s * (1 / 37800 - s / 467775))))
-    far = xp.where(near, 1.0, y)
+    far = xp.where(is_small, 1.0, y)
     away = xp.where(x > 0, x, 0.0) + xp.log1p(-xp.exp(-2 * far)) - xp.log(2 * far)
-    return xp.where(near, x / 2 + series, away)
+    return xp.where(is_small, x / 2 + series, away)
 
 
 def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
@@ -39,16 +39,16 @@ def log_hazard(log_u, eta, shape, *, xp: Namespace):
 
 
 def inverse(log_cum, eta, shape, *, xp: Namespace):
-    """u = log(1 + g y) / g with y = u exp(L(g u)); inf where the total hazard stays below."""
+    """Return log u with u = log(1 + g y) / g with y = u exp(L(g u)); inf where the total hazard stays below."""
     slope = shape[..., 0]
     log_y = log_cum - eta + _log_expm1_over(slope, xp=xp)
     x = slope * xp.exp(log_y)
     reached = x > -1
-    near = xp.abs(x) < 1e-3
-    small = xp.where(near, x, 0.0)
+    is_small = xp.abs(x) < 1e-3
+    small = xp.where(is_small, x, 0.0)
     series = small * (-1 / 2 + small * (1 / 3 - small * (1 / 4 - small * (1 / 5 - small / 6))))
-    away = xp.where(reached, xp.where(near, 1.0, x), 1.0)
-    return xp.where(reached, log_y + xp.where(near, xp.log1p(series), xp.log(xp.log1p(away) / away)), np.inf)
+    away = xp.where(reached, xp.where(is_small, 1.0, x), 1.0)
+    return xp.where(reached, log_y + xp.where(is_small, xp.log1p(series), xp.log(xp.log1p(away) / away)), np.inf)
 
 
 GOMPERTZ = Family("gompertz", "hazard", ("slope",), log_cum_hazard, log_hazard, inverse)

@@ -9,18 +9,18 @@ def _log_odds(log_u, eta, shape, *, xp: Namespace):
 
 
 def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
-    """H = log(1 + odds)."""
+    """Return log H with H = log(1 + odds)."""
     x = _log_odds(log_u, eta, shape, xp=xp)
     return log_cum_from_tails(-xp.softplus(-x), -xp.softplus(x), xp=xp)
 
 
 def log_hazard(log_u, eta, shape, *, xp: Namespace):
-    """log(k / u) + log F."""
+    """Return log(k / u) + log F."""
     return shape[..., 0] - log_u - xp.softplus(-_log_odds(log_u, eta, shape, xp=xp))
 
 
 def inverse(log_cum, eta, shape, *, xp: Namespace):
-    """log odds = log(exp(H) - 1) = H + log(1 - exp(-H))."""
+    """Return log u from log odds = log(exp(H) - 1) = H + log(1 - exp(-H))."""
     total = xp.exp(log_cum)
     log_odds = xp.where(log_cum < -30, log_cum, total + xp.log1mexp(-xp.where(log_cum < -30, 1.0, total)))
     return eta + log_odds * xp.exp(-shape[..., 0])

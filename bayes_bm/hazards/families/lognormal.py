@@ -1,9 +1,8 @@
 """Log-normal, accelerated time: log(T / t0) ~ N(eta, sd^2), sd = exp(log_sd); exp(eta) t0 is the median."""
 
 from bayes_bm.hazards.family import Family, log_cum_from_tails
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
-
-HALF_LOG_TWO_PI = 0.9189385332046727
 
 
 def _standard(log_u, eta, shape, *, xp: Namespace):

@@ -8,13 +8,15 @@ last are the hazard at 0 and at `end`.
 
 import numpy as np
 
-from bayes_bm.hazards.families.spline_basis import Basis, flexible
+from bayes_bm.hazards.families.spline_basis import SplineBasis, flexible
 from bayes_bm.hazards.family import Knots
 
 DEGREE = 3
+"""Of the splines: cubic."""
 
 
-def splines(inner: tuple[float, ...], end: float) -> tuple[Knots, Basis, Basis]:
+def splines(inner: tuple[float, ...], end: float) -> SplineBasis:
+    """Return the M-splines on these knots and their integrals; beyond `end` the hazard is constant."""
     from scipy.interpolate import BSpline
 
     knots = np.array([*[0.0] * (DEGREE + 1), *inner, *[end] * (DEGREE + 1)])
@@ -30,7 +32,7 @@ def splines(inner: tuple[float, ...], end: float) -> tuple[Knots, Basis, Basis]:
     def integrals(u: np.ndarray) -> np.ndarray:
         return integral(np.minimum(u, end)) + np.maximum(u - end, 0.0)[..., None] * at_end
 
-    return Knots(tuple(inner), end, tuple(float(value) for value in greville)), functions, integrals
+    return SplineBasis(Knots(tuple(inner), end, tuple(float(value) for value in greville)), functions, integrals)
 
 
 MSPLINE = flexible("mspline", splines)

@@ -5,12 +5,15 @@ The basis functions are the pieces, their integrals the time spent in each (`fle
 
 import numpy as np
 
-from bayes_bm.hazards.families.spline_basis import Basis, flexible
+from bayes_bm.hazards.families.spline_basis import SplineBasis, flexible
 from bayes_bm.hazards.family import Knots
 
 
-def pieces(inner: tuple[float, ...], end: float) -> tuple[Knots, Basis, Basis]:
-    """Pieces between 0, the inner knots and infinity; `end`, the end of follow-up, only scales the smoothing prior."""
+def pieces(inner: tuple[float, ...], end: float) -> SplineBasis:
+    """Return the pieces between 0, the inner knots and infinity.
+
+    `end`, the end of follow-up, only scales the smoothing prior.
+    """
     cuts = np.array(inner, dtype=float)
     edges = np.array([0.0, *inner, end])
     starts, lengths = np.array([0.0, *inner]), np.diff([0.0, *inner, np.inf])
@@ -22,7 +25,7 @@ def pieces(inner: tuple[float, ...], end: float) -> tuple[Knots, Basis, Basis]:
     def integrals(u: np.ndarray) -> np.ndarray:
         return np.clip(u[..., None] - starts, 0.0, lengths)
 
-    return Knots(tuple(inner), end, tuple((edges[1:] + edges[:-1]) / 2)), functions, integrals
+    return SplineBasis(Knots(tuple(inner), end, tuple((edges[1:] + edges[:-1]) / 2)), functions, integrals)
 
 
 PIECEWISE = flexible("piecewise", pieces)

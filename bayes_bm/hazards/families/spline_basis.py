@@ -13,19 +13,29 @@ hazard as in Jackson 2023, doi 10.1186/s12874-023-02094-1).
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from bayes_bm.hazards.family import Family, Knots
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
-NOTHING = 1e-300
-"""Keeps log H finite at time zero."""
+LEAST_TOTAL = 1e-300
+"""Added to a sum of basis functions, so that log H stays finite at time zero."""
 Basis = Callable[[np.ndarray], np.ndarray]
+"""Functions of u = t / t0: (times,) to (times, function)."""
 
 
-def flexible(name: str, basis: Callable[[tuple[float, ...], float], tuple[Knots, Basis, Basis]]) -> Family:
-    """A family from its basis: `basis(inner, end)` gives the knots, the functions and their integrals (u, k)."""
+class SplineBasis(NamedTuple):
+    """Knots, the basis functions of the hazard, and their integrals from 0 to u."""
+
+    knots: Knots
+    functions: Basis
+    integrals: Basis
+
+
+def flexible(name: str, basis: Callable[[tuple[float, ...], float], SplineBasis]) -> Family:
+    """Make a family from its basis: `basis(inner, end)` gives the knots, the functions and their integrals (u, k)."""
 
     def on_knots(inner: tuple[float, ...], end: float) -> Family:
         knots, functions, integrals = basis(inner, end)
@@ -35,25 +45,25 @@ def flexible(name: str, basis: Callable[[tuple[float, ...], float], tuple[Knots,
             u = np.exp(log_u)
             return np.concatenate([integrals(u), functions(u)], axis=-1)
 
-        def split(at):
+        def split(placed_time):
             size = len(at_reference)
-            return at[..., :size], at[..., size:]
+            return placed_time[..., :size], placed_time[..., size:]
 
         def log_total(sums, shape, *, xp: Namespace):
-            """log sum_k c_k sums_k less its value at t0."""
+            """Return log sum_k c_k sums_k less its value at t0."""
             weight = xp.exp(shape)
-            return xp.log(xp.inner(sums, weight) + NOTHING) - xp.log(xp.inner(at_reference, weight))
+            return xp.log(xp.inner(sums, weight) + LEAST_TOTAL) - xp.log(xp.inner(at_reference, weight))
 
-        def log_cum_hazard(at, eta, shape, *, xp: Namespace):
-            return eta + log_total(split(at)[0], shape, xp=xp)
+        def log_cum_hazard(placed_time, eta, shape, *, xp: Namespace):
+            return eta + log_total(split(placed_time)[0], shape, xp=xp)
 
-        def log_hazard(at, eta, shape, *, xp: Namespace):
-            return eta + log_total(split(at)[1], shape, xp=xp)
+        def log_hazard(placed_time, eta, shape, *, xp: Namespace):
+            return eta + log_total(split(placed_time)[1], shape, xp=xp)
 
-        return replace(known, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, basis=place, knots=knots)
+        return replace(family, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, basis=place, knots=knots)
 
-    known = Family(name, "hazard", (), _without_knots, _without_knots, on_knots=on_knots)
-    return known
+    family = Family(name, "hazard", (), _without_knots, _without_knots, on_knots=on_knots)
+    return family
 
 
 def _without_knots(*_, **__):

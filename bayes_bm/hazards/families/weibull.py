@@ -9,12 +9,12 @@ def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
 
 
 def log_hazard(log_u, eta, shape, *, xp: Namespace):
-    """dH/du with u = t / t0: k u^(k-1) exp(eta)."""
+    """Return log dH/du with u = t / t0: k u^(k-1) exp(eta)."""
     return shape[..., 0] + log_cum_hazard(log_u, eta, shape, xp=xp) - log_u
 
 
 def inverse(log_cum, eta, shape, *, xp: Namespace):
-    """log u at which log H = log_cum."""
+    """Return log u at which log H = log_cum."""
     return (log_cum - eta) * xp.exp(-shape[..., 0])
 
 

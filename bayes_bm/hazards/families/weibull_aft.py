@@ -1,7 +1,8 @@
 """Weibull of accelerated time: log H(t) = k (log t - log t0 - eta), k = exp(log_shape).
 
-The same laws as `weibull` with eta_hazard = -k eta_time: exp(eta) t0 is the time by which 63 % have had the event, and
-a log time ratio is -1 / k times the log hazard ratio. Under a shape that differs between treatments the two differ.
+The same distributions as `weibull` with eta_hazard = -k eta_time: exp(eta) t0 is the time by which 63 % have had the
+event, and a log time ratio is -1 / k times the log hazard ratio. Under a shape that differs between treatments the two
+differ.
 """
 
 from bayes_bm.hazards.family import Family

@@ -1,8 +1,8 @@
-"""The upper tail of the standardised generalised gamma law, by quadrature, with its derivatives (numpy).
+"""The upper tail of the standardised generalised gamma distribution, by quadrature, with its derivatives (numpy).
 
-Prentice's law of w has log density -g(w; q) - mu(q) - log(2 pi) / 2 with g(w; q) = (exp(q w) - q w - 1) / q^2, smooth
-through the normal law at q = 0, and mu the remainder of Stirling's series of log Gamma at 1 / q^2. The tail beyond
-y >= 0 is the density at y times Mills' ratio
+Prentice's distribution of w has log density -g(w; q) - mu(q) - log(2 pi) / 2 with
+g(w; q) = (exp(q w) - q w - 1) / q^2, smooth through the normal distribution at q = 0, and mu the remainder of
+Stirling's series of log Gamma at 1 / q^2. The tail beyond y >= 0 is the density at y times Mills' ratio
 
     M(y; q) = integral over s > 0 of exp(-(g(y + s) - g(y)))
     q <= 0:  g(y + s) - g(y) = A s + B s^2 phi(q s)
@@ -21,41 +21,53 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import gammainc, gammaincc, gammaln
 
-HALF_LOG_TWO_PI = 0.9189385332046727
-LARGEST = 500.0
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
+
+LARGEST_EXPONENT = 500.0
 """q w beyond which exp(q w) is cut off: the tail is then zero in any arithmetic."""
 CHUNK = 200_000
+"""Elements that are computed at once; each takes a row of nodes of memory."""
 SERIES = 0.5
-NEAR = 0.1
+"""|x| below which phi is a series of 14 terms."""
+CHI_SERIES = 0.1
+"""x below which chi is a series of 14 terms."""
 STIRLING = 0.3
+"""|q| below which mu(q) is Stirling's series of 5 terms."""
 _SPACING = 0.15
+"""Distance of the nodes of the rule in t."""
 _NODE = np.arange(-3.6, 4.3, _SPACING)
-_S, _STEP = np.exp(_NODE - np.exp(-_NODE)), _SPACING * np.exp(_NODE - np.exp(-_NODE)) * (1 + np.exp(-_NODE))
+"""Nodes of the rule in t (node,)."""
+_S = np.exp(_NODE - np.exp(-_NODE))
+"""s / scale at the nodes (node,)."""
+_STEP = _SPACING * np.exp(_NODE - np.exp(-_NODE)) * (1 + np.exp(-_NODE))
+"""ds / scale at the nodes, the weights of the rule (node,)."""
 _FACTORIALS = np.cumprod(np.arange(1.0, 18.0))
+"""1!, 2!, 3!, ..."""
 
 
 def phi(x: np.ndarray) -> np.ndarray:
-    """(exp(x) - 1 - x) / x^2, and 1 / 2 at zero."""
+    """Return (exp(x) - 1 - x) / x^2, and 1 / 2 at zero."""
     x = np.asarray(x, dtype=float)
-    near = np.abs(x) < SERIES
-    far = np.where(near, 1.0, x)
-    found = np.asarray((np.expm1(far) - far) / far**2)
-    found[near] = _series(x[near], [1 / _FACTORIALS[n + 1] for n in range(14)])
-    return found
+    is_small = np.abs(x) < SERIES
+    far = np.where(is_small, 1.0, x)
+    values = np.asarray((np.expm1(far) - far) / far**2)
+    values[is_small] = _series(x[is_small], [1 / _FACTORIALS[n + 1] for n in range(14)])
+    return values
 
 
 def phi_slope(x: np.ndarray) -> np.ndarray:
-    """d phi / dx, from x^2 phi = exp(x) - 1 - x."""
+    """Return d phi / dx, from x^2 phi = exp(x) - 1 - x."""
     x = np.asarray(x, dtype=float)
-    near = np.abs(x) < SERIES
-    far = np.where(near, 1.0, x)
+    is_small = np.abs(x) < SERIES
+    far = np.where(is_small, 1.0, x)
     grown = np.expm1(far)
-    found = np.asarray((grown - 2 * (grown - far) / far) / far**2)
-    found[near] = _series(x[near], [n / _FACTORIALS[n + 1] for n in range(1, 15)])
-    return found
+    values = np.asarray((grown - 2 * (grown - far) / far) / far**2)
+    values[is_small] = _series(x[is_small], [n / _FACTORIALS[n + 1] for n in range(1, 15)])
+    return values
 
 
 def _series(x: np.ndarray, coefficients: list[float]) -> np.ndarray:
+    """Return the power series in x by Horner's rule."""
     total = np.zeros_like(x)
     for coefficient in reversed(coefficients):
         total = total * x + coefficient
@@ -63,60 +75,62 @@ def _series(x: np.ndarray, coefficients: list[float]) -> np.ndarray:
 
 
 def stirling(q: np.ndarray) -> np.ndarray:
-    """mu(q) = log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2 with a = 1 / q^2; zero at q = 0."""
-    near = np.abs(q) < STIRLING
-    s = np.where(near, q, 0.0) ** 2
+    """Return mu(q) = log Gamma(a) - (a - 1/2) log a + a - log(2 pi) / 2 with a = 1 / q^2; zero at q = 0."""
+    is_small = np.abs(q) < STIRLING
+    s = np.where(is_small, q, 0.0) ** 2
     series = s * (1 / 12 - s**2 * (1 / 360 - s**2 * (1 / 1260 - s**2 * (1 / 1680 - s**2 * (1 / 1188)))))
-    a = 1 / np.where(near, 1.0, q) ** 2
-    return np.where(near, series, gammaln(a) - (a - 0.5) * np.log(a) + a - HALF_LOG_TWO_PI)
+    a = 1 / np.where(is_small, 1.0, q) ** 2
+    return np.where(is_small, series, gammaln(a) - (a - 0.5) * np.log(a) + a - HALF_LOG_TWO_PI)
 
 
 def stirling_slope(q: np.ndarray) -> np.ndarray:
-    """d mu / dq."""
+    """Return d mu / dq."""
     from scipy.special import digamma
 
-    near = np.abs(q) < STIRLING
-    small = np.where(near, q, 0.0)
+    is_small = np.abs(q) < STIRLING
+    small = np.where(is_small, q, 0.0)
     s = small**2
     series = 2 * small * (1 / 12 - s**2 * (3 / 360 - s**2 * (5 / 1260 - s**2 * (7 / 1680 - s**2 * (9 / 1188)))))
-    far = np.where(near, 1.0, q)
+    far = np.where(is_small, 1.0, q)
     a = 1 / far**2
-    return np.where(near, series, (digamma(a) - np.log(a) + 0.5 / a) * -2 * a / far)
+    return np.where(is_small, series, (digamma(a) - np.log(a) + 0.5 / a) * -2 * a / far)
 
 
 def log_density(w: np.ndarray, q: np.ndarray) -> np.ndarray:
-    return -(w**2) * phi(np.minimum(q * w, LARGEST)) - stirling(q) - HALF_LOG_TWO_PI
+    """Return the log density of w."""
+    return -(w**2) * phi(np.minimum(q * w, LARGEST_EXPONENT)) - stirling(q) - HALF_LOG_TWO_PI
 
 
 def log_tail(y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """log P(W > y), y >= 0."""
+    """Return log P(W > y), y >= 0."""
     y, q = np.broadcast_arrays(np.asarray(y, dtype=float), np.asarray(q, dtype=float))
     return _by_chunk(y, q, _log_tail)[0].reshape(y.shape)
 
 
 def log_tail_slopes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives of `log_tail` by y and by q."""
+    """Return the derivatives of `log_tail` by y and by q."""
     y, q = np.broadcast_arrays(np.asarray(y, dtype=float), np.asarray(q, dtype=float))
     by_y, by_q = _by_chunk(y, q, _slopes)
     return by_y.reshape(y.shape), by_q.reshape(y.shape)
 
 
 def _by_chunk(y: np.ndarray, q: np.ndarray, compute) -> list[np.ndarray]:
+    """Compute the columns for `CHUNK` elements at a time (elements,)."""
     y, q = y.ravel(), q.ravel()
-    parts = [compute(y[at : at + CHUNK], q[at : at + CHUNK]) for at in range(0, max(len(y), 1), CHUNK)]
+    parts = [compute(y[start : start + CHUNK], q[start : start + CHUNK]) for start in range(0, max(len(y), 1), CHUNK)]
     return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _nodes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """s and the weighted integrand exp(-(g(y + s) - g(y))) ds, each (row, node)."""
-    x = np.minimum(q * y, LARGEST)
-    near = np.abs(q) < 1e-100
-    a = np.where(near, y, np.expm1(x) / np.where(near, 1.0, q))
-    return _merged(q > 0, _right(y, q, a), _left(y, q, a, np.exp(x)))
+    """Return s and the weighted integrand exp(-(g(y + s) - g(y))) ds, each (row, node)."""
+    x = np.minimum(q * y, LARGEST_EXPONENT)
+    is_normal = np.abs(q) < 1e-100
+    a = np.where(is_normal, y, np.expm1(x) / np.where(is_normal, 1.0, q))
+    return _merge_sides(q > 0, _right_nodes(y, q, a), _left_nodes(y, q, a, np.exp(x)))
 
 
-def _right(y: np.ndarray, q: np.ndarray, a: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    def at(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _right_nodes(y: np.ndarray, q: np.ndarray, a: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    def nodes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scale = 1 / (a[rows] + 1 / (1 + q[rows]))
         p = scale[:, None] * _S
         x = q[rows, None] * p
@@ -125,49 +139,49 @@ def _right(y: np.ndarray, q: np.ndarray, a: np.ndarray) -> Callable[[np.ndarray]
         s = np.where(x < 1e-100, p, log / np.maximum(q[rows, None], 1e-300))
         return s, scale[:, None] * _STEP * np.exp(-exponent) / (1 + x)
 
-    return at
+    return nodes
 
 
-def _left(
+def _left_nodes(
     y: np.ndarray, q: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    def at(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def nodes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # how far s goes until the exponent is about one; the rule forgives a factor of ten
         scale = np.maximum(1 / (a[rows] + np.sqrt(b[rows])), -q[rows])
         s = scale[:, None] * _S
         exponent = a[rows, None] * s + b[rows, None] * s**2 * phi(q[rows, None] * s)
         return s, scale[:, None] * _STEP * np.exp(-exponent)
 
-    return at
+    return nodes
 
 
-def _merged(right: np.ndarray, of_right, of_left) -> tuple[np.ndarray, np.ndarray]:
+def _merge_sides(right: np.ndarray, right_nodes, left_nodes) -> tuple[np.ndarray, np.ndarray]:
     s, mass = np.empty((len(right), len(_S))), np.empty((len(right), len(_S)))
-    for chosen, of in ((right, of_right), (~right, of_left)):
+    for chosen, nodes in ((right, right_nodes), (~right, left_nodes)):
         if chosen.any():
-            s[chosen], mass[chosen] = of(np.flatnonzero(chosen))
+            s[chosen], mass[chosen] = nodes(np.flatnonzero(chosen))
     return s, mass
 
 
 def _chi(x: np.ndarray, log: np.ndarray) -> np.ndarray:
-    """(x - log(1 + x)) / x^2, and 1 / 2 at zero, x >= 0; `log` is log(1 + x)."""
-    near = x < NEAR
-    small = x[near]
-    far = np.where(near, 1.0, x)
-    found = (far - np.where(near, 0.0, log)) / far**2
+    """Return (x - log(1 + x)) / x^2, and 1 / 2 at zero, x >= 0; `log` is log(1 + x)."""
+    is_small = x < CHI_SERIES
+    small = x[is_small]
+    far = np.where(is_small, 1.0, x)
+    values = (far - np.where(is_small, 0.0, log)) / far**2
     series = np.zeros_like(small)
     for n in range(15, 1, -1):
         series = 1 / n - small * series
-    found[near] = series
-    return found
+    values[is_small] = series
+    return values
 
 
 def _log_tail(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray]:
-    found = _special(y, q)
-    left = np.isnan(found)
-    if left.any():
-        found[left] = _log_tail_by_nodes(y[left], q[left])
-    return (found,)
+    log_tails = _special(y, q)
+    remaining = np.isnan(log_tails)
+    if remaining.any():
+        log_tails[remaining] = _log_tail_by_nodes(y[remaining], q[remaining])
+    return (log_tails,)
 
 
 def _log_tail_by_nodes(y: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -175,30 +189,32 @@ def _log_tail_by_nodes(y: np.ndarray, q: np.ndarray) -> np.ndarray:
     return log_density(y, q) + np.log(mass.sum(axis=1))
 
 
-ORDINARY, LEAST = (0.08, 1.2), 1e-250
-"""|q| and tails for which scipy's incomplete gamma function is as exact as the rule, and ten times as fast."""
-STEP = 1e-3
-"""Of the five-point difference in q: its error is 1e-12 either way."""
+ORDINARY = (0.08, 1.2)
+"""|q| between which scipy's incomplete gamma function is as exact as the rule, and ten times as fast."""
+LEAST_TAIL = 1e-250
+"""Tail down to which scipy's incomplete gamma function is as exact."""
+Q_STEP = 1e-3
+"""Step of the five-point difference in q: its error is 1e-12 either way."""
 
 
 def _special(y: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """log P(W > y) by the incomplete gamma function; nan where the rule is needed."""
+    """Return log P(W > y) by the incomplete gamma function; nan where the rule is needed."""
     size = np.abs(q)
     ordinary = (size > ORDINARY[0]) & (size < ORDINARY[1])
     a = 1 / np.where(ordinary, size, 1.0) ** 2
     x = a * np.exp(np.minimum(np.where(ordinary, q, 1.0) * y, 50.0))
     tail = np.where(q > 0, gammaincc(a, x), gammainc(a, x))
-    return np.log(np.where(ordinary & (tail > LEAST), tail, np.nan))
+    return np.log(np.where(ordinary & (tail > LEAST_TAIL), tail, np.nan))
 
 
 def _slopes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tail = _special(y, q)
-    near = [_special(y, q + k * STEP) for k in (-2, -1, 1, 2)]
-    by_q = (near[0] - 8 * near[1] + 8 * near[2] - near[3]) / (12 * STEP)
+    neighbours = [_special(y, q + k * Q_STEP) for k in (-2, -1, 1, 2)]
+    by_q = (neighbours[0] - 8 * neighbours[1] + 8 * neighbours[2] - neighbours[3]) / (12 * Q_STEP)
     by_y = -np.exp(log_density(y, q) - tail)
-    left = np.isnan(by_q) | np.isnan(by_y)
-    if left.any():
-        by_y[left], by_q[left] = _slopes_by_nodes(y[left], q[left])
+    remaining = np.isnan(by_q) | np.isnan(by_y)
+    if remaining.any():
+        by_y[remaining], by_q[remaining] = _slopes_by_nodes(y[remaining], q[remaining])
     return by_y, by_q
 
 
@@ -206,7 +222,7 @@ def _slopes_by_nodes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarr
     s, mass = _nodes(y, q)
     mills = mass.sum(axis=1)
     w = y[:, None] + s
-    steep = w**3 * phi_slope(np.minimum(q[:, None] * w, LARGEST))
+    steep = w**3 * phi_slope(np.minimum(q[:, None] * w, LARGEST_EXPONENT))
     # where the integrand has vanished its slope may overflow, and counts for nothing
     by_q = -stirling_slope(q) - np.where(mass > 0, mass * np.minimum(steep, 1e290), 0.0).sum(axis=1) / mills
     return -1 / mills, by_q

@@ -6,15 +6,20 @@ With H = z r_m, z = exp(log_cum) of a patient at offset zero and r_m = exp(offse
     log(-log S)                        the arm's log cumulative hazard
     log(T / S)                         what its log hazard has on that of a patient at offset zero
 
-`hazards.averaged` says the same of any family in some fifteen passes; here one exponential of every point is taken.
-Arrays only.
+`modifiers.averaged_over_covariates` works out the same of any family in some fifteen passes; here one exponential of
+every point is taken. Arrays only.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-SMALL, LARGEST, NEAR = -30.0, 700.0, 1e-2
+from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
+
+SMALL_LOG_HAZARD = -30.0
+"""log z below which nobody counts as dead: S is taken as 1, and the hazard as the mean of the points' hazards."""
+SMALL_HAZARD = 1e-2
+"""z below which no difference from 1 is taken, which would cancel."""
 
 
 class Mixture(NamedTuple):
@@ -35,23 +40,23 @@ class Mixture(NamedTuple):
 
 
 def mixture(log_cum: np.ndarray, offsets: np.ndarray) -> Mixture:
-    """`log_cum` (...,) and `offsets` (..., point) broadcast against each other."""
+    """Average the points; `log_cum` (...,) and `offsets` (..., point) broadcast against each other."""
     top = offsets.max(axis=-1)
     ratio = np.exp(offsets - top[..., None])
-    log_z, ratio = np.broadcast_arrays(log_cum + top, ratio[..., 0])[0], _whole(ratio, log_cum)
-    tiny, points = log_z < SMALL, ratio.shape[-1]
+    log_z, ratio = np.broadcast_arrays(log_cum + top, ratio[..., 0])[0], _broadcast_ratio(ratio, log_cum)
+    tiny, points = log_z < SMALL_LOG_HAZARD, ratio.shape[-1]
     # the guarded value keeps every branch finite
-    z = np.exp(np.minimum(np.where(tiny, 0.0, log_z), LARGEST))
+    z = np.exp(np.minimum(np.where(tiny, 0.0, log_z), LARGEST_LOG_HAZARD))
     least = ratio.min(axis=-1)
-    above = (least[..., None] - ratio) * z[..., None]
-    alive = np.exp(above)
+    exponent = (least[..., None] - ratio) * z[..., None]
+    alive = np.exp(exponent)
     # arrays also where there is one row
     survivors = np.asarray(alive.sum(axis=-1) / points)
     lost = np.asarray(np.log(survivors))
-    near = z < NEAR
-    if near.any():
+    is_small = z < SMALL_HAZARD
+    if is_small.any():
         # no difference from 1 is taken where hazards are small
-        lost[near] = np.log1p(np.expm1(above[near]).sum(axis=-1) / points)
+        lost[is_small] = np.log1p(np.expm1(exponent[is_small]).sum(axis=-1) / points)
     if tiny.any():
         # nobody has died yet: S is 1, and the hazard the mean
         alive[tiny], survivors[tiny] = 1.0, 1.0
@@ -63,18 +68,21 @@ def mixture(log_cum: np.ndarray, offsets: np.ndarray) -> Mixture:
     return Mixture(log_used, tilt, ratio, each, np.where(tiny, 0.0, z), z / used, survivors, weighted)
 
 
-def _whole(ratio: np.ndarray, log_cum: np.ndarray) -> np.ndarray:
+def _broadcast_ratio(ratio: np.ndarray, log_cum: np.ndarray) -> np.ndarray:
+    """Broadcast the ratios against all axes of `log_cum`."""
     return np.broadcast_to(ratio, (*np.broadcast_shapes(np.shape(log_cum), ratio.shape[:-1]), ratio.shape[-1]))
 
 
-def slopes(of: Mixture, by_used: np.ndarray, by_tilt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What by_used d log_used + by_tilt d tilt is by log_cum (...,) and by offsets (..., point)."""
-    share = by_used * of.steep / of.survivors
-    squares = np.einsum("...m,...m->...", of.each, of.ratio) / of.ratio.shape[-1]
-    by_log_cum = share * of.weighted - by_tilt * of.z * (squares / of.weighted - of.weighted / of.survivors)
-    constant = share + by_tilt * (1 / of.weighted + of.z / of.survivors)
-    falling = by_tilt * of.z / of.weighted
-    by_offsets = constant[..., None] - falling[..., None] * of.ratio
-    by_offsets *= of.each
-    by_offsets /= of.ratio.shape[-1]
+def slopes(means: Mixture, by_used: np.ndarray, by_tilt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what by_used d log_used + by_tilt d tilt is by log_cum (...,) and by offsets (..., point)."""
+    share = by_used * means.steep / means.survivors
+    squares = np.einsum("...m,...m->...", means.each, means.ratio) / means.ratio.shape[-1]
+    by_log_cum = share * means.weighted - by_tilt * means.z * (
+        squares / means.weighted - means.weighted / means.survivors
+    )
+    constant = share + by_tilt * (1 / means.weighted + means.z / means.survivors)
+    falling = by_tilt * means.z / means.weighted
+    by_offsets = constant[..., None] - falling[..., None] * means.ratio
+    by_offsets *= means.each
+    by_offsets /= means.ratio.shape[-1]
     return by_log_cum, by_offsets

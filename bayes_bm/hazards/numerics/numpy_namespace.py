@@ -1,8 +1,8 @@
 """Array namespaces: the same formula for numpy (draws, tests) and for PyTensor (the model).
 
 `numpy` functions on PyTensor variables fail late or silently (docs/decisions.md#numpy-on-pytensor), so formulas shared
-by the model and the estimands take the namespace `xp`. The PyTensor twin of `NUMPY` stands in `tensor.py`, which may
-know PyTensor; this may not.
+by the model and the estimands take the namespace `xp`. The PyTensor twin of `NUMPY` stands in
+`model/pymc_graph/pytensor_namespace.py`, which may import PyTensor; this file may not.
 """
 
 from types import SimpleNamespace
@@ -15,27 +15,28 @@ from bayes_bm.hazards.numerics import gamma_tail
 from bayes_bm.hazards.numerics.mixture import mixture
 
 Namespace = Any
+"""The functions that formulas are written with: `NUMPY`, or its PyTensor twin."""
 
 
 def _log1mexp(x):
-    """log(1 - exp(x)) for x <= 0, without cancellation (Maechler 2012); -inf at 0."""
+    """Return log(1 - exp(x)) for x <= 0, without cancellation (Maechler 2012); -inf at 0."""
     x = np.asarray(x, dtype=float)
     with np.errstate(divide="ignore"):
         return np.where(x > -np.log(2.0), np.log(-np.expm1(x)), np.log1p(-np.exp(x)))
 
 
 def _inner(features, coefficients):
-    """Sum over the trailing axis, the others broadcast."""
+    """Sum products over the trailing axis, the others broadcast."""
     return np.einsum("...k,...k->...", features, coefficients)
 
 
 def _sum(x):
-    """Over the trailing axis."""
+    """Sum over the trailing axis."""
     return np.sum(x, axis=-1)
 
 
 def _max(x):
-    """Over the trailing axis, which is kept."""
+    """Return the largest over the trailing axis, which is kept."""
     return np.max(x, axis=-1, keepdims=True)
 
 
@@ -68,12 +69,14 @@ def _softplus(x):
     return np.logaddexp(0.0, x)
 
 
-LOWEST, HIGHEST = -750.0, 700.0
-"""Where `solve` looks for log(t / t0): beyond, a cumulative hazard that is not reached counts as never reached."""
+LOWEST_LOG_TIME = -750.0
+"""Least log(t / t0) at which `solve` looks."""
+HIGHEST_LOG_TIME = 700.0
+"""Largest log(t / t0) at which `solve` looks; a cumulative hazard that is not reached there is never reached."""
 
 
 def solve_cum_hazard(family, log_cum, eta, shape, *, steps: int = 100, tolerance: float = 1e-13):
-    """log u at which log H(u) = log_cum, by Newton's steps in log time inside a bracket; inf where it is never reached.
+    """Return log u at which log H(u) = log_cum, by Newton's steps inside a bracket; inf where it is never reached.
 
     d log H / d log u = u h / H. Elements that have converged are left alone.
     """
@@ -82,27 +85,37 @@ def solve_cum_hazard(family, log_cum, eta, shape, *, steps: int = 100, tolerance
     target, level = (np.broadcast_to(value, sizes).ravel() for value in numbers)
     shapes = np.broadcast_to(shape, (*sizes, np.shape(shape)[-1])).reshape(len(target), -1)
     log_u = np.where(target > -np.inf, 0.0, -np.inf)
-    left = np.flatnonzero(target > -np.inf)
-    low, high = np.full(len(target), LOWEST), np.full(len(target), HIGHEST)
-    ends = family.log_cum_hazard(family.place(high[left]), level[left], shapes[left], xp=NUMPY)
-    never = ~(ends >= target[left])
-    log_u[left[never]] = np.inf
-    left = left[~never]
+    remaining = np.flatnonzero(target > -np.inf)
+    low, high = np.full(len(target), LOWEST_LOG_TIME), np.full(len(target), HIGHEST_LOG_TIME)
+    ends = family.log_cum_hazard(family.place(high[remaining]), level[remaining], shapes[remaining], xp=NUMPY)
+    never = ~(ends >= target[remaining])
+    log_u[remaining[never]] = np.inf
+    remaining = remaining[~never]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for _ in range(steps):
-            if not len(left):
+            if not len(remaining):
                 break
-            at, of_shape = log_u[left], shapes[left]
-            placed = family.place(at)
-            short = target[left] - family.log_cum_hazard(placed, level[left], of_shape, xp=NUMPY)
-            slope = np.exp(at + family.log_hazard(placed, level[left], of_shape, xp=NUMPY) - target[left] + short)
-            below = short > 0
-            low[left], high[left] = np.where(below, at, low[left]), np.where(below, high[left], at)
-            newton = at + short / slope
-            inside = np.isfinite(newton) & (newton > low[left]) & (newton < high[left])
-            moved = np.where(inside, newton, (low[left] + high[left]) / 2)
-            log_u[left] = np.where(short == 0, at, moved)
-            left = left[(np.abs(moved - at) > tolerance * np.maximum(1, np.abs(at))) & (short != 0)]
+            position, row_shape = log_u[remaining], shapes[remaining]
+            placed = family.place(position)
+            shortfall = target[remaining] - family.log_cum_hazard(placed, level[remaining], row_shape, xp=NUMPY)
+            slope = np.exp(
+                position
+                + family.log_hazard(placed, level[remaining], row_shape, xp=NUMPY)
+                - target[remaining]
+                + shortfall
+            )
+            is_short = shortfall > 0
+            low[remaining], high[remaining] = (
+                np.where(is_short, position, low[remaining]),
+                np.where(is_short, high[remaining], position),
+            )
+            newton = position + shortfall / slope
+            in_bracket = np.isfinite(newton) & (newton > low[remaining]) & (newton < high[remaining])
+            moved = np.where(in_bracket, newton, (low[remaining] + high[remaining]) / 2)
+            log_u[remaining] = np.where(shortfall == 0, position, moved)
+            remaining = remaining[
+                (np.abs(moved - position) > tolerance * np.maximum(1, np.abs(position))) & (shortfall != 0)
+            ]
     return log_u.reshape(sizes)
 
 

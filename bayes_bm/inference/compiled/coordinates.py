@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from scipy.special import betaln, expit, gammaln
 
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.inference.compiled.parametrization import Parametrization
 from bayes_bm.model.design import STACKED, Design, labels
 from bayes_bm.spec.document import Spec
@@ -34,7 +35,6 @@ LAWS = (Normal, HalfNormal, StudentT, HalfStudentT, Exponential, Gamma, LogNorma
 STANDARD = Normal(dist="normal", mean=0.0, sd=1.0, why="standardised effect of a study")
 STANDARDS = ("study_effect_standard", "study_log_shape_standard", "study_treatment_effect_standard")
 """Effects of studies, in the order of `Centring`: levels, shapes, deviations."""
-HALF_LOG_TWO_PI = 0.5 * np.log(2 * np.pi)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI  # never changes: no cached code goes stale
+
 NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM, CENTRED = range(9)
 """Laws of a coordinate; `Field.prior_...` are their numbers. Centred ones are judged with the effects."""
 
@@ -660,7 +662,7 @@ def _used(end, start, eta, log_k):
     return until - before, k * (end * until - start * before)
 
 
-LOG_TWO, HALF_LOG_TWO_PI = math.log(2.0), 0.5 * math.log(2 * math.pi)
+LOG_TWO = math.log(2.0)
 
 
 @njit(**JIT)

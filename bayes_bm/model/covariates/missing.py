@@ -19,6 +19,7 @@ import numpy as np
 from scipy.special import expit
 
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
@@ -30,7 +31,6 @@ LARGEST_GRID = 4096
 STEPS = 200
 WIDE = 2.5
 """Prior sd of a coefficient on standardised covariates (Gelman 2008, doi 10.1214/08-AOAS191, has a t law of it)."""
-HALF_LOG_TWO_PI = 0.9189385332046727
 
 
 @dataclass(frozen=True)

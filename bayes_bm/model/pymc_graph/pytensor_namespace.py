@@ -16,6 +16,7 @@ from pytensor.graph.op import Op
 
 from bayes_bm.hazards.family import Family
 from bayes_bm.hazards.numerics import gamma_tail
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.mixture import Mixture, mixture, slopes
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 from bayes_bm.hazards.numerics.numpy_namespace import solve_cum_hazard as numpy_solve
@@ -189,12 +190,12 @@ def _stirling(q: Any) -> Any:
     s = pt.switch(near, q, 0.0) ** 2
     series = s * (1 / 12 - s**2 * (1 / 360 - s**2 * (1 / 1260 - s**2 * (1 / 1680 - s**2 * (1 / 1188)))))
     a = 1 / pt.switch(near, 1.0, q) ** 2
-    exact = pt.gammaln(a) - (a - 0.5) * pt.log(a) + a - gamma_tail.HALF_LOG_TWO_PI
+    exact = pt.gammaln(a) - (a - 0.5) * pt.log(a) + a - HALF_LOG_TWO_PI
     return pt.switch(near, series, exact)
 
 
 def _log_gamma_density(w: Any, q: Any) -> Any:
-    return -(w**2) * _phi(pt.minimum(q * w, gamma_tail.LARGEST)) - _stirling(q) - gamma_tail.HALF_LOG_TWO_PI
+    return -(w**2) * _phi(pt.minimum(q * w, gamma_tail.LARGEST_EXPONENT)) - _stirling(q) - HALF_LOG_TWO_PI
 
 
 # ---------------------------------------------------------------------------------------------- averaged arms

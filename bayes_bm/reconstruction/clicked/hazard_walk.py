@@ -18,14 +18,16 @@ from bayes_bm.reconstruction.clicked.staircase import CENSORED, DEATH, State
 from bayes_bm.reconstruction.curve import Floats
 from bayes_bm.runtime.compiling import cached_njit
 
+# Pairs: the first speaks about death, the second about censoring.
+
 PIECES = 96, 48
-"""Pieces of constant hazard of death and of censoring."""
+"""Pieces of constant hazard over the time axis."""
 ROUGHEST = 0.5, 1.0
-"""Scale of the half-normal prior of the scale of both random walks, from piece to piece."""
+"""Scale of the half-normal prior of the scale of the random walk, from piece to piece of the log hazard."""
 LEVELS = 0.0, -1.5
-"""Mean of the normal prior of the first log hazard of death and of censoring, an axis."""
+"""Mean of the normal prior of the first log hazard, per length of the time axis."""
 WIDE = 3.0, 3.0
-"""Its sd."""
+"""Sd of that prior."""
 
 
 _compiled = partial(cached_njit, staircase)
@@ -43,39 +45,48 @@ class Hazards(NamedTuple):
 
 @_compiled()
 def _piece(t: float, upper: float, pieces: int) -> int:
+    """Return the number of the piece that holds time t."""
     return min(max(int(t / upper * pieces), 0), pieces - 1)
 
 
 @_compiled()
 def cumulate(log_hazard: Floats, upper: float, out: Floats) -> None:
+    """Write the cumulative hazard at the limits of the pieces (pieces + 1,)."""
     out[0] = 0.0
     for b in range(len(log_hazard)):
         out[b + 1] = out[b] + upper / len(log_hazard) * math.exp(log_hazard[b])
 
 
 @_compiled()
-def log_prior(t: float, kind: int, upper: float, of: Hazards) -> float:
-    """Log density of one patient: nothing before t, then the hazard of what happened; LAST has none."""
-    b, c = _piece(t, upper, len(of.death)), _piece(t, upper, len(of.lost))
-    into_b, into_c = t - upper * b / len(of.death), t - upper * c / len(of.lost)
-    value = -of.cum_death[b] - into_b * math.exp(of.death[b]) - of.cum_lost[c] - into_c * math.exp(of.lost[c])
+def log_prior(t: float, kind: int, upper: float, hazards: Hazards) -> float:
+    """Return the log density of one patient: nothing before t, then the hazard of what happened; LAST has none."""
+    b, c = _piece(t, upper, len(hazards.death)), _piece(t, upper, len(hazards.lost))
+    into_b, into_c = t - upper * b / len(hazards.death), t - upper * c / len(hazards.lost)
+    value = (
+        -hazards.cum_death[b]
+        - into_b * math.exp(hazards.death[b])
+        - hazards.cum_lost[c]
+        - into_c * math.exp(hazards.lost[c])
+    )
     if kind == DEATH:
-        value += of.death[b]
+        value += hazards.death[b]
     elif kind == CENSORED:
-        value += of.lost[c]
+        value += hazards.lost[c]
     return value
 
 
 @_compiled()
 def _jump(size: float, spread: float) -> float:
-    """Log density of a step of the walk, Student's t with 2 degrees of freedom, but for log spread: most steps are
-    small, some are jumps, because people are censored and found to have relapsed at visits."""
+    """Return the log density of a step of the walk, Student's t with 2 degrees of freedom, but for log spread.
+
+    Most steps are small, some are jumps, because people are censored and found to have relapsed at visits.
+    """
     return -1.5 * math.log1p(size * size / (2.0 * spread * spread))
 
 
 @_compiled()
 def _walk(count: Floats, exposure: Floats, log_hazard: Floats, which: int, spread: float, rng) -> float:
-    """Metropolis steps for the log hazards of all pieces, and for the sd of their random walk, which is returned."""
+    """Take Metropolis steps for the log hazards of all pieces, and for the sd of their random walk; return the sd."""
     pieces = len(log_hazard)
     for b in range(pieces):
         step = 2.4 / math.sqrt(count[b] + 1.0 / (spread * spread) + 0.3)
@@ -103,10 +114,10 @@ def _walk(count: Floats, exposure: Floats, log_hazard: Floats, which: int, sprea
 
 
 @_compiled()
-def update_hazards(state: State, of: Hazards, upper: float, rng) -> None:
-    """Hazards given the patients: events and time at risk in each piece."""
+def update_hazards(state: State, hazards: Hazards, upper: float, rng) -> None:
+    """Update the hazards given the patients: events and time at risk in each piece."""
     for which in range(2):
-        log_hazard = of.death if which == 0 else of.lost
+        log_hazard = hazards.death if which == 0 else hazards.lost
         pieces = len(log_hazard)
         width = upper / pieces
         count, leaving = np.zeros(pieces), np.zeros(pieces)
@@ -122,6 +133,6 @@ def update_hazards(state: State, of: Hazards, upper: float, rng) -> None:
             exposure[b] += later * width
             later += leaving[b]
         for _ in range(3):
-            of.spread[which] = _walk(count, exposure, log_hazard, which, of.spread[which], rng)
-    cumulate(of.death, upper, of.cum_death)
-    cumulate(of.lost, upper, of.cum_lost)
+            hazards.spread[which] = _walk(count, exposure, log_hazard, which, hazards.spread[which], rng)
+    cumulate(hazards.death, upper, hazards.cum_death)
+    cumulate(hazards.lost, upper, hazards.cum_lost)

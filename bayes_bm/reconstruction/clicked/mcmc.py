@@ -1,6 +1,6 @@
 """Plausible patients behind clicks: a Markov chain over whole patients, compiled with numba.
 
-The density of the clicks stands in `staircase`, the prior of the patients in `hazard_walk`; here are the moves. A
+The density of the clicks stands in `staircase`, the prior of the patients in `hazard_walk`; the moves stand here. A
 printed number at risk fixes how many leave between two printed times, so moves keep each patient between them; a
 printed total keeps the number of deaths. No move can break a printed number. Times here are shares of the time axis.
 """
@@ -9,8 +9,8 @@ printed total keeps the number of deaths. No move can break a printed number. Ti
 # numba's decorator hides the types of what it compiles
 
 import math
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,103 +50,172 @@ SHIFTS = 0.45
 _compiled = partial(cached_njit, stairs, hazard_walk)
 
 
-# `new` holds what `now` holds. A move writes the patients it changes into `new` and returns the first and last place
-# changed and the log ratio of priors and proposals; first = -1 where nothing is proposed, nor written.
+class Proposal(NamedTuple):
+    """A move: the first and the last place that it changes, and the log ratio of priors and of proposal densities.
+
+    `low` is -1 where nothing is proposed, nor written.
+    """
+
+    low: int
+    high: int
+    log_ratio: float
+
+
+REFUSED = Proposal(-1, -1, 0.0)
+"""No move: it would break a printed number or leave its interval."""
+
+
+class Placement(NamedTuple):
+    """Time and kind that a patient moves to, and the log ratio of the densities of proposing the way back and there.
+
+    `kind` is -1 where the patient stays.
+    """
+
+    time: float
+    kind: int
+    log_ratio: float
+
+
+UNMOVED = Placement(0.0, -1, 0.0)
+"""The patient stays."""
+
+
+class Change(NamedTuple):
+    """Half-open ranges of what a move changes in a state.
+
+    Patients `low` to `high`, survival from `low` to `survival_end`, clicks `first_click` to `end_click`, and nodes
+    of the staircase `first_node` to `end_node`.
+    """
+
+    low: int
+    high: int
+    survival_end: int
+    first_click: int
+    end_click: int
+    first_node: int
+    end_node: int
+
+
+class Schedule(NamedTuple):
+    """Sweeps of the chain: `hold` before the first state that counts, `every` before each state that is kept."""
+
+    hold: int
+    every: int
+
+
+class States(NamedTuple):
+    """States of the chain: sorted times as shares of the axis and kinds (states, n), click errors (states,)."""
+
+    time: Floats
+    kind: Ints
+    click_error: Floats
+
+
+# `new` holds what `now` holds. A move writes the patients it changes into `new` and returns its `Proposal`.
 
 
 @_compiled()
-def _exchange(arm: Arm, now: State, new: State, of: Hazards, i: int, rng):
-    """Death and censoring change places between two patients; or, where no total is printed, one patient changes."""
+def _exchange(arm: Arm, now: State, new: State, hazards: Hazards, i: int, rng) -> Proposal:
+    """Exchange death and censoring between two patients; where no total is printed, change one patient."""
     n, upper = len(now.time), arm.edges[-1]
     k = i
     if arm.marked:
-        return -1, -1, 0.0
+        return REFUSED
     if arm.fixed_total:
         k = int(rng.random() * n)
         if rng.random() < 0.7:  # near one another
             k = i + int(rng.standard_normal() * 0.05 * n)
         if k < 0 or k >= n or now.kind[i] == now.kind[k] or now.kind[k] == LAST:
-            return -1, -1, 0.0
+            return REFUSED
     if now.kind[i] == LAST:
-        return -1, -1, 0.0
+        return REFUSED
     low, high, ratio = min(i, k), max(i, k), 0.0
     new.kind[i] = 1 - now.kind[i]
     if k != i:
         new.kind[k] = 1 - now.kind[k]
-        ratio = log_prior(now.time[k], new.kind[k], upper, of) - log_prior(now.time[k], now.kind[k], upper, of)
-    ratio += log_prior(now.time[i], new.kind[i], upper, of) - log_prior(now.time[i], now.kind[i], upper, of)
-    return low, high, ratio
+        time = now.time[k]
+        ratio = log_prior(time, new.kind[k], upper, hazards) - log_prior(time, now.kind[k], upper, hazards)
+    time = now.time[i]
+    ratio += log_prior(time, new.kind[i], upper, hazards) - log_prior(time, now.kind[i], upper, hazards)
+    return Proposal(low, high, ratio)
+
+
+@_compiled(inline="always")  # a call would count references to every array of both records
+def _propose_place(arm: Arm, now: State, i: int, nearby: bool, rng) -> Placement:
+    """Propose a time for patient i, near its own or anywhere in its interval; a last patient may leave earlier, or an
+    earlier one may become one of the last."""
+    j = arm.interval[i]
+    is_open, kind = j == len(arm.start) - 2, now.kind[i]
+    start, end = arm.edges[j], now.scalars[1] if is_open else arm.edges[j + 1]
+    if arm.marked and kind != DEATH:
+        return UNMOVED
+    if nearby:
+        if kind == LAST:
+            return UNMOVED
+        time = now.time[i] + now.scalars[0] * math.exp(3.0 * rng.random()) * rng.standard_normal()
+        return UNMOVED if time < start or time >= end else Placement(time, kind, 0.0)
+    time = start + (end - start) * rng.random()
+    if is_open and kind != DEATH and rng.random() < 0.5:  # density 1 at the end against 1 / width inside
+        width = max(end - start, 1e-9)
+        if kind == LAST:
+            return Placement(time, CENSORED, math.log(width))
+        return Placement(now.scalars[1], LAST, -math.log(width))
+    return UNMOVED if kind == LAST else Placement(time, kind, 0.0)
 
 
 @_compiled()
-def _displace(arm: Arm, now: State, new: State, of: Hazards, i: int, near: bool, rng):
-    """One patient moves, near its time or anywhere in its interval; a last one leaves earlier or an early one last."""
-    upper, end = arm.edges[-1], now.scalars[1]
-    j = arm.interval[i]
-    opens = j == len(arm.start) - 2
-    left, right = arm.edges[j], end if opens else arm.edges[j + 1]
-    old, was = now.time[i], now.kind[i]
-    ratio, then = 0.0, was
-    if arm.marked and was != DEATH:
-        return -1, -1, 0.0
-    if near:
-        if was == LAST:
-            return -1, -1, 0.0
-        time = old + now.scalars[0] * math.exp(3.0 * rng.random()) * rng.standard_normal()
-        if time < left or time >= right:
-            return -1, -1, 0.0
-    else:
-        time = left + (right - left) * rng.random()
-        if opens and was != DEATH and rng.random() < 0.5:  # density 1 at the end against 1 / width inside
-            width = max(right - left, 1e-9)
-            then = CENSORED if was == LAST else LAST
-            ratio = math.log(width) if was == LAST else -math.log(width)
-        elif was == LAST:
-            return -1, -1, 0.0
-        if then == LAST:
-            time = end
-    place = arm.start[j + 1] if then == LAST else _find(now.time, time, arm.start[j], arm.start[j + 1])
+def _displace(arm: Arm, now: State, new: State, hazards: Hazards, i: int, nearby: bool, rng) -> Proposal:
+    """Move one patient as `_propose_place` says; those between its old and its new place shift by one."""
+    upper, j = arm.edges[-1], arm.interval[i]
+    time, kind, ratio = _propose_place(arm, now, i, nearby, rng)
+    if kind < 0:
+        return REFUSED
+    place = arm.start[j + 1] if kind == LAST else _find(now.time, time, arm.start[j], arm.start[j + 1])
     place = place - 1 if place > i else place
-    low, high = min(i, place), max(i, place)
     for q in range(i, place):
         new.time[q], new.kind[q] = now.time[q + 1], now.kind[q + 1]
     for q in range(place + 1, i + 1):
         new.time[q], new.kind[q] = now.time[q - 1], now.kind[q - 1]
-    new.time[place], new.kind[place] = time, then
-    return low, high, ratio + log_prior(time, then, upper, of) - log_prior(old, was, upper, of)
+    new.time[place], new.kind[place] = time, kind
+    ratio = ratio + log_prior(time, kind, upper, hazards) - log_prior(now.time[i], now.kind[i], upper, hazards)
+    return Proposal(min(i, place), max(i, place), ratio)
 
 
 @_compiled()
-def _warp(arm: Arm, now: State, new: State, of: Hazards, j: int, rng):
-    """Patients of a window move together: one by delta, the others as far as a line from the window's ends takes them.
+def _warp(arm: Arm, now: State, new: State, hazards: Hazards, j: int, rng) -> Proposal:
+    """Move the patients of a window: one by delta, the others as far as a line from the window's ends takes them.
 
     Each time to the left is stretched by (c + delta - left) / (c - left), to the right likewise: the Jacobian.
     """
     upper = arm.edges[-1]
     limit = now.scalars[1] if j == len(arm.start) - 2 else arm.edges[j + 1]
-    left = arm.edges[j] + (limit - arm.edges[j]) * rng.random()
-    right = left + now.scalars[0] * math.exp(4.0 * rng.random())
-    low = _find(now.time, left, arm.start[j], arm.start[j + 1])
-    high = _find(now.time, right, low, arm.start[j + 1]) - 1
-    if right >= limit or high < low or arm.marked:
-        return -1, -1, 0.0
+    window_start = arm.edges[j] + (limit - arm.edges[j]) * rng.random()
+    window_end = window_start + now.scalars[0] * math.exp(4.0 * rng.random())
+    low = _find(now.time, window_start, arm.start[j], arm.start[j + 1])
+    high = _find(now.time, window_end, low, arm.start[j + 1]) - 1
+    if window_end >= limit or high < low or arm.marked:
+        return REFUSED
     i = low + int(rng.random() * (high - low + 1))
     centre = now.time[i]
     moved = centre + now.scalars[0] * math.exp(2.0 * rng.random() - 2.0) * rng.standard_normal()
-    if moved <= left or moved >= right or centre <= left:
-        return -1, -1, 0.0
-    before, after = (moved - left) / (centre - left), (right - moved) / (right - centre)
-    ratio = (i - low) * math.log(before) + (high - i) * math.log(after)
+    if moved <= window_start or moved >= window_end or centre <= window_start:
+        return REFUSED
+    left_stretch = (moved - window_start) / (centre - window_start)
+    right_stretch = (window_end - moved) / (window_end - centre)
+    ratio = (i - low) * math.log(left_stretch) + (high - i) * math.log(right_stretch)
     for q in range(low, high + 1):
         time = now.time[q]
-        new.time[q] = left + (time - left) * before if q <= i else right - (right - time) * after
-        ratio += log_prior(new.time[q], now.kind[q], upper, of) - log_prior(time, now.kind[q], upper, of)
-    return low, high, ratio
+        if q <= i:
+            new.time[q] = window_start + (time - window_start) * left_stretch
+        else:
+            new.time[q] = window_end - (window_end - time) * right_stretch
+        ratio += log_prior(new.time[q], now.kind[q], upper, hazards) - log_prior(time, now.kind[q], upper, hazards)
+    return Proposal(low, high, ratio)
 
 
 @_compiled()
 def _find(ordered: Floats, value: float, low: int, high: int) -> int:
-    """First place in ordered[low:high] that is not before `value`."""
+    """Return the first place in ordered[low:high] that is not before `value`."""
     while low < high:
         middle = (low + high) // 2
         if ordered[middle] < value:
@@ -157,78 +226,80 @@ def _find(ordered: Floats, value: float, low: int, high: int) -> int:
 
 
 @_compiled()
-def _tail(arm: Arm, before: float, after: float) -> float:
-    """Log ratio of the prior of the end of the line: exponential past the last click."""
+def _end_ratio(arm: Arm, old_end: float, new_end: float) -> float:
+    """Return the log ratio of the prior of the end of the line: exponential past the last click."""
     last = arm.x[-1]
-    return (max(before - last, 0.0) - max(after - last, 0.0)) / arm.beyond
+    return (max(old_end - last, 0.0) - max(new_end - last, 0.0)) / arm.overrun
 
 
 @_compiled()
-def _settle(arm: Arm, now: State, new: State, low: int, high: int, ratio: float, rng) -> None:
-    """Accept or refuse a move of patients low to high, weighing only the clicks near what it changes."""
+def _settle(arm: Arm, now: State, new: State, proposal: Proposal, rng) -> None:
+    """Accept or refuse a move, weighing only the clicks near what it changes."""
+    low, high, ratio = proposal
     n, pitch, sigma = len(now.time), arm.pitch, now.scalars[0]
     levels(new.kind, new.survival, low, high + 1)
-    begin = min(now.time[low], new.time[low]) + (1.0 - now.survival[low - 1] if low > 0 else 0.0)
-    node = min(max(math.ceil(begin / pitch), 0), now.nodes[0])
+    first_length = min(now.time[low], new.time[low]) + (1.0 - now.survival[low - 1] if low > 0 else 0.0)
+    node = min(max(math.ceil(first_length / pitch), 0), now.nodes[0])
     reach = REACH * sigma + pitch
-    nodes, until, after, east = now.nodes[0], 1e9, high + 1, 1e9
+    nodes, last_length, survival_end, last_time = now.nodes[0], 1e9, high + 1, 1e9
     if high < n - 1 and abs(new.survival[high] - now.survival[high]) < 1e-12:  # after it the staircase is the old one
-        east = max(now.time[high], new.time[high])
-        again = east + 1.0 - now.survival[high]
-        until, east = again + reach, east + reach
-        changed = min(staircase(new, pitch, node, low, high, again), nodes)
+        last_time = max(now.time[high], new.time[high])
+        rejoined = last_time + 1.0 - now.survival[high]
+        last_length, last_time = rejoined + reach, last_time + reach
+        changed = min(staircase(new, pitch, node, low, high, rejoined), nodes)
     else:
         levels(new.kind, new.survival, high + 1, n)
-        after = n
+        survival_end = n
         changed = nodes = staircase(new, pitch, node, low, n, 0.0)
-    first = _find(arm.u, begin - reach, 0, len(arm.u))
-    last = first
-    while last < len(arm.u) and arm.u[last] <= max(until, east + 1.0):
-        if arm.u[last] <= until or (arm.bound[last] and arm.x[last] <= east):
-            new.logs[last] = density(arm, new, last, nodes, sigma)
-            ratio += arm.worth * (new.logs[last] - now.logs[last])
-        last += 1
+    first_click = _find(arm.u, first_length - reach, 0, len(arm.u))
+    click = first_click
+    while click < len(arm.u) and arm.u[click] <= max(last_length, last_time + 1.0):
+        if arm.u[click] <= last_length or (arm.bound[click] and arm.x[click] <= last_time):
+            new.logs[click] = density(arm, new, click, nodes, sigma)
+            ratio += arm.worth * (new.logs[click] - now.logs[click])
+        click += 1
     if new.time[n - 1] != now.time[n - 1]:
-        ratio += _tail(arm, now.time[n - 1], new.time[n - 1])
+        ratio += _end_ratio(arm, now.time[n - 1], new.time[n - 1])
+    change = Change(low, high + 1, survival_end, first_click, click, node, changed)
     if math.log(rng.random()) < ratio:
         now.nodes[0] = nodes
-        _write(new, now, low, high + 1, after, first, last, node, changed)
+        _write(new, now, change)
     else:
-        _write(now, new, low, high + 1, after, first, last, node, changed)
+        _write(now, new, change)
 
 
 @_compiled()
-def _write(of: State, to: State, low: int, high: int, after: int, first: int, last: int, node: int, end: int) -> None:
-    """What a move changes, from one state to the other."""
-    for i in range(low, high):
-        to.time[i], to.kind[i] = of.time[i], of.kind[i]
-    for i in range(low, after):
-        to.survival[i] = of.survival[i]
-    for c in range(first, last):
-        to.logs[c] = of.logs[c]
-    for k in range(node, end):
-        to.x[k], to.y[k] = of.x[k], of.y[k]
+def _write(source: State, target: State, change: Change) -> None:
+    """Copy what a move changes from one state to the other."""
+    for i in range(change.low, change.high):
+        target.time[i], target.kind[i] = source.time[i], source.kind[i]
+    for i in range(change.low, change.survival_end):
+        target.survival[i] = source.survival[i]
+    for c in range(change.first_click, change.end_click):
+        target.logs[c] = source.logs[c]
+    for k in range(change.first_node, change.end_node):
+        target.x[k], target.y[k] = source.x[k], source.y[k]
 
 
 @_compiled()
-def _move_end(arm: Arm, now: State, new: State, of: Hazards, rng) -> None:
-    """The end of follow-up moves, and with it everybody who is censored there."""
+def _move_end(arm: Arm, now: State, new: State, hazards: Hazards, rng) -> None:
+    """Move the end of follow-up, and with it everybody who is censored there."""
     n, upper, end = len(now.time), arm.edges[-1], now.scalars[1]
-    inside = n
-    while inside > 0 and now.kind[inside - 1] == LAST:
-        inside -= 1
+    end_group = n  # the first of those censored at the end
+    while end_group > 0 and now.kind[end_group - 1] == LAST:
+        end_group -= 1
     time = end + 2.0 * now.scalars[0] * rng.standard_normal()
-    lowest = max(arm.edges[-2], now.time[inside - 1] if inside > 0 else 0.0)
+    lowest = max(arm.edges[-2], now.time[end_group - 1] if end_group > 0 else 0.0)
     if time <= lowest or time > upper or arm.marked:
         return
-    if inside == n:
+    if end_group == n:
         now.scalars[1] = time
         return
-    new.time[inside:] = time
-    ratio = (n - inside) * (log_prior(time, LAST, upper, of) - log_prior(end, LAST, upper, of))
+    new.time[end_group:] = time
+    ratio = (n - end_group) * (log_prior(time, LAST, upper, hazards) - log_prior(end, LAST, upper, hazards))
     new.nodes[0] = staircase(new, arm.pitch, 0, 0, n, 0.0)
     weigh(arm, new, now.scalars[0], new.logs)
-    ratio += _tail(arm, end, time) + arm.worth * np.sum(new.logs - now.logs)
+    ratio += _end_ratio(arm, end, time) + arm.worth * np.sum(new.logs - now.logs)
     if math.log(rng.random()) < ratio:
         now.scalars[1], now.nodes[0] = time, new.nodes[0]
         copy_state(new, now)
@@ -238,7 +309,7 @@ def _move_end(arm: Arm, now: State, new: State, of: Hazards, rng) -> None:
 
 @_compiled()
 def _move_error(arm: Arm, now: State, new: State, rng) -> None:
-    """The click error, with a flat prior on its log."""
+    """Move the click error, which has a flat prior on its log."""
     sigma = now.scalars[0] * math.exp(0.15 * rng.standard_normal())
     if sigma < FINEST * arm.pitch / PITCH or sigma > 0.1:
         return
@@ -251,10 +322,11 @@ def _move_error(arm: Arm, now: State, new: State, rng) -> None:
 
 
 @_compiled()
-def _advance(arm: Arm, now: State, new: State, of: Hazards, hold: int, every: int, rng, times, kinds, errors) -> None:
-    """`hold` sweeps from a tolerant to the first click error, then `every` sweeps before each state that is kept."""
+def _advance(arm: Arm, now: State, new: State, hazards: Hazards, schedule: Schedule, rng, states: States) -> None:
+    """Run `hold` sweeps from a tolerant to the first click error, then `every` sweeps before each of the `states`."""
     n, upper, aim = len(now.time), arm.edges[-1], now.scalars[0]
-    for sweep in range(hold + every * len(times)):
+    hold, every = schedule
+    for sweep in range(hold + every * len(states.click_error)):
         if sweep <= hold:
             now.scalars[0] = aim * (1.0 + ANNEAL * (1.0 - sweep / hold)) if hold else aim
         if sweep <= hold or sweep % 10 == 0:  # sums of rounding go stale
@@ -263,37 +335,29 @@ def _advance(arm: Arm, now: State, new: State, of: Hazards, hold: int, every: in
         for _ in range(n):
             pick, i = rng.random(), int(rng.random() * n)
             if pick < WARPS:
-                low, high, ratio = _warp(arm, now, new, of, arm.interval[i], rng)
+                proposal = _warp(arm, now, new, hazards, arm.interval[i], rng)
             elif pick < WARPS + EXCHANGES:
-                low, high, ratio = _exchange(arm, now, new, of, i, rng)
+                proposal = _exchange(arm, now, new, hazards, i, rng)
             else:
-                low, high, ratio = _displace(arm, now, new, of, i, pick < WARPS + EXCHANGES + SHIFTS, rng)
-            if low >= 0:
-                _settle(arm, now, new, low, high, ratio, rng)
+                proposal = _displace(arm, now, new, hazards, i, pick < WARPS + EXCHANGES + SHIFTS, rng)
+            if proposal.low >= 0:
+                _settle(arm, now, new, proposal, rng)
         for _ in range(4):
-            _move_end(arm, now, new, of, rng)
+            _move_end(arm, now, new, hazards, rng)
         if sweep >= hold:
             _move_error(arm, now, new, rng)
             _move_error(arm, now, new, rng)
-        update_hazards(now, of, upper, rng)
+        update_hazards(now, hazards, upper, rng)
         kept, rest = divmod(sweep - hold + 1, every)
         if sweep >= hold and rest == 0:
-            times[kept - 1], kinds[kept - 1], errors[kept - 1] = now.time, now.kind, now.scalars[0]
-
-
-@dataclass(frozen=True)
-class States:
-    """States of the chain: sorted times as shares of the axis and kinds (states, n), click errors (states,)."""
-
-    time: Floats
-    kind: Ints
-    click_error: Floats
+            states.time[kept - 1], states.kind[kept - 1] = now.time, now.kind
+            states.click_error[kept - 1] = now.scalars[0]
 
 
 def sample_patients(
     arm: Arm, time: Floats, kind: Ints, click_error: float, rng, *, hold: int, every: int, keep: int
 ) -> States:
-    """`keep` states of a chain started at these patients (sorted, within their intervals); `rng` decides all.
+    """Return `keep` states of a chain started at these patients (sorted, within their intervals); `rng` decides all.
 
     The chain first spends `hold` sweeps, of one attempt a patient, on finding its place.
     """
@@ -312,11 +376,11 @@ def sample_patients(
     exposure = max(float(time.sum()), 1e-3)
     counts = [max(float((kind == k).sum()), 0.5) for k in (DEATH, CENSORED)]
     logs = [np.full(p, np.log(c / exposure)) for p, c in zip(PIECES, counts, strict=True)]
-    of = Hazards(*logs, *(np.empty(p + 1) for p in PIECES), np.array([0.4, 1.0]))
-    cumulate(of.death, upper, of.cum_death)
-    cumulate(of.lost, upper, of.cum_lost)
-    times, kinds, errors = np.empty((keep, len(time))), np.empty((keep, len(time)), np.int64), np.empty(keep)
+    hazards = Hazards(*logs, *(np.empty(p + 1) for p in PIECES), np.array([0.4, 1.0]))
+    cumulate(hazards.death, upper, hazards.cum_death)
+    cumulate(hazards.lost, upper, hazards.cum_lost)
+    states = States(np.empty((keep, len(time))), np.empty((keep, len(time)), np.int64), np.empty(keep))
     now = state()
     refresh_state(arm, now)
-    _advance(arm, now, state(), of, hold, every, rng, times, kinds, errors)
-    return States(times, kinds, errors)
+    _advance(arm, now, state(), hazards, Schedule(hold, every), rng, states)
+    return states

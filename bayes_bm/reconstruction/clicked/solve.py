@@ -1,7 +1,7 @@
 """Patients from a clicked curve: the middle of all plausible ones, and draws from them.
 
-A line through the clicks (`clicks`) is filled with whole patients (`filling`); from there a chain over patients
-(`chain`) goes through what clicks, numbers at risk and totals allow. Printed whole numbers outrank clicks.
+A line through the clicks (`line`) is filled with whole patients (`start`); from there a chain over patients
+(`mcmc`) goes through what clicks, numbers at risk and totals allow. Printed whole numbers outrank clicks.
 """
 
 from dataclasses import dataclass, replace
@@ -17,26 +17,43 @@ from bayes_bm.reconstruction.curve import SAME, Curve, Floats, Ints
 from bayes_bm.reconstruction.diagnostics import note
 from bayes_bm.reconstruction.patients import Patients, Solution, patients_of
 
-GIVE = 0.03  # survival by which printed numbers may pull the curve before they are called a contradiction
-SEED = 20120112  # of the chain behind the best patients: the same input gives the same patients
-STATES = 40  # of the chain behind the best patients
-SETTLING = 15  # states' worth of sweeps before the first that is kept
-WORTH = 0.35  # of a click in draws: at 1 their ranges, from short chains, are too narrow (docs/reconstruction.md)
-ALONE = 30  # the same, of the chain behind one draw
-EFFORT, MOST_SWEEPS = 15_000, 8  # patients times clicks times sweeps between two states, and the most of them
-ERRORS = 5e-4, 0.05  # click errors that the chain may start from
-EARLIEST = 1e-6  # share of the axis before which nobody leaves: a patient seen until 0 is no patient
-SEEN_END = 0.3  # click errors past the last click that follow-up may end where its end was clicked on
+GIVE = 0.03
+"""Survival by which printed numbers may pull the curve before they are called a contradiction."""
+SEED = 20120112
+"""Seed of the chain behind the best patients: the same input gives the same patients."""
+STATES = 40
+"""States of the chain behind the best patients."""
+SETTLING = 15
+"""States' worth of sweeps before the first that is kept."""
+WORTH = 0.35
+"""Share for which a click counts in draws.
+
+At 1 the ranges of draws, from short chains, are too narrow (docs/reconstruction.md).
+"""
+ALONE = 30
+"""States' worth of sweeps before the only state that is kept, of the chain behind one draw."""
+EFFORT = 15_000
+"""Patients times clicks times sweeps between two states that are kept."""
+MOST_SWEEPS = 8
+"""Most sweeps between two states."""
+LEAST_ERROR = 5e-4
+"""Least click error, a share of an axis, that the chain may start from."""
+LARGEST_ERROR = 0.05
+"""Largest click error, a share of an axis, that the chain may start from."""
+EARLIEST = 1e-6
+"""Share of the axis before which nobody leaves: a patient seen until 0 is no patient."""
+SEEN_END = 0.3
+"""Click errors past the last click that follow-up may end where its end was clicked on."""
 
 
 def solve_clicked(curve: Curve) -> Solution:
-    """The patients of a clicked curve."""
+    """Rebuild the patients of a clicked curve."""
     with _one_thread():
         return _solved(curve)
 
 
 def _one_thread():
-    """Matrices of a hundred rows: a second thread of the linear algebra costs more than it saves."""
+    """Hold the linear algebra to one thread: for matrices of a hundred rows a second costs more than it saves."""
     return _controller().limit(limits=1, user_api="blas")
 
 
@@ -54,28 +71,28 @@ def _solved(curve: Curve) -> Solution:
         other, less = starting_patients(free, line, None)
         if less < gap / 2:
             text = f"the total moves the curve by {gap:.3f}, numbers at risk alone by {less:.3f}: the total gave way"
-            found = int(other[1].sum())
-            notes.append(note("events", text, printed=kept.events, reconstructed=found, status="contradicted"))
+            total = int(other[1].sum())
+            notes.append(note("events", text, printed=kept.events, reconstructed=total, status="contradicted"))
             kept, best = free, other
-    behind = _Behind(kept, line, _arm(kept, line))
+    plausible = _PlausiblePatients(kept, line, _arm(kept, line))
     # the line tells the total better than fifty states of a chain that moves it slowly, and a middle needs one total
-    states = replace(behind, arm=behind.arm._replace(fixed_total=True)).states(
+    states = replace(plausible, arm=plausible.arm._replace(fixed_total=True)).states(
         best, np.random.default_rng(SEED), settling=SETTLING, keep=STATES
     )
     error = float(np.sqrt(np.mean(states.click_error**2)))
-    return Solution(behind.middle(states), behind.draw, [*notes, _click_note(error)])
+    return Solution(plausible.middle(states), plausible.draw, [*notes, _click_note(error)])
 
 
 @dataclass(frozen=True)
-class _Behind:
-    """All patients that may be behind the clicks of a curve."""
+class _PlausiblePatients:
+    """All sets of patients that may be behind the clicks of a curve."""
 
     curve: Curve
     line: Line
     arm: Arm
 
     def draw(self, rng: np.random.Generator) -> Patients:
-        """One set, from a chain of its own that starts at patients along a line redrawn."""
+        """Draw one set, from a chain of its own that starts at patients along a line redrawn."""
         with _one_thread():
             start = starting_patients(self.curve, redraw(self.line, rng), rng)[0]
         drawn = replace(self, arm=self.arm._replace(worth=WORTH))
@@ -83,14 +100,14 @@ class _Behind:
         return self._patients(states.time[0], states.kind[0] == DEATH)
 
     def states(self, start: Patients, rng: np.random.Generator, *, settling: int, keep: int) -> States:
-        """`keep` states of a chain from `start`, after as many sweeps as `settling` states take."""
+        """Return `keep` states of a chain from `start`, after as many sweeps as `settling` states take."""
         time, kind = _ordered(self.arm, start[0] / self.curve.axis_max, start[1])
         every = int(np.clip(round(EFFORT / (len(time) * len(self.arm.x))), 1, MOST_SWEEPS))
         error = _first_error(self.line)
         return sample_patients(self.arm, time, kind, error, rng, hold=settling * every, every=every, keep=keep)
 
     def middle(self, states: States) -> Patients:
-        """The set of patients in the middle of many.
+        """Return the set of patients in the middle of many.
 
         Deaths of each interval are the mean number, made whole along the curve; times of deaths and of censorings are
         the averages of their quantiles over all states, which keeps steps where averaging heights would round them off.
@@ -102,7 +119,7 @@ class _Behind:
         parts = []
         for (a, b), count in zip(bounds, deaths.tolist(), strict=True):
             time, event = states.time[:, a:b], died[:, a:b]
-            parts.append((_typical(time, event, count), _typical(time, ~event, b - a - count)))
+            parts.append((_typical_times(time, event, count), _typical_times(time, ~event, b - a - count)))
         time = np.concatenate([t for part in parts for t in part])
         event = np.concatenate([np.full(len(t), k) for part in parts for t, k in zip(part, (True, False), strict=True)])
         return self._patients(time, event)
@@ -112,8 +129,8 @@ class _Behind:
         return patients_of(time[died], time[~died])
 
 
-def _typical(time: Floats, chosen: np.ndarray, count: int) -> Floats:
-    """`count` times: the averages over states (rows) of the quantiles of the chosen times."""
+def _typical_times(time: Floats, chosen: np.ndarray, count: int) -> Floats:
+    """Return `count` times: the averages over states (rows) of the quantiles of the chosen times."""
     place = (np.arange(count) + 0.5) / max(count, 1)
     some = [t[c] for t, c in zip(time, chosen, strict=True) if c.any()]
     if not count or not some:
@@ -122,7 +139,7 @@ def _typical(time: Floats, chosen: np.ndarray, count: int) -> Floats:
 
 
 def _arm(curve: Curve, line: Line) -> Arm:
-    """What the chain is told of a curve, in shares of the axes."""
+    """Return what the chain needs to know of a curve, in shares of the axes."""
     some, n = curve.risk_count > 0, curve.n
     upper = max(1.0, float(line.time[-1]) / curve.axis_max + 3 * line.click_error)
     if not some.all():  # nobody left at the first printed zero
@@ -134,7 +151,7 @@ def _arm(curve: Curve, line: Line) -> Arm:
     order = np.flatnonzero(clicked)[np.argsort((x + y)[clicked], kind="stable")]
     x, y = np.ascontiguousarray(x[order]), np.ascontiguousarray(y[order])
     error = _first_error(line)
-    beyond = SEEN_END * error if not clicked.all() else 1.0 / len(x)
+    overrun = SEEN_END * error if not clicked.all() else 1.0 / len(x)
     return Arm(
         interval=np.repeat(np.arange(len(start) - 1), np.diff(start)),
         start=start,
@@ -145,17 +162,20 @@ def _arm(curve: Curve, line: Line) -> Arm:
         bound=pushed_down(curve)[order],
         fixed_total=curve.events is not None,
         marked=curve.ticks is not None,
-        beyond=beyond,
+        overrun=overrun,
         pitch=PITCH * error,
     )
 
 
 def _first_error(line: Line) -> float:
-    return float(np.clip(line.click_error, *ERRORS))
+    return float(np.clip(line.click_error, LEAST_ERROR, LARGEST_ERROR))
 
 
 def _ordered(arm: Arm, time: Floats, event: Ints) -> tuple[Floats, Ints]:
-    """Patients sorted and kept within their intervals; those censored last are censored at the end of follow-up."""
+    """Return patients sorted and kept within their intervals.
+
+    Those censored last are censored at the end of follow-up.
+    """
     order = np.lexsort((1 - event, time))
     low, high = np.maximum(arm.edges[arm.interval], EARLIEST), np.nextafter(arm.edges[arm.interval + 1], 0)
     time, event = np.clip(time[order], low, high), event[order]
@@ -165,7 +185,7 @@ def _ordered(arm: Arm, time: Floats, event: Ints) -> tuple[Floats, Ints]:
 
 
 def _trusted_rows(curve: Curve, line: Line) -> tuple[Curve, list[dict]]:
-    """The curve without printed numbers at risk that the line cannot mean, and a note for each left out."""
+    """Return the curve without printed numbers at risk that the line cannot mean, and a note for each left out."""
     notes = []
     while len(curve.risk_time):
         worst = _violation(curve, line)
@@ -186,11 +206,11 @@ def _trusted_rows(curve: Curve, line: Line) -> tuple[Curve, list[dict]]:
 
 
 def _violation(curve: Curve, line: Line) -> Floats:
-    """How far the curve must rise at each printed time for the numbers at risk to be possible without censoring."""
+    """Return how far the curve must rise at each printed time for the numbers at risk to need no censoring."""
     if not len(curve.risk_time):
         return np.empty(0)
     counts = np.concatenate([[curve.n], curve.risk_count]).astype(float)
-    alive = np.array([1.0, *line.before(curve.risk_time)])
+    alive = np.array([1.0, *line.left_limit(curve.risk_time)])
     one = alive[:-1] / np.maximum(counts[:-1], 1.0)  # a step of the curve: nearer than that, whole numbers cannot be
     return np.maximum(one * (counts[1:] - 1) - alive[1:], 0.0)
 

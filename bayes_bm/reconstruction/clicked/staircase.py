@@ -19,23 +19,27 @@ from numpy.typing import NDArray
 from bayes_bm.reconstruction.curve import Floats, Ints
 
 CENSORED = 0
+"""Kind of a patient who was censored before the end of follow-up."""
 DEATH = 1
+"""Kind of a patient who died."""
 LAST = 2
-"""What became of a patient; LAST: censored with others at the end of follow-up."""
-REACH = 4.5 * math.sqrt(2.0)  # click errors along the staircase within which a place on it counts
+"""Kind of a patient who was censored with others at the end of follow-up."""
+REACH = 4.5 * math.sqrt(2.0)
+"""Click errors along the staircase within which a place on it counts."""
 FINE = 128
 """Entries of the table of exp(-q) per unit of q."""
-LARGEST = 32
-"""Where the table ends."""
-TABLE = np.exp(-np.arange(FINE * LARGEST + 2) / FINE)
+TABLE_END = 32
+"""The q at which the table ends: exp(-32) = 1e-14 counts as 0."""
+TABLE = np.exp(-np.arange(FINE * TABLE_END + 2) / FINE)
+"""exp(-q) at q = 0, 1 / FINE, 2 / FINE, ..."""
 
 
 class Arm(NamedTuple):
-    """What is fixed.
+    """What the chain does not change: intervals, clicks, and how they count.
 
     Patient i belongs to interval `interval[i]` of the at-risk table; interval j has patients `start[j]` to
     `start[j + 1]` and limits `edges[j]`, `edges[j + 1]`. Clicks (x, y) are sorted by u = x + y; `bound` where a click
-    is a lower limit of survival. `beyond` is the mean length by which follow-up runs past the last click; `marked`
+    is a lower limit of survival. `overrun` is the mean length by which follow-up runs past the last click; `marked`
     where ticks say when patients were censored, so that these stay. The integral of a click is summed at nodes every
     `pitch` of the length of the staircase. Each click counts for the share `worth` of a click.
     """
@@ -49,7 +53,7 @@ class Arm(NamedTuple):
     bound: NDArray[np.bool_]
     fixed_total: bool
     marked: bool
-    beyond: float
+    overrun: float
     pitch: float
     worth: float = 1.0
 
@@ -75,7 +79,10 @@ class State(NamedTuple):
 
 @njit(cache=True)
 def levels(kind: Ints, survival: Floats, first: int, last: int) -> None:
-    """Survival after each patient from `first` to before `last`; of n sorted patients number i leaves n - i at risk."""
+    """Write survival after each patient from `first` to before `last`.
+
+    Of n sorted patients number i leaves n - i at risk.
+    """
     n = len(kind)
     level = survival[first - 1] if first > 0 else 1.0
     for i in range(first, last):
@@ -85,8 +92,11 @@ def levels(kind: Ints, survival: Floats, first: int, last: int) -> None:
 
 
 @njit(cache=True)
-def staircase(state: State, pitch: float, node: int, low: int, high: int, until: float) -> int:
-    """Nodes from `node` on, from patient `low` on; past patient `high` only up to length `until`. Returns the next."""
+def staircase(state: State, pitch: float, node: int, low: int, high: int, last_length: float) -> int:
+    """Write nodes from `node` on, from patient `low` on; past patient `high` only up to length `last_length`.
+
+    Return the number of the next node.
+    """
     time, kind, survival, x, y = state.time, state.kind, state.survival, state.x, state.y
     n, k = len(time), node
     fallen = 1.0 - survival[low - 1] if low > 0 else 0.0
@@ -94,7 +104,7 @@ def staircase(state: State, pitch: float, node: int, low: int, high: int, until:
         done = i > high
         if not done and i < n and kind[i] != DEATH:
             continue
-        corner = until if done else (time[i] if i < n else time[n - 1]) + fallen
+        corner = last_length if done else (time[i] if i < n else time[n - 1]) + fallen
         while k * pitch <= corner and k < len(x):
             x[k], y[k] = k * pitch - fallen, fallen
             k += 1
@@ -110,8 +120,8 @@ def staircase(state: State, pitch: float, node: int, low: int, high: int, until:
 
 @njit(cache=True, inline="always")
 def _falling(q: float) -> float:
-    """exp(-q) for q >= 0 from a table, within 1e-5 of it; 0 where it ends."""
-    if q >= LARGEST:
+    """Return exp(-q) for q >= 0 from a table, within 1e-5 of it; 0 where it ends."""
+    if q >= TABLE_END:
         return 0.0
     place = q * FINE
     k = int(place)
@@ -120,7 +130,7 @@ def _falling(q: float) -> float:
 
 @njit(cache=True, inline="always")
 def density(arm: Arm, state: State, c: int, nodes: int, sigma: float) -> float:
-    """Log density of click c, but for a constant; of a lower limit, the chance of a survival above it.
+    """Return the log density of click c, but for a constant; of a lower limit, the chance of a survival above it.
 
     A lower limit may belong to any place above it on a drop, however tall.
     """
@@ -143,13 +153,14 @@ def density(arm: Arm, state: State, c: int, nodes: int, sigma: float) -> float:
 
 @njit(cache=True)
 def weigh(arm: Arm, state: State, sigma: float, out: Floats) -> None:
+    """Write the log density of every click."""
     for c in range(len(out)):
         out[c] = density(arm, state, c, state.nodes[0], sigma)
 
 
 @njit(cache=True)
 def refresh_state(arm: Arm, state: State) -> None:
-    """Everything that follows from the patients, anew."""
+    """Work out anew everything that follows from the patients."""
     n = len(state.time)
     levels(state.kind, state.survival, 0, n)
     state.nodes[0] = staircase(state, arm.pitch, 0, 0, n, 0.0)
@@ -157,6 +168,7 @@ def refresh_state(arm: Arm, state: State) -> None:
 
 
 @njit(cache=True)
-def copy_state(of: State, to: State) -> None:
-    to.time[:], to.kind[:], to.survival[:] = of.time, of.kind, of.survival
-    to.x[:], to.y[:], to.logs[:] = of.x, of.y, of.logs
+def copy_state(source: State, target: State) -> None:
+    """Copy the patients and all that follows from them, but for the scalars and the number of nodes."""
+    target.time[:], target.kind[:], target.survival[:] = source.time, source.kind, source.survival
+    target.x[:], target.y[:], target.logs[:] = source.x, source.y, source.logs

@@ -15,17 +15,32 @@ import numpy as np
 from bayes_bm.reconstruction.curve import Floats, Ints
 from bayes_bm.reconstruction.drawn.points import Corridor, Point, heights, log_died, log_lost
 
-BREACH = 12.0  # nats a path pays for a printed number it does not reproduce: rarer than anything else it can do
-BEFORE = 0.25  # chance that a tick drawn at a drop stands for censorings before it: the tie rule says after
-LIKELY = 9.0  # nats below the likeliest way back beyond which the central path does not go
-SURE = 0.9  # share of what is plausible that must agree
-PATHS = 10  # that tell how plausible totals of events differ where none is printed
-FAINT = 1e-9  # share of the largest weight below which a state is forgotten
-ROUNDING = 1e-13  # share of the largest weight that Fourier transforms leave where there is none
-SLICES = 4096, 512, 64, 16  # slices of survival within its rounding, the finest that the number of cells allows
-CELLS = 1_000_000, 1_000, 10_000  # cells over all points; fewest and most after one: about a second at the most
-BLUR = 8  # slices this coarse blur the survival of a state by at most 1/8 of its rounding
-FADING = 0.98  # a blurred survival matters less with every later drop that had to fit
+BREACH = 12.0
+"""Nats a path pays for a printed number it does not reproduce: rarer than anything else it can do."""
+BEFORE = 0.25
+"""Chance that a tick drawn at a drop stands for censorings before it: the tie rule says after."""
+LIKELY = 9.0
+"""Nats below the likeliest way back beyond which the central path does not go."""
+SURE = 0.9
+"""Share of what is plausible that must agree."""
+PATHS = 10
+"""Paths that tell how plausible totals of events differ where none is printed."""
+FAINT = 1e-9
+"""Share of the largest weight below which a state is forgotten."""
+ROUNDING = 1e-13
+"""Share of the largest weight that Fourier transforms leave where there is none."""
+SLICES = 4096, 512, 64, 16
+"""Slices of survival within its rounding, the finest that the number of cells allows."""
+TOTAL_CELLS = 1_000_000
+"""States that may be kept over all points: a second of work at the most, about."""
+FEWEST_CELLS = 1_000
+"""States that may be kept after one point, however many points there are."""
+MOST_CELLS = 10_000
+"""Most states that are kept after one point, however few points there are."""
+BLUR = 8
+"""Slices this coarse blur the survival of a state by at most 1/8 of its rounding."""
+FADING = 0.98
+"""A blurred survival matters less with every later drop that had to fit."""
 
 
 class Path(NamedTuple):
@@ -38,9 +53,10 @@ class Path(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """Points of a curve with heights known within `error`, ticks (`marked`) of which `after` follow the last point.
+    """Points of a curve with heights known within `error`.
 
-    `tied` censorings are expected beyond one a tick. `goes_on`: the line goes on after its last drop.
+    `marked` where there are ticks, of which `trailing_ticks` follow the last point; `tied` censorings are expected
+    beyond one a tick. `goes_on`: the line goes on after its last drop.
     """
 
     n: int
@@ -49,15 +65,14 @@ class Problem:
     bounds: Corridor
     error: float
     marked: bool
-    after: int
+    trailing_ticks: int
     tied: float
     goes_on: bool
 
     @property
     def cells(self) -> int:
-        """States that may be kept after one point."""
-        total, fewest, most = CELLS
-        return min(max(total // max(len(self.points), 1), fewest), most)
+        """Return how many states may be kept after one point."""
+        return min(max(TOTAL_CELLS // max(len(self.points), 1), FEWEST_CELLS), MOST_CELLS)
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,7 @@ class _Layer:
 
     @property
     def risk(self) -> Ints:
+        """Return the number at risk of each row."""
         return self.top - np.arange(len(self.weight))
 
 
@@ -123,7 +139,8 @@ class _States:
     gain: Floats
     weight: Floats
 
-    def only(self, keep) -> "_States":
+    def select(self, keep) -> "_States":
+        """Return the states of a mask."""
         return _States(*(column[keep] for column in vars(self).values()))
 
 
@@ -141,7 +158,7 @@ class Lattice:
     counted: bool
 
     def central(self) -> Path:
-        """The path that stays nearest to the posterior mean of the number at risk, by likely moves only.
+        """Return the path that stays nearest to the posterior mean of the number at risk, by likely moves only.
 
         The most probable path would put every censoring where the prior is highest; the mean is what a log hazard
         ratio needs, and a path through the lattice, unlike the mean itself, is a set of patients.
@@ -155,7 +172,7 @@ class Lattice:
         return self._trace(nearest)
 
     def openness(self, path: Path) -> tuple[int, int]:
-        """Events, and numbers at risk after any point, by which `SURE` of all that is plausible stays near a path."""
+        """Return how near a path `SURE` of all that is plausible stays, in events and in numbers at risk anywhere."""
         at_risk = self.layers[0].top - np.cumsum(path.censored + path.died)
         gaps = [
             _reach(np.abs(layer.risk - count), chance)
@@ -165,14 +182,17 @@ class Lattice:
         return _reach(np.abs(totals - int(path.died.sum())), chance), max(gaps, default=0)
 
     def _totals(self) -> tuple[Ints, Floats]:
-        """Totals of events and how plausible each; where none is printed states do not count them, and paths tell."""
+        """Return totals of events and how plausible each is.
+
+        Where no total is printed states do not count events, and paths tell.
+        """
         if self.counted:
             return self.layers[-1].events, self.final.sum(axis=0)
-        found = [self.sample(rng).died.sum() for rng in np.random.default_rng(0).spawn(PATHS)]
-        return np.array(found), np.ones(PATHS)
+        totals = [self.sample(rng).died.sum() for rng in np.random.default_rng(0).spawn(PATHS)]
+        return np.array(totals), np.ones(PATHS)
 
     def sample(self, rng: np.random.Generator) -> Path:
-        """A path drawn with its posterior probability."""
+        """Draw a path with its posterior probability."""
 
         def drawn(chance: Floats, risk: Ints, k: int) -> int:
             if len(chance) == 1:
@@ -183,29 +203,29 @@ class Lattice:
         return self._trace(drawn)
 
     def _trace(self, choose) -> Path:
-        """A path from the last state to the first; `choose` picks one of the ways in by their chances."""
+        """Trace a path from the last state to the first; `choose` picks one of the ways in by their chances."""
         width = self.final.shape[1]
         state = choose(self.final.ravel(), np.repeat(self.layers[-1].risk, width), len(self.moves))
         path = []
         for k in range(len(self.moves), 0, -1):
-            before, gap, moves, layer = self.layers[k - 1], self.gaps[k - 1], self.moves[k - 1], self.layers[k]
+            previous, gap, moves, layer = self.layers[k - 1], self.gaps[k - 1], self.moves[k - 1], self.layers[k]
             early = int(layer.flag[state % len(layer.flag)])
             ways = (moves.child == state).nonzero()[0]
             way = ways[choose(moves.weight[ways], np.zeros(len(ways)), k)]
             row, column = divmod(int(moves.cell[way]), len(gap.source))
             source, kernel = int(gap.source[column]), gap.kernels[gap.which[column]]
-            count = before.top - gap.top + row - np.arange(min(row + 1, len(before.weight)))
-            origin = choose(before.weight[: len(count), source] * kernel[count], before.risk[: len(count)], k - 1)
+            count = previous.top - gap.top + row - np.arange(min(row + 1, len(previous.weight)))
+            origin = choose(previous.weight[: len(count), source] * kernel[count], previous.risk[: len(count)], k - 1)
             path.append((int(count[origin]), int(moves.died[way]), early))
-            state = origin * before.weight.shape[1] + source
+            state = origin * previous.weight.shape[1] + source
         return Path(*np.array(path[::-1], np.int64).reshape(-1, 3).T)
 
     @cached_property
     def chances(self) -> list[Floats]:
-        """Posterior probability of each number at risk before the first point and after each."""
+        """Return the posterior probability of each number at risk before the first point and after each."""
         last = self.layers[-1]
         later = np.divide(self.final, last.weight, out=np.zeros_like(self.final), where=self.final > 0)
-        found = [_chance(last, later)]
+        chances = [_chance(last, later)]
         for layer, gap, moves in zip(self.layers[-2::-1], self.gaps[::-1], self.moves[::-1], strict=True):
             back = np.zeros(gap.weight.size)
             back[moves.cell] = later.ravel()[moves.child] * moves.gain
@@ -213,49 +233,50 @@ class Lattice:
             later = np.zeros_like(layer.weight)
             for which, kernel in enumerate(gap.kernels):
                 columns = np.flatnonzero(gap.which == which)
-                later[:, gap.source[columns]] += _undone(back[:, columns], kernel, len(later))
+                later[:, gap.source[columns]] += _undo_censoring(back[:, columns], kernel, len(later))
             later /= later.max()
-            found.append(_chance(layer, later))
-        return found[::-1]
+            chances.append(_chance(layer, later))
+        return chances[::-1]
 
 
 def _chance(layer: _Layer, later: Floats) -> Floats:
+    """Return the posterior probability of each row of a layer."""
     chance = (layer.weight * later).sum(axis=1)
     return chance / chance.sum()
 
 
 def _reach(gap: Ints, chance: Floats) -> int:
-    """The least distance within which `SURE` of the chance lies."""
+    """Return the least distance within which `SURE` of the chance lies."""
     order = np.argsort(gap)
     total = np.cumsum(chance[order])
     return int(gap[order][np.searchsorted(total, SURE * total[-1])])
 
 
-def lattice(problem: Problem) -> Lattice | None:
-    """All states that reproduce the points; None where some drop is no fraction of whole numbers."""
+def build_lattice(problem: Problem) -> Lattice | None:
+    """Return all states that reproduce the points; None where some drop is no fraction of whole numbers."""
     none, one = np.zeros(1, np.int64), np.ones((1, 1))
     layers, gaps, moves = [_Layer(problem.n, none, none, one, one, 0.0)], [], []
     level = heights(problem.points)
     owing = False  # the cell before had a tick that may still have to be used
     for k, point in enumerate(problem.points):
-        found = _advance(problem, layers[-1], k, level[k : k + 2], owing)
-        if found is None:
+        step = _advance(problem, layers[-1], k, level[k : k + 2], owing)
+        if step is None:
             return None
-        gaps.append(found[0])
-        moves.append(found[1])
-        layers.append(found[2])
+        gaps.append(step.gap)
+        moves.append(step.moves)
+        layers.append(step.layer)
         owing = point.mark_here
-    return Lattice(layers, gaps, moves, _closed(problem, layers[-1], owing), problem.events is not None)
+    return Lattice(layers, gaps, moves, _close(problem, layers[-1], owing), problem.events is not None)
 
 
-def _closed(problem: Problem, last: _Layer, owing: bool) -> Floats:
-    """The last weights, by the total of events and by who is left for the ticks and the line after them."""
+def _close(problem: Problem, last: _Layer, owing: bool) -> Floats:
+    """Weigh the last states by the total of events and by who is left for the ticks and the line after them."""
     risk = last.risk[:, None]
     breaches = np.zeros(last.weight.shape)
     if problem.events is not None:
         gap = np.abs(last.events - problem.events)
         breaches += (gap > 0) * (1 + gap / 10)
-    owed = problem.after + (owing & (last.flag == 0))
+    owed = problem.trailing_ticks + (owing & (last.flag == 0))
     breaches += risk < owed
     breaches += problem.marked & (owed == 0) & (risk > 0) & ~(owing & (last.flag == 1))
     if not problem.points or problem.points[-1].is_drop:  # the line goes on after the last drop: somebody is left
@@ -263,18 +284,36 @@ def _closed(problem: Problem, last: _Layer, owing: bool) -> Floats:
     return last.weight * np.exp(-BREACH * (breaches - breaches.min()))
 
 
-def _advance(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool):
-    """Past one gap and one point: the gap, the moves and the layer they lead to; None where no state survives."""
+class _Step(NamedTuple):
+    """One gap, the moves of the point after it, and the layer that they lead to."""
+
+    gap: _Gap
+    moves: _Moves
+    layer: _Layer
+
+
+def _advance(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool) -> _Step | None:
+    """Go past one gap and one point; None where no state survives."""
     for marked in (True, False) if problem.marked else (False,):
-        gap = _censored(problem, layer, k, level, owing, marked)
-        states = _moved(problem, layer, gap, k)
+        gap = _censor(problem, layer, k, level, owing, marked)
+        states = _move(problem, layer, gap, k)
         if len(states.cell):
-            return gap, *_merged(problem, layer, states, level[1])
+            return _Step(gap, *_merge(problem, layer, states, level[1]))
     return None  # even if a tick was missed or is none
 
 
-def _censored(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool, marked: bool) -> _Gap:
-    """Censorings in the gap before point k: the ticks' own, more where they may be tied, any without ticks."""
+class _Part(NamedTuple):
+    """Columns of a gap that share one kernel, as in `_Gap`."""
+
+    source: Ints
+    kernel: Floats
+    flag: Ints
+    weight: Floats
+    survival: Floats
+
+
+def _censor(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool, marked: bool) -> _Gap:
+    """Censor in the gap before point k: the ticks' own, more where they may be tied, any without ticks."""
     point, least = problem.points[k], int(problem.bounds.low[k])
     if point.is_drop:  # one death makes a step of 1/r: with fewer at risk it would be too deep
         least = max(least + 1, int(1 / max(1 - (level[1] - 2 * problem.error) / (level[0] + problem.error), 1e-12)))
@@ -285,17 +324,17 @@ def _censored(problem: Problem, layer: _Layer, k: int, level: Floats, owing: boo
             columns = np.flatnonzero(layer.flag == used)
             kernel = _kernel(problem, point, rows + len(layer.weight), owing, bool(used), early, marked)
             flag = 1 if early else 0 if point.opens else used
-            parts.append(
-                (columns, kernel, np.full(len(columns), flag), *_convolved(layer, columns, kernel, rows, level[0]))
-            )
-    which = np.repeat(np.arange(len(parts)), [len(part[0]) for part in parts])
-    source, flag = (np.concatenate([part[i] for part in parts]) for i in (0, 2))
-    weight, survival = (np.concatenate([part[i] for part in parts], axis=1) for i in (3, 4))
-    return _Gap(layer.top, source, which, [part[1] for part in parts], flag, weight, survival)
+            sums = _convolve(layer, columns, kernel, rows, level[0])
+            parts.append(_Part(columns, kernel, np.full(len(columns), flag), *sums))
+    which = np.repeat(np.arange(len(parts)), [len(part.source) for part in parts])
+    source, flag = np.concatenate([part.source for part in parts]), np.concatenate([part.flag for part in parts])
+    weight = np.concatenate([part.weight for part in parts], axis=1)
+    survival = np.concatenate([part.survival for part in parts], axis=1)
+    return _Gap(layer.top, source, which, [part.kernel for part in parts], flag, weight, survival)
 
 
 def _kernel(problem: Problem, point: Point, size: int, owing: bool, used: bool, early: bool, marked: bool) -> Floats:
-    """Probability of 0, 1, ... size - 1 censorings in the gap before a point (size,)."""
+    """Return the probability of 0, 1, ... size - 1 censorings in the gap before a point (size,)."""
     count = np.arange(size)
     if not marked:  # where there are ticks, going against them has its price
         return np.exp(log_lost(count, point.expected) - BREACH * problem.marked)
@@ -308,73 +347,76 @@ def _kernel(problem: Problem, point: Point, size: int, owing: bool, used: bool, 
     return chance * (BEFORE if early else 1.0)
 
 
-def _convolved(layer: _Layer, columns: Ints, kernel: Floats, rows: int, level: float) -> tuple[Floats, Floats]:
-    """Weight and survival (rows, columns) after censoring, from `top` at risk down; survival was near `level`."""
+def _convolve(layer: _Layer, columns: Ints, kernel: Floats, rows: int, level: float) -> tuple[Floats, Floats]:
+    """Return weight and survival (rows, columns) after censoring, from `top` at risk down.
+
+    Survival was near `level` before.
+    """
     weight, survival = layer.weight[:, columns], layer.survival[:, columns]
     same = min(rows, len(weight))
     if not kernel[1:].any():
-        after = np.zeros((2, rows, len(columns)))
-        after[:, :same] = weight[:same] * kernel[0], survival[:same]
-        return after[0], after[1]
-    both = _passed(kernel, np.concatenate([weight, weight * (survival - level)], axis=1), rows)
-    after, height = both[:, : len(columns)], both[:, len(columns) :]
-    after[after < ROUNDING * after.max()] = 0.0
-    mean = level + np.divide(height, after, out=np.zeros_like(after), where=after > 0)
-    nobody = weight[:same] * kernel[0] > 0.5 * after[:same]  # mostly one way in: its survival, exactly
+        sums = np.zeros((2, rows, len(columns)))
+        sums[:, :same] = weight[:same] * kernel[0], survival[:same]
+        return sums[0], sums[1]
+    both = _convolve_columns(kernel, np.concatenate([weight, weight * (survival - level)], axis=1), rows)
+    sums, height = both[:, : len(columns)], both[:, len(columns) :]
+    sums[sums < ROUNDING * sums.max()] = 0.0
+    mean = level + np.divide(height, sums, out=np.zeros_like(sums), where=sums > 0)
+    nobody = weight[:same] * kernel[0] > 0.5 * sums[:same]  # mostly one way in: its survival, exactly
     mean[:same][nobody] = survival[:same][nobody]
-    return after, mean
+    return sums, mean
 
 
-def _undone(later: Floats, kernel: Floats, rows: int) -> Floats:
-    """The transpose of `_convolved`: chance of all that follows (rows, columns) before the censoring."""
-    before = np.zeros((rows, later.shape[1]))
+def _undo_censoring(later: Floats, kernel: Floats, rows: int) -> Floats:
+    """Apply the transpose of `_convolve`: chance of all that follows (rows, columns) before the censoring."""
+    chance = np.zeros((rows, later.shape[1]))
     same = min(rows, len(later))
     if kernel[1:].any():
-        before[:same] = np.maximum(_passed(kernel, later[::-1], len(later))[::-1][:same], 0.0)
+        chance[:same] = np.maximum(_convolve_columns(kernel, later[::-1], len(later))[::-1][:same], 0.0)
     else:
-        before[:same] = later[:same] * kernel[0]
-    return before
+        chance[:same] = later[:same] * kernel[0]
+    return chance
 
 
-def _passed(kernel: Floats, values: Floats, rows: int) -> Floats:
-    """Sums (rows, columns) of kernel[i - j] * values[j] over j <= i, by Fourier transforms, padded against wrapping."""
+def _convolve_columns(kernel: Floats, values: Floats, rows: int) -> Floats:
+    """Return sums (rows, columns) of kernel[i - j] * values[j] over j <= i, by padded Fourier transforms."""
     size = 1 << (rows + len(values)).bit_length()
     transform = np.fft.rfft(kernel[:rows], size)[:, None] * np.fft.rfft(values, size, axis=0)
     return np.fft.irfft(transform, size, axis=0)[:rows]
 
 
-def _moved(problem: Problem, layer: _Layer, gap: _Gap, k: int) -> _States:
-    """States after point k: deaths that reproduce its height, within the corridor."""
+def _move(problem: Problem, layer: _Layer, gap: _Gap, k: int) -> _States:
+    """Return the states after point k: deaths that reproduce its height, within the corridor."""
     point, bounds = problem.points[k], problem.bounds
     cell = np.flatnonzero(gap.weight)
     row, column = np.divmod(cell, gap.weight.shape[1])
-    at_risk, before, weight = gap.top - row, gap.survival.ravel()[cell], gap.weight.ravel()[cell]
-    beyond = np.full(len(cell), -1.0)
-    died, after = np.zeros_like(at_risk), before
+    at_risk, old_survival, weight = gap.top - row, gap.survival.ravel()[cell], gap.weight.ravel()[cell]
+    miss = np.full(len(cell), -1.0)
+    died, new_survival = np.zeros_like(at_risk), old_survival
     if point.is_drop:
-        died = np.maximum(np.rint(at_risk * (1 - point.value / before)), 1).astype(np.int64)
-        after = before * (1 - died / np.maximum(at_risk, 1))
-        beyond = np.abs(after - point.value) - problem.error
+        died = np.maximum(np.rint(at_risk * (1 - point.value / old_survival)), 1).astype(np.int64)
+        new_survival = old_survival * (1 - died / np.maximum(at_risk, 1))
+        miss = np.abs(new_survival - point.value) - problem.error
     risk, events = at_risk - died, layer.events[gap.source[column]] + died
-    keep = (risk >= bounds.low[k]) & (risk <= bounds.high[k]) & (beyond <= 2 * layer.blur)
+    keep = (risk >= bounds.low[k]) & (risk <= bounds.high[k]) & (miss <= 2 * layer.blur)
     if problem.events is not None:
         keep &= (events >= bounds.fewest[k]) & (events <= bounds.most[k])
-    gain = np.exp(-np.maximum(beyond, 0) / max(layer.blur, 1e-15))
+    gain = np.exp(-np.maximum(miss, 0) / max(layer.blur, 1e-15))
     if point.is_drop:
         gain[keep] *= np.exp(log_died(died[keep], point.rate))
     for number in point.printed:
         gain[(at_risk != number) & (risk != number)] *= np.exp(-BREACH)
     way = weight * gain
     keep &= way > FAINT * way[keep].max(initial=0.0)
-    return _States(cell, died, risk, events, gap.flag[column], after, gain, way).only(keep)
+    return _States(cell, died, risk, events, gap.flag[column], new_survival, gain, way).select(keep)
 
 
-def _merged(problem: Problem, layer: _Layer, states: _States, level: float) -> tuple[_Moves, _Layer]:
-    """States that agree in everything that matters later become one; the likeliest way in lends its survival."""
+def _merge(problem: Problem, layer: _Layer, states: _States, level: float) -> tuple[_Moves, _Layer]:
+    """Merge states that agree in everything that matters later; the likeliest way in lends its survival."""
     counted = states.events if problem.events is not None else np.zeros_like(states.events)
     top, tall = int(states.risk.max()), int(np.ptp(states.risk)) + 1
     place = (states.survival - level + problem.error) / (2 * problem.error)
-    slices, keys, column = _sliced(counted * 2 + states.flag, place, problem.cells // tall)
+    slices, keys, column = _slice(counted * 2 + states.flag, place, problem.cells // tall)
     child = (top - states.risk) * len(keys) + column
     weight = np.bincount(child, states.weight, tall * len(keys))
     weight[weight < _faintest(weight, problem.cells)] = 0.0
@@ -383,42 +425,60 @@ def _merged(problem: Problem, layer: _Layer, states: _States, level: float) -> t
     survival[child[order]] = states.survival[order]
     blur = max(problem.error / max(slices, BLUR), FADING * layer.blur)
     kept = weight[child] > 0
-    used = states.only(kept)
+    used = states.select(kept)
     moves = _Moves(used.cell, child[kept], used.died, used.gain, used.weight)
     shape = (tall, len(keys))
     full = _Layer(top, keys // slices // 2, keys // slices % 2, weight.reshape(shape), survival.reshape(shape), blur)
-    return _trimmed(moves, full)
+    return _trim(moves, full)
 
 
-def _sliced(label: Ints, place: Floats, most: int) -> tuple[int, Ints, Ints]:
-    """Columns for states with a label and a place in [0, 1]: slices, the columns' keys, and the column of each state.
+class _Columns(NamedTuple):
+    """Columns of a layer: slices a label, the key of each column (columns,), and the column of each state (states,).
 
-    The finest slices that give no more than `most` columns, or the coarsest; key = label * slices + slice.
+    key = label * slices + slice.
+    """
+
+    slices: int
+    keys: Ints
+    column: Ints
+
+
+def _slice(label: Ints, place: Floats, most: int) -> _Columns:
+    """Choose columns for states with a label and a place in [0, 1].
+
+    The slices are the finest that give no more than `most` columns, or the coarsest.
     """
     for slices in SLICES[:-1]:
         keys, column = np.unique(_key(label, place, slices), return_inverse=True)
         if len(keys) <= most:
-            return slices, keys, column
-    return SLICES[-1], *np.unique(_key(label, place, SLICES[-1]), return_inverse=True)
+            return _Columns(slices, keys, column)
+    return _Columns(SLICES[-1], *np.unique(_key(label, place, SLICES[-1]), return_inverse=True))
 
 
 def _key(label: Ints, place: Floats, slices: int) -> Ints:
+    """Return the key of the column of each state (states,)."""
     return label * slices + np.clip(place * slices, 0, slices - 1).astype(np.int64)
 
 
 def _faintest(weight: Floats, cells: int) -> float:
-    """Weight below which a state is forgotten: next to nothing, or not among the `cells` largest."""
+    """Return the weight below which a state is forgotten: next to nothing, or not among the `cells` largest."""
     faint = FAINT * weight.max()
     return float(np.partition(weight, -cells)[-cells]) if (weight > faint).sum() > cells else faint
 
 
-def _trimmed(moves: _Moves, layer: _Layer) -> tuple[_Moves, _Layer]:
-    """The same without the rows above and below all states, and without empty columns; weights sum to 1."""
+def _trim(moves: _Moves, layer: _Layer) -> tuple[_Moves, _Layer]:
+    """Leave out the rows above and below all states, and without empty columns; weights sum to 1."""
     rows, columns = np.flatnonzero(layer.weight.any(axis=1)), np.flatnonzero(layer.weight.any(axis=0))
     block = np.ix_(np.arange(rows[0], rows[-1] + 1), columns)
     row, column = np.divmod(moves.child, len(layer.events))
     child = (row - rows[0]) * len(columns) + np.searchsorted(columns, column)
     weight = layer.weight[block] / layer.weight.sum()
-    kept = _Layer(layer.top - int(rows[0]), layer.events[columns], layer.flag[columns], weight, layer.survival[block],
-                  layer.blur)  # fmt: skip
+    kept = _Layer(
+        layer.top - int(rows[0]),
+        layer.events[columns],
+        layer.flag[columns],
+        weight,
+        layer.survival[block],
+        layer.blur,
+    )
     return _Moves(moves.cell, child, moves.died, moves.gain, moves.weight), kept

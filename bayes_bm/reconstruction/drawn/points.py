@@ -16,11 +16,16 @@ from bayes_bm.reconstruction.curve import SAME, Curve, Floats, Ints
 from bayes_bm.reconstruction.drawn.steps import CLOCK_DECIMALS, Drops, on_clock
 from bayes_bm.reconstruction.patients import staggered
 
-HEAP = 0.05  # share of gaps in which many may be censored at once (a data cut, a visit), and of drops in which many die
-NEIGHBOURS = 15  # drops on either side from which the crowding of the clock is judged
-CROWDED = 0.85  # share of cells of the clock in use beyond which it no longer tells how many deaths share one
-RARELY = 0.02  # deaths in one cell of a clock too fine to be seen
-SLACK = 3.0  # events by which rounded heights may miss the corridor
+HEAP = 0.05
+"""Share of gaps in which many may be censored at once (a data cut, a visit), and of drops in which many die."""
+NEIGHBOURS = 15
+"""Drops on either side from which the crowding of the clock is judged."""
+CROWDED = 0.85
+"""Share of cells of the clock in use beyond which it no longer tells how many deaths share one."""
+RARELY = 0.02
+"""Deaths in one cell of a clock too fine to be seen."""
+SLACK = 3.0
+"""Events by which rounded heights may miss the corridor."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Point:
 
     @property
     def printed(self) -> list[int]:
-        """Numbers at risk printed here."""
+        """Return the numbers at risk printed here."""
         return [number for _, number in self.also] if self.is_drop else [int(self.value)]
 
 
@@ -59,16 +64,16 @@ class Corridor(NamedTuple):
 
 
 def points_of(curve: Curve, drops: Drops) -> tuple[list[Point], Floats]:
-    """Drops and printed numbers in time order, and the ticks after the last of them."""
-    marks, known = _marks(curve, drops)
-    cell = 0.0 if known else drops.time_error * (1 + 1e-6)
+    """Return drops and printed numbers in time order, and the ticks after the last of them."""
+    marks, is_exact = _marks(curve, drops)
+    cell = 0.0 if is_exact else drops.time_error * (1 + 1e-6)
     also: dict[int, list[tuple[float, int]]] = {}
     rate = deaths_per_cell(drops, curve.axis_max)
     rows = [(float(t), True, float(s), float(r)) for t, s, r in zip(drops.time, drops.survival, rate, strict=True)]
     for t, count in zip(curve.risk_time.tolist(), curve.risk_count.tolist(), strict=True):
-        near = np.flatnonzero(np.abs(drops.time - t) <= cell) if cell else []
-        if len(near):
-            also.setdefault(int(near[0]), []).append((t, count))
+        cell_drops = np.flatnonzero(np.abs(drops.time - t) <= cell) if cell else []
+        if len(cell_drops):
+            also.setdefault(int(cell_drops[0]), []).append((t, count))
         else:
             rows.append((t, False, float(count), np.nan))
     order = sorted(range(len(rows)), key=lambda i: (rows[i][0], rows[i][1]))
@@ -82,32 +87,32 @@ def points_of(curve: Curve, drops: Drops) -> tuple[list[Point], Floats]:
     points = []
     for k, i in enumerate(order):
         time, is_drop, value, deaths = rows[i]
-        inside = marks[~shares & (side == k)]
+        gap_marks = marks[~shares & (side == k)]
         opens = k == 0 or bool(apart[k - 1])
-        near = tuple(also.get(i, ()))
-        points.append(Point(is_drop, time, value, inside, float(expected[k]), bool(here[k]), opens, near, deaths))
+        shared = tuple(also.get(i, ()))
+        points.append(Point(is_drop, time, value, gap_marks, float(expected[k]), bool(here[k]), opens, shared, deaths))
     return points, marks[~shares & (side == len(times))]
 
 
 def _marks(curve: Curve, drops: Drops) -> tuple[Floats, bool]:
-    """Ticks, and whether the times of all that is drawn are known: on the study's clock, as the drops are."""
+    """Return ticks, and whether the times of all that is drawn are known: on the study's clock, as the drops are."""
     marks = np.empty(0) if curve.ticks is None else curve.ticks
     if not drops.clock:
         return marks, False
     nearest = np.round(drops.clock * np.round(marks / drops.clock), CLOCK_DECIMALS)
-    known = bool((np.abs(nearest - marks) <= drops.time_error * (1 + 1e-6)).all())
-    return np.unique(nearest) if known else marks, known
+    is_exact = bool((np.abs(nearest - marks) <= drops.time_error * (1 + 1e-6)).all())
+    return np.unique(nearest) if is_exact else marks, is_exact
 
 
 def _shares_cell(marks: Floats, times: Floats, cell: float) -> NDArray[np.bool_]:
-    """Ticks that cannot be told from a point on the time grid."""
+    """Return a mask (ticks,) of those that cannot be told from a point on the time grid."""
     if not len(times) or cell == 0:
         return np.zeros(len(marks), bool)
     return np.abs(marks[:, None] - times).min(axis=1) <= cell
 
 
 def deaths_per_cell(drops: Drops, axis: float) -> Floats:
-    """Mean number of deaths in one cell of the study's clock at each drop (drops,), nan where nothing tells it.
+    """Return the mean number of deaths in one cell of the study's clock at each drop (drops,), nan where unknown.
 
     Where a share p of the cells near a drop are in use, Poisson deaths give p = 1 - exp(-rate). Two drops drawn in one
     cell of the figure's grid, or an exact axis without a clock, mean that time is much finer.
@@ -123,7 +128,10 @@ def deaths_per_cell(drops: Drops, axis: float) -> Floats:
 
 
 def log_died(dead: Ints, rate: float) -> Floats:
-    """Log probability of `dead` deaths at a drop: Poisson but not 0, or a heap with a tail like 1/d^2; 0 unknown."""
+    """Return the log probability of `dead` deaths at a drop.
+
+    The number is Poisson but not 0, or a heap with a tail like 1/d^2; the log probability is 0 where `rate` is nan.
+    """
     if np.isnan(rate):
         return np.zeros(len(dead))
     usual = np.exp(dead * np.log(rate) - gammaln(dead + 1.0)) / np.expm1(rate)
@@ -131,34 +139,45 @@ def log_died(dead: Ints, rate: float) -> Floats:
 
 
 def log_lost(extra: Ints, expected: Floats | float) -> Floats:
-    """Log probability of `extra` censorings in a gap: geometric about its mean, or a heap with a tail like 1/c^2."""
+    """Return the log probability of `extra` censorings in a gap.
+
+    The number is geometric about its mean, or a heap with a tail like 1/c^2.
+    """
     usual = (1 - HEAP) * (expected / (1 + expected)) ** extra / (1 + expected)
     return np.log(usual + HEAP / ((extra + 1.0) * (extra + 2.0)))
 
 
 def _expected(curve: Curve, drops: Drops, times: Floats) -> Floats:
-    """Censorings expected in the gap before each point: from the at-risk table, past it from staggered entry."""
+    """Return the censorings expected in the gap before each point.
+
+    They follow from the at-risk table, past it from staggered entry.
+    """
     edges = np.concatenate([[0.0], times])
-    survival = _survival_at(drops, edges)
-    known = np.concatenate([[0.0], curve.risk_time])
+    survival = _drawn_survival(drops, edges)
+    printed_times = np.concatenate([[0.0], curve.risk_time])
     count = np.concatenate([[curve.n], curve.risk_count]).astype(float)
-    alive = _survival_at(drops, known, side="left")
-    left = np.divide(count, alive, out=np.zeros_like(count), where=alive > 0)  # n times the chance of no censoring
-    end = max(drops.end, known[-1]) * (1 + 1e-9)
-    rest = known[-1] < end
-    uncensored = np.interp(edges, known, np.minimum.accumulate(left))
+    alive = _drawn_survival(drops, printed_times, side="left")
+    uncensored_count = np.divide(
+        count, alive, out=np.zeros_like(count), where=alive > 0
+    )  # n times the chance of no censoring
+    end = max(drops.end, printed_times[-1]) * (1 + 1e-9)
+    rest = printed_times[-1] < end
+    uncensored = np.interp(edges, printed_times, np.minimum.accumulate(uncensored_count))
     if rest:
-        beyond = edges > known[-1]
-        uncensored[beyond] = left[-1] * staggered((edges[beyond] - known[-1]) / (end - known[-1]))
+        is_late = edges > printed_times[-1]
+        uncensored[is_late] = uncensored_count[-1] * staggered(
+            (edges[is_late] - printed_times[-1]) / (end - printed_times[-1])
+        )
     return np.maximum(-np.diff(uncensored), 0.0) * survival[:-1] + 1e-3
 
 
-def _survival_at(drops: Drops, at: Floats, side: Literal["left", "right"] = "right") -> Floats:
-    return np.concatenate([[1.0], drops.survival])[np.searchsorted(drops.time, at, side=side)]
+def _drawn_survival(drops: Drops, times: Floats, side: Literal["left", "right"] = "right") -> Floats:
+    """Return survival at these times, or just before them (side "left")."""
+    return np.concatenate([[1.0], drops.survival])[np.searchsorted(drops.time, times, side=side)]
 
 
 def heights(points: list[Point]) -> Floats:
-    """Survival before the first point and after each (points + 1,)."""
+    """Return survival before the first point and after each (points + 1,)."""
     level = [1.0]
     for point in points:
         level.append(point.value if point.is_drop else level[-1])
@@ -166,13 +185,13 @@ def heights(points: list[Point]) -> Floats:
 
 
 def open_corridor(points: list[Point], n: int) -> Corridor:
-    """Bounds that say nothing."""
+    """Return bounds that exclude nothing."""
     least, most = np.zeros(len(points), np.int64), np.full(len(points), n)
     return Corridor(least, most, least, most)
 
 
 def corridor(points: list[Point], n: int, events: int | None, error: float) -> Corridor:
-    """Bounds from what is printed, heights known within `error`."""
+    """Return bounds from what is printed, heights known within `error`."""
     level = heights(points)
     low, high = _low(points, level, error), _high(points, n, level, error)
     if events is None:
@@ -188,22 +207,22 @@ def corridor(points: list[Point], n: int, events: int | None, error: float) -> C
 
 
 def _high(points: list[Point], n: int, level: Floats, error: float) -> Ints:
-    """Most at risk after each point: a number printed before, and nobody censored since."""
-    high, number, since = [], n, 1.0
-    for point, now in zip(points, level[1:], strict=True):
-        most = int(number * min((now + error) / max(since - error, error), 1.0) + 1e-6)
+    """Return the most at risk after each point: a number printed before, and nobody censored since."""
+    high, number, last_height = [], n, 1.0
+    for point, height in zip(points, level[1:], strict=True):
+        most = int(number * min((height + error) / max(last_height - error, error), 1.0) + 1e-6)
         if point.printed and min(point.printed) <= most:
             most = number = min(point.printed)
-            since = float(now)
+            last_height = float(height)
         high.append(most)
     return np.array(high, np.int64)
 
 
 def _low(points: list[Point], level: Floats, error: float) -> Ints:
-    """Least at risk after each point: a number printed later, and everyone lost in between lost at once."""
-    low, number, until = [], 0, 1.0
-    for point, before, now in zip(points[::-1], level[-2::-1], level[:0:-1], strict=True):
-        if point.printed and max(point.printed) >= number * now / max(until, error):
-            number, until = max(point.printed), float(before)
-        low.append(int(np.ceil(number * max(now - error, 0.0) / (until + error) - 1e-6)))
+    """Return the least at risk after each point: a number printed later, and everyone lost in between lost at once."""
+    low, number, later_height = [], 0, 1.0
+    for point, previous, height in zip(points[::-1], level[-2::-1], level[:0:-1], strict=True):
+        if point.printed and max(point.printed) >= number * height / max(later_height, error):
+            number, later_height = max(point.printed), float(previous)
+        low.append(int(np.ceil(number * max(height - error, 0.0) / (later_height + error) - 1e-6)))
     return np.array(low[::-1], np.int64)

@@ -8,10 +8,15 @@ import numpy as np
 from bayes_bm.reconstruction.curve import SAME, Curve, Floats
 
 DAY = np.array([1.0, 1 / 7, 1 / 30.4375, 1 / 30.44, 1 / 30.4, 1 / 30, 12 / 365, 1 / 365.25, 1 / 365])
-CLOCK_DECIMALS = 10  # so that equal multiples of a clock are equal numbers
-FRACTIONS = 3 / np.pi**2  # fractions d/r with r <= n per unit of their value, as a share of n^2 (Farey)
-BY_CHANCE = 1e-6  # how probable it may be that points which are no steps look like steps
-CLOCKS = np.sort(np.unique(np.concatenate([DAY, 10.0 ** -np.arange(1, 5)])))[::-1]  # units of time, coarse to fine
+"""A day in days, weeks, months and years, as papers convert them."""
+CLOCK_DECIMALS = 10
+"""Decimals to which times on a clock are rounded, so that equal multiples of it are equal numbers."""
+FRACTIONS = 3 / np.pi**2
+"""Fractions d/r with r <= n per unit of their value, as a share of n^2 (Farey)."""
+BY_CHANCE = 1e-6
+"""Probability that is let pass that points which are no steps look like steps."""
+CLOCKS = np.sort(np.unique(np.concatenate([DAY, 10.0 ** -np.arange(1, 5)])))[::-1]
+"""Units of time, coarse to fine."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Drops:
 
 
 def read_drops(curve: Curve) -> Drops:
-    """Drops of a drawn curve, one for each vertical piece: two drops that share a time stay two.
+    """Return the drops of a drawn curve, one for each vertical piece: two drops that share a time stay two.
 
     A list of steps (`is_step_list`) has one point for each: (time, survival after it), or upper corners, where the
     survival after a step stands in the next row and the line ends with the last.
@@ -48,10 +53,11 @@ def read_drops(curve: Curve) -> Drops:
 
 
 def is_step_list(curve: Curve) -> bool:
-    """Whether there is exactly one point for each step of a curve, as survfit prints it: (time, survival) in order.
+    """Return whether there is exactly one point for each step of a curve, as survfit prints it.
 
-    Certain only by arithmetic. Every fall must be a fraction d/r of at most r = n S at risk within rounding e, which
-    falls of any other size would be with probability 2 e / S times the number of such fractions, 0.3 (n S)^2 each.
+    The points are (time, survival) in order, which only arithmetic makes certain. Every fall must be a fraction d/r of
+    at most r = n S at risk within rounding e, which falls of any other size would be with probability 2 e / S times
+    the number of such fractions, 0.3 (n S)^2 each.
     """
     time, survival = np.maximum(curve.time, 0.0), np.clip(curve.survival, 0.0, 1.0)
     if (np.diff(time) <= SAME * curve.axis_max).any() or (np.diff(survival) > SAME).any():
@@ -68,38 +74,41 @@ def is_step_list(curve: Curve) -> bool:
     return bool(np.log(exact).sum() < np.log(BY_CHANCE)) and _are_fractions(level, curve.n, SAME)
 
 
-def _chance_on_grid(before: Floats, n: int, grid: float) -> Floats:
-    """Share of the multiples of a decimal grid below each level that are the level times 1 - d/r, exactly, r <= n S."""
+def _chance_on_grid(levels: Floats, n: int, grid: float) -> Floats:
+    """Return the share of the multiples of a decimal grid below each level that are possible levels.
+
+    Possible is the level times 1 - d/r, exactly, with r <= n S.
+    """
     shares = []
-    for top in np.rint(before / grid).astype(int).tolist():
+    for top in np.rint(levels / grid).astype(int).tolist():
         denominator = top / np.gcd(top, np.arange(top))
         shares.append((denominator <= n * top * grid + SAME).mean())
     return np.array(shares)
 
 
 def _are_fractions(level: Floats, n: int, error: float) -> bool:
-    """Whether each level is the one before times 1 - d/r, with whole d and r <= n S, within rounding."""
+    """Return whether each level is the one before times 1 - d/r, with whole d and r <= n S, within rounding."""
     at_risk = np.arange(1, n + 1)
-    for before, after in pairwise(level.tolist()):
-        died = np.maximum(np.rint(at_risk * (1 - after / before)), 1)
-        fits = np.abs(before * (1 - died / at_risk) - after) <= 2 * error
-        if not (fits & (at_risk <= n * (before + error))).any():
+    for upper, lower in pairwise(level.tolist()):
+        died = np.maximum(np.rint(at_risk * (1 - lower / upper)), 1)
+        fits = np.abs(upper * (1 - died / at_risk) - lower) <= 2 * error
+        if not (fits & (at_risk <= n * (upper + error))).any():
             return False
     return True
 
 
 def _are_upper_corners(time: Floats, survival: Floats) -> bool:
-    """Whether each point is the top of a step: (0, 1), one more at 1, and then no survival twice.
+    """Return whether each point is the top of a step: (0, 1), one more at 1, and then no survival twice.
 
     survfit's own list does not start at time 0.
     """
-    below = survival[2:]
-    falls = bool((np.diff(time) > 0).all() and (np.diff(below) < -SAME).all())
-    return falls and time[0] == 0 and len(below) > 0 and bool(survival[1] >= 1 - SAME > below[0])
+    lower = survival[2:]
+    falls = bool((np.diff(time) > 0).all() and (np.diff(lower) < -SAME).all())
+    return falls and time[0] == 0 and len(lower) > 0 and bool(survival[1] >= 1 - SAME > lower[0])
 
 
 def on_clock(time: Floats, error: float) -> tuple[Floats, float]:
-    """Times known within `error`, moved to the clock of the study (days, or a decimal) if they plainly follow one.
+    """Move times known within `error` to the clock of the study (days, or a decimal) if they plainly follow one.
 
     If every time lies within `error` of a multiple of a unit, which by chance happens with probability
     (2 error / unit)^times, the multiples are the times. Returns the times and the unit, or 0 where there is none.
@@ -116,7 +125,10 @@ def on_clock(time: Floats, error: float) -> tuple[Floats, float]:
 
 
 def _grid(values: Floats, unit: float, widest: float) -> float:
-    """The coarsest decimal grid (1 or 5 times a power of ten, of the unit or absolute) with all values on it, or 0."""
+    """Return the width of the coarsest decimal grid that holds all values, 0 where there is none.
+
+    A decimal grid is 1 or 5 times a power of ten, of the unit or absolute.
+    """
     powers = np.array([f * 10.0**-k for k in range(2, 8) for f in (1.0, 0.5)])
     steps = np.unique(np.concatenate([powers * unit, powers]))[::-1]
     for step in steps[(steps <= widest * unit) & (steps >= 1e-7 * unit)]:
