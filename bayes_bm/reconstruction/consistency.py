@@ -107,6 +107,7 @@ def _refuse_coarse_points(settled: ConsistentCurve) -> ConsistentCurve:
 
 
 def _at_round_times(curve: Curve) -> bool:
+    """Return whether the points look like rates at round times, in whole percent."""
     times = np.unique(curve.time)
     if not FEWEST_POINTS <= len(curve.time) <= MOST_ROUND or len(times) < len(curve.time):
         return False
@@ -149,7 +150,7 @@ def _is_whole(curve: Curve) -> bool:
 
 
 def _note_late_start(settled: ConsistentCurve) -> ConsistentCurve:
-    """What the line did before its first point is assumed, and said."""
+    """Note a curve that starts late: what the line did before its first point is assumed."""
     curve = settled.used
     if is_step_list(curve) and not is_drawn(curve):
         return settled  # a list begins with its first step
@@ -210,6 +211,7 @@ def _unit_factor(ratio: float) -> float:
 
 
 def _rescale(curve: Curve, factor: float) -> Curve:
+    """Divide the times of the at-risk table."""
     return replace(curve, risk_time=curve.risk_time / factor)
 
 
@@ -267,6 +269,7 @@ def _falls_without(curve: Curve, row: int) -> bool:
 
 
 def _without_row(curve: Curve, row: int) -> Curve:
+    """Return the curve without a row of its at-risk table."""
     return replace(curve, risk_time=np.delete(curve.risk_time, row), risk_count=np.delete(curve.risk_count, row))
 
 
@@ -347,6 +350,7 @@ def _drop_excess_numbers(settled: ConsistentCurve) -> ConsistentCurve:
 
 
 def _excess_row(curve: Curve, k: int, wrong: int, allowed: float, rise: float, moved: dict[float, float]) -> dict:
+    """Return the row of a number at risk that gave way."""
     when, count = float(curve.risk_time[k]), int(curve.risk_count[k])
     text = (
         f"{count} at risk at {moved.get(when, when):g} are {count - int(allowed)} more than the {int(allowed)} that "

@@ -249,6 +249,7 @@ def _read_at_risk(table: pd.DataFrame | None) -> tuple[Floats, Ints]:
     time, count = columns["time"][order], columns["at_risk"][order]
 
     def refuse_rows(rows: NDArray[np.bool_], label: str, allowed: str, hint: str) -> None:
+        """Refuse the first of these rows."""
         for i in np.flatnonzero(rows)[:1]:
             where = f"at_risk, row {order[i] + 1}, column {label}"
             raise InputError(where, found=f"{columns[label][order[i]]:g}", allowed=allowed, hint=hint)

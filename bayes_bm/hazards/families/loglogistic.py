@@ -5,6 +5,7 @@ from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
 def _log_odds(log_u, eta, shape, *, xp: Namespace):
+    """Return the log odds of having had the event."""
     return xp.exp(shape[..., 0]) * (log_u - eta)
 
 

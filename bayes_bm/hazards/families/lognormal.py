@@ -6,6 +6,7 @@ from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
 def _standard(log_u, eta, shape, *, xp: Namespace):
+    """Return the standardised log time."""
     return (log_u - eta) * xp.exp(-shape[..., 0])
 
 

@@ -38,14 +38,17 @@ def flexible(name: str, basis: Callable[[tuple[float, ...], float], SplineBasis]
     """Make a family from its basis: `basis(inner, end)` gives the knots, the functions and their integrals (u, k)."""
 
     def on_knots(inner: tuple[float, ...], end: float) -> Family:
+        """Return the family to compute with, on these knots."""
         knots, functions, integrals = basis(inner, end)
         at_reference = integrals(np.ones(()))
 
         def place(log_u: np.ndarray) -> np.ndarray:
+            """Return integrals, then functions, on a trailing axis (..., 2 functions)."""
             u = np.exp(log_u)
             return np.concatenate([integrals(u), functions(u)], axis=-1)
 
         def split(placed_time):
+            """Return integrals and functions of what `place` gives."""
             size = len(at_reference)
             return placed_time[..., :size], placed_time[..., size:]
 

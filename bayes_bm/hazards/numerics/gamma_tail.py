@@ -130,6 +130,8 @@ def _nodes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _right_nodes(y: np.ndarray, q: np.ndarray, a: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return the function that computes `_nodes` for rows with q > 0."""
+
     def nodes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         scale = 1 / (a[rows] + 1 / (1 + q[rows]))
         p = scale[:, None] * _S
@@ -145,6 +147,8 @@ def _right_nodes(y: np.ndarray, q: np.ndarray, a: np.ndarray) -> Callable[[np.nd
 def _left_nodes(
     y: np.ndarray, q: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Return the function that computes `_nodes` for rows with q <= 0."""
+
     def nodes(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         # how far s goes until the exponent is about one; the rule forgives a factor of ten
         scale = np.maximum(1 / (a[rows] + np.sqrt(b[rows])), -q[rows])
@@ -156,6 +160,7 @@ def _left_nodes(
 
 
 def _merge_sides(right: np.ndarray, right_nodes, left_nodes) -> tuple[np.ndarray, np.ndarray]:
+    """Compute nodes row by row with the function of their side of q = 0."""
     s, mass = np.empty((len(right), len(_S))), np.empty((len(right), len(_S)))
     for chosen, nodes in ((right, right_nodes), (~right, left_nodes)):
         if chosen.any():
@@ -177,6 +182,7 @@ def _chi(x: np.ndarray, log: np.ndarray) -> np.ndarray:
 
 
 def _log_tail(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray]:
+    """Return log P(W > y), by the incomplete gamma function where that is exact."""
     log_tails = _special(y, q)
     remaining = np.isnan(log_tails)
     if remaining.any():
@@ -185,6 +191,7 @@ def _log_tail(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray]:
 
 
 def _log_tail_by_nodes(y: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Return log P(W > y) by Mills' ratio."""
     _, mass = _nodes(y, q)
     return log_density(y, q) + np.log(mass.sum(axis=1))
 
@@ -208,6 +215,7 @@ def _special(y: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def _slopes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both derivatives, by differences of the incomplete gamma function where that is exact."""
     tail = _special(y, q)
     neighbours = [_special(y, q + k * Q_STEP) for k in (-2, -1, 1, 2)]
     by_q = (neighbours[0] - 8 * neighbours[1] + 8 * neighbours[2] - neighbours[3]) / (12 * Q_STEP)
@@ -219,6 +227,7 @@ def _slopes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _slopes_by_nodes(y: np.ndarray, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both derivatives under the integral sign."""
     s, mass = _nodes(y, q)
     mills = mass.sum(axis=1)
     w = y[:, None] + s

@@ -66,6 +66,7 @@ def _join_shape(parts, *, points=False):
 
 
 def _softplus(x):
+    """Return log(1 + exp(x))."""
     return np.logaddexp(0.0, x)
 
 

@@ -225,6 +225,7 @@ def _variance_ratios(clicks: _Rotated) -> tuple[float, float]:
     rough, smooth, noise = _kernel(u, u, (1.0, 0.0)), _kernel(u, u, (0.0, 1.0)), np.diag(1.0 / size)
 
     def likelihood(ratios: tuple[float, float]) -> float:
+        """Return the log marginal likelihood, but for a constant."""
         factor = cho_factor(ratios[0] * rough + ratios[1] * smooth + noise, overwrite_a=True, check_finite=False)
         variance = v @ cho_solve(factor, v, check_finite=False) / len(v)
         return float(-np.log(np.diag(factor[0])).sum() - len(v) / 2 * np.log(max(variance, 1e-16)))

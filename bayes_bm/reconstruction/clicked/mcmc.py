@@ -367,6 +367,7 @@ def sample_patients(
     end = float(time[-1]) if kind[-1] == LAST else min(upper, float(time[-1]) + click_error)
 
     def state() -> State:
+        """Return a state at the starting patients."""
         scalars = np.array([click_error, end])
         return State(
             time.copy(), kind.copy(), np.empty(len(time)), np.zeros(nodes), np.zeros(nodes), np.empty(len(arm.x)),

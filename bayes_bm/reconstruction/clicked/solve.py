@@ -59,10 +59,12 @@ def _one_thread():
 
 @cache
 def _controller() -> ThreadpoolController:
+    """Return the controller of the threads of the linear algebra, made once."""
     return ThreadpoolController()
 
 
 def _solved(curve: Curve) -> Solution:
+    """Rebuild the patients, with printed rows that the line cannot mean left out."""
     line = fit_clicks(curve)
     kept, notes = _trusted_rows(curve, line)
     best, gap = starting_patients(kept, line, None)
@@ -125,6 +127,7 @@ class _PlausiblePatients:
         return self._patients(time, event)
 
     def _patients(self, time: Floats, died: np.ndarray) -> Patients:
+        """Return patients from times as shares of the axis and a mask of deaths (n,)."""
         time = time * self.curve.axis_max
         return patients_of(time[died], time[~died])
 
@@ -168,6 +171,7 @@ def _arm(curve: Curve, line: Line) -> Arm:
 
 
 def _first_error(line: Line) -> float:
+    """Return the click error that the chain starts from."""
     return float(np.clip(line.click_error, LEAST_ERROR, LARGEST_ERROR))
 
 
@@ -216,5 +220,6 @@ def _violation(curve: Curve, line: Line) -> Floats:
 
 
 def _click_note(error: float) -> dict:
+    """Return the row of the estimated click error."""
     text = "estimated sd of a click, as a share of either axis"
     return note("click_error", text, reconstructed=round(error, 5), status="uncertain")

@@ -188,6 +188,7 @@ def _meet_total(expected: Floats, sd: Floats, most: Ints, total: int) -> Floats:
     """
 
     def moved_deaths(pull: float) -> Floats:
+        """Return the deaths moved by `pull` times their variances."""
         return np.clip(expected + pull * sd**2, 0.0, most)
 
     high = float(most.sum() + 1) / float(sd.min()) ** 2
@@ -215,6 +216,7 @@ def _fill_interval(part: _Interval, line: Line, deaths: int, survival: float, rn
     marked = not part.open and len(part.where) != QUANTILES
 
     def fill(stretch: float) -> _Filled:
+        """Fill the interval with the censorings stretched."""
         if marked:
             lost = spread_censorings(count, part.where, part.low, part.high, rng, to_end=False)
         else:
@@ -266,10 +268,12 @@ def _place_deaths(part: _Interval, line: Line, deaths: int, lost: Floats, surviv
     height = np.concatenate([[float(line.left_limit(part.low))], line.survival[is_inside], [_end_level(part, line)]])
 
     def levels(times: Floats) -> Floats:
+        """Return survival before the first death and after each (deaths + 1,)."""
         risk = part.enter - np.arange(deaths) - np.searchsorted(lost, times, side="left")
         return survival * np.cumprod(np.concatenate([[1.0], 1 - 1 / np.maximum(risk, 1)]))
 
     def distance(times: Floats) -> float:
+        """Return the mean distance of the middles of the drops from the line."""
         reached = levels(times)
         return float(np.abs((reached[:-1] + reached[1:]) / 2 - line(times)).mean())
 

@@ -166,6 +166,7 @@ class Lattice:
         means = [float(chance @ layer.risk) for layer, chance in zip(self.layers, self.chances, strict=True)]
 
         def nearest(chance: Floats, risk: Ints, k: int) -> int:
+            """Choose the likely state nearest to the mean number at risk."""
             likely = chance >= np.exp(-LIKELY) * chance.max()
             return int(np.lexsort((-chance, np.where(likely, np.abs(risk - means[k]), np.inf)))[0])
 
@@ -195,6 +196,7 @@ class Lattice:
         """Draw a path with its posterior probability."""
 
         def drawn(chance: Floats, risk: Ints, k: int) -> int:
+            """Draw a state by its chance."""
             if len(chance) == 1:
                 return 0
             total = chance.cumsum()
