@@ -41,15 +41,17 @@ def family_of(name: str) -> Family:
 
 def values(family: Family, time: Any, eta: float, shape: Any) -> tuple[np.ndarray, np.ndarray]:
     """H and h at t / t0."""
-    at = family.place(np.log(np.asarray(time, dtype=float)))
+    placed_time = family.place(np.log(np.asarray(time, dtype=float)))
     shape = np.asarray(shape, dtype=float)
-    return tuple(np.exp(formula(at, eta, shape, xp=NUMPY)) for formula in (family.log_cum_hazard, family.log_hazard))
+    return tuple(
+        np.exp(formula(placed_time, eta, shape, xp=NUMPY)) for formula in (family.log_cum_hazard, family.log_hazard)
+    )
 
 
 def log_values(family: Family, time: Any, eta: float, shape: Any) -> tuple[np.ndarray, np.ndarray]:
-    at = family.place(np.log(np.asarray(time, dtype=float)))
+    placed_time = family.place(np.log(np.asarray(time, dtype=float)))
     shape = np.asarray(shape, dtype=float)
-    return tuple(formula(at, eta, shape, xp=NUMPY) for formula in (family.log_cum_hazard, family.log_hazard))
+    return tuple(formula(placed_time, eta, shape, xp=NUMPY) for formula in (family.log_cum_hazard, family.log_hazard))
 
 
 # ------------------------------------------------------------------------------------------------- closed forms
@@ -185,8 +187,8 @@ def test_restricted_mean_is_the_integral_of_the_witness(name: str) -> None:
         mp.mp.dps = 20
         area = float(mp.quad(survival, parts)) * T0
         mp.mp.dps = 50
-        of = Population(family, T0, np.array([[0.3]]), np.array([[shape]], dtype=float), *np.zeros((2, 1, 1)))
-        assert quadrature.rmst(of, horizon * T0)[0, 0] == pytest.approx(area, rel=1e-10), shape
+        population = Population(family, T0, np.array([[0.3]]), np.array([[shape]], dtype=float), *np.zeros((2, 1, 1)))
+        assert quadrature.rmst(population, horizon * T0)[0, 0] == pytest.approx(area, rel=1e-10), shape
 
 
 # ------------------------------------------------------------------------------------------------- flexible and cured
@@ -196,9 +198,9 @@ COEFFICIENTS = {"piecewise": [0.0, 0.8, -0.5, 0.3, 1.1], "mspline": [0.0, 0.5, 1
 
 def shape_for(name: str) -> np.ndarray:
     base = name.removesuffix("+cure")
-    known = COEFFICIENTS.get(base) or {"gengamma": [-0.2, 0.4], "gompertz": [-0.5]}.get(base)
-    known = [0.3] * len(FAMILIES[base].shapes) if known is None else known
-    return np.array([*known, *([-0.8] if name.endswith("+cure") else [])], dtype=float)
+    coefficients = COEFFICIENTS.get(base) or {"gengamma": [-0.2, 0.4], "gompertz": [-0.5]}.get(base)
+    coefficients = [0.3] * len(FAMILIES[base].shapes) if coefficients is None else coefficients
+    return np.array([*coefficients, *([-0.8] if name.endswith("+cure") else [])], dtype=float)
 
 
 EVERY = [*FAMILIES, *(f"{name}+cure" for name in FAMILIES)]
@@ -229,8 +231,8 @@ def test_restricted_mean_is_split_where_the_hazard_is_not_smooth(name: str, hori
         )[0]
         for a, b in pairwise(edges)
     )
-    of = Population(family, T0, np.array([[0.2]]), shape[None, None, :], *np.zeros((2, 1, 1)))
-    assert quadrature.rmst(of, horizon * T0)[0, 0] == pytest.approx(area * T0, rel=1e-10)
+    population = Population(family, T0, np.array([[0.2]]), shape[None, None, :], *np.zeros((2, 1, 1)))
+    assert quadrature.rmst(population, horizon * T0)[0, 0] == pytest.approx(area * T0, rel=1e-10)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -243,9 +245,9 @@ def test_time_and_cumulative_hazard_are_inverse(name: str, log_cum: float, eta: 
         assert float(log_values(family, np.exp(50.0), eta, shape)[0]) < log_cum + 1e-9
         return
     assume(log_u < 30)
-    found, log_hazard = log_values(family, np.exp(log_u), eta, shape)
-    slope = np.exp(log_u + log_hazard - found)
-    assert abs(float(found) - log_cum) / min(1.0, float(slope)) < 1e-9
+    reached, log_hazard = log_values(family, np.exp(log_u), eta, shape)
+    slope = np.exp(log_u + log_hazard - reached)
+    assert abs(float(reached) - log_cum) / min(1.0, float(slope)) < 1e-9
 
 
 def test_every_eta_of_proportional_hazards_is_the_log_cumulative_hazard_at_t0() -> None:
@@ -293,8 +295,8 @@ EXACT = {"rel": 1e-12, "abs": 1e-12}
 
 
 def same(one: tuple, other: tuple, **tolerance: float) -> None:
-    for left, right in zip(one, other, strict=True):
-        assert float(left) == pytest.approx(float(right), **(tolerance or EXACT))
+    for first, second in zip(one, other, strict=True):
+        assert float(first) == pytest.approx(float(second), **(tolerance or EXACT))
 
 
 @settings(max_examples=60, deadline=None)
@@ -402,12 +404,12 @@ def test_slopes_of_the_tail_are_its_differences(q: float, y: float) -> None:
 def graph(name: str):
     """A compiled function of (log_u, eta, shape): log H, log h and the gradient of both by eta and shape."""
     family = family_of(name)
-    at = pt.matrix("at") if family.basis else pt.vector("at")
+    placed_time = pt.matrix("placed_time") if family.basis else pt.vector("placed_time")
     eta = pt.vector("eta")
     columns = [pt.vector(f"s{k}") for k in range(len(family.shapes))]
     wide = pt.matrix("wide") if family.knots else None
     shape = shape_of(columns, wide)
-    outputs = [formula(at, eta, shape, xp=TENSOR) for formula in (family.log_cum_hazard, family.log_hazard)]
+    outputs = [formula(placed_time, eta, shape, xp=TENSOR) for formula in (family.log_cum_hazard, family.log_hazard)]
     inputs = [eta, *([wide] if wide is not None else []), *columns]
     # what enters likelihoods is H itself and log h
     slopes = [
@@ -415,7 +417,9 @@ def graph(name: str):
         for out in (pt.exp(pt.minimum(outputs[0], 700.0)), outputs[1])
         for wrt in inputs
     ]
-    compiled = pytensor.function([at, *inputs], [*outputs, *slopes], mode="FAST_COMPILE", on_unused_input="ignore")
+    compiled = pytensor.function(
+        [placed_time, *inputs], [*outputs, *slopes], mode="FAST_COMPILE", on_unused_input="ignore"
+    )
 
     def call(log_u: np.ndarray, eta: np.ndarray, shape: np.ndarray) -> list[np.ndarray]:
         size = shape.shape[-1] - len(columns)
@@ -448,18 +452,18 @@ def test_gradients_are_finite_at_the_corners_and_the_graph_is_the_array_formula(
             for eta in (-4.0, 0.0, 4.0):
                 shape = np.broadcast_to(np.concatenate([walk, row]), (len(CORNERS), width + len(row)))
                 etas = np.full(len(CORNERS), eta)
-                found = call(CORNERS, etas, shape)
+                outputs = call(CORNERS, etas, shape)
                 with np.errstate(all="ignore"):
                     expected = [
                         formula(family.place(CORNERS), etas, shape, xp=NUMPY)
                         for formula in (family.log_cum_hazard, family.log_hazard)
                     ]
                 # where H is beyond exp(60) the density is zero, and the sampler turns back
-                inside = np.asarray(expected[0]) < 60
-                for ours, theirs in zip(found[:2], expected, strict=True):
-                    np.testing.assert_allclose(ours[inside], theirs[inside], rtol=1e-10, atol=1e-9)
-                for slope in found[2:]:
-                    assert np.isfinite(np.asarray(slope)[inside]).all(), (name, row, eta, np.asarray(slope))
+                is_likely = np.asarray(expected[0]) < 60
+                for ours, theirs in zip(outputs[:2], expected, strict=True):
+                    np.testing.assert_allclose(ours[is_likely], theirs[is_likely], rtol=1e-10, atol=1e-9)
+                for slope in outputs[2:]:
+                    assert np.isfinite(np.asarray(slope)[is_likely]).all(), (name, row, eta, np.asarray(slope))
 
 
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in ("gompertz", "gompertz+cure")])
@@ -476,17 +480,17 @@ def test_a_median_in_the_graph_is_the_arrays_with_the_derivative_of_its_differen
     compiled = pytensor.function(inputs, [log_u, *slopes], mode="FAST_COMPILE", on_unused_input="ignore")
     size = len(given_shape) - len(columns)
     parts = [np.array([0.3]), *([given_shape[None, :size]] if wide is not None else []), *(given_shape[size:, None])]
-    found = compiled(*parts)
+    outputs = compiled(*parts)
 
     def median(eta: float, shape: np.ndarray) -> float:
         return float(inverse(family, np.array(np.log(np.log(2))), np.array(eta), shape, xp=NUMPY))
 
-    assert float(found[0][0]) == pytest.approx(median(0.3, given_shape), abs=1e-11)
+    assert float(outputs[0][0]) == pytest.approx(median(0.3, given_shape), abs=1e-11)
     h = 1e-5
-    assert float(found[1][0]) == pytest.approx(
+    assert float(outputs[1][0]) == pytest.approx(
         (median(0.3 + h, given_shape) - median(0.3 - h, given_shape)) / (2 * h), abs=1e-7
     )
-    ours = np.concatenate([np.ravel(slope) for slope in found[2:]]) if len(given_shape) else np.zeros(0)
+    ours = np.concatenate([np.ravel(slope) for slope in outputs[2:]]) if len(given_shape) else np.zeros(0)
     for k, step in enumerate(np.eye(len(given_shape)) * h):
         rise = (median(0.3, given_shape + step) - median(0.3, given_shape - step)) / (2 * h)
         assert ours[k] == pytest.approx(rise, abs=1e-7)
@@ -499,11 +503,11 @@ def test_a_shape_is_read_in_known_ways_only() -> None:
 
 def test_average_over_studies_of_an_accelerated_family() -> None:
     """E[S] over eta ~ N is again log-normal: log T = eta + sd w with both normal."""
-    of = Population(
+    population = Population(
         FAMILIES["lognormal"], T0, np.array([[0.2]]), np.array([[[-0.4]]]), np.array([[0.7]]), np.zeros((1, 1))
     )
     wide = stats.lognorm(np.sqrt(0.7**2 + np.exp(-0.8)), scale=T0 * np.exp(0.2))
     times = np.array([1.0, 6.0, 12.0, 60.0])
-    np.testing.assert_allclose(quadrature.survival(of, times)[0, 0], wide.sf(times), atol=1e-7)
-    np.testing.assert_allclose(quadrature.hazard(of, times)[0, 0], wide.pdf(times) / wide.sf(times), rtol=1e-5)
-    assert quadrature.quantile(of, 0.5)[0, 0] == pytest.approx(wide.ppf(0.5), rel=1e-6)
+    np.testing.assert_allclose(quadrature.survival(population, times)[0, 0], wide.sf(times), atol=1e-7)
+    np.testing.assert_allclose(quadrature.hazard(population, times)[0, 0], wide.pdf(times) / wide.sf(times), rtol=1e-5)
+    assert quadrature.quantile(population, 0.5)[0, 0] == pytest.approx(wide.ppf(0.5), rel=1e-6)

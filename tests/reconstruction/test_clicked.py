@@ -21,14 +21,14 @@ def statuses(rec: Reconstruction, check: str) -> list[str]:
 )
 def test_clicks_give_n_rows_and_honour_what_was_printed(seed, n, info, error):
     time, event = trial(seed, n)
-    known = printed(time, event)
-    del known["ticks"]
+    numbers = printed(time, event)
+    del numbers["ticks"]
     if info != "full":
-        del known["events"]
+        del numbers["events"]
     if info == "n":
-        del known["at_risk"]
-    table = clicked(time, event, known["axis_max"], seed, error=error)
-    rec = reconstruct(table, **known)
+        del numbers["at_risk"]
+    table = clicked(time, event, numbers["axis_max"], seed, error=error)
+    rec = reconstruct(table, **numbers)
     assert rec.method == "clicked"
     assert len(rec.patients) == n
     assert (rec.patients["time"] >= 0).all()
@@ -36,8 +36,8 @@ def test_clicks_give_n_rows_and_honour_what_was_printed(seed, n, info, error):
         if info == "full":
             assert rec.patients["event"].sum() == event.sum()
         if info != "n":
-            found = at_risk(rec.patients["time"], known["at_risk"]["time"])
-            np.testing.assert_array_equal(found, known["at_risk"]["at_risk"])
+            counts = at_risk(rec.patients["time"], numbers["at_risk"]["time"])
+            np.testing.assert_array_equal(counts, numbers["at_risk"]["at_risk"])
     else:
         assert error == 0.01 or n < 60
     grid = np.linspace(0, time.max(), 400)
@@ -47,13 +47,13 @@ def test_clicks_give_n_rows_and_honour_what_was_printed(seed, n, info, error):
 
 def test_missing_events_do_not_all_go_into_the_last_interval():
     time, event = trial(11, 200, censoring=60.0)
-    known = printed(time, event)
-    table = clicked(time, event, known["axis_max"], 3)
-    free = reconstruct(table, n=200, at_risk=known["at_risk"], axis_max=known["axis_max"])
+    numbers = printed(time, event)
+    table = clicked(time, event, numbers["axis_max"], 3)
+    free = reconstruct(table, n=200, at_risk=numbers["at_risk"], axis_max=numbers["axis_max"])
     forced = int(free.patients["event"].sum()) + 6
-    rec = reconstruct(table, n=200, at_risk=known["at_risk"], events=forced, axis_max=known["axis_max"])
+    rec = reconstruct(table, n=200, at_risk=numbers["at_risk"], events=forced, axis_max=numbers["axis_max"])
     assert rec.patients["event"].sum() == forced
-    edges = [*known["at_risk"]["time"], np.inf]
+    edges = [*numbers["at_risk"]["time"], np.inf]
     more = [np.histogram(r.patients["time"][r.patients["event"] == 1], edges)[0] for r in (free, rec)]
     assert (more[1] - more[0])[-2:].sum() <= 2
 
@@ -63,13 +63,19 @@ def test_median_and_restricted_mean_from_careful_clicks():
     ratios = []
     for seed in range(8):
         time, event = trial(seed, 200)
-        known = printed(time, event)
+        numbers = printed(time, event)
         rec = reconstruct(
-            clicked(time, event, known["axis_max"], seed), n=200, at_risk=known["at_risk"], axis_max=known["axis_max"]
+            clicked(time, event, numbers["axis_max"], seed),
+            n=200,
+            at_risk=numbers["at_risk"],
+            axis_max=numbers["axis_max"],
         )
-        found, true = kaplan_meier(rec.patients["time"], rec.patients["event"]), kaplan_meier(time, event)
+        rebuilt, true = kaplan_meier(rec.patients["time"], rec.patients["event"]), kaplan_meier(time, event)
         ratios.append(
-            (quantile(found) / quantile(true), restricted_mean(found, horizon=24) / restricted_mean(true, horizon=24))
+            (
+                quantile(rebuilt) / quantile(true),
+                restricted_mean(rebuilt, horizon=24) / restricted_mean(true, horizon=24),
+            )
         )
     assert np.abs(np.array(ratios)[:, 0] - 1).mean() < 0.025  # 0.3 % of a 36-month axis is 1.3 % of a median of 8
     assert np.abs(np.array(ratios)[:, 1] - 1).max() < 0.015
@@ -83,8 +89,8 @@ def test_where_nobody_is_censored_clicks_do_not_lose_deaths():
         rng = np.random.default_rng(seed)
         time = np.minimum(rng.exponential(10, 200), 30.0)
         event = (time < 30).astype(int)
-        known = printed(time, event)
-        del known["ticks"], known["events"]
-        rec = reconstruct(clicked(time, event, known["axis_max"], seed, clicks=32, error=0.01), **known)
+        numbers = printed(time, event)
+        del numbers["ticks"], numbers["events"]
+        rec = reconstruct(clicked(time, event, numbers["axis_max"], seed, clicks=32, error=0.01), **numbers)
         ratios.append(rec.patients["event"].sum() / event.sum())
     assert abs(np.mean(ratios) - 1) < 0.005  # -0.0003; with each interval taken in turn -0.009

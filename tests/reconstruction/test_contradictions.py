@@ -50,9 +50,9 @@ def row_of(rec: Reconstruction, name: str) -> pd.Series:
     return rows.iloc[0]
 
 
-def refused(name: str, *args, **known) -> InputError:
+def refused(name: str, *args, **numbers) -> InputError:
     with pytest.raises(InputError) as error:
-        reconstruct(*args, **known)
+        reconstruct(*args, **numbers)
     assert str(error.value).endswith(f"[{name}]"), error.value
     return error.value
 
@@ -70,30 +70,30 @@ def clean(seed: int):
     n, whole, heap = int(rng.integers(8, 300)), bool(rng.integers(2)), bool(rng.integers(2))
     time, event = trial(seed, n, whole=whole, heap=heap)
     kind = ("exact", "rounded", "careful", "careless")[seed % 4]
-    known = printed(time, event, rounded=kind == "rounded")
+    numbers = printed(time, event, rounded=kind == "rounded")
     for name in ("ticks", "events", "at_risk"):
         if rng.integers(2) or (name == "ticks" and kind.startswith("care")):
-            del known[name]
+            del numbers[name]
     if kind.startswith("care"):
         clicks, error = (100, 0.003) if kind == "careful" else (32, 0.01)
-        return clicked(time, event, known["axis_max"], seed, clicks=clicks, error=error), known
-    return drawn(time, event, known["axis_max"], rounded=kind == "rounded"), known
+        return clicked(time, event, numbers["axis_max"], seed, clicks=clicks, error=error), numbers
+    return drawn(time, event, numbers["axis_max"], rounded=kind == "rounded"), numbers
 
 
 @pytest.mark.parametrize("seed", range(16))
 def test_a_clean_arm_raises_no_name(seed):
-    curve, known = clean(seed)
-    assert not names(reconstruct(curve, **known))
+    curve, numbers = clean(seed)
+    assert not names(reconstruct(curve, **numbers))
 
 
 @pytest.mark.slow
 def test_of_many_clean_arms_none_raises_a_name():
-    found = {}
+    raised = {}
     for seed in range(100, 400):
-        curve, known = clean(seed)
-        if names(rec := reconstruct(curve, **known)):
-            found[seed] = names(rec)
-    assert not found
+        curve, numbers = clean(seed)
+        if names(rec := reconstruct(curve, **numbers)):
+            raised[seed] = names(rec)
+    assert not raised
 
 
 @pytest.mark.slow
@@ -102,12 +102,12 @@ def test_the_limits_hold_the_truth():
     for seed in range(600):
         rng = np.random.default_rng(seed)
         time, event = trial(seed, int(rng.integers(5, 400)), whole=bool(rng.integers(2)), heap=bool(rng.integers(2)))
-        known = printed(time, event)
+        numbers = printed(time, event)
         for curve in (
-            drawn(time, event, known["axis_max"], rounded=bool(seed % 2)),
-            clicked(time, event, known["axis_max"], seed, clicks=32, error=0.01),
+            drawn(time, event, numbers["axis_max"], rounded=bool(seed % 2)),
+            clicked(time, event, numbers["axis_max"], seed, clicks=32, error=0.01),
         ):
-            read = read_curve(curve, **{**known, "ticks": None})
+            read = read_curve(curve, **{**numbers, "ticks": None})
             limits = event_limits(read)
             assert limits.fewest <= event.sum() <= limits.most, seed
             assert not excess(read).survival.any(), seed
@@ -138,18 +138,18 @@ def test_limits_of_events_are_those_of_early_and_late_censoring():
 def test_the_most_at_risk_is_the_number_before_times_the_fall():
     curve = pd.DataFrame({"time": [0.0, 5, 5, 9, 9, 11], "survival": [1, 1, 0.75, 0.75, 0.5, 0.5]})
     counts = pd.DataFrame({"time": [0, 6, 10], "at_risk": [100, 60, 41]})
-    found = excess(read_curve(curve, at_risk=counts, axis_max=12))
-    assert found.allowed == pytest.approx([75, 40], abs=0.1)
-    assert found.survival == pytest.approx([0, 41 * 0.75 / 60 - 0.5], abs=6e-3)  # two decimals are believed to 0.005
+    limits = excess(read_curve(curve, at_risk=counts, axis_max=12))
+    assert limits.allowed == pytest.approx([75, 40], abs=0.1)
+    assert limits.survival == pytest.approx([0, 41 * 0.75 / 60 - 0.5], abs=6e-3)  # two decimals are believed to 0.005
 
 
-def test_the_scatter_of_clicks_is_told_without_fitting():
+def test_the_scatter_of_clicks_is_estimated_without_fitting():
     for error in (0.003, 0.01):
-        found = [
+        scatters = [
             click_scatter(read_curve(clicked(TIME, EVENT, AXIS, s, error=error), n=100, axis_max=AXIS))
             for s in range(20)
         ]
-        assert np.mean(found) == pytest.approx(error, rel=0.25)
+        assert np.mean(scatters) == pytest.approx(error, rel=0.25)
 
 
 # --- numbers at risk ----------------------------------------------------------------------------------------------
@@ -181,20 +181,20 @@ def test_a_number_that_is_too_low_gives_way_where_the_next_one_shows_it():
 @pytest.mark.parametrize("rounded", [False, True])
 def test_at_risk_after_events(rounded):
     time, event = trial(4, 100, whole=True)
-    known = printed(time, event, rounded=rounded)
-    after = table([(time > t).sum() for t in known["at_risk"]["time"]], known["at_risk"]["time"])
-    after.loc[0, "at_risk"] = 100
-    telling = int((after["at_risk"] != known["at_risk"]["at_risk"]).sum())
+    numbers = printed(time, event, rounded=rounded)
+    late_table = table([(time > t).sum() for t in numbers["at_risk"]["time"]], numbers["at_risk"]["time"])
+    late_table.loc[0, "at_risk"] = 100
+    telling = int((late_table["at_risk"] != numbers["at_risk"]["at_risk"]).sum())
     assert telling >= 3
-    curve = drawn(time, event, known["axis_max"], rounded=rounded)
-    rec = reconstruct(curve, **{**known, "at_risk": after})
+    curve = drawn(time, event, numbers["axis_max"], rounded=rounded)
+    rec = reconstruct(curve, **{**numbers, "at_risk": late_table})
     row = row_of(rec, "at_risk_after_events")
     assert row["status"] == "changed"
     shown = rec.diagnostics[rec.diagnostics["check"] == "at_risk"]
     assert set(shown["status"]) == {"honoured"}
-    np.testing.assert_array_equal(shown["time"], after["time"][1:])
+    np.testing.assert_array_equal(shown["time"], late_table["time"][1:])
     np.testing.assert_array_equal(
-        at_risk(rec.patients["time"], known["at_risk"]["time"] - 0.01), known["at_risk"]["at_risk"]
+        at_risk(rec.patients["time"], numbers["at_risk"]["time"] - 0.01), numbers["at_risk"]["at_risk"]
     )
     assert rec.verdict in ("exact", "good")
 
@@ -202,21 +202,21 @@ def test_at_risk_after_events(rounded):
 def test_a_table_that_holds_is_not_turned_round():
     """It would hold as time > t too, with 125 instead of 124 at 6: what holds as it is meant stays."""
     time, event = varied(13446, 159, censoring="staggered")
-    known = printed(time, event, rounded=True)
-    rec = reconstruct(drawn(time, event, known["axis_max"], rounded=True), **known)
+    numbers = printed(time, event, rounded=True)
+    rec = reconstruct(drawn(time, event, numbers["axis_max"], rounded=True), **numbers)
     assert "at_risk_after_events" not in set(rec.diagnostics["check"])
-    at = known["at_risk"]["time"]
-    np.testing.assert_array_equal(at_risk(rec.patients["time"], at), known["at_risk"]["at_risk"])
+    count_times = numbers["at_risk"]["time"]
+    np.testing.assert_array_equal(at_risk(rec.patients["time"], count_times), numbers["at_risk"]["at_risk"])
 
 
 def test_one_row_alone_does_not_turn_the_table_round():
     """One number with time > t among others with time >= t is a misprint: said row by row, nothing converted."""
     time, event = trial(4, 100, whole=True)
-    known = printed(time, event)
-    one = known["at_risk"].copy()
-    one.loc[1, "at_risk"] = (time > 6).sum()
-    assert one.loc[1, "at_risk"] < known["at_risk"].loc[1, "at_risk"]
-    rec = reconstruct(drawn(time, event, known["axis_max"]), **{**known, "at_risk": one})
+    numbers = printed(time, event)
+    mixed_table = numbers["at_risk"].copy()
+    mixed_table.loc[1, "at_risk"] = (time > 6).sum()
+    assert mixed_table.loc[1, "at_risk"] < numbers["at_risk"].loc[1, "at_risk"]
+    rec = reconstruct(drawn(time, event, numbers["axis_max"]), **{**numbers, "at_risk": mixed_table})
     assert "changed" not in set(rec.diagnostics.loc[rec.diagnostics["check"] == "at_risk_after_events", "status"])
 
 
@@ -225,10 +225,10 @@ def test_one_telling_row_is_said_and_not_converted():
     time = TIME.copy()
     died = np.flatnonzero(EVENT == 1)
     time[died[np.abs(time[died] - 6).argmin()]] = 6.0
-    known = printed(time, EVENT)
-    after = table([100, *((time > t).sum() for t in known["at_risk"]["time"][1:])])
-    assert (after["at_risk"] != known["at_risk"]["at_risk"]).sum() == 1
-    rec = reconstruct(drawn(time, EVENT, AXIS), **{**known, "at_risk": after})
+    numbers = printed(time, EVENT)
+    late_table = table([100, *((time > t).sum() for t in numbers["at_risk"]["time"][1:])])
+    assert (late_table["at_risk"] != numbers["at_risk"]["at_risk"]).sum() == 1
+    rec = reconstruct(drawn(time, EVENT, AXIS), **{**numbers, "at_risk": late_table})
     assert (row_of(rec, "at_risk_after_events")["status"], rec.verdict) == ("uncertain", "contradictory")
     np.testing.assert_allclose(rec.patients["time"], np.sort(time), atol=1e-6)
 
@@ -260,11 +260,11 @@ def test_at_risk_zero_at_end():
     ends = reconstruct(curve, at_risk=counts, axis_max=12)
     assert row_of(ends, "at_risk_zero_at_end")["status"] == "changed"
     assert set(ends.diagnostics.loc[ends.diagnostics["check"] == "at_risk", "status"]) == {"honoured"}
-    on = reconstruct(curve, at_risk=counts.assign(time=[0, 6, 9]), axis_max=12)
-    row = row_of(on, "at_risk_zero_at_end")
+    longer = reconstruct(curve, at_risk=counts.assign(time=[0, 6, 9]), axis_max=12)
+    row = row_of(longer, "at_risk_zero_at_end")
     assert (row["time"], row["printed"], row["status"]) == (9, 0, "contradicted")
     assert "goes on to 12 at 0.8" in row["note"]
-    assert on.patients["time"].max() == 12
+    assert longer.patients["time"].max() == 12
     lived = CLICKS[CLICKS["survival"] > 0.2]
     clicks = reconstruct(lived, n=100, axis_max=AXIS, at_risk=pd.DataFrame({"time": [0, 6], "at_risk": [100, 0]}))
     assert row_of(clicks, "at_risk_zero_at_end")["time"] == 6
@@ -424,15 +424,15 @@ def test_one_point_a_step_is_a_curve_where_arithmetic_says_so():
 
 def two_arms(curve) -> tuple[dict, dict]:
     """Arms with medians near 8 and 25: curve, at_risk, n, axis_max each."""
-    found = []
+    arms = []
     for seed, slower in ((1, 1.0), (2, 3.0)):
         rng = np.random.default_rng(seed)
         death, leave = rng.exponential(12 * slower, 80), rng.uniform(12, 36, 80)
         time, event = np.minimum(death, leave), (death <= leave).astype(int)
-        known = printed(time, event)
+        numbers = printed(time, event)
         shown = drawn(time, event, 36.0) if curve == "drawn" else clicked(time, event, 36.0, seed)
-        found.append({"curve": shown, "at_risk": known["at_risk"], "n": None, "axis_max": 36.0})
-    return found[0], found[1]
+        arms.append({"curve": shown, "at_risk": numbers["at_risk"], "n": None, "axis_max": 36.0})
+    return arms[0], arms[1]
 
 
 @pytest.mark.parametrize("kind", ["drawn", "clicked"])
@@ -443,9 +443,9 @@ def test_swapped_arms(kind):
         Arm("low", **{**low, "at_risk": high["at_risk"]}),
         Arm("high", **{**high, "at_risk": low["at_risk"]}),
     ]
-    [found] = swapped_arms(mixed)
-    assert (found.one, found.other) == ("low", "high")
-    assert "numbers at risk" in found.text
+    [swap] = swapped_arms(mixed)
+    assert (swap.one, swap.other) == ("low", "high")
+    assert "numbers at risk" in swap.text
     rec = reconstruct(**{**low, "at_risk": high["at_risk"]})
     assert row_of(rec, "swapped_arms")["status"] == "contradicted"
     assert "other arm's table" in row_of(rec, "swapped_arms")["note"]
@@ -494,8 +494,8 @@ def test_a_distance_is_to_the_nearest_level_or_drop():
         (-0.1, 1.0, 0.0),
     ]
     read = read_curve(pd.DataFrame([p[:2] for p in points], columns=["time", "survival"]), n=2, axis_max=10)
-    found = distances(read, (np.array([5.0, 9.0]), np.array([1, 0])))
-    np.testing.assert_allclose(found, [p[2] for p in points], atol=1e-12)
+    gaps = distances(read, (np.array([5.0, 9.0]), np.array([1, 0])))
+    np.testing.assert_allclose(gaps, [p[2] for p in points], atol=1e-12)
 
 
 def test_verdicts_by_what_is_known():

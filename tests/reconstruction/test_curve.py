@@ -31,7 +31,7 @@ def clicks(rng, m=90, error=0.003, axis=36.0, hazard=0.08):
 
 
 @pytest.mark.parametrize(
-    ("table", "where", "found"),
+    ("table", "where", "value"),
     [
         (changed(3, "survival", np.nan), "curve, row 4, column survival", "nan"),
         (changed(1, "time", "two"), "curve, row 2, column time", "two"),
@@ -44,11 +44,11 @@ def clicks(rng, m=90, error=0.003, axis=36.0, hazard=0.08):
         (CURVE.assign(colour="red"), "curve, columns", "colour"),
     ],
 )
-def test_a_wrong_curve_is_refused_by_row_and_column(table, where, found):
+def test_a_wrong_curve_is_refused_by_row_and_column(table, where, value):
     with pytest.raises(InputError) as error:
         read_curve(table, n=10, axis_max=10)
     assert error.value.where == where
-    assert found in str(error.value)
+    assert value in str(error.value)
     assert "allowed" in str(error.value)
 
 
@@ -153,13 +153,13 @@ def test_times_that_are_days_are_put_on_days_and_others_are_left():
 
 
 def test_the_line_through_clicks_is_monotone_unbiased_and_knows_its_error():
-    at, errors, biases = np.linspace(0, 29, 300), [], []
+    times, errors, biases = np.linspace(0, 29, 300), [], []
     for seed in range(12):
         line = fit_clicks(read_curve(clicks(np.random.default_rng(seed), error=0.006), n=100, axis_max=36))
         assert (np.diff(line.time) >= 0).all()
         assert (np.diff(line.survival) <= 0).all()
         assert (line.time[0], line.survival[0]) == (0, 1)
-        gap = line(at) - np.exp(-0.08 * at)
+        gap = line(times) - np.exp(-0.08 * times)
         assert np.abs(gap).mean() < 0.006  # better than a click
         errors.append(line.click_error)
         biases.append(gap.mean())
@@ -175,7 +175,7 @@ def test_the_order_of_clicks_does_not_matter():
 
 
 def test_clicks_pushed_down_to_a_largest_rise_count_as_lower_bounds():
-    at, bias, blind = np.linspace(1, 29, 200), [], []
+    times, bias, blind = np.linspace(1, 29, 200), [], []
     for seed in range(10):
         rng = np.random.default_rng(seed)
         table = clicks(rng, error=0.004, m=120, hazard=0.012).sort_values("time")
@@ -184,34 +184,34 @@ def test_clicks_pushed_down_to_a_largest_rise_count_as_lower_bounds():
         loose = table.assign(
             survival=table["survival"] + rng.uniform(-1e-4, 1e-4, len(table))
         )  # no common bound to see
-        for found, given in ((bias, table), (blind, loose)):
-            found.append(np.mean(fit_clicks(read_curve(given, n=100, axis_max=36))(at) - np.exp(-0.012 * at)))
+        for gaps, given in ((bias, table), (blind, loose)):
+            gaps.append(np.mean(fit_clicks(read_curve(given, n=100, axis_max=36))(times) - np.exp(-0.012 * times)))
     assert np.mean(blind) < -0.0006
     assert abs(np.mean(bias)) < 0.75 * abs(np.mean(blind))
 
 
 def test_redrawn_lines_scatter_about_the_line():
     line = fit_clicks(read_curve(clicks(np.random.default_rng(2), error=0.01, m=30), n=100, axis_max=36))
-    rng, at = np.random.default_rng(1), np.linspace(2, 28, 20)
-    drawn = np.array([redraw(line, rng)(at) for _ in range(200)])
-    assert np.abs(drawn.mean(axis=0) - line(at)).max() < 0.01
+    rng, times = np.random.default_rng(1), np.linspace(2, 28, 20)
+    drawn = np.array([redraw(line, rng)(times) for _ in range(200)])
+    assert np.abs(drawn.mean(axis=0) - line(times)).max() < 0.01
     assert 0.002 < drawn.std(axis=0).mean() < 0.02
 
 
 def test_a_line_through_given_heights_reaches_them_and_stays_elsewhere():
     line = fit_clicks(read_curve(clicks(np.random.default_rng(2), error=0.01, m=40), n=100, axis_max=36))
-    at = np.array([6.0, 18.0])
-    sd = np.sqrt(np.diag(log_covariance(line, at)))
-    wanted = line.left_limit(at) * np.exp(np.array([1, -1]) * sd)
-    moved = condition_line(line, at, wanted)
-    np.testing.assert_allclose(moved.left_limit(at), wanted, atol=1e-3)
+    times = np.array([6.0, 18.0])
+    sd = np.sqrt(np.diag(log_covariance(line, times)))
+    wanted = line.left_limit(times) * np.exp(np.array([1, -1]) * sd)
+    moved = condition_line(line, times, wanted)
+    np.testing.assert_allclose(moved.left_limit(times), wanted, atol=1e-3)
     assert (np.diff(moved.survival) <= 0).all()
-    assert abs(moved(0.5) - line(0.5)) < 0.3 * np.abs(wanted - line.left_limit(at)).max()
+    assert abs(moved(0.5) - line(0.5)) < 0.3 * np.abs(wanted - line.left_limit(times)).max()
 
 
 def test_the_error_that_the_line_states_at_a_time_is_the_error_it_makes():
-    at, z = np.array([4.0, 10.0, 20.0]), []
+    times, z = np.array([4.0, 10.0, 20.0]), []
     for seed in range(40):
         line = fit_clicks(read_curve(clicks(np.random.default_rng(seed), error=0.01, m=35), n=100, axis_max=36))
-        z.append((np.log(line.left_limit(at)) + 0.08 * at) / np.sqrt(np.diag(log_covariance(line, at))))
+        z.append((np.log(line.left_limit(times)) + 0.08 * times) / np.sqrt(np.diag(log_covariance(line, times))))
     assert 0.6 < np.std(z) < 1.4

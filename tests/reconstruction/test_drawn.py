@@ -25,28 +25,28 @@ def curve_of(patients):
 
 def assert_same_steps(patients, time, event):
     """Every event time, its deaths and its number at risk."""
-    found, true = curve_of(patients), kaplan_meier(time, event)
-    np.testing.assert_allclose(found.time, true.time, atol=1e-9)
-    np.testing.assert_array_equal(found.events, true.events)
-    np.testing.assert_array_equal(found.at_risk, true.at_risk)
+    rebuilt, true = curve_of(patients), kaplan_meier(time, event)
+    np.testing.assert_allclose(rebuilt.time, true.time, atol=1e-9)
+    np.testing.assert_array_equal(rebuilt.events, true.events)
+    np.testing.assert_array_equal(rebuilt.at_risk, true.at_risk)
 
 
-def assert_printed_numbers(patients, known):
-    table = known["at_risk"]
-    assert len(patients) == known["n"]
+def assert_printed_numbers(patients, numbers):
+    table = numbers["at_risk"]
+    assert len(patients) == numbers["n"]
     np.testing.assert_array_equal(at_risk(patients["time"], table["time"]), table["at_risk"])
-    if "events" in known:
-        assert patients["event"].sum() == known["events"]
+    if "events" in numbers:
+        assert patients["event"].sum() == numbers["events"]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(5, 250), st.booleans(), st.booleans())
 def test_an_exact_curve_with_everything_printed_gives_the_patients_back(seed, n, whole, heap):
     time, event = trial(seed, n, whole=whole, heap=heap)
-    known = printed(time, event)
-    rec = reconstruct(drawn(time, event, known["axis_max"]), **known)
+    numbers = printed(time, event)
+    rec = reconstruct(drawn(time, event, numbers["axis_max"]), **numbers)
     assert_same_steps(rec.patients, time, event)
-    assert_printed_numbers(rec.patients, known)
+    assert_printed_numbers(rec.patients, numbers)
     if not whole:  # without ties among the censored, every patient
         np.testing.assert_allclose(rec.patients["time"], np.sort(time), atol=1e-9)
     assert "contradicted" not in set(rec.diagnostics["status"])
@@ -57,10 +57,10 @@ def test_an_exact_curve_with_everything_printed_gives_the_patients_back(seed, n,
 def test_every_kind_of_censoring_is_rebuilt_exactly(seed, n, censoring, clock):
     time, event = varied(seed, n, censoring=censoring, clock=clock)
     assume(event.any())
-    known = printed(time, event)
-    rec = reconstruct(drawn(time, event, known["axis_max"]), **known)
+    numbers = printed(time, event)
+    rec = reconstruct(drawn(time, event, numbers["axis_max"]), **numbers)
     assert_same_steps(rec.patients, time, event)
-    assert_printed_numbers(rec.patients, known)
+    assert_printed_numbers(rec.patients, numbers)
 
 
 @settings(max_examples=15, deadline=None)
@@ -68,15 +68,15 @@ def test_every_kind_of_censoring_is_rebuilt_exactly(seed, n, censoring, clock):
 def test_a_rounded_curve_keeps_every_whole_number(seed, n, censoring, clock):
     time, event = varied(seed, n, censoring=censoring, clock=clock)
     assume(event.any())
-    known = printed(time, event, rounded=True)
-    solved = solve_drawn(read_curve(drawn(time, event, known["axis_max"], rounded=True), **known))
+    numbers = printed(time, event, rounded=True)
+    solved = solve_drawn(read_curve(drawn(time, event, numbers["axis_max"], rounded=True), **numbers))
     assert solved is not None
     patients = pd.DataFrame(dict(zip(("time", "event"), solved[0], strict=True)))
-    assert_printed_numbers(patients, known)
+    assert_printed_numbers(patients, numbers)
     horizon = time.max() * (1 - 1e-3)
-    found, true = curve_of(patients), kaplan_meier(time, event)
+    rebuilt, true = curve_of(patients), kaplan_meier(time, event)
     # half a cell of either axis, 5e-5 of survival and of 36 months
-    assert abs(restricted_mean(found, horizon=horizon) - restricted_mean(true, horizon=horizon)) < 1e-4 * 36
+    assert abs(restricted_mean(rebuilt, horizon=horizon) - restricted_mean(true, horizon=horizon)) < 1e-4 * 36
 
 
 @settings(max_examples=30, deadline=None)
@@ -91,9 +91,9 @@ def test_with_n_alone_the_drop_heights_tell_who_was_at_risk(seed, n, rounded):
         assert_same_steps(rec.patients, time, event)
         return
     # drops at different times may share a cell of the grid: compared death by death, not time by time
-    found, true = rec.patients, pd.DataFrame({"time": time, "event": event}).sort_values("time")
-    left = [np.flatnonzero(np.asarray(each["event"]) == 1) for each in (found, true)]
-    assert np.abs(left[0] - left[1]).max() <= 0.02 * n + 1
+    rebuilt, true = rec.patients, pd.DataFrame({"time": time, "event": event}).sort_values("time")
+    death_ranks = [np.flatnonzero(np.asarray(each["event"]) == 1) for each in (rebuilt, true)]
+    assert np.abs(death_ranks[0] - death_ranks[1]).max() <= 0.02 * n + 1
 
 
 @settings(max_examples=12, deadline=None)
@@ -101,11 +101,15 @@ def test_with_n_alone_the_drop_heights_tell_who_was_at_risk(seed, n, rounded):
 def test_a_list_of_steps_is_solved_like_the_figure(seed, n, censoring, upper):
     time, event = varied(seed, n, censoring=censoring)
     assume(event.sum() >= 5)
-    known = printed(time, event)
+    numbers = printed(time, event)
     curve = read_curve(
-        steps(time, event, upper=upper), n=n, events=known["events"], at_risk=known["at_risk"], ticks=known["ticks"],
+        steps(time, event, upper=upper),
+        n=n,
+        events=numbers["events"],
+        at_risk=numbers["at_risk"],
+        ticks=numbers["ticks"],
         axis_max=40.0,
-    )  # fmt: skip
+    )
     true = kaplan_meier(time, event)
     assert is_step_list(curve)
     drops = read_drops(curve)
@@ -113,9 +117,9 @@ def test_a_list_of_steps_is_solved_like_the_figure(seed, n, censoring, upper):
     np.testing.assert_allclose(drops.survival, true.survival, atol=1e-12)
     solved = solve_drawn(curve)
     assert solved is not None
-    found = kaplan_meier(*solved[0])
-    np.testing.assert_array_equal(found.at_risk, true.at_risk)
-    np.testing.assert_array_equal(found.events, true.events)
+    rebuilt = kaplan_meier(*solved[0])
+    np.testing.assert_array_equal(rebuilt.at_risk, true.at_risk)
+    np.testing.assert_array_equal(rebuilt.events, true.events)
 
 
 @pytest.mark.parametrize("digits", [2, 3, 4, 17])
@@ -133,74 +137,74 @@ def test_clicks_and_corners_are_no_list_of_steps(digits):
 def test_the_truth_stays_inside_the_corridor(seed, n, censoring, clock, rounded):
     time, event = varied(seed, n, censoring=censoring, clock=clock)
     assume(event.any())
-    known = printed(time, event)
-    curve = read_curve(drawn(time, event, known["axis_max"], rounded=rounded), **known)
+    numbers = printed(time, event)
+    curve = read_curve(drawn(time, event, numbers["axis_max"], rounded=rounded), **numbers)
     points, _ = points_of(curve, read_drops(curve))
     true = kaplan_meier(time, event)
     bounds = corridor(points, n, int(event.sum()), 1e-4 if rounded else 1e-9)
     drop = np.array([point.is_drop for point in points])
     assume(drop.sum() == len(true.time))  # a drop below the grid vanishes
-    after, so_far = true.at_risk - true.events, np.cumsum(true.events)
+    remaining, so_far = true.at_risk - true.events, np.cumsum(true.events)
     assert (bounds.fewest[drop] <= so_far).all()
     assert (so_far <= bounds.most[drop]).all()
-    assert (bounds.low[drop] <= after).all()
-    assert (after <= bounds.high[drop]).all()
+    assert (bounds.low[drop] <= remaining).all()
+    assert (remaining <= bounds.high[drop]).all()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("known_by", ["everything", "total", "risk"])
-def test_a_large_arm_honours_what_is_printed(clock, known_by):
+@pytest.mark.parametrize("printed_parts", ["everything", "total", "risk"])
+def test_a_large_arm_honours_what_is_printed(clock, printed_parts):
     time, event = varied(8, 2000, censoring="staggered", clock=clock)
-    known = printed(time, event, rounded=True)
-    if known_by != "everything":
-        known = {name: known[name] for name in (*WITH_RISK, *(["events"] if known_by == "total" else []))}
-    rec = reconstruct(drawn(time, event, known["axis_max"], rounded=True), **known)
-    assert_printed_numbers(rec.patients, known)
-    found, true = curve_of(rec.patients), kaplan_meier(time, event)
+    numbers = printed(time, event, rounded=True)
+    if printed_parts != "everything":
+        numbers = {name: numbers[name] for name in (*WITH_RISK, *(["events"] if printed_parts == "total" else []))}
+    rec = reconstruct(drawn(time, event, numbers["axis_max"], rounded=True), **numbers)
+    assert_printed_numbers(rec.patients, numbers)
+    rebuilt, true = curve_of(rec.patients), kaplan_meier(time, event)
     grid = np.linspace(0, time.max(), 2000)
-    assert np.abs(found(grid) - true(grid)).mean() < 2e-4
+    assert np.abs(rebuilt(grid) - true(grid)).mean() < 2e-4
 
 
 @pytest.mark.slow
 def test_a_large_trial_with_many_ties():
     time, event = trial(8, 3000, whole=True, heap=True)
-    known = printed(time, event)
-    rec = reconstruct(drawn(time, event, known["axis_max"]), **known)
+    numbers = printed(time, event)
+    rec = reconstruct(drawn(time, event, numbers["axis_max"]), **numbers)
     assert_same_steps(rec.patients, time, event)
-    assert_printed_numbers(rec.patients, known)
+    assert_printed_numbers(rec.patients, numbers)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("known_by", ["risk", "n"])
-def test_draws_hold_the_truth_as_often_as_they_say(known_by):
+@pytest.mark.parametrize("printed_parts", ["risk", "n"])
+def test_draws_hold_the_truth_as_often_as_they_say(printed_parts):
     """90 % ranges of 25 draws: by binomial error of 60 arms no fewer than 80 %; where all is known they always do."""
-    held = np.array([_held(seed, known_by) for seed in range(60)])
+    held = np.array([_held(seed, printed_parts) for seed in range(60)])
     assert (held.mean(axis=0) > 0.8).all()
 
 
-def _held(seed, known_by):
+def _held(seed, printed_parts):
     n = int(np.random.default_rng(seed).integers(20, 300))
     time, event = varied(seed, n, censoring=CENSORINGS[seed % 4], clock=CLOCKS[seed % 3])
-    known = printed(time, event, rounded=True)
-    known = {name: known[name] for name in (WITH_RISK if known_by == "risk" else ("n", "axis_max"))}
-    solved = solve_drawn(read_curve(drawn(time, event, known["axis_max"], rounded=True), **known))
+    numbers = printed(time, event, rounded=True)
+    numbers = {name: numbers[name] for name in (WITH_RISK if printed_parts == "risk" else ("n", "axis_max"))}
+    solved = solve_drawn(read_curve(drawn(time, event, numbers["axis_max"], rounded=True), **numbers))
     assert solved is not None
     middle, horizon = 0.45 * time.max(), time.max() * (1 - 1e-3)
 
-    def told(t, e):
+    def summaries(t, e):
         return e.sum(), restricted_mean(kaplan_meier(t, e), horizon=horizon), (t >= middle).sum()
 
-    draws = np.array([told(*solved[1](rng)) for rng in np.random.default_rng(seed).spawn(25)])
+    draws = np.array([summaries(*solved[1](rng)) for rng in np.random.default_rng(seed).spawn(25)])
     low, high = np.quantile(draws, [0.05, 0.95], axis=0)
-    truth = np.array(told(time, event))
+    truth = np.array(summaries(time, event))
     return (low - 1e-9 <= truth) & (truth <= high + 1e-9)
 
 
 def test_draws_with_everything_printed_are_the_patients():
     time, event = varied(5, 120, censoring="dropout")
-    known = printed(time, event)
-    rec = reconstruct(drawn(time, event, known["axis_max"]), **known)
+    numbers = printed(time, event)
+    rec = reconstruct(drawn(time, event, numbers["axis_max"]), **numbers)
     for draw in rec.draw(5, seed=3):
         np.testing.assert_allclose(draw["time"], np.sort(time), atol=1e-9)
         np.testing.assert_array_equal(draw["event"], event[np.argsort(time)])
@@ -209,8 +213,8 @@ def test_draws_with_everything_printed_are_the_patients():
 def test_redrawn_drops_of_one_cell_keep_their_order_and_their_mean():
     """Two drops drawn at one time lie anywhere in the cell, in order: a sixth of its width to either side."""
     time, event = np.array([1.0, 4.0801, 4.0803, 9.0, 11.0]), np.array([1, 1, 1, 1, 0])
-    known = {"n": 5, "axis_max": 12.0}
-    rec = reconstruct(drawn(time, event, 12.0, rounded=True), **known)
+    numbers = {"n": 5, "axis_max": 12.0}
+    rec = reconstruct(drawn(time, event, 12.0, rounded=True), **numbers)
     pairs = np.array([draw.loc[draw["event"] == 1, "time"].to_numpy()[1:3] for draw in rec.draw(400, seed=1)])
     half = 6e-4  # the grid is 1e-4 of 12
     np.testing.assert_allclose(pairs.mean(axis=0), 4.08 + np.array([-1, 1]) * half / 3, atol=0.15 * half)
@@ -255,9 +259,9 @@ def test_a_censoring_tied_with_an_event_comes_after_it_on_an_exact_axis():
 
 def test_an_event_at_a_printed_time_counts_as_at_risk():
     time, event = np.array([2.0, 6, 6, 7, 9]), np.array([1, 1, 0, 1, 0])
-    known = printed(time, event)
-    assert known["at_risk"]["at_risk"].tolist() == [5, 4, 0]
-    rec = reconstruct(drawn(time, event, 12.0), **known)
+    numbers = printed(time, event)
+    assert numbers["at_risk"]["at_risk"].tolist() == [5, 4, 0]
+    rec = reconstruct(drawn(time, event, 12.0), **numbers)
     np.testing.assert_array_equal(rec.patients["time"], time)
 
 
@@ -272,15 +276,15 @@ def test_whoever_is_counted_at_a_printed_time_is_seen_until_then():
 
 def test_one_wrong_number_leaves_the_others_honoured():
     time, event = varied(4, 200, censoring="dropout")
-    known = printed(time, event)
-    table = known["at_risk"].copy()
+    numbers = printed(time, event)
+    table = numbers["at_risk"].copy()
     table.loc[2, "at_risk"] += 5  # more than the heights before allow
-    curve = drawn(time, event, known["axis_max"])
-    solved = solve_drawn(read_curve(curve, n=200, at_risk=table, axis_max=known["axis_max"]))
+    curve = drawn(time, event, numbers["axis_max"])
+    solved = solve_drawn(read_curve(curve, n=200, at_risk=table, axis_max=numbers["axis_max"]))
     assert solved is not None
-    found, true = at_risk(solved[0][0], table["time"]), known["at_risk"]["at_risk"].to_numpy()
-    np.testing.assert_array_equal(found[[0, 1, 3, 4, 5, 6]], true[[0, 1, 3, 4, 5, 6]])
-    assert abs(found[2] - true[2]) <= 2
+    rebuilt, true = at_risk(solved[0][0], table["time"]), numbers["at_risk"]["at_risk"].to_numpy()
+    np.testing.assert_array_equal(rebuilt[[0, 1, 3, 4, 5, 6]], true[[0, 1, 3, 4, 5, 6]])
+    assert abs(rebuilt[2] - true[2]) <= 2
 
 
 def test_draws_differ_where_heights_leave_the_numbers_open():
@@ -296,18 +300,18 @@ def test_draws_differ_where_heights_leave_the_numbers_open():
 def test_openness_is_what_nine_in_ten_draws_stay_within(names):
     """Months and survival to four digits leave numbers open; 300 draws against the lattice's own answer."""
     time, event = varied(2, 1000, censoring="staggered", clock=1.0)
-    known = printed(time, event)
-    solved = solve_drawn(read_curve(drawn(time, event, 36.0, rounded=True), **{name: known[name] for name in names}))
+    numbers = printed(time, event)
+    solved = solve_drawn(read_curve(drawn(time, event, 36.0, rounded=True), **{name: numbers[name] for name in names}))
     assert solved is not None and solved.openness is not None
     best, times = solved.patients, np.unique(time[event == 1])
     sets = [solved.sampler(rng) for rng in np.random.default_rng(3).spawn(300)]
     events = np.array([abs(int(e.sum()) - int(best[1].sum())) for _, e in sets])
 
-    def left(t, e):
+    def remaining(t, e):
         """At risk just after the deaths of each time, before those censored then."""
         return at_risk(t, times) - np.array([(t[e == 1] == when).sum() for when in times])
 
-    risk = np.array([np.abs(left(*some) - left(*best)) for some in sets])
+    risk = np.array([np.abs(remaining(*some) - remaining(*best)) for some in sets])
     # 300 draws: within 0.9 by three standard errors of 0.017; no smaller number would do
     assert (events <= solved.openness[0]).mean() > 0.85
     assert (risk <= solved.openness[1]).mean(axis=0).min() > 0.85

@@ -46,30 +46,32 @@ def patients(seed, n, *, lam=1.5, gamma=0.5):
 
 
 def hazards(lam, gamma, upper):
-    of = Hazards(np.full(96, np.log(lam)), np.full(12, np.log(gamma)), np.empty(97), np.empty(13), np.array([0.4, 1.0]))
-    hazard_walk.cumulate(of.death, upper, of.cum_death)
-    hazard_walk.cumulate(of.lost, upper, of.cum_lost)
-    return of
+    record = Hazards(
+        np.full(96, np.log(lam)), np.full(12, np.log(gamma)), np.empty(97), np.empty(13), np.array([0.4, 1.0])
+    )
+    hazard_walk.cumulate(record.death, upper, record.cum_death)
+    hazard_walk.cumulate(record.lost, upper, record.cum_lost)
+    return record
 
 
 def twin(x, y, time, kind, sigma, *, limit):
     """The integral along the staircase, run by run and drop by drop."""
-    n, level, since, total = len(time), 1.0, 0.0, 0.0
+    n, level, start, total = len(time), 1.0, 0.0, 0.0
 
     def weight(px, py):
-        up = norm.cdf(y, py, sigma) if limit else norm.pdf(y, py, sigma)
-        return norm.pdf(x, px, sigma) * up * math.sqrt(2 * math.pi)
+        vertical = norm.cdf(y, py, sigma) if limit else norm.pdf(y, py, sigma)
+        return norm.pdf(x, px, sigma) * vertical * math.sqrt(2 * math.pi)
 
     for i in range(n):
         if kind[i] != DEATH and i < n - 1:
             continue
         height = 1 - level
-        near = [v for v in (x - 5 * sigma, x, x + 5 * sigma) if since < v < time[i]]
-        total += quad(lambda t, h=height: weight(t, h), since, time[i], points=near or None, limit=200)[0]
+        corners = [v for v in (x - 5 * sigma, x, x + 5 * sigma) if start < v < time[i]]
+        total += quad(lambda t, h=height: weight(t, h), start, time[i], points=corners or None, limit=200)[0]
         if kind[i] == DEATH:
             fallen = 1 - level * (1 - 1 / (n - i))
             total += quad(lambda h, t=time[i]: weight(t, h), height, fallen, limit=200)[0]
-            level, since = 1 - fallen, time[i]
+            level, start = 1 - fallen, time[i]
     return total * (1.0 if limit else math.sqrt(2 * math.pi))
 
 
@@ -89,30 +91,30 @@ def test_density_of_a_click_is_the_integral_along_the_staircase(limit):
 
 
 @njit
-def attempt(arm, now, new, of, warp, exchange, near, rng):
+def attempt(arm, now, new, hazards, warp, exchange, nearby, rng):
     """One move: a warp, an exchange, a step near by or one anywhere, with these cumulative shares."""
     pick, i = rng.random(), int(rng.random() * len(now.time))
     if pick < warp:
-        proposal = mcmc._warp(arm, now, new, of, arm.interval[i], rng)
+        proposal = mcmc._warp(arm, now, new, hazards, arm.interval[i], rng)
     elif pick < exchange:
-        proposal = mcmc._exchange(arm, now, new, of, i, rng)
+        proposal = mcmc._exchange(arm, now, new, hazards, i, rng)
     else:
-        proposal = mcmc._displace(arm, now, new, of, i, pick < near, rng)
+        proposal = mcmc._displace(arm, now, new, hazards, i, pick < nearby, rng)
     if proposal.low >= 0:
         mcmc._settle(arm, now, new, proposal, rng)
 
 
 @njit
-def incremental(arm, now, new, of, attempts, rng, worst):
+def incremental(arm, now, new, hazards, attempts, rng, worst):
     """Largest difference of click densities, nodes and survival from what is computed anew, after each attempt."""
     accepted = 0
     for s in range(attempts):
-        before = now.logs.sum()
-        attempt(arm, now, new, of, 0.2, 0.5, 0.75, rng)
+        old_total = now.logs.sum()
+        attempt(arm, now, new, hazards, 0.2, 0.5, 0.75, rng)
         if s % 7 == 0:
-            mcmc._move_end(arm, now, new, of, rng)
+            mcmc._move_end(arm, now, new, hazards, rng)
             mcmc._move_error(arm, now, new, rng)
-        accepted += now.logs.sum() != before
+        accepted += now.logs.sum() != old_total
         logs, x, y, k = now.logs.copy(), now.x.copy(), now.y.copy(), now.nodes[0]
         staircase.refresh_state(arm, now)
         worst[0] = max(worst[0], np.max(np.abs(now.logs - logs)), np.max(np.abs(new.logs - logs)))
@@ -139,11 +141,11 @@ def test_weighing_what_a_move_changes_is_weighing_all_anew(fixed_total, split):
 
 
 @njit
-def prior_only(arm, now, new, of, sweeps, rng, kinds, deaths, squares):
+def prior_only(arm, now, new, hazards, sweeps, rng, kinds, deaths, squares):
     n = len(now.time)
     for s in range(sweeps):
         for _ in range(n):
-            attempt(arm, now, new, of, 0.4, 0.6, 0.8, rng)
+            attempt(arm, now, new, hazards, 0.4, 0.6, 0.8, rng)
         for i in range(n):
             kinds[s, now.kind[i]] += 1
             if now.kind[i] == DEATH:
@@ -184,11 +186,11 @@ def test_states_keep_every_printed_number():
     rng = np.random.default_rng(3)
     x = rng.uniform(0, 0.9, 40)
     y = 1 - np.exp(-1.5 * x) + 0.01 * rng.normal(size=40)
-    left = [int((time < t).sum()) for t in (0.3, 0.6)]
-    arm = arm_of(x, y, 80, edges=(0.0, 0.3, 0.6, 1.0), start=[0, *left, 80], fixed_total=True, pitch=0.011)
+    gone_before = [int((time < t).sum()) for t in (0.3, 0.6)]
+    arm = arm_of(x, y, 80, edges=(0.0, 0.3, 0.6, 1.0), start=[0, *gone_before, 80], fixed_total=True, pitch=0.011)
     states = mcmc.sample_patients(arm, time, kind, 0.01, rng, hold=5, every=2, keep=10)
     assert ((states.kind == DEATH).sum(axis=1) == (kind == DEATH).sum()).all()
     assert (np.diff(states.time, axis=1) >= 0).all()
-    for t, gone in zip((0.3, 0.6), left, strict=True):
+    for t, gone in zip((0.3, 0.6), gone_before, strict=True):
         assert ((states.time < t).sum(axis=1) == gone).all()
     assert len(np.unique(states.time[:, 40])) > 5

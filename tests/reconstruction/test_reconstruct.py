@@ -22,8 +22,8 @@ def statuses(rec: Reconstruction, check: str) -> list[str]:
 
 def test_a_wrong_total_is_reported_and_does_not_bend_a_drawn_curve():
     time, event = trial(4, 60)
-    known = printed(time, event)
-    rec = reconstruct(drawn(time, event, known["axis_max"]), **{**known, "events": int(event.sum()) - 9})
+    numbers = printed(time, event)
+    rec = reconstruct(drawn(time, event, numbers["axis_max"]), **{**numbers, "events": int(event.sum()) - 9})
     row = rec.diagnostics[rec.diagnostics["check"] == "events"].iloc[0]
     assert (row["status"], row["reconstructed"]) == ("contradicted", event.sum())
     assert "9 more than printed" in row["note"]
@@ -45,11 +45,11 @@ def test_a_corner_is_compared_with_the_nearer_of_its_two_heights():
 
 def test_a_wrong_number_at_risk_is_reported_with_its_time():
     time, event = trial(4, 60)
-    known = printed(time, event)
-    wrong = known["at_risk"].copy()
+    numbers = printed(time, event)
+    wrong = numbers["at_risk"].copy()
     right = int(wrong.loc[1, "at_risk"])
     wrong.loc[1, "at_risk"] = right + 3
-    rec = reconstruct(drawn(time, event, known["axis_max"]), **{**known, "at_risk": wrong})
+    rec = reconstruct(drawn(time, event, numbers["axis_max"]), **{**numbers, "at_risk": wrong})
     rows = rec.diagnostics[rec.diagnostics["check"] == "at_risk"]
     bad = rows[rows["status"] == "contradicted"]
     assert bad["time"].tolist() == [6.0]
@@ -68,8 +68,8 @@ def test_clicks_against_an_impossible_total_say_so():
 
 def test_clicks_against_an_impossible_number_at_risk_say_so():
     time, event = trial(5, 100)
-    known = printed(time, event)
-    table = known["at_risk"].copy()
+    numbers = printed(time, event)
+    table = numbers["at_risk"].copy()
     table.loc[1, "at_risk"] = 98  # the curve has fallen to about 0.6
     rec = reconstruct(clicked(time, event, 36.0, 1), n=100, at_risk=table, axis_max=36)
     bad = rec.diagnostics[rec.diagnostics["status"] == "contradicted"]
@@ -90,21 +90,23 @@ def test_wrong_input_is_refused_before_anything_is_rebuilt():
 @pytest.mark.parametrize("kind", ["drawn", "clicked"])
 def test_draws_repeat_with_their_seed_and_keep_what_was_printed(kind):
     time, event = trial(21, 80)
-    known = printed(time, event)
+    numbers = printed(time, event)
     table = (
-        drawn(time, event, known["axis_max"], rounded=True)
+        drawn(time, event, numbers["axis_max"], rounded=True)
         if kind == "drawn"
-        else clicked(time, event, known["axis_max"], 4)
+        else clicked(time, event, numbers["axis_max"], 4)
     )
-    rec = reconstruct(table, n=80, events=known["events"], at_risk=known["at_risk"], axis_max=known["axis_max"])
+    rec = reconstruct(table, n=80, events=numbers["events"], at_risk=numbers["at_risk"], axis_max=numbers["axis_max"])
     one, two, other = rec.draw(5), rec.draw(5), rec.draw(5, seed=2)
     for a, b in zip(one, two, strict=True):
         pd.testing.assert_frame_equal(a, b)
     assert any(not a.equals(b) for a, b in zip(one, other, strict=True))
     for patients in one:
         assert len(patients) == 80
-        assert patients["event"].sum() == known["events"]
-        np.testing.assert_array_equal(at_risk(patients["time"], known["at_risk"]["time"]), known["at_risk"]["at_risk"])
+        assert patients["event"].sum() == numbers["events"]
+        np.testing.assert_array_equal(
+            at_risk(patients["time"], numbers["at_risk"]["time"]), numbers["at_risk"]["at_risk"]
+        )
 
 
 @pytest.mark.slow
@@ -136,10 +138,10 @@ def test_kmbench_is_exact_for_drawn_curves_and_better_than_clicking_allows_other
     for row in pd.read_csv(bench / "given.csv").itertuples():
         table = pd.read_csv(bench / "risk" / f"{row.arm}.csv")
         marks = pd.read_csv(bench / "marks" / f"{row.arm}.csv")
-        known = {"n": row.n, "events": row.events, "axis_max": row.axis_max, "at_risk": table}
+        numbers = {"n": row.n, "events": row.events, "axis_max": row.axis_max, "at_risk": table}
         for level, ticks in (("V", marks), ("D1", None), ("D2", None)):
             curve = pd.read_csv(bench / "inputs" / f"{row.arm}.{level}.csv")
-            rec = reconstruct(curve, ticks=ticks, **known)
+            rec = reconstruct(curve, ticks=ticks, **numbers)
             rec.patients.to_csv(tmp_path / f"{row.arm}.{level}.full.csv", index=False)
     cases, missing = score.score_set(bench, tmp_path, infos=("full",))
     assert not missing
