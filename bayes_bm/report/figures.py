@@ -1,6 +1,6 @@
-"""The report's figures: tables of `Material` handed to the plots, each with its title, caption and warnings."""
+"""The report's figures: tables of `ReportData` handed to the plots, each with its title, caption and warnings."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
-from bayes_bm.report.html import Html, el
 from bayes_bm.report.material import Curves, ReportData
 from bayes_bm.report.plots.contrasts import contrasts_figure
 from bayes_bm.report.plots.curves import arm_figure, arm_legend_figure, difference_figure, treatment_figure
@@ -19,6 +18,7 @@ from bayes_bm.report.plots.posterior import prior_posterior_figure, rank_figure
 from bayes_bm.report.plots.ranking import ranks_figure
 from bayes_bm.report.plots.style import Look, looks, svg
 from bayes_bm.report.sentences import event_words, source_text, time_text
+from bayes_bm.report.tables import Row
 from bayes_bm.report.text import DIGITS, estimate, number, printed_interval, treatment_text
 from bayes_bm.spec.effect_measure import ratio_of
 
@@ -26,110 +26,137 @@ if TYPE_CHECKING:
     from bayes_bm.estimands.ranking import Ranking
 
 
-Row = Mapping[Any, Any]
+@dataclass(frozen=True)
+class PageFigure:
+    """A figure as it stands on the page: an `<svg>` element, the words under it, its class (`wide`, `narrow`)."""
+
+    drawing: str
+    caption: str = ""
+    css: str | None = None
 
 
 @dataclass(frozen=True)
 class Drawing:
     """Puts figures on the page: one look a treatment, and the report's warnings under every figure."""
 
-    of: ReportData
+    data: ReportData
 
     @property
     def looks(self) -> dict[str, Look]:
-        return looks(self.of.spec.treatments.names)
+        """Return colour and marker of every treatment."""
+        return looks(self.data.spec.treatments.names)
 
     def mark(self, text: str) -> str:
-        """A caption or title with the report's warnings before it."""
-        failed = ["gate failed"] if self.of.answers.refused else []
-        warnings = [*failed, *(["reproduction"] if self.of.spec.reproduction else [])]
+        """Return a caption or title with the report's warnings before it."""
+        failed = ["gate failed"] if self.data.answers.refused else []
+        warnings = [*failed, *(["reproduction"] if self.data.spec.reproduction else [])]
         return f"[{'; '.join(warnings)}] {text}".strip() if warnings else text
 
-    def figure(self, drawn: Figure, *, title: str, caption: str = "", cls: str | None = None) -> Html:
-        caption = self.mark(caption)
-        note = el("figcaption", caption) if caption else None
-        return el("figure", Html(svg(drawn, title=self.mark(title))), note, cls=cls)
+    def figure(self, drawn: Figure, *, title: str, caption: str = "", css: str | None = None) -> PageFigure:
+        """Return a drawn figure with its warnings; `title` is for those who cannot see it."""
+        return PageFigure(svg(drawn, title=self.mark(title)), self.mark(caption), css)
 
 
-def contrast_records(of: ReportData, name: str, reference: str | None = None) -> list[dict[Any, Any]]:
-    """Rows of the contrast table about a treatment, against the spec's reference where no other is named; none where
-    the table was not made.
+SOURCE_LABELS = {"within": "within studies", "across": "across studies", "combined": "combined"}
+NO_RATIO = {"ratio": np.nan, "low": np.nan, "high": np.nan, "text": ""}
+
+
+def contrast_records(data: ReportData, name: str, reference: str | None = None) -> list[dict[Any, Any]]:
+    """Return rows of the contrast table about a treatment, against the spec's reference where no other is named; none
+    where the table was not made.
     """
-    table, against = of.answers.contrasts, reference or of.spec.treatments.reference
+    table, reference = data.answers.contrasts, reference or data.spec.treatments.reference
     if table is None:
         return []
-    return table.loc[(table["treatment"] == name) & (table["reference"] == against)].to_dict("records")
+    return table.loc[(table["treatment"] == name) & (table["reference"] == reference)].to_dict("records")
 
 
-def contrast_rows(of: ReportData) -> pd.DataFrame:
-    """Rows of the contrast figure: a heading a treatment, its sources, published pooled numbers."""
-    words = {"within": "within studies", "across": "across studies", "combined": "combined"}
-    blank, rows = {"ratio": np.nan, "low": np.nan, "high": np.nan, "text": ""}, []
-    for name in of.compared:
-        base = {"treatment": name, **blank}
-        found = contrast_records(of, name)
-        alone = any(row["source"] == "within" and not np.isfinite(ratio_of(row)[0]) for row in found)
-        missing = {"text": NO_SIDE_BY_SIDE if alone else ""}
-        rows.append({**base, **missing, "kind": "heading", "label": f"{treatment_text(name)} v {of.reference}"})
-        for row in found:
-            if row["source"] in words and np.isfinite(ratio_of(row)[0]):
-                numbers = dict(zip(("ratio", "low", "high"), ratio_of(row), strict=True))
-                named = {"kind": row["source"], "label": words[row["source"]], "text": source_text(row)}
-                rows.append({**base, **numbers, **named})
-        for check in of.spec.external_checks:
-            if check.estimand == of.answers.measure.estimand and check.treatment == name:
-                numbers = {"ratio": check.value, "low": check.ci_low or np.nan, "high": check.ci_high or np.nan}
-                named = {"kind": "published", "label": "published pooled", "text": number(check.value, 2)}
-                rows.append({**base, **numbers, **named})
+def contrast_rows(data: ReportData) -> pd.DataFrame:
+    """Return rows of the contrast figure: a heading a treatment, its sources, published pooled numbers."""
+    rows: list[dict[Any, Any]] = []
+    for name in data.compared:
+        sources = contrast_records(data, name)
+        rows.append(_contrast_heading(data, name, sources))
+        rows += [_source_row(row, name) for row in sources if _is_shown(row)]
+        rows += _published_rows(data, name)
     return pd.DataFrame(rows)
 
 
-def contrast_figure(draw: Drawing) -> Html:
-    measure = draw.of.answers.contrasted
+def _contrast_heading(data: ReportData, name: str, sources: Sequence[Row]) -> dict[Any, Any]:
+    """The line above a treatment's sources; it says where no study holds both sides."""
+    alone = any(row["source"] == "within" and not np.isfinite(ratio_of(row)[0]) for row in sources)
+    words = {"text": NO_SIDE_BY_SIDE if alone else ""}
+    label = f"{treatment_text(name)} v {data.reference}"
+    return {"treatment": name, **NO_RATIO, **words, "kind": "heading", "label": label}
+
+
+def _is_shown(row: Row) -> bool:
+    return row["source"] in SOURCE_LABELS and bool(np.isfinite(ratio_of(row)[0]))
+
+
+def _source_row(row: Row, name: str) -> dict[Any, Any]:
+    numbers = dict(zip(("ratio", "low", "high"), ratio_of(row), strict=True))
+    words = {"kind": row["source"], "label": SOURCE_LABELS[row["source"]], "text": source_text(row)}
+    return {"treatment": name, **NO_RATIO, **numbers, **words}
+
+
+def _published_rows(data: ReportData, name: str) -> list[dict[Any, Any]]:
+    """Published pooled ratios of a treatment, of the kind that the family answers."""
+    rows = []
+    for check in data.spec.external_checks:
+        if check.estimand == data.answers.measure.estimand and check.treatment == name:
+            numbers = {"ratio": check.value, "low": check.ci_low or np.nan, "high": check.ci_high or np.nan}
+            words = {"kind": "published", "label": "published pooled", "text": number(check.value, 2)}
+            rows.append({"treatment": name, **NO_RATIO, **numbers, **words})
+    return rows
+
+
+def contrast_figure(draw: Drawing) -> PageFigure:
+    measure = draw.data.answers.contrasted
     sides = "above 1: longer" if measure.longer else "below 1: lower hazard"
     label = f"{measure.name}, log scale ({sides})"
-    drawn = contrasts_figure(contrast_rows(draw.of), looks=draw.looks, xlabel=label)
+    drawn = contrasts_figure(contrast_rows(draw.data), looks=draw.looks, xlabel=label)
     title = f"{measure.words.capitalize()}s within studies, across studies and combined"
     return draw.figure(drawn, title=title, caption="Point: posterior median; line: 95 % interval.")
 
 
-def network_picture(draw: Drawing) -> Html:
+def network_picture(draw: Drawing) -> PageFigure:
     caption = (
         "Node: area grows with patients of the arms (a printed hazard ratio prints none). Line: its number and width"
         " are the studies that hold both. Shaded: studies with three treatments or more."
     )
     return draw.figure(
-        network_figure(draw.of.network, looks=draw.looks), title="Network of treatments", caption=caption
+        network_figure(draw.data.network, looks=draw.looks), title="Network of treatments", caption=caption
     )
 
 
-def ranks_picture(draw: Drawing, ranking: "Ranking") -> Html:
+def ranks_picture(draw: Drawing, ranking: "Ranking") -> PageFigure:
     return draw.figure(ranks_figure(ranking, looks=draw.looks), title="Probability of every rank")
 
 
-def forest_rows(of: ReportData) -> pd.DataFrame:
+def forest_rows(data: ReportData) -> pd.DataFrame:
     """Arms under their treatment, then the overall lines, with the text of the columns beside the plot."""
     fields = ("n", "median", "low", "high", "printed", "printed_low", "printed_high")
     nothing: dict[Any, Any] = dict.fromkeys(fields, np.nan)
     rows: list[dict[Any, Any]] = []
-    for name in of.spec.treatments.names:
-        mine = of.arms.loc[of.arms["treatment"] == name].to_dict("records")
-        if mine:
+    for name in data.spec.treatments.names:
+        arms = data.arms.loc[data.arms["treatment"] == name].to_dict("records")
+        if arms:
             rows.append({**nothing, "kind": "heading", "treatment": name, "label": treatment_text(name)})
-        rows += [{**row, "kind": "arm", "label": f"{row['study']}: {row['arm']}"} for row in mine]
-    if len(of.overall):
-        rows.append({**nothing, "kind": "heading", "treatment": of.spec.treatments.reference, "label": "Overall"})
+        rows += [{**row, "kind": "arm", "label": f"{row['study']}: {row['arm']}"} for row in arms]
+    if len(data.overall):
+        rows.append({**nothing, "kind": "heading", "treatment": data.spec.treatments.reference, "label": "Overall"})
     who = {"average": "average study", "hospital": "one new hospital"}
-    for row in of.overall.to_dict("records"):
+    for row in data.overall.to_dict("records"):
         rows.append({**nothing, **row, "label": f"{treatment_text(row['treatment'])}, {who[row['kind']]}"})
-    return pd.DataFrame([{**row, **_forest_texts(of, row)} for row in rows])
+    return pd.DataFrame([{**row, **_forest_texts(data, row)} for row in rows])
 
 
-def _forest_texts(of: ReportData, row: Row) -> dict[str, str]:
+def _forest_texts(data: ReportData, row: Row) -> dict[str, str]:
     if row["kind"] == "heading":
         return dict.fromkeys(("text_model", "text_printed", "text_n"), "")
-    spec, of_median = of.spec, shows_median(of)
-    digits, cap = (DIGITS[spec.time_unit], 10 * spec.horizon) if of_median else (2, np.inf)
+    spec = data.spec
+    digits, cap = (DIGITS[spec.time_unit], 10 * spec.horizon) if shows_median(data) else (2, np.inf)
     printed = printed_interval(row["printed"], row["printed_low"], row["printed_high"], digits=digits)
     return {
         "text_model": estimate((row["median"], row["low"], row["high"]), digits=digits, cap=cap),
@@ -138,85 +165,85 @@ def _forest_texts(of: ReportData, row: Row) -> dict[str, str]:
     }
 
 
-def shows_median(of: ReportData) -> bool:
-    return bool(len(of.arms) and of.arms["measure"].iloc[0] == "median")
+def shows_median(data: ReportData) -> bool:
+    return bool(len(data.arms) and data.arms["measure"].iloc[0] == "median")
 
 
-def forest_label(of: ReportData) -> str:
-    curve = event_words(of.spec.endpoint)[1]
-    if shows_median(of):
-        return f"median {curve} ({of.spec.time_unit}, log scale)"
-    return f"{curve} at {time_text(of.spec, of.spec.reference_time)} (proportion)"
+def forest_label(data: ReportData) -> str:
+    curve = event_words(data.spec.endpoint)[1]
+    if shows_median(data):
+        return f"median {curve} ({data.spec.time_unit}, log scale)"
+    return f"{curve} at {time_text(data.spec, data.spec.reference_time)} (proportion)"
 
 
-def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[Html]:
+def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[PageFigure]:
     """The same rows twice: labels beside the plot for a wide screen, above their lines for a narrow one."""
-    label, xlim = forest_label(draw.of), (0.0, 1.0)
-    if shows_median(draw.of):
+    label, xlim = forest_label(draw.data), (0.0, 1.0)
+    if shows_median(draw.data):
         ends = rows[["low", "high", "printed"]].to_numpy(dtype=float)
-        xlim = (0.85 * float(np.nanmin(ends)), min(1.1 * float(np.nanmax(ends)), 3 * draw.of.spec.horizon))
-    settings = {"looks": draw.looks, "xlabel": label, "xlim": xlim, "log": shows_median(draw.of)}
+        xlim = (0.85 * float(np.nanmin(ends)), min(1.1 * float(np.nanmax(ends)), 3 * draw.data.spec.horizon))
+    settings = {"looks": draw.looks, "xlabel": label, "xlim": xlim, "log": shows_median(draw.data)}
     columns = {"patients": "text_n", "model (95 %)": "text_model", "printed or observed": "text_printed"}
     title = f"Forest plot of study arms: {label}"
     return [
-        draw.figure(forest_figure(rows, wide=True, columns=columns, **settings), title=title, cls="wide"),
-        draw.figure(forest_figure(rows, wide=False, **settings), title=f"{title} (narrow)", cls="narrow"),
+        draw.figure(forest_figure(rows, wide=True, columns=columns, **settings), title=title, css="wide"),
+        draw.figure(forest_figure(rows, wide=False, **settings), title=f"{title} (narrow)", css="narrow"),
     ]
 
 
-def panel_figures(draw: Drawing) -> list[Html]:
+def panel_figures(draw: Drawing) -> list[PageFigure]:
     """A panel for each study arm, in the order of treatments."""
-    order, arms = draw.of.spec.treatments.names, draw.of.result.evidence.arms
+    order, arms = draw.data.spec.treatments.names, draw.data.result.evidence.arms
     rows = sorted(range(len(arms)), key=lambda row: (order.index(arms["treatment"].iloc[row]), row))
     return [_arm_figure(draw, row, arms.iloc[row].to_dict()) for row in rows]
 
 
-def _arm_figure(draw: Drawing, row: int, arm: Row) -> Html:
-    of, seen = draw.of, draw.of.observed[row]
+def _arm_figure(draw: Drawing, row: int, arm: Row) -> PageFigure:
+    data, observed = draw.data, draw.data.observed[row]
     drawn = arm_figure(
         title=str(arm["study"]),
-        band=of.bands.loc[of.bands["arm_row"] == row],
+        band=data.bands.loc[data.bands["arm_row"] == row],
         look=draw.looks[arm["treatment"]],
-        until=of.until[arm["treatment"]],
-        unit=of.spec.time_unit,
-        limit=seen.last * 1.05 if seen.last > of.spec.horizon else of.spec.horizon,
+        until=data.until[arm["treatment"]],
+        unit=data.spec.time_unit,
+        limit=observed.last * 1.05 if observed.last > data.spec.horizon else data.spec.horizon,
         ylabel="proportion",
-        steps=seen.steps,
-        ticks=seen.ticks,
-        printed=seen.printed,
-        at_risk=seen.at_risk,
+        steps=observed.steps,
+        ticks=observed.ticks,
+        printed=observed.printed,
+        at_risk=observed.at_risk,
     )
     size = f", n = {arm['n']:.0f}" if np.isfinite(arm["n"]) else ""
     caption = f"{arm['arm']} ({treatment_text(arm['treatment'])}{size})"
     return draw.figure(drawn, title=f"{arm['study']}: {arm['arm']}, observed and predicted", caption=caption)
 
 
-def panel_legend(draw: Drawing) -> Html:
+def panel_legend(draw: Drawing) -> PageFigure:
     return draw.figure(arm_legend_figure(), title="Legend of the panels")
 
 
-def curve_figures(draw: Drawing, curves: Curves, *, who: str) -> list[Html]:
+def curve_figures(draw: Drawing, curves: Curves, *, who: str) -> list[PageFigure]:
     """For each compared treatment its curve beside the reference's, then their difference."""
     pairs = (
         (
             _treatment_figure(draw, curves, name, who=who),
             _difference_figure(draw, curves, name, who=who),
         )
-        for name in draw.of.compared
+        for name in draw.data.compared
     )
     return [figure for pair in pairs for figure in pair]
 
 
-def _treatment_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> Html:
-    of, spec = draw.of, draw.of.spec
-    names = {spec.treatments.reference: of.reference, name: treatment_text(name)}
+def _treatment_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> PageFigure:
+    data, spec = draw.data, draw.data.spec
+    names = {spec.treatments.reference: data.reference, name: treatment_text(name)}
     alive_at = curves.alive_at
     given = f", given alive at {time_text(spec, alive_at)}" if alive_at else ""
     drawn = treatment_figure(
         curves.survival,
         looks=draw.looks,
         names=names,
-        until=of.until,
+        until=data.until,
         unit=spec.time_unit,
         limit=spec.horizon,
         ylabel=f"{event_words(spec.endpoint)[1]} (proportion)",
@@ -227,16 +254,16 @@ def _treatment_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> 
     return draw.figure(drawn, title=f"{who}{given}: {' and '.join(names.values())}", caption=caption)
 
 
-def _difference_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> Html:
-    of, far = draw.of, curves.hospital
-    contrast = f"{treatment_text(name)} − {of.reference}"
+def _difference_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> PageFigure:
+    data, hospital = draw.data, curves.hospital
+    contrast = f"{treatment_text(name)} − {data.reference}"
     drawn = difference_figure(
         curves.difference.loc[curves.difference["treatment"] == name],
-        wider=None if far is None else far.loc[far["treatment"] == name],
+        wider=None if hospital is None else hospital.loc[hospital["treatment"] == name],
         look=draw.looks[name],
-        until=float(np.min([of.until[name], of.until[of.spec.treatments.reference]])),
-        unit=of.spec.time_unit,
-        limit=of.spec.horizon,
+        until=float(np.min([data.until[name], data.until[data.spec.treatments.reference]])),
+        unit=data.spec.time_unit,
+        limit=data.spec.horizon,
         ylabel="difference of proportions",
         label=who,
         wider_label="one new hospital, 95 %",
@@ -249,18 +276,18 @@ def _difference_figure(draw: Drawing, curves: Curves, name: str, *, who: str) ->
     )
 
 
-def density_figures(draw: Drawing) -> list[Html]:
+def density_figures(draw: Drawing) -> list[PageFigure]:
     return [
         draw.figure(
-            prior_posterior_figure(posterior=found.posterior, prior=found.prior, xlabel=name),
+            prior_posterior_figure(posterior=density.posterior, prior=density.prior, xlabel=name),
             title=f"Prior and posterior of {name}",
         )
-        for name, found in draw.of.densities.items()
+        for name, density in draw.data.densities.items()
     ]
 
 
-def rank_figures(draw: Drawing) -> list[Html]:
+def rank_figures(draw: Drawing) -> list[PageFigure]:
     return [
         draw.figure(rank_figure(table, title=name), title=f"Rank plot of {name}")
-        for name, table in draw.of.ranks.items()
+        for name, table in draw.data.ranks.items()
     ]

@@ -1,93 +1,95 @@
-"""The report as one HTML page: sections of words, tables and figures, in the order a critic asks for them."""
+"""The report as one HTML page: sections in the order a critic asks for them, laid out by `templates/`."""
 
-from importlib import resources
+from dataclasses import dataclass
+from typing import Any
 
 from bayes_bm.report import figures
-from bayes_bm.report.html import Html, Part, el
 from bayes_bm.report.material import ReportData
 from bayes_bm.report.sections.answer import answer_section
 from bayes_bm.report.sections.contrasts import contrasts_section, network_section, ranks_section
 from bayes_bm.report.sections.diagnostics import diagnostics_section, limits_section, provenance_section
-from bayes_bm.report.sections.evidence import audit_section, misfits_section, rebuilt_section, reconciliation_section
+from bayes_bm.report.sections.evidence import (
+    audit_section,
+    misfits_section,
+    reconciliation_section,
+    reconstruction_section,
+)
 from bayes_bm.report.sections.treatments import (
     answers_section,
+    curves_section,
     forest_section,
     panels_section,
     patient_section,
-    treatments_section,
 )
-from bayes_bm.report.sentences import (
-    FAILED,
-    TWICE,
-    event_words,
-)
-from bayes_bm.report.text import (
-    treatment_text,
-)
+from bayes_bm.report.sentences import FAILED, TWICE, event_words
+from bayes_bm.report.templating import render_template
+from bayes_bm.report.text import treatment_text
 
 
-def render(of: ReportData) -> str:
-    """The whole page. The same material gives the same bytes."""
-    draw = figures.Drawing(of)
-    sections = {
-        "Answer": answer_section(of),
-        "Within studies, across studies, combined": contrasts_section(draw),
-        "Network of treatments": network_section(draw),
-        **({} if of.ranking is None else {"Ranks": ranks_section(draw, of.ranking)}),
-        "Table of answers": answers_section(of),
-        "Study arms": forest_section(draw),
-        "Observed and predicted, arm by arm": panels_section(draw),
-        "Curves of the treatments": treatments_section(draw),
-        "One patient": patient_section(draw),
-        "Audit of the evidence": audit_section(of),
-        "Reconciliation: printed, reconstructed, predicted": reconciliation_section(of),
-        **({} if of.battery is None else {"Misfits: arms, printed numbers, studies": misfits_section(of, of.battery)}),
-        **(
-            {}
-            if of.answers.rebuilt is None
-            else {"Patients rebuilt from curves": rebuilt_section(of, of.answers.rebuilt)}
-        ),
-        "Diagnostics and priors": diagnostics_section(draw),
-        "What this cannot say": limits_section(of),
-        "Provenance": provenance_section(of),
-    }
-    bodies = [
-        el("section", el("h2", title, _tags(of)), body, id=f"section-{at}")
-        for at, (title, body) in enumerate(sections.items(), start=1)
+@dataclass(frozen=True)
+class Section:
+    """A section of the page: its heading, and the record that `templates/sections/NAME.html.jinja` lays out."""
+
+    title: str
+    name: str
+    content: Any
+
+    @property
+    def template(self) -> str:
+        return f"sections/{self.name}.html.jinja"
+
+
+def render(data: ReportData) -> str:
+    """Return the whole page. The same data give the same bytes."""
+    return render_template(
+        "report.html.jinja",
+        spec=data.spec,
+        description=_description(data),
+        refused=data.answers.refused,
+        failed=FAILED,
+        twice=TWICE,
+        sections=page_sections(data),
+    )
+
+
+def page_sections(data: ReportData) -> list[Section]:
+    """Return the sections in their order; those that this result has nothing for are left out."""
+    draw = figures.Drawing(data)
+    ranking, battery, rebuilt = data.ranking, data.battery, data.answers.rebuilt
+    sections = [
+        Section("Answer", "answer", answer_section(data)),
+        Section("Within studies, across studies, combined", "contrasts", contrasts_section(draw)),
+        Section("Network of treatments", "network", network_section(draw)),
+        None if ranking is None else Section("Ranks", "ranks", ranks_section(draw, ranking)),
+        Section("Table of answers", "answers", answers_section(data)),
+        Section("Study arms", "forest", forest_section(draw)),
+        Section("Observed and predicted, arm by arm", "panels", panels_section(draw)),
+        Section("Curves of the treatments", "curves", curves_section(draw)),
+        Section("One patient", "patient", patient_section(draw)),
+        Section("Audit of the evidence", "audit", audit_section(data)),
+        Section("Reconciliation: printed, reconstructed, predicted", "reconciliation", reconciliation_section(data)),
+        None
+        if battery is None
+        else Section("Misfits: arms, printed numbers, studies", "misfits", misfits_section(battery)),
+        None
+        if rebuilt is None
+        else Section("Patients rebuilt from curves", "reconstruction", reconstruction_section(data, rebuilt)),
+        Section("Diagnostics and priors", "diagnostics", diagnostics_section(draw)),
+        Section("What this cannot say", "limits", limits_section(data)),
+        Section("Provenance", "provenance", provenance_section(data)),
     ]
-    links = (el("li", el("a", title, href=f"#section-{at}")) for at, title in enumerate(sections, start=1))
-    contents = el("nav", el("ol", *links), **{"aria-label": "Contents"})
-    style = resources.files("bayes_bm").joinpath("report/templates/report.css").read_text(encoding="utf-8")
-    meta = '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-    head = el("head", Html(meta), el("title", of.spec.question), el("style", Html(style)))
-    body = el("body", el("main", _header(of), _banners(of), contents, *bodies))
-    return f"<!DOCTYPE html>\n{el('html', head, body, lang='en')}\n"
+    return [section for section in sections if section is not None]
 
 
-def _header(of: ReportData) -> list[Part]:
-    spec = of.spec
+def _description(data: ReportData) -> str:
+    """Return the line under the question: spec, endpoint, treatments, unit, model and date."""
+    spec = data.spec
     words = [
         spec.name,
         event_words(spec.endpoint)[1],
-        f"{', '.join(treatment_text(name) for name in of.compared)} against {of.reference}",
+        f"{', '.join(treatment_text(name) for name in data.compared)} against {data.reference}",
         f"time in {spec.time_unit}",
-        f"{spec.hazard.family}{', accelerated time' if of.answers.measure.longer else ' hazards'}",
-        f"fitted {of.result.provenance.get('made', 'at an unknown time')}",
+        f"{spec.hazard.family}{', accelerated time' if data.answers.measure.longer else ' hazards'}",
+        f"fitted {data.result.provenance.get('made', 'at an unknown time')}",
     ]
-    return [el("h1", spec.question), el("p", " · ".join(words), cls="meta")]
-
-
-def _banners(of: ReportData) -> list[Html]:
-    banners = []
-    if of.answers.refused:
-        reasons = (el("p", reason) for reason in of.answers.refused)
-        banners.append(el("div", el("p", FAILED), *reasons, cls="banner", role="alert"))
-    if of.spec.reproduction:
-        text = f"{TWICE} The evidence is the printed summary of one analysis; nothing is added to it."
-        banners.append(el("div", el("p", text), cls="banner twice", role="note"))
-    return banners
-
-
-def _tags(of: ReportData) -> list[Html]:
-    tags = [el("span", "gate failed", cls="tag")] if of.answers.refused else []
-    return [*tags, *([el("span", "reproduction", cls="tag twice")] if of.spec.reproduction else [])]
+    return " · ".join(words)

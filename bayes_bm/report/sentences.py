@@ -34,7 +34,7 @@ def time_text(spec: Spec, time: float) -> str:
     return f"{time:g} {spec.time_unit}"
 
 
-def of_row(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -> str:
+def estimate_text(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -> str:
     """Median and interval of a row of `compare` or `predict`, rounded as its estimand asks."""
     values, estimand = [row["median"], *(row[end] for end in ends)], str(row["estimand"])
     null = 0.0 if estimand.endswith("_difference") else None
@@ -76,7 +76,7 @@ def ratio_clause(row: Row, spec: Spec) -> str:
     """The ratio of the average study; one that changes with time carries its time."""
     time, measure = row["time"], TIME if row["estimand"] == TIME.estimand else HAZARD
     when = f" at {time_text(spec, time)}" if time is not None and np.isfinite(time) else ""
-    shown = of_row(spec, row).replace(" (", " (95 % interval ", 1)
+    shown = estimate_text(spec, row).replace(" (", " (95 % interval ", 1)
     return f"{measure.words}{when} in the average study {shown}, {probability_clause(row['prob_better'], measure)}"
 
 
@@ -105,7 +105,9 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
         "prior only": "the evidence says next to nothing about",
     }
     named = {
-        found: [f"{treatment_text(row['treatment'])} {of_row(spec, row)}" for row in rows if verdict(row) == found]
+        found: [
+            f"{treatment_text(row['treatment'])} {estimate_text(spec, row)}" for row in rows if verdict(row) == found
+        ]
         for found in openings
     }
     parts = [f"{words} {', '.join(named[found])}" for found, words in openings.items() if named[found]]
@@ -124,10 +126,10 @@ def absolute_sentence(of: Answers) -> str:
     if len(of.compared) > 1:
         return _range_sentence(of)
     spec, name, reference = of.spec, next(iter(of.compared)), of.spec.treatments.reference
-    one, other = (of_row(spec, of.row("new-study", "survival", arm, time=of.time)) for arm in (name, reference))
+    one, other = (estimate_text(spec, of.row("new-study", "survival", arm, time=of.time)) for arm in (name, reference))
     near, far = ("new-study", "new-hospital")
     shown = {
-        (who, what): of_row(spec, of.row(who, f"{what}_difference", name, time=of.time))
+        (who, what): estimate_text(spec, of.row(who, f"{what}_difference", name, time=of.time))
         for who in (near, far)
         for what in ("survival", "rmst")
     }
@@ -164,11 +166,11 @@ def _range_sentence(of: Answers) -> str:
     near = [of.row("new-study", estimand, name, time=of.time) for name in of.compared]
     near = sorted(near, key=lambda row: row["median"])
     ends = [
-        f"{of_row(spec, row)} with {treatment_text(row['treatment'])}, in one new hospital"
-        f" {of_row(spec, of.row('new-hospital', estimand, row['treatment'], time=of.time))},"
+        f"{estimate_text(spec, row)} with {treatment_text(row['treatment'])}, in one new hospital"
+        f" {estimate_text(spec, of.row('new-hospital', estimand, row['treatment'], time=of.time))},"
         for row in (near[0], near[-1])
     ]
-    level = of_row(spec, of.row("new-study", "survival", spec.treatments.reference, time=of.time))
+    level = estimate_text(spec, of.row("new-study", "survival", spec.treatments.reference, time=of.time))
     return (
         f"At {time_text(spec, of.time)}, {event_words(spec.endpoint)[1]} averaged over studies is {level} with"
         f" {of.reference}, and differences from it run from {ends[0]} to {ends[1].removesuffix(',')}."

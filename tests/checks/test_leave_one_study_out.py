@@ -20,7 +20,8 @@ from bayes_bm.inference.fit import fit
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result
 from bayes_bm.report.pipeline import _elsewhere
-from bayes_bm.report.sections.diagnostics import _made
+from bayes_bm.report.sections.diagnostics import elsewhere_table
+from bayes_bm.report.templating import render_template
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
 from tests.builders.worlds import half_normal, normal
@@ -327,7 +328,7 @@ def test_command_writes_tables_and_picture(tmp_path, capsys) -> None:
     assert {file.name for file in folder.iterdir()} == {"studies", "studies.csv", "numbers.csv", "leave_one_out.png"}
     [row] = [row for row in said["leave_one_out"] if row["study"] == "s3"]
     shown = _elsewhere(result, tmp_path)["leave_one_study_out"]
-    page = str(_made("leave_one_study_out", shown))
+    page = render_template("elsewhere.html.jinja", made=elsewhere_table("leave_one_study_out", shown))
     assert f"{row['elpd']:.2f}" in page
     assert "The same ratio without each study in turn" in page
     assert "<svg" in page

@@ -1,6 +1,8 @@
 """The report says what its tables say: numbers parsed back from the page, words chosen by numbers, one closed file."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
@@ -9,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from jinja2 import UndefinedError
 
 from bayes_bm.checks.direct_indirect import Split, contrast_table
 from bayes_bm.checks.reconciliation import reconcile
@@ -21,9 +24,11 @@ from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import make_design
 from bayes_bm.report import answers, figures, gather, page, sentences, write
-from bayes_bm.report.html import el
 from bayes_bm.report.material import Answers
+from bayes_bm.report.sections.diagnostics import ElsewhereTable
 from bayes_bm.report.sections.evidence import STATUS
+from bayes_bm.report.tables import Cell, Column, make_table, plain
+from bayes_bm.report.templating import environment, render_template
 from bayes_bm.runtime.errors import GateRefused
 from tests.builders import worlds
 
@@ -243,7 +248,22 @@ def test_a_users_text_is_text():
     assert "<script>alert" not in html()
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html()
     assert "Is <b>a</b> & b the same?" in "".join(parsed().words)
-    assert el("p", "a < b", el("b", "c & d")) == "<p>a &lt; b<b>c &amp; d</b></p>"
+    row, columns = {"x": "a < b", "y": Cell("c & d", "strong")}, [plain("x", "x"), Column("y", lambda row: row["y"])]
+    made = ElsewhereTable("e", make_table([row], columns))
+    cells = re.findall("<td>.*</td>", render_template("elsewhere.html.jinja", made=made))
+    assert cells == ["<td>a &lt; b</td>", "<td><strong>c &amp; d</strong></td>"]
+
+
+def test_a_template_that_misspells_a_name_is_refused():
+    with pytest.raises(UndefinedError, match="no attribute"):
+        render_template("elsewhere.html.jinja", made=figures.PageFigure("<svg></svg>"))
+    assert {section.template for section in page.page_sections(material())} <= set(environment().list_templates())
+
+
+def test_templates_are_read_only_where_a_page_is_written():
+    code = "import sys, bayes_bm.cli.app, bayes_bm.report.pipeline; print('jinja2' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_same_material_gives_the_same_bytes():
@@ -451,9 +471,9 @@ def test_the_second_sentence_has_the_numbers_of_a_study_and_of_a_hospital():
     for who in (NewStudy(), NewHospital()):
         table = compare(result, who=who)
         row = table[(table["estimand"] == "survival_difference") & (table["time"] == 12)].iloc[0].to_dict()
-        assert sentences.of_row(result.spec, row) in sentence
+        assert sentences.estimate_text(result.spec, row) in sentence
         mean = table[table["estimand"] == "rmst_difference"].iloc[0].to_dict()
-        assert sentences.of_row(result.spec, mean) in sentence
+        assert sentences.estimate_text(result.spec, mean) in sentence
 
 
 def test_a_model_without_study_effects_claims_no_average_over_studies():

@@ -1,20 +1,15 @@
 """Sections on contrasts: within and across studies, the network, ranks."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
 from bayes_bm.report import figures
-from bayes_bm.report.html import Column, Html, Part, Row, el, html_table, mark, numeric, plain, treatment
-from bayes_bm.report.material import ReportData
-from bayes_bm.report.sections.answer import note, reference_remark
-from bayes_bm.report.sentences import (
-    source_text,
-)
-from bayes_bm.report.text import (
-    estimate,
-    probability,
-    treatment_text,
-)
+from bayes_bm.report.material import Answers, ReportData
+from bayes_bm.report.sections.answer import Remark, reference_remark
+from bayes_bm.report.sentences import source_text
+from bayes_bm.report.tables import Column, Row, Table, make_table, mark, numeric, plain, treatment
+from bayes_bm.report.text import estimate, probability, treatment_text
 
 if TYPE_CHECKING:
     from bayes_bm.estimands.ranking import Ranking
@@ -26,99 +21,130 @@ SOURCES = {
     "combined": "combined (the answer)",
     "discrepancy": "ratio within / across",
 }
+SEVERAL_COLUMNS = (plain("study", "study", "words"), plain("treatments", "treatments", "words"))
+LOOP_EDGES = 3
+"""Pairs of treatments that a loop needs, and only a loop can disagree with itself."""
 
 
-BEST = "Within and across are fitted to the best reconstruction of the patients; combined holds all its imputations."
+@dataclass(frozen=True)
+class ContrastsSection:
+    """Where each contrast comes from: table and figure, None where those fits were not made.
+
+    others   pairs without the reference; None where no study holds such a pair
+    remark   what another reference would change
+    imputed  whether the combined answer holds several imputations
+    """
+
+    table: Table | None
+    figure: figures.PageFigure | None
+    others: Table | None
+    remark: Remark
+    imputed: bool
 
 
-def contrasts_section(draw: figures.Drawing) -> list[Part]:
-    of = draw.of
-    if of.answers.contrasts is None:
-        words = (
-            "Not worked out: those fits were not made, or no one number can hold the contrast of this model (see"
-            " bb.contrast_sources). The table of answers holds ratios at each time."
-        )
-        return [el("p", words), note(*reference_remark(of.spec))]
-    rows = [
-        {
-            **row,
-            "group": f"{treatment_text(name)} v {of.reference}",
-            "note": str(row["note"]).replace(NO_SIDE_BY_SIDE, ""),
-        }
-        for name in of.compared
-        for row in figures.contrast_records(of, name)
-    ]
-    others = _other_pairs(of)
-    columns = [
-        Column("source", lambda row: SOURCES.get(row["source"], row["source"]), "keep"),
+def contrasts_section(draw: figures.Drawing) -> ContrastsSection:
+    """Return what is compared within studies, across studies and in all."""
+    data, remark = draw.data, reference_remark(draw.data.spec)
+    imputed = data.result.imputations is not None
+    if data.answers.contrasts is None:
+        return ContrastsSection(None, None, None, remark, imputed)
+    columns, others = _contrast_columns(data.answers), _other_pairs(data)
+    caption = "Contrasts without the reference"
+    return ContrastsSection(
+        table=make_table(_reference_pairs(data), columns, group="group"),
+        figure=figures.contrast_figure(draw),
+        others=make_table(others, columns, group="group", caption=caption) if others else None,
+        remark=remark,
+        imputed=imputed,
+    )
+
+
+def _contrast_columns(answers: Answers) -> list[Column]:
+    return [
+        Column("source", lambda row: SOURCES.get(str(row["source"]), str(row["source"])), "keep"),
         numeric("studies", "studies", 0),
-        Column(f"{of.answers.contrasted.name} (95 %)", source_text, "num"),
-        Column(of.answers.measure.better, lambda row: probability(row["prob_better"]), "num"),
+        Column(f"{answers.contrasted.name} (95 %)", source_text, "num"),
+        Column(answers.measure.better, lambda row: probability(row["prob_better"]), "num"),
         numeric("mean log", "mean", 2),
         numeric("sd", "sd", 2),
         plain("remark", "note", "words", missing=""),
     ]
-    explain = (
-        "Within: only studies that hold both treatments, each with its own level and shape. Across: every arm taken as"
-        " a study by itself. Combined: the model of this report. The last row of a block compares the first two: 1 is"
-        " agreement."
-    )
+
+
+def _reference_pairs(data: ReportData) -> list[dict[Any, Any]]:
+    """Rows of the contrast table of every treatment against the reference."""
     return [
-        el("p", explain),
-        html_table(rows, columns, group="group"),
-        figures.contrast_figure(draw),
-        html_table(others, columns, group="group", caption="Contrasts without the reference") if others else None,
-        note(*reference_remark(of.spec)),
-        note(BEST) if of.result.imputations is not None else None,
+        {
+            **row,
+            "group": f"{treatment_text(name)} v {data.reference}",
+            "note": str(row["note"]).replace(NO_SIDE_BY_SIDE, ""),
+        }
+        for name in data.compared
+        for row in figures.contrast_records(data, name)
     ]
 
 
-def _other_pairs(of: ReportData) -> list[dict[Any, Any]]:
+def _other_pairs(data: ReportData) -> list[dict[Any, Any]]:
     """Rows of the contrast table of pairs without the reference, of which some study speaks side by side."""
-    names, rows = of.compared, []
-    for at, reference in enumerate(names):
-        for name in names[at + 1 :]:
-            found = figures.contrast_records(of, name, reference)
+    names, rows = data.compared, []
+    for index, reference in enumerate(names):
+        for name in names[index + 1 :]:
+            pair = figures.contrast_records(data, name, reference)
             group = f"{treatment_text(name)} v {treatment_text(reference)}"
-            if any(row["source"] == "within" and row["studies"] for row in found):
-                rows += [{**row, "group": group} for row in found]
+            if any(row["source"] == "within" and row["studies"] for row in pair):
+                rows += [{**row, "group": group} for row in pair]
     return rows
 
 
-def network_section(draw: figures.Drawing) -> list[Part]:
-    of = draw.of
-    parts = [", ".join(treatment_text(name) for name in part) for part in of.network.parts]
-    if len(parts) == 1:
-        words = "Studies that hold two treatments or more join all of them."
-    else:
-        rests = "are refused" if of.spec.free_levels else "rest on exchangeable study levels (docs/decisions.md, 11)"
-        words = f"The network is not connected: {'; '.join(parts)}. Comparisons between its parts {rests}."
+@dataclass(frozen=True)
+class NetworkSection:
+    """The network: its parts (treatments as words), what comparisons between parts are, picture and table.
+
+    several        studies with three treatments or more; None where there is none
+    split_command  how to ask whether direct and indirect evidence agree; empty where no loop could disagree
+    """
+
+    parts: list[str]
+    free_levels: bool
+    picture: figures.PageFigure
+    several: Table | None
+    split_command: str
+
+
+def network_section(draw: figures.Drawing) -> NetworkSection:
+    """Return who was compared with whom."""
+    data = draw.data
     several = [
         {"study": row["study"], "treatments": ", ".join(treatment_text(name) for name in row["treatments"])}
-        for row in of.network.several.to_dict("records")
+        for row in data.network.several.to_dict("records")
     ]
-    columns = [plain("study", "study", "words"), plain("treatments", "treatments", "words")]
-    return [
-        el("p", words),
-        figures.network_picture(draw),
-        html_table(several, columns, caption="Studies with three treatments or more") if several else None,
-        _how_to_split(of),
-    ]
+    caption = "Studies with three treatments or more"
+    return NetworkSection(
+        parts=[", ".join(treatment_text(name) for name in part) for part in data.network.parts],
+        free_levels=data.spec.free_levels,
+        picture=figures.network_picture(draw),
+        several=make_table(several, SEVERAL_COLUMNS, caption=caption) if several else None,
+        split_command="" if len(data.network.edges) < LOOP_EDGES else f"bayes-bm split {data.spec.name} --out splits",
+    )
 
 
-def _how_to_split(of: ReportData) -> Html | None:
-    """Where a loop could disagree with itself, how to ask whether it does."""
-    edges = of.network.edges
-    if len(edges) < 3:
-        return None
-    command = f"bayes-bm split {of.spec.name} --out splits"
-    return el("p", "Whether direct and indirect evidence agree is seen with ", el("code", command), ".")
+@dataclass(frozen=True)
+class RanksSection:
+    """Ranks of the treatments: what they are ranked by, which is first, a warning, table and picture."""
+
+    measure: str
+    first: str
+    warning: str
+    table: Table
+    picture: figures.PageFigure
 
 
-def ranks_section(draw: figures.Drawing, ranking: "Ranking") -> list[Part]:
+def ranks_section(draw: figures.Drawing, ranking: "Ranking") -> RanksSection:
+    """Return the ranks by the ratio in the average study."""
+    measure = draw.data.answers.measure
     columns = [
         treatment(),
-        Column(f"log {draw.of.answers.measure.words} against {draw.of.reference} (95 %)", _ranked_estimate, "num"),
+        Column(f"log {measure.words} against {draw.data.reference} (95 %)", _ranked_estimate, "num"),
         Column("median rank (90 %)", _rank_text, "num"),
         Column("P(rank 1)", lambda row: probability(row["first"]), "num"),
         Column("P(last)", lambda row: probability(row["last"]), "num"),
@@ -131,10 +157,13 @@ def ranks_section(draw: figures.Drawing, ranking: "Ranking") -> list[Part]:
         {**row, "first": chances[row["treatment"], 1], "last": chances[row["treatment"], count]}
         for row in ranking.table.to_dict("records")
     ]
-    words = (
-        f"By the {draw.of.answers.measure.words} in the average study; rank 1 is the {ranking.first}. {ranking.warning}"
+    return RanksSection(
+        measure=measure.words,
+        first=ranking.first,
+        warning=ranking.warning,
+        table=make_table(rows, columns),
+        picture=figures.ranks_picture(draw, ranking),
     )
-    return [el("p", words), html_table(rows, columns), figures.ranks_picture(draw, ranking)]
 
 
 def _ranked_estimate(row: Row) -> str:

@@ -1,186 +1,185 @@
 """Sections on evidence: audit, reconciliation, misfits, imputations."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bayes_bm.report.html import Column, Part, Row, el, html_table, numeric, plain, treatment
 from bayes_bm.report.material import ImputationSummary, ReportData
 from bayes_bm.report.sections.treatments import ESTIMANDS, asked_text, estimand_title
-from bayes_bm.report.sentences import (
-    reconstruction_sentence,
-)
-from bayes_bm.report.text import (
-    DIGITS,
-    number,
-    printed_interval,
-    probability,
-    treatment_text,
-)
+from bayes_bm.report.sentences import reconstruction_sentence
+from bayes_bm.report.tables import Cell, Column, Row, Table, make_table, numeric, plain, treatment
+from bayes_bm.report.text import DIGITS, number, printed_interval, probability, treatment_text
 from bayes_bm.spec.document import Spec
 
 if TYPE_CHECKING:
     from bayes_bm.checks.battery import Battery
 
+ROW_COLUMNS = (plain("kind", "kind", "keep"), plain("study", "study", "words"), plain("arm", "arm", "words"))
+"""Columns that name a row of the evidence."""
+SIDE_BY_SIDE_COLUMNS = (
+    treatment(),
+    treatment("against", "reference"),
+    numeric("studies", "studies", 0),
+    plain("side by side in", "side_by_side", "words"),
+)
+SET_ASIDE_COLUMNS = (*ROW_COLUMNS, plain("reason", "reason", "words"))
+QUESTION_COLUMNS = (
+    Column("", lambda row: Cell("flagged", "strong") if row["flagged"] else "", "keep"),
+    plain("question", "question", "words"),
+    plain("worst case", "worst", "words"),
+    Column("asked", lambda row: str(row["asked"]), "num"),
+    Column("p of the question", lambda row: number(row["p_question"], 4), "num"),
+    Column("flagged below", lambda row: number(row["threshold"], 4), "num"),
+)
+STUDY_COLUMNS = (
+    plain("question", "question", "words"),
+    Column(
+        "of", lambda row: row["study"] or (treatment_text(row["treatment"]) if row["treatment"] else "all"), "words"
+    ),
+    Column("found", lambda row: number(row["found"], 2), "num"),
+    Column("expected sd", lambda row: number(row["expected_sd"], 2), "num"),
+    Column("p", lambda row: probability(row["p"]), "num"),
+)
+PIT_COLUMNS = (
+    plain("PIT of", "group", "words"),
+    plain("", "name", "words"),
+    Column("patients", lambda row: str(row["patients"]), "num"),
+    Column("mean", lambda row: number(row["mean"], 2), "num"),
+    Column("p, uniform", lambda row: probability(row["p"]), "num"),
+)
+STATUS = {"green": "agrees", "amber": "strained", "red": "contradicts"}
 
-def audit_section(of: ReportData) -> list[Part]:
-    audit, unit = of.answers.audit, of.spec.time_unit
-    treatments = [
+
+@dataclass(frozen=True)
+class AuditSection:
+    """What the evidence is: notes, treatments, pairs held side by side, rows in use, rows set aside (None: none)."""
+
+    notes: Sequence[str]
+    treatments: Table
+    side_by_side: Table
+    rows: Table
+    set_aside: Table | None
+
+
+def audit_section(data: ReportData) -> AuditSection:
+    """Return the audit of the evidence."""
+    audit, unit = data.answers.audit, data.spec.time_unit
+    treatment_columns = [
         treatment(),
         numeric("studies", "studies", 0),
         numeric("arms", "arms", 0),
         numeric("effective patients", "size", 0),
         numeric(f"follow-up ({unit})", "until", DIGITS[unit]),
     ]
-    sides = [
-        treatment(),
-        treatment("against", "reference"),
-        numeric("studies", "studies", 0),
-        plain("side by side in", "side_by_side", "words"),
-    ]
-    rows = [
-        plain("kind", "kind", "keep"),
-        plain("study", "study", "words"),
-        plain("arm", "arm", "words"),
+    row_columns = [
+        *ROW_COLUMNS,
         treatment(),
         numeric("effective size", "size", 0),
         numeric(f"speaks until ({unit})", "until", DIGITS[unit]),
         plain("informs", "informs", "words"),
     ]
-    aside = [
-        plain("kind", "kind", "keep"),
-        plain("study", "study", "words"),
-        plain("arm", "arm", "words"),
-        plain("reason", "reason", "words"),
-    ]
     used = "Rows in use and what each informs; effective size in patients, of a hazard ratio in events"
-    return [
-        el("ul", *(el("li", text) for text in audit.notes)) if audit.notes else None,
-        html_table(audit.treatments, treatments, caption="Treatments"),
-        html_table(audit.contrasts, sides, caption="Held side by side within a study"),
-        html_table(audit.rows, rows, caption=used),
-        html_table(audit.set_aside, aside, caption="Set aside, and why")
-        if len(audit.set_aside)
-        else el("p", "Nothing was set aside."),
-    ]
-
-
-STATUS = {"green": "agrees", "amber": "strained", "red": "contradicts"}
-
-
-def reconciliation_section(of: ReportData) -> list[Part]:
-    table = of.reconciliation
-    counts = table["status"].value_counts().to_dict()
-    summary = ", ".join(f"{counts[name]} {words}" for name, words in STATUS.items() if name in counts) or "no rows"
-    explain = (
-        f"Every printed number beside what was rebuilt from it and what the model predicts: {summary}. The interval and"
-        " the two-sided posterior predictive p are of the number as it would be printed, sampling error included:"
-        " strained below 0.05, contradicts below 0.001. With many rows a few are strained by chance."
+    set_aside = make_table(audit.set_aside, SET_ASIDE_COLUMNS, caption="Set aside, and why")
+    return AuditSection(
+        notes=audit.notes,
+        treatments=make_table(audit.treatments, treatment_columns, caption="Treatments"),
+        side_by_side=make_table(audit.contrasts, SIDE_BY_SIDE_COLUMNS, caption="Held side by side within a study"),
+        rows=make_table(audit.rows, row_columns, caption=used),
+        set_aside=set_aside if len(audit.set_aside) else None,
     )
+
+
+@dataclass(frozen=True)
+class ReconciliationSection:
+    """Printed numbers beside reconstructed and predicted ones: how many agree in words, and whether any contradicts."""
+
+    summary: str
+    contradicted: bool
+    table: Table
+
+
+def reconciliation_section(data: ReportData) -> ReconciliationSection:
+    """Return every printed number beside what was rebuilt from it and what the model predicts."""
+    spec, rows = data.spec, data.reconciliation
+    counts = Counter(rows["status"])
+    summary = ", ".join(f"{counts[name]} {words}" for name, words in STATUS.items() if name in counts) or "no rows"
     columns = [
-        Column("", lambda row: el("span", STATUS.get(row["status"], row["status"]), cls=f"status {row['status']}")),
+        Column("", lambda row: Cell(STATUS.get(str(row["status"]), str(row["status"])), "status", str(row["status"]))),
         plain("study", "study", "words"),
         plain("arm", "arm", "words"),
         plain("quantity", "quantity", "keep"),
-        Column("printed", lambda row: reconciled(of.spec, row, "printed"), "num"),
-        Column("reconstructed", lambda row: number(row["reconstructed"], reconciled_digits(of.spec, row)), "num"),
-        Column("predicted (95 %)", lambda row: reconciled(of.spec, row, "predicted"), "num"),
+        Column("printed", lambda row: reconciled_text(spec, row, "printed"), "num"),
+        Column("reconstructed", lambda row: number(row["reconstructed"], reconciled_digits(spec, row)), "num"),
+        Column("predicted (95 %)", lambda row: reconciled_text(spec, row, "predicted"), "num"),
         Column("p", lambda row: probability(row["p"]), "num"),
     ]
-    red = "red" in counts
-    return [
-        el("p", explain),
-        el("p", el("strong", "Printed numbers contradict the model: see the rows marked so.")) if red else None,
-        html_table(table, columns, row_class=lambda row: row["status"] if row["status"] != "green" else None),
-    ]
-
-
-def misfits_section(of: ReportData, found: "Battery") -> list[Part]:
-    """The battery: what is flagged in words, every question with its worst case, studies against the others, PITs."""
-    flagged = len(found.flagged)
-    explain = (
-        f"{len(found.flags)} questions, each asked of all arms, rows or studies. Within a question the worst is"
-        " corrected for how often it was asked; over questions Holm's thresholds keep the chance of any flag at 10 %"
-        f" where the model is right. {flagged or 'None'} {'is' if flagged < 2 else 'are'} flagged."
-    )
-    questions = [
-        Column("", lambda row: el("strong", "flagged") if row["flagged"] else "", "keep"),
-        plain("question", "question", "words"),
-        plain("worst case", "worst", "words"),
-        Column("asked", lambda row: str(row["asked"]), "num"),
-        Column("p of the question", lambda row: number(row["p_question"], 4), "num"),
-        Column("flagged below", lambda row: number(row["threshold"], 4), "num"),
-    ]
-    studies = [
-        plain("question", "question", "words"),
-        Column(
-            "of", lambda row: row["study"] or (treatment_text(row["treatment"]) if row["treatment"] else "all"), "words"
-        ),
-        Column("found", lambda row: number(row["found"], 2), "num"),
-        Column("expected sd", lambda row: number(row["expected_sd"], 2), "num"),
-        Column("p", lambda row: probability(row["p"]), "num"),
-    ]
-    pits = [
-        plain("PIT of", "group", "words"),
-        plain("", "name", "words"),
-        Column("patients", lambda row: str(row["patients"]), "num"),
-        Column("mean", lambda row: number(row["mean"], 2), "num"),
-        Column("p, uniform", lambda row: probability(row["p"]), "num"),
-    ]
-    told = (
-        "How far each study is from what all others predict for it, on the log scale; of heterogeneity how many times"
-        " what the priors expect; of time units the log of a study's last time over the others'."
-    )
-    return [
-        el("p", explain),
-        el("ul", *(el("li", text) for text in found.sentences())),
-        html_table(found.flags, questions),
-        el("p", found.not_seen),
-        el("h3", "Studies against each other") if len(found.studies) else None,
-        el("p", told) if len(found.studies) else None,
-        html_table(found.studies, studies) if len(found.studies) else None,
-        el("h3", "Patients: probability integral transforms, censored ones randomised") if len(found.pit) else None,
-        html_table(found.pit, pits) if len(found.pit) else None,
-    ]
+    table = make_table(rows, columns, row_class=lambda row: row["status"] if row["status"] != "green" else None)
+    return ReconciliationSection(summary, contradicted="red" in counts, table=table)
 
 
 def reconciled_digits(spec: Spec, row: Row) -> int:
-    """Decimals of a reconciled number: medians as times, counts of events with one, proportions and ratios with two."""
+    """Return decimals of a reconciled number: medians have those of times, events one, proportions and ratios two."""
     if row["kind"] in ("counts", "registry"):
         return 1
     return DIGITS[spec.time_unit] if str(row["quantity"]).startswith("median") and row["kind"] != "points" else 2
 
 
-def reconciled(spec: Spec, row: Row, name: str) -> str:
+def reconciled_text(spec: Spec, row: Row, name: str) -> str:
+    """Return a number of the reconciliation with its interval."""
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     return printed_interval(row[name], low, high, digits=reconciled_digits(spec, row), cap=10 * spec.horizon)
 
 
-def rebuilt_section(of: ReportData, rebuilt: ImputationSummary) -> list[Part]:
-    """What the reconstruction of patients adds to the variance of every answer
+@dataclass(frozen=True)
+class MisfitsSection:
+    """The battery of checks: how many questions, how many flagged, what is flagged in words, and its tables.
+
+    not_seen  what the battery cannot see
+    studies   each study against the others, `pits` probability integral transforms; None where nothing was asked
+    """
+
+    asked: int
+    flagged: int
+    sentences: Sequence[str]
+    questions: Table
+    not_seen: str
+    studies: Table | None
+    pits: Table | None
+
+
+def misfits_section(battery: "Battery") -> MisfitsSection:
+    """Return what is flagged in words, every question with its worst case, studies against the others, PITs."""
+    return MisfitsSection(
+        asked=len(battery.flags),
+        flagged=len(battery.flagged),
+        sentences=battery.sentences(),
+        questions=make_table(battery.flags, QUESTION_COLUMNS),
+        not_seen=battery.not_seen,
+        studies=make_table(battery.studies, STUDY_COLUMNS) if len(battery.studies) else None,
+        pits=make_table(battery.pit, PIT_COLUMNS) if len(battery.pit) else None,
+    )
+
+
+@dataclass(frozen=True)
+class ReconstructionSection:
+    """What the answer owes to patients rebuilt from curves; the table of variances is None where one set was fitted."""
+
+    sentence: str
+    imputations: int
+    table: Table | None
+
+
+def reconstruction_section(data: ReportData, rebuilt: ImputationSummary) -> ReconstructionSection:
+    """Return what the reconstruction of patients adds to the variance of every answer
     (docs/decisions.md#19-multiple-imputation).
     """
-    said = el("p", reconstruction_sentence(rebuilt, of.spec))
+    sentence = reconstruction_sentence(rebuilt, data.spec)
     if rebuilt.m == 1:
-        return [said]
-    words = (
-        f"The variance within, W, is the mean over {rebuilt.m} fits, each to one plausible set of patients; that"
-        f" between, B, is that of their means; in all T = W + (1 + 1/{rebuilt.m}) B. Wider by: sqrt(T / W) - 1."
-        " Patients are drawn from the curves alone, never from the model. Average study; ratios on the log scale."
-    )
-    columns = [
-        plain("", "name", "keep"),
-        numeric("mean", "mean", 2),
-        _small("sd within, √W", lambda row: row["within"] ** 0.5),
-        _small("sd between, √B", lambda row: row["between"] ** 0.5),
-        _percent("share of B in T", "share"),
-        _small("Monte Carlo error of the mean", lambda row: row["mcse"]),
-        numeric("95 % width, one fit", "width_within", 2),
-        numeric("all fits", "width", 2),
-        _percent("wider by", "wider"),
-    ]
-    rows = [{**row, **_quantity(of.spec, row)} for row in rebuilt.variance.to_dict("records")]
+        return ReconstructionSection(sentence, rebuilt.m, None)
+    rows = [{**row, **_quantity(data.spec, row)} for row in rebuilt.variance.to_dict("records")]
     rows.sort(key=lambda row: row["place"])
-    return [said, el("p", words), html_table(rows, columns, group="group")]
+    return ReconstructionSection(sentence, rebuilt.m, make_table(rows, VARIANCE_COLUMNS, group="group"))
 
 
 def _small(head: str, value: Callable[[Row], float]) -> Column:
@@ -190,6 +189,19 @@ def _small(head: str, value: Callable[[Row], float]) -> Column:
 
 def _percent(head: str, key: str) -> Column:
     return Column(head, lambda row: f"{100 * row[key]:.1f} %", "num")
+
+
+VARIANCE_COLUMNS = (
+    plain("", "name", "keep"),
+    numeric("mean", "mean", 2),
+    _small("sd within, √W", lambda row: row["within"] ** 0.5),
+    _small("sd between, √B", lambda row: row["between"] ** 0.5),
+    _percent("share of B in T", "share"),
+    _small("Monte Carlo error of the mean", lambda row: row["mcse"]),
+    numeric("95 % width, one fit", "width_within", 2),
+    numeric("all fits", "width", 2),
+    _percent("wider by", "wider"),
+)
 
 
 def _quantity(spec: Spec, row: Row) -> dict[str, Any]:

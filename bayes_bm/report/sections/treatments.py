@@ -1,24 +1,16 @@
 """Sections on treatments: forest, curves, table of answers, one patient."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 
 from bayes_bm.report import figures
-from bayes_bm.report.html import Column, Part, Row, el, html_table, mark, plain
 from bayes_bm.report.material import ReportData
-from bayes_bm.report.sections.answer import WHO, note
-from bayes_bm.report.sentences import (
-    event_words,
-    of_row,
-    patient_sentence,
-    time_text,
-)
-from bayes_bm.report.text import (
-    MISSING,
-    probability,
-    treatment_text,
-)
+from bayes_bm.report.sections.answer import WHO
+from bayes_bm.report.sentences import estimate_text, event_words, patient_sentence, time_text
+from bayes_bm.report.tables import Column, Row, Table, make_table, mark, plain
+from bayes_bm.report.text import MISSING, probability, treatment_text
 from bayes_bm.spec.document import Spec
 
 ESTIMANDS = {
@@ -31,51 +23,70 @@ ESTIMANDS = {
     "rmst": "Restricted mean ({unit})",
     "rmst_difference": "Difference of restricted means ({unit})",
 }
+ANSWER_COLUMNS = (
+    plain("", "name", "keep"),
+    *(
+        column
+        for who, words in WHO.items()
+        for column in (
+            plain(f"{words} (95 %)", who, "num"),
+            plain("P(better)", f"better {who}", "num", missing=""),
+        )
+    ),
+    mark(),
+)
+FOREST_COLUMNS = (
+    plain("", "label", "words"),
+    plain("patients", "text_n", "num", missing=""),
+    plain("model (95 %)", "text_model", "num"),
+    plain("printed or observed", "text_printed", "num"),
+)
 
 
-def answers_section(of: ReportData) -> list[Part]:
-    columns = [plain("", "name", "keep")]
-    for who, words in WHO.items():
-        columns += [plain(f"{words} (95 %)", who, "num"), plain("P(better)", f"better {who}", "num", missing="")]
-    measure = of.answers.measure
-    marginal = "" if measure.longer else " The hazard ratio of a new study is marginal and carries its time."
-    words = (
-        f"Posterior median with 95 % interval. P(better) is {measure.better} or P(difference > 0). A new study is the"
-        " average over the population of studies, and its interval the uncertainty of that average; one new hospital is"
-        f" what a single place may see, hence wider.{marginal} Extrapolated: beyond the last time at which any row"
-        " speaks about the treatment."
-    )
-    return [html_table(answer_rows(of), [*columns, mark()], group="group"), note(words)]
+@dataclass(frozen=True)
+class AnswersSection:
+    """The table of answers; `better` says what P(better) of a ratio is, `marginal` that its ratio carries a time."""
+
+    table: Table
+    better: str
+    marginal: bool
 
 
-def answer_rows(of: ReportData) -> list[dict[str, str]]:
-    """One row an estimand, time, treatment and reference, with the text of each `who` side by side."""
+def answers_section(data: ReportData) -> AnswersSection:
+    """Return every estimand at every time, for everyone who can be asked about."""
+    measure = data.answers.measure
+    table = make_table(answer_rows(data), ANSWER_COLUMNS, group="group")
+    return AnswersSection(table, measure.better, marginal=not measure.longer)
+
+
+def answer_rows(data: ReportData) -> list[dict[str, str]]:
+    """Return one row an estimand, time, treatment and reference, with the text of each `who` side by side."""
     cells: dict[tuple[str, str, str, float], dict[str, Row]] = {}
-    for who, table in of.answers.tables.items():
+    for who, table in data.answers.tables.items():
         for row in table.loc[table["estimand"].isin(list(ESTIMANDS))].to_dict("records"):
             time = -1.0 if pd.isna(row["time"]) else float(row["time"])
-            against = row["reference"] if isinstance(row["reference"], str) else ""
-            cells.setdefault((row["estimand"], against, row["treatment"], time), {})[who] = row
-    names = ["", *of.spec.treatments.names]
+            reference = row["reference"] if isinstance(row["reference"], str) else ""
+            cells.setdefault((row["estimand"], reference, row["treatment"], time), {})[who] = row
+    names = ["", *data.spec.treatments.names]
     places = [list(ESTIMANDS), names, names]
 
     def order(key: tuple[str, str, str, float]) -> tuple:
-        estimand, against, name = (place.index(part) for place, part in zip(places, key[:3], strict=True))
-        return estimand, against, key[3], name
+        estimand, reference, name = (place.index(part) for place, part in zip(places, key[:3], strict=True))
+        return estimand, reference, key[3], name
 
-    return [_answer_row(of.spec, cells[key]) for key in sorted(cells, key=order)]
+    return [_answer_row(data.spec, cells[key]) for key in sorted(cells, key=order)]
 
 
-def _answer_row(spec: Spec, found: Mapping[str, Row]) -> dict[str, str]:
-    """The texts of one row; every `who` of `found` is asked the same."""
-    first = next(iter(found.values()))
+def _answer_row(spec: Spec, answers: Mapping[str, Row]) -> dict[str, str]:
+    """The texts of one row; every `who` of `answers` is asked the same."""
+    first = next(iter(answers.values()))
     contrast = isinstance(first["reference"], str)
-    labels = dict.fromkeys(label for row in found.values() for label in str(row["label"] or "").split("; ") if label)
-    better = {f"better {who}": probability(row["prob_better"]) for who, row in found.items()} if contrast else {}
+    labels = dict.fromkeys(label for row in answers.values() for label in str(row["label"] or "").split("; ") if label)
+    better = {f"better {who}": probability(row["prob_better"]) for who, row in answers.items()} if contrast else {}
     return {
         **dict.fromkeys(WHO, MISSING),
         **{f"better {who}": "" for who in WHO},
-        **{who: of_row(spec, row) for who, row in found.items()},
+        **{who: estimate_text(spec, row) for who, row in answers.items()},
         **better,
         "group": estimand_title(spec, first),
         "name": asked_text(spec, first),
@@ -84,95 +95,117 @@ def _answer_row(spec: Spec, found: Mapping[str, Row]) -> dict[str, str]:
 
 
 def estimand_title(spec: Spec, row: Row) -> str:
-    """`Difference of medians (months) against re-SRS`."""
+    """Return what a row answers: `Difference of medians (months) against re-SRS`."""
     title = ESTIMANDS[row["estimand"]].format(curve=event_words(spec.endpoint)[1], unit=spec.time_unit)
-    against = f" against {treatment_text(row['reference'])}" if isinstance(row["reference"], str) else ""
-    return title[0].upper() + title[1:] + against
+    contrast = f" against {treatment_text(row['reference'])}" if isinstance(row["reference"], str) else ""
+    return title[0].upper() + title[1:] + contrast
 
 
 def asked_text(spec: Spec, row: Row) -> str:
-    """`re-resection, at 12 months`."""
+    """Return of whom and when a row speaks: `re-resection, at 12 months`."""
     name = treatment_text(row["treatment"])
     if pd.isna(row["time"]):
         return name
     return f"{name}, {'to' if row['estimand'].startswith('rmst') else 'at'} {time_text(spec, row['time'])}"
 
 
-def forest_section(draw: figures.Drawing) -> list[Part]:
-    of = draw.of
-    if of.arms.empty:
-        return [el("p", "No study arm has absolute evidence: only hazard ratios inform this model.")]
-    words = (
-        "Each arm's own posterior (filled marker, larger with more patients; line: 95 % interval), given what it"
-        " printed and what the other studies say. Hollow diamond: the printed number with its printed interval, or the"
-        " observed one where patients are known; some arms have none. Below, bold: average study; dotted: one new"
-        " hospital. An arrow: beyond the axis."
+@dataclass(frozen=True)
+class ForestSection:
+    """Study arms: the plot for a wide and a narrow screen, and its numbers."""
+
+    plots: list[figures.PageFigure]
+    table: Table
+
+
+def forest_section(draw: figures.Drawing) -> ForestSection | None:
+    """Return each arm's own posterior beside its printed number; None without an arm."""
+    data = draw.data
+    if data.arms.empty:
+        return None
+    rows = figures.forest_rows(data)
+    numbers = rows.loc[rows["kind"] != "heading"]
+    return ForestSection(
+        plots=figures.forest_figures(draw, rows),
+        table=make_table(numbers, FOREST_COLUMNS, caption=figures.forest_label(data)),
     )
-    rows = figures.forest_rows(of)
-    columns = [
-        plain("", "label", "words"),
-        plain("patients", "text_n", "num", missing=""),
-        plain("model (95 %)", "text_model", "num"),
-        plain("printed or observed", "text_printed", "num"),
-    ]
-    table = html_table(rows.loc[rows["kind"] != "heading"], columns, caption=figures.forest_label(of))
-    return [el("p", words), *figures.forest_figures(draw, rows), el("details", el("summary", "The numbers"), table)]
 
 
-def panels_section(draw: figures.Drawing) -> list[Part]:
-    of = draw.of
-    if of.bands.empty:
-        return [el("p", "No study arm has absolute evidence.")]
-    words = (
-        "What each arm printed, or the Kaplan-Meier curve of its patients, against what the fitted model predicts such"
-        " an arm would print again, its size and censoring included; a number outside the 95 % band is a misfit."
-        f" Hatched and dashed: beyond the treatment's follow-up. Time runs to {time_text(of.spec, of.spec.horizon)},"
-        " and further where a number is printed later."
-    )
-    return [el("p", words), figures.panel_legend(draw), el("div", *figures.panel_figures(draw), cls="grid")]
+@dataclass(frozen=True)
+class PanelsSection:
+    """Observed and predicted curves: a legend and a panel for each study arm, drawn to the `horizon` in words."""
+
+    horizon: str
+    legend: figures.PageFigure
+    panels: list[figures.PageFigure]
 
 
-def treatments_section(draw: figures.Drawing) -> list[Part]:
-    if draw.of.curves is None:
-        return [
-            el("p", "Curves need a level: study levels are free here and no baseline is given (docs/decisions.md, 11).")
-        ]
-    words = (
-        "Averaged over the population of studies (a new study); the difference also with the wider interval of one new"
-        " hospital. The numbers are in the table of answers."
-    )
-    return [el("p", words), el("div", *figures.curve_figures(draw, draw.of.curves, who="new study"), cls="grid two")]
+def panels_section(draw: figures.Drawing) -> PanelsSection | None:
+    """Return a panel for each study arm; None without an arm."""
+    data = draw.data
+    if data.bands.empty:
+        return None
+    horizon = time_text(data.spec, data.spec.horizon)
+    return PanelsSection(horizon, figures.panel_legend(draw), figures.panel_figures(draw))
 
 
-def patient_section(draw: figures.Drawing) -> list[Part]:
-    of, patient = draw.of, draw.of.patient
-    if not of.answers.levels:
-        return [el("p", "A patient's survival needs a level: study levels are free here and no baseline is given.")]
+def curves_section(draw: figures.Drawing) -> list[figures.PageFigure] | None:
+    """Return curves of the treatments in a new study; None where no level is known."""
+    curves = draw.data.curves
+    return None if curves is None else figures.curve_figures(draw, curves, who="new study")
+
+
+@dataclass(frozen=True)
+class PatientSection:
+    """One patient: who is asked about, the table, and curves; none where the patient is alive past the horizon."""
+
+    sentence: str
+    table: Table
+    curves: list[figures.PageFigure]
+
+
+@dataclass(frozen=True)
+class PatientQuestion:
+    """How to ask about a patient, and why none was asked about."""
+
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class PatientContent:
+    """A patient's answer, or else how to ask; neither where no level is known."""
+
+    answer: PatientSection | None = None
+    question: PatientQuestion | None = None
+
+
+def patient_section(draw: figures.Drawing) -> PatientContent:
+    """Return the answer for one patient, or how to ask for it."""
+    data, spec, patient = draw.data, draw.data.spec, draw.data.patient
+    if not data.answers.levels:
+        return PatientContent()
     if patient is None:
-        return _how_to_ask(of.spec)
-    silent = [row["parameter"] for row in of.parameters if row["prior_only"]]
+        return PatientContent(question=_patient_question(spec))
+    silent = [row["parameter"] for row in data.parameters if row["prior_only"]]
     columns = [
-        Column("", lambda row: asked_text(of.spec, row), "keep"),
-        Column("median (90 %)", lambda row: of_row(of.spec, row, ends=("q5", "q95")), "num"),
+        Column("", lambda row: asked_text(spec, row), "keep"),
+        Column("median (90 %)", lambda row: estimate_text(spec, row, ends=("q5", "q95")), "num"),
         Column("P(better)", lambda row: "" if row["reference"] is None else probability(row["prob_better"]), "num"),
         mark(),
     ]
-    rows = [{**row, "group": estimand_title(of.spec, row)} for row in patient.table.to_dict("records")]
+    rows = [{**row, "group": estimand_title(spec, row)} for row in patient.table.to_dict("records")]
     rows = [{**row, "reference": row["reference"] if isinstance(row["reference"], str) else None} for row in rows]
     rows.sort(key=lambda row: list(ESTIMANDS).index(row["estimand"]))
-    drawn = [] if patient.curves is None else figures.curve_figures(draw, patient.curves, who="the patient")
-    return [
-        el("p", patient_sentence(of.spec, patient, prior_only=silent)),
-        html_table(rows, columns, group="group", caption="Posterior median with 90 % interval"),
-        el("div", *drawn, cls="grid two") if drawn else None,
-    ]
+    curves = [] if patient.curves is None else figures.curve_figures(draw, patient.curves, who="the patient")
+    table = make_table(rows, columns, group="group", caption="Posterior median with 90 % interval")
+    return PatientContent(PatientSection(patient_sentence(spec, patient, prior_only=silent), table, curves))
 
 
-def _how_to_ask(spec: Spec) -> list[Part]:
+def _patient_question(spec: Spec) -> PatientQuestion:
     named = ",".join(f"{name}=..." for name in spec.covariates)
     words = ["bayes-bm predict", f"{spec.name}.nc", *([f"--patient {named}"] if named else [])]
     command = " ".join([*words, f"--times {','.join(f'{time:g}' for time in spec.answer_times)}", "--alive-at 3"])
     why = "No patient was asked about."
     if not spec.covariates:
         why = "This model has no covariates, so a patient's curve is that of a new study, above."
-    return [el("p", f"{why} One is asked about with ", el("code", command), ".")]
+    return PatientQuestion(why, command)
