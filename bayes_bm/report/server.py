@@ -13,9 +13,10 @@ from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from bayes_bm.estimands.patient_curves import patient_curves
 from bayes_bm.estimands.predict import predict
@@ -83,7 +84,7 @@ class PatientPage:
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Curves, tables and notes for one patient. Raises `InputError` for what cannot be answered."""
-        spec, asked = self.result.spec, _Question.read(question)
+        spec, asked = self.result.spec, read_question(question)
         given: dict[str, Any] = {
             "treatments": asked.treatments,
             "alive_at": asked.alive_at,
@@ -119,47 +120,67 @@ def _limit(low: float, high: float) -> str:
     return f"{low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else f"from {low:g} to {high:g}"
 
 
-@dataclass(frozen=True)
-class _Question:
-    covariates: dict[str, float]
-    treatments: list[str]
-    alive_at: float
-    times: list[float]
-    margins: dict[str, float]
-    who: str
-    narrow: bool
-
-    @classmethod
-    def read(cls, of: Mapping[str, Any]) -> "_Question":
-        """From what the page sent, numbers still as text."""
-        covariates = of.get("covariates", {})
-        if not isinstance(covariates, dict):
-            raise InputError("covariates", found=covariates, allowed="names and numbers")
-        treatments = of.get("treatments", [])
-        if not (isinstance(treatments, list) and treatments):
-            raise InputError("treatments", found="none", allowed="at least one that the patient can have")
-        margins = {"rmst": _number(of, "margin_rmst"), "survival": _number(of, "margin_survival") / 100}
-        return cls(
-            covariates={str(name): _as_number(value, f"patient, {name}") for name, value in covariates.items()},
-            treatments=[str(name) for name in treatments],
-            alive_at=_number(of, "alive_at"),
-            times=[_as_number(part, "times") for part in str(of.get("times", "")).split(",") if part.strip()],
-            margins=margins,
-            who=str(of.get("who", "new-study")),
-            narrow=of.get("narrow") is True,
-        )
+def _read_number(value: object) -> float:
+    """Return a number as people type it, with a point or a comma; raises ValueError for anything else."""
+    return float(str(value).strip().replace(",", "."))
 
 
-def _number(of: Mapping[str, Any], name: str) -> float:
-    text = str(of.get(name, "")).strip()
-    return _as_number(text, name) if text else 0.0
+def _read_number_or_blank(value: object) -> float:
+    return _read_number(value) if str(value).strip() else 0.0
 
 
-def _as_number(value: Any, where: str) -> float:
+def _split_times(value: object) -> list[str]:
+    return [part for part in str(value).split(",") if part.strip()]
+
+
+type Text = Annotated[str, BeforeValidator(str)]
+type Number = Annotated[float, BeforeValidator(_read_number)]
+type NumberOrBlank = Annotated[float, BeforeValidator(_read_number_or_blank)]
+"""A field of the form; left blank it is 0."""
+
+
+class Question(BaseModel):
+    """What the page sends for one patient, numbers still as text; margins are in the unit of time and in points."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    covariates: dict[Text, Number] = {}
+    treatments: list[Text] = Field(min_length=1)
+    margin_rmst: NumberOrBlank = 0.0
+    margin_survival: NumberOrBlank = 0.0
+    alive_at: NumberOrBlank = 0.0
+    times: Annotated[list[Number], BeforeValidator(_split_times)] = []
+    who: Text = "new-study"
+    narrow: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """Return by how much a treatment is to be better, by estimand; survival as a proportion."""
+        return {"rmst": self.margin_rmst, "survival": self.margin_survival / 100}
+
+
+def read_question(document: Mapping[str, Any]) -> Question:
+    """Return the question that the page sent. Raises `InputError` that names the field of the form.
+
+    >>> read_question({"treatments": ["a"], "times": "6, 12,5", "margin_survival": "5"}).times
+    [6.0, 12.0, 5.0]
+    """
     try:
-        return float(str(value).strip().replace(",", "."))
-    except ValueError:
-        raise InputError(where, found=value, allowed="a number") from None
+        return Question.model_validate(document)
+    except ValidationError as problem:
+        raise _form_error(problem) from None
+
+
+def _form_error(problem: ValidationError) -> InputError:
+    """The first fault in the words of the form."""
+    error = problem.errors(include_url=False)[0]
+    field, *keys = error["loc"]
+    if field == "treatments":
+        return InputError("treatments", found="none", allowed="at least one that the patient can have")
+    if field == "covariates" and not keys:
+        return InputError("covariates", found=error["input"], allowed="names and numbers")
+    where = f"patient, {keys[0]}" if field == "covariates" else str(field)
+    return InputError(where, found=error["input"] if keys else str(error["input"]), allowed="a number")
 
 
 # ---------------------------------------------------------------------------------------------- tables
@@ -167,7 +188,7 @@ def _as_number(value: Any, where: str) -> float:
 NAMES = {"survival": "survival", "median": "median", "rmst": "restricted mean"}
 
 
-def _what(row: Mapping[Any, Any], unit: str) -> str:
+def _estimand_text(row: Mapping[Any, Any], unit: str) -> str:
     estimand = str(row["estimand"]).removesuffix("_difference")
     when = {"survival": " at", "rmst": " to"}.get(estimand, "")
     return f"{NAMES[estimand]}{when} {row['time']:g} {unit}" if when else f"{NAMES[estimand]}, {unit}"
@@ -187,8 +208,10 @@ def _spread(row: Mapping[Any, Any]) -> str:
 
 
 def _curve_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
-    found = rows[rows["reference"].isna()].to_dict("records")
-    lines = [[treatment_text(row["treatment"]), _what(row, unit), _spread(row), row["label"]] for row in found]
+    curves = rows[rows["reference"].isna()].to_dict("records")
+    lines = [
+        [treatment_text(row["treatment"]), _estimand_text(row, unit), _spread(row), row["label"]] for row in curves
+    ]
     return {"head": ["treatment", "", "median (90 %)", "mark"], "numeric": [2], "rows": lines}
 
 
@@ -200,9 +223,9 @@ def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
         margin = math.nan if row["margin"] is None else float(row["margin"])
         named = math.isfinite(margin)
         size = (f"{100 * margin:g} points" if points else f"{margin:g} {unit}") if named else ""
-        by = f"{row['prob_better_by_margin']:.2f} ({size})" if named else ""
-        what = f"{_what(row, unit)}{', points' if points else ''}"
-        lines.append([pair, what, _spread(row), f"{row['prob_better']:.2f}", by, row["label"]])
+        exceeds = f"{row['prob_better_by_margin']:.2f} ({size})" if named else ""
+        what = f"{_estimand_text(row, unit)}{', points' if points else ''}"
+        lines.append([pair, what, _spread(row), f"{row['prob_better']:.2f}", exceeds, row["label"]])
     head = ["", "", "median (90 %)", "P(above 0)", "P(above margin)", "mark"]
     return {"head": head, "numeric": [2, 3, 4], "rows": lines}
 
@@ -210,9 +233,9 @@ def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
 def _outcome_rows(table: pd.DataFrame, unit: str) -> dict[str, Any]:
     lines = []
     for name, rows in table.groupby("treatment", sort=False):
-        at = {(row["what"], row["at"]): row["value"] for row in rows.to_dict("records")}
-        times = [f"{at['quantile', share]:.1f}" for share in (0.1, 0.25, 0.5, 0.75, 0.9)]
-        alive = "; ".join(f"{time:g}: {100 * value:.0f}" for (what, time), value in at.items() if what == "alive")
+        values = {(row["what"], row["at"]): row["value"] for row in rows.to_dict("records")}
+        times = [f"{values['quantile', share]:.1f}" for share in (0.1, 0.25, 0.5, 0.75, 0.9)]
+        alive = "; ".join(f"{time:g}: {100 * value:.0f}" for (what, time), value in values.items() if what == "alive")
         lines.append([treatment_text(str(name)), *times, alive])
     head = ["treatment", *(f"{share} of 100 by" for share in (10, 25, 50, 75, 90)), "of 100, free of the event at"]
     return {
@@ -229,7 +252,7 @@ def server(page: PatientPage, port: int = 0) -> ThreadingHTTPServer:
     """A server on the loopback address, not yet running; port 0 takes a free one."""
 
     class Handler(_Handler):
-        of = page
+        patient_page = page
 
     try:
         return ThreadingHTTPServer((ADDRESS, port), Handler)
@@ -240,8 +263,9 @@ def server(page: PatientPage, port: int = 0) -> ThreadingHTTPServer:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    of: PatientPage
-    server_version, sys_version = "bayes-bm", ""
+    patient_page: PatientPage
+    server_version = "bayes-bm"
+    sys_version = ""
 
     def do_GET(self) -> None:
         if not self._is_here():
@@ -250,7 +274,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = resources.files("bayes_bm").joinpath("report/templates/page.html").read_bytes()
             self._send(HTTPStatus.OK, text, "text/html; charset=utf-8")
         elif self.path == "/about":
-            self._json(HTTPStatus.OK, self.of.about())
+            self._json(HTTPStatus.OK, self.patient_page.about())
         else:
             self._json(HTTPStatus.NOT_FOUND, {"error": "there is one page here, /"})
 
@@ -261,7 +285,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(HTTPStatus.NOT_FOUND, {"error": "questions go to /answer"})
             return
         try:
-            self._json(HTTPStatus.OK, self.of.answer(self._question()))
+            self._json(HTTPStatus.OK, self.patient_page.answer(self._question()))
         except BayesBmError as problem:
             self._json(HTTPStatus.BAD_REQUEST, {"error": str(problem)})
         except Exception as problem:
@@ -285,12 +309,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not size.isdigit() or int(size) > LARGEST:
             raise InputError("question", found=f"{size or 'no'} bytes", allowed=f"up to {LARGEST}")
         try:
-            found = json.loads(self.rfile.read(int(size)))
+            document = json.loads(self.rfile.read(int(size)))
         except ValueError:
             raise InputError("question", found="no JSON", allowed="a JSON object") from None
-        if not isinstance(found, dict):
+        if not isinstance(document, dict):
             raise InputError("question", found="no JSON object", allowed="a JSON object")
-        return found
+        return document
 
     def _json(self, status: HTTPStatus, document: Mapping[str, Any]) -> None:
         self._send(status, json.dumps(document).encode(), "application/json")
