@@ -15,11 +15,35 @@ if TYPE_CHECKING:
     from bayes_bm.reconstruction.reconstruct import Reconstruction
 
 
-STEPS, POINTS, AGAINST = PALETTE[0], PALETTE[4], PALETTE[1]
-"""Rebuilt curve, points given, disagreement: blue, orange and vermilion stay apart for colour-blind readers."""
-WIDTH, LEFT, RIGHT = 6.6, 1.15, 0.2
-TOP, CURVE, RESIDUALS, RISK, LINE = 1.12, 3.0, 0.85, 0.62, 0.42
-"""Heights in inches: title and legend, curve, residuals, numbers at risk, the time axis under the residuals."""
+# blue, orange and vermilion stay apart for colour-blind readers
+STEPS = PALETTE[0]
+"""Colour of the rebuilt curve."""
+POINTS = PALETTE[4]
+"""Colour of the points given."""
+DISAGREEMENT = PALETTE[1]
+"""Colour of what the rebuilt curve contradicts."""
+WIDTH = 6.6
+"""Inches of the figure."""
+LEFT = 1.15
+"""Inches left of the axes."""
+RIGHT = 0.2
+"""Inches right of the axes."""
+TOP = 1.12
+"""Inches of title and legend."""
+CURVE = 3.0
+"""Inches of the curve."""
+RESIDUALS = 0.85
+"""Inches of the residuals."""
+LINE = 0.42
+"""Inches of the time axis under the residuals."""
+RISK = 0.62
+"""Inches of the numbers at risk."""
+FOOT = 0.06
+"""Inches under the numbers at risk."""
+GAP = 0.12
+"""Inches between curve and residuals."""
+MANY_POINTS = 200
+"""From so many points on their marks are small."""
 
 
 class Panels(NamedTuple):
@@ -64,11 +88,11 @@ def reconstruction_figure(rec: "Reconstruction | FigureData", **settings: Any) -
 
 def new_panels() -> Panels:
     """Three sets of axes under each other on a figure of their own."""
-    height = TOP + CURVE + 0.12 + RESIDUALS + LINE + RISK + 0.06
+    height = TOP + CURVE + GAP + RESIDUALS + LINE + RISK + FOOT
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(WIDTH, height))
         x, width = LEFT / WIDTH, 1 - (LEFT + RIGHT) / WIDTH
-        bottoms = (0.06 + RISK + LINE + RESIDUALS + 0.12, 0.06 + RISK + LINE, 0.06)
+        bottoms = (FOOT + RISK + LINE + RESIDUALS + GAP, FOOT + RISK + LINE, FOOT)
         made = [
             drawn.add_axes((x, bottom / height, width, size / height))
             for bottom, size in zip(bottoms, (CURVE, RESIDUALS, RISK), strict=True)
@@ -77,55 +101,52 @@ def new_panels() -> Panels:
 
 
 def _curve(axes: Axes, picture: "FigureData", name: str) -> None:
-    if picture.band is not None:
-        band = picture.band
-        axes.fill_between(
-            band["time"],
-            band["low"],
-            band["high"],
-            step="post",
-            color=STEPS,
-            alpha=0.2,
-            linewidth=0,
-            label="90 % of draws",
-        )
-    axes.step(
-        picture.steps["time"],
-        picture.steps["survival"],
-        where="post",
-        color=STEPS,
-        lw=1.3,
-        zorder=3,
-        label="reconstructed",
-    )
-    small: dict[str, Any] = {"markersize": 3.2 if len(picture.points) < 200 else 2.2, "markeredgewidth": 0.7}
-    what = "corners given" if np.isnan(picture.error) else "clicks given"
-    axes.plot(
-        picture.points["time"],
-        picture.points["survival"],
-        "o",
-        color=POINTS,
-        markerfacecolor="none",
-        label=what,
-        zorder=2,
-        **small,
-    )
-    if len(picture.ticks):
-        axes.plot(
-            picture.ticks["time"], picture.ticks["survival"], "|", color=INK, markersize=6, markeredgewidth=0.8,
-            label="ticks given",
-        )  # fmt: skip
+    """The rebuilt curve over the points it was rebuilt from, with a band where there are draws."""
+    _band(axes, picture)
+    _steps(axes, picture)
+    _given_points(axes, picture)
     axes.set(ylim=(-0.03, 1.05), ylabel="survival")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     axes.grid(visible=True)
+    axes.yaxis.set_label_coords(-0.65 / (WIDTH - LEFT - RIGHT), 0.5)
+    _heading(axes, picture, name)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, borderaxespad=0.0, columnspacing=1.4)
+
+
+def _band(axes: Axes, picture: "FigureData") -> None:
+    if picture.band is None:
+        return
+    band = picture.band
+    look: dict[str, Any] = {"step": "post", "color": STEPS, "alpha": 0.2, "linewidth": 0}
+    axes.fill_between(band["time"], band["low"], band["high"], label="90 % of draws", **look)
+
+
+def _steps(axes: Axes, picture: "FigureData") -> None:
+    steps = picture.steps
+    look: dict[str, Any] = {"where": "post", "color": STEPS, "lw": 1.3, "zorder": 3}
+    axes.step(steps["time"], steps["survival"], label="reconstructed", **look)
+
+
+def _given_points(axes: Axes, picture: "FigureData") -> None:
+    """Corners or clicks that were given, and ticks of censored patients."""
+    points, ticks = picture.points, picture.ticks
+    look: dict[str, Any] = {"color": POINTS, "markerfacecolor": "none", "markeredgewidth": 0.7, "zorder": 2}
+    look["markersize"] = 3.2 if len(points) < MANY_POINTS else 2.2
+    kind = "corners given" if np.isnan(picture.error) else "clicks given"
+    axes.plot(points["time"], points["survival"], "o", label=kind, **look)
+    if len(ticks):
+        look = {"color": INK, "markersize": 6, "markeredgewidth": 0.8}
+        axes.plot(ticks["time"], ticks["survival"], "|", label="ticks given", **look)
+
+
+def _heading(axes: Axes, picture: "FigureData", name: str) -> None:
+    """Name of the arm, what was rebuilt and the verdict; its reason in small print."""
     heading = f"{wrapped(name, 70, lines=1)}\n" if name else ""
     axes.set_title(f"{heading}{picture.title}; {picture.verdict}", pad=44)
     axes.annotate(
         wrapped(picture.reason, 98), (0, 1), xycoords="axes fraction", xytext=(0, 41), textcoords="offset points",
         va="top", fontsize=7.5, color=GREY, annotation_clip=False,
     )  # fmt: skip
-    axes.yaxis.set_label_coords(-0.65 / (WIDTH - LEFT - RIGHT), 0.5)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, borderaxespad=0.0, columnspacing=1.4)
 
 
 def _residuals(axes: Axes, picture: "FigureData") -> None:
@@ -153,7 +174,7 @@ def _residuals(axes: Axes, picture: "FigureData") -> None:
     axes.axhline(0, color=STEPS, linewidth=1)
     time, residual = points["time"].to_numpy(), points["residual"].to_numpy()
     axes.plot(time[~far], residual[~far], "o", color=POINTS, markersize=2.4, markerfacecolor="none")
-    axes.plot(time[far], residual[far], "s", color=AGAINST, markersize=3)
+    axes.plot(time[far], residual[far], "s", color=DISAGREEMENT, markersize=3)
     axes.set_ylim(-1.35 * largest, 1.35 * largest)
     axes.set_ylabel("given −\nrebuilt")
     axes.yaxis.set_label_coords(-0.65 / (WIDTH - LEFT - RIGHT), 0.5)
@@ -166,7 +187,7 @@ def _at_risk(axes: Axes, picture: "FigureData") -> None:
     style: dict[str, Any] = {"va": "center", "fontsize": 8.5}
     for row in picture.at_risk.to_dict("records"):
         axes.text(row["time"], 0.55, f"{row['printed']:.0f}", ha="center", color=INK, **style)
-        look = {"color": INK} if row["agrees"] else {"color": AGAINST, "weight": "bold"}
+        look = {"color": INK} if row["agrees"] else {"color": DISAGREEMENT, "weight": "bold"}
         axes.text(row["time"], 0.18, f"{row['reconstructed']:.0f}", ha="center", **look, **style)
     labels = {0.92: "at risk", 0.55: "printed", 0.18: "rebuilt"}
     for height, label in labels.items():
