@@ -18,9 +18,9 @@ def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
     """`compare` for everyone who can be asked about, against every reference the spec names, by who."""
     levels = not result.spec.needs_baseline
     asked = WHO if levels else {"average-study": AverageStudy()}
-    against = (None, *result.spec.treatments.also_against)
+    references = (None, *result.spec.treatments.also_against)
     return {
-        name: pd.concat([compare(result, who=who, reference=other) for other in against]).drop_duplicates()
+        name: pd.concat([compare(result, who=who, reference=other) for other in references]).drop_duplicates()
         for name, who in asked.items()
     }
 
@@ -34,19 +34,19 @@ def answer_sentences(
     """
     audit = audit_of(result.spec, result.evidence)
     made = tables or answer_tables(result)
-    return sentences(Answers(result.spec, made, audit, contrasts, result.gate.reasons, rebuilt_of(result)))
+    return sentences(Answers(result.spec, made, audit, contrasts, result.gate.reasons, reconstruction_summary(result)))
 
 
-def rebuilt_of(result: Result) -> ImputationSummary | None:
+def reconstruction_summary(result: Result) -> ImputationSummary | None:
     """What of the evidence was made of curves, with the variance that their reconstruction adds where it is known."""
     arms = rebuilt_arms(result.evidence)
     if not arms:
         return None
-    known = result.imputations
+    imputations = result.imputations
     return (
         ImputationSummary(len(arms), 1, pd.DataFrame())
-        if known is None
-        else ImputationSummary(len(arms), known.m, _variance(result))
+        if imputations is None
+        else ImputationSummary(len(arms), imputations.m, _variance(result))
     )
 
 

@@ -25,7 +25,7 @@ from bayes_bm.evidence.network import network
 from bayes_bm.hazards import nonparametric
 from bayes_bm.inference.gate import watched_parameters
 from bayes_bm.inference.result import Result
-from bayes_bm.report.answers import answer_tables, rebuilt_of
+from bayes_bm.report.answers import answer_tables, reconstruction_summary
 from bayes_bm.report.material import Answers, Curves, Density, Observed, PatientAnswer, ReportData
 from bayes_bm.report.text import time_ticks
 from bayes_bm.spec.document import Spec
@@ -33,11 +33,14 @@ from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Prior
 
 Row = Mapping[Any, Any]
-CURVE_DRAWS, CURVE_POINTS = 1000, 41
-"""Draws and times behind a drawn curve: enough for its line and band. Tables use every draw."""
+CURVE_DRAWS = 1000
+"""Draws behind a drawn curve: enough for its line and band. Tables use every draw."""
+CURVE_POINTS = 41
+"""Times of a drawn curve."""
 FAR = 4
 """A median above so many horizons is out of sight; the forest plot then shows survival at the reference time."""
 RANK_BINS = 20
+"""Bins of a rank plot."""
 
 
 def gather(
@@ -55,29 +58,29 @@ def gather(
     battery: Battery | None = None,
 ) -> ReportData:
     """Ask for every table that the report shows."""
-    spec, until = result.spec, follow_up(result.spec, result.evidence)
+    spec, follow_up_ends = result.spec, follow_up(result.spec, result.evidence)
     clean = _with_numbers(reconciliation)
-    of = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, rebuilt_of(result))
+    answers = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, reconstruction_summary(result))
     observed = [_observed(result, clean, row) for row in range(len(result.evidence.arms))]
-    grid, thin, measure = time_grid(spec, until), result.thinned(CURVE_DRAWS), forest_measure(result)
-    known = parameters(result).to_dict("records")
-    asked = of.levels and patient is not None and bool(spec.covariates or alive_at)
+    grid, thin, measure = time_grid(spec, follow_up_ends), result.thinned(CURVE_DRAWS), forest_measure(result)
+    parameter_rows = parameters(result).to_dict("records")
+    asked = answers.levels and patient is not None and bool(spec.covariates or alive_at)
     return ReportData(
-        answers=of,
+        answers=answers,
         result=result,
         reconciliation=clean,
-        until=until,
+        follow_up_ends=follow_up_ends,
         arms=arm_answers(result, clean, measure=measure),
-        overall=overall_answers(of, measure=measure),
+        overall=overall_answers(answers, measure=measure),
         bands=_bands(result, observed, grid),
         observed=observed,
-        curves=_curves(thin, grid) if of.levels else None,
-        parameters=known,
-        densities={row["parameter"]: _density(result, row) for row in known},
-        ranks=rank_tables(watched_parameters(_of_one_target(result).posterior)),
+        curves=_curves(thin, grid) if answers.levels else None,
+        parameters=parameter_rows,
+        densities={row["parameter"]: _density(result, row) for row in parameter_rows},
+        ranks=rank_tables(watched_parameters(_single_target(result).posterior)),
         network=network(spec, result.evidence),
         ranking=rank(result) if len(spec.treatments.names) > 2 else None,
-        patient=_patient(thin, result, patient or {}, patient_table, alive_at, until) if asked else None,
+        patient=_patient(thin, result, patient or {}, patient_table, alive_at, follow_up_ends) if asked else None,
         elsewhere=elsewhere or {},
         battery=battery,
     )
@@ -94,16 +97,16 @@ def _with_numbers(reconciliation: pd.DataFrame) -> pd.DataFrame:
     return reconciliation.assign(**{name: pd.to_numeric(reconciliation[name], errors="coerce") for name in RECONCILED})
 
 
-def _of_one_target(result: Result) -> Result:
+def _single_target(result: Result) -> Result:
     """Chains that should agree: of imputations those that agree least (docs/decisions.md#19-multiple-imputation)."""
     return result if result.imputations is None else result.of_imputation(result.imputations.worst)
 
 
-def time_grid(spec: Spec, until: Mapping[str, float], *, start: float = 0.0) -> list[float]:
+def time_grid(spec: Spec, follow_up_ends: Mapping[str, float], *, start: float = 0.0) -> list[float]:
     """Times of a drawn curve: even, and the end of each treatment's follow-up, where its line changes."""
     even = np.linspace(start, spec.horizon, CURVE_POINTS)
     even[0] = max(start, 1e-4 * spec.horizon)
-    ends = [end for end in until.values() if even[0] < end < spec.horizon]
+    ends = [end for end in follow_up_ends.values() if even[0] < end < spec.horizon]
     return sorted({*even.tolist(), *ends})
 
 
@@ -121,8 +124,8 @@ def difference_table(values: xr.DataArray) -> pd.DataFrame:
 
 
 def _curves(thin: Result, grid: Sequence[float]) -> Curves:
-    near, far = survival(thin, grid, who=NewStudy()), survival(thin, grid, who=NewHospital())
-    return Curves(curve_table(near), difference_table(near), difference_table(far))
+    study_draws, hospital_draws = survival(thin, grid, who=NewStudy()), survival(thin, grid, who=NewHospital())
+    return Curves(curve_table(study_draws), difference_table(study_draws), difference_table(hospital_draws))
 
 
 def _bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) -> pd.DataFrame:
@@ -130,8 +133,8 @@ def _bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) 
     if not observed:
         return pd.DataFrame()
     horizon, last = result.spec.horizon, 1.05 * max(seen.last for seen in observed)
-    beyond = np.linspace(horizon, last, 13)[1:] if last > horizon else []
-    return predictive_bands(result, [*grid, *beyond])
+    later_times = np.linspace(horizon, last, 13)[1:] if last > horizon else []
+    return predictive_bands(result, [*grid, *later_times])
 
 
 # ---- study arms
@@ -144,8 +147,8 @@ def arm_medians(result: Result) -> np.ndarray:
     for start in np.unique(entry):
         rows = np.flatnonzero(entry == start)
         zero = np.zeros((len(eta), len(rows)))
-        of = Population(family, result.spec.reference_time, eta[:, rows], log_shape[:, rows], zero, zero)
-        medians[:, rows] = quadrature.quantile(of, 0.5, alive_at=float(start))
+        population = Population(family, result.spec.reference_time, eta[:, rows], log_shape[:, rows], zero, zero)
+        medians[:, rows] = quadrature.quantile(population, 0.5, alive_at=float(start))
     return medians - arms["shift"].to_numpy(dtype=float)
 
 
@@ -173,17 +176,17 @@ def arm_answers(result: Result, reconciliation: pd.DataFrame, *, measure: str) -
     return arms[["study", "arm", "treatment"]].assign(**numbers).join(pd.DataFrame(printed, index=arms.index))
 
 
-def of_arm(reconciliation: pd.DataFrame, arm: Row) -> list[dict[Any, Any]]:
-    mine = (reconciliation["study"] == arm["study"]) & (reconciliation["arm"] == arm["arm"])
-    return reconciliation.loc[mine].to_dict("records")
+def arm_records(reconciliation: pd.DataFrame, arm: Row) -> list[dict[Any, Any]]:
+    mask = (reconciliation["study"] == arm["study"]) & (reconciliation["arm"] == arm["arm"])
+    return reconciliation.loc[mask].to_dict("records")
 
 
 def printed_for(reconciliation: pd.DataFrame, arm: Row, measure: str, spec: Spec) -> dict[str, float]:
     """The printed (or, from patients, observed) median or survival at the reference time; NaN where there is none."""
     nothing = {"printed": np.nan, "printed_low": np.nan, "printed_high": np.nan}
-    for row in of_arm(reconciliation, arm):
-        found = row["printed"] if np.isfinite(row["printed"]) else row["reconstructed"]
-        interval = {"printed": found, "printed_low": row["printed_low"], "printed_high": row["printed_high"]}
+    for row in arm_records(reconciliation, arm):
+        value = row["printed"] if np.isfinite(row["printed"]) else row["reconstructed"]
+        interval = {"printed": value, "printed_low": row["printed_low"], "printed_high": row["printed_high"]}
         if measure == "median" and row["quantity"] == "median":
             return interval
         if measure == "median" and str(row["quantity"]).startswith("median (as"):
@@ -194,17 +197,21 @@ def printed_for(reconciliation: pd.DataFrame, arm: Row, measure: str, spec: Spec
     return nothing
 
 
-def overall_answers(of: Answers, *, measure: str) -> pd.DataFrame:
+def overall_answers(answers: Answers, *, measure: str) -> pd.DataFrame:
     """Average study and one new hospital for every treatment, for the foot of the forest plot; empty without levels."""
     rows = [
-        {"treatment": name, "kind": kind, **of.row(who, measure, name, time=of.spec.reference_time)}
-        for name in of.spec.treatments.names
+        {"treatment": name, "kind": kind, **answers.row(who, measure, name, time=answers.spec.reference_time)}
+        for name in answers.spec.treatments.names
         for who, kind in (("average-study", "average"), ("new-hospital", "hospital"))
-        if of.levels
+        if answers.levels
     ]
     return pd.DataFrame(
         [
-            {**{at: row[at] for at in ("treatment", "kind", "median")}, "low": row["q2_5"], "high": row["q97_5"]}
+            {
+                **{column: row[column] for column in ("treatment", "kind", "median")},
+                "low": row["q2_5"],
+                "high": row["q97_5"],
+            }
             for row in rows
         ]
     )
@@ -216,13 +223,13 @@ def _observed(result: Result, reconciliation: pd.DataFrame, arm_row: int) -> Obs
     if len(patients):
         return observed_patients(patients, shift=float(arm["shift"]), horizon=result.spec.horizon)
     counts = evidence.counts.loc[(evidence.counts["arm_row"] == arm_row) & evidence.counts["time"].notna()]
-    marks = [_mark(row) for row in of_arm(reconciliation, arm)]
-    marks += [_at(row["time"], 1 - row["events"] / row["n"]) for row in counts.to_dict("records")]
-    found = [row for row in marks if row is not None]
-    return Observed(printed=pd.DataFrame(found) if found else None)
+    marks = [_mark(row) for row in arm_records(reconciliation, arm)]
+    marks += [_printed_point(row["time"], 1 - row["events"] / row["n"]) for row in counts.to_dict("records")]
+    printed = [row for row in marks if row is not None]
+    return Observed(printed=pd.DataFrame(printed) if printed else None)
 
 
-def _at(time: float, share: float, **interval: float) -> dict[str, float]:
+def _printed_point(time: float, share: float, **interval: float) -> dict[str, float]:
     nothing = dict.fromkeys(("low", "high", "time_low", "time_high"), np.nan)
     return {"time": time, "survival": share, **nothing, **interval}
 
@@ -230,9 +237,9 @@ def _at(time: float, share: float, **interval: float) -> dict[str, float]:
 def _mark(row: Row) -> dict[str, float] | None:
     """Where a printed number stands on the survival plane: a median at (median, 1/2), a survival at its time."""
     if row["kind"] == "medians" and np.isfinite(row["printed"]):
-        return _at(row["printed"], 0.5, time_low=row["printed_low"], time_high=row["printed_high"])
+        return _printed_point(row["printed"], 0.5, time_low=row["printed_low"], time_high=row["printed_high"])
     if row["kind"] == "points":
-        return _at(row["time"], row["printed"], low=row["printed_low"], high=row["printed_high"])
+        return _printed_point(row["time"], row["printed"], low=row["printed_low"], high=row["printed_high"])
     return None
 
 
@@ -269,7 +276,7 @@ def _patient(
     covariates: Mapping[str, float],
     table: pd.DataFrame | None,
     alive_at: float,
-    until: Mapping[str, float],
+    follow_up_ends: Mapping[str, float],
 ) -> PatientAnswer:
     spec, who = result.spec, NewStudy()
     times = [time for time in spec.answer_times if time >= alive_at] or [alive_at + spec.horizon]
@@ -277,7 +284,9 @@ def _patient(
     notes = [patient_missing(result, covariates).text, patient_distance(result, covariates).text]
     if alive_at >= spec.horizon:
         return PatientAnswer(covariates, alive_at, rows, None, notes)
-    drawn = survival(thin, time_grid(spec, until, start=alive_at), who=Patient(covariates, who), alive_at=alive_at)
+    drawn = survival(
+        thin, time_grid(spec, follow_up_ends, start=alive_at), who=Patient(covariates, who), alive_at=alive_at
+    )
     return PatientAnswer(
         covariates, alive_at, rows, Curves(curve_table(drawn), difference_table(drawn), alive_at=alive_at), notes
     )
@@ -294,13 +303,13 @@ def _density(result: Result, row: Row) -> Density:
 
 def density(draws: np.ndarray, prior: Prior, *, bins: int = 40) -> Density:
     """Posterior histogram and prior density between the outer of the draws' range and the prior's 99 %."""
-    law: Any = scipy_distribution(prior)
-    low, high = min(draws.min(), float(law.ppf(0.005))), max(draws.max(), float(law.ppf(0.995)))
+    distribution: Any = scipy_distribution(prior)
+    low, high = min(draws.min(), float(distribution.ppf(0.005))), max(draws.max(), float(distribution.ppf(0.995)))
     heights, edges = np.histogram(draws, bins=np.linspace(low, high, bins + 1), density=True)
     grid = np.linspace(low, high, 161)
     return Density(
         posterior=pd.DataFrame({"left": edges[:-1], "right": edges[1:], "density": heights}),
-        prior=pd.DataFrame({"value": grid, "density": law.pdf(grid)}),
+        prior=pd.DataFrame({"value": grid, "density": distribution.pdf(grid)}),
     )
 
 
@@ -319,16 +328,16 @@ def _scalars(watched: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
         variable = watched[name].transpose("chain", "draw", ...)
         flat = variable.to_numpy().reshape(*variable.shape[:2], -1)
         entries = variable[variable.dims[2]].to_numpy() if variable.ndim > 2 else [None]
-        for at, entry in enumerate(entries):
-            yield (str(name) if entry is None else f"{name}[{entry}]"), flat[..., at]
+        for index, entry in enumerate(entries):
+            yield (str(name) if entry is None else f"{name}[{entry}]"), flat[..., index]
 
 
 def _rank_counts(draws: np.ndarray) -> pd.DataFrame:
     ranks, edges = stats.rankdata(draws).reshape(draws.shape) - 0.5, np.linspace(0, draws.size, RANK_BINS + 1)
     low, high = stats.binom.ppf([0.025, 0.975], draws.shape[1], 1 / RANK_BINS)
     rows = [
-        {"chain": chain, "left": left, "right": right, "count": count}
-        for chain, mine in enumerate(ranks)
-        for left, right, count in zip(edges[:-1], edges[1:], np.histogram(mine, edges)[0], strict=True)
+        {"chain": chain, "left": left_edge, "right": right_edge, "count": count}
+        for chain, chain_ranks in enumerate(ranks)
+        for left_edge, right_edge, count in zip(edges[:-1], edges[1:], np.histogram(chain_ranks, edges)[0], strict=True)
     ]
     return pd.DataFrame(rows).assign(low=float(low), expected=draws.shape[1] / RANK_BINS, high=float(high))

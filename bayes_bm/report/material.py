@@ -36,8 +36,8 @@ class ImputationSummary:
     def log_ratio(self, name: str, reference: str, *, time: float) -> dict[Any, Any]:
         """The row of a log ratio; of hazard ratios that change with time, of the time nearest to `time`."""
         table = self.variance
-        mine = (table["treatment"] == name) & (table["reference"] == reference)
-        rows = table.loc[mine & table["quantity"].isin(["log_hazard_ratio", "log_time_ratio"])].to_dict("records")
+        mask = (table["treatment"] == name) & (table["reference"] == reference)
+        rows = table.loc[mask & table["quantity"].isin(["log_hazard_ratio", "log_time_ratio"])].to_dict("records")
         return rows[0] if len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
 
 
@@ -91,8 +91,8 @@ class Answers:
     def row(self, who: str, estimand: str, name: str, *, time: float | None = None) -> dict[Any, Any]:
         """One row of `compare`, a contrast being against the reference; `time` picks the nearest of several."""
         table = self.tables[who]
-        mine = table["reference"].isna() | (table["reference"] == self.spec.treatments.reference)
-        rows = table.loc[mine & (table["estimand"] == estimand) & (table["treatment"] == name)].to_dict("records")
+        mask = table["reference"].isna() | (table["reference"] == self.spec.treatments.reference)
+        rows = table.loc[mask & (table["estimand"] == estimand) & (table["treatment"] == name)].to_dict("records")
         return rows[0] if time is None or len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
 
     def ratio(self, name: str) -> dict[Any, Any]:
@@ -106,8 +106,8 @@ class Answers:
         if self.contrasts is None:
             return None
         table = self.contrasts
-        mine = (table["treatment"] == name) & (table["reference"] == self.spec.treatments.reference)
-        rows = table.loc[mine & (table["source"] == source)].to_dict("records")
+        mask = (table["treatment"] == name) & (table["reference"] == self.spec.treatments.reference)
+        rows = table.loc[mask & (table["source"] == source)].to_dict("records")
         direct = source not in ("within", "discrepancy") or (bool(rows) and rows[0]["studies"] > 0)
         return rows[0] if rows and direct and np.isfinite(ratio_of(rows[0])[0]) else None
 
@@ -175,7 +175,7 @@ class Density:
 class ReportData:
     """Every table behind the report.
 
-    until     end of follow-up by treatment
+    follow_up_ends  end of follow-up by treatment
     arms      one row a study arm: its own median or survival at the reference time (`measure`), and the printed one
     overall   the same of every treatment, for the average study and one new hospital
     bands     predicted bands by arm; `observed` what stands beside them, by arm row
@@ -185,7 +185,7 @@ class ReportData:
     answers: Answers
     result: "Result"
     reconciliation: pd.DataFrame
-    until: Mapping[str, float]
+    follow_up_ends: Mapping[str, float]
     arms: pd.DataFrame
     overall: pd.DataFrame
     bands: pd.DataFrame

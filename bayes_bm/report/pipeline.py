@@ -138,8 +138,8 @@ def make_report(
 def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
     """Tables of other commands that lie beside the result and are of its model (decision 22)."""
     analyses, studies = saved_beside(result, folder), leave_one_study_out.saved_with(result, folder)
-    found = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
-    return found | ({} if studies is None else {"leave_one_study_out": studies[0]})
+    tables = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
+    return tables | ({} if studies is None else {"leave_one_study_out": studies[0]})
 
 
 def _contrasts(result: Result, say: Progress) -> pd.DataFrame | None:

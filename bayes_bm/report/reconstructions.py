@@ -13,24 +13,28 @@ from bayes_bm.reconstruction.reconstruct import stack_draws
 from bayes_bm.runtime.files import atomic_write
 
 
-def write_reconstructions(found: Reconstructions, folder: Path, *, figures: bool = False) -> list[Path]:
+def write_reconstructions(reconstructions: Reconstructions, folder: Path, *, figures: bool = False) -> list[Path]:
     """patients.csv, summary.csv, diagnostics.csv, draws.csv where there are draws, and one PNG an arm if asked for;
     all are made before the first takes its name."""
-    tables = {"patients": found.patients, "summary": found.summary, "diagnostics": found.diagnostics}
-    if found.draws:
-        tables["draws"] = pd.concat([_labelled_draws(sets, key) for key, sets in found.draws.items()])
+    tables = {
+        "patients": reconstructions.patients,
+        "summary": reconstructions.summary,
+        "diagnostics": reconstructions.diagnostics,
+    }
+    if reconstructions.draws:
+        tables["draws"] = pd.concat([_labelled_draws(sets, key) for key, sets in reconstructions.draws.items()])
     with ExitStack() as files:
         for name, table in tables.items():
             table.to_csv(files.enter_context(atomic_write(folder / f"{name}.csv")), index=False)
-        for key, rec in found.arms.items() if figures else ():
+        for key, rec in reconstructions.arms.items() if figures else ():
             file = files.enter_context(atomic_write(folder / figure_name(key)))
             from bayes_bm.report.plots.reconstruction import reconstruction_figure  # not for the processes that rebuild
 
-            unit = found.units.get(key) or ""
-            shown = rec.picture(sets=found.draws.get(key, ()))
+            unit = reconstructions.units.get(key) or ""
+            shown = rec.picture(sets=reconstructions.draws.get(key, ()))
             drawn = reconstruction_figure(shown, name=key_text(key), unit=unit)
             drawn.savefig(file, dpi=150, metadata={"Software": None})
-    names = [f"{name}.csv" for name in tables] + [figure_name(key) for key in (found.arms if figures else ())]
+    names = [f"{name}.csv" for name in tables] + [figure_name(key) for key in (reconstructions.arms if figures else ())]
     return [folder / name for name in names]
 
 

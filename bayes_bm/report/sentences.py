@@ -63,8 +63,8 @@ def verdict(row: Row) -> str:
     """lower, higher (of a time ratio shorter, longer), unclear or prior only: from its 95 % interval and label."""
     if "prior only" in str(row["label"] or ""):
         return "prior only"
-    below, above = ("shorter", "longer") if row["estimand"] == TIME.estimand else ("lower", "higher")
-    return below if row["q97_5"] < 1 else above if row["q2_5"] > 1 else "unclear"
+    lower, higher = ("shorter", "longer") if row["estimand"] == TIME.estimand else ("lower", "higher")
+    return lower if row["q97_5"] < 1 else higher if row["q2_5"] > 1 else "unclear"
 
 
 def probability_clause(value: float, measure: Measure) -> str:
@@ -83,14 +83,16 @@ def ratio_clause(row: Row, spec: Spec) -> str:
 def contrast_sentence(row: Row, spec: Spec) -> str:
     """The first sentence for one treatment, from the row of its ratio in `compare`."""
     event, curve = event_words(spec.endpoint)
-    one, other, shown = treatment_text(row["treatment"]), treatment_text(row["reference"]), ratio_clause(row, spec)
-    found = verdict(row)
-    if found == "prior only":
-        return f"The evidence says next to nothing about {one} against {other}; the answer is the prior's: {shown}."
-    if found == "unclear":
-        return f"No clear difference in {curve} between {one} and {other}: {shown}; the interval includes 1."
+    compared, reference = treatment_text(row["treatment"]), treatment_text(row["reference"])
+    shown = ratio_clause(row, spec)
+    direction = verdict(row)
+    if direction == "prior only":
+        about = f"{compared} against {reference}"
+        return f"The evidence says next to nothing about {about}; the answer is the prior's: {shown}."
+    if direction == "unclear":
+        return f"No clear difference in {curve} between {compared} and {reference}: {shown}; the interval includes 1."
     what = "time to" if row["estimand"] == TIME.estimand else "hazard of"
-    return f"The estimated {what} {event} is {found} with {one} than with {other}: {shown}."
+    return f"The estimated {what} {event} is {direction} with {compared} than with {reference}: {shown}."
 
 
 def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
@@ -105,130 +107,140 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
         "prior only": "the evidence says next to nothing about",
     }
     named = {
-        found: [
-            f"{treatment_text(row['treatment'])} {estimate_text(spec, row)}" for row in rows if verdict(row) == found
+        direction: [
+            f"{treatment_text(row['treatment'])} {estimate_text(spec, row)}"
+            for row in rows
+            if verdict(row) == direction
         ]
-        for found in openings
+        for direction in openings
     }
-    parts = [f"{words} {', '.join(named[found])}" for found, words in openings.items() if named[found]]
+    parts = [f"{words} {', '.join(named[direction])}" for direction, words in openings.items() if named[direction]]
     reference = treatment_text(spec.treatments.reference)
     ratio = measure_of(spec).words
     return f"Against {reference}, {'; '.join(parts)} ({ratio} in the average study with its 95 % interval)."
 
 
-def absolute_sentence(of: Answers) -> str:
+def absolute_sentence(answers: Answers) -> str:
     """The second sentence: survival and restricted means for a new study, and the wider interval of one hospital."""
-    if not of.levels:
+    if not answers.levels:
         return (
             "Survival itself is not answered: each study has a level of its own and no baseline is given"
             " (docs/decisions.md, 11)."
         )
-    if len(of.compared) > 1:
-        return _range_sentence(of)
-    spec, name, reference = of.spec, next(iter(of.compared)), of.spec.treatments.reference
-    one, other = (estimate_text(spec, of.row("new-study", "survival", arm, time=of.time)) for arm in (name, reference))
-    near, far = ("new-study", "new-hospital")
+    if len(answers.compared) > 1:
+        return _range_sentence(answers)
+    spec, name, reference = answers.spec, next(iter(answers.compared)), answers.spec.treatments.reference
+    survival, reference_survival = (
+        estimate_text(spec, answers.row("new-study", "survival", arm, time=answers.time)) for arm in (name, reference)
+    )
+    study, hospital = ("new-study", "new-hospital")
     shown = {
-        (who, what): estimate_text(spec, of.row(who, f"{what}_difference", name, time=of.time))
-        for who in (near, far)
+        (who, what): estimate_text(spec, answers.row(who, f"{what}_difference", name, time=answers.time))
+        for who in (study, hospital)
         for what in ("survival", "rmst")
     }
-    marks = {what: _marked(of.row(near, f"{what}_difference", name, time=of.time)) for what in ("survival", "rmst")}
-    wider = {what: f", and by {shown[far, what]} in one new hospital" for what in ("survival", "rmst")}
-    if not varies(spec):
+    marks = {
+        what: _label_clause(answers.row(study, f"{what}_difference", name, time=answers.time))
+        for what in ("survival", "rmst")
+    }
+    wider = {what: f", and by {shown[hospital, what]} in one new hospital" for what in ("survival", "rmst")}
+    if not varies_between_studies(spec):
         wider = {
             "survival": "",
             "rmst": "; nothing varies between studies in this model, so no hospital's interval is wider",
         }
-    over = " averaged over studies" if varies(spec) else ""
+    averaged = " averaged over studies" if varies_between_studies(spec) else ""
     return (
-        f"At {time_text(spec, of.time)}{marks['survival']}, {event_words(spec.endpoint)[1]}{over} is {one} with"
-        f" {treatment_text(name)} and {other} with {of.reference}: it differs by {shown[near, 'survival']}"
-        f"{wider['survival']}; the restricted mean to {time_text(spec, spec.horizon)}{marks['rmst']} differs by"
-        f" {shown[near, 'rmst']} {spec.time_unit}{wider['rmst']}."
+        f"At {time_text(spec, answers.time)}{marks['survival']}, {event_words(spec.endpoint)[1]}{averaged} is"
+        f" {survival} with {treatment_text(name)} and {reference_survival} with {answers.reference}: it differs by"
+        f" {shown[study, 'survival']}{wider['survival']}; the restricted mean to"
+        f" {time_text(spec, spec.horizon)}{marks['rmst']} differs by"
+        f" {shown[study, 'rmst']} {spec.time_unit}{wider['rmst']}."
     )
 
 
-def _marked(row: Row) -> str:
+def _label_clause(row: Row) -> str:
     """` (extrapolated)` after a quantity that is."""
     return f" ({row['label']})" if row["label"] else ""
 
 
-def varies(spec: Spec) -> bool:
+def varies_between_studies(spec: Spec) -> bool:
     """Whether anything differs between studies in the model."""
     effects = spec.effects
     return any(effect is not None for effect in (effects.study, effects.study_treatment, effects.study_shape))
 
 
-def _range_sentence(of: Answers) -> str:
+def _range_sentence(answers: Answers) -> str:
     """Several treatments: the reference's level and the two ends of the differences."""
-    spec, estimand = of.spec, "survival_difference"
-    near = [of.row("new-study", estimand, name, time=of.time) for name in of.compared]
-    near = sorted(near, key=lambda row: row["median"])
+    spec, estimand = answers.spec, "survival_difference"
+    differences = [answers.row("new-study", estimand, name, time=answers.time) for name in answers.compared]
+    differences = sorted(differences, key=lambda row: row["median"])
     ends = [
         f"{estimate_text(spec, row)} with {treatment_text(row['treatment'])}, in one new hospital"
-        f" {estimate_text(spec, of.row('new-hospital', estimand, row['treatment'], time=of.time))},"
-        for row in (near[0], near[-1])
+        f" {estimate_text(spec, answers.row('new-hospital', estimand, row['treatment'], time=answers.time))},"
+        for row in (differences[0], differences[-1])
     ]
-    level = estimate_text(spec, of.row("new-study", "survival", spec.treatments.reference, time=of.time))
+    level = estimate_text(spec, answers.row("new-study", "survival", spec.treatments.reference, time=answers.time))
     return (
-        f"At {time_text(spec, of.time)}, {event_words(spec.endpoint)[1]} averaged over studies is {level} with"
-        f" {of.reference}, and differences from it run from {ends[0]} to {ends[1].removesuffix(',')}."
+        f"At {time_text(spec, answers.time)}, {event_words(spec.endpoint)[1]} averaged over studies is {level} with"
+        f" {answers.reference}, and differences from it run from {ends[0]} to {ends[1].removesuffix(',')}."
     )
 
 
-def support_sentence(of: Answers) -> str:
+def support_sentence(answers: Answers) -> str:
     """The third sentence: what the answer rests on, and whether its two sources agree."""
-    studies, size, ratios = of.support()
+    studies, size, ratios = answers.support()
     printed = f" and {counted(ratios, 'printed hazard ratio')}" if ratios else ""
     opening = f"It rests on {counted(studies, 'study')}, about {size:.0f} effective patients{printed}"
-    if of.spec.reproduction:
+    if answers.spec.reproduction:
         return f"{opening}: the printed summary of one analysis, given back by the model, which adds no evidence to it."
-    sides = [name for name in of.compared if of.side_by_side(name)]
+    sides = [name for name in answers.compared if answers.side_by_side(name)]
     if not sides:
         return f"{opening}, compared across studies only ({NO_SIDE_BY_SIDE}): {CHANCE} it."
-    if len(of.compared) == 1:
-        return f"{opening}; {_sources_clause(of, sides[0])}."
-    alone = [treatment_text(name) for name in of.compared if name not in sides]
+    if len(answers.compared) == 1:
+        return f"{opening}; {_sources_clause(answers, sides[0])}."
+    alone = [treatment_text(name) for name in answers.compared if name not in sides]
     rest = f"; {', '.join(alone)} across studies only, where {CHANCE} it" if alone else ""
-    return f"{opening}; side by side with {of.reference} within studies: {_named_sides(of, sides)}{rest}."
+    return f"{opening}; side by side with {answers.reference} within studies: {_named_sides(answers, sides)}{rest}."
 
 
-def _named_sides(of: Answers, names: Sequence[str]) -> str:
-    return ", ".join(f"{treatment_text(name)} ({counted(of.side_by_side(name), 'study')})" for name in names)
+def _named_sides(answers: Answers, names: Sequence[str]) -> str:
+    return ", ".join(f"{treatment_text(name)} ({counted(answers.side_by_side(name), 'study')})" for name in names)
 
 
-def _sources_clause(of: Answers, name: str) -> str:
-    within, across, apart = (of.source(name, source) for source in ("within", "across", "discrepancy"))
-    text = f"{counted(of.side_by_side(name), 'study')} held both side by side"
-    mostly = mostly_across(of, name)
-    if within is None:
+def _sources_clause(answers: Answers, name: str) -> str:
+    within_row, across_row, discrepancy = (
+        answers.source(name, source) for source in ("within", "across", "discrepancy")
+    )
+    text = f"{counted(answers.side_by_side(name), 'study')} held both side by side"
+    mostly = mostly_across(answers, name)
+    if within_row is None:
         return text
-    if across is None or apart is None:
-        return f"{text} ({of.contrasted.name} within {source_ratio(within)})"
-    disagree = apart["q2_5"] > 0 or apart["q97_5"] < 0
+    if across_row is None or discrepancy is None:
+        return f"{text} ({answers.contrasted.name} within {source_ratio(within_row)})"
+    disagree = discrepancy["q2_5"] > 0 or discrepancy["q97_5"] < 0
     words = "disagree: the interval of their ratio excludes 1" if disagree else "do not clearly disagree"
     weigh = f"; the answer is {mostly}, where {CHANCE} it" if mostly else ""
-    ratios = f"{of.contrasted.name} within {source_ratio(within)}, across {source_ratio(across)}"
+    ratios = f"{answers.contrasted.name} within {source_ratio(within_row)}, across {source_ratio(across_row)}"
     return f"{text} ({ratios}), and the two {words}{weigh}"
 
 
-def mostly_across(of: Answers, name: str) -> str:
+def mostly_across(answers: Answers, name: str) -> str:
     """The label of a combined answer that owes more to comparing across studies than within (decision 12); else
     nothing.
     """
-    combined = of.source(name, "combined")
+    combined = answers.source(name, "combined")
     note = "" if combined is None else str(combined["note"])
     return note if note.startswith("mostly across") else ""
 
 
-def sentences(of: Answers) -> list[str]:
+def sentences(answers: Answers) -> list[str]:
     """The answer in three sentences, after what must be said first (a failed gate, a reproduction)."""
-    rows = [of.ratio(name) for name in of.compared]
-    first = contrast_sentence(rows[0], of.spec) if len(rows) == 1 else several_sentence(rows, of.spec)
-    before = [*([FAILED] if of.refused else []), *([TWICE] if of.spec.reproduction else [])]
-    after = [] if of.rebuilt is None else [reconstruction_sentence(of.rebuilt, of.spec)]
-    return [*before, first, absolute_sentence(of), support_sentence(of), *after]
+    rows = [answers.ratio(name) for name in answers.compared]
+    first = contrast_sentence(rows[0], answers.spec) if len(rows) == 1 else several_sentence(rows, answers.spec)
+    opening = [*([FAILED] if answers.refused else []), *([TWICE] if answers.spec.reproduction else [])]
+    closing = [] if answers.rebuilt is None else [reconstruction_sentence(answers.rebuilt, answers.spec)]
+    return [*opening, first, absolute_sentence(answers), support_sentence(answers), *closing]
 
 
 WIDER = 0.005
@@ -246,24 +258,24 @@ def reconstruction_sentence(rebuilt: ImputationSummary, spec: Spec) -> str:
     reference = spec.treatments.reference
     rows = [rebuilt.log_ratio(name, reference, time=spec.reference_time) for name in spec.treatments.compare]
     return (
-        f"Reconstruction {'; '.join(_widens(row) for row in rows)}; the patients of {arms} were rebuilt from curves,"
-        f" and {rebuilt.m} plausible sets of them were fitted."
+        f"Reconstruction {'; '.join(_widening_clause(row) for row in rows)}; the patients of {arms} were rebuilt from"
+        f" curves, and {rebuilt.m} plausible sets of them were fitted."
     )
 
 
-def _widens(row: Row) -> str:
-    against = f"{treatment_text(row['treatment'])} against {treatment_text(row['reference'])}"
+def _widening_clause(row: Row) -> str:
+    contrast = f"{treatment_text(row['treatment'])} against {treatment_text(row['reference'])}"
     ratio = "log time ratio" if row["quantity"] == "log_time_ratio" else "log HR"
-    interval, one, all_of_them = f"95 % interval of {ratio}, {against},", row["width_within"], row["width"]
+    interval, single_width, full_width = f"95 % interval of {ratio}, {contrast},", row["width_within"], row["width"]
     if row["wider"] < WIDER:
-        return f"leaves the {interval} as wide as it is ({all_of_them:.2f})"
-    return f"widens the {interval} from {one:.2f} to {all_of_them:.2f}, by {100 * row['wider']:.1f} %"
+        return f"leaves the {interval} as wide as it is ({full_width:.2f})"
+    return f"widens the {interval} from {single_width:.2f} to {full_width:.2f}, by {100 * row['wider']:.1f} %"
 
 
 def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence[str]) -> str:
     """Who is asked about, and which of the coefficients behind the answer no data inform (decision 17)."""
-    known, asked = spec.covariates, patient.covariates
-    units = {name: f" ({term.unit})" if term.unit else "" for name, term in known.items()}
+    asked = patient.covariates
+    units = {name: f" ({term.unit})" if term.unit else "" for name, term in spec.covariates.items()}
     named = [f"{name} = {value:g}{units[name]}" for name, value in asked.items()]
     who = f"A patient with {'; '.join(named)}" if named else "A patient with no covariate given"
     alive = f"; alive at {time_text(spec, patient.alive_at)}" if patient.alive_at else ""
@@ -276,7 +288,7 @@ def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence
     return " ".join([*parts, "Differences are between groups of such patients; no treatment is recommended."])
 
 
-def averaged_over(spec: Spec) -> str:
+def averages_sentence(spec: Spec) -> str:
     """Whom the averages are over."""
     if spec.free_levels:
         return "Each study has a level of its own: nothing is averaged over studies, and only ratios are general."
@@ -292,7 +304,7 @@ def limits(spec: Spec) -> list[str]:
         *spec.cannot_say,
         "It recommends no treatment. Where patients were not allotted at random, who received what differs, and that"
         " difference stays in the comparison.",
-        averaged_over(spec),
+        averages_sentence(spec),
         *centres,
         f"Curves and restricted means end at {time_text(spec, spec.horizon)}; beyond a treatment's follow-up they are"
         f" carried on by the {spec.hazard.family} family alone.",

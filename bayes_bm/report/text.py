@@ -44,7 +44,7 @@ def estimate(values: Sequence[float], *, digits: int, null: float | None = None,
     """
     if not np.isfinite(values[0]):
         return MISSING
-    middle, low, high = (_limited(value, digits, null if at else None, cap) for at, value in enumerate(values))
+    middle, low, high = (_limited(value, digits, null if index else None, cap) for index, value in enumerate(values))
     return f"{middle} ({low} to {high})"
 
 

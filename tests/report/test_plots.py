@@ -14,7 +14,7 @@ LOOKS = looks(["a", "b"])
 
 
 def axes_of(width=5.0, height=4.0):
-    return figure(width, height, left=0.8, right=0.2, bottom=0.9, top=0.3)
+    return figure(width, height, left_margin=0.8, right_margin=0.2, bottom_margin=0.9, top_margin=0.3)
 
 
 def drawn_lines(axes):
@@ -34,7 +34,7 @@ def band_table(last=24.0):
 
 
 def panel(axes, **changes):
-    settings = {"look": LOOKS["a"], "until": 12.0, "unit": "weeks", "limit": 24.0, "ylabel": "proportion"}
+    settings = {"look": LOOKS["a"], "follow_up_end": 12.0, "unit": "weeks", "limit": 24.0, "ylabel": "proportion"}
     return curves.arm_panel(axes, band=band_table(), **{**settings, **changes})
 
 
@@ -59,13 +59,13 @@ def test_a_panel_marks_what_is_extrapolated():
 
 def test_nothing_is_hatched_where_follow_up_outlasts_the_axis():
     _, axes = axes_of()
-    panel(axes, until=30.0)
+    panel(axes, follow_up_end=30.0)
     assert all(not band.get_hatch() or not len(band.get_paths()) for band in axes.collections)
 
 
 def test_the_bands_of_a_panel_are_those_of_the_table():
     _, axes = axes_of()
-    panel(axes, until=30.0)
+    panel(axes, follow_up_end=30.0)
     outer = axes.collections[0].get_paths()[0].vertices
     table = band_table()
     for edge in ("low95", "high95"):
@@ -129,7 +129,12 @@ def treatment_table():
 
 
 def treatment_axes(draw, **changes):
-    settings = {"looks": LOOKS, "names": {"a": "A", "b": "B"}, "until": {"a": 24.0, "b": 24.0}, "unit": "months"}
+    settings = {
+        "looks": LOOKS,
+        "names": {"a": "A", "b": "B"},
+        "follow_up_ends": {"a": 24.0, "b": 24.0},
+        "unit": "months",
+    }
     return draw(treatment_table(), **{**settings, "limit": 24.0, "ylabel": "survival", **changes})
 
 
@@ -151,7 +156,14 @@ def test_legends_stand_clear_of_the_data(make):
     elif make == "difference":
         mine = table[table["treatment"] == "b"]
         drawn = curves.difference_figure(
-            mine, wider=mine, look=LOOKS["b"], until=24.0, unit="months", limit=24.0, ylabel="d", label="new study"
+            mine,
+            wider=mine,
+            look=LOOKS["b"],
+            follow_up_end=24.0,
+            unit="months",
+            limit=24.0,
+            ylabel="d",
+            label="new study",
         )
     else:
         histogram = pd.DataFrame({"left": [0.0, 1.0], "right": [1.0, 2.0], "density": [0.4, 0.6]})
@@ -172,7 +184,7 @@ def test_a_difference_is_drawn_about_zero_with_the_wider_interval_dotted():
     mine, far = table[table["treatment"] == "b"], table[table["treatment"] == "a"]
     _, axes = axes_of()
     curves.difference_curve(
-        axes, mine, wider=far, look=LOOKS["b"], until=24.0, unit="months", limit=24.0, ylabel="d", label="near"
+        axes, mine, wider=far, look=LOOKS["b"], follow_up_end=24.0, unit="months", limit=24.0, ylabel="d", label="near"
     )
     assert has_line(axes, [0, 1], [0, 0])
     assert has_line(axes, mine["time"], mine["median"])
@@ -222,7 +234,7 @@ def forest_table():
 
 def forest_axes(**changes):
     _, axes = axes_of(9, 4)
-    settings = {"looks": LOOKS, "xlabel": "median (months)", "xlim": (3.0, 48.0), "log": True, "beside": True}
+    settings = {"looks": LOOKS, "xlabel": "median (months)", "xlim": (3.0, 48.0), "log": True, "wide": True}
     return forest.forest(axes, forest_table(), columns={"model": "text"}, **{**settings, **changes})
 
 
@@ -251,8 +263,8 @@ def test_a_forest_sizes_its_markers_and_tells_overall_lines_apart():
 
 
 def test_a_forest_writes_labels_and_columns_at_their_rows():
-    for beside, up in ((True, 0.0), (False, 0.36)):
-        texts = {text.get_text(): text.xy[1] for text in forest_axes(beside=beside).texts}
+    for wide, up in ((True, 0.0), (False, 0.36)):
+        texts = {text.get_text(): text.xy[1] for text in forest_axes(wide=wide).texts}
         assert texts["One 2001"] == pytest.approx(1 - up)
     texts = {text.get_text(): text.xy[1] for text in forest_axes().texts}
     assert texts["10.0 (7.0 to 15.0)"] == 1

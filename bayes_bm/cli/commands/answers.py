@@ -106,10 +106,10 @@ def _rebuilt(result: "Result", answers: Sequence[tuple[dict[str, Any], Any]]) ->
     where there are no curves.
     """
     from bayes_bm.estimands.imputation_variance import answer_variance
-    from bayes_bm.report.answers import rebuilt_of
+    from bayes_bm.report.answers import reconstruction_summary
     from bayes_bm.report.sentences import reconstruction_sentence
 
-    found = rebuilt_of(result)
+    found = reconstruction_summary(result)
     if found is None:
         return {}
     rows = json_rows(answer_variance(result, answers)) if found.m > 1 else []

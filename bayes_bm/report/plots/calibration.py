@@ -18,17 +18,17 @@ def rank_lines(axes: Axes, gaps: pd.DataFrame, *, worlds: int) -> Axes:
     return axes
 
 
-def coverage_points(axes: Axes, found: pd.DataFrame) -> Axes:
+def coverage_points(axes: Axes, table: pd.DataFrame) -> Axes:
     """Share covered of every answer and level, with its 95 % interval `half` (`checks.calibration.coverage`)."""
-    names = list(dict.fromkeys(found["answer"]))
-    for (level, mine), colour in zip(found.groupby("level"), PALETTE, strict=False):
-        at, nominal = mine.set_index("answer").loc[names], mine["level"].iloc[0]
+    names = list(dict.fromkeys(table["answer"]))
+    for (level, rows), colour in zip(table.groupby("level"), PALETTE, strict=False):
+        shares, nominal = rows.set_index("answer").loc[names], rows["level"].iloc[0]
         axes.axvline(nominal, color=colour, lw=0.8, ls=":")
         axes.errorbar(
-            at["covered"], range(len(names)), xerr=at["half"], fmt="o", ms=4, color=colour, label=f"{level:.0%}"
+            shares["covered"], range(len(names)), xerr=shares["half"], fmt="o", ms=4, color=colour, label=f"{level:.0%}"
         )
     axes.set_yticks(range(len(names)), [name.replace(", ", "\n", 1) for name in names], fontsize=7)
-    axes.set(xlabel="share of worlds whose interval held the truth", title=f"Coverage, {found['worlds'].max()} worlds")
+    axes.set(xlabel="share of worlds whose interval held the truth", title=f"Coverage, {table['worlds'].max()} worlds")
     axes.legend(**BELOW)
     axes.invert_yaxis()
     return axes

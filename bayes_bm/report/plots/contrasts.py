@@ -73,6 +73,8 @@ def contrasts_figure(table: pd.DataFrame, *, looks: Mapping[str, Look], xlabel: 
     ends = table[["low", "high", "ratio"]].to_numpy(dtype=float)
     ends = ends[np.isfinite(ends)]
     xlim = (min([0.45, *(0.9 * ends)]), max([2.2, *(1.1 * ends)]))
-    drawn, axes = figure(4.3, 0.42 * len(table) + 0.85, left=0.15, right=0.15, bottom=0.55, top=0.15)
+    drawn, axes = figure(
+        4.3, 0.42 * len(table) + 0.85, left_margin=0.15, right_margin=0.15, bottom_margin=0.55, top_margin=0.15
+    )
     contrasts(axes, table, looks=looks, xlabel=xlabel, xlim=(max(xlim[0], 0.04), min(xlim[1], 25.0)))
     return drawn

@@ -21,18 +21,31 @@ INTERVAL: Shades = (("low", "high", 0.20),)
 
 
 def _band(
-    axes: Axes, table: pd.DataFrame, *, until: float, look: Look, label: str, shades: Shades, name: str = "median"
+    axes: Axes,
+    table: pd.DataFrame,
+    *,
+    follow_up_end: float,
+    look: Look,
+    label: str,
+    shades: Shades,
+    name: str = "median",
 ) -> None:
-    """Line and bands: solid up to `until`, dashed and hatched beyond it, where the curve is extrapolated."""
-    seen, beyond = table[table["time"] <= until], table[table["time"] >= until]
+    """Line and bands: solid up to `follow_up_end`, dashed and hatched beyond it, where the curve is extrapolated."""
+    seen, extrapolated = table[table["time"] <= follow_up_end], table[table["time"] >= follow_up_end]
     for low, high, alpha in shades:
         axes.fill_between(seen["time"], seen[low], seen[high], color=look.color, alpha=alpha, linewidth=0)
     low, high, _ = shades[0]
     axes.fill_between(
-        beyond["time"], beyond[low], beyond[high], facecolor="none", edgecolor=look.color, hatch=HATCH, linewidth=0
+        extrapolated["time"],
+        extrapolated[low],
+        extrapolated[high],
+        facecolor="none",
+        edgecolor=look.color,
+        hatch=HATCH,
+        linewidth=0,
     )
     axes.plot(seen["time"], seen[name], color=look.color, linewidth=1.8, label=label)
-    axes.plot(beyond["time"], beyond[name], color=look.color, linewidth=1.8, linestyle=(0, (3, 2)))
+    axes.plot(extrapolated["time"], extrapolated[name], color=look.color, linewidth=1.8, linestyle=(0, (3, 2)))
 
 
 def _survival_axes(axes: Axes, *, unit: str, limit: float, ylabel: str) -> None:
@@ -47,7 +60,7 @@ def arm_panel(
     *,
     band: pd.DataFrame,
     look: Look,
-    until: float,
+    follow_up_end: float,
     unit: str,
     limit: float,
     ylabel: str,
@@ -65,7 +78,14 @@ def arm_panel(
     at_risk  time, at_risk: written under the axes
     """
     with mpl.rc_context(RC):
-        _band(axes, band.loc[band["time"] <= limit], until=until, look=look, label="predicted", shades=PREDICTED)
+        _band(
+            axes,
+            band.loc[band["time"] <= limit],
+            follow_up_end=follow_up_end,
+            look=look,
+            label="predicted",
+            shades=PREDICTED,
+        )
         if steps is not None:
             axes.step(steps["time"], steps["survival"], where="post", color=PRINTED, linewidth=1.4, label="observed")
         if ticks is not None:
@@ -131,7 +151,7 @@ def arm_legend() -> list[Line2D | Patch]:
 
 
 def arm_legend_figure() -> Figure:
-    drawn, axes = figure(4.0, 1.0, left=0.05, right=0.05, bottom=0.02, top=0.02)
+    drawn, axes = figure(4.0, 1.0, left_margin=0.05, right_margin=0.05, bottom_margin=0.02, top_margin=0.02)
     with mpl.rc_context(RC):
         axes.set_axis_off()
         axes.legend(handles=arm_legend(), loc="center left", ncols=2, borderaxespad=0.0, columnspacing=1.4)
@@ -140,8 +160,10 @@ def arm_legend_figure() -> Figure:
 
 def arm_figure(*, title: str, **settings: Any) -> Figure:
     """One arm's panel at its size; the axes stand at the same place in each, so that a grid of them lines up."""
-    below = 0.80 if settings.get("at_risk") is not None else 0.50
-    drawn, axes = figure(3.6, 2.1 + below, left=0.66, right=0.16, bottom=below, top=0.45)
+    bottom_margin = 0.80 if settings.get("at_risk") is not None else 0.50
+    drawn, axes = figure(
+        3.6, 2.1 + bottom_margin, left_margin=0.66, right_margin=0.16, bottom_margin=bottom_margin, top_margin=0.45
+    )
     arm_panel(axes, title=wrapped(title, 36), **settings)
     return drawn
 
@@ -152,18 +174,20 @@ def treatment_curves(
     *,
     looks: Mapping[str, Look],
     names: Mapping[str, str],
-    until: Mapping[str, float],
+    follow_up_ends: Mapping[str, float],
     unit: str,
     limit: float,
     ylabel: str,
     alive_at: float = 0.0,
     title: str = "",
 ) -> Axes:
-    """Survival by treatment (columns treatment, time, median, low, high), each extrapolated beyond its own `until`."""
+    """Survival by treatment (columns treatment, time, median, low, high), each extrapolated past its own follow-up."""
     with mpl.rc_context(RC):
         for treatment, name in names.items():
-            mine = table.loc[table["treatment"] == treatment]
-            _band(axes, mine, until=until[treatment], look=looks[treatment], label=name, shades=INTERVAL)
+            rows = table.loc[table["treatment"] == treatment]
+            _band(
+                axes, rows, follow_up_end=follow_up_ends[treatment], look=looks[treatment], label=name, shades=INTERVAL
+            )
         _survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
         if alive_at > 0:
             axes.axvspan(0, alive_at, facecolor="#F2F2F2", edgecolor="none", zorder=0)
@@ -177,7 +201,7 @@ def difference_curve(
     *,
     wider: pd.DataFrame | None,
     look: Look,
-    until: float,
+    follow_up_end: float,
     unit: str,
     limit: float,
     ylabel: str,
@@ -191,7 +215,7 @@ def difference_curve(
         if wider is not None:
             for edge, name in (("low", wider_label), ("high", "_")):
                 axes.plot(wider["time"], wider[edge], color=look.color, linewidth=1.1, linestyle=":", label=name)
-        _band(axes, table, until=until, look=look, label=label, shades=INTERVAL)
+        _band(axes, table, follow_up_end=follow_up_end, look=look, label=label, shades=INTERVAL)
         axes.set(xlim=(0, limit), xlabel=f"time ({unit})", ylabel=ylabel)
         axes.set_xticks(time_ticks(limit))
         axes.grid(visible=True)
@@ -200,14 +224,14 @@ def difference_curve(
 
 
 def treatment_figure(table: pd.DataFrame, **settings: Any) -> Figure:
-    drawn, axes = figure(4.4, 3.4, left=0.66, right=0.16, bottom=0.85, top=0.34)
+    drawn, axes = figure(4.4, 3.4, left_margin=0.66, right_margin=0.16, bottom_margin=0.85, top_margin=0.34)
     treatment_curves(axes, table, **settings)
     legend_below(axes, inches=0.55)
     return drawn
 
 
 def difference_figure(table: pd.DataFrame, **settings: Any) -> Figure:
-    drawn, axes = figure(4.4, 3.4, left=0.76, right=0.16, bottom=0.85, top=0.34)
+    drawn, axes = figure(4.4, 3.4, left_margin=0.76, right_margin=0.16, bottom_margin=0.85, top_margin=0.34)
     difference_curve(axes, table, **settings)
     legend_below(axes, inches=0.55)
     return drawn

@@ -12,12 +12,18 @@ from matplotlib.figure import Figure
 from bayes_bm.report.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, wrapped
 
 TICKS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384)
+"""Ticks of a log axis in the unit of time."""
 FINE_TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 4, 6, 8, 10, 12, 15, 18, 24, 30, 36, 48, 60, 96, 120, 192, 384)
-LINES = {"arm": "-", "average": "-", "hospital": ":"}
-BESIDE = ("axes fraction", "data")
-COLUMN_GAP, LETTER = 0.22, 0.066
-"""Inches between columns of text beside the plot, and of a letter at 9 points."""
+"""Ticks where fewer than three of `TICKS` fall on the axis."""
+LINE_STYLES = {"arm": "-", "average": "-", "hospital": ":"}
+LINE_COORDINATES = ("axes fraction", "data")
+"""Text next to the plot stands a share of the axes' width across, level with its row."""
+COLUMN_GAP = 0.22
+"""Inches between columns of text right of the plot."""
+LETTER = 0.066
+"""Inches of a letter at 9 points."""
 LABEL_CHARACTERS = 60
+"""Letters of a label before it is cut."""
 
 
 def forest(
@@ -28,13 +34,13 @@ def forest(
     xlabel: str,
     xlim: tuple[float, float],
     log: bool,
-    beside: bool,
+    wide: bool,
     columns: Mapping[str, str] | None = None,
 ) -> Axes:
     """One row of `table` a line from the top: label, treatment, kind, n, median, low, high, printed and its interval.
 
     kind is "arm" (marker sized by n), "average" or "hospital" (overall, bold and dotted) or "heading" (text only).
-    `beside` writes labels left of the axes and `columns` (head -> field) right of them; otherwise labels stand above
+    `wide` writes labels left of the axes and `columns` (head -> field) right of them; otherwise labels stand above
     their lines, for narrow screens. What runs past `xlim` ends in an arrow.
     """
     with mpl.rc_context(RC):
@@ -44,7 +50,7 @@ def forest(
         axes.spines["left"].set_visible(False)
         axes.grid(visible=True, axis="x")
         for y, row in enumerate(table.to_dict("records")):
-            _label(axes, row, y, beside=beside)
+            _label(axes, row, y, wide=wide)
             if row["kind"] != "heading":
                 _estimate(axes, row, y, looks[row["treatment"]], xlim)
                 _printed(axes, row, y + 0.26, xlim)
@@ -65,20 +71,20 @@ def _scale(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
     axes.set_xlim(*xlim)
 
 
-def _label(axes: Axes, row: Mapping[Any, Any], y: int, *, beside: bool) -> None:
+def _label(axes: Axes, row: Mapping[Any, Any], y: int, *, wide: bool) -> None:
     heading = row["kind"] == "heading"
     margin = 72 * axes_inches(axes)[0]
     style: dict[Any, Any] = {
-        "xycoords": BESIDE,
+        "xycoords": LINE_COORDINATES,
         "textcoords": "offset points",
         "ha": "left",
         "va": "center",
         "fontweight": "bold" if heading else "normal",
-        "fontsize": 9.0 if beside else 8.0,
+        "fontsize": 9.0 if wide else 8.0,
         "annotation_clip": False,
     }
     shift = (4 if heading else 12) - margin
-    if beside:
+    if wide:
         axes.annotate(wrapped(row["label"], LABEL_CHARACTERS, lines=1), (0, y), xytext=(shift, 0), **style)
     else:
         axes.annotate(wrapped(row["label"], 52, lines=1), (0, y - 0.36), xytext=(0, 0), **style)
@@ -87,7 +93,7 @@ def _label(axes: Axes, row: Mapping[Any, Any], y: int, *, beside: bool) -> None:
 def _estimate(axes: Axes, row: Mapping[Any, Any], y: float, look: Look, xlim: tuple[float, float]) -> None:
     arm = row["kind"] == "arm"
     width = 1.5 if arm else 2.6
-    axes.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=width, linestyle=LINES[row["kind"]])
+    axes.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=width, linestyle=LINE_STYLES[row["kind"]])
     axes.plot(
         [row["median"]],
         [y],
@@ -138,7 +144,7 @@ def column_width(head: str, texts: Iterable[str]) -> float:
 def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
     """Text right of the axes, a head above it."""
     place: dict[Any, Any] = {
-        "xycoords": BESIDE,
+        "xycoords": LINE_COORDINATES,
         "textcoords": "offset points",
         "xytext": (offset, 0),
         "va": "center",
@@ -156,10 +162,19 @@ def forest_figure(
     """The forest at its size: `wide` with labels and columns beside it, else one column for a narrow screen."""
     longest = min(LABEL_CHARACTERS, max(len(str(label)) for label in table["label"]))
     if wide:
-        left = 0.35 + LETTER * longest
-        right = COLUMN_GAP + sum(column_width(head, table[field]) for head, field in (columns or {}).items())
-        drawn, axes = figure(11.0, 0.27 * len(table) + 0.95, left=left, right=right, bottom=0.5, top=0.2)
+        left_margin = 0.35 + LETTER * longest
+        right_margin = COLUMN_GAP + sum(column_width(head, table[field]) for head, field in (columns or {}).items())
+        drawn, axes = figure(
+            11.0,
+            0.27 * len(table) + 0.95,
+            left_margin=left_margin,
+            right_margin=right_margin,
+            bottom_margin=0.5,
+            top_margin=0.2,
+        )
     else:
-        drawn, axes = figure(4.0, 0.40 * len(table) + 0.85, left=0.14, right=0.18, bottom=0.5, top=0.15)
-    forest(axes, table, beside=wide, columns=columns if wide else None, **settings)
+        drawn, axes = figure(
+            4.0, 0.40 * len(table) + 0.85, left_margin=0.14, right_margin=0.18, bottom_margin=0.5, top_margin=0.15
+        )
+    forest(axes, table, wide=wide, columns=columns if wide else None, **settings)
     return drawn

@@ -13,8 +13,12 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, figure, wrapped
 from bayes_bm.report.text import number, ratio_estimate, treatment_text
 
-LETTER, LINE, LONGEST = 0.066, 0.27, 46
-"""Inches of a letter and of a line; letters of a study's name."""
+LETTER = 0.066
+"""Inches of a letter."""
+LINE = 0.27
+"""Inches of a line."""
+LONGEST = 46
+"""Letters of a study's name before it is cut."""
 HEADS = ("ratio (95 %)", "shift, sd", "log score", "by")
 TICKS = (0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0)
 METHODS = {"psis": "weights", "refit": "a fit", "failed": "failed"}
@@ -25,24 +29,31 @@ def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
     order = studies.iloc[1:].assign(size=lambda table: -table["shift"].abs().fillna(0.0)).sort_values("size")
     rows = [*studies.iloc[:1].to_dict("records"), *order.to_dict("records")]
     texts = [_texts(row) for row in rows]
-    left = 0.3 + LETTER * max(len(_name(row)) for row in rows)
-    widths = [0.25 + LETTER * max(len(head), *(len(found[at]) for found in texts)) for at, head in enumerate(HEADS)]
-    above = 0.62 if title else 0.4
+    left_margin = 0.3 + LETTER * max(len(_name(row)) for row in rows)
+    widths = [
+        0.25 + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(HEADS)
+    ]
+    top_margin = 0.62 if title else 0.4
     drawn, axes = figure(
-        left + 3.8 + sum(widths), LINE * len(rows) + above + 0.75, left=left, right=sum(widths), bottom=0.7, top=above
+        left_margin + 3.8 + sum(widths),
+        LINE * len(rows) + top_margin + 0.75,
+        left_margin=left_margin,
+        right_margin=sum(widths),
+        bottom_margin=0.7,
+        top_margin=top_margin,
     )
     with mpl.rc_context(RC):
         _scale(axes, rows)
-        for y, (row, found) in enumerate(zip(rows, texts, strict=True)):
+        for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
             _mark(axes, row, y)
-            _write(axes, _name(row), (0, y), 6 - 72 * left, bold=y == 0)
-            _across(axes, found, widths, y)
-        _across(axes, HEADS, widths, -1.0, color=GREY)
+            _write(axes, _name(row), (0, y), 6 - 72 * left_margin, bold=y == 0)
+            _write_cells(axes, cells, widths, y)
+        _write_cells(axes, HEADS, widths, -1.0, color=GREY)
         first = rows[0]
         one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
         axes.set_xlabel(f"{first['measure']} in the average study, {one} against {other}\ngrey: all studies")
         if title:
-            _write(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left, bold=True)
+            _write(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left_margin, bold=True)
     return drawn
 
 
@@ -51,12 +62,12 @@ def _name(row: Mapping[Any, Any]) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
-def _has(row: Mapping[Any, Any]) -> bool:
+def _is_fitted(row: Mapping[Any, Any]) -> bool:
     return bool(np.isfinite(row["ratio"]))
 
 
 def _texts(row: Mapping[Any, Any]) -> tuple[str, ...]:
-    if not _has(row):
+    if not _is_fitted(row):
         return "", "", "", "failed"
     shown = ratio_estimate([row["ratio"], row["ratio_low"], row["ratio_high"]])
     if not row["study"]:
@@ -82,7 +93,7 @@ def _scale(axes: Axes, rows: list[dict[Any, Any]]) -> None:
 
 
 def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
-    if not _has(row):
+    if not _is_fitted(row):
         return
     whole = not row["study"]
     color = INK if whole else PALETTE[0]
@@ -99,7 +110,7 @@ def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
     )
 
 
-def _across(axes: Axes, texts: tuple[str, ...], widths: list[float], y: float, *, color: str = INK) -> None:
+def _write_cells(axes: Axes, texts: tuple[str, ...], widths: list[float], y: float, *, color: str = INK) -> None:
     offset = 0.2
     for text, width in zip(texts, widths, strict=True):
         _write(axes, text, (1, y), 72 * offset, color=color)

@@ -15,20 +15,27 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, wrapped
-from bayes_bm.report.plots.style import looks as looks_of
+from bayes_bm.report.plots.style import looks as default_looks
 from bayes_bm.report.text import counted, treatment_text
 
 if TYPE_CHECKING:
     from bayes_bm.evidence.network import Network
 
 
-WIDTH, HEIGHT = 6.6, 5.1
+WIDTH = 6.6
+"""Inches of the picture."""
+HEIGHT = 5.1
+"""Inches of the picture with three treatments or more."""
 SIDE = 1.62
 """Inches from the middle of the picture to the centre of a node."""
 AREA = (90.0, 900.0)
 """Marker area of the smallest node and of the one with most patients, in square points."""
 LARGEST = float(np.sqrt(AREA[1] / np.pi)) / 72
-LABEL, LEFT = 20, 0.25
+"""Radius in inches of the largest node."""
+LABEL_CHARACTERS = 20
+"""Letters of a node's label before a new line."""
+LEGEND_LEFT = 0.25
+"""Inches of the shades' legend from the left."""
 SHADES = (PALETTE[4], PALETTE[5], PALETTE[3], PALETTE[2], PALETTE[7])
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx")
 
@@ -40,11 +47,11 @@ def draw_network(
     names = list(network.nodes["treatment"])
     axes = _new_axes(network) if axes is None else axes
     place = places(len(names))
-    at = {name: place[row] for row, name in enumerate(names)}
+    centres = {name: place[row] for row, name in enumerate(names)}
     with mpl.rc_context(RC):
-        _shade(axes, network.several, at)
-        _edges(axes, network.edges, at)
-        _nodes(axes, network.nodes, at, looks or looks_of(names))
+        _shade(axes, network.several, centres)
+        _edges(axes, network.edges, centres)
+        _nodes(axes, network.nodes, centres, looks or default_looks(names))
         if network.edges.empty:
             axes.text(0, 0, "no side-by-side study", ha="center", va="center", color=GREY, fontsize=8.5)
         _frame(axes, place, title)
@@ -93,9 +100,9 @@ def areas(patients: Sequence[float]) -> np.ndarray:
     return AREA[0] + (AREA[1] - AREA[0]) * (values / most if most > 0 else values)
 
 
-def _nodes(axes: Axes, nodes: pd.DataFrame, at: Mapping[str, np.ndarray], looks: Mapping[str, Look]) -> None:
+def _nodes(axes: Axes, nodes: pd.DataFrame, centres: Mapping[str, np.ndarray], looks: Mapping[str, Look]) -> None:
     for row, area in zip(nodes.to_dict("records"), areas(nodes["patients"].tolist()), strict=True):
-        centre, name = at[row["treatment"]], str(row["treatment"])
+        centre, name = centres[row["treatment"]], str(row["treatment"])
         silent = not row["studies"]
         axes.scatter(
             *centre,
@@ -106,11 +113,11 @@ def _nodes(axes: Axes, nodes: pd.DataFrame, at: Mapping[str, np.ndarray], looks:
             linewidth=1.2,
             zorder=4,
         )
-        _label(axes, row, centre, radius=float(np.sqrt(area / np.pi)) / 72, count=len(at))
+        _label(axes, row, centre, radius=float(np.sqrt(area / np.pi)) / 72, count=len(centres))
 
 
 def _label(axes: Axes, row: Mapping[Any, Any], centre: np.ndarray, *, radius: float, count: int) -> None:
-    lines = [wrapped(treatment_text(str(row["treatment"])), LABEL)]
+    lines = [wrapped(treatment_text(str(row["treatment"])), LABEL_CHARACTERS)]
     lines.append("no evidence" if not row["studies"] else counted(int(row["studies"]), "study"))
     if row["patients"]:
         some = "" if row["counted"] == row["studies"] else f" in {row['counted']}"
@@ -131,10 +138,10 @@ def _label(axes: Axes, row: Mapping[Any, Any], centre: np.ndarray, *, radius: fl
     )
 
 
-def _edges(axes: Axes, edges: pd.DataFrame, at: Mapping[str, np.ndarray]) -> None:
+def _edges(axes: Axes, edges: pd.DataFrame, centres: Mapping[str, np.ndarray]) -> None:
     rows = edges.to_dict("records")
     most = max((row["studies"] for row in rows), default=1)
-    ends = [(at[row["treatment"]], at[row["reference"]]) for row in rows]
+    ends = [(centres[row["treatment"]], centres[row["reference"]]) for row in rows]
     for row, (one, other) in zip(rows, ends, strict=True):
         width = 0.6 + 4.4 * row["studies"] / max(most, 5)
         axes.plot([one[0], other[0]], [one[1], other[1]], color="#9A9A9A", linewidth=width, zorder=2)
@@ -154,8 +161,8 @@ def _edges(axes: Axes, edges: pd.DataFrame, at: Mapping[str, np.ndarray]) -> Non
 def number_places(ends: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[float, float]]:
     """Where the number of each line stands: on it, as far as can be from other lines and from numbers that stand."""
     placed: list[np.ndarray] = []
-    for at, (one, other) in enumerate(ends):
-        others = [pair for row, pair in enumerate(ends) if row != at]
+    for index, (one, other) in enumerate(ends):
+        others = [pair for row, pair in enumerate(ends) if row != index]
         spots = [one + share * (other - one) for share in (0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74)]
         room = [_room(spot, others, placed) for spot in spots]
         placed.append(spots[int(np.argmax(room))])
@@ -181,17 +188,17 @@ def _distance(spot: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
 
 def _shaded_sets(several: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
     """Studies by the set of treatments that they hold."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    sets: dict[tuple[str, ...], list[str]] = {}
     for row in several.to_dict("records"):
-        found.setdefault(tuple(row["treatments"]), []).append(str(row["study"]))
-    return found
+        sets.setdefault(tuple(row["treatments"]), []).append(str(row["study"]))
+    return sets
 
 
-def _shade(axes: Axes, several: pd.DataFrame, at: Mapping[str, np.ndarray]) -> None:
+def _shade(axes: Axes, several: pd.DataFrame, centres: Mapping[str, np.ndarray]) -> None:
     """One area for each set of three or more treatments, and under the picture the studies that hold it."""
     for row, (members, studies) in enumerate(_shaded_sets(several).items()):
         color, hatch = SHADES[row % len(SHADES)], HATCHES[row % len(HATCHES)]
-        corners = np.array([at[name] for name in members])
+        corners = np.array([centres[name] for name in members])
         axes.add_patch(
             Polygon(
                 corners,
@@ -204,7 +211,7 @@ def _shade(axes: Axes, several: pd.DataFrame, at: Mapping[str, np.ndarray]) -> N
             )
         )
         axes.plot(
-            [LEFT],
+            [LEGEND_LEFT],
             [-0.12 - 0.24 * row],
             "s",
             transform=_inches(axes),
@@ -214,7 +221,7 @@ def _shade(axes: Axes, several: pd.DataFrame, at: Mapping[str, np.ndarray]) -> N
         )
         words = f"{len(members)} arms: {', '.join(studies)}"
         axes.text(
-            LEFT + 0.14,
+            LEGEND_LEFT + 0.14,
             -0.12 - 0.24 * row,
             wrapped(words, 92, lines=1),
             transform=_inches(axes),

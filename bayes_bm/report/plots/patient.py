@@ -17,57 +17,64 @@ if TYPE_CHECKING:
 
 OUTCOME = "#9B5DE5"
 """Colour of outcomes of one patient: of no treatment and no curve."""
-WIDTH, CURVES, STRIP = 7.2, 3.2, 0.34
+WIDTH = 7.2
+"""Inches of the figure."""
+CURVES = 3.2
+"""Inches of the curves' height."""
+STRIP = 0.34
+"""Inches of one treatment's outcomes."""
 
 
-def patient_figure(of: "PatientCurves", *, title: str = "", notes: bool = True, width: float = WIDTH) -> Figure:
+def patient_figure(curves: "PatientCurves", *, title: str = "", notes: bool = True, width: float = WIDTH) -> Figure:
     """Curves above (line: median, band: 95 % of the uncertainty about the curve), outcomes below (thick: middle half,
     thin: 95 % of single patients). `width` in inches.
     """
-    names = list(dict.fromkeys(of.curves["treatment"]))
-    lines = [wrapped(text, int(15 * width), lines=4) for text in of.notes] if notes else []
-    below = 0.25 + 0.16 * sum(text.count("\n") + 1 for text in lines)
-    strip, above = STRIP * len(names) + 0.5, 0.45 if title else 0.25
-    height = above + CURVES + 0.75 + strip + 0.5 + below
+    names = list(dict.fromkeys(curves.curves["treatment"]))
+    lines = [wrapped(text, int(15 * width), lines=4) for text in curves.notes] if notes else []
+    bottom_margin = 0.25 + 0.16 * sum(text.count("\n") + 1 for text in lines)
+    strip, top_margin = STRIP * len(names) + 0.5, 0.45 if title else 0.25
+    height = top_margin + CURVES + 0.75 + strip + 0.5 + bottom_margin
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(width, height))
-        left, wide = 1.15 / width, 1 - 1.44 / width
-        upper = drawn.add_axes((left, (below + 0.5 + strip + 0.75) / height, wide, CURVES / height))
-        lower = drawn.add_axes((left, (below + 0.5) / height, wide, strip / height), sharex=upper)
-        _curves(upper, of, names)
-        _outcomes(lower, of, names)
+        left_edge, wide = 1.15 / width, 1 - 1.44 / width
+        upper = drawn.add_axes((left_edge, (bottom_margin + 0.5 + strip + 0.75) / height, wide, CURVES / height))
+        lower = drawn.add_axes((left_edge, (bottom_margin + 0.5) / height, wide, strip / height), sharex=upper)
+        _curves(upper, curves, names)
+        _outcomes(lower, curves, names)
         if title:
             upper.set_title(title)
-        drawn.text(0.02, (below - 0.1) / height, "\n".join(lines), fontsize=7.8, va="top", color=GREY)
+        drawn.text(0.02, (bottom_margin - 0.1) / height, "\n".join(lines), fontsize=7.8, va="top", color=GREY)
     return drawn
 
 
-def _curves(axes: Axes, of: "PatientCurves", names: list[str]) -> None:
+def _curves(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
     for name, look in looks(names).items():
-        rows = of.curves[of.curves["treatment"] == name]
-        inside = rows["time"] <= of.until[name]
+        rows = curves.curves[curves.curves["treatment"] == name]
+        supported = rows["time"] <= curves.until[name]
         axes.fill_between(rows["time"], rows["low"], rows["high"], color=look.color, alpha=0.16, linewidth=0)
-        axes.plot(rows.loc[inside, "time"], rows.loc[inside, "median"], color=look.color, label=treatment_text(name))
+        axes.plot(
+            rows.loc[supported, "time"], rows.loc[supported, "median"], color=look.color, label=treatment_text(name)
+        )
         # a line that is dashed throughout still needs its name
-        label = None if inside.any() else treatment_text(name)
-        beyond = rows.loc[~inside.shift(-1, fill_value=False)]
-        axes.plot(beyond["time"], beyond["median"], color=look.color, linestyle="--", label=label)
-    axes.set(ylim=(0, 1), xlim=(0, of.horizon), ylabel="survival")
-    _caption(axes, f"{of.time_unit}. Line and band: the curve and its 95 % uncertainty; dashed: beyond follow-up")
+        label = None if supported.any() else treatment_text(name)
+        extrapolated = rows.loc[~supported.shift(-1, fill_value=False)]
+        axes.plot(extrapolated["time"], extrapolated["median"], color=look.color, linestyle="--", label=label)
+    axes.set(ylim=(0, 1), xlim=(0, curves.horizon), ylabel="survival")
+    _caption(axes, f"{curves.time_unit}. Line and band: the curve and its 95 % uncertainty; dashed: beyond follow-up")
     axes.grid(visible=True)
     axes.legend(loc="upper right")
 
 
-def _outcomes(axes: Axes, of: "PatientCurves", names: list[str]) -> None:
+def _outcomes(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
     for y, name in enumerate(names):
-        values = _quantiles(of.outcomes, name)
-        shown = {share: min(value, of.horizon) for share, value in values.items()}
+        values = _quantiles(curves.outcomes, name)
+        shown = {share: min(value, curves.horizon) for share, value in values.items()}
         axes.plot([shown[0.025], shown[0.975]], [y, y], color=OUTCOME, linewidth=1.2)
         axes.plot([shown[0.25], shown[0.75]], [y, y], color=OUTCOME, linewidth=5, solid_capstyle="butt")
-        if values[0.5] <= of.horizon:
+        if values[0.5] <= curves.horizon:
             axes.plot([values[0.5]], [y], "o", color="white", markeredgecolor=OUTCOME, markersize=6)
-        if values[0.975] > of.horizon:
-            axes.annotate("▸", (of.horizon, y), color=OUTCOME, ha="center", va="center", annotation_clip=False)
+        if values[0.975] > curves.horizon:
+            axes.annotate("▸", (curves.horizon, y), color=OUTCOME, ha="center", va="center", annotation_clip=False)
     axes.set_yticks(range(len(names)), [treatment_text(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
     _caption(axes, "One such patient's time of the event: half of them in the thick line, 95 of 100 in the thin")

@@ -28,7 +28,7 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 
 
 def prior_posterior_figure(*, posterior: pd.DataFrame, prior: pd.DataFrame, xlabel: str) -> Figure:
-    drawn, axes = figure(3.6, 2.35, left=0.35, right=0.14, bottom=0.85, top=0.12)
+    drawn, axes = figure(3.6, 2.35, left_margin=0.35, right_margin=0.14, bottom_margin=0.85, top_margin=0.12)
     prior_posterior(axes, posterior=posterior, prior=prior, xlabel=xlabel)
     legend_below(axes, inches=0.58)
     return drawn
@@ -40,14 +40,14 @@ def rank_plot(axes: Axes, table: pd.DataFrame, *, title: str = "") -> Axes:
     with mpl.rc_context(RC):
         axes.axhspan(low, high, color=GREY, alpha=0.18, linewidth=0)
         axes.axhline(expected, color=GREY, linewidth=0.8)
-        for at, (chain, mine) in enumerate(table.groupby("chain")):
+        for index, (chain, rows) in enumerate(table.groupby("chain")):
             axes.stairs(
-                mine["count"],
-                [*mine["left"], mine["right"].iloc[-1]],
+                rows["count"],
+                [*rows["left"], rows["right"].iloc[-1]],
                 baseline=None,
-                color=PALETTE[at % len(PALETTE)],
+                color=PALETTE[index % len(PALETTE)],
                 linewidth=1.3,
-                linestyle=CHAIN_STYLES[at % len(CHAIN_STYLES)],
+                linestyle=CHAIN_STYLES[index % len(CHAIN_STYLES)],
                 label=f"chain {chain}",
             )
         axes.set(xlabel="rank among the draws of all chains", ylabel="draws")
@@ -58,6 +58,6 @@ def rank_plot(axes: Axes, table: pd.DataFrame, *, title: str = "") -> Axes:
 
 
 def rank_figure(table: pd.DataFrame, *, title: str) -> Figure:
-    drawn, axes = figure(3.6, 2.1, left=0.6, right=0.14, bottom=0.5, top=0.34)
+    drawn, axes = figure(3.6, 2.1, left_margin=0.6, right_margin=0.14, bottom_margin=0.5, top_margin=0.34)
     rank_plot(axes, table, title=title)
     return drawn

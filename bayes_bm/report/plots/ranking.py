@@ -8,27 +8,40 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_bm.report.plots.style import GREY, INK, RC, Look, wrapped
-from bayes_bm.report.plots.style import looks as looks_of
+from bayes_bm.report.plots.style import looks as default_looks
 from bayes_bm.report.text import number, treatment_text
 
 if TYPE_CHECKING:
     from bayes_bm.estimands.ranking import Ranking
 
 
-PANEL, TALL, GAP = 2.05, 1.2, 0.66
-"""Inches of a panel and its height, and between rows, where the name stands."""
+PANEL = 2.05
+"""Inches of a panel's width."""
+TALL = 1.2
+"""Inches of a panel's height."""
+GAP = 0.66
+"""Inches between rows of panels, where the name stands."""
 COLUMNS = 3
+"""Panels in a row."""
 
 
 def draw_ranks(ranking: "Ranking", axes: Axes, name: str, *, look: Look) -> Axes:
     """One treatment's panel: bars of P(rank), a line of P(rank or earlier)."""
-    mine = ranking.probabilities[ranking.probabilities["treatment"] == name]
+    probabilities = ranking.probabilities[ranking.probabilities["treatment"] == name]
     row = ranking.table[ranking.table["treatment"] == name].iloc[0]
     with mpl.rc_context(RC):
-        axes.bar(mine["rank"], mine["probability"], width=0.72, color=look.color, alpha=0.85)
-        axes.plot(mine["rank"], mine["cumulative"], color=INK, linewidth=1.1, linestyle="--", marker=".", markersize=4)
-        axes.set(ylim=(0, 1.03), xlim=(0.4, len(mine) + 0.6))
-        axes.set_xticks(mine["rank"])
+        axes.bar(probabilities["rank"], probabilities["probability"], width=0.72, color=look.color, alpha=0.85)
+        axes.plot(
+            probabilities["rank"],
+            probabilities["cumulative"],
+            color=INK,
+            linewidth=1.1,
+            linestyle="--",
+            marker=".",
+            markersize=4,
+        )
+        axes.set(ylim=(0, 1.03), xlim=(0.4, len(probabilities) + 0.6))
+        axes.set_xticks(probabilities["rank"])
         axes.set_yticks([0, 0.5, 1])
         axes.grid(visible=True, axis="y")
         span = f"{row['median_rank']:g} ({row['rank_q5']:g} to {row['rank_q95']:g})"
@@ -48,16 +61,16 @@ def draw_ranks(ranking: "Ranking", axes: Axes, name: str, *, look: Look) -> Axes
 def ranks_figure(ranking: "Ranking", *, looks: Mapping[str, Look] | None = None) -> Figure:
     """A panel for each treatment; `.savefig(path, dpi=150)` writes it."""
     names = list(ranking.table["treatment"])
-    looks = looks or looks_of(names)
+    looks = looks or default_looks(names)
     rows = -(-len(names) // COLUMNS)
     width, height = 0.45 + COLUMNS * (PANEL + 0.22), 0.38 + rows * (TALL + GAP)
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(width, height))
-        for at, name in enumerate(names):
-            row, column = divmod(at, COLUMNS)
-            left = 0.42 + column * (PANEL + 0.22)
+        for index, name in enumerate(names):
+            row, column = divmod(index, COLUMNS)
+            left_edge = 0.42 + column * (PANEL + 0.22)
             bottom = height + 0.2 - (row + 1) * (TALL + GAP)
-            axes = drawn.add_axes((left / width, bottom / height, PANEL / width, TALL / height))
+            axes = drawn.add_axes((left_edge / width, bottom / height, PANEL / width, TALL / height))
             draw_ranks(ranking, axes, name, look=looks[name])
             axes.tick_params(labelleft=column == 0)
         drawn.text(

@@ -19,9 +19,14 @@ LOOKS = {
     "crossed": Look(PALETTE[2], "^"),
 }
 HEADINGS = {"named": "Named analyses", "family": "Families of the hazard", "crossed": "Named analyses x families"}
-LETTER, GAP, LINE = 0.066, 0.25, 0.27
-"""Inches of a letter, between columns, and of a line."""
-REASON = 110
+LETTER = 0.066
+"""Inches of a letter."""
+GAP = 0.25
+"""Inches between columns of text."""
+LINE = 0.27
+"""Inches of a line."""
+TITLE_CHARACTERS = 110
+"""Letters of a title before it is cut."""
 
 
 def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") -> Figure:
@@ -29,54 +34,61 @@ def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") 
     rows, digits = _rows(table), DIGITS[time_unit]
     texts = [_texts(row, digits) for row in rows]
     heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")
-    left = 0.3 + LETTER * max(len(_name(row)) for row in rows)
-    widths = [GAP + LETTER * max(len(head), *(len(found[at]) for found in texts)) for at, head in enumerate(heads)]
-    above = 0.62 if title else 0.4
+    left_margin = 0.3 + LETTER * max(len(_name(row)) for row in rows)
+    widths = [
+        GAP + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(heads)
+    ]
+    top_margin = 0.62 if title else 0.4
     drawn, axes = figure(
-        left + 4.2 + sum(widths), LINE * len(rows) + above + 1.0, left=left, right=sum(widths), bottom=0.95, top=above
+        left_margin + 4.2 + sum(widths),
+        LINE * len(rows) + top_margin + 1.0,
+        left_margin=left_margin,
+        right_margin=sum(widths),
+        bottom_margin=0.95,
+        top_margin=top_margin,
     )
     with mpl.rc_context(RC):
         _scale(axes, table, len(rows))
-        for y, (row, found) in enumerate(zip(rows, texts, strict=True)):
-            _label(axes, row, y, left)
+        for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
+            _label(axes, row, y, left_margin)
             _mark(axes, row, y)
             offset = GAP
-            for text, width in zip(found, widths, strict=True):
-                _beside(axes, text, y, offset)
+            for text, width in zip(cells, widths, strict=True):
+                _write_cell(axes, text, y, offset)
                 offset += width
         offset = GAP
         for head, width in zip(heads, widths, strict=True):
-            _beside(axes, head, -1.0, offset, color=GREY)
+            _write_cell(axes, head, -1.0, offset, color=GREY)
             offset += width
-        _words(axes, table, time_unit, title, left)
+        _write_words(axes, table, time_unit, title, left_margin)
     return drawn
 
 
 def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
     """Rows in order, a heading before each kind that has several."""
-    found: list[dict[Any, Any]] = []
+    rows: list[dict[Any, Any]] = []
     for row in table.to_dict("records"):
-        if row["kind"] in HEADINGS and (not found or found[-1]["kind"] != row["kind"]):
-            found.append({"kind": "heading", "analysis": HEADINGS[row["kind"]]})
-            found.append(row)
+        if row["kind"] in HEADINGS and (not rows or rows[-1]["kind"] != row["kind"]):
+            rows.append({"kind": "heading", "analysis": HEADINGS[row["kind"]]})
+            rows.append(row)
         else:
-            found.append(row)
-    return found
+            rows.append(row)
+    return rows
 
 
 def _texts(row: Mapping[Any, Any], digits: int) -> tuple[str, str, str]:
     if row["kind"] == "heading":
         return "", "", ""
-    if not _has(row, "ratio"):
+    if not _has_value(row, "ratio"):
         return "not fitted" if not row["gate"] or pd.isna(row["gate"]) else "not in this analysis", "", ""
     difference = [row[name] for name in ("rmst_difference", "rmst_low", "rmst_high")]
-    shown = estimate(difference, digits=digits, null=0.0) if _has(row, "rmst_difference") else MISSING
+    shown = estimate(difference, digits=digits, null=0.0) if _has_value(row, "rmst_difference") else MISSING
     short = str(row["measure"]).replace("hazard ratio", "HR").replace("time ratio", "time ratio")
     ratio = f"{short} {ratio_estimate([row['ratio'], row['ratio_low'], row['ratio_high']])}"
     return shown, ratio, probability(row["prob_better"])
 
 
-def _has(row: Mapping[Any, Any], name: str) -> bool:
+def _has_value(row: Mapping[Any, Any], name: str) -> bool:
     value = row.get(name)
     return value is not None and bool(np.isfinite(float(value)))
 
@@ -91,7 +103,7 @@ def _scale(axes: Axes, table: pd.DataFrame, count: int) -> None:
     axes.grid(visible=True, axis="x")
     axes.axvline(0, color=GREY, linewidth=1)
     base = table[table["kind"] == "base"]
-    if len(base) and _has(base.iloc[0].to_dict(), "rmst_difference"):
+    if len(base) and _has_value(base.iloc[0].to_dict(), "rmst_difference"):
         row = base.iloc[0]
         axes.axvspan(row["rmst_low"], row["rmst_high"], color=GREY, alpha=0.12, linewidth=0)
         axes.axvline(row["rmst_difference"], color=GREY, linewidth=1, linestyle="--")
@@ -101,13 +113,13 @@ def _name(row: Mapping[Any, Any]) -> str:
     return f"base ({row['family']})" if row["kind"] == "base" else str(row["analysis"])
 
 
-def _label(axes: Axes, row: Mapping[Any, Any], y: float, left: float) -> None:
+def _label(axes: Axes, row: Mapping[Any, Any], y: float, left_margin: float) -> None:
     heading = row["kind"] == "heading"
     axes.annotate(
         _name(row),
         (0, y),
         xycoords=("axes fraction", "data"),
-        xytext=((6 if heading or row["kind"] == "base" else 14) - 72 * left, 0),
+        xytext=((6 if heading or row["kind"] == "base" else 14) - 72 * left_margin, 0),
         textcoords="offset points",
         va="center",
         fontsize=8.8,
@@ -117,7 +129,7 @@ def _label(axes: Axes, row: Mapping[Any, Any], y: float, left: float) -> None:
 
 
 def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
-    if row["kind"] == "heading" or not _has(row, "rmst_difference"):
+    if row["kind"] == "heading" or not _has_value(row, "rmst_difference"):
         return
     look, passed = LOOKS[row["kind"]], row["gate"] == "passed"
     line = 2.4 if row["kind"] == "base" else 1.6
@@ -136,7 +148,7 @@ def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
     )
 
 
-def _beside(axes: Axes, text: str, y: float, offset: float, *, color: str = INK) -> None:
+def _write_cell(axes: Axes, text: str, y: float, offset: float, *, color: str = INK) -> None:
     axes.annotate(
         text,
         (1, y),
@@ -150,14 +162,14 @@ def _beside(axes: Axes, text: str, y: float, offset: float, *, color: str = INK)
     )
 
 
-def _words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left: float) -> None:
+def _write_words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left_margin: float) -> None:
     """Title, axis and legend in words."""
     first = table.iloc[0]
     one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
     horizons = table["horizon"].dropna().unique()
-    to = f" to {number(float(horizons[0]), 0)}" if len(horizons) == 1 else ""
+    horizon_words = f" to {number(float(horizons[0]), 0)}" if len(horizons) == 1 else ""
     axes.set_xlabel(
-        f"difference of restricted mean{to}, in {time_unit}: {one} minus {other}, in a new study\n"
+        f"difference of restricted mean{horizon_words}, in {time_unit}: {one} minus {other}, in a new study\n"
         f"above 0: longer with {one}. Line: 95 % interval; grey: the base's"
     )
     failed = bool((table["gate"] == "failed").any())
@@ -169,14 +181,20 @@ def _words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left: fl
         "ha": "left",
     }
     axes.annotate(
-        remark.strip(), (0, 0), xycoords="axes fraction", xytext=(6 - 72 * left, -62), va="bottom", fontsize=8, **place
+        remark.strip(),
+        (0, 0),
+        xycoords="axes fraction",
+        xytext=(6 - 72 * left_margin, -62),
+        va="bottom",
+        fontsize=8,
+        **place,
     )
     if title:
         axes.annotate(
-            wrapped(title, REASON, lines=1),
+            wrapped(title, TITLE_CHARACTERS, lines=1),
             (0, 1),
             xycoords="axes fraction",
-            xytext=(6 - 72 * left, 8),
+            xytext=(6 - 72 * left_margin, 8),
             va="bottom",
             fontsize=9.5,
             fontweight="bold",

@@ -20,7 +20,12 @@ from matplotlib.figure import Figure
 # Okabe and Ito 2008, without the yellow that vanishes on white
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
-INK, GREY, GRID = "#222222", "#6B6B6B", "#E3E3E3"
+INK = "#222222"
+"""Colour of words and ticks."""
+GREY = "#6B6B6B"
+"""Colour of axes, and of what belongs to no treatment."""
+GRID = "#E3E3E3"
+"""Colour of grid lines."""
 PRINTED = "#000000"
 """Colour of what was printed or observed, whatever the treatment."""
 SCALE = 1.05
@@ -65,14 +70,23 @@ class Look:
 def looks(names: Sequence[str]) -> dict[str, Look]:
     """A look for each name, in order; beyond eight the palette repeats with another marker."""
     size = len(PALETTE)
-    return {name: Look(PALETTE[at % size], MARKERS[(at + at // size) % size]) for at, name in enumerate(names)}
+    return {
+        name: Look(PALETTE[index % size], MARKERS[(index + index // size) % size]) for index, name in enumerate(names)
+    }
 
 
-def figure(width: float, height: float, *, left: float, right: float, bottom: float, top: float) -> tuple[Figure, Axes]:
+def figure(
+    width: float, height: float, *, left_margin: float, right_margin: float, bottom_margin: float, top_margin: float
+) -> tuple[Figure, Axes]:
     """A figure of `width` x `height` inches with one set of axes, its margins in inches, so that panels line up."""
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(width, height))
-        box = (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
+        box = (
+            left_margin / width,
+            bottom_margin / height,
+            1 - (left_margin + right_margin) / width,
+            1 - (bottom_margin + top_margin) / height,
+        )
         return drawn, drawn.add_axes(box)
 
 
