@@ -15,7 +15,7 @@ from bayes_bm.report.sentences import sentences
 
 
 def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
-    """`compare` for everyone who can be asked about, against every reference the spec names, by who."""
+    """Return `compare` for everyone who can be asked about, by who; against every reference of the spec."""
     levels = not result.spec.needs_baseline
     asked = WHO if levels else {"average-study": AverageStudy()}
     references = (None, *result.spec.treatments.also_against)
@@ -28,7 +28,7 @@ def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
 def answer_sentences(
     result: Result, *, contrasts: pd.DataFrame | None = None, tables: Mapping[str, pd.DataFrame] | None = None
 ) -> list[str]:
-    """The answer in words, with its numbers; with `contrasts` also within against across studies.
+    """Return the answer in words, with its numbers; with `contrasts` also within against across studies.
 
     `tables` are those of `answer_tables` where they are made already.
     """
@@ -38,7 +38,7 @@ def answer_sentences(
 
 
 def reconstruction_summary(result: Result) -> ImputationSummary | None:
-    """What of the evidence was made of curves, with the variance that their reconstruction adds where it is known."""
+    """Return what of the evidence was made of curves, and the variance that it adds where that is known; else None."""
     arms = rebuilt_arms(result.evidence)
     if not arms:
         return None

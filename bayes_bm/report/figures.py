@@ -112,6 +112,7 @@ def _published_rows(data: ReportData, name: str) -> list[dict[Any, Any]]:
 
 
 def contrast_figure(draw: Drawing) -> PageFigure:
+    """Draw ratios within studies, across studies and combined."""
     measure = draw.data.answers.contrasted
     sides = "above 1: longer" if measure.longer else "below 1: lower hazard"
     label = f"{measure.name}, log scale ({sides})"
@@ -121,6 +122,7 @@ def contrast_figure(draw: Drawing) -> PageFigure:
 
 
 def network_picture(draw: Drawing) -> PageFigure:
+    """Draw the network of treatments."""
     caption = (
         "Node: area grows with patients of the arms (a printed hazard ratio prints none). Line: its number and width"
         " are the studies that hold both. Shaded: studies with three treatments or more."
@@ -131,11 +133,12 @@ def network_picture(draw: Drawing) -> PageFigure:
 
 
 def ranks_picture(draw: Drawing, ranking: "Ranking") -> PageFigure:
+    """Draw the probability of every rank."""
     return draw.figure(ranks_figure(ranking, looks=draw.looks), title="Probability of every rank")
 
 
 def forest_rows(data: ReportData) -> pd.DataFrame:
-    """Arms under their treatment, then the overall lines, with the text of the columns beside the plot."""
+    """Return arms under their treatment, then the overall lines, with the text of the columns beside the plot."""
     fields = ("n", "median", "low", "high", "printed", "printed_low", "printed_high")
     nothing: dict[Any, Any] = dict.fromkeys(fields, np.nan)
     rows: list[dict[Any, Any]] = []
@@ -166,10 +169,12 @@ def _forest_texts(data: ReportData, row: Row) -> dict[str, str]:
 
 
 def shows_median(data: ReportData) -> bool:
+    """Return whether the forest plot shows medians; else it shows survival at the reference time."""
     return bool(len(data.arms) and data.arms["measure"].iloc[0] == "median")
 
 
 def forest_label(data: ReportData) -> str:
+    """Return the label of the forest plot's axis."""
     curve = event_words(data.spec.endpoint)[1]
     if shows_median(data):
         return f"median {curve} ({data.spec.time_unit}, log scale)"
@@ -177,7 +182,7 @@ def forest_label(data: ReportData) -> str:
 
 
 def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[PageFigure]:
-    """The same rows twice: labels beside the plot for a wide screen, above their lines for a narrow one."""
+    """Draw the same rows twice: labels beside the plot for a wide screen, above their lines for a narrow one."""
     label, xlim = forest_label(draw.data), (0.0, 1.0)
     if shows_median(draw.data):
         ends = rows[["low", "high", "printed"]].to_numpy(dtype=float)
@@ -192,7 +197,7 @@ def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[PageFigure]:
 
 
 def panel_figures(draw: Drawing) -> list[PageFigure]:
-    """A panel for each study arm, in the order of treatments."""
+    """Draw a panel for each study arm, in the order of treatments."""
     order, arms = draw.data.spec.treatments.names, draw.data.result.evidence.arms
     rows = sorted(range(len(arms)), key=lambda row: (order.index(arms["treatment"].iloc[row]), row))
     return [_arm_figure(draw, row, arms.iloc[row].to_dict()) for row in rows]
@@ -219,11 +224,12 @@ def _arm_figure(draw: Drawing, row: int, arm: Row) -> PageFigure:
 
 
 def panel_legend(draw: Drawing) -> PageFigure:
+    """Draw the legend that all panels share."""
     return draw.figure(arm_legend_figure(), title="Legend of the panels")
 
 
 def curve_figures(draw: Drawing, curves: Curves, *, who: str) -> list[PageFigure]:
-    """For each compared treatment its curve beside the reference's, then their difference."""
+    """Draw for each compared treatment its curve beside the reference's, then their difference."""
     pairs = (
         (
             _treatment_figure(draw, curves, name, who=who),
@@ -277,6 +283,7 @@ def _difference_figure(draw: Drawing, curves: Curves, name: str, *, who: str) ->
 
 
 def density_figures(draw: Drawing) -> list[PageFigure]:
+    """Draw prior and posterior of every parameter."""
     return [
         draw.figure(
             prior_posterior_figure(posterior=density.posterior, prior=density.prior, xlabel=name),
@@ -287,6 +294,7 @@ def density_figures(draw: Drawing) -> list[PageFigure]:
 
 
 def rank_figures(draw: Drawing) -> list[PageFigure]:
+    """Draw the rank plot of every watched parameter."""
     return [
         draw.figure(rank_figure(table, title=name), title=f"Rank plot of {name}")
         for name, table in draw.data.ranks.items()

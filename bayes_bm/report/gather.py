@@ -1,6 +1,6 @@
 """Result -> one HTML file that needs nothing else: no script, no request, figures inside.
 
-`gather` asks the answers and the checks for their tables; `plots` writes and draws them.
+`gather` asks the answers and the checks for their tables; `sections` and `figures` write and draw them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +57,7 @@ def gather(
     elsewhere: Mapping[str, pd.DataFrame] | None = None,
     battery: Battery | None = None,
 ) -> ReportData:
-    """Ask for every table that the report shows."""
+    """Return every table that the report shows."""
     spec, follow_up_ends = result.spec, follow_up(result.spec, result.evidence)
     clean = _with_numbers(reconciliation)
     answers = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, reconstruction_summary(result))
@@ -103,7 +103,7 @@ def _single_target(result: Result) -> Result:
 
 
 def time_grid(spec: Spec, follow_up_ends: Mapping[str, float], *, start: float = 0.0) -> list[float]:
-    """Times of a drawn curve: even, and the end of each treatment's follow-up, where its line changes."""
+    """Return times of a drawn curve: even, and the end of each treatment's follow-up, where its line changes."""
     even = np.linspace(start, spec.horizon, CURVE_POINTS)
     even[0] = max(start, 1e-4 * spec.horizon)
     ends = [end for end in follow_up_ends.values() if even[0] < end < spec.horizon]
@@ -111,7 +111,7 @@ def time_grid(spec: Spec, follow_up_ends: Mapping[str, float], *, start: float =
 
 
 def curve_table(values: xr.DataArray) -> pd.DataFrame:
-    """Median and 95 % interval (treatment, time, median, low, high) of draws (chain, draw, treatment, time)."""
+    """Return median and 95 % interval (treatment, time, median, low, high) of draws (chain, draw, treatment, time)."""
     low, median, high = values.quantile([0.025, 0.5, 0.975], dim=("chain", "draw")).to_numpy()
     names, times = values["treatment"].to_numpy(), values["time"].to_numpy()
     where = {"treatment": np.repeat(names, len(times)), "time": np.tile(times, len(names))}
@@ -119,7 +119,7 @@ def curve_table(values: xr.DataArray) -> pd.DataFrame:
 
 
 def difference_table(values: xr.DataArray) -> pd.DataFrame:
-    """`curve_table` of each treatment's survival minus that of the first, the reference; paired by draw."""
+    """Return `curve_table` of each treatment's survival minus that of the first, the reference; paired by draw."""
     return curve_table(values.isel(treatment=slice(1, None)) - values.isel(treatment=0, drop=True))
 
 
@@ -141,7 +141,7 @@ def _bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) 
 
 
 def arm_medians(result: Result) -> np.ndarray:
-    """Each arm's own median on its printed clock, given alive at its entry (sample, arm row)."""
+    """Return each arm's own median on its printed clock, given alive at its entry (sample, arm row)."""
     (family, eta, log_shape), arms = result.predictors.arms, result.evidence.arms
     entry, medians = arms["entry"].to_numpy(dtype=float), np.empty(eta.shape)
     for start in np.unique(entry):
@@ -153,7 +153,7 @@ def arm_medians(result: Result) -> np.ndarray:
 
 
 def forest_measure(result: Result) -> str:
-    """`median`, or `survival` (at the reference time) where some arm's median is out of sight."""
+    """Return `median`, or `survival` (at the reference time) where some arm's median is out of sight."""
     if result.evidence.arms.empty:
         return "survival"
     high = np.quantile(arm_medians(result), 0.975, axis=0)
@@ -161,7 +161,7 @@ def forest_measure(result: Result) -> str:
 
 
 def arm_answers(result: Result, reconciliation: pd.DataFrame, *, measure: str) -> pd.DataFrame:
-    """One row a study arm: its own median (or survival at the reference time), and what was printed for it."""
+    """Return one row a study arm: its own median (or survival at the reference time), and what was printed."""
     arms = result.evidence.arms
     if arms.empty:
         return pd.DataFrame()
@@ -177,12 +177,13 @@ def arm_answers(result: Result, reconciliation: pd.DataFrame, *, measure: str) -
 
 
 def arm_records(reconciliation: pd.DataFrame, arm: Row) -> list[dict[Any, Any]]:
+    """Return rows of the reconciliation about an arm."""
     mask = (reconciliation["study"] == arm["study"]) & (reconciliation["arm"] == arm["arm"])
     return reconciliation.loc[mask].to_dict("records")
 
 
 def printed_for(reconciliation: pd.DataFrame, arm: Row, measure: str, spec: Spec) -> dict[str, float]:
-    """The printed (or, from patients, observed) median or survival at the reference time; NaN where there is none."""
+    """Return the printed (from patients, observed) median or survival at the reference time; NaN where none is."""
     nothing = {"printed": np.nan, "printed_low": np.nan, "printed_high": np.nan}
     for row in arm_records(reconciliation, arm):
         value = row["printed"] if np.isfinite(row["printed"]) else row["reconstructed"]
@@ -198,7 +199,7 @@ def printed_for(reconciliation: pd.DataFrame, arm: Row, measure: str, spec: Spec
 
 
 def overall_answers(answers: Answers, *, measure: str) -> pd.DataFrame:
-    """Average study and one new hospital for every treatment, for the foot of the forest plot; empty without levels."""
+    """Return the foot of the forest plot, average study and one new hospital by treatment; empty without levels."""
     rows = [
         {"treatment": name, "kind": kind, **answers.row(who, measure, name, time=answers.spec.reference_time)}
         for name in answers.spec.treatments.names
@@ -244,7 +245,7 @@ def _mark(row: Row) -> dict[str, float] | None:
 
 
 def observed_patients(patients: pd.DataFrame, *, shift: float, horizon: float) -> Observed:
-    """Kaplan-Meier curve, censoring ticks and numbers at risk on the arm's printed clock.
+    """Return Kaplan-Meier curve, censoring ticks and numbers at risk on the arm's printed clock.
 
     An interval-censored event stands at the middle of its interval, as in the predicted bands.
     """
@@ -302,7 +303,7 @@ def _density(result: Result, row: Row) -> Density:
 
 
 def density(draws: np.ndarray, prior: Prior, *, bins: int = 40) -> Density:
-    """Posterior histogram and prior density between the outer of the draws' range and the prior's 99 %."""
+    """Return posterior histogram and prior density between the outer of the draws' range and the prior's 99 %."""
     distribution: Any = scipy_distribution(prior)
     low, high = min(draws.min(), float(distribution.ppf(0.005))), max(draws.max(), float(distribution.ppf(0.995)))
     heights, edges = np.histogram(draws, bins=np.linspace(low, high, bins + 1), density=True)
@@ -314,10 +315,10 @@ def density(draws: np.ndarray, prior: Prior, *, bins: int = 40) -> Density:
 
 
 def rank_tables(watched: xr.Dataset) -> dict[str, pd.DataFrame]:
-    """By parameter, how many of a chain's draws fall into each bin of ranks (chain, left, right, count).
+    """Return how many of a chain's draws fall into each bin of ranks (chain, left, right, count), by parameter.
 
     Ranks are among the draws of all chains (Vehtari et al. 2021, doi 10.1214/20-BA1221); low, expected and high are
-    what independent draws of one law would give, 95 times of 100.
+    what independent draws of one distribution would give, 95 times of 100.
     """
     return {name: _rank_counts(draws) for name, draws in _scalars(watched)}
 

@@ -34,7 +34,7 @@ class ImputationSummary:
     variance: pd.DataFrame
 
     def log_ratio(self, name: str, reference: str, *, time: float) -> dict[Any, Any]:
-        """The row of a log ratio; of hazard ratios that change with time, of the time nearest to `time`."""
+        """Return the row of a log ratio; of hazard ratios that change with time, of the time nearest to `time`."""
         table = self.variance
         mask = (table["treatment"] == name) & (table["reference"] == reference)
         rows = table.loc[mask & table["quantity"].isin(["log_hazard_ratio", "log_time_ratio"])].to_dict("records")
@@ -61,47 +61,48 @@ class Answers:
 
     @property
     def levels(self) -> bool:
-        """Whether survival itself is answered, not only ratios (decision 11)."""
+        """Return whether survival itself is answered, not only ratios (decision 11)."""
         return not self.spec.needs_baseline
 
     @property
     def measure(self) -> Measure:
-        """The ratio of the family: hazards or times."""
+        """Return the ratio of the family: hazards or times."""
         return measure_of(self.spec)
 
     @property
     def contrasted(self) -> Measure:
-        """What the contrast table holds; where it holds nothing, the ratio of the family."""
+        """Return what the contrast table holds; where it holds nothing, the ratio of the family."""
         return self.measure if self.contrasts is None else contrast_measure(self.spec)
 
     @property
     def compared(self) -> tuple[str, ...]:
+        """Return the treatments that are compared with the reference."""
         return self.spec.treatments.compare
 
     @property
     def reference(self) -> str:
-        """The reference treatment's name as words."""
+        """Return the reference treatment's name as words."""
         return treatment_text(self.spec.treatments.reference)
 
     @property
     def time(self) -> float:
-        """The time of the answer's survival: the answered time nearest to the reference time."""
+        """Return the time of the answer's survival: the answered time nearest to the reference time."""
         return min(self.spec.answer_times, key=lambda time: abs(time - self.spec.reference_time))
 
     def row(self, who: str, estimand: str, name: str, *, time: float | None = None) -> dict[Any, Any]:
-        """One row of `compare`, a contrast being against the reference; `time` picks the nearest of several."""
+        """Return one row of `compare`, a contrast being against the reference; `time` picks the nearest of several."""
         table = self.tables[who]
         mask = table["reference"].isna() | (table["reference"] == self.spec.treatments.reference)
         rows = table.loc[mask & (table["estimand"] == estimand) & (table["treatment"] == name)].to_dict("records")
         return rows[0] if time is None or len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
 
     def ratio(self, name: str) -> dict[Any, Any]:
-        """The family's ratio in the average study; a hazard ratio that changes with time is at the reference's."""
+        """Return the family's ratio in the average study; one that changes with time is at the reference time."""
         return self.row("average-study", self.measure.estimand, name, time=self.spec.reference_time)
 
     def source(self, name: str, source: str) -> dict[Any, Any] | None:
-        """A row of the contrast table, against the reference, that has numbers; within, only where studies hold both
-        sides.
+        """Return a row of the contrast table, against the reference, that has numbers; else None. A row within counts
+        only where studies hold both sides.
         """
         if self.contrasts is None:
             return None
@@ -112,13 +113,13 @@ class Answers:
         return rows[0] if rows and direct and np.isfinite(ratio_of(rows[0])[0]) else None
 
     def side_by_side(self, name: str) -> int:
-        """Studies that hold a treatment beside the reference."""
+        """Return how many studies hold a treatment beside the reference."""
         table, reference = self.audit.contrasts, self.spec.treatments.reference
         rows = table.loc[(table["treatment"] == name) & (table["reference"] == reference)].to_dict("records")
         return int(rows[0]["studies"]) if rows else 0
 
     def support(self) -> tuple[int, float, int]:
-        """Studies, effective patients and printed hazard ratios in use."""
+        """Return counts of studies, effective patients and printed hazard ratios in use."""
         rows = self.audit.rows
         printed = (rows["kind"] == "hazard ratio").to_numpy()
         size = rows["size"].to_numpy(dtype=float)
@@ -136,7 +137,7 @@ class Observed:
 
     @property
     def last(self) -> float:
-        """Last time at which something is printed; 0 where nothing is."""
+        """Return the last time at which something is printed; 0 where nothing is."""
         return 0.0 if self.printed is None else float(np.nanmax(self.printed[["time", "time_high"]].to_numpy()))
 
 
@@ -202,12 +203,15 @@ class ReportData:
 
     @property
     def spec(self) -> Spec:
+        """Return the spec of the result."""
         return self.answers.spec
 
     @property
     def compared(self) -> tuple[str, ...]:
+        """Return the treatments that are compared with the reference."""
         return self.answers.compared
 
     @property
     def reference(self) -> str:
+        """Return the reference treatment's name as words."""
         return self.answers.reference

@@ -36,6 +36,7 @@ class Section:
 
     @property
     def template(self) -> str:
+        """Return the name of the section's template."""
         return f"sections/{self.name}.html.jinja"
 
 

@@ -38,6 +38,7 @@ class PipelineOutput:
     files: tuple[Path, ...]
 
     def document(self) -> dict[str, Any]:
+        """Return the output as plain data."""
         return {
             "spec": self.spec,
             "gate": self.gate,
@@ -105,7 +106,7 @@ def make_report(
     folder: Path | None = None,
     say: Progress = lambda stage: None,
 ) -> WrittenReport:
-    """The report of a result, with its checks; a red row of reconciliation refuses unless allowed.
+    """Write the report of a result, with its checks; a red row of reconciliation refuses unless allowed.
 
     `folder` is the result's, by default the report's: a table that `sensitivity` left there is shown.
 

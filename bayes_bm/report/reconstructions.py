@@ -14,8 +14,8 @@ from bayes_bm.runtime.files import atomic_write
 
 
 def write_reconstructions(reconstructions: Reconstructions, folder: Path, *, figures: bool = False) -> list[Path]:
-    """patients.csv, summary.csv, diagnostics.csv, draws.csv where there are draws, and one PNG an arm if asked for;
-    all are made before the first takes its name."""
+    """Write patients.csv, summary.csv, diagnostics.csv, draws.csv where there are draws, and one PNG an arm if asked
+    for; all are made before the first takes its name. Return their paths."""
     tables = {
         "patients": reconstructions.patients,
         "summary": reconstructions.summary,
@@ -39,7 +39,7 @@ def write_reconstructions(reconstructions: Reconstructions, folder: Path, *, fig
 
 
 def figure_name(key: Key) -> str:
-    """`study-arm-endpoint.png`, with nothing that a file name cannot hold; a digest tells apart what then agrees."""
+    """Return `study-arm-endpoint.png` with nothing that a file name cannot hold; a digest tells equal names apart."""
     plain = "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part) for part in key)
     same = plain == "-".join(key) and not any("-" in part for part in key)
     return f"{plain}.png" if same else f"{plain}-{zlib.crc32(repr(key).encode()):08x}.png"

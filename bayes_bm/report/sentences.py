@@ -25,17 +25,18 @@ CHANCE = "differences between studies, not the treatments, may be behind"
 
 
 def event_words(endpoint: str) -> tuple[str, str]:
-    """What happens, and the name of the curve."""
+    """Return what happens, and the name of the curve."""
     shown = endpoint.replace("_", " ")
     return EVENTS.get(endpoint, (f"an event ({shown})", f"freedom from event ({shown})"))
 
 
 def time_text(spec: Spec, time: float) -> str:
+    """Return a time with its unit: `12 months`."""
     return f"{time:g} {spec.time_unit}"
 
 
 def estimate_text(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -> str:
-    """Median and interval of a row of `compare` or `predict`, rounded as its estimand asks."""
+    """Return median and interval of a row of `compare` or `predict`, rounded as its estimand asks."""
     values, estimand = [row["median"], *(row[end] for end in ends)], str(row["estimand"])
     null = 0.0 if estimand.endswith("_difference") else None
     if estimand in (HAZARD.estimand, TIME.estimand):
@@ -46,12 +47,12 @@ def estimate_text(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97
 
 
 def source_ratio(row: Row) -> str:
-    """A ratio of the contrast table."""
+    """Return a ratio of the contrast table with its interval."""
     return ratio_estimate(ratio_of(row))
 
 
 def source_text(row: Row) -> str:
-    """A ratio with its interval, or the words that stand where there is none
+    """Return a ratio with its interval, or the words that stand where there is none
     (docs/decisions.md#12-within-and-across).
     """
     if np.isfinite(ratio_of(row)[0]):
@@ -60,7 +61,7 @@ def source_text(row: Row) -> str:
 
 
 def verdict(row: Row) -> str:
-    """lower, higher (of a time ratio shorter, longer), unclear or prior only: from its 95 % interval and label."""
+    """Return lower, higher (time ratios: shorter, longer), unclear or prior only, from the 95 % interval and label."""
     if "prior only" in str(row["label"] or ""):
         return "prior only"
     lower, higher = ("shorter", "longer") if row["estimand"] == TIME.estimand else ("lower", "higher")
@@ -68,12 +69,13 @@ def verdict(row: Row) -> str:
 
 
 def probability_clause(value: float, measure: Measure) -> str:
+    """Return `P(HR < 1) = 0.93`."""
     shown = probability(value)
     return f"{measure.better} {shown}" if shown[0] in "<>" else f"{measure.better} = {shown}"
 
 
 def ratio_clause(row: Row, spec: Spec) -> str:
-    """The ratio of the average study; one that changes with time carries its time."""
+    """Return the ratio of the average study in words; one that changes with time carries its time."""
     time, measure = row["time"], TIME if row["estimand"] == TIME.estimand else HAZARD
     when = f" at {time_text(spec, time)}" if time is not None and np.isfinite(time) else ""
     shown = estimate_text(spec, row).replace(" (", " (95 % interval ", 1)
@@ -81,7 +83,7 @@ def ratio_clause(row: Row, spec: Spec) -> str:
 
 
 def contrast_sentence(row: Row, spec: Spec) -> str:
-    """The first sentence for one treatment, from the row of its ratio in `compare`."""
+    """Return the first sentence for one treatment, from the row of its ratio in `compare`."""
     event, curve = event_words(spec.endpoint)
     compared, reference = treatment_text(row["treatment"]), treatment_text(row["reference"])
     shown = ratio_clause(row, spec)
@@ -96,7 +98,7 @@ def contrast_sentence(row: Row, spec: Spec) -> str:
 
 
 def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
-    """The first sentence for several treatments: grouped by what their intervals say, each with its numbers."""
+    """Return the first sentence for several treatments: grouped by what their intervals say, each with its numbers."""
     event, curve = event_words(spec.endpoint)
     openings = {
         "lower": f"the estimated hazard of {event} is lower with",
@@ -121,7 +123,7 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
 
 
 def absolute_sentence(answers: Answers) -> str:
-    """The second sentence: survival and restricted means for a new study, and the wider interval of one hospital."""
+    """Return the second sentence: survival and restricted means of a new study, the wider interval of one hospital."""
     if not answers.levels:
         return (
             "Survival itself is not answered: each study has a level of its own and no baseline is given"
@@ -160,18 +162,18 @@ def absolute_sentence(answers: Answers) -> str:
 
 
 def _label_clause(row: Row) -> str:
-    """` (extrapolated)` after a quantity that is."""
+    """Return ` (extrapolated)`, to stand after a quantity that is."""
     return f" ({row['label']})" if row["label"] else ""
 
 
 def varies_between_studies(spec: Spec) -> bool:
-    """Whether anything differs between studies in the model."""
+    """Return whether anything differs between studies in the model."""
     effects = spec.effects
     return any(effect is not None for effect in (effects.study, effects.study_treatment, effects.study_shape))
 
 
 def _range_sentence(answers: Answers) -> str:
-    """Several treatments: the reference's level and the two ends of the differences."""
+    """Return the second sentence for several treatments: the reference's level and the two ends of the differences."""
     spec, estimand = answers.spec, "survival_difference"
     differences = [answers.row("new-study", estimand, name, time=answers.time) for name in answers.compared]
     differences = sorted(differences, key=lambda row: row["median"])
@@ -188,7 +190,7 @@ def _range_sentence(answers: Answers) -> str:
 
 
 def support_sentence(answers: Answers) -> str:
-    """The third sentence: what the answer rests on, and whether its two sources agree."""
+    """Return the third sentence: what the answer rests on, and whether its two sources agree."""
     studies, size, ratios = answers.support()
     printed = f" and {counted(ratios, 'printed hazard ratio')}" if ratios else ""
     opening = f"It rests on {counted(studies, 'study')}, about {size:.0f} effective patients{printed}"
@@ -226,8 +228,8 @@ def _sources_clause(answers: Answers, name: str) -> str:
 
 
 def mostly_across(answers: Answers, name: str) -> str:
-    """The label of a combined answer that owes more to comparing across studies than within (decision 12); else
-    nothing.
+    """Return the label of a combined answer that owes more to comparing across studies than within
+    (docs/decisions.md#12-within-and-across); else nothing.
     """
     combined = answers.source(name, "combined")
     note = "" if combined is None else str(combined["note"])
@@ -235,7 +237,7 @@ def mostly_across(answers: Answers, name: str) -> str:
 
 
 def sentences(answers: Answers) -> list[str]:
-    """The answer in three sentences, after what must be said first (a failed gate, a reproduction)."""
+    """Return the answer in three sentences, after what must be said first (a failed gate, a reproduction)."""
     rows = [answers.ratio(name) for name in answers.compared]
     first = contrast_sentence(rows[0], answers.spec) if len(rows) == 1 else several_sentence(rows, answers.spec)
     opening = [*([FAILED] if answers.refused else []), *([TWICE] if answers.spec.reproduction else [])]
@@ -248,7 +250,9 @@ WIDER = 0.005
 
 
 def reconstruction_sentence(rebuilt: ImputationSummary, spec: Spec) -> str:
-    """What the answer owes to patients that are known from curves only (decision 19)."""
+    """Return what the answer owes to patients that are known from curves only
+    (docs/decisions.md#19-multiple-imputation).
+    """
     arms = counted(rebuilt.arms, "study arm")
     if rebuilt.m == 1:
         return (
@@ -273,7 +277,9 @@ def _widening_clause(row: Row) -> str:
 
 
 def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence[str]) -> str:
-    """Who is asked about, and which of the coefficients behind the answer no data inform (decision 17)."""
+    """Return who is asked about, and which of the coefficients behind the answer no data inform
+    (docs/decisions.md, 17).
+    """
     asked = patient.covariates
     units = {name: f" ({term.unit})" if term.unit else "" for name, term in spec.covariates.items()}
     named = [f"{name} = {value:g}{units[name]}" for name, value in asked.items()]
@@ -289,7 +295,7 @@ def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence
 
 
 def averages_sentence(spec: Spec) -> str:
-    """Whom the averages are over."""
+    """Return whom the averages are over."""
     if spec.free_levels:
         return "Each study has a level of its own: nothing is averaged over studies, and only ratios are general."
     if spec.effects.study is None:
@@ -298,7 +304,7 @@ def averages_sentence(spec: Spec) -> str:
 
 
 def limits(spec: Spec) -> list[str]:
-    """What the report cannot say, the spec's own list first."""
+    """Return what the report cannot say, the spec's own list first."""
     centres = ["Without a patient, answers are for every covariate at its centre."] if spec.covariates else []
     return [
         *spec.cannot_say,
@@ -315,7 +321,7 @@ def limits(spec: Spec) -> list[str]:
 
 
 def sensitivity_table(table: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Rows of sensitivity.csv as texts: what a reader compares from one analysis to the next."""
+    """Return rows of sensitivity.csv as texts: what a reader compares from one analysis to the next."""
     return pd.DataFrame([_sensitivity_row(row, spec) for row in table.to_dict("records")])
 
 
@@ -345,7 +351,7 @@ def _sensitivity_row(row: Row, spec: Spec) -> dict[str, str]:
 
 
 def leave_one_out_table(studies: pd.DataFrame) -> pd.DataFrame:
-    """Rows of studies.csv as texts."""
+    """Return rows of studies.csv as texts."""
     rows = []
     for row in studies.to_dict("records"):
         fitted = _finite(row["ratio"])
@@ -370,7 +376,7 @@ def _finite(value: Any) -> bool:
 
 
 def fit_command(spec: Spec, sensitivity: str | None = None) -> str:
-    """The command that makes the posterior again, or a named sensitivity analysis of it."""
+    """Return the command that makes the posterior again, or a named sensitivity analysis of it."""
     if sensitivity is None:
         return f"bayes-bm fit {spec.name} --out {spec.name}.nc"
     return f"bayes-bm fit {spec.name} --sensitivity {sensitivity} --out {spec.name}.{sensitivity}.nc"

@@ -29,7 +29,8 @@ from bayes_bm.report.text import treatment_text
 from bayes_bm.runtime.errors import BayesBmError, InputError
 
 ADDRESS = "127.0.0.1"
-LARGEST = 100_000
+"""The loopback address: nobody but this machine is answered."""
+LARGEST_QUESTION = 100_000
 """Bytes of a question."""
 NARROW = 4.0
 """Inches of the figure on a telephone."""
@@ -45,7 +46,7 @@ WHO_WORDS = {
 
 @dataclass(frozen=True)
 class PatientPage:
-    """What the page asks and is told. `about` once, `answer` for each patient; both are plain data."""
+    """What the page is sent: `about` once, `answer` for each patient; both are plain data."""
 
     result: Result
     _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
@@ -61,10 +62,11 @@ class PatientPage:
 
     @cached_property
     def thin(self) -> Result:
+        """Return the result with the draws that answer on the page."""
         return self.result.thinned(DRAWS)
 
     def about(self) -> dict[str, Any]:
-        """Covariates with their units, treatments, times, and what is asked."""
+        """Return covariates with their units, treatments, times, and what is asked."""
         spec, gate = self.result.spec, self.result.gate
         words = (
             f"{spec.name}; {len(set(self.result.evidence.arms['study']))} studies with arms. Nothing is recommended."
@@ -83,7 +85,7 @@ class PatientPage:
         }
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Curves, tables and notes for one patient. Raises `InputError` for what cannot be answered."""
+        """Return curves, tables and notes for one patient. Raises `InputError` for what cannot be answered."""
         spec, asked = self.result.spec, read_question(question)
         given: dict[str, Any] = {
             "treatments": asked.treatments,
@@ -249,7 +251,7 @@ def _outcome_rows(table: pd.DataFrame, unit: str) -> dict[str, Any]:
 
 
 def server(page: PatientPage, port: int = 0) -> ThreadingHTTPServer:
-    """A server on the loopback address, not yet running; port 0 takes a free one."""
+    """Return a server on the loopback address, not yet running; port 0 takes a free one."""
 
     class Handler(_Handler):
         patient_page = page
@@ -306,8 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers.get_content_type() != "application/json":
             raise InputError("question", found=self.headers.get_content_type(), allowed="application/json")
         size = self.headers.get("Content-Length", "")
-        if not size.isdigit() or int(size) > LARGEST:
-            raise InputError("question", found=f"{size or 'no'} bytes", allowed=f"up to {LARGEST}")
+        if not size.isdigit() or int(size) > LARGEST_QUESTION:
+            raise InputError("question", found=f"{size or 'no'} bytes", allowed=f"up to {LARGEST_QUESTION}")
         try:
             document = json.loads(self.rfile.read(int(size)))
         except ValueError:

@@ -12,7 +12,7 @@ RATIO_CAP = 1000.0
 
 
 def number(value: float | None, digits: int) -> str:
-    """Fixed decimals with a real minus sign; a dash where there is nothing.
+    """Return fixed decimals with a real minus sign; a dash where there is nothing.
 
     >>> number(-0.004, 2), number(-1.25, 1), number(float("nan"), 2)
     ('0.00', '−1.2', '–')
@@ -24,7 +24,7 @@ def number(value: float | None, digits: int) -> str:
 
 
 def probability(value: float | None) -> str:
-    """Two decimals, never a certainty that draws cannot show.
+    """Return two decimals, never a certainty that draws cannot show.
 
     >>> probability(0.99975), probability(0.5), probability(0.001)
     ('> 0.99', '0.50', '< 0.01')
@@ -35,7 +35,7 @@ def probability(value: float | None) -> str:
 
 
 def estimate(values: Sequence[float], *, digits: int, null: float | None = None, cap: float = np.inf) -> str:
-    """`median (low to high)`; a limit gets more decimals where rounding would put it on `null` itself.
+    """Return `median (low to high)`; a limit gets more decimals where rounding would put it on `null` itself.
 
     Above `cap` only that it is above is said: a median far beyond all data is no number to print.
 
@@ -57,12 +57,12 @@ def _limited(value: float, digits: int, null: float | None, cap: float) -> str:
 
 
 def ratio_estimate(values: Sequence[float]) -> str:
-    """A hazard ratio with its interval: two decimals, and more where a limit would round to 1."""
+    """Return a hazard ratio with its interval: two decimals, and more where a limit would round to 1."""
     return estimate(values, digits=2, null=1.0, cap=RATIO_CAP)
 
 
 def printed_interval(value: float, low: float, high: float, *, digits: int, cap: float = np.inf) -> str:
-    """A number with an interval that may be absent, or open above.
+    """Return a number with an interval that may be absent, or open above.
 
     >>> printed_interval(9.8, 7.0, float("nan"), digits=1), printed_interval(9.8, float("nan"), float("nan"), digits=1)
     ('9.8 (7.0 to not reached)', '9.8')
@@ -74,7 +74,7 @@ def printed_interval(value: float, low: float, high: float, *, digits: int, cap:
 
 
 def treatment_text(name: str) -> str:
-    """A treatment's name as words: `re_` and `non_` take a hyphen, words without a vowel are initials.
+    """Return a treatment's name as words: `re_` and `non_` take a hyphen, words without a vowel are initials.
 
     >>> treatment_text("re_srs"), treatment_text("re_resection_re_rt"), treatment_text("supportive_care")
     ('re-SRS', 're-resection re-RT', 'supportive care')
@@ -93,14 +93,14 @@ def _initials(word: str) -> str:
 
 
 def counted(size: int, name: str) -> str:
-    """`1 study`, `2 studies`."""
+    """Return `1 study`, `2 studies`."""
     if size == 1:
         return f"1 {name}"
     return f"{size} {name[:-1]}ies" if name.endswith("y") else f"{size} {name}s"
 
 
 def time_ticks(limit: float) -> list[float]:
-    """Four to seven ticks at multiples that people count survival in (3, 6, 12 months and their like)."""
+    """Return four to seven ticks at multiples that people count survival in (3, 6, 12 months and their like)."""
     steps = [base * 10.0**power for power in range(-2, 5) for base in (1, 1.5, 2, 3, 6)] + [12.0, 24.0, 48.0]
     step = next(step for step in sorted(steps) if limit / step <= 6.5)
     return [float(tick) for tick in np.arange(0, limit * (1 + 1e-9), step)]

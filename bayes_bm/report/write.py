@@ -1,4 +1,4 @@
-"""One result to one HTML file."""
+"""Writes one result as one HTML file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,11 +11,9 @@ from bayes_bm.inference.result import Result
 from bayes_bm.report.gather import gather
 from bayes_bm.runtime.files import atomic_write
 
-# ---- entry
-
 
 def red_rows(result: Result, reconciliation: pd.DataFrame) -> tuple[str, ...]:
-    """Printed numbers that contradict the model, as one reason; a reproduction is there to show them
+    """Return printed numbers that contradict the model, as one reason; a reproduction is there to show them
     (docs/decisions.md#9-reproductions).
     """
     red = reconciliation.loc[reconciliation["status"] == "red"].to_dict("records")
@@ -40,17 +38,57 @@ def write_report(
     elsewhere: Mapping[str, pd.DataFrame] | None = None,
     battery: Battery | None = None,
 ) -> Path:
-    """Write the report whole, or not at all.
+    """Write the report of a result as one HTML file that needs nothing else, whole or not at all.
 
-    `reconciliation` comes from `checks.reconcile.reconcile`, `contrasts` from `checks.contrasts.contrast_sources`.
-    `patient` holds covariates by name ({}: each at its centre), `alive_at` since when the patient is known alive.
-    `tables` (of `answer_tables`) and `patient_table` (of `predict`) are given where they are made already. `elsewhere`
-    holds tables that commands of their own make (`sensitivity`, `leave_one_study_out`). `battery` comes from
-    `checks.battery.battery`.
+    Parameters
+    ----------
+    result : Result
+        What `bayes_bm.fit` or `bayes_bm.load` gives.
+    path : str or pathlib.Path
+        Where the file goes.
+    audit : Audit
+        What `bayes_bm.audit` gives.
+    reconciliation : pandas.DataFrame
+        What `bayes_bm.reconcile` gives.
+    contrasts : pandas.DataFrame or None
+        What `bayes_bm.contrast_sources` gives; None where those fits were not made.
+    tables : mapping of str to pandas.DataFrame, optional
+        `compare` by who is asked about, where it is made already.
+    patient : mapping of str to float, optional
+        Covariates of a patient by name ({}: each at its centre); None asks about none.
+    patient_table : pandas.DataFrame, optional
+        What `bayes_bm.predict` gives for that patient, where it is made already.
+    alive_at : float
+        Time from which the patient is known alive, in the spec's unit.
+    allow_failed_gate : bool
+        Whether to write although the convergence gate failed. A failed gate, and red rows of the reconciliation
+        (which `bayes_bm.check` refuses), are then said at the top, in the answer, at every heading and under every
+        figure.
+    elsewhere : mapping of str to pandas.DataFrame, optional
+        Tables that commands of their own make: `sensitivity`, `leave_one_study_out`.
+    battery : Battery, optional
+        What `bayes_bm.battery` gives; its section is left out where it is None.
 
-    Raises `GateRefused` where the convergence gate failed, unless `allow_failed_gate`. A failed gate, and red rows of
-    reconciliation (which `checks.check.Check` refuses), are then said at the top, in the answer, at every heading and
-    under every figure.
+    Returns
+    -------
+    pathlib.Path
+        The file written. The same result gives the same bytes.
+
+    Raises
+    ------
+    GateRefused
+        Where the convergence gate failed, unless `allow_failed_gate`; nothing is written then.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from dataclasses import replace
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"))
+    >>> failed = replace(result, gate=replace(result.gate, reasons=("R-hat of log_hr[GTR] is 1.07",)))
+    >>> audit, reconciliation = bb.audit(result.spec, result.evidence), bb.reconcile(result)
+    >>> bb.write_report(failed, "report.html", audit=audit, reconciliation=reconciliation, contrasts=None)
+    Traceback (most recent call last):
+    bayes_bm.runtime.errors.GateRefused: ...
     """
     from bayes_bm.report.page import render
 

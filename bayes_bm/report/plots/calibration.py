@@ -1,4 +1,4 @@
-"""Calibration over simulated worlds: ranks against a uniform law, and coverage of intervals."""
+"""Calibration over simulated worlds: ranks against a uniform distribution, and coverage of intervals."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,7 +9,7 @@ BELOW = {"fontsize": 7, "ncols": 4, "loc": "upper center", "bbox_to_anchor": (0.
 
 
 def rank_lines(axes: Axes, gaps: pd.DataFrame, *, worlds: int) -> Axes:
-    """Of each parameter the ECDF of its ranks less a uniform one, and the `band` (`checks.calibration.rank_gaps`)."""
+    """Draw ECDFs of each parameter's ranks less a uniform one, and the `band` (`validation.calibration.rank_gaps`)."""
     axes.fill_between(gaps["rank"], -gaps["band"], gaps["band"], color="0.9", label="95 % of uniform lines")
     for name, colour in zip(gaps.columns.drop(["rank", "band"]), PALETTE, strict=False):
         axes.plot(gaps["rank"], gaps[name], color=colour, lw=1.3, label=name)
@@ -19,7 +19,7 @@ def rank_lines(axes: Axes, gaps: pd.DataFrame, *, worlds: int) -> Axes:
 
 
 def coverage_points(axes: Axes, table: pd.DataFrame) -> Axes:
-    """Share covered of every answer and level, with its 95 % interval `half` (`checks.calibration.coverage`)."""
+    """Draw the share covered of every answer and level, with its 95 % interval `half` (`validation.calibration`)."""
     names = list(dict.fromkeys(table["answer"]))
     for (level, rows), colour in zip(table.groupby("level"), PALETTE, strict=False):
         shares, nominal = rows.set_index("answer").loc[names], rows["level"].iloc[0]

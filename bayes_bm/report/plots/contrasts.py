@@ -17,7 +17,7 @@ TICKS = (0.05, 0.1, 0.2, 0.33, 0.5, 0.67, 1, 1.5, 2, 3, 5, 10, 20)
 def contrasts(
     axes: Axes, table: pd.DataFrame, *, looks: Mapping[str, Look], xlabel: str, xlim: tuple[float, float]
 ) -> Axes:
-    """One row of `table` a line from the top: label, text, kind, treatment, ratio, low, high.
+    """Draw one row of `table` a line from the top: label, text, kind, treatment, ratio, low, high.
 
     kind is "within", "across", "combined", "published" or "heading"; a row without numbers shows its `text` alone.
     """
@@ -69,7 +69,7 @@ def _mark(axes: Axes, row: Mapping[Any, Any], y: float, look: Look) -> None:
 
 
 def contrasts_figure(table: pd.DataFrame, *, looks: Mapping[str, Look], xlabel: str) -> Figure:
-    """The contrasts at their size, over a range that holds every interval unless it is wilder than 0.04 to 25."""
+    """Draw the contrasts at their size, over a range that holds every interval unless it is wilder than 0.04 to 25."""
     ends = table[["low", "high", "ratio"]].to_numpy(dtype=float)
     ends = ends[np.isfinite(ends)]
     xlim = (min([0.45, *(0.9 * ends)]), max([2.2, *(1.1 * ends)]))

@@ -30,7 +30,7 @@ def _band(
     shades: Shades,
     name: str = "median",
 ) -> None:
-    """Line and bands: solid up to `follow_up_end`, dashed and hatched beyond it, where the curve is extrapolated."""
+    """Draw line and bands: solid up to `follow_up_end`, dashed and hatched beyond it, where it is extrapolated."""
     seen, extrapolated = table[table["time"] <= follow_up_end], table[table["time"] >= follow_up_end]
     for low, high, alpha in shades:
         axes.fill_between(seen["time"], seen[low], seen[high], color=look.color, alpha=alpha, linewidth=0)
@@ -70,7 +70,7 @@ def arm_panel(
     at_risk: pd.DataFrame | None = None,
     title: str = "",
 ) -> Axes:
-    """One study arm: predicted band (time, low95, low50, median, high50, high95) and what was observed.
+    """Draw one study arm: predicted band (time, low95, low50, median, high50, high95) and what was observed.
 
     steps    time, survival: the Kaplan-Meier curve, the first row being (0, 1)
     ticks    time, survival: where patients were censored
@@ -137,7 +137,7 @@ def _numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
 
 
 def arm_legend() -> list[Line2D | Patch]:
-    """Handles that explain every mark of an arm panel, in grey because colours belong to treatments."""
+    """Return handles that explain every mark of an arm panel, in grey because colours belong to treatments."""
     diamond: dict[Any, Any] = {"marker": "D", "markerfacecolor": "white", "markersize": 5.5}
     return [
         Patch(facecolor=GREY, alpha=0.45, label="predicted, 50 %"),
@@ -151,6 +151,7 @@ def arm_legend() -> list[Line2D | Patch]:
 
 
 def arm_legend_figure() -> Figure:
+    """Draw the legend of the arms' panels by itself."""
     drawn, axes = figure(4.0, 1.0, left_margin=0.05, right_margin=0.05, bottom_margin=0.02, top_margin=0.02)
     with mpl.rc_context(RC):
         axes.set_axis_off()
@@ -159,7 +160,7 @@ def arm_legend_figure() -> Figure:
 
 
 def arm_figure(*, title: str, **settings: Any) -> Figure:
-    """One arm's panel at its size; the axes stand at the same place in each, so that a grid of them lines up."""
+    """Draw one arm's panel at its size; axes stand at the same place in each, so that a grid of them lines up."""
     bottom_margin = 0.80 if settings.get("at_risk") is not None else 0.50
     drawn, axes = figure(
         3.6, 2.1 + bottom_margin, left_margin=0.66, right_margin=0.16, bottom_margin=bottom_margin, top_margin=0.45
@@ -181,7 +182,7 @@ def treatment_curves(
     alive_at: float = 0.0,
     title: str = "",
 ) -> Axes:
-    """Survival by treatment (columns treatment, time, median, low, high), each extrapolated past its own follow-up."""
+    """Draw survival by treatment (treatment, time, median, low, high), each extrapolated past its own follow-up."""
     with mpl.rc_context(RC):
         for treatment, name in names.items():
             rows = table.loc[table["treatment"] == treatment]
@@ -209,7 +210,7 @@ def difference_curve(
     wider_label: str = "",
     title: str = "",
 ) -> Axes:
-    """Difference of survival (time, median, low, high) about zero; `wider`: the interval of one new hospital."""
+    """Draw a difference of survival (time, median, low, high); `wider`: the interval of one new hospital."""
     with mpl.rc_context(RC):
         axes.axhline(0, color=GREY, linewidth=1)
         if wider is not None:
@@ -224,6 +225,7 @@ def difference_curve(
 
 
 def treatment_figure(table: pd.DataFrame, **settings: Any) -> Figure:
+    """Draw `treatment_curves` at their size."""
     drawn, axes = figure(4.4, 3.4, left_margin=0.66, right_margin=0.16, bottom_margin=0.85, top_margin=0.34)
     treatment_curves(axes, table, **settings)
     legend_below(axes, inches=0.55)
@@ -231,6 +233,7 @@ def treatment_figure(table: pd.DataFrame, **settings: Any) -> Figure:
 
 
 def difference_figure(table: pd.DataFrame, **settings: Any) -> Figure:
+    """Draw `difference_curve` at its size."""
     drawn, axes = figure(4.4, 3.4, left_margin=0.76, right_margin=0.16, bottom_margin=0.85, top_margin=0.34)
     difference_curve(axes, table, **settings)
     legend_below(axes, inches=0.55)

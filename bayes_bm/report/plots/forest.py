@@ -37,7 +37,7 @@ def forest(
     wide: bool,
     columns: Mapping[str, str] | None = None,
 ) -> Axes:
-    """One row of `table` a line from the top: label, treatment, kind, n, median, low, high, printed and its interval.
+    """Draw one row of `table` a line from the top: label, treatment, kind, n, median, low, high, printed, its interval.
 
     kind is "arm" (marker sized by n), "average" or "hospital" (overall, bold and dotted) or "heading" (text only).
     `wide` writes labels left of the axes and `columns` (head -> field) right of them; otherwise labels stand above
@@ -107,7 +107,7 @@ def _estimate(axes: Axes, row: Mapping[Any, Any], y: float, look: Look, xlim: tu
 
 
 def marker_size(n: float) -> float:
-    """Area grows with n: 3.5 points at a handful of patients, 11 at two hundred and more."""
+    """Return a size whose area grows with n: 3.5 points at a handful of patients, 11 at two hundred and more."""
     return float(np.clip(0.75 * np.sqrt(n), 3.5, 11.0)) if np.isfinite(n) else 3.5
 
 
@@ -137,7 +137,7 @@ def _printed(axes: Axes, row: Mapping[Any, Any], y: float, xlim: tuple[float, fl
 
 
 def column_width(head: str, texts: Iterable[str]) -> float:
-    """Inches that a column of text takes."""
+    """Return the inches that a column of text takes."""
     return COLUMN_GAP + LETTER * max(len(text) for text in (head, *texts))
 
 
@@ -159,7 +159,7 @@ def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
 def forest_figure(
     table: pd.DataFrame, *, wide: bool, columns: Mapping[str, str] | None = None, **settings: Any
 ) -> Figure:
-    """The forest at its size: `wide` with labels and columns beside it, else one column for a narrow screen."""
+    """Draw the forest at its size: `wide` with labels and columns beside it, else one column for a narrow screen."""
     longest = min(LABEL_CHARACTERS, max(len(str(label)) for label in table["label"]))
     if wide:
         left_margin = 0.35 + LETTER * longest

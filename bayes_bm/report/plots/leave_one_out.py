@@ -25,7 +25,36 @@ METHODS = {"psis": "weights", "refit": "a fit", "failed": "failed"}
 
 
 def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
-    """One line a row of studies.csv: the ratio with that study left out; `.savefig` writes it."""
+    """Draw the ratio without each study in turn, largest change first, beside what all studies say.
+
+    Parameters
+    ----------
+    studies : pandas.DataFrame
+        `LeaveOneOut.studies`, or studies.csv as it was written: one row of all studies (`study` is ""), then one row a
+        study left out. `ratio`, `ratio_low` and `ratio_high` are a ratio with its 95 % interval, `shift` is the change
+        of its log in posterior standard deviations, `elpd` the log score of what the study printed.
+    title : str
+        Title above the lines.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One line a row; filled marks come from weights, hollow squares from a fit without the study.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb, pandas as pd
+    >>> studies = pd.DataFrame({
+    ...     "study": ["", "Lee 2020", "Ma 2021"], "method": ["", "psis", "refit"],
+    ...     "treatment": "srs", "reference": "wbrt", "measure": "hazard ratio",
+    ...     "ratio": [0.70, 0.72, 0.61], "ratio_low": [0.55, 0.55, 0.45], "ratio_high": [0.90, 0.95, 0.84],
+    ...     "shift": [None, 0.2, -1.1], "elpd": [None, -3.1, -4.2]}).astype({"shift": float, "elpd": float})
+    >>> [axes] = bb.leave_one_out_figure(studies).axes
+    >>> axes.get_xlabel().splitlines()[0]
+    'hazard ratio in the average study, SRS against WBRT'
+    >>> [text.get_text() for text in axes.texts if text.get_text()[:2] in ("Le", "Ma")]
+    ['Ma 2021', 'Lee 2020']
+    """
     order = studies.iloc[1:].assign(size=lambda table: -table["shift"].abs().fillna(0.0)).sort_values("size")
     rows = [*studies.iloc[:1].to_dict("records"), *order.to_dict("records")]
     texts = [_texts(row) for row in rows]

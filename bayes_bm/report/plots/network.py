@@ -43,7 +43,35 @@ HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx")
 def draw_network(
     network: "Network", axes: Axes | None = None, *, looks: Mapping[str, Look] | None = None, title: str = ""
 ) -> Axes:
-    """The picture of a `Network` on `axes`, or on a new figure (`.figure` of the axes returned)."""
+    """Draw who was compared with whom, by how many studies.
+
+    Nodes stand on a circle in the order of the spec, and their area grows with patients. The number on a line, and its
+    width, are the studies that hold both of its ends. A shaded area joins the treatments of studies with three or more.
+
+    Parameters
+    ----------
+    network : Network
+        What `bayes_bm.network` gives.
+    axes : matplotlib.axes.Axes, optional
+        Where to draw; by default axes on a figure of their own, 6.6 inches wide.
+    looks : mapping of str to Look, optional
+        Colour and marker by treatment; by default one a treatment from a palette for colour-blind readers.
+    title : str
+        Title of the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; `.figure.savefig(path, dpi=150)` writes them.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("published_os_extent_of_resection")
+    >>> axes = bb.draw_network(bb.network(spec, bb.read_evidence(spec)), title="Extent of resection")
+    >>> [text.get_text().replace("\\n", ", ") for text in axes.texts]
+    ['1', 'STR, 1 study', 'GTR, 1 study']
+    """
     names = list(network.nodes["treatment"])
     axes = _new_axes(network) if axes is None else axes
     place = places(len(names))
@@ -59,7 +87,7 @@ def draw_network(
 
 
 def network_figure(network: "Network", **settings: Any) -> Figure:
-    """The figure of `draw_network`; `.savefig(path, dpi=150)` writes it."""
+    """Return the figure of `draw_network`; `.savefig(path, dpi=150)` writes it."""
     drawn = draw_network(network, **settings).get_figure(root=True)
     assert drawn is not None
     return drawn
@@ -76,7 +104,7 @@ def _new_axes(network: "Network") -> Axes:
 
 
 def places(count: int) -> np.ndarray:
-    """Centres of nodes in inches from the middle, clockwise from the top; two stand side by side."""
+    """Return centres of nodes in inches from the middle, clockwise from the top; two stand side by side."""
     start = np.pi if count <= 2 else np.pi / 2
     angle = start - 2 * np.pi * np.arange(count) / max(count, 1)
     return SIDE * np.column_stack([np.cos(angle), np.sin(angle)])
@@ -94,7 +122,7 @@ def _frame(axes: Axes, place: np.ndarray, title: str) -> None:
 
 
 def areas(patients: Sequence[float]) -> np.ndarray:
-    """Marker areas: proportional to patients above a least size that can still be seen."""
+    """Return marker areas: proportional to patients above a least size that can still be seen."""
     values = np.nan_to_num(np.asarray(patients, dtype=float))
     most = values.max(initial=0.0)
     return AREA[0] + (AREA[1] - AREA[0]) * (values / most if most > 0 else values)
@@ -159,7 +187,7 @@ def _edges(axes: Axes, edges: pd.DataFrame, centres: Mapping[str, np.ndarray]) -
 
 
 def number_places(ends: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[float, float]]:
-    """Where the number of each line stands: on it, as far as can be from other lines and from numbers that stand."""
+    """Return where the number of each line stands: on it, as far as can be from other lines and placed numbers."""
     placed: list[np.ndarray] = []
     for index, (one, other) in enumerate(ends):
         others = [pair for row, pair in enumerate(ends) if row != index]

@@ -26,8 +26,8 @@ STRIP = 0.34
 
 
 def patient_figure(curves: "PatientCurves", *, title: str = "", notes: bool = True, width: float = WIDTH) -> Figure:
-    """Curves above (line: median, band: 95 % of the uncertainty about the curve), outcomes below (thick: middle half,
-    thin: 95 % of single patients). `width` in inches.
+    """Draw curves above (line: median, band: 95 % of the uncertainty about the curve), outcomes below (thick: middle
+    half, thin: 95 % of single patients). `width` in inches.
     """
     names = list(dict.fromkeys(curves.curves["treatment"]))
     lines = [wrapped(text, int(15 * width), lines=4) for text in curves.notes] if notes else []

@@ -12,7 +12,7 @@ CHAIN_STYLES = ("-", "--", "-.", ":")
 
 
 def prior_posterior(axes: Axes, *, posterior: pd.DataFrame, prior: pd.DataFrame, xlabel: str) -> Axes:
-    """Posterior histogram (left, right, density) with the prior's density (value, density) over it."""
+    """Draw the posterior histogram (left, right, density) with the prior's density (value, density) over it."""
     with mpl.rc_context(RC):
         edges = [*posterior["left"], posterior["right"].iloc[-1]]
         axes.stairs(posterior["density"], edges, fill=True, color=PALETTE[0], alpha=0.45, label="posterior")
@@ -28,6 +28,7 @@ def _ends(values: np.ndarray) -> tuple[float, float]:
 
 
 def prior_posterior_figure(*, posterior: pd.DataFrame, prior: pd.DataFrame, xlabel: str) -> Figure:
+    """Draw `prior_posterior` at its size, a legend below."""
     drawn, axes = figure(3.6, 2.35, left_margin=0.35, right_margin=0.14, bottom_margin=0.85, top_margin=0.12)
     prior_posterior(axes, posterior=posterior, prior=prior, xlabel=xlabel)
     legend_below(axes, inches=0.58)
@@ -35,7 +36,7 @@ def prior_posterior_figure(*, posterior: pd.DataFrame, prior: pd.DataFrame, xlab
 
 
 def rank_plot(axes: Axes, table: pd.DataFrame, *, title: str = "") -> Axes:
-    """Ranks of each chain's draws among all (chain, left, right, count; low, expected, high of good mixing)."""
+    """Draw ranks of each chain's draws among all (chain, left, right, count; low, expected, high of good mixing)."""
     expected, low, high = (float(table[name].iloc[0]) for name in ("expected", "low", "high"))
     with mpl.rc_context(RC):
         axes.axhspan(low, high, color=GREY, alpha=0.18, linewidth=0)
@@ -58,6 +59,7 @@ def rank_plot(axes: Axes, table: pd.DataFrame, *, title: str = "") -> Axes:
 
 
 def rank_figure(table: pd.DataFrame, *, title: str) -> Figure:
+    """Draw `rank_plot` at its size."""
     drawn, axes = figure(3.6, 2.1, left_margin=0.6, right_margin=0.14, bottom_margin=0.5, top_margin=0.34)
     rank_plot(axes, table, title=title)
     return drawn

@@ -26,7 +26,7 @@ COLUMNS = 3
 
 
 def draw_ranks(ranking: "Ranking", axes: Axes, name: str, *, look: Look) -> Axes:
-    """One treatment's panel: bars of P(rank), a line of P(rank or earlier)."""
+    """Draw one treatment's panel: bars of P(rank), a line of P(rank or earlier)."""
     probabilities = ranking.probabilities[ranking.probabilities["treatment"] == name]
     row = ranking.table[ranking.table["treatment"] == name].iloc[0]
     with mpl.rc_context(RC):
@@ -59,7 +59,37 @@ def draw_ranks(ranking: "Ranking", axes: Axes, name: str, *, look: Look) -> Axes
 
 
 def ranks_figure(ranking: "Ranking", *, looks: Mapping[str, Look] | None = None) -> Figure:
-    """A panel for each treatment; `.savefig(path, dpi=150)` writes it."""
+    """Draw a rankogram for each treatment: the probability of every rank, and of that rank or an earlier one.
+
+    Parameters
+    ----------
+    ranking : Ranking
+        What `bayes_bm.rank` gives.
+    looks : mapping of str to Look, optional
+        Colour and marker by treatment; by default one a treatment from a palette for colour-blind readers.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Three panels a row; `.savefig(path, dpi=150)` writes them.
+
+    Notes
+    -----
+    SUCRA, in each panel, is the surface under the cumulative ranking curve (Salanti, Ades and Ioannidis 2011,
+    doi 10.1016/j.jclinepi.2010.03.016).
+
+    Examples
+    --------
+    >>> import bayes_bm as bb, pandas as pd
+    >>> chances = {"rank": [1, 2, 1, 2], "probability": [0.8, 0.2, 0.2, 0.8], "cumulative": [0.8, 1.0, 0.2, 1.0]}
+    >>> ranks = {"median_rank": [1, 2], "rank_q5": [1, 1], "rank_q95": [2, 2], "sucra": [0.8, 0.2]}
+    >>> ranking = bb.Ranking(
+    ...     estimand="hazard_ratio", who="average-study", time=None, first="lowest hazard",
+    ...     probabilities=pd.DataFrame({"treatment": ["srs", "srs", "wbrt", "wbrt"], **chances}),
+    ...     table=pd.DataFrame({"treatment": ["srs", "wbrt"], **ranks}))
+    >>> [panel.get_title() or panel.get_title(loc="left") for panel in bb.ranks_figure(ranking).axes]
+    ['SRS', 'WBRT']
+    """
     names = list(ranking.table["treatment"])
     looks = looks or default_looks(names)
     rows = -(-len(names) // COLUMNS)

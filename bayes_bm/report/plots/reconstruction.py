@@ -63,10 +63,36 @@ def draw_reconstruction(
     draws: int = 0,
     seed: int = 1,
 ) -> Panels:
-    """Points, steps, residuals and numbers at risk of a reconstruction, on `axes` or on a new figure.
+    """Draw a reconstruction for a person to judge: rebuilt steps over given points, residuals, numbers at risk.
 
-    `name` of the arm for the title, `unit` of time for the axis, `draws` sets for a band of 90 %; returns the axes
-    (`.curve.figure` is the figure).
+    Parameters
+    ----------
+    rec : Reconstruction or FigureData
+        What `bayes_bm.reconstruct` gives, or its `.picture()`.
+    axes : Panels, optional
+        Axes for curve, residuals and numbers at risk; by default on a figure of their own.
+    name : str
+        Name of the arm, for the title.
+    unit : str
+        Unit of time, for the axis.
+    draws : int
+        Plausible sets of patients behind a band of 90 %; 0 draws none.
+    seed : int
+        Seed of those sets.
+
+    Returns
+    -------
+    Panels
+        The axes `curve`, `residuals` and `at_risk`; `.curve.figure.savefig(path, dpi=150)` writes them.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb, pandas as pd
+    >>> points = pd.DataFrame({"time": [0, 2, 2, 5, 5, 8], "survival": [1, 1, 0.75, 0.75, 0.5, 0.5]})
+    >>> rec = bb.reconstruct(points, n=4)
+    >>> panels = bb.draw_reconstruction(rec, name="Lee 2020: SRS", unit="months")
+    >>> panels.residuals.get_xlabel()
+    'time (months)'
     """
     shown: Any = rec
     picture = shown.picture(draws=draws, seed=seed) if hasattr(rec, "picture") else shown
@@ -80,14 +106,14 @@ def draw_reconstruction(
 
 
 def reconstruction_figure(rec: "Reconstruction | FigureData", **settings: Any) -> Figure:
-    """The figure of `draw_reconstruction`; `.savefig(path, dpi=150)` writes it."""
+    """Return the figure of `draw_reconstruction`; `.savefig(path, dpi=150)` writes it."""
     drawn = draw_reconstruction(rec, **settings).curve.get_figure(root=True)
     assert drawn is not None
     return drawn
 
 
 def new_panels() -> Panels:
-    """Three sets of axes under each other on a figure of their own."""
+    """Return three sets of axes under each other on a figure of their own."""
     height = TOP + CURVE + GAP + RESIDUALS + LINE + RISK + FOOT
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(WIDTH, height))
@@ -101,7 +127,7 @@ def new_panels() -> Panels:
 
 
 def _curve(axes: Axes, picture: "FigureData", name: str) -> None:
-    """The rebuilt curve over the points it was rebuilt from, with a band where there are draws."""
+    """Draw the rebuilt curve over the points it was rebuilt from, with a band where there are draws."""
     _band(axes, picture)
     _steps(axes, picture)
     _given_points(axes, picture)
@@ -128,7 +154,7 @@ def _steps(axes: Axes, picture: "FigureData") -> None:
 
 
 def _given_points(axes: Axes, picture: "FigureData") -> None:
-    """Corners or clicks that were given, and ticks of censored patients."""
+    """Draw corners or clicks that were given, and ticks of censored patients."""
     points, ticks = picture.points, picture.ticks
     look: dict[str, Any] = {"color": POINTS, "markerfacecolor": "none", "markeredgewidth": 0.7, "zorder": 2}
     look["markersize"] = 3.2 if len(points) < MANY_POINTS else 2.2
@@ -140,7 +166,7 @@ def _given_points(axes: Axes, picture: "FigureData") -> None:
 
 
 def _heading(axes: Axes, picture: "FigureData", name: str) -> None:
-    """Name of the arm, what was rebuilt and the verdict; its reason in small print."""
+    """Write name of the arm, what was rebuilt and the verdict; its reason in small print."""
     heading = f"{wrapped(name, 70, lines=1)}\n" if name else ""
     axes.set_title(f"{heading}{picture.title}; {picture.verdict}", pad=44)
     axes.annotate(
@@ -150,7 +176,7 @@ def _heading(axes: Axes, picture: "FigureData", name: str) -> None:
 
 
 def _residuals(axes: Axes, picture: "FigureData") -> None:
-    """Points minus curve; grey lines at two click errors, vermilion where the nearest step is farther than that."""
+    """Draw points minus curve; grey lines at two click errors, vermilion where the nearest step is farther off."""
     points = picture.points
     largest = max(float(points["residual"].abs().max()), 1e-4)
     far = np.zeros(len(points), bool)
@@ -182,7 +208,7 @@ def _residuals(axes: Axes, picture: "FigureData") -> None:
 
 
 def _at_risk(axes: Axes, picture: "FigureData") -> None:
-    """Printed and reconstructed numbers in two rows; where they disagree, the lower one bold in another colour."""
+    """Write printed and reconstructed numbers in two rows; where they disagree, the lower is bold and coloured."""
     axes.set_ylim(0, 1)
     style: dict[str, Any] = {"va": "center", "fontsize": 8.5}
     for row in picture.at_risk.to_dict("records"):

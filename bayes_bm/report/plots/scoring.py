@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def score_figure(score: "Score") -> Figure:
-    """Left: groups of patients by prediction, with the 95 % interval of what was observed. Right: shares by bin."""
+    """Draw observed against predicted survival of groups of patients, and the shares of D-calibration by bin."""
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(9.0, 4.4), layout="constrained")
         calibration_axes, share_axes = drawn.subplots(1, 2)

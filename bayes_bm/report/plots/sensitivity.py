@@ -30,7 +30,37 @@ TITLE_CHARACTERS = 110
 
 
 def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") -> Figure:
-    """One line a row of `sensitivity.csv`: difference of restricted means, its ratio beside; `.savefig` writes it."""
+    """Draw the main contrast under every analysis, as a difference of restricted means with its ratio beside.
+
+    All families share the scale of restricted means; a hazard ratio and a time ratio do not compare.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        `Sensitivity.table`, or sensitivity.csv as it was written: one row an analysis. `rmst_difference`, `rmst_low`
+        and `rmst_high` are in the unit of time; `ratio`, `ratio_low` and `ratio_high` are what `measure` names.
+    time_unit : {"days", "weeks", "months", "years"}
+        Unit of time of the spec; differences of days have no decimal, of weeks and months one, of years two.
+    title : str
+        Title above the lines.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One line an analysis, grouped by kind; hollow and dotted where the convergence gate failed.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb, pandas as pd
+    >>> table = pd.DataFrame({
+    ...     "analysis": ["base", "wide"], "kind": ["base", "named"], "family": "weibull",
+    ...     "treatment": "srs", "reference": "wbrt", "measure": "hazard ratio", "gate": "passed", "horizon": 24.0,
+    ...     "ratio": [0.70, 0.72], "ratio_low": [0.55, 0.52], "ratio_high": [0.90, 0.98], "prob_better": [0.99, 0.97],
+    ...     "rmst_difference": [2.1, 1.9], "rmst_low": [0.6, 0.1], "rmst_high": [3.7, 3.9]})
+    >>> [axes] = bb.sensitivity_figure(table, time_unit="months").axes
+    >>> [text.get_text() for text in axes.texts][:3]
+    ['base (weibull)', '2.1 (0.6 to 3.7)', 'HR 0.70 (0.55 to 0.90)']
+    """
     rows, digits = _rows(table), DIGITS[time_unit]
     texts = [_texts(row, digits) for row in rows]
     heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")

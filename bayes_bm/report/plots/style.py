@@ -68,7 +68,7 @@ class Look:
 
 
 def looks(names: Sequence[str]) -> dict[str, Look]:
-    """A look for each name, in order; beyond eight the palette repeats with another marker."""
+    """Return a look for each name, in order; beyond eight the palette repeats with another marker."""
     size = len(PALETTE)
     return {
         name: Look(PALETTE[index % size], MARKERS[(index + index // size) % size]) for index, name in enumerate(names)
@@ -78,7 +78,7 @@ def looks(names: Sequence[str]) -> dict[str, Look]:
 def figure(
     width: float, height: float, *, left_margin: float, right_margin: float, bottom_margin: float, top_margin: float
 ) -> tuple[Figure, Axes]:
-    """A figure of `width` x `height` inches with one set of axes, its margins in inches, so that panels line up."""
+    """Return a figure of `width` x `height` inches and its axes; margins are in inches, so that panels line up."""
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(width, height))
         box = (
@@ -91,7 +91,7 @@ def figure(
 
 
 def svg(drawn: Figure, *, title: str) -> str:
-    """The figure as an `<svg>` element with `title` for those who cannot see it; the same bytes for the same figure."""
+    """Return the figure as an `<svg>` element, `title` being for those who cannot see it; same figure, same bytes."""
     buffer = io.StringIO()
     with mpl.rc_context({**RC, "svg.hashsalt": title}):
         drawn.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -114,7 +114,7 @@ def _own_ids(body: str, title: str) -> str:
 
 
 def wrapped(text: str, width: int, *, lines: int = 2) -> str:
-    """`text` broken at `width` characters, at most `lines` lines, the last ended by an ellipsis where cut."""
+    """Return `text` broken at `width` characters, at most `lines` lines, the last ended by an ellipsis where cut."""
     parts = textwrap.wrap(text, width=width)
     if len(parts) <= lines:
         return "\n".join(parts)
@@ -122,14 +122,14 @@ def wrapped(text: str, width: int, *, lines: int = 2) -> str:
 
 
 def axes_inches(axes: Axes) -> tuple[float, float, float]:
-    """Left margin, width and height of the axes in inches."""
+    """Return left margin, width and height of the axes in inches."""
     drawn, box = axes.get_figure(root=True), axes.get_position()
     width, height = (0.0, 0.0) if drawn is None else drawn.get_size_inches()
     return box.x0 * width, box.width * width, box.height * height
 
 
 def legend_below(axes: Axes, *, inches: float, columns: int = 2) -> None:
-    """A legend `inches` under the axes, below tick labels and axis label: it can never cover data."""
+    """Put a legend `inches` under the axes, below tick labels and axis label: it can never cover data."""
     _, _, height = axes_inches(axes)
     with mpl.rc_context(RC):
         axes.legend(
