@@ -46,9 +46,9 @@ def reconstruction_summary(result: Result) -> ImputationSummary | None:
     return (
         ImputationSummary(len(arms), 1, pd.DataFrame())
         if imputations is None
-        else ImputationSummary(len(arms), imputations.m, _variance(result))
+        else ImputationSummary(len(arms), imputations.m, _ratio_variance(result))
     )
 
 
-def _variance(result: Result) -> pd.DataFrame:
+def _ratio_variance(result: Result) -> pd.DataFrame:
     return imputation_summary(result, who=AverageStudy())

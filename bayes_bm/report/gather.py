@@ -59,9 +59,9 @@ def gather(
 ) -> ReportData:
     """Return every table that the report shows."""
     spec, follow_up_ends = result.spec, follow_up(result.spec, result.evidence)
-    clean = _with_numbers(reconciliation)
+    clean = _numeric_columns(reconciliation)
     answers = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, reconstruction_summary(result))
-    observed = [_observed(result, clean, row) for row in range(len(result.evidence.arms))]
+    observed = [_observed_arm(result, clean, row) for row in range(len(result.evidence.arms))]
     grid, thin, measure = time_grid(spec, follow_up_ends), result.thinned(CURVE_DRAWS), forest_measure(result)
     parameter_rows = parameters(result).to_dict("records")
     asked = answers.levels and patient is not None and bool(spec.covariates or alive_at)
@@ -72,15 +72,17 @@ def gather(
         follow_up_ends=follow_up_ends,
         arms=arm_answers(result, clean, measure=measure),
         overall=overall_answers(answers, measure=measure),
-        bands=_bands(result, observed, grid),
+        bands=_arm_bands(result, observed, grid),
         observed=observed,
-        curves=_curves(thin, grid) if answers.levels else None,
+        curves=_study_curves(thin, grid) if answers.levels else None,
         parameters=parameter_rows,
-        densities={row["parameter"]: _density(result, row) for row in parameter_rows},
+        densities={row["parameter"]: _parameter_density(result, row) for row in parameter_rows},
         ranks=rank_tables(watched_parameters(_single_target(result).posterior)),
         network=network(spec, result.evidence),
         ranking=rank(result) if len(spec.treatments.names) > 2 else None,
-        patient=_patient(thin, result, patient or {}, patient_table, alive_at, follow_up_ends) if asked else None,
+        patient=_patient_answer(thin, result, patient or {}, patient_table, alive_at, follow_up_ends)
+        if asked
+        else None,
         elsewhere=elsewhere or {},
         battery=battery,
     )
@@ -92,7 +94,7 @@ RECONCILED = (
 )
 
 
-def _with_numbers(reconciliation: pd.DataFrame) -> pd.DataFrame:
+def _numeric_columns(reconciliation: pd.DataFrame) -> pd.DataFrame:
     """Columns of numbers as numbers: one that is empty throughout comes as objects."""
     return reconciliation.assign(**{name: pd.to_numeric(reconciliation[name], errors="coerce") for name in RECONCILED})
 
@@ -123,12 +125,12 @@ def difference_table(values: xr.DataArray) -> pd.DataFrame:
     return curve_table(values.isel(treatment=slice(1, None)) - values.isel(treatment=0, drop=True))
 
 
-def _curves(thin: Result, grid: Sequence[float]) -> Curves:
+def _study_curves(thin: Result, grid: Sequence[float]) -> Curves:
     study_draws, hospital_draws = survival(thin, grid, who=NewStudy()), survival(thin, grid, who=NewHospital())
     return Curves(curve_table(study_draws), difference_table(study_draws), difference_table(hospital_draws))
 
 
-def _bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) -> pd.DataFrame:
+def _arm_bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) -> pd.DataFrame:
     """Predicted bands of every arm, drawn on to the last printed number where that lies beyond the horizon."""
     if not observed:
         return pd.DataFrame()
@@ -218,13 +220,13 @@ def overall_answers(answers: Answers, *, measure: str) -> pd.DataFrame:
     )
 
 
-def _observed(result: Result, reconciliation: pd.DataFrame, arm_row: int) -> Observed:
+def _observed_arm(result: Result, reconciliation: pd.DataFrame, arm_row: int) -> Observed:
     evidence, arm = result.evidence, result.evidence.arms.iloc[arm_row].to_dict()
     patients = evidence.patients.loc[evidence.patients["arm_row"] == arm_row]
     if len(patients):
         return observed_patients(patients, shift=float(arm["shift"]), horizon=result.spec.horizon)
     counts = evidence.counts.loc[(evidence.counts["arm_row"] == arm_row) & evidence.counts["time"].notna()]
-    marks = [_mark(row) for row in arm_records(reconciliation, arm)]
+    marks = [_printed_mark(row) for row in arm_records(reconciliation, arm)]
     marks += [_printed_point(row["time"], 1 - row["events"] / row["n"]) for row in counts.to_dict("records")]
     printed = [row for row in marks if row is not None]
     return Observed(printed=pd.DataFrame(printed) if printed else None)
@@ -235,7 +237,7 @@ def _printed_point(time: float, share: float, **interval: float) -> dict[str, fl
     return {"time": time, "survival": share, **nothing, **interval}
 
 
-def _mark(row: Row) -> dict[str, float] | None:
+def _printed_mark(row: Row) -> dict[str, float] | None:
     """Where a printed number stands on the survival plane: a median at (median, 1/2), a survival at its time."""
     if row["kind"] == "medians" and np.isfinite(row["printed"]):
         return _printed_point(row["printed"], 0.5, time_low=row["printed_low"], time_high=row["printed_high"])
@@ -271,7 +273,7 @@ def observed_patients(patients: pd.DataFrame, *, shift: float, horizon: float) -
 # ---- patient, parameters
 
 
-def _patient(
+def _patient_answer(
     thin: Result,
     result: Result,
     covariates: Mapping[str, float],
@@ -293,7 +295,7 @@ def _patient(
     )
 
 
-def _density(result: Result, row: Row) -> Density:
+def _parameter_density(result: Result, row: Row) -> Density:
     """Histogram of a parameter's draws and the density of its prior, over a range that shows nearly all of both."""
     name, _, entry = str(row["parameter"]).removesuffix("]").partition("[")
     variable = result.posterior[name]
@@ -320,10 +322,10 @@ def rank_tables(watched: xr.Dataset) -> dict[str, pd.DataFrame]:
     Ranks are among the draws of all chains (Vehtari et al. 2021, doi 10.1214/20-BA1221); low, expected and high are
     what independent draws of one distribution would give, 95 times of 100.
     """
-    return {name: _rank_counts(draws) for name, draws in _scalars(watched)}
+    return {name: _rank_counts(draws) for name, draws in _scalar_draws(watched)}
 
 
-def _scalars(watched: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
+def _scalar_draws(watched: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
     """Every scalar in a dataset with its label, `name` or `name[entry]`, as (chain, draw)."""
     for name in watched.data_vars:
         variable = watched[name].transpose("chain", "draw", ...)

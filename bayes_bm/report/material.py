@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -39,6 +39,14 @@ class ImputationSummary:
         mask = (table["treatment"] == name) & (table["reference"] == reference)
         rows = table.loc[mask & table["quantity"].isin(["log_hazard_ratio", "log_time_ratio"])].to_dict("records")
         return rows[0] if len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
+
+
+class Support(NamedTuple):
+    """Counts of studies, effective patients and printed hazard ratios in use."""
+
+    studies: int
+    patients: float
+    ratios: int
 
 
 @dataclass(frozen=True)
@@ -118,12 +126,12 @@ class Answers:
         rows = table.loc[(table["treatment"] == name) & (table["reference"] == reference)].to_dict("records")
         return int(rows[0]["studies"]) if rows else 0
 
-    def support(self) -> tuple[int, float, int]:
-        """Return counts of studies, effective patients and printed hazard ratios in use."""
+    def support(self) -> Support:
+        """Return what the answer rests on."""
         rows = self.audit.rows
         printed = (rows["kind"] == "hazard ratio").to_numpy()
         size = rows["size"].to_numpy(dtype=float)
-        return len(set(rows["study"])), float(np.nansum(size[~printed])), int(printed.sum())
+        return Support(len(set(rows["study"])), float(np.nansum(size[~printed])), int(printed.sum()))
 
 
 @dataclass(frozen=True)

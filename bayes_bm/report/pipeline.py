@@ -116,7 +116,7 @@ def make_report(
     done = check(result)
     if not allow_red:
         done.require_no_red()
-    contrasts = _contrasts(result, say)
+    contrasts = _contrast_table(result, say)
     say("writing the report")
     tables = tables or answer_tables(result)
     elsewhere = _elsewhere(result, out.parent if folder is None else folder)
@@ -143,7 +143,7 @@ def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
     return tables | ({} if studies is None else {"leave_one_study_out": studies[0]})
 
 
-def _contrasts(result: Result, say: Progress) -> pd.DataFrame | None:
+def _contrast_table(result: Result, say: Progress) -> pd.DataFrame | None:
     """Where each contrast comes from; None, and why, where one number cannot hold it."""
     try:
         return contrast_sources(result, say=say)

@@ -191,9 +191,11 @@ def _range_sentence(answers: Answers) -> str:
 
 def support_sentence(answers: Answers) -> str:
     """Return the third sentence: what the answer rests on, and whether its two sources agree."""
-    studies, size, ratios = answers.support()
-    printed = f" and {counted(ratios, 'printed hazard ratio')}" if ratios else ""
-    opening = f"It rests on {counted(studies, 'study')}, about {size:.0f} effective patients{printed}"
+    support = answers.support()
+    printed = f" and {counted(support.ratios, 'printed hazard ratio')}" if support.ratios else ""
+    opening = (
+        f"It rests on {counted(support.studies, 'study')}, about {support.patients:.0f} effective patients{printed}"
+    )
     if answers.spec.reproduction:
         return f"{opening}: the printed summary of one analysis, given back by the model, which adds no evidence to it."
     sides = [name for name in answers.compared if answers.side_by_side(name)]

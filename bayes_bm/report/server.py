@@ -77,7 +77,7 @@ class PatientPage:
             "time_unit": spec.time_unit,
             "times": ", ".join(f"{time:g}" for time in spec.answer_times),
             "covariates": [
-                {"name": name, "label": name.replace("_", " "), "hint": _hint(term)}
+                {"name": name, "label": name.replace("_", " "), "hint": _covariate_hint(term)}
                 for name, term in spec.covariates.items()
             ],
             "treatments": [{"name": name, "label": treatment_text(name)} for name in spec.treatments.names],
@@ -111,12 +111,12 @@ class PatientPage:
         }
 
 
-def _hint(term: Any) -> str:
+def _covariate_hint(term: Any) -> str:
     low, high = limits(term)
-    return f"{term.unit + '; ' if term.unit else ''}{_limit(low, high)}".strip("; ")
+    return f"{term.unit + '; ' if term.unit else ''}{_limits_text(low, high)}".strip("; ")
 
 
-def _limit(low: float, high: float) -> str:
+def _limits_text(low: float, high: float) -> str:
     if math.isinf(low) and math.isinf(high):
         return ""
     return f"{low:g} to {high:g}" if math.isfinite(low) and math.isfinite(high) else f"from {low:g} to {high:g}"
@@ -196,7 +196,7 @@ def _estimand_text(row: Mapping[Any, Any], unit: str) -> str:
     return f"{NAMES[estimand]}{when} {row['time']:g} {unit}" if when else f"{NAMES[estimand]}, {unit}"
 
 
-def _value(row: Mapping[Any, Any], name: str) -> str:
+def _quantity_text(row: Mapping[Any, Any], name: str) -> str:
     value = float(row[name])
     if row["estimand"] == "survival":
         return f"{100 * value:.0f} %"
@@ -205,14 +205,15 @@ def _value(row: Mapping[Any, Any], name: str) -> str:
     return f"{value:.1f}" if math.isfinite(value) else "not reached"
 
 
-def _spread(row: Mapping[Any, Any]) -> str:
-    return f"{_value(row, 'median')} ({_value(row, 'q5')} to {_value(row, 'q95')})"
+def _interval_text(row: Mapping[Any, Any]) -> str:
+    return f"{_quantity_text(row, 'median')} ({_quantity_text(row, 'q5')} to {_quantity_text(row, 'q95')})"
 
 
 def _curve_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
     curves = rows[rows["reference"].isna()].to_dict("records")
     lines = [
-        [treatment_text(row["treatment"]), _estimand_text(row, unit), _spread(row), row["label"]] for row in curves
+        [treatment_text(row["treatment"]), _estimand_text(row, unit), _interval_text(row), row["label"]]
+        for row in curves
     ]
     return {"head": ["treatment", "", "median (90 %)", "mark"], "numeric": [2], "rows": lines}
 
@@ -227,7 +228,7 @@ def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
         size = (f"{100 * margin:g} points" if points else f"{margin:g} {unit}") if named else ""
         exceeds = f"{row['prob_better_by_margin']:.2f} ({size})" if named else ""
         what = f"{_estimand_text(row, unit)}{', points' if points else ''}"
-        lines.append([pair, what, _spread(row), f"{row['prob_better']:.2f}", exceeds, row["label"]])
+        lines.append([pair, what, _interval_text(row), f"{row['prob_better']:.2f}", exceeds, row["label"]])
     head = ["", "", "median (90 %)", "P(above 0)", "P(above margin)", "mark"]
     return {"head": head, "numeric": [2, 3, 4], "rows": lines}
 

@@ -1,4 +1,4 @@
-"""Computed tables + axes -> axes, and tables -> text and HTML.
+"""Computed tables + axes -> axes, one figure a file.
 
-Drawing computes nothing and knows no model: every number drawn or written is a cell of a table made elsewhere.
+Drawing computes nothing and knows no model: every number drawn is a cell of a table made elsewhere.
 """

@@ -32,13 +32,13 @@ def contrasts(
         axes.grid(visible=True, axis="x")
         axes.axvline(1, color=GREY, linewidth=1)
         for y, row in enumerate(table.to_dict("records")):
-            _label(axes, row, y)
+            _write_source_label(axes, row, y)
             if np.isfinite(row["ratio"]):
-                _mark(axes, row, y + 0.12, looks[row["treatment"]])
+                _draw_source(axes, row, y + 0.12, looks[row["treatment"]])
     return axes
 
 
-def _label(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
+def _write_source_label(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
     axes.annotate(
         f"{row['label']}: {row['text']}" if row["text"] else row["label"],
         (0, y - 0.3),
@@ -51,7 +51,7 @@ def _label(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
     )
 
 
-def _mark(axes: Axes, row: Mapping[Any, Any], y: float, look: Look) -> None:
+def _draw_source(axes: Axes, row: Mapping[Any, Any], y: float, look: Look) -> None:
     published, combined = row["kind"] == "published", row["kind"] == "combined"
     color = PRINTED if published else look.color
     if np.isfinite(row["low"]):

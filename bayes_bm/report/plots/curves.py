@@ -20,7 +20,7 @@ PREDICTED: Shades = (("low95", "high95", 0.18), ("low50", "high50", 0.30))
 INTERVAL: Shades = (("low", "high", 0.20),)
 
 
-def _band(
+def _draw_band(
     axes: Axes,
     table: pd.DataFrame,
     *,
@@ -48,7 +48,7 @@ def _band(
     axes.plot(extrapolated["time"], extrapolated[name], color=look.color, linewidth=1.8, linestyle=(0, (3, 2)))
 
 
-def _survival_axes(axes: Axes, *, unit: str, limit: float, ylabel: str) -> None:
+def _set_survival_axes(axes: Axes, *, unit: str, limit: float, ylabel: str) -> None:
     axes.set(xlim=(0, limit), ylim=(-0.02, 1.02), xlabel=f"time ({unit})", ylabel=ylabel)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     axes.set_xticks(time_ticks(limit))
@@ -78,7 +78,7 @@ def arm_panel(
     at_risk  time, at_risk: written under the axes
     """
     with mpl.rc_context(RC):
-        _band(
+        _draw_band(
             axes,
             band.loc[band["time"] <= limit],
             follow_up_end=follow_up_end,
@@ -91,15 +91,15 @@ def arm_panel(
         if ticks is not None:
             axes.plot(ticks["time"], ticks["survival"], "|", color=PRINTED, markersize=5, markeredgewidth=0.9)
         if printed is not None:
-            _printed(axes, printed)
-        _survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
+            _draw_printed_numbers(axes, printed)
+        _set_survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
         if at_risk is not None:
-            _numbers_at_risk(axes, at_risk.loc[at_risk["time"] <= limit])
+            _write_numbers_at_risk(axes, at_risk.loc[at_risk["time"] <= limit])
         axes.set_title(title)
     return axes
 
 
-def _printed(axes: Axes, printed: pd.DataFrame) -> None:
+def _draw_printed_numbers(axes: Axes, printed: pd.DataFrame) -> None:
     """Diamonds with the printed interval, upright for a survival and level for a median."""
     style: dict[Any, Any] = {"color": PRINTED, "linewidth": 1.2, "zorder": 4}
     for row in printed.to_dict("records"):
@@ -121,9 +121,9 @@ def _printed(axes: Axes, printed: pd.DataFrame) -> None:
     )
 
 
-def _numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
+def _write_numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
     """Under the time axis, at its ticks; `at risk` on the left."""
-    line = -0.56 / axes_inches(axes)[2]
+    line = -0.56 / axes_inches(axes).height
     style: dict[Any, Any] = {
         "xycoords": ("data", "axes fraction"),
         "va": "top",
@@ -186,10 +186,10 @@ def treatment_curves(
     with mpl.rc_context(RC):
         for treatment, name in names.items():
             rows = table.loc[table["treatment"] == treatment]
-            _band(
+            _draw_band(
                 axes, rows, follow_up_end=follow_up_ends[treatment], look=looks[treatment], label=name, shades=INTERVAL
             )
-        _survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
+        _set_survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
         if alive_at > 0:
             axes.axvspan(0, alive_at, facecolor="#F2F2F2", edgecolor="none", zorder=0)
         axes.set_title(title)
@@ -216,7 +216,7 @@ def difference_curve(
         if wider is not None:
             for edge, name in (("low", wider_label), ("high", "_")):
                 axes.plot(wider["time"], wider[edge], color=look.color, linewidth=1.1, linestyle=":", label=name)
-        _band(axes, table, follow_up_end=follow_up_end, look=look, label=label, shades=INTERVAL)
+        _draw_band(axes, table, follow_up_end=follow_up_end, look=look, label=label, shades=INTERVAL)
         axes.set(xlim=(0, limit), xlabel=f"time ({unit})", ylabel=ylabel)
         axes.set_xticks(time_ticks(limit))
         axes.grid(visible=True)

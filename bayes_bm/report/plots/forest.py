@@ -44,24 +44,24 @@ def forest(
     their lines, for narrow screens. What runs past `xlim` ends in an arrow.
     """
     with mpl.rc_context(RC):
-        _scale(axes, xlim, log=log)
+        _set_time_axis(axes, xlim, log=log)
         axes.set(ylim=(len(table) - 0.3, -0.9), xlabel=xlabel)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(visible=True, axis="x")
         for y, row in enumerate(table.to_dict("records")):
-            _label(axes, row, y, wide=wide)
+            _write_arm_label(axes, row, y, wide=wide)
             if row["kind"] != "heading":
-                _estimate(axes, row, y, looks[row["treatment"]], xlim)
-                _printed(axes, row, y + 0.26, xlim)
+                _draw_estimate(axes, row, y, looks[row["treatment"]], xlim)
+                _draw_printed_number(axes, row, y + 0.26, xlim)
         offset = COLUMN_GAP
         for head, field in (columns or {}).items():
-            _column(axes, head, list(table[field]), offset=72 * offset)
+            _write_column(axes, head, list(table[field]), offset=72 * offset)
             offset += column_width(head, table[field])
     return axes
 
 
-def _scale(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
+def _set_time_axis(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
     if log:
         axes.set_xscale("log")
         coarse, fine = ([tick for tick in ticks if xlim[0] <= tick <= xlim[1]] for ticks in (TICKS, FINE_TICKS))
@@ -71,9 +71,9 @@ def _scale(axes: Axes, xlim: tuple[float, float], *, log: bool) -> None:
     axes.set_xlim(*xlim)
 
 
-def _label(axes: Axes, row: Mapping[Any, Any], y: int, *, wide: bool) -> None:
+def _write_arm_label(axes: Axes, row: Mapping[Any, Any], y: int, *, wide: bool) -> None:
     heading = row["kind"] == "heading"
-    margin = 72 * axes_inches(axes)[0]
+    margin = 72 * axes_inches(axes).left_margin
     style: dict[Any, Any] = {
         "xycoords": LINE_COORDINATES,
         "textcoords": "offset points",
@@ -90,7 +90,7 @@ def _label(axes: Axes, row: Mapping[Any, Any], y: int, *, wide: bool) -> None:
         axes.annotate(wrapped(row["label"], 52, lines=1), (0, y - 0.36), xytext=(0, 0), **style)
 
 
-def _estimate(axes: Axes, row: Mapping[Any, Any], y: float, look: Look, xlim: tuple[float, float]) -> None:
+def _draw_estimate(axes: Axes, row: Mapping[Any, Any], y: float, look: Look, xlim: tuple[float, float]) -> None:
     arm = row["kind"] == "arm"
     width = 1.5 if arm else 2.6
     axes.plot([row["low"], row["high"]], [y, y], color=look.color, linewidth=width, linestyle=LINE_STYLES[row["kind"]])
@@ -103,7 +103,7 @@ def _estimate(axes: Axes, row: Mapping[Any, Any], y: float, look: Look, xlim: tu
         markerfacecolor="white" if row["kind"] == "hospital" else look.color,
         markeredgewidth=1.3,
     )
-    _arrows(axes, row["low"], row["high"], y, look.color, xlim)
+    _draw_arrows(axes, row["low"], row["high"], y, look.color, xlim)
 
 
 def marker_size(n: float) -> float:
@@ -111,20 +111,20 @@ def marker_size(n: float) -> float:
     return float(np.clip(0.75 * np.sqrt(n), 3.5, 11.0)) if np.isfinite(n) else 3.5
 
 
-def _arrows(axes: Axes, low: float, high: float, y: float, color: str, xlim: tuple[float, float]) -> None:
+def _draw_arrows(axes: Axes, low: float, high: float, y: float, color: str, xlim: tuple[float, float]) -> None:
     """An arrow head at the edge where an interval runs past it; the interval's own line keeps its true ends."""
     for runs_past, edge, head in ((high > xlim[1], xlim[1], ">"), (low < xlim[0], xlim[0], "<")):
         if runs_past:
             axes.plot([edge], [y], marker=head, color=color, markersize=6, clip_on=False, label="_arrow")
 
 
-def _printed(axes: Axes, row: Mapping[Any, Any], y: float, xlim: tuple[float, float]) -> None:
+def _draw_printed_number(axes: Axes, row: Mapping[Any, Any], y: float, xlim: tuple[float, float]) -> None:
     """The printed number a little below its arm's line: a hollow diamond with a thin interval."""
     if not np.isfinite(row["printed"]):
         return
     if np.isfinite(row["printed_low"]):
         axes.plot([row["printed_low"], row["printed_high"]], [y, y], color=PRINTED, linewidth=0.9)
-        _arrows(axes, row["printed_low"], row["printed_high"], y, PRINTED, xlim)
+        _draw_arrows(axes, row["printed_low"], row["printed_high"], y, PRINTED, xlim)
     axes.plot(
         [row["printed"]],
         [y],
@@ -141,7 +141,7 @@ def column_width(head: str, texts: Iterable[str]) -> float:
     return COLUMN_GAP + LETTER * max(len(text) for text in (head, *texts))
 
 
-def _column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
+def _write_column(axes: Axes, head: str, texts: list[str], *, offset: float) -> None:
     """Text right of the axes, a head above it."""
     place: dict[Any, Any] = {
         "xycoords": LINE_COORDINATES,

@@ -57,8 +57,8 @@ def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
     """
     order = studies.iloc[1:].assign(size=lambda table: -table["shift"].abs().fillna(0.0)).sort_values("size")
     rows = [*studies.iloc[:1].to_dict("records"), *order.to_dict("records")]
-    texts = [_texts(row) for row in rows]
-    left_margin = 0.3 + LETTER * max(len(_name(row)) for row in rows)
+    texts = [_study_texts(row) for row in rows]
+    left_margin = 0.3 + LETTER * max(len(_study_label(row)) for row in rows)
     widths = [
         0.25 + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(HEADS)
     ]
@@ -72,21 +72,21 @@ def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
         top_margin=top_margin,
     )
     with mpl.rc_context(RC):
-        _scale(axes, rows)
+        _set_ratio_axis(axes, rows)
         for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
-            _mark(axes, row, y)
-            _write(axes, _name(row), (0, y), 6 - 72 * left_margin, bold=y == 0)
+            _draw_study(axes, row, y)
+            _write_text(axes, _study_label(row), (0, y), 6 - 72 * left_margin, bold=y == 0)
             _write_cells(axes, cells, widths, y)
         _write_cells(axes, HEADS, widths, -1.0, color=GREY)
         first = rows[0]
         one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
         axes.set_xlabel(f"{first['measure']} in the average study, {one} against {other}\ngrey: all studies")
         if title:
-            _write(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left_margin, bold=True)
+            _write_text(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left_margin, bold=True)
     return drawn
 
 
-def _name(row: Mapping[Any, Any]) -> str:
+def _study_label(row: Mapping[Any, Any]) -> str:
     name = str(row["study"]) or "all studies"
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
@@ -95,7 +95,7 @@ def _is_fitted(row: Mapping[Any, Any]) -> bool:
     return bool(np.isfinite(row["ratio"]))
 
 
-def _texts(row: Mapping[Any, Any]) -> tuple[str, ...]:
+def _study_texts(row: Mapping[Any, Any]) -> tuple[str, ...]:
     if not _is_fitted(row):
         return "", "", "", "failed"
     shown = ratio_estimate([row["ratio"], row["ratio_low"], row["ratio_high"]])
@@ -104,7 +104,7 @@ def _texts(row: Mapping[Any, Any]) -> tuple[str, ...]:
     return shown, f"{row['shift']:+.2f}".replace("-", "−"), number(float(row["elpd"]), 1), METHODS[row["method"]]
 
 
-def _scale(axes: Axes, rows: list[dict[Any, Any]]) -> None:
+def _set_ratio_axis(axes: Axes, rows: list[dict[Any, Any]]) -> None:
     ends = np.array([[row["ratio_low"], row["ratio_high"]] for row in rows], dtype=float)
     ends = np.append(ends[np.isfinite(ends)], 1.0)
     axes.set_xscale("log")
@@ -121,7 +121,7 @@ def _scale(axes: Axes, rows: list[dict[Any, Any]]) -> None:
     axes.axvline(first["ratio"], color=GREY, linewidth=1, linestyle="--")
 
 
-def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
+def _draw_study(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
     if not _is_fitted(row):
         return
     whole = not row["study"]
@@ -142,11 +142,11 @@ def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
 def _write_cells(axes: Axes, texts: tuple[str, ...], widths: list[float], y: float, *, color: str = INK) -> None:
     offset = 0.2
     for text, width in zip(texts, widths, strict=True):
-        _write(axes, text, (1, y), 72 * offset, color=color)
+        _write_text(axes, text, (1, y), 72 * offset, color=color)
         offset += width
 
 
-def _write(
+def _write_text(
     axes: Axes, text: str, place: tuple[float, float], offset: float, *, color: str = INK, bold: bool = False
 ) -> None:
     axes.annotate(

@@ -77,12 +77,12 @@ def draw_network(
     place = places(len(names))
     centres = {name: place[row] for row, name in enumerate(names)}
     with mpl.rc_context(RC):
-        _shade(axes, network.several, centres)
-        _edges(axes, network.edges, centres)
-        _nodes(axes, network.nodes, centres, looks or default_looks(names))
+        _shade_studies(axes, network.several, centres)
+        _draw_edges(axes, network.edges, centres)
+        _draw_nodes(axes, network.nodes, centres, looks or default_looks(names))
         if network.edges.empty:
             axes.text(0, 0, "no side-by-side study", ha="center", va="center", color=GREY, fontsize=8.5)
-        _frame(axes, place, title)
+        _set_frame(axes, place, title)
     return axes
 
 
@@ -110,7 +110,7 @@ def places(count: int) -> np.ndarray:
     return SIDE * np.column_stack([np.cos(angle), np.sin(angle)])
 
 
-def _frame(axes: Axes, place: np.ndarray, title: str) -> None:
+def _set_frame(axes: Axes, place: np.ndarray, title: str) -> None:
     """Limits in inches, so that circles are round and labels have their room."""
     box, drawn = axes.get_position(), axes.get_figure(root=True)
     width, height = (WIDTH, HEIGHT) if drawn is None else drawn.get_size_inches()
@@ -128,7 +128,7 @@ def areas(patients: Sequence[float]) -> np.ndarray:
     return AREA[0] + (AREA[1] - AREA[0]) * (values / most if most > 0 else values)
 
 
-def _nodes(axes: Axes, nodes: pd.DataFrame, centres: Mapping[str, np.ndarray], looks: Mapping[str, Look]) -> None:
+def _draw_nodes(axes: Axes, nodes: pd.DataFrame, centres: Mapping[str, np.ndarray], looks: Mapping[str, Look]) -> None:
     for row, area in zip(nodes.to_dict("records"), areas(nodes["patients"].tolist()), strict=True):
         centre, name = centres[row["treatment"]], str(row["treatment"])
         silent = not row["studies"]
@@ -141,10 +141,10 @@ def _nodes(axes: Axes, nodes: pd.DataFrame, centres: Mapping[str, np.ndarray], l
             linewidth=1.2,
             zorder=4,
         )
-        _label(axes, row, centre, radius=float(np.sqrt(area / np.pi)) / 72, count=len(centres))
+        _write_node_label(axes, row, centre, radius=float(np.sqrt(area / np.pi)) / 72, count=len(centres))
 
 
-def _label(axes: Axes, row: Mapping[Any, Any], centre: np.ndarray, *, radius: float, count: int) -> None:
+def _write_node_label(axes: Axes, row: Mapping[Any, Any], centre: np.ndarray, *, radius: float, count: int) -> None:
     lines = [wrapped(treatment_text(str(row["treatment"])), LABEL_CHARACTERS)]
     lines.append("no evidence" if not row["studies"] else counted(int(row["studies"]), "study"))
     if row["patients"]:
@@ -166,7 +166,7 @@ def _label(axes: Axes, row: Mapping[Any, Any], centre: np.ndarray, *, radius: fl
     )
 
 
-def _edges(axes: Axes, edges: pd.DataFrame, centres: Mapping[str, np.ndarray]) -> None:
+def _draw_edges(axes: Axes, edges: pd.DataFrame, centres: Mapping[str, np.ndarray]) -> None:
     rows = edges.to_dict("records")
     most = max((row["studies"] for row in rows), default=1)
     ends = [(centres[row["treatment"]], centres[row["reference"]]) for row in rows]
@@ -192,7 +192,7 @@ def number_places(ends: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[f
     for index, (one, other) in enumerate(ends):
         others = [pair for row, pair in enumerate(ends) if row != index]
         spots = [one + share * (other - one) for share in (0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74)]
-        room = [_room(spot, others, placed) for spot in spots]
+        room = [_room_around(spot, others, placed) for spot in spots]
         placed.append(spots[int(np.argmax(room))])
     return [(float(spot[0]), float(spot[1])) for spot in placed]
 
@@ -201,7 +201,9 @@ ROOM = 0.24
 """Inches that are room enough; nearer to the middle of the line is then better."""
 
 
-def _room(spot: np.ndarray, lines: Sequence[tuple[np.ndarray, np.ndarray]], placed: Sequence[np.ndarray]) -> float:
+def _room_around(
+    spot: np.ndarray, lines: Sequence[tuple[np.ndarray, np.ndarray]], placed: Sequence[np.ndarray]
+) -> float:
     to_numbers = min((float(np.hypot(*(spot - one))) for one in placed), default=ROOM)
     to_lines = min((_distance(spot, *line) for line in lines), default=ROOM)
     return min(ROOM, to_numbers) + 0.5 * min(ROOM, to_lines)
@@ -222,7 +224,7 @@ def _shaded_sets(several: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
     return sets
 
 
-def _shade(axes: Axes, several: pd.DataFrame, centres: Mapping[str, np.ndarray]) -> None:
+def _shade_studies(axes: Axes, several: pd.DataFrame, centres: Mapping[str, np.ndarray]) -> None:
     """One area for each set of three or more treatments, and under the picture the studies that hold it."""
     for row, (members, studies) in enumerate(_shaded_sets(several).items()):
         color, hatch = SHADES[row % len(SHADES)], HATCHES[row % len(HATCHES)]
@@ -242,7 +244,7 @@ def _shade(axes: Axes, several: pd.DataFrame, centres: Mapping[str, np.ndarray])
             [LEGEND_LEFT],
             [-0.12 - 0.24 * row],
             "s",
-            transform=_inches(axes),
+            transform=_inches_transform(axes),
             color=f"{color}88",
             markersize=8,
             clip_on=False,
@@ -252,13 +254,13 @@ def _shade(axes: Axes, several: pd.DataFrame, centres: Mapping[str, np.ndarray])
             LEGEND_LEFT + 0.14,
             -0.12 - 0.24 * row,
             wrapped(words, 92, lines=1),
-            transform=_inches(axes),
+            transform=_inches_transform(axes),
             va="center",
             fontsize=8.2,
         )
 
 
-def _inches(axes: Axes) -> Any:
+def _inches_transform(axes: Axes) -> Any:
     """Inches right of and above the lower left corner of the axes."""
     from matplotlib.transforms import Affine2D, ScaledTranslation
 

@@ -39,15 +39,15 @@ def patient_figure(curves: "PatientCurves", *, title: str = "", notes: bool = Tr
         left_edge, wide = 1.15 / width, 1 - 1.44 / width
         upper = drawn.add_axes((left_edge, (bottom_margin + 0.5 + strip + 0.75) / height, wide, CURVES / height))
         lower = drawn.add_axes((left_edge, (bottom_margin + 0.5) / height, wide, strip / height), sharex=upper)
-        _curves(upper, curves, names)
-        _outcomes(lower, curves, names)
+        _draw_curves(upper, curves, names)
+        _draw_outcomes(lower, curves, names)
         if title:
             upper.set_title(title)
         drawn.text(0.02, (bottom_margin - 0.1) / height, "\n".join(lines), fontsize=7.8, va="top", color=GREY)
     return drawn
 
 
-def _curves(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
+def _draw_curves(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
     for name, look in looks(names).items():
         rows = curves.curves[curves.curves["treatment"] == name]
         supported = rows["time"] <= curves.until[name]
@@ -60,14 +60,16 @@ def _curves(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
         extrapolated = rows.loc[~supported.shift(-1, fill_value=False)]
         axes.plot(extrapolated["time"], extrapolated["median"], color=look.color, linestyle="--", label=label)
     axes.set(ylim=(0, 1), xlim=(0, curves.horizon), ylabel="survival")
-    _caption(axes, f"{curves.time_unit}. Line and band: the curve and its 95 % uncertainty; dashed: beyond follow-up")
+    _write_axis_caption(
+        axes, f"{curves.time_unit}. Line and band: the curve and its 95 % uncertainty; dashed: beyond follow-up"
+    )
     axes.grid(visible=True)
     axes.legend(loc="upper right")
 
 
-def _outcomes(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
+def _draw_outcomes(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
     for y, name in enumerate(names):
-        values = _quantiles(curves.outcomes, name)
+        values = _outcome_quantiles(curves.outcomes, name)
         shown = {share: min(value, curves.horizon) for share, value in values.items()}
         axes.plot([shown[0.025], shown[0.975]], [y, y], color=OUTCOME, linewidth=1.2)
         axes.plot([shown[0.25], shown[0.75]], [y, y], color=OUTCOME, linewidth=5, solid_capstyle="butt")
@@ -77,17 +79,19 @@ def _outcomes(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
             axes.annotate("▸", (curves.horizon, y), color=OUTCOME, ha="center", va="center", annotation_clip=False)
     axes.set_yticks(range(len(names)), [treatment_text(name) for name in names])
     axes.set_ylim(len(names) - 0.4, -0.6)
-    _caption(axes, "One such patient's time of the event: half of them in the thick line, 95 of 100 in the thin")
+    _write_axis_caption(
+        axes, "One such patient's time of the event: half of them in the thick line, 95 of 100 in the thin"
+    )
     axes.spines["left"].set_visible(False)
     axes.tick_params(left=False)
 
 
-def _caption(axes: Axes, text: str) -> None:
+def _write_axis_caption(axes: Axes, text: str) -> None:
     """Under an axis, on two lines where it is narrow."""
-    _, width, _ = axes_inches(axes)
+    width = axes_inches(axes).width
     axes.set_xlabel(wrapped(text, int(17 * width), lines=3), fontsize=8)
 
 
-def _quantiles(table: pd.DataFrame, treatment: str) -> dict[float, float]:
+def _outcome_quantiles(table: pd.DataFrame, treatment: str) -> dict[float, float]:
     rows = table[(table["treatment"] == treatment) & (table["what"] == "quantile")]
     return dict(zip(rows["at"], np.asarray(rows["value"], dtype=float), strict=True))

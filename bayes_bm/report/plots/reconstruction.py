@@ -98,10 +98,10 @@ def draw_reconstruction(
     picture = shown.picture(draws=draws, seed=seed) if hasattr(rec, "picture") else shown
     panels = axes or new_panels()
     with mpl.rc_context(RC):
-        _curve(panels.curve, picture, name)
-        _residuals(panels.residuals, picture)
-        _at_risk(panels.at_risk, picture)
-        _shared_axis(panels, picture, unit)
+        _draw_curve(panels.curve, picture, name)
+        _draw_residuals(panels.residuals, picture)
+        _write_numbers_at_risk(panels.at_risk, picture)
+        _set_shared_axis(panels, picture, unit)
     return panels
 
 
@@ -126,20 +126,20 @@ def new_panels() -> Panels:
     return Panels(*made)
 
 
-def _curve(axes: Axes, picture: "FigureData", name: str) -> None:
+def _draw_curve(axes: Axes, picture: "FigureData", name: str) -> None:
     """Draw the rebuilt curve over the points it was rebuilt from, with a band where there are draws."""
-    _band(axes, picture)
-    _steps(axes, picture)
-    _given_points(axes, picture)
+    _draw_band(axes, picture)
+    _draw_steps(axes, picture)
+    _draw_given_points(axes, picture)
     axes.set(ylim=(-0.03, 1.05), ylabel="survival")
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0])
     axes.grid(visible=True)
     axes.yaxis.set_label_coords(-0.65 / (WIDTH - LEFT - RIGHT), 0.5)
-    _heading(axes, picture, name)
+    _write_heading(axes, picture, name)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, borderaxespad=0.0, columnspacing=1.4)
 
 
-def _band(axes: Axes, picture: "FigureData") -> None:
+def _draw_band(axes: Axes, picture: "FigureData") -> None:
     if picture.band is None:
         return
     band = picture.band
@@ -147,13 +147,13 @@ def _band(axes: Axes, picture: "FigureData") -> None:
     axes.fill_between(band["time"], band["low"], band["high"], label="90 % of draws", **look)
 
 
-def _steps(axes: Axes, picture: "FigureData") -> None:
+def _draw_steps(axes: Axes, picture: "FigureData") -> None:
     steps = picture.steps
     look: dict[str, Any] = {"where": "post", "color": STEPS, "lw": 1.3, "zorder": 3}
     axes.step(steps["time"], steps["survival"], label="reconstructed", **look)
 
 
-def _given_points(axes: Axes, picture: "FigureData") -> None:
+def _draw_given_points(axes: Axes, picture: "FigureData") -> None:
     """Draw corners or clicks that were given, and ticks of censored patients."""
     points, ticks = picture.points, picture.ticks
     look: dict[str, Any] = {"color": POINTS, "markerfacecolor": "none", "markeredgewidth": 0.7, "zorder": 2}
@@ -165,7 +165,7 @@ def _given_points(axes: Axes, picture: "FigureData") -> None:
         axes.plot(ticks["time"], ticks["survival"], "|", label="ticks given", **look)
 
 
-def _heading(axes: Axes, picture: "FigureData", name: str) -> None:
+def _write_heading(axes: Axes, picture: "FigureData", name: str) -> None:
     """Write name of the arm, what was rebuilt and the verdict; its reason in small print."""
     heading = f"{wrapped(name, 70, lines=1)}\n" if name else ""
     axes.set_title(f"{heading}{picture.title}; {picture.verdict}", pad=44)
@@ -175,7 +175,7 @@ def _heading(axes: Axes, picture: "FigureData", name: str) -> None:
     )  # fmt: skip
 
 
-def _residuals(axes: Axes, picture: "FigureData") -> None:
+def _draw_residuals(axes: Axes, picture: "FigureData") -> None:
     """Draw points minus curve; grey lines at two click errors, vermilion where the nearest step is farther off."""
     points = picture.points
     largest = max(float(points["residual"].abs().max()), 1e-4)
@@ -207,7 +207,7 @@ def _residuals(axes: Axes, picture: "FigureData") -> None:
     axes.grid(visible=True)
 
 
-def _at_risk(axes: Axes, picture: "FigureData") -> None:
+def _write_numbers_at_risk(axes: Axes, picture: "FigureData") -> None:
     """Write printed and reconstructed numbers in two rows; where they disagree, the lower is bold and coloured."""
     axes.set_ylim(0, 1)
     style: dict[str, Any] = {"va": "center", "fontsize": 8.5}
@@ -225,7 +225,7 @@ def _at_risk(axes: Axes, picture: "FigureData") -> None:
     axes.set_axis_off()
 
 
-def _shared_axis(panels: Panels, picture: "FigureData", unit: str) -> None:
+def _set_shared_axis(panels: Panels, picture: "FigureData", unit: str) -> None:
     end = max(picture.axis_max, float(picture.points["time"].max()), float(picture.at_risk["time"].max()))
     printed = picture.at_risk["time"].to_numpy()
     ticks = printed if len(printed) > 2 else time_ticks(end)

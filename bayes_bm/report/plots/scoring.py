@@ -17,15 +17,15 @@ def score_figure(score: "Score") -> Figure:
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(9.0, 4.4), layout="constrained")
         calibration_axes, share_axes = drawn.subplots(1, 2)
-        _calibration(calibration_axes, score)
-        _shares(share_axes, score)
+        _draw_calibration(calibration_axes, score)
+        _draw_shares(share_axes, score)
         drawn.suptitle(
             f"{score.patients} patients, {score.events} events", x=0.01, ha="left", fontsize=10, fontweight="bold"
         )
     return drawn
 
 
-def _calibration(axes: Axes, score: "Score") -> None:
+def _draw_calibration(axes: Axes, score: "Score") -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     for row in score.calibration.to_dict("records"):
         axes.plot([row["predicted"]] * 2, [row["low"], row["high"]], color=PALETTE[0], linewidth=1.6)
@@ -37,7 +37,7 @@ def _calibration(axes: Axes, score: "Score") -> None:
     axes.grid(visible=True)
 
 
-def _shares(axes: Axes, score: "Score") -> None:
+def _draw_shares(axes: Axes, score: "Score") -> None:
     table = score.d_calibration
     middle, width = (table["low"] + table["high"]) / 2, (table["high"] - table["low"]).iloc[0]
     axes.bar(middle, table["share"], width=0.9 * width, color=PALETTE[5])

@@ -61,10 +61,10 @@ def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") 
     >>> [text.get_text() for text in axes.texts][:3]
     ['base (weibull)', '2.1 (0.6 to 3.7)', 'HR 0.70 (0.55 to 0.90)']
     """
-    rows, digits = _rows(table), DIGITS[time_unit]
-    texts = [_texts(row, digits) for row in rows]
+    rows, digits = _rows_with_headings(table), DIGITS[time_unit]
+    texts = [_analysis_texts(row, digits) for row in rows]
     heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")
-    left_margin = 0.3 + LETTER * max(len(_name(row)) for row in rows)
+    left_margin = 0.3 + LETTER * max(len(_analysis_label(row)) for row in rows)
     widths = [
         GAP + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(heads)
     ]
@@ -78,10 +78,10 @@ def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") 
         top_margin=top_margin,
     )
     with mpl.rc_context(RC):
-        _scale(axes, table, len(rows))
+        _set_difference_axis(axes, table, len(rows))
         for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
-            _label(axes, row, y, left_margin)
-            _mark(axes, row, y)
+            _write_analysis_label(axes, row, y, left_margin)
+            _draw_analysis(axes, row, y)
             offset = GAP
             for text, width in zip(cells, widths, strict=True):
                 _write_cell(axes, text, y, offset)
@@ -94,7 +94,7 @@ def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") 
     return drawn
 
 
-def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+def _rows_with_headings(table: pd.DataFrame) -> list[dict[Any, Any]]:
     """Rows in order, a heading before each kind that has several."""
     rows: list[dict[Any, Any]] = []
     for row in table.to_dict("records"):
@@ -106,7 +106,7 @@ def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
     return rows
 
 
-def _texts(row: Mapping[Any, Any], digits: int) -> tuple[str, str, str]:
+def _analysis_texts(row: Mapping[Any, Any], digits: int) -> tuple[str, str, str]:
     if row["kind"] == "heading":
         return "", "", ""
     if not _has_value(row, "ratio"):
@@ -123,7 +123,7 @@ def _has_value(row: Mapping[Any, Any], name: str) -> bool:
     return value is not None and bool(np.isfinite(float(value)))
 
 
-def _scale(axes: Axes, table: pd.DataFrame, count: int) -> None:
+def _set_difference_axis(axes: Axes, table: pd.DataFrame, count: int) -> None:
     ends = table[["rmst_difference", "rmst_low", "rmst_high"]].to_numpy(dtype=float)
     ends = np.append(ends[np.isfinite(ends)], 0.0)
     room = 0.06 * max(float(np.ptp(ends)), 1e-6)
@@ -139,14 +139,14 @@ def _scale(axes: Axes, table: pd.DataFrame, count: int) -> None:
         axes.axvline(row["rmst_difference"], color=GREY, linewidth=1, linestyle="--")
 
 
-def _name(row: Mapping[Any, Any]) -> str:
+def _analysis_label(row: Mapping[Any, Any]) -> str:
     return f"base ({row['family']})" if row["kind"] == "base" else str(row["analysis"])
 
 
-def _label(axes: Axes, row: Mapping[Any, Any], y: float, left_margin: float) -> None:
+def _write_analysis_label(axes: Axes, row: Mapping[Any, Any], y: float, left_margin: float) -> None:
     heading = row["kind"] == "heading"
     axes.annotate(
-        _name(row),
+        _analysis_label(row),
         (0, y),
         xycoords=("axes fraction", "data"),
         xytext=((6 if heading or row["kind"] == "base" else 14) - 72 * left_margin, 0),
@@ -158,7 +158,7 @@ def _label(axes: Axes, row: Mapping[Any, Any], y: float, left_margin: float) -> 
     )
 
 
-def _mark(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
+def _draw_analysis(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
     if row["kind"] == "heading" or not _has_value(row, "rmst_difference"):
         return
     look, passed = LOOKS[row["kind"]], row["gate"] == "passed"

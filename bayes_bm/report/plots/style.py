@@ -11,7 +11,7 @@ import textwrap
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -121,16 +121,24 @@ def wrapped(text: str, width: int, *, lines: int = 2) -> str:
     return "\n".join([*parts[: lines - 1], textwrap.shorten(" ".join(parts[lines - 1 :]), width, placeholder=" …")])
 
 
-def axes_inches(axes: Axes) -> tuple[float, float, float]:
-    """Return left margin, width and height of the axes in inches."""
+class AxesSize(NamedTuple):
+    """Inches left of the axes, and their width and height."""
+
+    left_margin: float
+    width: float
+    height: float
+
+
+def axes_inches(axes: Axes) -> AxesSize:
+    """Return where the axes begin and how large they are, in inches."""
     drawn, box = axes.get_figure(root=True), axes.get_position()
     width, height = (0.0, 0.0) if drawn is None else drawn.get_size_inches()
-    return box.x0 * width, box.width * width, box.height * height
+    return AxesSize(box.x0 * width, box.width * width, box.height * height)
 
 
 def legend_below(axes: Axes, *, inches: float, columns: int = 2) -> None:
     """Put a legend `inches` under the axes, below tick labels and axis label: it can never cover data."""
-    _, _, height = axes_inches(axes)
+    height = axes_inches(axes).height
     with mpl.rc_context(RC):
         axes.legend(
             loc="upper left",
