@@ -20,7 +20,7 @@ def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
     asked = WHO if levels else {"average-study": AverageStudy()}
     references = (None, *result.spec.treatments.also_against)
     return {
-        name: pd.concat([compare(result, who=who, reference=other) for other in references]).drop_duplicates()
+        name: pd.concat([compare(result, who=who, reference=reference) for reference in references]).drop_duplicates()
         for name, who in asked.items()
     }
 

@@ -79,8 +79,8 @@ def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
             _write_cells(axes, cells, widths, y)
         _write_cells(axes, HEADS, widths, -1.0, color=GREY)
         first = rows[0]
-        one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
-        axes.set_xlabel(f"{first['measure']} in the average study, {one} against {other}\ngrey: all studies")
+        compared, reference = treatment_text(first["treatment"]), treatment_text(first["reference"])
+        axes.set_xlabel(f"{first['measure']} in the average study, {compared} against {reference}\ngrey: all studies")
         if title:
             _write_text(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left_margin, bold=True)
     return drawn

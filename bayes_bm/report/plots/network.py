@@ -170,9 +170,9 @@ def _draw_edges(axes: Axes, edges: pd.DataFrame, centres: Mapping[str, np.ndarra
     rows = edges.to_dict("records")
     most = max((row["studies"] for row in rows), default=1)
     ends = [(centres[row["treatment"]], centres[row["reference"]]) for row in rows]
-    for row, (one, other) in zip(rows, ends, strict=True):
+    for row, (start, end) in zip(rows, ends, strict=True):
         width = 0.6 + 4.4 * row["studies"] / max(most, 5)
-        axes.plot([one[0], other[0]], [one[1], other[1]], color="#9A9A9A", linewidth=width, zorder=2)
+        axes.plot([start[0], end[0]], [start[1], end[1]], color="#9A9A9A", linewidth=width, zorder=2)
     for row, spot in zip(rows, number_places(ends), strict=True):
         axes.text(
             *spot,
@@ -189,9 +189,9 @@ def _draw_edges(axes: Axes, edges: pd.DataFrame, centres: Mapping[str, np.ndarra
 def number_places(ends: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[tuple[float, float]]:
     """Return where the number of each line stands: on it, as far as can be from other lines and placed numbers."""
     placed: list[np.ndarray] = []
-    for index, (one, other) in enumerate(ends):
+    for index, (start, end) in enumerate(ends):
         others = [pair for row, pair in enumerate(ends) if row != index]
-        spots = [one + share * (other - one) for share in (0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74)]
+        spots = [start + share * (end - start) for share in (0.5, 0.44, 0.56, 0.38, 0.62, 0.32, 0.68, 0.26, 0.74)]
         room = [_room_around(spot, others, placed) for spot in spots]
         placed.append(spots[int(np.argmax(room))])
     return [(float(spot[0]), float(spot[1])) for spot in placed]
@@ -204,16 +204,16 @@ ROOM = 0.24
 def _room_around(
     spot: np.ndarray, lines: Sequence[tuple[np.ndarray, np.ndarray]], placed: Sequence[np.ndarray]
 ) -> float:
-    to_numbers = min((float(np.hypot(*(spot - one))) for one in placed), default=ROOM)
+    to_numbers = min((float(np.hypot(*(spot - number_place))) for number_place in placed), default=ROOM)
     to_lines = min((_distance(spot, *line) for line in lines), default=ROOM)
     return min(ROOM, to_numbers) + 0.5 * min(ROOM, to_lines)
 
 
-def _distance(spot: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+def _distance(spot: np.ndarray, start: np.ndarray, end: np.ndarray) -> float:
     """From a point to a line between two points."""
-    along = other - one
-    share = np.clip(np.dot(spot - one, along) / np.dot(along, along), 0.0, 1.0)
-    return float(np.hypot(*(spot - one - share * along)))
+    along = end - start
+    share = np.clip(np.dot(spot - start, along) / np.dot(along, along), 0.0, 1.0)
+    return float(np.hypot(*(spot - start - share * along)))
 
 
 def _shaded_sets(several: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:

@@ -117,10 +117,10 @@ def new_panels() -> Panels:
     height = TOP + CURVE + GAP + RESIDUALS + LINE + RISK + FOOT
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(WIDTH, height))
-        x, width = LEFT / WIDTH, 1 - (LEFT + RIGHT) / WIDTH
+        left_edge, width = LEFT / WIDTH, 1 - (LEFT + RIGHT) / WIDTH
         bottoms = (FOOT + RISK + LINE + RESIDUALS + GAP, FOOT + RISK + LINE, FOOT)
         made = [
-            drawn.add_axes((x, bottom / height, width, size / height))
+            drawn.add_axes((left_edge, bottom / height, width, size / height))
             for bottom, size in zip(bottoms, (CURVE, RESIDUALS, RISK), strict=True)
         ]
     return Panels(*made)

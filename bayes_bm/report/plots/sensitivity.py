@@ -195,12 +195,12 @@ def _write_cell(axes: Axes, text: str, y: float, offset: float, *, color: str = 
 def _write_words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left_margin: float) -> None:
     """Title, axis and legend in words."""
     first = table.iloc[0]
-    one, other = treatment_text(first["treatment"]), treatment_text(first["reference"])
+    compared, reference = treatment_text(first["treatment"]), treatment_text(first["reference"])
     horizons = table["horizon"].dropna().unique()
     horizon_words = f" to {number(float(horizons[0]), 0)}" if len(horizons) == 1 else ""
     axes.set_xlabel(
-        f"difference of restricted mean{horizon_words}, in {time_unit}: {one} minus {other}, in a new study\n"
-        f"above 0: longer with {one}. Line: 95 % interval; grey: the base's"
+        f"difference of restricted mean{horizon_words}, in {time_unit}: {compared} minus {reference}, in a new study\n"
+        f"above 0: longer with {compared}. Line: 95 % interval; grey: the base's"
     )
     failed = bool((table["gate"] == "failed").any())
     remark = "Hollow, dotted: the convergence gate failed." if failed else ""
