@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_bm.reconstruction.curve import Floats, Ints
-from bayes_bm.reconstruction.drawn.points import Corridor, Point, heights, log_died, log_lost
+from bayes_bm.reconstruction.drawn.points import Point, heights, log_died, log_lost
+from bayes_bm.reconstruction.drawn.states import FAINT, Gap, Layer, Moves, NextStates, Problem, merge_states
 
 BREACH = 12.0
 """Nats a path pays for a printed number it does not reproduce: rarer than anything else it can do."""
@@ -25,22 +26,8 @@ SURE = 0.9
 """Share of what is plausible that must agree."""
 PATHS = 10
 """Paths that tell how plausible totals of events differ where none is printed."""
-FAINT = 1e-9
-"""Share of the largest weight below which a state is forgotten."""
 ROUNDING = 1e-13
 """Share of the largest weight that Fourier transforms leave where there is none."""
-SLICES = 4096, 512, 64, 16
-"""Slices of survival within its rounding, the finest that the number of cells allows."""
-TOTAL_CELLS = 1_000_000
-"""States that may be kept over all points: a second of work at the most, about."""
-FEWEST_CELLS = 1_000
-"""States that may be kept after one point, however many points there are."""
-MOST_CELLS = 10_000
-"""Most states that are kept after one point, however few points there are."""
-BLUR = 8
-"""Slices this coarse blur the survival of a state by at most 1/8 of its rounding."""
-FADING = 0.98
-"""A blurred survival matters less with every later drop that had to fit."""
 
 
 class Path(NamedTuple):
@@ -52,108 +39,15 @@ class Path(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Points of a curve with heights known within `error`.
-
-    `marked` where there are ticks, of which `trailing_ticks` follow the last point; `tied` censorings are expected
-    beyond one a tick. `goes_on`: the line goes on after its last drop.
-    """
-
-    n: int
-    events: int | None
-    points: list[Point]
-    bounds: Corridor
-    error: float
-    marked: bool
-    trailing_ticks: int
-    tied: float
-    goes_on: bool
-
-    @property
-    def cells(self) -> int:
-        """Return how many states may be kept after one point."""
-        return min(max(TOTAL_CELLS // max(len(self.points), 1), FEWEST_CELLS), MOST_CELLS)
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """States after a point: row i has `top` - i at risk, a column its `events` and `flag` (tick used).
-
-    `weight` (rows, columns) is the probability of all ways in, `survival` that of the likeliest, within `blur`.
-    """
-
-    top: int
-    events: Ints
-    flag: Ints
-    weight: Floats
-    survival: Floats
-    blur: float
-
-    @property
-    def risk(self) -> Ints:
-        """Return the number at risk of each row."""
-        return self.top - np.arange(len(self.weight))
-
-
-@dataclass(frozen=True)
-class _Gap:
-    """States after a gap and before its point, as in `_Layer`.
-
-    Column j comes from column `source[j]` of the layer before by `kernels[which[j]]`, the probability of 0, 1, 2, ...
-    censorings.
-    """
-
-    top: int
-    source: Ints
-    which: Ints
-    kernels: list[Floats]
-    flag: Ints
-    weight: Floats
-    survival: Floats
-
-
-@dataclass(frozen=True)
-class _Moves:
-    """All moves of a point: from flat `cell` of the gap to flat cell `child` of the next layer, `died` on the way.
-
-    `gain` is the probability of the move, `weight` that of all ways that end with it.
-    """
-
-    cell: Ints
-    child: Ints
-    died: Ints
-    gain: Floats
-    weight: Floats
-
-
-@dataclass(frozen=True)
-class _States:
-    """What the moves of one point lead to, one entry each, before equal states are merged."""
-
-    cell: Ints
-    died: Ints
-    risk: Ints
-    events: Ints
-    flag: Ints
-    survival: Floats
-    gain: Floats
-    weight: Floats
-
-    def select(self, keep) -> "_States":
-        """Return the states of a mask."""
-        return _States(*(column[keep] for column in vars(self).values()))
-
-
-@dataclass(frozen=True)
 class Lattice:
     """All states of a curve, with the moves between them; `final` weighs the last by what the whole must add up to.
 
     `counted`: states count events, as a printed total needs.
     """
 
-    layers: list[_Layer]
-    gaps: list[_Gap]
-    moves: list[_Moves]
+    layers: list[Layer]
+    gaps: list[Gap]
+    moves: list[Moves]
     final: Floats
     counted: bool
 
@@ -241,7 +135,7 @@ class Lattice:
         return chances[::-1]
 
 
-def _chance(layer: _Layer, later: Floats) -> Floats:
+def _chance(layer: Layer, later: Floats) -> Floats:
     """Return the posterior probability of each row of a layer."""
     chance = (layer.weight * later).sum(axis=1)
     return chance / chance.sum()
@@ -257,7 +151,7 @@ def _reach(gap: Ints, chance: Floats) -> int:
 def build_lattice(problem: Problem) -> Lattice | None:
     """Return all states that reproduce the points; None where some drop is no fraction of whole numbers."""
     none, one = np.zeros(1, np.int64), np.ones((1, 1))
-    layers, gaps, moves = [_Layer(problem.n, none, none, one, one, 0.0)], [], []
+    layers, gaps, moves = [Layer(problem.n, none, none, one, one, 0.0)], [], []
     level = heights(problem.points)
     owing = False  # the cell before had a tick that may still have to be used
     for k, point in enumerate(problem.points):
@@ -271,7 +165,7 @@ def build_lattice(problem: Problem) -> Lattice | None:
     return Lattice(layers, gaps, moves, _close(problem, layers[-1], owing), problem.events is not None)
 
 
-def _close(problem: Problem, last: _Layer, owing: bool) -> Floats:
+def _close(problem: Problem, last: Layer, owing: bool) -> Floats:
     """Weigh the last states by the total of events and by who is left for the ticks and the line after them."""
     risk = last.risk[:, None]
     breaches = np.zeros(last.weight.shape)
@@ -289,23 +183,23 @@ def _close(problem: Problem, last: _Layer, owing: bool) -> Floats:
 class _Step(NamedTuple):
     """One gap, the moves of the point after it, and the layer that they lead to."""
 
-    gap: _Gap
-    moves: _Moves
-    layer: _Layer
+    gap: Gap
+    moves: Moves
+    layer: Layer
 
 
-def _advance(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool) -> _Step | None:
+def _advance(problem: Problem, layer: Layer, k: int, level: Floats, owing: bool) -> _Step | None:
     """Go past one gap and one point; None where no state survives."""
     for marked in (True, False) if problem.marked else (False,):
         gap = _censor(problem, layer, k, level, owing, marked)
         states = _move(problem, layer, gap, k)
         if len(states.cell):
-            return _Step(gap, *_merge(problem, layer, states, level[1]))
+            return _Step(gap, *merge_states(problem, layer, states, level[1]))
     return None  # even if a tick was missed or is none
 
 
 class _Part(NamedTuple):
-    """Columns of a gap that share one kernel, as in `_Gap`."""
+    """Columns of a gap that share one kernel, as in `Gap`."""
 
     source: Ints
     kernel: Floats
@@ -314,7 +208,7 @@ class _Part(NamedTuple):
     survival: Floats
 
 
-def _censor(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool, marked: bool) -> _Gap:
+def _censor(problem: Problem, layer: Layer, k: int, level: Floats, owing: bool, marked: bool) -> Gap:
     """Censor in the gap before point k: the ticks' own, more where they may be tied, any without ticks."""
     point, least = problem.points[k], int(problem.bounds.low[k])
     if point.is_drop:  # one death makes a step of 1/r: with fewer at risk it would be too deep
@@ -332,7 +226,7 @@ def _censor(problem: Problem, layer: _Layer, k: int, level: Floats, owing: bool,
     source, flag = np.concatenate([part.source for part in parts]), np.concatenate([part.flag for part in parts])
     weight = np.concatenate([part.weight for part in parts], axis=1)
     survival = np.concatenate([part.survival for part in parts], axis=1)
-    return _Gap(layer.top, source, which, [part.kernel for part in parts], flag, weight, survival)
+    return Gap(layer.top, source, which, [part.kernel for part in parts], flag, weight, survival)
 
 
 def _kernel(problem: Problem, point: Point, size: int, owing: bool, used: bool, early: bool, marked: bool) -> Floats:
@@ -349,7 +243,7 @@ def _kernel(problem: Problem, point: Point, size: int, owing: bool, used: bool, 
     return chance * (BEFORE if early else 1.0)
 
 
-def _convolve(layer: _Layer, columns: Ints, kernel: Floats, rows: int, level: float) -> tuple[Floats, Floats]:
+def _convolve(layer: Layer, columns: Ints, kernel: Floats, rows: int, level: float) -> tuple[Floats, Floats]:
     """Return weight and survival (rows, columns) after censoring, from `top` at risk down.
 
     Survival was near `level` before.
@@ -387,7 +281,7 @@ def _convolve_columns(kernel: Floats, values: Floats, rows: int) -> Floats:
     return np.fft.irfft(transform, size, axis=0)[:rows]
 
 
-def _move(problem: Problem, layer: _Layer, gap: _Gap, k: int) -> _States:
+def _move(problem: Problem, layer: Layer, gap: Gap, k: int) -> NextStates:
     """Return the states after point k: deaths that reproduce its height, within the corridor."""
     point, bounds = problem.points[k], problem.bounds
     cell = np.flatnonzero(gap.weight)
@@ -410,77 +304,4 @@ def _move(problem: Problem, layer: _Layer, gap: _Gap, k: int) -> _States:
         gain[(at_risk != number) & (risk != number)] *= np.exp(-BREACH)
     way = weight * gain
     keep &= way > FAINT * way[keep].max(initial=0.0)
-    return _States(cell, died, risk, events, gap.flag[column], new_survival, gain, way).select(keep)
-
-
-def _merge(problem: Problem, layer: _Layer, states: _States, level: float) -> tuple[_Moves, _Layer]:
-    """Merge states that agree in everything that matters later; the likeliest way in lends its survival."""
-    counted = states.events if problem.events is not None else np.zeros_like(states.events)
-    top, tall = int(states.risk.max()), int(np.ptp(states.risk)) + 1
-    place = (states.survival - level + problem.error) / (2 * problem.error)
-    slices, keys, column = _slice(counted * 2 + states.flag, place, problem.cells // tall)
-    child = (top - states.risk) * len(keys) + column
-    weight = np.bincount(child, states.weight, tall * len(keys))
-    weight[weight < _faintest(weight, problem.cells)] = 0.0
-    survival = np.full(len(weight), level)
-    order = np.argsort(states.weight)
-    survival[child[order]] = states.survival[order]
-    blur = max(problem.error / max(slices, BLUR), FADING * layer.blur)
-    kept = weight[child] > 0
-    used = states.select(kept)
-    moves = _Moves(used.cell, child[kept], used.died, used.gain, used.weight)
-    shape = (tall, len(keys))
-    full = _Layer(top, keys // slices // 2, keys // slices % 2, weight.reshape(shape), survival.reshape(shape), blur)
-    return _trim(moves, full)
-
-
-class _Columns(NamedTuple):
-    """Columns of a layer: slices a label, the key of each column (columns,), and the column of each state (states,).
-
-    key = label * slices + slice.
-    """
-
-    slices: int
-    keys: Ints
-    column: Ints
-
-
-def _slice(label: Ints, place: Floats, most: int) -> _Columns:
-    """Choose columns for states with a label and a place in [0, 1].
-
-    The slices are the finest that give no more than `most` columns, or the coarsest.
-    """
-    for slices in SLICES[:-1]:
-        keys, column = np.unique(_key(label, place, slices), return_inverse=True)
-        if len(keys) <= most:
-            return _Columns(slices, keys, column)
-    return _Columns(SLICES[-1], *np.unique(_key(label, place, SLICES[-1]), return_inverse=True))
-
-
-def _key(label: Ints, place: Floats, slices: int) -> Ints:
-    """Return the key of the column of each state (states,)."""
-    return label * slices + np.clip(place * slices, 0, slices - 1).astype(np.int64)
-
-
-def _faintest(weight: Floats, cells: int) -> float:
-    """Return the weight below which a state is forgotten: next to nothing, or not among the `cells` largest."""
-    faint = FAINT * weight.max()
-    return float(np.partition(weight, -cells)[-cells]) if (weight > faint).sum() > cells else faint
-
-
-def _trim(moves: _Moves, layer: _Layer) -> tuple[_Moves, _Layer]:
-    """Leave out the rows above and below all states, and without empty columns; weights sum to 1."""
-    rows, columns = np.flatnonzero(layer.weight.any(axis=1)), np.flatnonzero(layer.weight.any(axis=0))
-    block = np.ix_(np.arange(rows[0], rows[-1] + 1), columns)
-    row, column = np.divmod(moves.child, len(layer.events))
-    child = (row - rows[0]) * len(columns) + np.searchsorted(columns, column)
-    weight = layer.weight[block] / layer.weight.sum()
-    kept = _Layer(
-        layer.top - int(rows[0]),
-        layer.events[columns],
-        layer.flag[columns],
-        weight,
-        layer.survival[block],
-        layer.blur,
-    )
-    return _Moves(moves.cell, child, moves.died, moves.gain, moves.weight), kept
+    return NextStates(cell, died, risk, events, gap.flag[column], new_survival, gain, way).select(keep)

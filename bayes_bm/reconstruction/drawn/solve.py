@@ -11,8 +11,9 @@ import numpy as np
 
 from bayes_bm.reconstruction.curve import Curve, Floats
 from bayes_bm.reconstruction.diagnostics import note
-from bayes_bm.reconstruction.drawn.lattice import Lattice, Path, Problem, build_lattice
+from bayes_bm.reconstruction.drawn.lattice import Lattice, Path, build_lattice
 from bayes_bm.reconstruction.drawn.points import Point, corridor, open_corridor, points_of
+from bayes_bm.reconstruction.drawn.states import Problem
 from bayes_bm.reconstruction.drawn.steps import Drops, read_drops
 from bayes_bm.reconstruction.patients import Patients, Solution, patients_of, spread_censorings
 
