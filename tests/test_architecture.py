@@ -73,7 +73,7 @@ def loaded(code: str) -> set[str]:
 
 
 def test_importing_the_package_and_asking_for_help_stay_fast() -> None:
-    heavy = {"pymc", "pytensor", "nutpie", "arviz", "matplotlib", "pandas", "scipy", "xarray"}
+    heavy = {"pymc", "pytensor", "nutpie", "arviz", "matplotlib", "numpy", "pandas", "scipy", "xarray"}
     assert not loaded("import bayes_bm") & heavy
     help_text = "from contextlib import redirect_stdout\nimport io\nfrom bayes_bm.cli.app import main\n"
     asked = (

@@ -6,48 +6,67 @@ nothing else; progress and messages go to standard error.
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import typer
 
-from bayes_bm.cli.commands import answers, checks, fit, reconstruct
+from bayes_bm.cli.commands import answers, checks, fit, predict, reconstruct
 from bayes_bm.runtime.errors import BayesBmError
 
 app = typer.Typer(
     help="Bayesian survival evidence synthesis from published curves and numbers.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 
-COMMANDS = (
-    fit.models,
-    checks.simulate,
-    reconstruct.reconstruct,
-    fit.audit,
-    fit.fit,
-    answers.compare,
-    answers.incidence,
-    answers.rank,
-    answers.predict,
-    answers.serve,
-    answers.standardise,
-    answers.score,
-    checks.check,
-    checks.split,
-    checks.sensitivity,
-    fit.report,
-    fit.run,
-    checks.verify,
-)
-"""In the order in which `--help` lists them."""
+COMMANDS: dict[Callable[..., None], str] = {
+    fit.models: "bayes-bm models",
+    checks.simulate: "bayes-bm simulate os_reresection_vs_resrs --out world --seed 1",
+    reconstruct.reconstruct: "bayes-bm reconstruct curve.csv --n 120 --out patients.csv",
+    fit.audit: "bayes-bm audit os_reresection_vs_resrs --figure network.png",
+    fit.fit: "bayes-bm fit os_reresection_vs_resrs --out result.nc",
+    answers.compare: "bayes-bm compare result.nc --who new-study --times 6,12,24",
+    answers.incidence: "bayes-bm incidence failure.nc death.nc --times 6,12,24",
+    answers.rank: "bayes-bm rank result.nc --figure ranks.png",
+    predict.predict: "bayes-bm predict result.nc --patient good_performance=1 --times 6,12",
+    answers.serve: "bayes-bm serve result.nc --port 8000",
+    answers.standardise: "bayes-bm standardise result.nc --cohort cohort.csv --times 6,12,24",
+    answers.score: "bayes-bm score result.nc --cohort cohort.csv --at 12",
+    checks.check: "bayes-bm check result.nc --leave-one-out study",
+    checks.split: "bayes-bm split os_salvage_network --out splits",
+    checks.sensitivity: "bayes-bm sensitivity os_reresection_vs_resrs --out sensitivity",
+    fit.report: "bayes-bm report result.nc --out report.html",
+    fit.run: "bayes-bm run os_reresection_vs_resrs --out out",
+    checks.verify: "bayes-bm verify --quick",
+}
+"""Every command in the order in which `--help` lists them, with an example that can be typed as it stands."""
 
-for command in COMMANDS:
-    app.command()(command)
+for command, example in COMMANDS.items():
+    app.command(epilog=f"Example: {example}")(command)
+
+
+def print_version(wanted: bool) -> None:
+    """Print name and version and end, where they are asked for."""
+    if wanted:
+        import bayes_bm
+
+        print(f"bayes-bm {bayes_bm.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def read_global_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Read the options that stand before any command; `print_version` has acted by then."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: every error this package raises on purpose becomes one message and an exit status."""
+    """Run the command line: every error this package raises on purpose becomes one message and an exit status."""
     try:
         app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except BayesBmError as problem:

@@ -1,27 +1,132 @@
-"""Options and arguments that several commands share."""
+"""Options and arguments that several commands share, one by one and as records, and how records become options.
 
+A record is a frozen dataclass whose fields are annotated as typer wants its parameters. A command that takes one is
+decorated with `expand_records`, and every field of the record is then an option of that command.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, Field, asdict, dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from bayes_bm.cli.parsing import parse_changes
+
+if TYPE_CHECKING:
+    from bayes_bm.spec.document import Spec
 
 SpecName = Annotated[str, typer.Argument(metavar="SPEC", help="A TOML file, or the name of a shipped model.")]
 ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.nc", help="Written by bayes-bm fit.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 AllowFailed = Annotated[bool, typer.Option("--allow-failed-gate", help="Answer from a posterior whose gate failed.")]
+AllowRed = Annotated[bool, typer.Option("--allow-red-rows", help="Report even where a row cannot be reproduced.")]
 WhoName = Annotated[str, typer.Option("--who", help="average-study, new-study, new-hospital or study:NAME.")]
 Times = Annotated[str | None, typer.Option("--times", help="Comma-separated, in the spec's time unit, from time 0.")]
+Treatments = Annotated[str | None, typer.Option("--treatment", help="Comma-separated; all where left out.")]
+Horizon = Annotated[float | None, typer.Option(min=0.0, help="For the restricted mean.")]
+PatientValues = Annotated[str | None, typer.Option("--patient", help="name=value, separated by commas.")]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on the spec, dotted keys; TOML values.")]
 Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
-Draws = Annotated[int | None, typer.Option(min=1)]
+Count = Annotated[int | None, typer.Option(min=1)]
 Seed = Annotated[int | None, typer.Option(min=0)]
-SideBySide = Annotated[int, typer.Option("--cores", min=1, help="Fits side by side.")]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://...: fits run on its workers.")
 ]
-Processes = Annotated[int, typer.Option("--processes", min=1, help="Processes that share the imputations.")]
-Imputations = Annotated[
-    int | None,
-    typer.Option(help="Fit M >= 20 plausible sets of the patients behind curves, not the best alone."),
-]
-AllowRed = Annotated[bool, typer.Option("--allow-red-rows", help="Report even where a row cannot be reproduced.")]
+
+
+@dataclass(frozen=True)
+class SpecChanges:
+    """What is changed in a spec before it is checked."""
+
+    settings: Setting = None
+    sensitivity: Sensitivity = None
+
+    def read(self, name: str) -> "Spec":
+        """Return the spec of that name, changed."""
+        from bayes_bm.spec.reading import read_spec
+
+        return read_spec(name, sensitivity=self.sensitivity, changes=parse_changes(self.settings))
+
+
+@dataclass(frozen=True)
+class SamplingOptions:
+    """Settings of the sampler; the spec's own stand where an option is left out (None)."""
+
+    draws: Count = None
+    tune: Count = None
+    chains: Count = None
+    seed: Seed = None
+
+    def document(self) -> dict[str, Any]:
+        """Return every setting by name, None where it was left out."""
+        return asdict(self)
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the settings that were given."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class ImputationOptions:
+    """How many plausible sets of the patients behind curves are fitted, and where those fits run."""
+
+    imputations: Annotated[
+        int | None,
+        typer.Option(help="Fit M >= 20 plausible sets of the patients behind curves, not the best alone."),
+    ] = None
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Processes that share the imputations.")] = 1
+    scheduler: Scheduler = None
+
+    def document(self) -> dict[str, Any]:
+        """Return every setting by name."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ParallelOptions:
+    """Where many fits of one command run."""
+
+    cores: Annotated[int, typer.Option("--cores", min=1, help="Fits side by side.")] = 1
+    scheduler: Scheduler = None
+
+    def document(self) -> dict[str, Any]:
+        """Return every setting by name."""
+        return asdict(self)
+
+
+def expand_records(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with the fields of its records as parameters of their own, for typer to read.
+
+    A parameter whose annotation is a dataclass is replaced, in its place, by one parameter for each field of that
+    class. A call makes the records again from what it is given.
+    """
+    signature = inspect.signature(command)
+    records: dict[str, Any] = {
+        name: one.annotation for name, one in signature.parameters.items() if is_dataclass(one.annotation)
+    }
+
+    @wraps(command)
+    def expanded(**values: Any) -> None:
+        for name, record in records.items():
+            values[name] = record(**{field.name: values.pop(field.name) for field in fields(record)})
+        command(**values)
+
+    parameters: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        if name in records:
+            parameters += [_parameter(field) for field in fields(records[name])]
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    readable: Any = expanded
+    readable.__signature__ = signature.replace(parameters=parameters)
+    readable.__annotations__ = {one.name: one.annotation for one in parameters}
+    return expanded
+
+
+def _parameter(field: "Field[Any]") -> inspect.Parameter:
+    """Return the parameter of a command that a field of a record stands for."""
+    default = inspect.Parameter.empty if field.default is MISSING else field.default
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=field.type)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def parse_numbers(text: str | None, option: str) -> list[float] | None:
+    """Return `6,12,24` as numbers, None where the option was left out."""
     if text is None:
         return None
     try:
@@ -23,34 +24,35 @@ def parse_numbers(text: str | None, option: str) -> list[float] | None:
 
 
 def parse_pairs(text: str | None, option: str = "--patient") -> dict[str, float]:
-    """`kps_10=1,age=61` as a mapping."""
-    found = {}
+    """Return `kps_10=1,age=61` as a mapping."""
+    pairs = {}
     for part in filter(None, (text or "").split(",")):
         name, _, value = part.partition("=")
         try:
-            found[name.strip()] = float(value)
+            pairs[name.strip()] = float(value)
         except ValueError:
             raise InputError(option, found=part, allowed="name=number, separated by commas") from None
-    return found
+    return pairs
 
 
 def parse_changes(settings: Sequence[str] | None) -> dict[str, Any]:
-    """`--set priors.log_hr.sd=2` as a patch; values are TOML, bare words are strings."""
+    """Return `--set priors.log_hr.sd=2` as a patch; values are TOML, bare words are strings."""
     import tomllib
 
-    found: dict[str, Any] = {}
+    patch: dict[str, Any] = {}
     for text in settings or ():
         key, sign, value = text.partition("=")
         if not sign or not key.strip():
             raise InputError("--set", found=text, allowed="key=value, such as sampling.draws=2000")
         try:
-            found[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+            patch[key.strip()] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            found[key.strip()] = value
-    return found
+            patch[key.strip()] = value
+    return patch
 
 
 def load_gated(path: Path, *, allow_failed: bool) -> "Result":
+    """Return a stored result whose gate passed, or failed and is allowed to; the latter is said on standard error."""
     from bayes_bm.inference.result import load
 
     result = load(path)
@@ -61,14 +63,15 @@ def load_gated(path: Path, *, allow_failed: bool) -> "Result":
 
 
 def parse_sizes(text: str) -> tuple[int, int]:
-    found = parse_numbers(text, "--sizes") or []
-    if len(found) != 2 or any(value != int(value) for value in found):
+    """Return the fewest and the most patients of an arm."""
+    sizes = parse_numbers(text, "--sizes") or []
+    if len(sizes) != 2 or any(size != int(size) for size in sizes):
         raise InputError("--sizes", found=text, allowed="two whole numbers, such as 20,80")
-    return int(found[0]), int(found[1])
+    return int(sizes[0]), int(sizes[1])
 
 
 def refuse_options(options: Mapping[str, Any], many: bool) -> None:
-    """Options of the other form of the call."""
+    """Refuse options that belong to the other form of the call."""
     for option, value in options.items():
         if value is not None:
             allowed = "the manifest's column of that name" if many else "only with --manifest"
@@ -76,7 +79,7 @@ def refuse_options(options: Mapping[str, Any], many: bool) -> None:
 
 
 def read_patients(path: Path) -> tuple[list[dict[str, float]], list[str]]:
-    """Rows of a patients file: covariates by name, blank cells left out."""
+    """Return each row of a patients file (covariates by name, blank cells left out) and what each is called."""
     import pandas as pd
 
     if not path.is_file():
@@ -87,7 +90,7 @@ def read_patients(path: Path) -> tuple[list[dict[str, float]], list[str]]:
     names = (
         [str(name) for name in table.pop("patient")]
         if "patient" in table
-        else [str(at + 1) for at in range(len(table))]
+        else [str(row + 1) for row in range(len(table))]
     )
     for column in table:
         if not pd.api.types.is_numeric_dtype(table[column]):
@@ -97,6 +100,7 @@ def read_patients(path: Path) -> tuple[list[dict[str, float]], list[str]]:
 
 
 def parse_pair(text: str) -> tuple[str, str]:
+    """Return the two treatments of `A:B`."""
     one, colon, other = text.partition(":")
     if not colon or not one.strip() or not other.strip():
         raise InputError("--compare", found=text, allowed="A:B, two treatments of the spec")
@@ -104,4 +108,5 @@ def parse_pair(text: str) -> tuple[str, str]:
 
 
 def parse_names(text: str | None) -> list[str] | None:
+    """Return names between commas, None where the option was left out."""
     return None if text is None else [part.strip() for part in text.split(",") if part.strip()]

@@ -14,13 +14,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.types import Progress
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from bayes_bm.inference.result import Result
+    from bayes_bm.runtime.types import Progress
 
 # a table squeezed into 80 columns loses digits; a narrow terminal may wrap the line instead
 OUT = Console(soft_wrap=True, width=max(shutil.get_terminal_size().columns, 140))
@@ -28,11 +28,13 @@ ERR = Console(stderr=True, soft_wrap=True)
 
 SHORT = 20
 """Text of up to so many letters is never wrapped in a table."""
+FIGURE_FORMATS = ("pdf", "png", "svg")
+"""Endings that a figure's file may have."""
 
 
 @contextmanager
-def show_progress(title: str) -> Iterator[Progress]:
-    """A status line on standard error where somebody is watching, else a plain line a stage."""
+def show_progress(title: str) -> "Iterator[Progress]":
+    """Show a status line on standard error where somebody is watching, else a plain line a stage."""
     if not ERR.is_terminal:
         yield lambda stage: print(f"{title}: {stage}", file=sys.stderr, flush=True)
         return
@@ -41,7 +43,7 @@ def show_progress(title: str) -> Iterator[Progress]:
 
 
 def _clean(value: Any) -> Any:
-    """JSON has no NaN: null stands for what does not exist."""
+    """Return the value as JSON may hold it: JSON has no NaN, so null stands for what does not exist."""
     if isinstance(value, Mapping):
         return {str(key): _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -52,15 +54,17 @@ def _clean(value: Any) -> Any:
 
 
 def print_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document on standard output."""
     print(json.dumps(_clean(document), indent=1, allow_nan=False))
 
 
 def json_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Return a table as a list of rows, None where a cell is empty."""
     return _clean(table.astype(object).where(table.notna(), None).to_dict("records"))
 
 
 def print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None = None) -> None:
-    """A plain table; numbers to three significant figures."""
+    """Print a plain table, numbers to three significant figures; `columns` chooses and orders those that exist."""
     shown = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     names = [name for name in columns or list(table.columns) if name in table]
     for name in names:
@@ -87,36 +91,20 @@ def _cell(value: Any) -> str:
 
 
 def gate_field(result: "Result") -> dict[str, Any]:
+    """Return what every JSON document about a result says: its gate, its spec and the unit of its times."""
     return {"gate": result.gate.state, "spec": result.spec.name, "time_unit": result.spec.time_unit}
 
 
 def save_figure(page: "Figure", path: Path) -> None:
-    """Whole or not at all; the same bytes for the same picture."""
+    """Write a figure whole or not at all; the same picture gives the same bytes."""
     from bayes_bm.runtime.files import atomic_write
 
-    known = ("pdf", "png", "svg")
-    if path.suffix.removeprefix(".") not in known:
-        raise InputError("--figure", found=path.name, allowed=", ".join(f".{name}" for name in known))
+    if path.suffix.removeprefix(".") not in FIGURE_FORMATS:
+        raise InputError("--figure", found=path.name, allowed=", ".join(f".{name}" for name in FIGURE_FORMATS))
     with atomic_write(path) as file:
         page.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
 
 
-RECONCILIATION_COLUMNS = [
-    *(
-        "study",
-        "arm",
-        "quantity",
-        "printed",
-        "reconstructed",
-        "predicted",
-        "predicted_low",
-        "predicted_high",
-        "p",
-        "status",
-    )
-]
-
-
 def precise_numbers(values: "pd.Series") -> list[str]:
-    """Enough digits to see a difference that matters."""
+    """Return numbers as text with enough digits to see a difference that matters."""
     return ["" if math.isnan(value) else f"{value:.8g}" for value in values.astype(float)]

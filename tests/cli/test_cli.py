@@ -1,6 +1,9 @@
 """The command line: one JSON document and nothing else on standard output, one message and a status for every error."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,8 +11,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
+from typer.main import get_command
 
-from bayes_bm.cli.app import main
+import bayes_bm as bb
+from bayes_bm.cli.app import COMMANDS, app, main
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
 from tests.builders import posteriors, worlds
@@ -229,6 +234,55 @@ def test_one_curve_and_a_manifest_exclude_each_other(run, manifest, tmp_path) ->
 def test_tables_for_people_go_to_standard_output_too(run, file, small) -> None:
     assert "hazard_ratio" in run("compare", file).out
     assert "evidence in use" in run("audit", small).out
+
+
+# ------------------------------------------------------------------------------------------------ help
+
+GROUP: Any = get_command(app)
+EXAMPLES = {example.split()[1]: example for example in COMMANDS.values()}
+
+
+def test_every_command_has_an_example() -> None:
+    assert list(EXAMPLES) == list(GROUP.commands)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_help_of_a_command_ends_with_an_example_that_can_be_typed(run, name) -> None:
+    said = run(name, "--help")
+    assert said.status == 0
+    last = said.out.strip().splitlines()[-1].strip()
+    assert last == f"Example: {EXAMPLES[name]}"
+    program, command, *arguments = last.removeprefix("Example: ").split()
+    assert (program, command) == ("bayes-bm", name)
+    # parsing refuses unknown options, missing ones and values of the wrong type; nothing is run
+    context = GROUP.commands[name].make_context(name, arguments)
+    assert not context.args
+
+
+@pytest.mark.parametrize(
+    "options", [("--draws", "--tune", "--chains", "--seed"), ("--set",)], ids=["sampling", "changes of a spec"]
+)
+def test_commands_that_fit_have_the_options_of_their_records(options) -> None:
+    for name in ("fit", "run", "split", "sensitivity"):
+        known = [option for parameter in GROUP.commands[name].params for option in parameter.opts]
+        assert [option for option in known if option in options] == list(options)
+
+
+def test_version_is_said_and_nothing_else(run) -> None:
+    said = run("--version")
+    assert (said.status, said.out) == (0, f"bayes-bm {bb.__version__}\n")
+
+
+def test_a_shell_completes_commands() -> None:
+    assert {"--install-completion", "--show-completion"} <= {
+        option for parameter in GROUP.params for option in parameter.opts
+    }
+    asked = {"_BAYES_BM_COMPLETE": "complete_bash", "COMP_WORDS": "bayes-bm pre", "COMP_CWORD": "1"}
+    script = "import sys\nsys.argv[0] = 'bayes-bm'\nfrom bayes_bm.cli.app import main\nmain()"
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split() == ["predict"]
 
 
 # ------------------------------------------------------------------------------------------------ refusals

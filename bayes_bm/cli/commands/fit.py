@@ -1,6 +1,5 @@
 """Commands around a fit: models, audit, fit, run, report."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,40 +9,51 @@ from rich.text import Text
 from bayes_bm.cli.options import (
     AllowFailed,
     AllowRed,
-    Draws,
-    Imputations,
+    Count,
+    ImputationOptions,
     Json,
-    Processes,
+    PatientValues,
     ResultFile,
-    Scheduler,
-    Seed,
-    Sensitivity,
-    Setting,
+    SamplingOptions,
+    SpecChanges,
     SpecName,
+    expand_records,
 )
-from bayes_bm.cli.parsing import load_gated, parse_changes, parse_pairs
+from bayes_bm.cli.parsing import load_gated, parse_pairs
 from bayes_bm.cli.printing import OUT, gate_field, json_rows, print_json, print_table, save_figure, show_progress
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bayes_bm.evidence.audit import Audit
+    from bayes_bm.inference.result import Result
+
+
+AUDIT_TITLES = {
+    "rows": "evidence in use",
+    "treatments": "treatments",
+    "contrasts": "side by side",
+    "set_aside": "set aside",
+}
+"""The tables of an audit in the order in which they are printed, and their titles."""
 
 
 def models(as_json: Json = False) -> None:
     """The shipped specs: name and question."""
     from bayes_bm.spec.reading import list_models, read_spec
 
-    found = [{"name": path.stem, "question": read_spec(path).question} for path in list_models()]
+    rows = [{"name": path.stem, "question": read_spec(path).question} for path in list_models()]
     if as_json:
-        return print_json({"models": found})
+        return print_json({"models": rows})
     import pandas as pd
 
-    return print_table(pd.DataFrame(found), "shipped models")
+    return print_table(pd.DataFrame(rows), "shipped models")
 
 
+@expand_records
 def audit(
-    spec: SpecName,
-    settings: Setting = None,
-    sensitivity: Sensitivity = None,
+    spec_name: SpecName,
+    changes: SpecChanges,
     figure: Annotated[Path | None, typer.Option("--figure", help="The network of treatments as a picture.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -51,87 +61,90 @@ def audit(
     from bayes_bm.evidence.audit import audit as audit_evidence
     from bayes_bm.evidence.audit import require_usable
     from bayes_bm.evidence.reading import read_evidence
-    from bayes_bm.spec.reading import read_spec
 
-    found = read_spec(spec, sensitivity=sensitivity, changes=parse_changes(settings))
-    evidence = read_evidence(found)
-    done = audit_evidence(found, evidence)
+    spec = changes.read(spec_name)
+    evidence = read_evidence(spec)
+    audited = audit_evidence(spec, evidence)
     if figure is not None:
         from bayes_bm.evidence.network import network
         from bayes_bm.report.plots.network import network_figure
 
-        save_figure(network_figure(network(found, evidence)), figure)
-    tables = {
-        "rows": done.rows,
-        "treatments": done.treatments,
-        "contrasts": done.contrasts,
-        "set_aside": done.set_aside,
-    }
+        save_figure(network_figure(network(spec, evidence)), figure)
     if as_json:
-        listed = {name: json_rows(table) for name, table in tables.items()}
-        print_json({"spec": found.name, **listed, "notes": list(done.notes), "refusals": list(done.refusals)})
+        print_json(audit_document(spec.name, audited))
     else:
-        _print_audit(found.name, tables, done.notes)
-    require_usable(found, evidence)
+        print_audit(spec.name, audited)
+    require_usable(spec, evidence)
 
 
-def _print_audit(name: str, tables: Mapping[str, "pd.DataFrame"], notes: Sequence[str]) -> None:
-    titles = {
-        "rows": "evidence in use",
-        "treatments": "treatments",
-        "contrasts": "side by side",
-        "set_aside": "set aside",
-    }
+def audit_document(name: str, audited: "Audit") -> dict[str, Any]:
+    """Return the JSON document of an audit."""
+    tables = {key: json_rows(table) for key, table in _audit_tables(audited).items()}
+    return {"spec": name, **tables, "notes": list(audited.notes), "refusals": list(audited.refusals)}
+
+
+def print_audit(name: str, audited: "Audit") -> None:
+    """Print the tables that have rows, and the notes."""
     OUT.print(f"[bold]{name}[/]\n")
-    for key, table in tables.items():
+    for key, table in _audit_tables(audited).items():
         if len(table):
-            print_table(table, titles[key])
-    for note in notes:
+            print_table(table, AUDIT_TITLES[key])
+    for note in audited.notes:
         OUT.print(Text(f"- {note}"))
 
 
+def _audit_tables(audited: "Audit") -> "dict[str, pd.DataFrame]":
+    return {key: getattr(audited, key) for key in AUDIT_TITLES}
+
+
+@expand_records
 def fit(
-    spec: SpecName,
+    spec_name: SpecName,
     out: Annotated[Path, typer.Option("--out", help="Where the posterior goes (NetCDF).")],
-    draws: Draws = None,
-    tune: Draws = None,
-    chains: Draws = None,
-    cores: Draws = None,
-    seed: Seed = None,
-    imputations: Imputations = None,
-    processes: Processes = 1,
-    scheduler: Scheduler = None,
-    settings: Setting = None,
-    sensitivity: Sensitivity = None,
+    *,
+    sampling: SamplingOptions,
+    cores: Count = None,
+    imputing: ImputationOptions,
+    changes: SpecChanges,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
     """Sample the posterior. A failed convergence gate is written into the result and exits with status 1."""
     from bayes_bm.inference.fit import fit as sample
-    from bayes_bm.spec.reading import read_spec
 
-    found = read_spec(spec, sensitivity=sensitivity, changes=parse_changes(settings))
-    with show_progress(found.name) as say:
-        asked: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains, "cores": cores, "seed": seed}
-        many: dict[str, Any] = {"imputations": imputations, "processes": processes, "scheduler": scheduler}
-        result = sample(found, **asked, **many, say=say)
+    spec = changes.read(spec_name)
+    with show_progress(spec.name) as progress:
+        result = sample(spec, **sampling.document(), cores=cores, **imputing.document(), say=progress)
     result.save(out)
     if as_json:
-        print_json(
-            {**gate_field(result), "result": str(out), **result.gate.document(), "provenance": result.provenance}
-        )
+        print_json(fit_document(result, out))
     else:
-        import pandas as pd
-
-        print_table(pd.DataFrame(result.gate.rows), f"{found.name}: convergence gate {result.gate.state}")
-        OUT.print(Text(f"written: {out}"))
+        print_fit(result, out)
     result.require_gate(allow_failed=allow_failed_gate)
+
+
+def fit_document(result: "Result", path: Path) -> dict[str, Any]:
+    """Return the JSON document of a fit: gate, where the posterior is, and where it comes from."""
+    return {
+        **gate_field(result),
+        "result": str(path),
+        **result.gate.document(),
+        "provenance": result.provenance,
+    }
+
+
+def print_fit(result: "Result", path: Path) -> None:
+    """Print the convergence gate row by row, and where the posterior is."""
+    import pandas as pd
+
+    print_table(pd.DataFrame(result.gate.rows), f"{result.spec.name}: convergence gate {result.gate.state}")
+    OUT.print(Text(f"written: {path}"))
 
 
 def report(
     result_file: ResultFile,
     out: Annotated[Path, typer.Option("--out", help="One self-contained HTML file.")],
-    patient: Annotated[str | None, typer.Option(help="name=value, separated by commas.")] = None,
+    patient: PatientValues = None,
     allow_failed_gate: AllowFailed = False,
     allow_red_rows: AllowRed = False,
 ) -> None:
@@ -139,7 +152,7 @@ def report(
     from bayes_bm.report.pipeline import make_report
 
     result = load_gated(result_file, allow_failed=allow_failed_gate)
-    with show_progress(result.spec.name) as say:
+    with show_progress(result.spec.name) as progress:
         made = make_report(
             result,
             out,
@@ -147,43 +160,38 @@ def report(
             allow_failed_gate=allow_failed_gate,
             allow_red=allow_red_rows,
             folder=result_file.parent,
-            say=say,
+            say=progress,
         )
     OUT.print(Text(f"written: {made.path}"))
 
 
+@expand_records
 def run(
-    spec: SpecName,
+    spec_name: SpecName,
     out: Annotated[Path, typer.Option("--out", help="Folder for result, tables and report.")],
-    patient: Annotated[str | None, typer.Option(help="name=value, separated by commas.")] = None,
-    draws: Draws = None,
-    tune: Draws = None,
-    chains: Draws = None,
-    seed: Seed = None,
-    imputations: Imputations = None,
-    processes: Processes = 1,
-    scheduler: Scheduler = None,
-    settings: Setting = None,
-    sensitivity: Sensitivity = None,
+    *,
+    patient: PatientValues = None,
+    sampling: SamplingOptions,
+    imputing: ImputationOptions,
+    changes: SpecChanges,
     allow_failed_gate: AllowFailed = False,
     allow_red_rows: AllowRed = False,
     as_json: Json = False,
 ) -> None:
     """Audit, fit, check, compare, report: everything about one spec in one folder."""
     from bayes_bm.report.pipeline import run_spec
-    from bayes_bm.spec.reading import read_spec
 
-    found = read_spec(spec, sensitivity=sensitivity, changes=parse_changes(settings))
-    with show_progress(found.name) as say:
+    spec = changes.read(spec_name)
+    with show_progress(spec.name) as progress:
         done = run_spec(
-            found,
+            spec,
             out,
             patient=parse_pairs(patient),
-            sampling={"draws": draws, "tune": tune, "chains": chains, "seed": seed},
-            many={"imputations": imputations, "processes": processes, "scheduler": scheduler},
+            sampling=sampling.document(),
+            many=imputing.document(),
             allow_failed_gate=allow_failed_gate,
             allow_red=allow_red_rows,
-            say=say,
+            say=progress,
         )
     if as_json:
         return print_json(done.document())

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayes_bm.cli.options import Draws, Json
+from bayes_bm.cli.options import Count, Json, expand_records
 from bayes_bm.cli.parsing import refuse_options
 from bayes_bm.cli.printing import ERR, json_rows, print_json, print_table
 from bayes_bm.runtime.errors import InputError
@@ -16,106 +17,154 @@ from bayes_bm.runtime.errors import InputError
 if TYPE_CHECKING:
     from bayes_bm.reconstruction.reconstruct import Reconstruction
 
+SUMMARY_COLUMNS = ("study", "arm", "endpoint", "n", "events", "method", "at_risk_honoured", "verdict", "reason")
+"""Columns of the printed table of a manifest; `--json` has all."""
 
+
+@dataclass(frozen=True)
+class CurveOptions:
+    """One curve, and what is printed beside it."""
+
+    curve: Annotated[Path | None, typer.Argument(metavar="[CURVE.csv]", help="Columns time, survival.")] = None
+    at_risk: Annotated[Path | None, typer.Option("--at-risk", help="Columns time, at_risk.")] = None
+    ticks: Annotated[Path | None, typer.Option("--ticks", help="Column time: censor marks.")] = None
+    n: Annotated[int | None, typer.Option(min=1, help="Patients in the arm.")] = None
+    events: Annotated[int | None, typer.Option(min=0, help="Total events in the arm.")] = None
+    axis_max: Annotated[float | None, typer.Option("--axis-max", help="Right end of the time axis.")] = None
+    figure: Annotated[Path | None, typer.Option("--figure", help="Points, steps, residuals, numbers at risk.")] = None
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """Plausible sets of patients beside the best one."""
+
+    draws: Annotated[int, typer.Option("--draws", min=0, help="Plausible sets of patients.")] = 0
+    draws_out: Annotated[Path | None, typer.Option("--draws-out", help="Where they go: draw, time, event.")] = None
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 1
+
+
+@dataclass(frozen=True)
+class ManifestOptions:
+    """Many curves in one call."""
+
+    manifest: Annotated[Path | None, typer.Option("--manifest", help="curves.csv: many arms in one call.")] = None
+    cores: Count = None
+    figures: Annotated[bool, typer.Option("--figures", help="With --manifest: one PNG an arm.")] = False
+    time_unit: Annotated[str | None, typer.Option("--time-unit", help="With --manifest: of the patients.")] = None
+
+
+@expand_records
 def reconstruct(
     out: Annotated[Path, typer.Option("--out", help="Patients: time, event; with --manifest a folder.")],
-    curve: Annotated[Path | None, typer.Argument(metavar="[CURVE.csv]", help="Columns time, survival.")] = None,
-    at_risk: Annotated[Path | None, typer.Option("--at-risk", help="Columns time, at_risk.")] = None,
-    ticks: Annotated[Path | None, typer.Option("--ticks", help="Column time: censor marks.")] = None,
-    n: Annotated[int | None, typer.Option(min=1, help="Patients in the arm.")] = None,
-    events: Annotated[int | None, typer.Option(min=0, help="Total events in the arm.")] = None,
-    axis_max: Annotated[float | None, typer.Option("--axis-max", help="Right end of the time axis.")] = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Points, steps, residuals, numbers at risk.")] = None,
-    draws: Annotated[int, typer.Option("--draws", min=0, help="Plausible sets of patients.")] = 0,
-    draws_out: Annotated[Path | None, typer.Option("--draws-out", help="Where they go: draw, time, event.")] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 1,
-    manifest: Annotated[Path | None, typer.Option("--manifest", help="curves.csv: many arms in one call.")] = None,
-    cores: Draws = None,
-    figures: Annotated[bool, typer.Option("--figures", help="With --manifest: one PNG an arm.")] = False,
-    time_unit: Annotated[str | None, typer.Option("--time-unit", help="With --manifest: of the patients.")] = None,
+    single: CurveOptions,
+    drawing: DrawOptions,
+    many: ManifestOptions,
     as_json: Json = False,
 ) -> None:
     """Curve to patients, with what was honoured and what was contradicted; or, with --manifest, many curves."""
-    alone = {"--at-risk": at_risk, "--ticks": ticks, "--n": n, "--events": events, "--axis-max": axis_max}
-    alone |= {"--figure": figure, "--draws-out": draws_out}
-    together = {"--cores": cores, "--figures": figures or None, "--time-unit": time_unit}
+    curve, manifest = single.curve, many.manifest
     if (curve is None) == (manifest is None):
-        found = "neither" if curve is None else "both"
-        raise InputError("CURVE.csv, --manifest", found=found, allowed="one curve, or a manifest of many")
-    refuse_options(alone if manifest is not None else together, manifest is not None)
+        given = "neither" if curve is None else "both"
+        raise InputError("CURVE.csv, --manifest", found=given, allowed="one curve, or a manifest of many")
     if manifest is not None:
-        return _reconstruct_manifest(
-            manifest, out, cores=cores, draws=draws, seed=seed, figures=figures, time_unit=time_unit, as_json=as_json
-        )
-    if (draws_out is not None and not draws) or (draws and draws_out is None and figure is None):
+        _refuse_single_options(single, drawing)
+        _reconstruct_manifest(manifest, out, many, drawing, as_json=as_json)
+    elif curve is not None:
+        _refuse_manifest_options(single, drawing, many)
+        _reconstruct_curve(curve, out, single, drawing, as_json=as_json)
+
+
+def _refuse_single_options(single: CurveOptions, drawing: DrawOptions) -> None:
+    options = {
+        "--at-risk": single.at_risk,
+        "--ticks": single.ticks,
+        "--n": single.n,
+        "--events": single.events,
+        "--axis-max": single.axis_max,
+        "--figure": single.figure,
+        "--draws-out": drawing.draws_out,
+    }
+    refuse_options(options, many=True)
+
+
+def _refuse_manifest_options(single: CurveOptions, drawing: DrawOptions, many: ManifestOptions) -> None:
+    options = {"--cores": many.cores, "--figures": many.figures or None, "--time-unit": many.time_unit}
+    refuse_options(options, many=False)
+    lost = drawing.draws and drawing.draws_out is None and single.figure is None
+    if lost or (drawing.draws_out is not None and not drawing.draws):
         raise InputError("--draws, --draws-out", found="one of them", allowed="both, or --draws with --figure")
-    assert curve is not None
+
+
+def _reconstruct_curve(path: Path, out: Path, single: CurveOptions, drawing: DrawOptions, *, as_json: bool) -> None:
+    """Read one curve, write its patients, and say how well they agree with what was printed."""
     from bayes_bm.evidence.tables.reading import read_table
     from bayes_bm.reconstruction.reconstruct import reconstruct as rebuild
 
-    tables = {"at_risk": at_risk, "ticks": ticks}
-    read = {name: read_table(name, path) for name, path in tables.items() if path is not None}
-    rec = rebuild(read_table("curve", curve), **read, n=n, events=events, axis_max=axis_max)
-    _write_reconstruction(rec, out, figure=figure, draws=draws, draws_out=draws_out, seed=seed, name=curve.stem)
+    printed = {"at_risk": single.at_risk, "ticks": single.ticks}
+    tables = {name: read_table(name, file) for name, file in printed.items() if file is not None}
+    curve = read_table("curve", path)
+    reconstruction = rebuild(curve, **tables, n=single.n, events=single.events, axis_max=single.axis_max)
+    _write_files(reconstruction, out, name=path.stem, figure=single.figure, drawing=drawing)
     if as_json:
-        counts = {"n": len(rec.patients), "events": int(rec.patients["event"].sum())}
-        told = {"verdict": rec.verdict, "reason": rec.reason, "diagnostics": json_rows(rec.diagnostics)}
-        return print_json({"patients": str(out), **counts, **told})
-    print_table(rec.diagnostics, f"{curve} -> {out}")
-    return None
+        print_json(reconstruction_document(reconstruction, out))
+    else:
+        print_table(reconstruction.diagnostics, f"{path} -> {out}")
 
 
-def _write_reconstruction(
-    rec: "Reconstruction", out: Path, *, figure: Path | None, draws: int, draws_out: Path | None, seed: int, name: str
+def reconstruction_document(reconstruction: "Reconstruction", out: Path) -> dict[str, Any]:
+    """Return the JSON document of one reconstructed curve."""
+    return {
+        "patients": str(out),
+        "n": len(reconstruction.patients),
+        "events": int(reconstruction.patients["event"].sum()),
+        "verdict": reconstruction.verdict,
+        "reason": reconstruction.reason,
+        "diagnostics": json_rows(reconstruction.diagnostics),
+    }
+
+
+def _write_files(
+    reconstruction: "Reconstruction", out: Path, *, name: str, figure: Path | None, drawing: DrawOptions
 ) -> None:
-    """All files of one arm, or none: each is made whole before the first takes its name."""
-    from contextlib import ExitStack
-
+    """Write all files of one arm, or none: each is made whole before the first takes its name."""
     from bayes_bm.reconstruction.reconstruct import stack_draws
     from bayes_bm.runtime.files import atomic_write
 
     with ExitStack() as files:
-        rec.patients.to_csv(files.enter_context(atomic_write(out)), index=False)
-        if draws_out is not None:
-            drawn = stack_draws(rec.draw(draws, seed=seed))
-            drawn.to_csv(files.enter_context(atomic_write(draws_out)), index=False)
+        reconstruction.patients.to_csv(files.enter_context(atomic_write(out)), index=False)
+        if drawing.draws_out is not None:
+            drawn = stack_draws(reconstruction.draw(drawing.draws, seed=drawing.seed))
+            drawn.to_csv(files.enter_context(atomic_write(drawing.draws_out)), index=False)
         if figure is not None:
             from bayes_bm.report.plots.reconstruction import reconstruction_figure
 
-            page = reconstruction_figure(rec, name=name, draws=draws, seed=seed)
+            page = reconstruction_figure(reconstruction, name=name, draws=drawing.draws, seed=drawing.seed)
             page.savefig(files.enter_context(atomic_write(figure)), dpi=150, metadata={"Software": None})
 
 
 def _reconstruct_manifest(
-    manifest: Path,
-    out: Path,
-    *,
-    cores: int | None,
-    draws: int,
-    seed: int,
-    figures: bool,
-    time_unit: str | None,
-    as_json: bool,
+    manifest: Path, out: Path, many: ManifestOptions, drawing: DrawOptions, *, as_json: bool
 ) -> None:
+    """Reconstruct every arm of a manifest into one folder; refused arms are named after the others are written."""
     from bayes_bm.evidence.manifest import reconstruct_all
     from bayes_bm.report.reconstructions import write_reconstructions
 
     if out.exists() and not out.is_dir():
         raise InputError(str(out), found="a file", allowed="a folder, for the files of all arms")
-    with _counted("reconstruct") as say:
-        found = reconstruct_all(manifest, cores=cores, draws=draws, seed=seed, time_unit=time_unit, say=say)
-    files = write_reconstructions(found, out, figures=figures)
+    asked: dict[str, Any] = {"cores": many.cores, "draws": drawing.draws, "seed": drawing.seed}
+    with _show_count("reconstruct") as progress:
+        reconstructions = reconstruct_all(manifest, **asked, time_unit=many.time_unit, say=progress)
+    files = write_reconstructions(reconstructions, out, figures=many.figures)
     if as_json:
-        print_json({"files": [str(file) for file in files], "rows": json_rows(found.summary)})
+        print_json({"files": [str(file) for file in files], "rows": json_rows(reconstructions.summary)})
     else:
-        columns = ["study", "arm", "endpoint", "n", "events", "method", "at_risk_honoured", "verdict", "reason"]
-        print_table(found.summary, f"{manifest} -> {out}", columns)
-    found.require_all()
+        print_table(reconstructions.summary, f"{manifest} -> {out}", SUMMARY_COLUMNS)
+    reconstructions.require_all()
 
 
 @contextmanager
-def _counted(title: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on standard error where somebody is watching, else a plain line an arm."""
+def _show_count(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show a bar on standard error where somebody is watching, else a plain line an arm."""
     if not ERR.is_terminal:
         yield lambda done, total, name: print(f"{title}: {done}/{total} {name}", file=sys.stderr, flush=True)
         return

@@ -1,0 +1,274 @@
+"""The command `predict`: what one patient, or each of many, may expect under each treatment."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from bayes_bm.cli.options import (
+    AllowFailed,
+    Horizon,
+    Json,
+    PatientValues,
+    ResultFile,
+    Times,
+    Treatments,
+    WhoName,
+    expand_records,
+)
+from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers, parse_pairs, read_patients
+from bayes_bm.cli.printing import ERR, OUT, gate_field, json_rows, print_json, print_table, save_figure
+from bayes_bm.runtime.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bayes_bm.estimands.who import Who
+    from bayes_bm.inference.result import Result
+
+COLUMNS = (
+    *("patient", "treatment", "reference", "estimand", "time"),
+    *("median", "q5", "q95", "prob_better", "label"),
+)
+"""Columns of the printed table; `--json` has all."""
+MARGIN_COLUMNS = (*COLUMNS[:-1], "margin", "prob_better_by_margin", "label")
+"""The same where `--margin` is given."""
+PRIOR_ONLY = "prior only: "
+"""How the mark of a label begins that names coefficients which no evidence informs."""
+SPREAD_OF_ONE = "one patient's spread, not the uncertainty of the curve"
+"""What outcomes are, said above their table, for they are easily taken for the curve's interval."""
+FEW = 3
+"""Up to so many patients each have their distance to the evidence said; of more, the first alone."""
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """The options of `predict` as typed."""
+
+    patient: PatientValues = None
+    patients: Annotated[Path | None, typer.Option(help="CSV with a column a covariate, and optionally `patient`.")] = (
+        None
+    )
+    treatment: Treatments = None
+    excluded: Annotated[
+        str | None, typer.Option("--without", help="Comma-separated: treatments that the patient cannot have.")
+    ] = None
+    times: Times = None
+    alive_at: Annotated[float, typer.Option("--alive-at", help="Given alive at this time.")] = 0.0
+    horizon: Horizon = None
+    margin: Annotated[
+        str | None, typer.Option(help="rmst=1,survival=0.05: the probability of being better by more than that.")
+    ] = None
+    estimand: Annotated[
+        str | None, typer.Option(help="Comma-separated: survival, median, rmst (the default), hazard, quantile:0.25.")
+    ] = None
+    outcomes: Annotated[
+        bool, typer.Option("--outcomes", help="What could happen to one such patient, beside the curve.")
+    ] = False
+    figure: Annotated[Path | None, typer.Option("--figure", help="Curves, and below them outcomes.")] = None
+    who: WhoName = "new-study"
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """What is asked about which patients, read and checked.
+
+    `names` are those of a file of patients, None for one patient. `margins` is empty where none is asked about;
+    `who_name` is `who` as typed. `outcomes` says whether single outcomes are asked for beside the curve.
+    """
+
+    patients: Sequence[Mapping[str, float]]
+    names: Sequence[str] | None
+    treatments: Sequence[str] | None
+    excluded: Sequence[str]
+    who_name: str
+    who: "Who"
+    times: Sequence[float] | None
+    alive_at: float
+    horizon: float | None
+    margins: Mapping[str, float]
+    with_margin: bool
+    estimands: Sequence[str]
+    outcomes: bool
+
+    @property
+    def titles(self) -> list[str]:
+        """Return what each patient is called: by name, or by number."""
+        return list(self.names or [str(place + 1) for place in range(len(self.patients))])
+
+    @property
+    def by_title(self) -> dict[str, Mapping[str, float]]:
+        """Return the covariates of each patient, by title."""
+        return dict(zip(self.titles, self.patients, strict=True))
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Return the arguments that curves, outcomes and figures share."""
+        return {
+            "treatments": self.treatments,
+            "without": self.excluded,
+            "alive_at": self.alive_at,
+            "who": self.who,
+        }
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The tables that answer a request: a row an estimand, and outcomes of one such patient by title."""
+
+    table: "pd.DataFrame"
+    outcomes: "Mapping[str, pd.DataFrame]"
+
+
+@expand_records
+def predict(
+    result_file: ResultFile, options: PredictOptions, allow_failed_gate: AllowFailed = False, as_json: Json = False
+) -> None:
+    """Survival, median and restricted mean of one patient or of many, under each treatment."""
+    result = load_gated(result_file, allow_failed=allow_failed_gate)
+    request = parse_request(options)
+    predictions = answer_request(result, request)
+    if options.figure is not None:
+        _save_patient_figure(result, request, options.figure)
+    if as_json:
+        print_json(predict_document(result, request, predictions))
+    else:
+        print_predictions(result, request, predictions)
+
+
+def parse_request(options: PredictOptions) -> PredictRequest:
+    """Return the request that the options mean. Raises `InputError` where they exclude each other."""
+    from bayes_bm.estimands.estimand_rows import ESTIMANDS
+    from bayes_bm.estimands.who import parse_who
+
+    patients, names = _read_patients(options)
+    return PredictRequest(
+        patients=patients,
+        names=names,
+        treatments=parse_names(options.treatment),
+        excluded=parse_names(options.excluded) or [],
+        who_name=options.who,
+        who=parse_who(options.who),
+        times=parse_numbers(options.times, "--times"),
+        alive_at=options.alive_at,
+        horizon=options.horizon,
+        margins=parse_pairs(options.margin, "--margin"),
+        with_margin=options.margin is not None,
+        estimands=parse_names(options.estimand) or ESTIMANDS,
+        outcomes=options.outcomes,
+    )
+
+
+def _read_patients(options: PredictOptions) -> tuple[list[dict[str, float]], list[str] | None]:
+    """Return covariates of each patient, and names where a file gives them."""
+    if options.patient is not None and options.patients is not None:
+        raise InputError("--patient, --patients", found="both", allowed="one of them")
+    if options.patients is None:
+        return [parse_pairs(options.patient)], None
+    patients, names = read_patients(options.patients)
+    if options.figure is not None and len(patients) > 1:
+        raise InputError("--figure", found=f"{len(patients)} patients", allowed="one patient")
+    return patients, names
+
+
+def answer_request(result: "Result", request: PredictRequest) -> Predictions:
+    """Return the tables that the library gives for the request."""
+    from bayes_bm.estimands.predict import predict as predict_patients
+
+    table = predict_patients(
+        result,
+        request.patients,
+        **request.conditions,
+        times=request.times,
+        names=request.names,
+        horizon=request.horizon,
+        margins=request.margins,
+        estimands=request.estimands,
+    )
+    return Predictions(table, _outcome_tables(result, request) if request.outcomes else {})
+
+
+def _outcome_tables(result: "Result", request: PredictRequest) -> "dict[str, pd.DataFrame]":
+    """Return what could happen to each patient, by title."""
+    from bayes_bm.estimands.outcomes import outcome_table, outcomes, outcomes_of_times
+
+    times = outcomes_of_times(result, request.times, request.alive_at)
+    return {
+        title: outcome_table(outcomes(result, patient, **request.conditions), times)
+        for title, patient in request.by_title.items()
+    }
+
+
+def _save_patient_figure(result: "Result", request: PredictRequest, path: Path) -> None:
+    """Write the curves and outcomes of the one patient."""
+    from bayes_bm.estimands.patient_curves import patient_curves
+    from bayes_bm.report.plots.patient import patient_figure
+
+    curves = patient_curves(result, request.patients[0], **request.conditions, horizon=request.horizon)
+    save_figure(patient_figure(curves), path)
+
+
+def predict_document(result: "Result", request: PredictRequest, predictions: Predictions) -> dict[str, Any]:
+    """Return the JSON document: rows, what became of each patient's covariates, and outcomes where asked for."""
+    document = {
+        "who": request.who_name,
+        "alive_at": request.alive_at,
+        **gate_field(result),
+        "rows": json_rows(predictions.table),
+        "patients": [_patient_document(result, title, patient) for title, patient in request.by_title.items()],
+    }
+    if request.outcomes:
+        document["outcomes"] = [
+            {"patient": title, **row} for title, table in predictions.outcomes.items() for row in json_rows(table)
+        ]
+    return document
+
+
+def _patient_document(result: "Result", title: str, patient: Mapping[str, float]) -> dict[str, Any]:
+    """Return what was given of a patient, what became of the rest, and how far the patient is from the evidence."""
+    from bayes_bm.estimands.predict import patient_distance, patient_missing
+
+    missing = patient_missing(result, patient)
+    return {
+        "patient": title,
+        "given": patient,
+        "distance": patient_distance(result, patient).document(),
+        "averaged_over_the_evidence": list(missing.averaged),
+        "at_the_centre": list(missing.centred),
+    }
+
+
+def print_predictions(result: "Result", request: PredictRequest, predictions: Predictions) -> None:
+    """Print the tables, what their marks mean and, on standard error, how far each patient is from the evidence."""
+    table = predictions.table
+    marks = sorted({mark for label in table["label"] for mark in label.split("; ") if mark.startswith(PRIOR_ONLY)})
+    print_table(
+        table.assign(label=[_star_prior_only(label) for label in table["label"]]),
+        f"{result.spec.question} ({request.who_name}, {result.spec.time_unit})",
+        MARGIN_COLUMNS if request.with_margin else COLUMNS,
+    )
+    for mark in marks:
+        OUT.print(f"* {mark}: no evidence here informs these coefficients")
+    for title, rows in predictions.outcomes.items():
+        print_table(rows, f"what could happen to one such patient ({title}): times of the event, {SPREAD_OF_ONE}")
+    if result.spec.covariates:
+        _print_distances(result, request)
+
+
+def _star_prior_only(label: str) -> str:
+    """Return the label with the long mark of prior-only coefficients as a star, explained below the table."""
+    return "; ".join("*" if mark.startswith(PRIOR_ONLY) else mark for mark in label.split("; "))
+
+
+def _print_distances(result: "Result", request: PredictRequest) -> None:
+    """Say, of few patients or of the first, what became of covariates left out and how far the evidence is."""
+    from bayes_bm.estimands.predict import patient_distance, patient_missing
+
+    several = len(request.patients) > 1
+    patients = list(zip(request.titles, request.patients, strict=True))
+    for title, patient in patients[:1] if len(patients) > FEW else patients:
+        for text in (patient_missing(result, patient).text, patient_distance(result, patient).text):
+            ERR.print(Text(f"patient {title}: {text}" if text and several else text))
