@@ -14,7 +14,9 @@ import pandas as pd
 
 import bayes_bm as bb
 from bayes_bm.runtime.errors import BayesBmError
-from bayes_bm.runtime.parallel import CsvStore, Task, map_fits
+from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.stores import CsvStore
+from bayes_bm.runtime.tasks import Task
 from bayes_bm.validation.broken_likelihoods import break_likelihood
 from bayes_bm.validation.calibration import coverage, parameter_ranks, tail_shares, uniformity
 from bayes_bm.validation.two_stage import two_stage_fit
@@ -48,10 +50,10 @@ if __name__ == "__main__":
     spec = bb.read_spec("os_reresection_vs_resrs", changes={**SPECS.get(of.what, {"covariates": {}}), **FEW})
     until = time.time() + 60 * of.minutes
     tasks = [Task(str(seed), (spec, of.what, seed, of.how, until)) for seed in range(of.worlds)]
-    found = map_fits(world, tasks, keep=CsvStore(of.out, ("seed",)), cores=of.cores)
-    known = pd.DataFrame([one.value for one in found if one.how != "failed"])
+    found = map_fits(world, tasks, store=CsvStore(of.out, ("seed",)), cores=of.cores)
+    known = pd.DataFrame([one.value for one in found if one.status != "failed"])
     for why, count in (
-        pd.Series([one.failure for one in found if one.how == "failed"], dtype=str).value_counts().items()
+        pd.Series([one.failure for one in found if one.status == "failed"], dtype=str).value_counts().items()
     ):
         print(f"{count} worlds are not here: {why}")
     print(f"{len(known)} worlds, gate failed in {int((known['gate'] == 0).sum())}")

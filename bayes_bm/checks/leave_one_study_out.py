@@ -34,7 +34,9 @@ from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write
-from bayes_bm.runtime.parallel import JsonStore, Outcome, Task, map_fits
+from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.stores import JsonStore
+from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Array, Progress
 from bayes_bm.spec.effect_measure import measure_of
 
@@ -116,8 +118,8 @@ def leave_one_out(
     def told(done: int, total: int, outcome: Outcome) -> None:
         say(f"{done} of {total}, {outcome.name}: {_told(outcome)}")
 
-    keep = None if out is None else JsonStore(Path(out) / "studies")
-    found = map_fits(_left_out, tasks, seed=spec.seed, keep=keep, cores=cores, scheduler=scheduler, say=told)
+    store = None if out is None else JsonStore(Path(out) / "studies")
+    found = map_fits(_left_out, tasks, seed=spec.seed, store=store, cores=cores, scheduler=scheduler, progress=told)
     done = _gathered(result, chosen, found)
     if out is not None:
         _write(done, Path(out))
@@ -270,7 +272,7 @@ def _gathered(result: Result, treatment: str, found: Sequence[Outcome]) -> Leave
     return LeaveOneOut(
         studies=pd.DataFrame(rows).reindex(columns=list(STUDY_COLUMNS)),
         numbers=pd.DataFrame(numbers, columns=list(NUMBER_COLUMNS)),
-        kept=sum(outcome.how == "kept from before" for outcome in found),
+        kept=sum(outcome.status == "cached" for outcome in found),
         failed=tuple(outcome.name for outcome in found if outcome.value is None),
     )
 

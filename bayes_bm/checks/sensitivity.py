@@ -30,7 +30,9 @@ from bayes_bm.inference.result import Result, load
 from bayes_bm.model.baseline_hazard import with_knots
 from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.files import atomic_write
-from bayes_bm.runtime.parallel import Outcome, Task, map_fits, plain_values
+from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.stores import file_name_part
+from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import measure_of
@@ -39,7 +41,7 @@ from bayes_bm.spec.reading import parse_spec
 
 BASE = "base"
 KEPT, FITTED, FAILED = "kept from before", "fitted", "failed"
-STATES = {"kept from before": KEPT, "done": FITTED, "failed": FAILED}
+STATES = {"cached": KEPT, "computed": FITTED, "failed": FAILED}
 COLUMNS = (
     *("analysis", "kind", "family", "treatment", "reference", "measure", "ratio", "ratio_low", "ratio_high"),
     *("prob_better", "horizon", "rmst_difference", "rmst_low", "rmst_high", "rmst_prob_better"),
@@ -229,16 +231,16 @@ def _run(
     apart = cores > 1 or scheduler is not None
     work = partial(_fitted, pair=fits.pair, say=None if apart else say)
     tasks = [Task(one.name, (one.name, one.spec, one.evidence), one.named["digest"]) for one in prepared if one.spec]
-    found = map_fits(work, tasks, keep=fits, cores=cores, scheduler=scheduler, say=told)
+    found = map_fits(work, tasks, store=fits, cores=cores, scheduler=scheduler, progress=told)
     by_name = {outcome.name: outcome for outcome in found}
     return [_row(one, by_name.get(one.name), fits) for one in prepared]
 
 
 def _told(outcome: Outcome) -> str:
-    if outcome.how == FAILED:
+    if outcome.status == "failed":
         return f"failed: {_failure(outcome)}"
-    seconds = f" in {outcome.value['seconds']:.0f} s" if outcome.how == "done" else ""
-    return f"{STATES[outcome.how]}{seconds}, gate {outcome.value['gate']}"
+    seconds = f" in {outcome.value['seconds']:.0f} s" if outcome.status == "computed" else ""
+    return f"{STATES[outcome.status]}{seconds}, gate {outcome.value['gate']}"
 
 
 def _failure(outcome: Outcome) -> str:
@@ -249,13 +251,13 @@ def _row(one: _Prepared, outcome: Outcome | None, fits: "_Fits") -> dict[str, An
     """The row of one analysis; a failure is a row too."""
     if outcome is None or one.spec is None:
         return {**one.named, "gate": "", "note": one.refusal, "done": FAILED}
-    if outcome.how == FAILED:
+    if outcome.status == "failed":
         return {**one.named, "gate": "", "note": _failure(outcome), "done": FAILED}
     gone = [f"without {name}, which {one.spec.hazard.family} does not have" for name in one.left_out]
     found = dict(outcome.value)
     notes = "; ".join(filter(None, [*gone, found.pop("note")]))
     file = f"fits/{fits.file_name(one.name, one.named['digest'])}"
-    return {**one.named, **found, "note": notes, "file": file, "done": STATES[outcome.how]}
+    return {**one.named, **found, "note": notes, "file": file, "done": STATES[outcome.status]}
 
 
 # ---------------------------------------------------------------------------------------------- one of them
@@ -278,7 +280,7 @@ class _Fits:
     pair: tuple[str, str]
 
     def file_name(self, name: str, key: str) -> str:
-        return f"{plain_values(name)}-{key}.nc"
+        return f"{file_name_part(name)}-{key}.nc"
 
     def get(self, task: Task) -> dict[str, Any] | None:
         """The numbers kept, or those of the fit that is kept."""
@@ -297,7 +299,7 @@ class _Fits:
         return self._put_numbers(fit_file, value[1])
 
     def _numbers_file(self, fit_file: Path) -> Path:
-        return fit_file.with_name(f"{fit_file.stem}.{plain_values('.'.join(self.pair))}.json")
+        return fit_file.with_name(f"{fit_file.stem}.{file_name_part('.'.join(self.pair))}.json")
 
     def _put_numbers(self, fit_file: Path, numbers: dict[str, Any]) -> dict[str, Any]:
         with atomic_write(self._numbers_file(fit_file)) as file:

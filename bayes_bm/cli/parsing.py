@@ -25,7 +25,7 @@ def parse_numbers(text: str | None, option: str) -> list[float] | None:
 
 def parse_pairs(text: str | None, option: str = "--patient") -> dict[str, float]:
     """Return `kps_10=1,age=61` as a mapping."""
-    pairs = {}
+    pairs: dict[str, float] = {}
     for part in filter(None, (text or "").split(",")):
         name, _, value = part.partition("=")
         try:

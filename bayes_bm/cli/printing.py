@@ -4,10 +4,10 @@ import json
 import math
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -33,7 +33,7 @@ FIGURE_FORMATS = ("pdf", "png", "svg")
 
 
 @contextmanager
-def show_progress(title: str) -> "Iterator[Progress]":
+def show_progress(title: str) -> "Generator[Progress]":
     """Show a status line on standard error where somebody is watching, else a plain line a stage."""
     if not ERR.is_terminal:
         yield lambda stage: print(f"{title}: {stage}", file=sys.stderr, flush=True)
@@ -45,9 +45,9 @@ def show_progress(title: str) -> "Iterator[Progress]":
 def _clean(value: Any) -> Any:
     """Return the value as JSON may hold it: JSON has no NaN, so null stands for what does not exist."""
     if isinstance(value, Mapping):
-        return {str(key): _clean(item) for key, item in value.items()}
+        return {str(key): _clean(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
+        return [_clean(item) for item in cast("Sequence[Any]", value)]
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -101,8 +101,9 @@ def save_figure(page: "Figure", path: Path) -> None:
 
     if path.suffix.removeprefix(".") not in FIGURE_FORMATS:
         raise InputError("--figure", found=path.name, allowed=", ".join(f".{name}" for name in FIGURE_FORMATS))
+    writable: Any = page
     with atomic_write(path) as file:
-        page.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
+        writable.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
 
 
 def precise_numbers(values: "pd.Series") -> list[str]:

@@ -23,7 +23,8 @@ from bayes_bm.reconstruction.patients import Patients
 from bayes_bm.reconstruction.reconstruct import Reconstruction, reconstruct
 from bayes_bm.reconstruction.swapped_arms import Arm, swapped_arms
 from bayes_bm.runtime.errors import BayesBmError, InputError
-from bayes_bm.runtime.parallel import Outcome, Task, map_fits
+from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.tasks import Outcome, Task
 
 Key = tuple[str, str, str]
 """Study, arm, endpoint."""
@@ -175,7 +176,7 @@ def _run(tasks: Sequence[_Task], *, cores: int | None, draws: int, seed: int, sa
     names = {repr(task.key): key_text(task.key) for task in tasks}
     # processes are not worth starting for one arm
     cores = max(1, min(len(tasks), _available() if cores is None else cores))
-    found = map_fits(partial(_rebuild_alone, draws=draws, seed=seed), named, cores=cores, say=told)
+    found = map_fits(partial(_rebuild_alone, draws=draws, seed=seed), named, cores=cores, progress=told)
     return [
         one.value or _Done(None, (), f"a fault of the program, not of the input: {one.failure}", 0.0) for one in found
     ]

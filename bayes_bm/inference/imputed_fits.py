@@ -20,7 +20,8 @@ from bayes_bm.inference.imputations import (
 )
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.runtime.errors import BayesBmError, InputError
-from bayes_bm.runtime.parallel import Outcome, Task, map_fits, once_per_process
+from bayes_bm.runtime.parallel import map_fits, once_per_process
+from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Sampling, Spec
 
@@ -96,11 +97,11 @@ def sample_imputations(model: ImputedModel, m: int, where: Placement, say: Progr
 
     def told(done: int, total: int, outcome: Outcome) -> None:
         if not where.here:
-            say(f"{outcome.name} {outcome.how}, {done} of {total}")
+            say(f"{outcome.name} {outcome.words}, {done} of {total}")
 
-    found = map_fits(work, tasks, cores=where.processes, scheduler=where.scheduler, say=told)
+    found = map_fits(work, tasks, cores=where.processes, scheduler=where.scheduler, progress=told)
     for outcome in found:
-        if outcome.how == "failed":
+        if outcome.status == "failed":
             raise BayesBmError(f"{outcome.name}: {outcome.failure}")
     posteriors, stats, gates = zip(*(outcome.value for outcome in found), strict=True)
     time, event = (np.stack([of.patients[name].to_numpy(dtype=float) for of in sets]) for name in ("time", "event"))

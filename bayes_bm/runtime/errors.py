@@ -2,15 +2,42 @@
 
 
 class BayesBmError(Exception):
-    """Base of every error this package raises on purpose; `exit_status` is what the command line returns."""
+    """Report something that this package refuses on purpose; the base of all its errors.
+
+    Attributes
+    ----------
+    exit_status : int
+        What the command line returns: 2 where the input or the call is wrong, 1 where a gate refused.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> issubclass(bb.InputError, bb.BayesBmError), issubclass(bb.GateRefused, bb.BayesBmError)
+    (True, True)
+    """
 
     exit_status = 2
 
 
 class InputError(BayesBmError):
-    """The input or the call is wrong (exit status 2).
+    """Report that the input or the call is wrong (exit status 2).
 
-    >>> str(InputError("points.csv, row 3, column survival", found="1.2", allowed="0 to 1", hint="give a proportion"))
+    Parameters
+    ----------
+    where : str
+        The place: a file with row and column, a key of a spec, an option or an argument.
+    found : object, optional
+        What stands there.
+    allowed : object, optional
+        What may stand there.
+    hint : str, optional
+        What to do.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> place = "points.csv, row 3, column survival"
+    >>> str(bb.InputError(place, found="1.2", allowed="0 to 1", hint="give a proportion"))
     'points.csv, row 3, column survival: found 1.2; allowed: 0 to 1; give a proportion'
     """
 
@@ -25,6 +52,13 @@ class InputError(BayesBmError):
 
 
 class GateRefused(BayesBmError):
-    """A gate refused: no usable evidence, no convergence, a red reconciliation row (exit status 1)."""
+    """Report that a gate refused: no usable evidence, no convergence, a red reconciliation row (exit status 1).
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.GateRefused.exit_status
+    1
+    """
 
     exit_status = 1

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from bayes_bm.runtime.errors import InputError
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Generator[Path]:
     """A temporary file beside `path` that takes its name when the block ends well, and is removed when it does not."""
     if path.is_dir():
         raise InputError(str(path), found="a folder", allowed="a file name")

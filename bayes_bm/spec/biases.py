@@ -15,7 +15,7 @@ CLOCK_BIASES = {"immortal_time": "survived_to", "clock_shift": "clock_shift"}
 
 
 class Bias(Record):
-    """One bias by its name: of a stated size, or with a prior (`bias.py`, docs/method.md).
+    """One bias by its name: of a stated size, or with a prior (`evidence/biases.py`, docs/method.md).
 
     `treatments` are those whose arms it acts on, `acts_on` the studies or arms; `centre` is the year, or share, of the
     study that answers are for. A prior on a time of the clock is in the spec's time unit.
@@ -30,8 +30,8 @@ class Bias(Record):
     @model_validator(mode="after")
     def _one_size(self) -> "Bias":
         if (self.prior is None) == (self.value is None):
-            found = "neither" if self.prior is None else "both"
-            raise ValueError(f"found {found}; give exactly one of prior (unknown size) and value (fixed)")
+            given = "neither" if self.prior is None else "both"
+            raise ValueError(f"found {given}; give exactly one of prior (unknown size) and value (fixed)")
         return self
 
 
@@ -47,5 +47,5 @@ class Biases(Record):
     clock_shift: Bias | None = None
 
     def named(self, names: Iterable[str]) -> dict[str, Bias]:
-        """Those of the names that are on."""
+        """Return the biases of these names that are on."""
         return {name: term for name in names if (term := getattr(self, name)) is not None}

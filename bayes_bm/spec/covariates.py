@@ -18,9 +18,10 @@ Margin = Literal["normal", "gamma", "lognormal"]
 class Covariate(Record):
     """A covariate: its coefficient and, with `interaction`, what each treatment but the reference adds to it.
 
-    One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`). `margin` is the law of
-    the covariate in an arm that gives its mean and sd; one that gives a share has a two-valued one. `missing` is the
-    law of one that single patients lack, who are then averaged over it (`missing.py`); without it they are refused.
+    One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`). `margin` is the
+    distribution of the covariate in an arm that gives its mean and sd; one that gives a share has a two-valued one.
+    `missing` is the distribution of one that single patients lack, who are then averaged over it
+    (`model/covariates/missing.py`); without it they are refused.
     """
 
     prior: Prior
@@ -35,7 +36,7 @@ class Covariate(Record):
     upper: float | None = None
 
     def scaled(self, value: Any) -> Any:
-        """Centred and in units of the scale: what the coefficient multiplies."""
+        """Return the value centred and in units of the scale: what the coefficient multiplies."""
         return (value - self.centre) / self.scale
 
     @model_validator(mode="after")

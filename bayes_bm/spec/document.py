@@ -6,6 +6,7 @@ named patches on the document (docs/decisions.md#specs-are-data). Nothing here t
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -27,7 +28,7 @@ from bayes_bm.spec.sources import EvidenceSpec
 
 
 class Priors(Record):
-    """Which of them a spec needs follows from its family (`_check_priors`)."""
+    """Which of them a spec needs follows from its family (`_check_shape_priors`)."""
 
     intercept: Prior
     log_hr: Prior | None = None
@@ -70,6 +71,28 @@ class ExternalCheck(Record):
 
 
 class Spec(Record):
+    """Hold everything that an analysis assumes: frozen, checked, and the same as its TOML file.
+
+    `read_spec` makes one. Fields are the keys of the file (docs/method.md); times are in `time_unit`, from time 0 of
+    the endpoint. Equal specs have equal digests, which stored results carry.
+
+    Raises
+    ------
+    InputError
+        From `read_spec`, at the first key that is unknown, missing or in contradiction to another.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("os_reresection_vs_resrs")
+    >>> spec.hazard.family, spec.time_unit, spec.answer_times
+    ('weibull', 'months', (6.0, 12.0, 24.0))
+    >>> spec.treatments.reference, spec.modifiers
+    ('re_srs', ())
+    >>> spec.digest() == bb.read_spec("os_reresection_vs_resrs").digest()
+    True
+    """
+
     schema_version: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
     question: str
@@ -144,13 +167,13 @@ class Spec(Record):
     @property
     def modelled_biases(self) -> dict[str, Bias]:
         """Biases that the density knows: terms of the linear predictor, and clocks of unknown size, which are none of
-        its terms (`bias.amounts`); a clock of stated size only moves the evidence.
+        its terms (`evidence.biases`); a clock of stated size only moves the evidence.
         """
         return self.bias.named((*LINEAR_BIASES, *self.unknown_clocks))
 
     @property
     def unknown_clocks(self) -> tuple[str, ...]:
-        """Biases of the clock with a prior (`hazards.clocked`)."""
+        """Biases of the clock with a prior (`hazards.modifiers.unknown_clock`)."""
         return tuple(name for name, term in self.bias.named(CLOCK_BIASES).items() if term.prior is not None)
 
     @property
@@ -191,29 +214,45 @@ SHAPES = tuple(dict.fromkeys([*(name for family in FAMILIES.values() for name in
 
 
 def _check_shape_priors(spec: Spec) -> None:
-    """Every shape parameter of the family has a prior, and no other has; `shape` may stand for a free log_shape."""
-    family, wanted = spec.hazard.family, spec.hazard.shapes
+    """Refuse unless every shape parameter of the family has a prior, and no other; `shape` may stand for a free
+    log_shape.
+    """
+    refusal = next((message for refused, message in _shape_rules(spec) if refused), None)
+    if refusal is not None:
+        raise ValueError(refusal)
+
+
+def _shape_rules(spec: Spec) -> Iterator[tuple[bool, str]]:
+    """Yield what would be wrong with the priors of shapes, whether it is, in the order in which it is said."""
+    wanted = spec.hazard.shapes
     given = [name for name in SHAPES if getattr(spec.priors, name) is not None]
     natural = spec.priors.shape is not None
-    if "log_shape" in wanted and ("log_shape" in given) == natural:
-        found = [name for name in ("log_shape", "shape") if getattr(spec.priors, name) is not None]
-        raise ValueError(f"priors: found {found or 'neither'}; give exactly one of log_shape and shape")
-    if natural and "log_shape" not in wanted:
-        raise ValueError(f"priors.shape: {_shapes_of(spec)}; leave it out")
-    if natural and not spec.free_shapes:
-        raise ValueError("priors.shape is for effects.study_shape.exchangeable = false; use priors.log_shape here")
+    scales = [*(["log_shape"] if "log_shape" in given else []), *(["shape"] if natural else [])]
+    needs_one = "log_shape" in wanted
+    covered = {*given, "log_shape"} if natural else {*given}
+    yield (
+        needs_one and len(scales) != 1,
+        f"priors: found {scales or 'neither'}; give exactly one of log_shape and shape",
+    )
+    yield natural and not needs_one, f"priors.shape: {_shapes_of(spec)}; leave it out"
+    yield (
+        natural and not spec.free_shapes,
+        "priors.shape is for effects.study_shape.exchangeable = false; use priors.log_shape here",
+    )
     for name in wanted:
-        if name not in given and not (name == "log_shape" and natural):
-            why = "hazard.cure = true" if name == CURED else f"{family} has this shape parameter"
-            raise ValueError(f"priors.{name}: this key is required, with a why ({why})")
+        reason = "hazard.cure = true" if name == CURED else f"{spec.hazard.family} has this shape parameter"
+        yield name not in covered, f"priors.{name}: this key is required, with a why ({reason})"
     for name in given:
-        if name not in wanted:
-            hint = "; it is for hazard.cure = true" if name == CURED else ""
-            raise ValueError(f"priors.{name}: {_shapes_of(spec)}; leave it out{hint}")
-    if spec.hazard.flexible != (spec.priors.smooth_sd is not None):
-        needed = "this key is required, with a why: the sd of the change of the log hazard over the follow-up"
-        unneeded = f"{family} has no knots to smooth over; leave it out"
-        raise ValueError(f"priors.smooth_sd: {needed if spec.hazard.flexible else unneeded}")
+        hint = "; it is for hazard.cure = true" if name == CURED else ""
+        yield name not in wanted, f"priors.{name}: {_shapes_of(spec)}; leave it out{hint}"
+    yield (
+        spec.hazard.flexible and spec.priors.smooth_sd is None,
+        "priors.smooth_sd: this key is required, with a why: the sd of the change of the log hazard over the follow-up",
+    )
+    yield (
+        not spec.hazard.flexible and spec.priors.smooth_sd is not None,
+        f"priors.smooth_sd: {spec.hazard.family} has no knots to smooth over; leave it out",
+    )
 
 
 def _shapes_of(spec: Spec) -> str:
@@ -227,14 +266,14 @@ def _check_shape_effects(spec: Spec) -> None:
     if spec.priors.treatment_log_shape is not None and varies is None:
         raise ValueError(
             f"priors.treatment_log_shape: {family} has no single shape parameter for treatments to differ in; "
-            f"families that have one: {', '.join(name for name, known in FAMILIES.items() if known.varies)}"
+            f"families that have one: {', '.join(name for name, member in FAMILIES.items() if member.varies)}"
             + ("; its coefficients may differ with priors.treatment_smooth_sd" if spec.hazard.flexible else "")
         )
-    own = spec.priors.treatment_smooth_sd
-    if own is not None and not spec.hazard.flexible:
+    smooth = spec.priors.treatment_smooth_sd
+    if smooth is not None and not spec.hazard.flexible:
         raise ValueError(f"priors.treatment_smooth_sd: {family} has no knots for treatments to differ at; leave it out")
-    if own is not None and not isinstance(own, POSITIVE) and getattr(own, "lower", -1.0) < 0:
-        raise ValueError(f"priors.treatment_smooth_sd: needs a prior on positive numbers; found {own.dist}")
+    if smooth is not None and not isinstance(smooth, POSITIVE) and getattr(smooth, "lower", -1.0) < 0:
+        raise ValueError(f"priors.treatment_smooth_sd: needs a prior on positive numbers; found {smooth.dist}")
     if spec.effects.study_shape is None:
         return
     if varies is None and not spec.hazard.flexible:
@@ -247,8 +286,8 @@ def _check_biases(spec: Spec) -> None:
     for name, term in spec.bias.named(Biases.model_fields).items():
         centred = name in ("year", "mixed_population")
         if unknown := set(term.treatments or ()) - set(spec.treatments.names):
-            found = ", ".join(sorted(unknown))
-            raise ValueError(f"bias.{name}.treatments: found {found}; allowed: {', '.join(spec.treatments.names)}")
+            names = ", ".join(sorted(unknown))
+            raise ValueError(f"bias.{name}.treatments: found {names}; allowed: {', '.join(spec.treatments.names)}")
         if term.centre is not None and not centred:
             raise ValueError(f"bias.{name}.centre: only year and mixed_population have one; leave it out")
         if name == "year" and term.centre is None:

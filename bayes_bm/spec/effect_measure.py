@@ -20,7 +20,7 @@ class Measure:
 
     effect   the parameter, and what is ranked: log_hr, log_time_ratio
     column   of contrast tables, with `_low` and `_high` beside it: hr, time_ratio
-    words    hazard ratio, time ratio; `of` what it is a ratio of, where the model has several
+    words    hazard ratio, time ratio; `qualifier` says what it is a ratio of, where the model has several
     longer   whether above 1 is better
     """
 
@@ -30,12 +30,12 @@ class Measure:
     words: str
     better: str
     longer: bool
-    of: str = ""
+    qualifier: str = ""
 
     @property
     def name(self) -> str:
         """`hazard ratio at 12 months`."""
-        return f"{self.words} {self.of}".strip()
+        return f"{self.words} {self.qualifier}".strip()
 
     def prob_better(self, log_ratio: np.ndarray) -> float:
         """Share of draws (of the log) on the better side (decision 16)."""
@@ -67,23 +67,23 @@ def contrast_measure(spec: Spec) -> Measure:
     reference time, which needs no level, and a ratio of locations where the location is a time with a name. Raises
     `InputError` where neither exists.
     """
-    found = measure_of(spec)
+    measure = measure_of(spec)
     uncured = "of the uncured" if spec.hazard.cure else ""
     if spec.priors.treatment_log_shape is None:
-        return replace(found, of=uncured)
+        return replace(measure, qualifier=uncured)
     family = spec.hazard.family
-    known = {**LOCATIONS, "weibull": f"at {spec.reference_time:g} {spec.time_unit}"}
-    if family not in known:
+    qualifiers = {**LOCATIONS, "weibull": f"at {spec.reference_time:g} {spec.time_unit}"}
+    if family not in qualifiers:
         raise InputError(
             NO_ONE_NUMBER,
             found=f"hazard.family = {family}, whose ratio changes with time and with the study's own shape",
-            allowed=f"{', '.join(known)}, or no treatment_log_shape",
+            allowed=f"{', '.join(qualifiers)}, or no treatment_log_shape",
             hint="where a contrast comes from is one number only there; compare answers at any time",
         )
-    return replace(found, of=", ".join(filter(None, [uncured, known[family]])))
+    return replace(measure, qualifier=", ".join(filter(None, [uncured, qualifiers[family]])))
 
 
 def ratio_of(row: Mapping[Any, Any]) -> tuple[float, float, float]:
     """Median and 95 % interval of the ratio in a row of a contrast table, whichever it holds."""
-    column = next(found.column for found in (TIME, HAZARD) if found.column in row)
+    column = next(measure.column for measure in (TIME, HAZARD) if measure.column in row)
     return row[column], row[f"{column}_low"], row[f"{column}_high"]

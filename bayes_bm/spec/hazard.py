@@ -38,7 +38,7 @@ class Hazard(Record):
         if given and self.family not in flexible:
             raise ValueError(f"{' and '.join(given)}: for {' and '.join(flexible)} only; leave it out")
         if isinstance(self.knots, tuple):
-            ordered = all(left < right for left, right in pairwise(self.knots))
+            ordered = all(earlier < later for earlier, later in pairwise(self.knots))
             if not ordered or (self.end is not None and self.knots and self.knots[-1] >= self.end):
                 raise ValueError(f"knots are {list(self.knots)}; allowed: rising times, all before `end`")
         return self

@@ -2,30 +2,34 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, cast
 
 from bayes_bm.runtime.errors import InputError
 
 
-def named_patch(document: dict, name: str, where: str) -> dict[str, Any]:
-    known = document.get("sensitivity", {})
-    if name not in known:
-        raise InputError(f"{where}, sensitivity", found=name, allowed=", ".join(known) or "none is named in this spec")
-    return known[name]
+def named_patch(document: dict[str, Any], name: str, where: str) -> dict[str, Any]:
+    """Return the changes that a named sensitivity analysis makes."""
+    patches: dict[str, dict[str, Any]] = document.get("sensitivity", {})
+    if name not in patches:
+        raise InputError(
+            f"{where}, sensitivity", found=name, allowed=", ".join(patches) or "none is named in this spec"
+        )
+    return patches[name]
 
 
-def patched(document: dict, changes: Mapping[str, Any], *, where: str = "spec") -> dict:
-    """A copy of the document with dotted keys replaced; the value `"none"` removes a key."""
+def patched(document: dict[str, Any], changes: Mapping[str, Any], *, where: str = "spec") -> dict[str, Any]:
+    """Return a copy of the document with dotted keys replaced; the value `"none"` removes a key."""
     document = deepcopy(document)
-    for dotted, value in changes.items():
+    for dotted, change in changes.items():
         *parents, leaf = dotted.split(".")
         table = document
         for parent in parents:
-            table = table.setdefault(parent, {})
-            if not isinstance(table, dict):
+            value = table.setdefault(parent, {})
+            if not isinstance(value, dict):
                 raise InputError(f"{where}, {dotted}", found=f"{parent} is not a table", hint="name a key of the spec")
-        if value == "none":
+            table = cast(dict[str, Any], value)
+        if change == "none":
             table.pop(leaf, None)
         else:
-            table[leaf] = value
+            table[leaf] = change
     return document

@@ -21,7 +21,7 @@ from bayes_bm.spec.priors import (
 
 
 class _HalfT(stats.rv_continuous):
-    """abs(t): scipy has no folded Student law of its own. Without an `__init__`, so that scipy can freeze it."""
+    """abs(t): scipy has no folded Student distribution. This one has no `__init__`, so that scipy can freeze it."""
 
     def _pdf(self, x, df):
         return 2 * stats.t.pdf(x, df)
@@ -42,7 +42,7 @@ _HALF_T = _HalfT(a=0.0, name="half_student_t")
 
 
 def scipy_distribution(prior: Prior):
-    """The scipy distribution that defines the prior."""
+    """Return the scipy distribution that defines the prior."""
     match prior:
         case Normal(mean=mean, sd=sd):
             return stats.norm(mean, sd)

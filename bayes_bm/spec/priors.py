@@ -1,8 +1,9 @@
 """Prior records: what a spec may say about a parameter, and why.
 
-A prior is data. `laws.scipy_law` gives the frozen scipy distribution, which is the definition; `model.py` maps the same
-record to PyMC. Parameters are named as a statistician says them: `sd` is a standard deviation (the scale of a Student
-t), `rate` the inverse of a mean, `mean` and `sd` of `log_normal` belong to the logarithm.
+A prior is data. `prior_distributions.scipy_distribution` gives the frozen scipy distribution, which is the definition;
+`model/pymc_graph/priors.py` maps the same record to PyMC. Parameters are named as a statistician says them: `sd` is a
+standard deviation (the scale of a Student t), `rate` the inverse of a mean, `mean` and `sd` of `log_normal` belong
+to the logarithm.
 """
 
 from typing import Annotated, Literal
@@ -80,7 +81,7 @@ POSITIVE = (HalfNormal, HalfStudentT, Exponential, Gamma, LogNormal)
 
 
 def median(prior: Prior) -> float:
-    """Of the prior; without scipy's distributions, which take a second to import."""
+    """Return the median of the prior; without scipy's distributions, which take a second to import."""
     match prior:
         case Normal(mean=mean) | StudentT(mean=mean):
             return mean
@@ -99,6 +100,6 @@ def median(prior: Prior) -> float:
 
 
 def describe(prior: Prior) -> str:
-    """One line such as `normal(mean 0, sd 1)` for tables."""
+    """Return one line such as `normal(mean 0, sd 1)` for tables."""
     values = prior.model_dump(exclude={"why", "dist"})
     return f"{prior.dist}({', '.join(f'{name} {value:g}' for name, value in values.items())})"

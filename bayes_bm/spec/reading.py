@@ -2,10 +2,10 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import (
     ValidationError,
@@ -18,18 +18,31 @@ from bayes_bm.spec.patches import named_patch, patched
 
 
 def shipped(kind: Literal["models", "data"]) -> Path:
-    """Folder of shipped models or data: inside the wheel, or beside the package in a clone."""
+    """Return the folder of shipped models or data: inside the wheel, or beside the package in a clone."""
     package = Path(str(resources.files("bayes_bm")))
-    inside = package / kind
-    return inside if inside.is_dir() else package.parent / kind
+    folder = package / kind
+    return folder if folder.is_dir() else package.parent / kind
 
 
 def list_models() -> list[Path]:
+    """List the specs that are shipped, by name.
+
+    Returns
+    -------
+    list of Path
+        Their TOML files in alphabetical order; `path.stem` is a name that `read_spec` takes.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> "os_reresection_vs_resrs" in [path.stem for path in bb.list_models()]
+    True
+    """
     return sorted(shipped("models").glob("*.toml"))
 
 
 def find_spec(name: str | Path) -> Path:
-    """A path as it stands, or the name of a shipped model, with or without `models/` and `.toml`."""
+    """Return a path as it stands, or the name of a shipped model, with or without `models/` and `.toml`."""
     path = Path(name)
     candidate = shipped("models") / f"{path.name.removesuffix('.toml')}.toml"
     plain = path.parent in (Path(), Path("models"))
@@ -37,16 +50,48 @@ def find_spec(name: str | Path) -> Path:
         return path
     if plain and candidate.is_file():
         return candidate
-    known = [model.stem for model in list_models()]
-    near = difflib.get_close_matches(path.name.removesuffix(".toml"), known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "list the shipped ones with: bayes-bm models"
+    names = [model.stem for model in list_models()]
+    matches = difflib.get_close_matches(path.name.removesuffix(".toml"), names, n=1)
+    hint = f"did you mean {matches[0]}?" if matches else "list the shipped ones with: bayes-bm models"
     raise InputError(
         str(name), found="no such file", allowed="a path to a TOML spec, or a shipped model's name", hint=hint
     )
 
 
 def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapping[str, Any] | None = None) -> Spec:
-    """Read a spec, apply one named sensitivity patch and `--set` changes, and check it. Raises `InputError`."""
+    """Read a spec, apply one named sensitivity analysis and then changes, and check it.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file, or the name of a shipped model (`list_models`).
+    sensitivity : str, optional
+        A sensitivity analysis that the spec names.
+    changes : mapping of str to value, optional
+        New values by dotted key, as `--set` gives them; the value `"none"` removes a key.
+
+    Returns
+    -------
+    Spec
+        The frozen record of everything that the analysis assumes. No evidence is read.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, if it is not TOML, or at the first key that is unknown, missing or wrong.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("os_reresection_vs_resrs", changes={"sampling.draws": 500})
+    >>> spec.treatments.names, spec.sampling.draws
+    (('re_srs', 're_resection'), 500)
+    >>> try:
+    ...     bb.read_spec("os_reresection_vs_resr")
+    ... except bb.InputError as problem:
+    ...     print(problem.hint)
+    did you mean os_reresection_vs_resrs?
+    """
     file = find_spec(path)
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -80,5 +125,8 @@ def spec_toml(spec: Spec) -> str:
 
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value
+        items = cast(Mapping[Any, Any], value).items()
+        return {key: _without_nulls(item) for key, item in items if item is not None}
+    if isinstance(value, list | tuple):
+        return [_without_nulls(item) for item in cast(Sequence[Any], value)]
+    return value

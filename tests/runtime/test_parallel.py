@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_bm.runtime import parallel
+from bayes_bm.runtime import placement
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.parallel import CsvStore, JsonStore, Outcome, Task, map_fits, once_per_process, spawn_seeds
+from bayes_bm.runtime.parallel import map_fits, once_per_process
+from bayes_bm.runtime.stores import CsvStore, JsonStore
+from bayes_bm.runtime.tasks import Outcome, Task, spawn_seeds
 
 
 def number(given: dict[str, Any], seeds: np.random.SeedSequence) -> list[float]:
@@ -52,20 +54,20 @@ def test_neither_order_nor_company_matters() -> None:
 
 
 def test_values_are_kept_and_only_what_is_missing_is_made(tmp_path: Path) -> None:
-    first = map_fits(number, tasks(3), keep=JsonStore(tmp_path))
+    first = map_fits(number, tasks(3), store=JsonStore(tmp_path))
     told: list[tuple[int, int, str, str]] = []
     again = map_fits(
         number,
         tasks(5),
-        keep=JsonStore(tmp_path),
-        say=lambda done, total, outcome: told.append((done, total, outcome.name, outcome.how)),
+        store=JsonStore(tmp_path),
+        progress=lambda done, total, outcome: told.append((done, total, outcome.name, outcome.status)),
     )
-    assert [outcome.how for outcome in again] == ["kept from before"] * 3 + ["done"] * 2
+    assert [outcome.status for outcome in again] == ["cached"] * 3 + ["computed"] * 2
     assert values(again[:3]) == values(first)
-    assert told[2:4] == [(3, 5, "task 2", "kept from before"), (4, 5, "task 3", "done")]
+    assert told[2:4] == [(3, 5, "task 2", "cached"), (4, 5, "task 3", "computed")]
     assert sorted(file.name for file in tmp_path.iterdir()) == [f"task_{x}-k{x}.json" for x in range(5)]
     other = [Task("task 0", {"x": 9}, key="another")]
-    assert map_fits(number, other, keep=JsonStore(tmp_path))[0].value[0] == 81
+    assert map_fits(number, other, store=JsonStore(tmp_path))[0].value[0] == 81
 
 
 def row(given: dict[str, Any], seeds: np.random.SeedSequence) -> dict[str, Any]:
@@ -76,19 +78,19 @@ def row(given: dict[str, Any], seeds: np.random.SeedSequence) -> dict[str, Any]:
 
 def test_rows_of_a_csv_are_kept_and_taken_up_again(tmp_path: Path) -> None:
     """To the last bit, and the file reads as the table it is; one that is refused has no row."""
-    keep, path = (lambda: CsvStore(tmp_path / "rows.csv", ("kind", "seed"))), tmp_path / "rows.csv"
-    first = map_fits(row, [Task(f"right {x}", {"x": x, "missing": 2}) for x in range(4)], keep=keep(), cores=2)
-    assert [one.how for one in first] == ["done", "done", "failed", "done"]
+    store, path = (lambda: CsvStore(tmp_path / "rows.csv", ("kind", "seed"))), tmp_path / "rows.csv"
+    first = map_fits(row, [Task(f"right {x}", {"x": x, "missing": 2}) for x in range(4)], store=store(), cores=2)
+    assert [one.status for one in first] == ["computed", "computed", "failed", "computed"]
     table = pd.read_csv(path)
     assert sorted(table["seed"]) == [0, 1, 3]
     # as files of before are: 3.0
     table.astype({"seed": float}).to_csv(path, index=False)
-    again = map_fits(row, [Task(f"right {x}", {"x": x}) for x in range(5)], keep=keep())
-    assert [one.how for one in again] == [*["kept from before"] * 2, "done", "kept from before", "done"]
+    again = map_fits(row, [Task(f"right {x}", {"x": x}) for x in range(5)], store=store())
+    assert [one.status for one in again] == [*["cached"] * 2, "computed", "cached", "computed"]
     assert [one.value["value"] for one in again] == [x**0.5 for x in range(5)]
     assert list(pd.read_csv(path).columns) == ["kind", "seed", "value"]
     with pytest.raises(ValueError, match="the row of 7 is named right 1"):
-        map_fits(row, [Task("7", {"x": 1})], keep=keep())
+        map_fits(row, [Task("7", {"x": 1})], store=store())
 
 
 def fails_at_first(given: dict[str, Any], seeds: np.random.SeedSequence) -> Any:
@@ -110,7 +112,12 @@ def test_a_failure_is_tried_once_more_and_then_named(tmp_path: Path, cores: int)
     given = [{"x": 0}, {"x": 1, "fails": 1}, {"x": 2, "fails": 9}, {"x": 3, "fails": 9, "how": "refuses"}]
     asked = [Task(f"task {one['x']}", {**one, "marks": str(tmp_path)}) for one in given]
     found = map_fits(fails_at_first, asked, cores=cores)
-    assert [(one.how, one.attempts) for one in found] == [("done", 1), ("done", 2), ("failed", 2), ("failed", 1)]
+    assert [(one.status, one.attempts) for one in found] == [
+        ("computed", 1),
+        ("computed", 2),
+        ("failed", 2),
+        ("failed", 1),
+    ]
     assert found[1].value == map_fits(number, tasks(2))[1].value
     assert found[2].failure == "RuntimeError: no luck"
     assert found[3].failure == "a table: found nothing; allowed: something"
@@ -127,7 +134,7 @@ def test_a_process_that_dies_takes_no_other_task_with_it(tmp_path: Path) -> None
     expected = values(map_fits(number, tasks(6), seed=3)) | {"task 4": None}
     assert values(found) == expected
     assert [one.attempts for one in found] == [1, 2, 1, 1, 2, 1]
-    assert found[4].failure == parallel.DIED
+    assert found[4].failure == placement.DIED
 
 
 def builds(given: Any, seeds: np.random.SeedSequence) -> tuple[int, int]:
@@ -155,7 +162,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch) -> None:
-    monkeypatch.setattr(parallel, "REACHED_WITHIN", 0.5)
+    monkeypatch.setattr(placement, "REACHED_WITHIN", 0.5)
     with pytest.raises(InputError, match=r"--scheduler: found tcp://127.0.0.1:9 .*allowed: the address that dask"):
         map_fits(number, tasks(1), scheduler="tcp://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "distributed", None)
@@ -191,10 +198,12 @@ def test_a_cluster_gives_what_one_process_gives_with_a_worker_killed_in_the_midd
             killed.append(pids(cluster)[0])
             os.kill(killed[0], signal.SIGKILL)
 
-    found = map_fits(number, asked, seed=5, keep=JsonStore(tmp_path), scheduler=cluster.scheduler_address, say=kill)
+    found = map_fits(
+        number, asked, seed=5, store=JsonStore(tmp_path), scheduler=cluster.scheduler_address, progress=kill
+    )
     assert killed
     assert values(found) == values(map_fits(number, tasks(12), seed=5))
-    assert {one.how for one in found} == {"done"}
+    assert {one.status for one in found} == {"computed"}
     assert len(list(tmp_path.glob("*.json"))) == 12
 
 
@@ -203,7 +212,7 @@ def test_a_cluster_names_what_fails_twice_and_what_kills_its_workers(cluster, tm
     given = [{"x": 0}, {"x": 1, "fails": 1}, {"x": 2, "fails": 9}, {"x": 3, "fails": 99, "how": "dies"}]
     asked = [Task(f"task {one['x']}", {**one, "marks": str(tmp_path)}) for one in given]
     found = map_fits(fails_at_first, asked, scheduler=cluster.scheduler_address)
-    assert [one.how for one in found] == ["done", "done", "failed", "failed"]
+    assert [one.status for one in found] == ["computed", "computed", "failed", "failed"]
     assert "KilledWorker" in found[3].failure
     assert found[3].attempts == 2
     assert "no luck" in found[2].failure
@@ -213,7 +222,7 @@ def test_a_cluster_names_what_fails_twice_and_what_kills_its_workers(cluster, tm
 def test_the_command_line_reaches_a_cluster_by_its_address(cluster) -> None:
     """In an interpreter of its own, which knows nothing of this one but the address."""
     code = (
-        "from bayes_bm.many import Task, map_fits\n"
+        "from bayes_bm.runtime.parallel import map_fits\n"
         "from tests.runtime.test_parallel import number, tasks\n"
         f"print([o.value[0] for o in map_fits(number, tasks(4), scheduler={cluster.scheduler_address!r})])\n"
     )

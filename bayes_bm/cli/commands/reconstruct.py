@@ -1,7 +1,7 @@
 """The command `reconstruct`: one digitised curve, or a manifest of many, to patients."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +138,7 @@ def _write_files(
         if figure is not None:
             from bayes_bm.report.plots.reconstruction import reconstruction_figure
 
-            page = reconstruction_figure(reconstruction, name=name, draws=drawing.draws, seed=drawing.seed)
+            page: Any = reconstruction_figure(reconstruction, name=name, draws=drawing.draws, seed=drawing.seed)
             page.savefig(files.enter_context(atomic_write(figure)), dpi=150, metadata={"Software": None})
 
 
@@ -163,7 +163,7 @@ def _reconstruct_manifest(
 
 
 @contextmanager
-def _show_count(title: str) -> Iterator[Callable[[int, int, str], None]]:
+def _show_count(title: str) -> Generator[Callable[[int, int, str], None]]:
     """Show a bar on standard error where somebody is watching, else a plain line an arm."""
     if not ERR.is_terminal:
         yield lambda done, total, name: print(f"{title}: {done}/{total} {name}", file=sys.stderr, flush=True)

@@ -1,0 +1,134 @@
+"""Where tasks run: in this process, on processes of this machine, or on a Dask cluster."""
+
+import multiprocessing
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from bayes_bm.runtime.errors import BayesBmError, InputError
+from bayes_bm.runtime.tasks import Outcome, Task, Work, failed_outcome, spawn_seeds
+
+IndexedTask = tuple[int, Task]
+"""A task and its index among all tasks of a call."""
+IndexedOutcome = tuple[int, Outcome]
+Run = Callable[[Sequence[IndexedTask]], Iterator[IndexedOutcome]]
+"""Gives outcomes as they come in, in any order."""
+
+DIED = "its process died"
+"""The failure of a task whose process is gone."""
+REACHED_WITHIN = 10
+"""Seconds to wait for a scheduler."""
+_one_task_lock = threading.Lock()
+
+
+@contextmanager
+def open_runner(work: Work, seed: int, cores: int, scheduler: str | None) -> Generator[Run]:
+    """Give a function that tries each of its tasks once, on the cluster of `scheduler`, on `cores` processes, or
+    (`cores` = 1) in this process, one after the other.
+    """
+    if scheduler is not None:
+        with _open_client(scheduler) as client:
+            yield lambda tasks: _run_on_cluster(client, work, tasks, seed)
+    elif cores > 1:
+        yield lambda tasks: _run_on_processes(work, tasks, seed, cores)
+    else:
+        yield lambda tasks: ((index, _attempt(work, task, seed)) for index, task in tasks)
+
+
+def _attempt(work: Work, task: Task, seed: int) -> Outcome:
+    """Try a task once; what goes wrong is an outcome, for an exception may not survive the way back.
+
+    PyTensor compiles in one thread of a process at a time, and a cluster's worker may have several.
+    """
+    start = time.perf_counter()
+    with _one_task_lock:
+        try:
+            value = work(task.given, spawn_seeds(seed, task.name))
+        except BayesBmError as problem:
+            return failed_outcome(task, str(problem), refused=True)
+        except Exception as problem:
+            return failed_outcome(task, f"{type(problem).__name__}: {problem}")
+    return Outcome(task.name, "computed", value, seconds=time.perf_counter() - start)
+
+
+def _new_process() -> ProcessPoolExecutor:
+    """Return an executor of one process, started anew so that it inherits no threads."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+
+
+def _run_on_processes(
+    work: Work, tasks: Sequence[IndexedTask], seed: int, cores: int
+) -> Generator[IndexedOutcome, None, None]:
+    """Give each process one task at a time, so that one that dies takes nobody else's with it; another takes its
+    place.
+    """
+    waiting, running = deque(tasks), dict[Future[Outcome], tuple[ProcessPoolExecutor, IndexedTask]]()
+    idle = [_new_process() for _ in range(min(cores, len(tasks)))]
+    try:
+        while waiting or running:
+            while waiting and idle:
+                process, (index, task) = idle.pop(), waiting.popleft()
+                running[process.submit(_attempt, work, task, seed)] = process, (index, task)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                process, (index, task) = running.pop(future)
+                outcome = _outcome(future, task)
+                idle.append(_new_process() if outcome.died else process)
+                yield index, outcome
+    finally:
+        for process in [*idle, *(process for process, _ in running.values())]:
+            process.shutdown(wait=False, cancel_futures=True)
+
+
+def _outcome(future: Any, task: Task) -> Outcome:
+    """Return what a finished future holds, or that its process died."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return failed_outcome(task, DIED, died=True)
+    except Exception as problem:
+        kind = type(problem).__name__
+        return failed_outcome(task, f"{kind}: {problem}", died=kind == "KilledWorker")
+
+
+@contextmanager
+def _open_client(scheduler: str) -> Generator[Any]:
+    """Give a Dask client, or refuse where Dask or the scheduler is missing."""
+    try:
+        from distributed import Client
+    except ImportError:
+        hint = 'install it: pip install "bayes_bm[cluster]"'
+        raise InputError("--scheduler", found="no dask.distributed in this environment", hint=hint) from None
+    try:
+        client = Client(scheduler, timeout=REACHED_WITHIN, set_as_default=False)
+    except (OSError, ValueError, TypeError) as problem:
+        allowed = "the address that dask scheduler prints, such as tcp://127.0.0.1:8786"
+        raise InputError("--scheduler", found=f"{scheduler} ({problem})", allowed=allowed) from None
+    with client:
+        yield client
+
+
+def _run_on_cluster(
+    client: Any, work: Work, tasks: Sequence[IndexedTask], seed: int
+) -> Generator[IndexedOutcome, None, None]:
+    """Leave it to Dask to move tasks of a worker that is gone to another, and to give up those of which several are
+    gone.
+    """
+    from distributed import as_completed
+
+    # not pure: Dask would take two tasks of equal content for one
+    waiting: dict[Any, IndexedTask] = {
+        client.submit(_attempt, work, task, seed, pure=False): (index, task) for index, task in tasks
+    }
+    try:
+        future: Any
+        for future in as_completed(list(waiting), loop=client.loop):
+            index, task = waiting.pop(future)
+            yield index, _outcome(future, task)
+            future.release()
+    finally:
+        client.cancel(list(waiting))

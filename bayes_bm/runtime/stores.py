@@ -1,0 +1,78 @@
+"""Where values of tasks stay, so that an interrupted call is taken up by the next one."""
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.tasks import Task
+
+
+class Store(Protocol):
+    """Where values stay. `get` gives None for what is not there; `put` gives what `get` will."""
+
+    def get(self, task: Task) -> Any: ...
+
+    def put(self, task: Task, value: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class JsonStore:
+    """Values as JSON, one file a task, `NAME-KEY.json`."""
+
+    path: Path
+
+    def get(self, task: Task) -> Any:
+        file = self._file(task)
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+    def put(self, task: Task, value: Any) -> Any:
+        with atomic_write(self._file(task)) as file:
+            file.write_text(json.dumps(value), encoding="utf-8")
+        return value
+
+    def _file(self, task: Task) -> Path:
+        return self.path / f"{file_name_part(task.name)}-{task.key}.json"
+
+
+@dataclass(frozen=True)
+class CsvStore:
+    """Values as rows of one CSV, {column: value}. A task's name is what its row has in the columns `name_columns`, with
+    spaces between; rows stand in the order in which they came in.
+    """
+
+    path: Path
+    name_columns: tuple[str, ...]
+
+    def get(self, task: Task) -> Any:
+        return self._rows.get(task.name)
+
+    def put(self, task: Task, value: Any) -> Any:
+        if self._row_name(value) != task.name:
+            raise ValueError(f"the row of {task.name} is named {self._row_name(value)}")
+        import pandas as pd
+
+        self._rows[task.name] = value
+        with atomic_write(self.path) as file:
+            pd.DataFrame(list(self._rows.values())).to_csv(file, index=False)
+        return value
+
+    @cached_property
+    def _rows(self) -> dict[str, Any]:
+        import pandas as pd
+
+        rows = pd.read_csv(self.path).to_dict("records") if self.path.is_file() else []
+        return {self._row_name(row): row for row in rows}
+
+    def _row_name(self, row: Any) -> str:
+        # a whole number may come back from a file as 3.0
+        values = (row.get(column) for column in self.name_columns)
+        return " ".join(f"{value:.15g}" if isinstance(value, float) else str(value) for value in values)
+
+
+def file_name_part(name: str) -> str:
+    """Return a name as it may stand in the name of a file."""
+    return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
