@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.tasks import Outcome, Task, Work, failed_outcome, spawn_seeds
@@ -125,8 +125,8 @@ def _run_on_cluster(
         client.submit(_attempt, work, task, seed, pure=False): (index, task) for index, task in tasks
     }
     try:
-        future: Any
-        for future in as_completed(list(waiting), loop=client.loop):
+        finished = cast("Iterator[Any]", as_completed(list(waiting), loop=client.loop))
+        for future in finished:
             index, task = waiting.pop(future)
             yield index, _outcome(future, task)
             future.release()
