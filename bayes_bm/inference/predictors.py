@@ -78,7 +78,9 @@ class Predictors:
         treatment = self.inputs.design.arm_treatment[arm_row]
         whole = isinstance(samples, slice) and samples == slice(None)
         effects = self.effects if whole else self.draws.at(samples).effects
-        return covariate_shift(effects, treatment, x, xp=NUMPY)
+        # zeros of every patient, so that each has a number of its own where there are no covariates
+        zeros = np.zeros((len(effects.level), len(treatment)))
+        return zeros + covariate_shift(effects, treatment, x, xp=NUMPY)
 
     def missing_offsets(
         self, arrays: Mapping[str, np.ndarray], samples: np.ndarray | slice = slice(None)

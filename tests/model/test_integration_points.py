@@ -666,7 +666,7 @@ def test_other_patients_of_averaged_arms_can_take_their_place() -> None:
     """Multiple imputation sets patients by the names of pm.Data."""
     spec, evidence = world()
     model = models.build_model(spec, evidence)
-    found = _patient_data(spec, evidence)
+    found = _patient_data(prepare(spec, evidence))
     assert {name for name in found if name.startswith("patients_averaged_")} <= set(model.named_vars)
     known = evidence.patients
     later = known.assign(time=known["time"] * 1.5, time_upper=known["time_upper"] * 2)
