@@ -19,38 +19,12 @@ from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import GateRefused
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
+from tests.builders.rows import arm, known, median, point, ratio
 from tests.builders.worlds import half_normal, normal
 
 T0 = 12.0
-PLAIN = {"effects": {}}
 FREE = {"effects__study": {"exchangeable": False}}
 Row = dict[str, Any]
-
-
-def arm(study: str, name: str, treatment: str, n: float | None = 40, **more: Any) -> Row:
-    return {"study": study, "arm": name, "treatment": treatment, "endpoint": "os", "n": n, **more}
-
-
-def median(study: str, name: str, value: float | None, **more: Any) -> Row:
-    return {"study": study, "arm": name, "endpoint": "os", "median": value, **more}
-
-
-def point(study: str, name: str, time: float, survival: float, **more: Any) -> Row:
-    return {"study": study, "arm": name, "endpoint": "os", "time": time, "survival": survival, **more}
-
-
-def ratio(study: str, treatment: str, reference: str, hr: float, se: float, **more: Any) -> Row:
-    names = {"study": study, "endpoint": "os", "treatment": treatment, "reference": reference}
-    return {**names, "hr": hr, "se_log_hr": se, **more}
-
-
-def known(
-    tables: dict[str, list[Row]], *, eta: float = 0.0, log_shape: float = 0.0, draws: int = 20_000, **changes: Any
-) -> Result:
-    """Every draw the same: log H = k log(t / 12) + eta for the reference, log HR 0.5 for b and -0.5 for c."""
-    spec = worlds.spec(**{**PLAIN, **changes})
-    found = worlds.evidence(spec, tables)
-    return posteriors.result(spec, found, draws=draws, intercept=eta, log_shape=log_shape, log_hr=[0.5, -0.5])
 
 
 def only_row(result: Result) -> Row:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, special, stats
+from scipy import integrate, stats
 
 from bayes_bm.checks import leave_one_study_out as left
 from bayes_bm.checks import study_likelihood
@@ -24,6 +24,7 @@ from bayes_bm.report.sections.diagnostics import elsewhere_table
 from bayes_bm.report.templating import render_template
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
+from tests.builders.leave_one_out import brute
 from tests.builders.worlds import half_normal, normal
 
 COVARIATE = {"kps": {"prior": normal(0.5), "centre": 80.0, "scale": 10.0}}
@@ -35,19 +36,6 @@ def world(**changes: Any) -> Result:
 
 
 # ------------------------------------------------------------------------------------------------ the integral
-
-
-def brute(result: Result, study: str, *, half: float = 7.0, count: int = 81) -> np.ndarray:
-    """A trapezoid over a grid of scores: no mode, no derivative."""
-    axis, found = np.linspace(-half, half, count), []
-    for draw in range(result.predictors.draws.samples):
-        effects = StudyRows(result, study).effects
-        grid = np.stack(np.meshgrid(*[axis] * effects, indexing="ij"), axis=-1).reshape(-1, effects)
-        prior = stats.norm.logpdf(grid).sum(axis=1)
-        # one draw at every point of the grid
-        values = StudyRows(result, study, np.full(len(grid), draw)).log_density(grid)
-        found.append(special.logsumexp(values + prior) + effects * math.log(axis[1] - axis[0]))
-    return np.array(found)
 
 
 @pytest.mark.parametrize("study", ["c1", "h2", "l1", "m1", "m2", "m3", "m4", "s2"])

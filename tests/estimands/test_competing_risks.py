@@ -19,8 +19,8 @@ from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import spec_toml
 from tests.builders import posteriors, worlds
-from tests.estimands.test_quadrature import T0, grid, population
-from tests.model.test_log_density import random_point
+from tests.builders.graphs import random_point
+from tests.builders.populations import T0, grid, population
 
 CAUSES = ("local_failure", "death")
 

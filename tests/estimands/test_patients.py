@@ -12,44 +12,17 @@ import xarray as xr
 from PIL import Image
 from scipy import stats
 
-from bayes_bm.cli import app
 from bayes_bm.estimands import interpolation
 from bayes_bm.estimands.outcomes import outcome_table, outcomes
 from bayes_bm.estimands.predict import predict
 from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient
-from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import case_mix, checked, distance
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.runtime.errors import InputError
-from tests.builders import posteriors, worlds
-from tests.builders.worlds import normal
-
-TWO = {
-    "age": {"prior": normal(0.5), "centre": 60.0, "scale": 10.0, "unit": "years", "lower": 18.0, "upper": 110.0},
-    "good": {"prior": normal(1.0), "centre": 0.5, "unit": "0 or 1", "lower": 0.0, "upper": 1.0},
-}
-AGES = (40.0, 50.0, 60.0, 70.0, 80.0, 60.0)
-GOOD = (0.0, 1.0, 0.0, 1.0, 1.0, 0.0)
-
-
-def made(*, known: bool = True, draws: int = 8, **fixed: Any) -> Result:
-    """Six patients whose covariates are known, or the same evidence as medians."""
-    spec = worlds.spec(covariates=TWO, treatments={"reference": "a", "compare": ["b"]})
-    arm = {"study": "p", "endpoint": "os", "n": 6}
-    if known:
-        rows = [
-            {"study": "p", "arm": "x", "treatment": "a", "time": 3.0 + at, "event": 1, "age": age, "good": good}
-            for at, (age, good) in enumerate(zip(AGES, GOOD, strict=True))
-        ]
-        tables: dict[str, Any] = {"patients": rows}
-    else:
-        tables = {"arms": [{**arm, "arm": "x", "treatment": "a"}], "medians": [{**arm, "arm": "x", "median": 9.0}]}
-    more = {"arms": [*tables.get("arms", []), {**arm, "study": "q", "arm": "y", "treatment": "b"}]}
-    more["medians"] = [*tables.get("medians", []), {**arm, "study": "q", "arm": "y", "median": 12.0}]
-    # an arm without covariates stands at their centres
-    return posteriors.result(spec, worlds.evidence(spec, {**tables, **more}), draws=draws, **fixed)
-
+from tests.builders import worlds
+from tests.builders.commands import call
+from tests.builders.patients import AGES, GOOD, TWO, made
 
 # ------------------------------------------------------------------------------------------------ not given
 
@@ -225,12 +198,6 @@ def test_the_table_of_outcomes_counts() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ command
-
-
-def call(*arguments: Any) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        app.main([str(argument) for argument in arguments])
-    return int(stopped.value.code or 0)
 
 
 def test_command_tells_all_of_it(tmp_path, capsys) -> None:

@@ -11,18 +11,10 @@ from scipy import special, stats
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.hazards import FAMILIES
+from tests.builders.populations import T0, WEIBULL, grid, population
 
-T0 = 12.0
-WEIBULL = FAMILIES["weibull"]
 SHAPES = [0.3, 0.7, 1.0, 1.6, 4.0]
 LEVELS = [-2.0, -0.4, 0.0, 1.3]
-
-
-def population(eta, log_shape, eta_sd=0.0, shape_sd=0.0) -> Population:
-    """One draw and one treatment, unless arrays say otherwise."""
-    arrays = (np.atleast_2d(np.asarray(value, dtype=float)) for value in (eta, log_shape, eta_sd, shape_sd))
-    eta, log_shape, *sds = arrays
-    return Population(WEIBULL, T0, eta, log_shape[..., None], *sds)
 
 
 def law(eta: float, shape: float):
@@ -34,14 +26,6 @@ def restricted_mean(eta, shape, horizon):
     """scale Gamma(1 + 1/k) P(1/k, (horizon / scale)^k), the integral of S from 0."""
     scale = T0 * np.exp(-eta / shape)
     return scale * special.gamma(1 + 1 / shape) * special.gammainc(1 / shape, (horizon / scale) ** shape)
-
-
-def grid(eta: float, log_shape: float, eta_sd: float, shape_sd: float):
-    """Levels, shapes and weights of a fine trapezoid over both normals."""
-    z, w = np.linspace(-9, 9, 401), np.linspace(-8, 8, 201)
-    weight = np.outer(stats.norm.pdf(z), stats.norm.pdf(w))
-    level, shape = np.meshgrid(eta + eta_sd * z, np.exp(log_shape + shape_sd * w), indexing="ij")
-    return level, shape, weight / weight.sum()
 
 
 def expected_survival(time: float, *effects: float) -> float:

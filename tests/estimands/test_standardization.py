@@ -22,7 +22,8 @@ from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 from tests.builders import worlds
-from tests.estimands.test_patients import TWO, call, made
+from tests.builders.commands import call
+from tests.builders.patients import TWO, made
 
 TIMES = [3.0, 12.0, 30.0]
 COHORT: list[dict[str, float]] = [

@@ -24,8 +24,8 @@ from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.validation.simulation.world import simulate
 from tests.builders import posteriors, worlds
+from tests.builders.graphs import random_point, values
 from tests.builders.worlds import normal
-from tests.model.test_log_density import random_point
 
 WHY = {"why": "test"}
 TABLES = copy.deepcopy(worlds.TABLES)
@@ -102,13 +102,6 @@ def test_arms_keep_their_amounts_where_they_are_fitted_apart() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ the density
-
-
-def values(spec: Any, evidence: Any, point: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Log density of the evidence and of everything at a point."""
-    model = build_model(spec, evidence)
-    observed = model.compile_logp(vars=model.observed_RVs, mode="FAST_COMPILE")(point)
-    return float(observed), float(model.compile_logp(mode="FAST_COMPILE")(point))
 
 
 def test_a_bias_of_zero_is_the_model_without_it_exactly() -> None:

@@ -33,9 +33,8 @@ from bayes_bm.report.gather import arm_medians
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import families, posteriors, worlds
+from tests.builders.graphs import random_point, values
 from tests.builders.worlds import half_normal, normal
-from tests.evidence.test_biases import values
-from tests.model.test_log_density import random_point
 
 WHY = {"why": "test"}
 FORMULAS = [name for name, family in FAMILIES.items() if not family.flexible]

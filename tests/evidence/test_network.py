@@ -12,25 +12,9 @@ from bayes_bm.evidence.audit import audit, refusals
 from bayes_bm.evidence.network import network, parts_text
 from bayes_bm.report.plots.network import areas, network_figure, number_places, places
 from tests.builders import worlds
+from tests.builders.networks import counts, net
 
 Row = dict[str, Any]
-SIX = ["b", "c", "d", "e", "f"]
-
-
-def counts(**studies: str) -> dict[str, list[Row]]:
-    """Studies by name, each a string of one-letter treatments; an arm has n = 10 times its place in the alphabet."""
-    arms = [(study, letter) for study, letters in studies.items() for letter in letters]
-    size = {letter: 10 * (ord(letter) - ord("a") + 1) for _, letter in arms}
-    named = [{"study": study, "arm": letter, "endpoint": "os"} for study, letter in arms]
-    return {
-        "arms": [{**row, "treatment": row["arm"], "n": size[row["arm"]]} for row in named],
-        "counts": [{**row, "events": 4, "n": size[row["arm"]], "time": 12.0} for row in named],
-    }
-
-
-def net(tables: dict[str, list[Row]], compare: list[str] = SIX, **changes: Any):
-    spec = worlds.spec(treatments={"reference": "a", "compare": compare}, **changes)
-    return spec, worlds.evidence(spec, tables)
 
 
 def ratio(study: str, treatment: str, reference: str) -> Row:

@@ -11,7 +11,7 @@ from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.pytensor_op import log_density_op
 from bayes_bm.model.model_inputs import prepare
-from tests.inference.test_compiled_density import STRUCTURES, points, world
+from tests.builders.structures import STRUCTURES, points, world
 
 
 @pytest.mark.parametrize("name", ["every kind of evidence", "covariates by treatment"])

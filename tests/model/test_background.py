@@ -35,7 +35,7 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec
 from tests.builders import families, posteriors, worlds
-from tests.model.test_log_density import as_parameters, constrained, random_point, standard_to_effect_jacobian
+from tests.builders.graphs import as_parameters, constrained, random_point, standard_to_effect_jacobian
 from tests.witness import slow_twin
 
 STEPS = [(0.0, 0.002), (5.0, 0.004), (12.0, 0.001), (30.0, 0.02)]

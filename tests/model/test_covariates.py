@@ -20,53 +20,19 @@ from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
+from tests.builders.graphs import data_term, moved, values_at
+from tests.builders.patients import AGE, MALE, patients
 from tests.builders.worlds import normal
 
 T0 = 12.0
-AGE = {"prior": normal(0.5), "centre": 60.0, "scale": 10.0}
-MALE = {"prior": normal(0.5)}
 PLAIN = {"age": AGE, "male": MALE}
 SHARED = {"age": {**AGE, "interaction": normal(0.4)}, "male": MALE}
 OWN = {"age": {**AGE, "interaction": normal(0.4), "interaction_by": "treatment"}, "male": MALE}
 
 
-def patients(n: int = 24, seed: int = 1) -> list[dict[str, Any]]:
-    """Two studies, three treatments, ages and sexes at random."""
-    rng = np.random.default_rng(seed)
-    arms = [("p1", "x", "a"), ("p1", "y", "b"), ("p2", "x", "a"), ("p2", "y", "c")]
-    return [
-        {
-            **dict(zip(("study", "arm", "treatment"), arms[at % 4], strict=True)),
-            "time": float(np.round(rng.exponential(14.0) + 0.1, 3)),
-            "event": int(rng.random() < 0.7),
-            "age": float(np.round(rng.normal(62, 9), 1)),
-            "male": int(rng.random() < 0.6),
-        }
-        for at in range(n)
-    ]
-
-
 def world(covariates: dict[str, Any], rows: list[dict] | None = None, **changes: Any) -> tuple[Spec, Evidence]:
     spec = worlds.spec(covariates=covariates, **changes)
     return spec, worlds.evidence(spec, {"patients": rows or patients()})
-
-
-def values_at(model: Any, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    variables = model.unobserved_value_vars
-    found = model.compile_fn(variables, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")(point)
-    return {str(variable.name): np.asarray(value) for variable, value in zip(variables, found, strict=True)}
-
-
-def moved(model: Any, seed: int = 3) -> dict[str, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return {
-        name: np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value))
-        for name, value in model.initial_point().items()
-    }
-
-
-def data_term(model: Any, point: dict[str, np.ndarray], name: str = "patients") -> np.ndarray:
-    return model.compile_logp(vars=[model[name]], jacobian=False, sum=False, mode="FAST_COMPILE")(point)[0]
 
 
 def by_hand(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray]) -> list[float]:

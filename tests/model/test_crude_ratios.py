@@ -20,9 +20,10 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.validation.simulation.cox import cox_log_hr
 from tests.builders import posteriors, worlds
+from tests.builders.graphs import data_term, moved
+from tests.builders.leave_one_out import brute
+from tests.builders.patients import AGE, MALE, patients
 from tests.builders.worlds import normal
-from tests.checks.test_leave_one_study_out import brute
-from tests.model.test_covariates import AGE, MALE, data_term, moved, patients
 
 TERMS = {"age": AGE, "male": MALE}
 MODIFYING = {"age": {**AGE, "interaction": normal(0.4)}, "male": MALE}

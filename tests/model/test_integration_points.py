@@ -27,8 +27,9 @@ from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
+from tests.builders.graphs import data_term, moved, values_at
+from tests.builders.patients import AGE, MALE, patients
 from tests.builders.worlds import normal
-from tests.model.test_covariates import AGE, MALE, data_term, moved, patients, values_at
 
 T0 = 12.0
 TERMS = {"age": {**AGE, "interaction": normal(0.4)}, "male": MALE}

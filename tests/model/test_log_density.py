@@ -1,6 +1,5 @@
 """The model's log density and gradient against the slow scalar twin, which was written without sight of the package."""
 
-import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +12,7 @@ from bayes_bm.model.design import make_design
 from bayes_bm.model.likelihoods import NO_ENTRY, median_not_reached
 from bayes_bm.model.pymc_graph import build as models
 from tests.builders import worlds
+from tests.builders.graphs import as_parameters, constrained, random_point, standard_to_effect_jacobian
 from tests.builders.worlds import half_normal, normal
 from tests.witness import slow_twin
 
@@ -65,51 +65,6 @@ def build(changes: dict[str, Any], replaced: dict[str, Any]):
     document = worlds.document(**changes)
     document.setdefault("evidence", {}).setdefault("icc", {"value": spec.evidence.icc.value, "why": "default"})
     return spec, evidence, document, tables
-
-
-def random_point(model: Any, seed: int) -> dict[str, np.ndarray]:
-    """A point on the sampler's scale, not too far from the prior."""
-    rng = np.random.default_rng(seed)
-    start = model.initial_point()
-    return {name: np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value)) for name, value in start.items()}
-
-
-def constrained(model: Any, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    variables = model.unobserved_value_vars
-    values = model.compile_fn(variables, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")(point)
-    return {variable.name: value for variable, value in zip(variables, values, strict=True)}
-
-
-def as_parameters(found: dict[str, np.ndarray], spec: Any, shape: Any) -> dict[str, Any]:
-    """Named values as the witness reads them."""
-    parameters: dict[str, Any] = {}
-    for name in ("intercept", "log_shape", "study_sd", "study_treatment_sd", "study_shape_sd"):
-        if name in found:
-            parameters[name] = float(found[name])
-    by = {
-        "log_hr": shape.compared,
-        "treatment_log_shape": shape.compared,
-        "study_effect": shape.studies,
-        "study_log_shape": shape.studies,
-        "study_treatment_effect": shape.pairs,
-        "coefficient": list(spec.covariates),
-    }
-    for name, labels in by.items():
-        if name in found:
-            parameters[name] = {label: float(value) for label, value in zip(labels, found[name], strict=True)}
-    return parameters
-
-
-def standard_to_effect_jacobian(found: dict[str, np.ndarray], shape: Any) -> float:
-    """log |d effect / d standardised effect|: the witness has densities of effects, the sampler of z."""
-    total = 0.0
-    for name, sd in (("study_effect", "study_sd"), ("study_log_shape", "study_shape_sd")):
-        if name in found and sd in found:
-            total += len(found[name]) * math.log(found[sd])
-    if "study_treatment_sd" in found:
-        total += len(shape.pairs) * math.log(found["study_treatment_sd"])
-        total += float(np.log(np.diag(shape.pair_cholesky)).sum())
-    return total
 
 
 @pytest.mark.parametrize("case", CASES)

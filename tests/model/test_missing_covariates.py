@@ -21,8 +21,9 @@ from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
+from tests.builders.graphs import data_term, moved, values_at
+from tests.builders.patients import patients
 from tests.builders.worlds import normal
-from tests.model.test_covariates import data_term, moved, patients, values_at
 
 T0 = 12.0
 AGE = {"prior": normal(0.5), "centre": 60.0, "scale": 10.0, "missing": "normal"}

@@ -17,8 +17,7 @@ from bayes_bm.model.design import make_design
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
-from tests.checks.test_node_splitting import FREE, LOOP, VAGUE, exact, ratio, ratios
-from tests.evidence.test_network import counts, net
+from tests.builders.networks import FREE, LOOP, VAGUE, counts, exact, net, ratio, ratios
 
 Row = dict[str, Any]
 FOUR = {

@@ -21,8 +21,8 @@ from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from tests.builders import families, worlds
+from tests.builders.graphs import random_point
 from tests.builders.worlds import half_normal, normal
-from tests.model.test_log_density import random_point
 
 BY_STUDY: dict[str, Any] = {"effects__study_shape": {"sd": half_normal(0.4)}}
 BY_TREATMENT: dict[str, Any] = {"priors__treatment_smooth_sd": half_normal(0.5)}

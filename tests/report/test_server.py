@@ -12,7 +12,7 @@ from bayes_bm.estimands.predict import predict
 from bayes_bm.report.server import PatientPage, server
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
-from tests.estimands.test_patients import made
+from tests.builders.patients import made
 
 QUESTION = {
     "covariates": {"age": "95", "good": ""},

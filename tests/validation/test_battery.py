@@ -29,8 +29,8 @@ from bayes_bm.validation.broken_likelihoods import RIGHT, break_likelihood
 from bayes_bm.validation.calibration import BINS, coverage, rank_gaps, rank_of, uniformity
 from bayes_bm.validation.two_stage import two_stage_fit
 from tests.builders import posteriors, worlds
+from tests.builders.rows import arm, known, median, point, ratio
 from tests.builders.worlds import half_normal, normal
-from tests.checks.test_checks import arm, known, median, point, ratio
 
 T0 = 12.0
 
