@@ -19,7 +19,7 @@ import xarray as xr
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.hazards.family import inverse
-from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
+from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.nonparametric import StepCurve, kaplan_meier
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
@@ -231,7 +231,7 @@ def _gaps(result: Result, rows: pd.DataFrame, etas, shape, everyone, observed, r
     """
     family, spec = result.inputs.arm_family, result.spec
     if everyone is not None:
-        family = averaged(result.inputs.family, everyone.shape[1])
+        family = AveragedOverCovariates(result.inputs.family, everyone.shape[1])
         wide = np.broadcast_to(everyone[:, None], (*etas[0].shape, everyone.shape[1]))
         etas, shape = tuple(eta * 0 for eta in etas), np.concatenate([shape, wide], 2)
     (time, event), (latent, _, censoring) = observed, replicate

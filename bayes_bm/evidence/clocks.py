@@ -16,7 +16,7 @@ import pandas as pd
 from bayes_bm.evidence.arm_covariates import averaged_arms
 from bayes_bm.evidence.biases import PRIOR_ONLY, bias_column
 from bayes_bm.hazards import Family
-from bayes_bm.hazards.modifiers.unknown_clock import CLOCKS, clocked
+from bayes_bm.hazards.modifiers.unknown_clock import CLOCKS, UnknownClock
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -57,7 +57,7 @@ def clocks(spec: Spec, evidence: "Evidence") -> Clocks | None:
 
 def arm_family(family: Family, of: Clocks | None) -> Family:
     """The family of study arms: on their own clocks, where these are unknown."""
-    return family if of is None else clocked(family)
+    return family if of is None else UnknownClock(family)
 
 
 TIMES = "times of its arms"

@@ -42,17 +42,20 @@ class Knots:
         return np.diff(self.location) / self.end
 
 
-@dataclass(frozen=True)
 class Family:
-    """`log_cum_hazard(placed_time, eta, shape, xp=...)`, `log_hazard(...)` per unit of t0, and the inverse.
+    """What every family owes: `log_cum_hazard(placed_time, eta, shape, xp=...)` and `log_hazard(...)` per unit of t0.
 
     `log_hazard` is dH/du with u = t / t0: subtract log t0 for the hazard per time unit. `inverse(log_cum, eta, shape,
-    xp=...)` gives log u at a cumulative hazard; a family without a closed form leaves it out and is solved. `shapes`
+    xp=...)` gives log u at a cumulative hazard; a family without a closed form has None there and is solved. `shapes`
     names its shape parameters, the first of which studies and treatments may differ in.
 
-    A flexible family stands in the registry without a basis; `on_knots(inner, end)` gives the one to compute with,
-    whose `knots` are set and whose shapes are the log coefficients (relative to a constant hazard and to the first).
-    `background` holds log u of the steps of a known hazard that is added to the family's (`background`), else None.
+    A family with a basis has `basis`, which `place` calls. A flexible one stands in the registry without knots;
+    `on_knots(inner, end)` gives the one to compute with, whose `knots` are set and whose shapes are the log
+    coefficients (relative to a constant hazard and to the first). `background` holds log u of the steps of a known
+    hazard that is added to the family's (`modifiers.background`), else None.
+
+    Three kinds: a `FormulaFamily` of plain functions, a `SplineFamily` of a basis, and a `Modifier` that holds another
+    family. All are frozen and pickle.
     """
 
     name: str
@@ -60,12 +63,12 @@ class Family:
     shapes: tuple[str, ...]
     log_cum_hazard: Formula
     log_hazard: Formula
-    inverse: Formula | None = None
-    basis: Callable[[np.ndarray], np.ndarray] | None = None
-    on_knots: Callable[[tuple[float, ...], float], "Family"] | None = None
-    knots: Knots | None = None
-    cured: bool = False
-    background: tuple[float, ...] | None = None
+    inverse: Formula | None
+    basis: Callable[[np.ndarray], np.ndarray] | None
+    on_knots: Callable[[tuple[float, ...], float], "Family"] | None
+    knots: Knots | None
+    cured: bool
+    background: tuple[float, ...] | None
 
     @property
     def flexible(self) -> bool:
@@ -96,6 +99,24 @@ class Family:
     def place(self, log_u: np.ndarray) -> np.ndarray:
         """Return what the formulas need to know of a time; a basis adds a trailing axis."""
         return log_u if self.basis is None else self.basis(np.asarray(log_u, dtype=float))
+
+
+@dataclass(frozen=True)
+class FormulaFamily(Family):
+    """A family of plain functions of log_u = log(t / t0), eta and shape."""
+
+    name: str
+    effect: Literal["hazard", "time"]
+    shapes: tuple[str, ...]
+    log_cum_hazard: Formula
+    log_hazard: Formula
+    inverse: Formula | None = None
+
+    basis = None
+    on_knots = None
+    knots = None
+    cured = False
+    background = None
 
 
 CURED = "logit_cure"

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
+from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.predictors import Predictors
 from bayes_bm.model import likelihoods
@@ -49,7 +49,7 @@ def averaged_log_likelihood(predictors: Predictors, points: np.ndarray) -> np.nd
     inputs, samples = predictors.inputs, predictors.draws.samples
     _, eta, shape = predictors.at_centres
     wide = np.concatenate([shape, predictors.offsets_at(points)], axis=-1)
-    family, total = averaged(inputs.family, points.shape[1]), np.zeros(eta.shape)
+    family, total = AveragedOverCovariates(inputs.family, points.shape[1]), np.zeros(eta.shape)
     for name, arrays in inputs.tied_kinds.items():
         if is_arm_level(name):
             rows = arrays["arm_row"]

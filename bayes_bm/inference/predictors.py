@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_bm.hazards import Family
-from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
+from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.model.linear_predictor import (
     Draws,
@@ -62,7 +62,7 @@ class Predictors:
             return self.at_centres
         offsets = self.point_offsets
         wide = np.concatenate([self.at_centres.shape, offsets], axis=-1)
-        return ArmPredictor(averaged(self.inputs.family, offsets.shape[-1]), self.at_centres.eta, wide)
+        return ArmPredictor(AveragedOverCovariates(self.inputs.family, offsets.shape[-1]), self.at_centres.eta, wide)
 
     @cached_property
     def point_offsets(self) -> np.ndarray:
@@ -107,7 +107,7 @@ class Predictors:
             return ArmPredictor(family, eta, shape)
         offsets = self.missing_offsets(arrays, samples)
         wide = np.concatenate([shape, offsets], axis=-1)
-        return ArmPredictor(averaged(family, offsets.shape[-1] // 2, weighted=True), eta, wide)
+        return ArmPredictor(AveragedOverCovariates(family, offsets.shape[-1] // 2, weighted=True), eta, wide)
 
     @cached_property
     def ratio_means(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES, Family
 from bayes_bm.hazards.modifiers.background import with_background
-from bayes_bm.hazards.modifiers.cure import cured
+from bayes_bm.hazards.modifiers.cure import Cured
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -25,7 +25,7 @@ def family_of(spec: Spec, evidence: Evidence | None = None) -> Family:
         inner, end = _knots(spec, evidence)
         t0 = spec.reference_time
         family = family.on_knots(tuple(float(knot) / t0 for knot in inner), float(end) / t0)
-    family = cured(family) if spec.hazard.cure else family
+    family = Cured(family) if spec.hazard.cure else family
     if evidence is None or evidence.background.empty:
         return family
     start, rate = (evidence.background[name].to_numpy(dtype=float) for name in ("time", "hazard"))

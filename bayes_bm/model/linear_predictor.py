@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_bm.hazards import Family
-from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
+from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.modifiers.unknown_clock import CLOCKS
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY, Namespace
 from bayes_bm.model import likelihoods
@@ -165,7 +165,9 @@ def ratio_means(
         wide.append(xp.join_shape([*(xp.take(block, crude) for block in blocks), offsets], points=True))
     rule = SimpleNamespace(**{name: values[crude] for name, values in follow_up.items()})
     levels = xp.take(etas[0], crude), xp.take(etas[1], crude)
-    own = likelihoods.event_weighted_log_hr(averaged(family, points), rule, levels, (wide[0], wide[1]), xp=xp)
+    own = likelihoods.event_weighted_log_hr(
+        AveragedOverCovariates(family, points), rule, levels, (wide[0], wide[1]), xp=xp
+    )
     return xp.put(mean, crude, own)
 
 

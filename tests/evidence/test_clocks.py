@@ -20,7 +20,7 @@ from bayes_bm.evidence.clocks import TIMES, informed_by
 from bayes_bm.evidence.reading import select
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.hazards import FAMILIES
-from bayes_bm.hazards.modifiers.unknown_clock import clocked
+from bayes_bm.hazards.modifiers.unknown_clock import UnknownClock
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.fit import fit
@@ -57,7 +57,7 @@ def world(name: str = "weibull", **terms: dict[str, Any]):
 @pytest.mark.parametrize("name", FORMULAS)
 def test_an_arms_law_is_that_of_survivors_read_on_its_own_clock(name: str) -> None:
     family = FAMILIES[name]
-    law, rng = clocked(family), np.random.default_rng(4)
+    law, rng = UnknownClock(family), np.random.default_rng(4)
     own, eta = 0.3 * rng.standard_normal((5, len(family.shapes))), rng.standard_normal(5)
     lived, shift, time = np.array([0.0, 0.4, 0.0, 0.4, 0.4]), np.array([0.0, 0.0, 0.7, 0.7, 0.7]), np.full(5, 1.1)
     time[4] = 0.3  # before the end of the immortal time

@@ -20,7 +20,7 @@ from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.hazards import FAMILIES, Family
 from bayes_bm.hazards.family import inverse
-from bayes_bm.hazards.modifiers.cure import cured
+from bayes_bm.hazards.modifiers.cure import Cured
 from bayes_bm.hazards.numerics import gamma_tail
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.model.pymc_graph.pytensor_namespace import TENSOR, Shape, shape_of
@@ -36,7 +36,7 @@ def family_of(name: str) -> Family:
     """`name`, or `name+cure`; a flexible one on the test's knots."""
     family = FAMILIES[name.removesuffix("+cure")]
     family = family.on_knots(*KNOTS) if family.on_knots else family
-    return cured(family) if name.endswith("+cure") else family
+    return Cured(family) if name.endswith("+cure") else family
 
 
 def values(family: Family, time: Any, eta: float, shape: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -348,7 +348,7 @@ def test_a_constant_hazard_is_inside_every_proportional_family(eta: float, log_u
 def test_nobody_cured_is_the_family_without_cure(name: str, eta: float, log_u: float) -> None:
     u, shape = np.exp(log_u), shape_for(name)
     with np.errstate(invalid="ignore"):
-        one = log_values(cured(family_of(name)), u, eta, (*shape, -np.inf))
+        one = log_values(Cured(family_of(name)), u, eta, (*shape, -np.inf))
     same(one, log_values(family_of(name), u, eta, shape))
 
 

@@ -22,7 +22,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.tables.reading import read_table
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.modifiers.background import with_background
-from bayes_bm.hazards.modifiers.cure import cured
+from bayes_bm.hazards.modifiers.cure import Cured
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
@@ -121,7 +121,7 @@ def test_hazards_and_cumulative_hazards_add(name: str) -> None:
 
 def test_the_cured_die_of_the_background_alone() -> None:
     """S = exp(-Hb) (pi + (1 - pi) S0), by hand."""
-    family = with_background(cured(FAMILIES["exponential"]), START / 12, RATE * 12)
+    family = with_background(Cured(FAMILIES["exponential"]), START / 12, RATE * 12)
     shape = np.array([0.3])
     share = 1 / (1 + math.exp(-0.3))
     for time in (2.0, 20.0, 400.0):

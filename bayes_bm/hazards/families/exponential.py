@@ -1,6 +1,6 @@
 """Exponential: a constant hazard exp(eta) / t0, and its accelerated-time twin, whose mean is exp(eta) t0."""
 
-from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.family import FormulaFamily
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
@@ -28,5 +28,5 @@ def aft_inverse(log_cum, eta, shape, *, xp: Namespace):
     return log_cum + eta
 
 
-EXPONENTIAL = Family("exponential", "hazard", (), log_cum_hazard, log_hazard, inverse)
-EXPONENTIAL_AFT = Family("exponential_aft", "time", (), aft_log_cum_hazard, aft_log_hazard, aft_inverse)
+EXPONENTIAL = FormulaFamily("exponential", "hazard", (), log_cum_hazard, log_hazard, inverse)
+EXPONENTIAL_AFT = FormulaFamily("exponential_aft", "time", (), aft_log_cum_hazard, aft_log_hazard, aft_inverse)

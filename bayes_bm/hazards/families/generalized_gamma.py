@@ -9,7 +9,7 @@ normal), q = 1 Weibull with shape 1 / sd, q = sd gamma; q may be negative. Every
 
 from typing import Any, NamedTuple
 
-from bayes_bm.hazards.family import Family, log_cum_from_tails
+from bayes_bm.hazards.family import FormulaFamily, log_cum_from_tails
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
@@ -58,5 +58,5 @@ def gamma_log_hazard(log_u, eta, shape, *, xp: Namespace):
     return _log_hazard(log_u, eta, log_sd, xp.exp(log_sd), xp=xp)
 
 
-GENGAMMA = Family("gengamma", "time", ("log_sd", "q"), log_cum_hazard, log_hazard)
-GAMMA = Family("gamma", "time", ("log_shape",), gamma_log_cum_hazard, gamma_log_hazard)
+GENGAMMA = FormulaFamily("gengamma", "time", ("log_sd", "q"), log_cum_hazard, log_hazard)
+GAMMA = FormulaFamily("gamma", "time", ("log_shape",), gamma_log_cum_hazard, gamma_log_hazard)

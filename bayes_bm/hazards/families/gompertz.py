@@ -10,7 +10,7 @@ With g < 0 the hazard dies out and a share exp(-H(infinity)) never has the event
 
 import numpy as np
 
-from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.family import FormulaFamily
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 SERIES = 0.2
@@ -51,4 +51,4 @@ def inverse(log_cum, eta, shape, *, xp: Namespace):
     return xp.where(reached, log_y + xp.where(is_small, xp.log1p(series), xp.log(xp.log1p(away) / away)), np.inf)
 
 
-GOMPERTZ = Family("gompertz", "hazard", ("slope",), log_cum_hazard, log_hazard, inverse)
+GOMPERTZ = FormulaFamily("gompertz", "hazard", ("slope",), log_cum_hazard, log_hazard, inverse)

@@ -1,6 +1,6 @@
 """Log-logistic, accelerated time: odds of the event (u / exp(eta))^k, k = exp(log_shape); exp(eta) t0 is the median."""
 
-from bayes_bm.hazards.family import Family, log_cum_from_tails
+from bayes_bm.hazards.family import FormulaFamily, log_cum_from_tails
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
@@ -27,4 +27,4 @@ def inverse(log_cum, eta, shape, *, xp: Namespace):
     return eta + log_odds * xp.exp(-shape[..., 0])
 
 
-LOGLOGISTIC = Family("loglogistic", "time", ("log_shape",), log_cum_hazard, log_hazard, inverse)
+LOGLOGISTIC = FormulaFamily("loglogistic", "time", ("log_shape",), log_cum_hazard, log_hazard, inverse)

@@ -1,6 +1,6 @@
 """Log-normal, accelerated time: log(T / t0) ~ N(eta, sd^2), sd = exp(log_sd); exp(eta) t0 is the median."""
 
-from bayes_bm.hazards.family import Family, log_cum_from_tails
+from bayes_bm.hazards.family import FormulaFamily, log_cum_from_tails
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
@@ -20,4 +20,4 @@ def log_hazard(log_u, eta, shape, *, xp: Namespace):
     return -(z**2) / 2 - HALF_LOG_TWO_PI - shape[..., 0] - log_u - xp.log_ndtr(-z)
 
 
-LOGNORMAL = Family("lognormal", "time", ("log_sd",), log_cum_hazard, log_hazard)
+LOGNORMAL = FormulaFamily("lognormal", "time", ("log_sd",), log_cum_hazard, log_hazard)

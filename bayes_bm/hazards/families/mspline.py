@@ -8,7 +8,7 @@ last are the hazard at 0 and at `end`.
 
 import numpy as np
 
-from bayes_bm.hazards.families.spline_basis import SplineBasis, flexible
+from bayes_bm.hazards.families.spline_basis import SplineBasis, SplineFamily
 from bayes_bm.hazards.family import Knots
 
 DEGREE = 3
@@ -35,4 +35,4 @@ def splines(inner: tuple[float, ...], end: float) -> SplineBasis:
     return SplineBasis(Knots(tuple(inner), end, tuple(float(value) for value in greville)), functions, integrals)
 
 
-MSPLINE = flexible("mspline", splines)
+MSPLINE = SplineFamily("mspline", splines)

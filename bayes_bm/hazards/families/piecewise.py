@@ -1,11 +1,11 @@
 """Piecewise exponential: the hazard is constant between cut points, and beyond the last one.
 
-The basis functions are the pieces, their integrals the time spent in each (`flexible`).
+The basis functions are the pieces, their integrals the time spent in each (`spline_basis`).
 """
 
 import numpy as np
 
-from bayes_bm.hazards.families.spline_basis import SplineBasis, flexible
+from bayes_bm.hazards.families.spline_basis import SplineBasis, SplineFamily
 from bayes_bm.hazards.family import Knots
 
 
@@ -28,4 +28,4 @@ def pieces(inner: tuple[float, ...], end: float) -> SplineBasis:
     return SplineBasis(Knots(tuple(inner), end, tuple((edges[1:] + edges[:-1]) / 2)), functions, integrals)
 
 
-PIECEWISE = flexible("piecewise", pieces)
+PIECEWISE = SplineFamily("piecewise", pieces)

@@ -12,7 +12,8 @@ hazard as in Jackson 2023, doi 10.1186/s12874-023-02094-1).
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -34,40 +35,62 @@ class SplineBasis(NamedTuple):
     integrals: Basis
 
 
-def flexible(name: str, basis: Callable[[tuple[float, ...], float], SplineBasis]) -> Family:
-    """Make a family from its basis: `basis(inner, end)` gives the knots, the functions and their integrals (u, k)."""
+@dataclass(frozen=True)
+class SplineFamily(Family):
+    """A family from its basis: `make_basis(inner, end)` gives the knots, the functions and their integrals (u, k).
 
-    def on_knots(inner: tuple[float, ...], end: float) -> Family:
+    The one of the registry has no knots yet and does not compute; `on_knots` gives the one that does.
+    """
+
+    name: str
+    make_basis: Callable[[tuple[float, ...], float], SplineBasis]
+    placed_on: tuple[tuple[float, ...], float] | None = None
+
+    effect = "hazard"
+    shapes = ()
+    inverse = None
+    cured = False
+    background = None
+
+    def __reduce__(self) -> tuple:
+        # the functions of a basis do not pickle; they are made anew
+        return type(self), (self.name, self.make_basis, self.placed_on)
+
+    def on_knots(self, inner: tuple[float, ...], end: float) -> "SplineFamily":
         """Return the family to compute with, on these knots."""
-        knots, functions, integrals = basis(inner, end)
-        at_reference = integrals(np.ones(()))
+        return replace(self, placed_on=(inner, end))
 
-        def place(log_u: np.ndarray) -> np.ndarray:
-            """Return integrals, then functions, on a trailing axis (..., 2 functions)."""
-            u = np.exp(log_u)
-            return np.concatenate([integrals(u), functions(u)], axis=-1)
+    @cached_property
+    def _basis(self) -> SplineBasis:
+        if self.placed_on is None:
+            raise TypeError("a flexible family computes on knots: family.on_knots(inner, end)")
+        return self.make_basis(*self.placed_on)
 
-        def split(placed_time):
-            """Return integrals and functions of what `place` gives."""
-            size = len(at_reference)
-            return placed_time[..., :size], placed_time[..., size:]
+    @property
+    def knots(self) -> Knots | None:
+        return None if self.placed_on is None else self._basis.knots
 
-        def log_total(sums, shape, *, xp: Namespace):
-            """Return log sum_k c_k sums_k less its value at t0."""
-            weight = xp.exp(shape)
-            return xp.log(xp.inner(sums, weight) + LEAST_TOTAL) - xp.log(xp.inner(at_reference, weight))
+    @property
+    def basis(self) -> Basis | None:
+        return None if self.placed_on is None else self._place
 
-        def log_cum_hazard(placed_time, eta, shape, *, xp: Namespace):
-            return eta + log_total(split(placed_time)[0], shape, xp=xp)
+    def _place(self, log_u: np.ndarray) -> np.ndarray:
+        """Return integrals, then functions, on a trailing axis (..., 2 functions)."""
+        u = np.exp(log_u)
+        return np.concatenate([self._basis.integrals(u), self._basis.functions(u)], axis=-1)
 
-        def log_hazard(placed_time, eta, shape, *, xp: Namespace):
-            return eta + log_total(split(placed_time)[1], shape, xp=xp)
+    @cached_property
+    def _at_reference(self) -> np.ndarray:
+        """Integrals at t0 (function,)."""
+        return self._basis.integrals(np.ones(()))
 
-        return replace(family, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, basis=place, knots=knots)
+    def log_cum_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+        return eta + self._log_total(placed_time[..., : len(self._at_reference)], shape, xp=xp)
 
-    family = Family(name, "hazard", (), _without_knots, _without_knots, on_knots=on_knots)
-    return family
+    def log_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+        return eta + self._log_total(placed_time[..., len(self._at_reference) :], shape, xp=xp)
 
-
-def _without_knots(*_, **__):
-    raise TypeError("a flexible family computes on knots: family.on_knots(inner, end)")
+    def _log_total(self, sums, shape, *, xp: Namespace):
+        """Return log sum_k c_k sums_k less its value at t0."""
+        weight = xp.exp(shape)
+        return xp.log(xp.inner(sums, weight) + LEAST_TOTAL) - xp.log(xp.inner(self._at_reference, weight))

@@ -1,6 +1,6 @@
 """Weibull: log H(t) = k (log t - log t0) + eta, k = exp(log_shape) (docs/decisions.md#the-model)."""
 
-from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.family import FormulaFamily
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
@@ -18,4 +18,4 @@ def inverse(log_cum, eta, shape, *, xp: Namespace):
     return (log_cum - eta) * xp.exp(-shape[..., 0])
 
 
-WEIBULL = Family("weibull", "hazard", ("log_shape",), log_cum_hazard, log_hazard, inverse)
+WEIBULL = FormulaFamily("weibull", "hazard", ("log_shape",), log_cum_hazard, log_hazard, inverse)

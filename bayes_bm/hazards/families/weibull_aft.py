@@ -5,7 +5,7 @@ event, and a log time ratio is -1 / k times the log hazard ratio. Under a shape 
 differ.
 """
 
-from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.family import FormulaFamily
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 
@@ -21,4 +21,4 @@ def inverse(log_cum, eta, shape, *, xp: Namespace):
     return eta + log_cum * xp.exp(-shape[..., 0])
 
 
-WEIBULL_AFT = Family("weibull_aft", "time", ("log_shape",), log_cum_hazard, log_hazard, inverse)
+WEIBULL_AFT = FormulaFamily("weibull_aft", "time", ("log_shape",), log_cum_hazard, log_hazard, inverse)

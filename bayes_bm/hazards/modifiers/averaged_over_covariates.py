@@ -5,75 +5,99 @@ likelihoods and the answers know of a family holds of an arm as well. Only the m
 of hazards would be another model.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.modifiers.modifier import Modifier
+from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
-SMALL, LARGEST = -30.0, 700.0
+LEAST_LOG_HAZARD = -30.0
+"""log of the mean H below which -log of the mean S is the mean H to rounding."""
 
 
-def averaged(family: Family, points: int, *, weighted: bool = False) -> Family:
-    """The family of an arm; `shape[..., width:]` is what each point adds to eta (..., point).
+class _PointArguments(NamedTuple):
+    """Time, eta and shape with a trailing axis of points."""
+
+    placed_time: Any
+    eta: Any
+    shape: Any
+
+
+class _Survivors(NamedTuple):
+    """log mean of H, -log mean of S, and what each point's H is above the least."""
+
+    log_mean: Any
+    used: Any
+    above: Any
+
+
+@dataclass(frozen=True)
+class AveragedOverCovariates(Modifier):
+    """The family of an arm; `shape[..., width:]`, behind the base's, is what each point adds to eta (..., point).
 
     With `weighted`, of one patient whose covariates are partly known: their log weights, which sum to one, follow.
     """
-    width = family.width
 
-    def spread(at, eta, shape):
-        """The three arguments with a trailing axis of points."""
-        placed = at[..., None] if family.basis is None else at[..., None, :]
-        return placed, eta[..., None] + shape[..., width:][..., :points], shape[..., None, :width]
+    points: int
+    weighted: bool = False
 
-    def mean(values, shape, *, xp: Namespace):
-        if weighted:
-            return xp.sum(values * xp.exp(shape[..., width:][..., points:]))
-        return xp.sum(values) / points
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        numbers = range(1, self.points + 1)
+        weights = [f"weight {number}" for number in numbers] if self.weighted else []
+        return (*self.base.shapes, *(f"point {number}" for number in numbers), *weights)
 
-    def survivors(of_points, shape, *, xp: Namespace):
-        """log mean of H, -log mean of S, and what each point's H is above the least."""
-        log_cum = family.log_cum_hazard(*of_points, xp=xp)
-        top = xp.minimum(xp.max(log_cum), LARGEST)
+    @property
+    def _factor(self) -> bool:
+        """Whether a point multiplies a proportional hazard: the same means in fewer passes."""
+        return self.base.proportional and not self.weighted
+
+    def log_cum_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+        if self._factor:
+            return self._mixture(placed_time, eta, shape, xp=xp)[0]
+        log_mean, used, _ = self._survivors(self._spread(placed_time, eta, shape), shape, xp=xp)
+        small = log_mean < LEAST_LOG_HAZARD
+        # the guarded value keeps the gradient of the branch not taken finite
+        return xp.where(small, log_mean, xp.log(xp.where(small, 1.0, used)))
+
+    def log_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+        if self._factor:
+            tilt = self._mixture(placed_time, eta, shape, xp=xp)[1]
+            return self.base.log_hazard(placed_time, eta, shape[..., : self.base.width], xp=xp) + tilt
+        spread = self._spread(placed_time, eta, shape)
+        above = self._survivors(spread, shape, xp=xp).above
+        # survivors of the least hazard weigh most: log(mean h S / mean S)
+        log_density = self.base.log_hazard(*spread, xp=xp) - above
+        top = xp.max(log_density)
+        return (
+            top[..., 0]
+            + xp.log(self._mean(xp.exp(log_density - top), shape, xp=xp))
+            - xp.log1p(self._mean(xp.expm1(-above), shape, xp=xp))
+        )
+
+    def _mixture(self, placed_time, eta, shape, *, xp: Namespace):
+        width = self.base.width
+        log_cum = self.base.log_cum_hazard(placed_time, eta, shape[..., :width], xp=xp)
+        return xp.mixture(log_cum, shape[..., width:])[:2]
+
+    def _spread(self, placed_time, eta, shape) -> _PointArguments:
+        width = self.base.width
+        time = placed_time[..., None] if self.base.basis is None else placed_time[..., None, :]
+        return _PointArguments(time, eta[..., None] + shape[..., width:][..., : self.points], shape[..., None, :width])
+
+    def _mean(self, values, shape, *, xp: Namespace):
+        if self.weighted:
+            return xp.sum(values * xp.exp(shape[..., self.base.width :][..., self.points :]))
+        return xp.sum(values) / self.points
+
+    def _survivors(self, spread: _PointArguments, shape, *, xp: Namespace) -> _Survivors:
+        log_cum = self.base.log_cum_hazard(*spread, xp=xp)
+        top = xp.minimum(xp.max(log_cum), LARGEST_LOG_HAZARD)
         relative = xp.exp(xp.minimum(log_cum - top, 0.0))
         total = xp.exp(top) * relative
         least = -xp.max(-total)
         above = total - least
         # exact also where all are small: no difference from 1 is taken
-        used = least[..., 0] - xp.log1p(mean(xp.expm1(-above), shape, xp=xp))
-        return top[..., 0] + xp.log(mean(relative, shape, xp=xp)), used, above
-
-    def log_cum_hazard(at, eta, shape, *, xp: Namespace):
-        log_mean, used, _ = survivors(spread(at, eta, shape), shape, xp=xp)
-        small = log_mean < SMALL
-        # the guarded value keeps the gradient of the branch not taken finite
-        return xp.where(small, log_mean, xp.log(xp.where(small, 1.0, used)))
-
-    def log_hazard(at, eta, shape, *, xp: Namespace):
-        of_points = spread(at, eta, shape)
-        _, _, above = survivors(of_points, shape, xp=xp)
-        # survivors of the least hazard weigh most: log(mean h S / mean S)
-        log_density = family.log_hazard(*of_points, xp=xp) - above
-        top = xp.max(log_density)
-        return (
-            top[..., 0]
-            + xp.log(mean(xp.exp(log_density - top), shape, xp=xp))
-            - xp.log1p(mean(xp.expm1(-above), shape, xp=xp))
-        )
-
-    def proportional(at, eta, shape, *, xp: Namespace):
-        log_cum = family.log_cum_hazard(at, eta, shape[..., :width], xp=xp)
-        return xp.mixture(log_cum, shape[..., width:])[:2]
-
-    def log_cum_proportional(at, eta, shape, *, xp: Namespace):
-        return proportional(at, eta, shape, xp=xp)[0]
-
-    def log_hazard_proportional(at, eta, shape, *, xp: Namespace):
-        tilt = proportional(at, eta, shape, xp=xp)[1]
-        return family.log_hazard(at, eta, shape[..., :width], xp=xp) + tilt
-
-    behind = [f"point {at + 1}" for at in range(points)] + [f"weight {at + 1}" for at in range(points * weighted)]
-    shapes = (*family.shapes, *behind)
-    # a point multiplies a proportional hazard: the same means in fewer passes
-    short = family.proportional and not weighted
-    formulas = (log_cum_proportional, log_hazard_proportional) if short else (log_cum_hazard, log_hazard)
-    return replace(family, shapes=shapes, log_cum_hazard=formulas[0], log_hazard=formulas[1], inverse=None)
+        used = least[..., 0] - xp.log1p(self._mean(xp.expm1(-above), shape, xp=xp))
+        return _Survivors(top[..., 0] + xp.log(self._mean(relative, shape, xp=xp)), used, above)

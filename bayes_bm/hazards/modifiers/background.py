@@ -8,41 +8,61 @@ no longer proportional, and with a cured share the cured die of the background o
 The two logarithms of the background stand behind what the family below knows of a time.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from bayes_bm.hazards.family import Family
+from bayes_bm.hazards.modifiers.modifier import Modifier
+from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 NEVER = -1e4
 """log of a hazard of zero: finite, because -inf has no gradient; exp of it is 0 all the same."""
-LARGEST = 700.0
 
 
-def with_background(family: Family, start: np.ndarray, rate: np.ndarray) -> Family:
+@dataclass(frozen=True)
+class WithBackground(Modifier):
     """The family with a background hazard: `rate` per t0 from each `start`, t / t0, the first of them 0."""
-    before = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(start))])
 
-    def place(log_u: np.ndarray) -> np.ndarray:
-        own = family.place(log_u)
-        u = np.exp(np.minimum(log_u, LARGEST))
+    start: tuple[float, ...]
+    rate: tuple[float, ...]
+
+    @property
+    def background(self) -> tuple[float, ...]:
+        return tuple(float(value) for value in np.log(self.start[1:]))
+
+    @cached_property
+    def _steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Starts, rates and the cumulative hazard at each start."""
+        start, rate = np.array(self.start), np.array(self.rate)
+        return start, rate, np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(start))])
+
+    def basis(self, log_u: np.ndarray) -> np.ndarray:
+        """What the family below knows of a time, then log Hb and log hb (..., 2 or more)."""
+        start, rate, cumulated = self._steps
+        placed = self.base.place(log_u)
+        u = np.exp(np.minimum(log_u, LARGEST_LOG_HAZARD))
         piece = np.searchsorted(start, u, side="right") - 1
-        known = (before[piece] + rate[piece] * (u - start[piece]), rate[piece] + 0 * u)
+        hazards = (cumulated[piece] + rate[piece] * (u - start[piece]), rate[piece] + 0 * u)
         with np.errstate(divide="ignore"):
-            logs = [np.maximum(np.log(value), NEVER)[..., None] for value in known]
-        return np.concatenate([own[..., None] if family.basis is None else own, *logs], axis=-1)
+            logs = [np.maximum(np.log(hazard), NEVER)[..., None] for hazard in hazards]
+        return np.concatenate([placed[..., None] if self.base.basis is None else placed, *logs], axis=-1)
 
-    def own(at):
-        return at[..., 0] if family.basis is None else at[..., :-2]
+    def log_cum_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+        excess = self.base.log_cum_hazard(self._excess_time(placed_time), eta, shape, xp=xp)
+        return xp.logaddexp(excess, placed_time[..., -2])
 
-    def log_cum_hazard(at, eta, shape, *, xp: Namespace):
-        return xp.logaddexp(family.log_cum_hazard(own(at), eta, shape, xp=xp), at[..., -2])
+    def log_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+        excess = self.base.log_hazard(self._excess_time(placed_time), eta, shape, xp=xp)
+        return xp.logaddexp(excess, placed_time[..., -1])
 
-    def log_hazard(at, eta, shape, *, xp: Namespace):
-        return xp.logaddexp(family.log_hazard(own(at), eta, shape, xp=xp), at[..., -1])
+    def _excess_time(self, placed_time):
+        """What the family below knows of the time."""
+        return placed_time[..., 0] if self.base.basis is None else placed_time[..., :-2]
 
-    steps = tuple(float(value) for value in np.log(start[1:]))
-    return replace(
-        family, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, inverse=None, basis=place, background=steps
-    )
+
+def with_background(family: Family, start: np.ndarray, rate: np.ndarray) -> WithBackground:
+    """Add a background hazard to a family: `rate` per t0 from each `start`, t / t0, the first of them 0."""
+    return WithBackground(family, tuple(map(float, start)), tuple(map(float, rate)))

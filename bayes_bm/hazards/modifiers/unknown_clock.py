@@ -8,9 +8,11 @@ so that its survival is S(t + d) / S(d), or S(t) / S(e). e and d, as shares of t
 shape: printed times stay data, and what the likelihoods, simulators and checks know of a family holds of the arm.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from bayes_bm.hazards.family import Family, inverse
+from bayes_bm.hazards.family import inverse
+from bayes_bm.hazards.modifiers.modifier import Modifier
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 
 CLOCKS = ("immortal_time", "clock_shift")
@@ -19,39 +21,53 @@ NEVER = -1e4
 """log of a time, a cumulative hazard or a hazard that is zero: finite, because -inf has no gradient."""
 
 
-def clocked(family: Family) -> Family:
+class _Clock(NamedTuple):
+    """The immortal time e, the shift d, and the family's own shape."""
+
+    immortal: Any
+    shift: Any
+    shape: Any
+
+
+@dataclass(frozen=True)
+class UnknownClock(Modifier):
     """The family of arms with clocks; a basis is placed outside the sampler and cannot follow one."""
-    if family.basis is not None:
-        raise TypeError(f"{family.name} places its times outside the sampler")
 
-    def parts(log_u, shape, *, xp: Namespace):
-        """Time on the arm's clock, e, d and the family's own shape."""
-        return xp.exp(log_u), shape[..., :-1][..., -1], shape[..., -1], shape[..., :-1][..., :-1]
+    def __post_init__(self) -> None:
+        if self.base.basis is not None:
+            raise TypeError(f"{self.base.name} places its times outside the sampler")
 
-    def log_or_never(time, *, xp: Namespace):
-        # the guarded value keeps the gradient of the branch not taken finite
-        return xp.where(time > 0, xp.log(xp.where(time > 0, time, 1.0)), NEVER)
+    @property
+    def shapes(self) -> tuple[str, ...]:
+        return (*self.base.shapes, *CLOCKS)
 
-    def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
-        time, lived, shift, own = parts(log_u, shape, xp=xp)
-        after = time > lived
-        until = log_or_never(xp.where(after, time, lived) + shift, xp=xp)
-        whole = family.log_cum_hazard(until, eta, own, xp=xp)
-        before = family.log_cum_hazard(log_or_never(lived + shift, xp=xp), eta, own, xp=xp)
-        apart = before - whole
-        inside = after & (apart < 0)
+    def log_cum_hazard(self, log_u, eta, shape, *, xp: Namespace):
+        time, clock = xp.exp(log_u), _clock(shape)
+        reached = time > clock.immortal
+        end = _log_or_never(xp.where(reached, time, clock.immortal) + clock.shift, xp=xp)
+        start = _log_or_never(clock.immortal + clock.shift, xp=xp)
+        whole = self.base.log_cum_hazard(end, eta, clock.shape, xp=xp)
+        apart = self.base.log_cum_hazard(start, eta, clock.shape, xp=xp) - whole
+        inside = reached & (apart < 0)
         return xp.where(inside, whole + xp.log1mexp(xp.where(inside, apart, -1.0)), NEVER)
 
-    def log_hazard(log_u, eta, shape, *, xp: Namespace):
-        time, lived, shift, own = parts(log_u, shape, xp=xp)
-        found = family.log_hazard(log_or_never(time + shift, xp=xp), eta, own, xp=xp)
-        return xp.where(time > lived, found, NEVER)
+    def log_hazard(self, log_u, eta, shape, *, xp: Namespace):
+        time, clock = xp.exp(log_u), _clock(shape)
+        shifted = _log_or_never(time + clock.shift, xp=xp)
+        return xp.where(time > clock.immortal, self.base.log_hazard(shifted, eta, clock.shape, xp=xp), NEVER)
 
-    def back(log_cum, eta, shape, *, xp: Namespace):
-        _, lived, shift, own = parts(log_cum, shape, xp=xp)
-        before = family.log_cum_hazard(log_or_never(lived + shift, xp=xp), eta, own, xp=xp)
-        log_v = inverse(family, xp.logaddexp(log_cum, before), eta, own, xp=xp)
-        return log_or_never(xp.exp(log_v) - shift, xp=xp)
+    def inverse(self, log_cum, eta, shape, *, xp: Namespace):
+        clock = _clock(shape)
+        start = _log_or_never(clock.immortal + clock.shift, xp=xp)
+        entered = self.base.log_cum_hazard(start, eta, clock.shape, xp=xp)
+        log_shifted = inverse(self.base, xp.logaddexp(log_cum, entered), eta, clock.shape, xp=xp)
+        return _log_or_never(xp.exp(log_shifted) - clock.shift, xp=xp)
 
-    shapes = (*family.shapes, *CLOCKS)
-    return replace(family, shapes=shapes, log_cum_hazard=log_cum_hazard, log_hazard=log_hazard, inverse=back)
+
+def _clock(shape: Any) -> _Clock:
+    return _Clock(shape[..., :-1][..., -1], shape[..., -1], shape[..., :-1][..., :-1])
+
+
+def _log_or_never(time: Any, *, xp: Namespace) -> Any:
+    # the guarded value keeps the gradient of the branch not taken finite
+    return xp.where(time > 0, xp.log(xp.where(time > 0, time, 1.0)), NEVER)

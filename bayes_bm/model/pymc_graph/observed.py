@@ -9,7 +9,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_bm.hazards import Family
-from bayes_bm.hazards.modifiers.averaged_over_covariates import averaged
+from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.model.covariates import missing
 from bayes_bm.model.design import Design
 from bayes_bm.model.linear_predictor import Effects, covariate_shift, missing_offsets, point_offsets
@@ -47,7 +47,7 @@ def averaged_arms(inputs: ModelInputs, effects: Effects) -> CovariateAverage | N
         return None
     points = pm.Data("integration_points", inputs.arm_points)
     offsets = point_offsets(effects, inputs.design.arm_treatment, points, xp=TENSOR)
-    return CovariateAverage(averaged(inputs.family, inputs.spec.integration.points), offsets)
+    return CovariateAverage(AveragedOverCovariates(inputs.family, inputs.spec.integration.points), offsets)
 
 
 def missing_average(inputs: ModelInputs, arrays: dict[str, np.ndarray], effects: Effects) -> CovariateAverage:
@@ -64,7 +64,7 @@ def missing_average(inputs: ModelInputs, arrays: dict[str, np.ndarray], effects:
     pm.Potential("covariates_known", known_density)
     count = missing.rule(models)[0].shape[1]
     wide = pt.concatenate([nodes.added, nodes.log_weight], axis=1)
-    return CovariateAverage(averaged(inputs.arm_family, count, weighted=True), wide, by_row=True)
+    return CovariateAverage(AveragedOverCovariates(inputs.arm_family, count, weighted=True), wide, by_row=True)
 
 
 def observe(name: str, arrays: dict[str, np.ndarray], arms: ArmExpressions, average: CovariateAverage | None) -> None:
