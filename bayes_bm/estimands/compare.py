@@ -49,9 +49,9 @@ def compare(
     )
 
 
-def answer_table(found: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
-    """Rows of `compared` with their draws summarised."""
-    rows = [{**named, **summarize(values)} for named, values in found]
+def answer_table(rows_with_draws: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
+    """Return the rows of `compared_pairs` with their draws summarised."""
+    rows = [{**identifiers, **summarize(values)} for identifiers, values in rows_with_draws]
     return pd.DataFrame(rows, columns=list(COMPARE_COLUMNS))
 
 
@@ -66,13 +66,13 @@ def compared_pairs(
 ) -> Iterator[tuple[Row, Array]]:
     """What `compare` summarises: the names of each row and its draws (sample,), chain after chain."""
     who = who or AverageStudy()
-    against = checked_treatment(result, reference)
-    at = list(checked_times(times_or_default(result, times), alive_at))
-    yield from _ratio_rows(result, who, against, at)
+    reference_name = checked_treatment(result, reference)
+    time_list = list(checked_times(times_or_default(result, times), alive_at))
+    yield from _ratio_rows(result, who, reference_name, time_list)
     if not lacks_level(result, who):
-        until = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
-        found = Query(at, until, alive_at).of(population(result, who))
-        yield from absolute_rows(result.spec.treatments.names, AnswerFlags(result), against, found)
+        end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
+        answers = Query(time_list, end_time, alive_at).answer(population(result, who))
+        yield from absolute_rows(result.spec.treatments.names, AnswerFlags(result), reference_name, answers)
 
 
 def _marginal(result: Result, who: Who) -> bool:
@@ -81,35 +81,41 @@ def _marginal(result: Result, who: Who) -> bool:
     return (isinstance(population_of(who), NewStudy) or averaged) and not lacks_level(result, who)
 
 
-def _ratio_rows(result: Result, who: Who, against: str, times: list[float]) -> Iterator[tuple[Row, Array]]:
+def _ratio_rows(result: Result, who: Who, reference: str, times: list[float]) -> Iterator[tuple[Row, Array]]:
     """Hazard ratios, without a time where conditional ones are proportional; of accelerated time, time ratios."""
     if result.inputs.family.effect == "time":
-        yield from _time_ratio_rows(result, who, against)
+        yield from _time_ratio_rows(result, who, reference)
         return
     timed = _marginal(result, who) or not is_proportional(result)
-    ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=against)
+    ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=reference)
     labels = AnswerFlags(result)
     for treatment in result.spec.treatments.names:
-        if treatment == against:
+        if treatment == reference:
             continue
         for time in ratios["time"].values:
             values = ratios.sel(treatment=treatment, time=time).values.ravel()
             shown = float(time) if timed else None
-            label = labels.contrast((treatment, shown), (against, shown))
+            label = labels.contrast((treatment, shown), (reference, shown))
             better = float(np.mean(values < 1))
-            named = {"treatment": treatment, "reference": against, "time": shown, "prob_better": better, "label": label}
+            named = {
+                "treatment": treatment,
+                "reference": reference,
+                "time": shown,
+                "prob_better": better,
+                "label": label,
+            }
             yield {"estimand": "hazard_ratio", **named}, values
             yield {"estimand": "log_hazard_ratio", **named}, np.log(values)
 
 
-def _time_ratio_rows(result: Result, who: Who, against: str) -> Iterator[tuple[Row, Array]]:
-    ratios, labels = time_ratio(result, who=who, reference=against), AnswerFlags(result, of_deaths="excess")
+def _time_ratio_rows(result: Result, who: Who, reference: str) -> Iterator[tuple[Row, Array]]:
+    ratios, labels = time_ratio(result, who=who, reference=reference), AnswerFlags(result, of_deaths="excess")
     for treatment in result.spec.treatments.names:
-        if treatment == against:
+        if treatment == reference:
             continue
         values = ratios.sel(treatment=treatment).values.ravel()
-        label = labels.contrast((treatment, None), (against, None))
+        label = labels.contrast((treatment, None), (reference, None))
         better = float(np.mean(values > 1))
-        named = {"treatment": treatment, "reference": against, "time": None, "prob_better": better, "label": label}
+        named = {"treatment": treatment, "reference": reference, "time": None, "prob_better": better, "label": label}
         yield {"estimand": "time_ratio", **named}, values
         yield {"estimand": "log_time_ratio", **named}, np.log(values)

@@ -33,24 +33,28 @@ def cumulative_incidence(
     for fits that are not of one model.
     """
     check_together(results)
-    at = np.sort(checked_times(times, alive_at))
-    size = min(of.predictors.draws.samples for of in results)
-    found = [population(of, who or NewStudy()) for of in results]
+    sorted_times = np.sort(checked_times(times, alive_at))
+    size = min(result.predictors.draws.samples for result in results)
+    populations = [population(result, who or NewStudy()) for result in results]
     # chains of two fits have nothing to do with each other; as many draws of each, evenly from all its chains
-    thinned = [one.part(np.linspace(0, len(one.eta) - 1, size).astype(int)) for one in found]
-    values = quadrature.cumulative_incidence(thinned, at, alive_at=alive_at)
+    thinned = [one.part(np.linspace(0, len(one.eta) - 1, size).astype(int)) for one in populations]
+    values = quadrature.cumulative_incidence(thinned, sorted_times, alive_at=alive_at)
     whole = np.concatenate([values, 1 - values.sum(axis=0, keepdims=True)])
     spec = results[0].spec
-    coords = {"treatment": list(spec.treatments.names), "cause": [*(of.spec.cause for of in results), FREE], "time": at}
+    coords = {
+        "treatment": list(spec.treatments.names),
+        "cause": [*(result.spec.cause for result in results), FREE],
+        "time": sorted_times,
+    }
     dims = ("draw", "treatment", "cause", "time")
     return xr.DataArray(np.moveaxis(whole, 0, 2), dims=dims, coords=coords, name="cumulative_incidence")
 
 
-def incidence_table(found: xr.DataArray) -> pd.DataFrame:
+def incidence_table(incidence: xr.DataArray) -> pd.DataFrame:
     """Rows of treatment, cause and time with mean, sd and quantiles over draws."""
     quantiles = {"median": 0.5, "q2_5": 0.025, "q97_5": 0.975}
-    parts = {"mean": found.mean("draw"), "sd": found.std("draw", ddof=1)}
-    parts |= {name: found.quantile(q, "draw").drop_vars("quantile") for name, q in quantiles.items()}
+    parts = {"mean": incidence.mean("draw"), "sd": incidence.std("draw", ddof=1)}
+    parts |= {name: incidence.quantile(q, "draw").drop_vars("quantile") for name, q in quantiles.items()}
     return xr.Dataset(parts).to_dataframe().reset_index()[["treatment", "cause", "time", *parts]]
 
 
@@ -59,7 +63,7 @@ def check_together(results: Sequence[Result]) -> None:
     if len(results) < 2:
         raise InputError("cumulative incidence", found=f"{len(results)} fit", allowed="one for each cause, two or more")
     first = results[0]
-    causes = [of.spec.cause for of in results]
+    causes = [result.spec.cause for result in results]
     wrong = [cause for cause in causes if cause in (None, ANY_CAUSE)]
     if wrong or len(set(causes)) < len(causes):
         raise InputError(
@@ -68,20 +72,20 @@ def check_together(results: Sequence[Result]) -> None:
             allowed='fits whose specs say cause = "...", each another',
             hint="overall survival and local control are no competing causes: a death after a failure is in both",
         )
-    for of in results[1:]:
+    for result in results[1:]:
         for what in ("time_unit", "endpoint"):
-            if getattr(of.spec, what) != getattr(first.spec, what):
-                raise InputError(what, found=getattr(of.spec, what), allowed=getattr(first.spec, what))
-        if of.spec.treatments.names != first.spec.treatments.names:
-            names = [", ".join(one.spec.treatments.names) for one in (of, first)]
+            if getattr(result.spec, what) != getattr(first.spec, what):
+                raise InputError(what, found=getattr(result.spec, what), allowed=getattr(first.spec, what))
+        if result.spec.treatments.names != first.spec.treatments.names:
+            names = [", ".join(one.spec.treatments.names) for one in (result, first)]
             raise InputError("treatments", found=names[0], allowed=names[1])
-        if not _rows(of).equals(_rows(first)):
+        if not _patient_rows(result).equals(_patient_rows(first)):
             raise InputError(
-                "patients", found=f"other patients in the fits of {first.spec.cause} and {of.spec.cause}",
+                "patients", found=f"other patients in the fits of {first.spec.cause} and {result.spec.cause}",
                 allowed="the same: each is followed for every cause",
             )  # fmt: skip
 
 
-def _rows(result: Result) -> pd.DataFrame:
+def _patient_rows(result: Result) -> pd.DataFrame:
     names = ["study", "arm", "treatment", "time", "entry", "weight"]
     return result.evidence.patients[names].sort_values(names).reset_index(drop=True)

@@ -24,45 +24,49 @@ class Query:
     alive_at: float
     estimands: Sequence[str] = ESTIMANDS
 
-    def of(self, who: Population) -> dict[tuple[str, float | None], Array]:
+    def answer(self, population: Population) -> dict[tuple[str, float | None], Array]:
         """Draws of each estimand (sample, treatment) by (name, time)."""
-        found: dict[tuple[str, float | None], Array] = {}
-        at, since = np.array(self.times), self.alive_at
+        answers: dict[tuple[str, float | None], Array] = {}
+        time_array, entry_time = np.array(self.times), self.alive_at
         for estimand in self.estimands:
             if estimand in ("survival", "hazard"):
                 living = estimand == "survival"
-                values = quadrature.survival(who, at, alive_at=since) if living else quadrature.hazard(who, at)
-                found |= {(estimand, time): values[..., place] for place, time in enumerate(self.times)}
+                values = (
+                    quadrature.survival(population, time_array, alive_at=entry_time)
+                    if living
+                    else quadrature.hazard(population, time_array)
+                )
+                answers |= {(estimand, time): values[..., place] for place, time in enumerate(self.times)}
             elif estimand == "rmst":
-                found[estimand, self.horizon] = quadrature.rmst(who, self.horizon, alive_at=since)
+                answers[estimand, self.horizon] = quadrature.rmst(population, self.horizon, alive_at=entry_time)
             else:
-                q = 0.5 if estimand == "median" else _share(estimand)
-                found[estimand, None] = quadrature.quantile(who, q, alive_at=since)
-        return found
+                q = 0.5 if estimand == "median" else _quantile_share(estimand)
+                answers[estimand, None] = quadrature.quantile(population, q, alive_at=entry_time)
+        return answers
 
 
 def absolute_rows(
-    names: Sequence[str], labels: "AnswerFlags", against: str, found: Mapping[tuple[str, float | None], Array]
+    names: Sequence[str], labels: "AnswerFlags", reference: str, answers: Mapping[tuple[str, float | None], Array]
 ) -> Iterator[tuple[Row, Array]]:
     """Each estimand (sample, treatment) of every treatment `names`, and its difference from the reference."""
-    for (estimand, time), values in found.items():
+    for (estimand, time), values in answers.items():
         # one after the other in memory, as sums over draws depend on it
         by_treatment = dict(zip(names, np.ascontiguousarray(values.T), strict=True))
-        reach = {name: float(np.median(mine)) if time is None else time for name, mine in by_treatment.items()}
-        for treatment, mine in by_treatment.items():
+        reach = {name: float(np.median(draws)) if time is None else time for name, draws in by_treatment.items()}
+        for treatment, draws in by_treatment.items():
             one = {"estimand": estimand, "treatment": treatment, "reference": None, "time": time, "prob_better": None}
-            yield {**one, "label": labels.absolute(treatment, reach[treatment])}, mine
+            yield {**one, "label": labels.absolute(treatment, reach[treatment])}, draws
             # of hazards a ratio is asked for, not a difference
-            if treatment == against or estimand == "hazard":
+            if treatment == reference or estimand == "hazard":
                 continue
             with np.errstate(invalid="ignore"):
-                difference = mine - by_treatment[against]
-            label = labels.contrast((treatment, reach[treatment]), (against, reach[against]))
-            named = {"reference": against, "prob_better": float(np.mean(difference > 0)), "label": label}
+                difference = draws - by_treatment[reference]
+            label = labels.contrast((treatment, reach[treatment]), (reference, reach[reference]))
+            named = {"reference": reference, "prob_better": float(np.mean(difference > 0)), "label": label}
             yield {**one, **named, "estimand": f"{estimand}_difference"}, difference
 
 
-def _share(estimand: str) -> float:
+def _quantile_share(estimand: str) -> float:
     """The q of `quantile:q`."""
     name, _, share = estimand.partition(":")
     try:

@@ -52,12 +52,12 @@ def _require_imputations(result: Result) -> None:
         )
 
 
-def answer_variance(result: Result, found: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
-    """Rows of `predict.compared` with their variance within and between imputations; ratios on the log only."""
+def answer_variance(result: Result, rows_with_draws: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
+    """Rows of `compare.compared_pairs` with their variance within and between imputations; ratios on the log only."""
     labels = result.posterior["imputation"].to_numpy()
     rows = [
         {"quantity": row["estimand"], **row, **variance_parts(by_imputation(_chains(draws, labels), labels))}
-        for row, draws in found
+        for row, draws in rows_with_draws
         if row["estimand"] not in ("hazard_ratio", "time_ratio")
     ]
     return pd.DataFrame(rows, columns=[*NAMED, *VARIANCE_COLUMNS])

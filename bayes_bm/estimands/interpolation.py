@@ -20,14 +20,20 @@ from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.types import Array
 
 TOLERANCE = 1e-7
-"""Of the last coefficients, relative to the largest value; the series is then right to about ten times as much."""
-FIRST, LAST = 9, 257
-WORTH = 0.75
+"""Largest size of the last two coefficients relative to the largest value (no unit); the series is then right to about
+ten times as much."""
+FIRST_POINTS = 9
+"""Number of Chebyshev points that a series starts with; enough for the narrow ranges of most cohorts."""
+MOST_POINTS = 257
+"""Number of Chebyshev points beyond which a series is given up: the answer is not smooth."""
+WORTHWHILE_SHARE = 0.75
 """A series may cost as much as this share of the patients asked for one by one."""
 NARROW = 1e-9
+"""Smallest half width of a range of eta (log scale), so that patients who are all alike do not divide by zero."""
 Key = tuple[str, float | None]
 Ask = Callable[[Population], Mapping[Key, Array]]
 BY_LOG = ("median", "quantile", "hazard")
+"""Names with which the estimands begin whose logarithms are interpolated: positive ones, whose error is relative."""
 
 
 @dataclass(frozen=True)
@@ -40,81 +46,85 @@ class Series:
     half: Array
     coefficients: Array
 
-    def at(self, eta: Array) -> dict[Key, Array]:
+    def evaluate(self, eta: Array) -> dict[Key, Array]:
         """Every answer (sample, treatment) of a patient with this eta (sample, treatment)."""
-        found = _sums(self.coefficients, np.clip((eta - self.middle) / self.half, -1.0, 1.0))
-        found[self.by_log] = np.exp(found[self.by_log])
-        return dict(zip(self.keys, found, strict=True))
+        values = _evaluate_series(self.coefficients, np.clip((eta - self.middle) / self.half, -1.0, 1.0))
+        values[self.by_log] = np.exp(values[self.by_log])
+        return dict(zip(self.keys, values, strict=True))
 
 
-def answers(of: Population, slopes: Array, apart: Array, ask: Ask) -> Iterator[Mapping[Key, Array]]:
-    """What `ask` says of each patient, eta = of.eta + slopes . apart, in their order.
+def patient_answers(population: Population, slopes: Array, offsets: Array, ask: Ask) -> Iterator[Mapping[Key, Array]]:
+    """Yield what `ask` says of each patient, eta = population.eta + slopes . offsets, in their order.
 
-    slopes (sample, treatment, covariate), apart (patient, covariate). Patients too few for a series to gain, and
-    answers that none follows (a median that is never reached), are asked for one by one.
+    slopes (sample, treatment, covariate), offsets (patient, covariate). Patients too few for a series to gain, and
+    patient_answers that none follows (a median that is never reached), are asked for one by one.
     """
-    low, high = _ends(of.eta, slopes, apart)
-    series = _series(of, (low + high) / 2, np.maximum((high - low) / 2, NARROW), ask, most=WORTH * len(apart))
-    for one in apart:
-        eta = of.eta + slopes @ one
-        yield series.at(eta) if series is not None else ask(replace(of, eta=eta))
+    low, high = _eta_range(population.eta, slopes, offsets)
+    series = _fit_series(
+        population, (low + high) / 2, np.maximum((high - low) / 2, NARROW), ask, most=WORTHWHILE_SHARE * len(offsets)
+    )
+    for offset in offsets:
+        eta = population.eta + slopes @ offset
+        yield series.evaluate(eta) if series is not None else ask(replace(population, eta=eta))
 
 
-def _ends(eta: Array, slopes: Array, apart: Array) -> tuple[Array, Array]:
+def _eta_range(eta: Array, slopes: Array, offsets: Array) -> tuple[Array, Array]:
     """Lowest and highest eta of any patient (sample, treatment)."""
     low, high = np.full(eta.shape, np.inf), np.full(eta.shape, -np.inf)
-    for one in apart:
-        mine = eta + slopes @ one
-        low, high = np.minimum(low, mine), np.maximum(high, mine)
+    for offset in offsets:
+        patient_eta = eta + slopes @ offset
+        low, high = np.minimum(low, patient_eta), np.maximum(high, patient_eta)
     return low, high
 
 
-def _series(of: Population, middle: Array, half: Array, ask: Ask, *, most: float) -> Series | None:
+def _fit_series(population: Population, middle: Array, half: Array, ask: Ask, *, most: float) -> Series | None:
     """The series through as few points as it takes; None where that is more than `most` patients' worth."""
-    rows, n, spent = np.arange(len(middle)), FIRST, 0.0
-    x = _points(n)
+    rows, n, spent = np.arange(len(middle)), FIRST_POINTS, 0.0
+    x = _chebyshev_points(n)
     keys: tuple[Key, ...] = ()
-    by_log, values, found = np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0)
+    by_log, values, all_coefficients = np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0)
     while len(rows):
         spent += len(x) * len(rows) / len(middle)
-        if spent > most or n > LAST:
+        if spent > most or n > MOST_POINTS:
             return None
-        part = of.part(rows)
-        told = [ask(replace(part, eta=middle[rows] + half[rows] * one)) for one in x]
-        keys = tuple(told[0])
+        part = population.part(rows)
+        node_answers = [ask(replace(part, eta=middle[rows] + half[rows] * one)) for one in x]
+        keys = tuple(node_answers[0])
         by_log = np.array([name.startswith(BY_LOG) for name, _ in keys])
-        new = np.array([[one[key] for key in keys] for one in told])
+        new = np.array([[one[key] for key in keys] for one in node_answers])
         if not np.isfinite(new).all():
             return None
         new[:, by_log] = np.log(new[:, by_log])
-        values = new if n == FIRST else _between(values, new)
-        coefficients = np.tensordot(_transform(n), values, axes=1)
-        found = np.zeros((*middle.shape, len(keys), n)) if n == FIRST else _wider(found, n)
-        found[rows] = coefficients.transpose(2, 3, 1, 0)
+        values = new if n == FIRST_POINTS else _interleave_values(values, new)
+        coefficients = np.tensordot(_cosine_transform(n), values, axes=1)
+        all_coefficients = (
+            np.zeros((*middle.shape, len(keys), n)) if n == FIRST_POINTS else _pad_coefficients(all_coefficients, n)
+        )
+        all_coefficients[rows] = coefficients.transpose(2, 3, 1, 0)
         scale = np.where(by_log[:, None], 1.0, np.abs(values).max(axis=(0, 3)))
-        left = (np.abs(coefficients[-2:]).max(axis=(0, 3)) > TOLERANCE * scale).any(axis=0)
-        rows, values, n = rows[left], values[:, :, left], 2 * n - 1
-        x = _points(n)[1::2]
-    return Series(keys, by_log, middle, half, found)
+        unconverged = (np.abs(coefficients[-2:]).max(axis=(0, 3)) > TOLERANCE * scale).any(axis=0)
+        rows, values, n = rows[unconverged], values[:, :, unconverged], 2 * n - 1
+        x = _chebyshev_points(n)[1::2]
+    return Series(keys, by_log, middle, half, all_coefficients)
 
 
-def _points(n: int) -> Array:
+def _chebyshev_points(n: int) -> Array:
     return np.cos(np.pi * np.arange(n) / (n - 1))
 
 
-def _between(values: Array, new: Array) -> Array:
+def _interleave_values(values: Array, new: Array) -> Array:
     """Values at every second point with new ones between them."""
     whole = np.empty((len(values) + len(new), *values.shape[1:]))
     whole[::2], whole[1::2] = values, new
     return whole
 
 
-def _wider(coefficients: Array, n: int) -> Array:
+def _pad_coefficients(coefficients: Array, n: int) -> Array:
     """With room for n, the new ones zero."""
     return np.pad(coefficients, [(0, 0)] * 3 + [(0, n - coefficients.shape[-1])])
 
 
-def _transform(n: int) -> Array:
+def _cosine_transform(n: int) -> Array:
     """From values at cos(pi j / (n - 1)) to coefficients of T_k (k, j): the discrete cosine transform."""
     k = np.arange(n)
     end = np.where((k == 0) | (k == n - 1), 0.5, 1.0)
@@ -122,10 +132,10 @@ def _transform(n: int) -> Array:
 
 
 @cached_njit(kernel, **SUMS)
-def _sums(coefficients, x):  # pragma: no cover
+def _evaluate_series(coefficients, x):  # pragma: no cover
     """Sum over k of c_k T_k(x) of each key (key, sample, treatment)."""
     samples, treatments, keys, n = coefficients.shape
-    found, power = np.empty((keys, samples, treatments)), np.ones(n)
+    sums, power = np.empty((keys, samples, treatments)), np.ones(n)
     for s in range(samples):
         for a in range(treatments):
             power[1] = x[s, a]
@@ -135,5 +145,5 @@ def _sums(coefficients, x):  # pragma: no cover
                 total = 0.0
                 for k in range(n):
                     total += coefficients[s, a, key, k] * power[k]
-                found[key, s, a] = total
-    return found
+                sums[key, s, a] = total
+    return sums

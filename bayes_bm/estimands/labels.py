@@ -13,9 +13,9 @@ from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Prior
 
 PRIOR_ONLY_RATIO = 0.9
-
-
+"""Share of the prior sd (no unit) from which a posterior sd says that the data moved nothing (decision 17)."""
 MARKS = ("extrapolated", "prior only", "all-cause", "excess")
+"""Marks on an answer, in the order in which a label names them."""
 
 
 class AnswerFlags:
@@ -34,16 +34,16 @@ class AnswerFlags:
         return float(self._until.get(treatment, np.nan))
 
     def absolute(self, treatment: str, time: float | None) -> str:
-        until = self._until.get(treatment, np.nan)
-        beyond = time is not None and not (np.isfinite(until) and time <= until * (1 + 1e-9))
-        marks = ["extrapolated"] if beyond else []
+        follow_up_end = self._until.get(treatment, np.nan)
+        extrapolated = time is not None and not (np.isfinite(follow_up_end) and time <= follow_up_end * (1 + 1e-9))
+        marks = ["extrapolated"] if extrapolated else []
         unmoved = ["prior only"] if f"{self._effect}[{treatment}]" in self._prior_only else []
         return "; ".join([*marks, *unmoved, *self._deaths])
 
     def contrast(self, *sides: tuple[str, float | None]) -> str:
         """Marks of either side, each at the time it speaks about."""
         marks = [self.absolute(name, time) for name, time in sides]
-        return "; ".join(mark for mark in MARKS if any(mark in found for found in marks))
+        return "; ".join(mark for mark in MARKS if any(mark in side_marks for side_marks in marks))
 
 
 def prior_only(result: Result) -> list[str]:
@@ -55,13 +55,13 @@ def prior_and_posterior(result: Result) -> list[dict[str, Any]]:
     """Prior and posterior of each top-level parameter side by side."""
     rows = []
     for label, prior, values in prior_draws(result):
-        law, sd = scipy_distribution(prior), float(np.std(values, ddof=1))
-        prior_sd = float(law.std())
+        distribution, sd = scipy_distribution(prior), float(np.std(values, ddof=1))
+        prior_sd = float(distribution.std())
         rows.append(
             {
                 "parameter": label,
                 "prior": prior,
-                "prior_mean": float(law.mean()),
+                "prior_mean": float(distribution.mean()),
                 "prior_sd": prior_sd,
                 "prior_only": bool(np.isfinite(prior_sd) and sd >= PRIOR_ONLY_RATIO * prior_sd),
                 **summarize(values),
@@ -96,8 +96,8 @@ def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
     for name, term in spec.covariates.items():
         yield f"coefficient[{name}]", term.prior, posterior["coefficient"].sel(covariate=name).values.ravel()
         if term.interaction is not None:
-            of = posterior["interaction"].sel(effect_modifier=name)
+            interactions = posterior["interaction"].sel(effect_modifier=name)
             shared = term.interaction_by == "shared"
             for treatment in spec.treatments.compare[:1] if shared else spec.treatments.compare:
                 label = name if shared else f"{treatment}, {name}"
-                yield f"interaction[{label}]", term.interaction, of.sel(treatment=treatment).values.ravel()
+                yield f"interaction[{label}]", term.interaction, interactions.sel(treatment=treatment).values.ravel()

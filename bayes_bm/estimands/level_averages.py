@@ -1,7 +1,7 @@
 """Averages over the level of proportional hazards, compiled: H = exp(log H0(t) + eta), eta normal.
 
 E[S] = sum over nodes of w exp(-H0(t) exp(eta + z sd)), and the same of u h S: the level is a factor of H, so each node
-costs one exponential. `estimands` has the general form for any family, which these agree with to rounding.
+costs one exponential. `quadrature` has the general form for any family, which these agree with to rounding.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from bayes_bm.inference.compiled.kernel import SUMS, exponential
 from bayes_bm.runtime.compiling import cached_njit
 
 LARGEST = np.exp(700.0)
-"""As in `estimands`: a cumulative hazard or a rate beyond it is as good as infinite."""
+"""As `LARGEST_LOG` in `quadrature` (no unit): a cumulative hazard or a rate beyond it is as good as infinite."""
 
 
 @njit(**SUMS)

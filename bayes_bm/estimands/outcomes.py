@@ -1,6 +1,6 @@
 """What could happen to one patient: draws of the time of the event, not of a curve.
 
-`predict.survival` has the uncertainty about a curve, an average over patients like this one; it narrows with more
+`quantities.survival` has the uncertainty about a curve, an average over patients like this one; it narrows with more
 evidence. An outcome is one patient's: it stays wide however much is known. The two are never drawn in one colour.
 """
 
@@ -20,6 +20,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 
 STAGE = 31
+"""Spawn key of the random stream of outcomes, apart from every other stage's."""
 SHARES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Quantiles of the outcome that `outcome_table` gives."""
 
@@ -46,58 +47,58 @@ def outcomes(
     if not (np.isfinite(alive_at) and alive_at >= 0):
         raise InputError("alive_at", found=alive_at, allowed="0 or more")
     wanted = chosen_treatments(result, treatments, without)
-    on = NewStudy() if who is None or isinstance(who, Patient) else who
-    of = population(result, Patient(patient or {}, on))
+    study_effects = NewStudy() if who is None or isinstance(who, Patient) else who
+    patient_population = population(result, Patient(patient or {}, study_effects))
     rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed if seed is None else seed, spawn_key=(STAGE,)))
-    drawn = np.stack([_times(of, alive_at, rng) for _ in range(each)], axis=1)
+    drawn = np.stack([_event_times(patient_population, alive_at, rng) for _ in range(each)], axis=1)
     shaped = drawn.reshape(result.predictors.draws.chains, -1, *drawn.shape[1:])
     names = list(result.spec.treatments.names)
     values = xr.DataArray(shaped, dims=("chain", "draw", "outcome", "treatment"), coords={"treatment": names})
     return values.sel(treatment=wanted)
 
 
-def _times(of: Population, alive_at: float, rng: np.random.Generator) -> np.ndarray:
+def _event_times(population: Population, alive_at: float, rng: np.random.Generator) -> np.ndarray:
     """One time of the event for each draw and treatment (sample, treatment).
 
     Given alive at s, effects have the law of survivors: they are drawn until S(s) accepts them.
     """
-    eta, shape = _effects(of, rng)
+    eta, shape = _draw_effects(population, rng)
     entered = np.zeros(eta.shape)
     if alive_at > 0:
-        log_u = np.log(alive_at / of.reference_time)
-        left = np.ones(eta.shape, dtype=bool)
+        log_u = np.log(alive_at / population.reference_time)
+        waiting = np.ones(eta.shape, dtype=bool)
         for _ in range(TRIES):
-            again = _effects(of, rng)
-            eta, shape = np.where(left, again[0], eta), np.where(left[..., None], again[1], shape)
-            entered = _cum_hazard(of, log_u, eta, shape)
-            left &= rng.random(eta.shape) > np.exp(-entered)
-            if not left.any() or not of.averaged:
+            redrawn = _draw_effects(population, rng)
+            eta, shape = np.where(waiting, redrawn[0], eta), np.where(waiting[..., None], redrawn[1], shape)
+            entered = _cum_hazard(population, log_u, eta, shape)
+            waiting &= rng.random(eta.shape) > np.exp(-entered)
+            if not waiting.any() or not population.averaged:
                 break
     target = np.log(entered + rng.exponential(size=eta.shape))
-    return of.reference_time * np.exp(inverse(of.family, target, eta, shape, xp=NUMPY))
+    return population.reference_time * np.exp(inverse(population.family, target, eta, shape, xp=NUMPY))
 
 
 TRIES = 1000
-"""Draws of effects that may be refused; those left then (S(s) below a thousandth) keep the last."""
+"""Draws of effects that may be refused; those waiting then (S(s) below a thousandth) keep the last."""
 
 
-def _effects(of: Population, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    eta = of.eta + of.eta_sd * rng.standard_normal(of.eta.shape)
-    shape = of.shape.copy()
-    if of.walk is not None:
-        steps = rng.standard_normal((*of.eta.shape, len(of.walk))) * of.walk
-        shape[..., 1 : len(of.walk) + 1] += of.shape_sd[..., None] * np.cumsum(steps, axis=-1)
+def _draw_effects(population: Population, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    eta = population.eta + population.eta_sd * rng.standard_normal(population.eta.shape)
+    shape = population.shape.copy()
+    if population.walk is not None:
+        steps = rng.standard_normal((*population.eta.shape, len(population.walk))) * population.walk
+        shape[..., 1 : len(population.walk) + 1] += population.shape_sd[..., None] * np.cumsum(steps, axis=-1)
     elif shape.shape[-1]:
-        shape[..., 0] += of.shape_sd * rng.standard_normal(of.eta.shape)
+        shape[..., 0] += population.shape_sd * rng.standard_normal(population.eta.shape)
     return eta, shape
 
 
-def _cum_hazard(of: Population, log_u: float, eta: np.ndarray, shape: np.ndarray) -> np.ndarray:
-    placed = of.family.place(np.full(eta.shape, log_u))
-    return np.exp(np.minimum(of.family.log_cum_hazard(placed, eta, shape, xp=NUMPY), 700.0))
+def _cum_hazard(population: Population, log_u: float, eta: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    placed = population.family.place(np.full(eta.shape, log_u))
+    return np.exp(np.minimum(population.family.log_cum_hazard(placed, eta, shape, xp=NUMPY), 700.0))
 
 
-def outcomes_of_times(result: Result, times: Sequence[float] | None, alive_at: float) -> list[float]:
+def remaining_times(result: Result, times: Sequence[float] | None, alive_at: float) -> list[float]:
     """Times to ask about: the spec's own where none are given, those not yet past."""
     return [float(time) for time in (times or result.spec.answer_times) if time >= alive_at]
 
@@ -110,12 +111,15 @@ def outcome_table(drawn: xr.DataArray, times: Sequence[float] = ()) -> pd.DataFr
     rows = []
     for name in drawn["treatment"].to_numpy():
         values = drawn.sel(treatment=name).to_numpy().ravel()
-        found = {("quantile", share): _quantile(values, share) for share in SHARES}
-        found |= {("alive", float(time)): float(np.mean(values > time)) for time in times}
-        rows += [{"treatment": name, "what": what, "at": at, "value": value} for (what, at), value in found.items()]
+        summaries = {("quantile", share): _outcome_quantile(values, share) for share in SHARES}
+        summaries |= {("alive", float(time)): float(np.mean(values > time)) for time in times}
+        rows += [
+            {"treatment": name, "what": what, "at": position, "value": value}
+            for (what, position), value in summaries.items()
+        ]
     return pd.DataFrame(rows, columns=["treatment", "what", "at", "value"])
 
 
-def _quantile(values: np.ndarray, share: float) -> float:
+def _outcome_quantile(values: np.ndarray, share: float) -> float:
     """inf where so many never have the event."""
     return float(np.sort(values)[min(len(values) - 1, int(np.floor(share * len(values))))])

@@ -14,6 +14,7 @@ from bayes_bm.estimands.who import NewStudy, Patient, Who
 from bayes_bm.inference.result import Result
 
 GRID = 61
+"""Number of times at which a curve is drawn."""
 CURVE_DRAWS = 1000
 """Draws behind a drawn line and its band; tables use all."""
 BANDS = {"low": 0.025, "low50": 0.25, "median": 0.5, "high50": 0.75, "high": 0.975}
@@ -26,7 +27,7 @@ class PatientCurves:
     """
 
     curves: pd.DataFrame
-    until: Mapping[str, float]
+    follow_up_end: Mapping[str, float]
     outcomes: pd.DataFrame
     notes: tuple[str, ...]
     time_unit: str
@@ -46,24 +47,24 @@ def patient_curves(
     times: Sequence[float] = (),
 ) -> PatientCurves:
     """Compute what is drawn, to the horizon; `times` are those of `outcome_table`."""
-    on = NewStudy() if who is None or isinstance(who, Patient) else who
+    study_effects = NewStudy() if who is None or isinstance(who, Patient) else who
     end = max(result.spec.horizon if horizon is None else horizon, alive_at * 1.05 + 1e-9)
     wanted = chosen_treatments(result, treatments, without)
     grid = np.linspace(alive_at, end, GRID)
     grid[0] = max(grid[0], 1e-4 * end)
-    drawn = survival(result.thinned(CURVE_DRAWS), list(grid), who=Patient(patient, on), alive_at=alive_at).sel(
-        treatment=wanted
-    )
+    drawn = survival(
+        result.thinned(CURVE_DRAWS), list(grid), who=Patient(patient, study_effects), alive_at=alive_at
+    ).sel(treatment=wanted)
     bands = drawn.quantile(list(BANDS.values()), dim=("chain", "draw")).to_numpy()
     where = {"treatment": np.repeat(wanted, len(grid)), "time": np.tile(grid, len(wanted))}
-    curves = pd.DataFrame({**where, **{name: bands[at].ravel() for at, name in enumerate(BANDS)}})
-    fates = outcomes(result, patient, treatments=wanted, alive_at=alive_at, who=on)
+    curves = pd.DataFrame({**where, **{name: bands[index].ravel() for index, name in enumerate(BANDS)}})
+    fates = outcomes(result, patient, treatments=wanted, alive_at=alive_at, who=study_effects)
     labels = AnswerFlags(result)
     return PatientCurves(
         curves=curves,
-        until={name: labels.until(name) for name in wanted},
+        follow_up_end={name: labels.until(name) for name in wanted},
         outcomes=outcome_table(fates, times),
-        notes=patient_notes(result, patient, on),
+        notes=patient_notes(result, patient, study_effects),
         time_unit=result.spec.time_unit,
         horizon=end,
         alive_at=alive_at,
@@ -77,7 +78,7 @@ OVER = {
 }
 
 
-def patient_notes(result: Result, patient: Mapping[str, float], on: Who) -> tuple[str, ...]:
+def patient_notes(result: Result, patient: Mapping[str, float], study_effects: Who) -> tuple[str, ...]:
     """Who is averaged, what was not given, what no data inform, how far the patient is; nothing is recommended."""
     spec, informed = result.spec, set(prior_only(result))
     named = [name for name in spec.covariates if f"coefficient[{name}]" in informed]
@@ -90,5 +91,11 @@ def patient_notes(result: Result, patient: Mapping[str, float], on: Who) -> tupl
     )
     gate = "" if result.gate.passed else f"THE CONVERGENCE GATE FAILED: {'; '.join(result.gate.reasons)}."
     last = "Nothing is recommended: the curves are of groups of such patients, and who received what was not at random."
-    found = [gate, OVER.get(on.name, f"As in {on.name.removeprefix('study:')}."), *of_patient, prior, last]
-    return tuple(text for text in found if text)
+    notes = [
+        gate,
+        OVER.get(study_effects.name, f"As in {study_effects.name.removeprefix('study:')}."),
+        *of_patient,
+        prior,
+        last,
+    ]
+    return tuple(text for text in notes if text)

@@ -20,13 +20,13 @@ from bayes_bm.spec.priors import Prior
 def population(result: Result, who: Who) -> Population:
     """The law of (eta, shape) by draw and treatment for whoever is asked about."""
     if isinstance(who, Patient):
-        of, (shift, sd) = population(result, who.on), _patient_score(result, who.values)
-        return replace(of, eta=of.eta + shift, eta_sd=np.hypot(of.eta_sd, sd))
+        base, (shift, sd) = population(result, who.on), _patient_score(result, who.values)
+        return replace(base, eta=base.eta + shift, eta_sd=np.hypot(base.eta_sd, sd))
     if (result.spec.free_levels or result.spec.free_shapes) and not isinstance(who, Study):
-        return _on_baseline(result, who)
+        return _baseline_population(result, who)
     match who:
         case AverageStudy():
-            return make_population(result, *_means(result))
+            return make_population(result, *_mean_effects(result))
         case NewStudy():
             return _new_study(result)
         case NewHospital():
@@ -46,98 +46,102 @@ def make_population(
     return Population(result.inputs.family, result.spec.reference_time, eta, shape, *sds, walk=walk)
 
 
-def _means(result: Result) -> tuple[Array, Array]:
-    of = result.predictors.draws
-    return of.intercept[:, None] + of.log_hr, of.shape[:, None] + of.treatment_shape
+def _mean_effects(result: Result) -> tuple[Array, Array]:
+    draws = result.predictors.draws
+    return draws.intercept[:, None] + draws.log_hr, draws.shape[:, None] + draws.treatment_shape
 
 
-def _moved(shape: Array, by: Array) -> Array:
+def _shift_first_shape(shape: Array, shift: Array) -> Array:
     """The shape with its first parameter moved by (sample, 1 or treatment)."""
-    return shape + on_first(np.broadcast_to(by, shape.shape[:-1]), shape.shape[-1])
+    return shape + on_first(np.broadcast_to(shift, shape.shape[:-1]), shape.shape[-1])
 
 
-def _not_reference(result: Result) -> Array:
+def _compared_mask(result: Result) -> Array:
     return np.array([False] + [True] * len(result.spec.treatments.compare))
 
 
 def _new_study(result: Result) -> Population:
-    of = result.predictors.draws
-    variance = of.study_sd[:, None] ** 2 + np.where(_not_reference(result), of.study_treatment_sd[:, None] ** 2, 0.0)
-    return make_population(result, *_means(result), np.sqrt(variance), of.study_shape_sd[:, None])
+    draws = result.predictors.draws
+    variance = draws.study_sd[:, None] ** 2 + np.where(
+        _compared_mask(result), draws.study_treatment_sd[:, None] ** 2, 0.0
+    )
+    return make_population(result, *_mean_effects(result), np.sqrt(variance), draws.study_shape_sd[:, None])
 
 
-def _stream(result: Result, stage: int) -> np.random.Generator:
+def _random_stream(result: Result, stage: int) -> np.random.Generator:
     """One stream a stage, spawned from the spec's seed, so that answers do not depend on the order of asking."""
     return np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(stage,)))
 
 
 def _new_hospital(result: Result) -> Population:
     """Level and shape drawn once a draw, shared by all treatments; a deviation for each, correlated as in the model."""
-    of, rng = result.predictors.draws, _stream(result, 14)
-    level = of.study_sd * rng.standard_normal(of.samples)
-    eta, of_shape = _means(result)
+    draws, rng = result.predictors.draws, _random_stream(result, 14)
+    level = draws.study_sd * rng.standard_normal(draws.samples)
+    eta, shape = _mean_effects(result)
     if result.inputs.family.knots is not None and result.spec.effects.study_shape is not None:
-        moved = of_shape + _fresh_walk(result, rng)[:, None]
+        moved = shape + _fresh_walk(result, rng)[:, None]
     else:
-        moved = _moved(of_shape, (of.study_shape_sd * rng.standard_normal(of.samples))[:, None])
+        moved = _shift_first_shape(shape, (draws.study_shape_sd * rng.standard_normal(draws.samples))[:, None])
     return make_population(result, eta + level[:, None] + _fresh_deviations(result, rng), moved)
 
 
 def _fresh_walk(result: Result, rng: np.random.Generator) -> Array:
     """What a study not yet seen adds to the shape of a flexible baseline (sample, shape): a walk."""
-    of, knots = result.predictors.draws, result.inputs.family.knots
+    draws, knots = result.predictors.draws, result.inputs.family.knots
     step = np.sqrt(knots.step) if knots is not None else np.zeros(0)
-    walk = of.study_shape_sd[:, None] * np.cumsum(step * rng.standard_normal((of.samples, len(step))), axis=1)
-    return np.pad(walk, ((0, 0), (1, of.shape.shape[-1] - 1 - len(step))))
+    walk = draws.study_shape_sd[:, None] * np.cumsum(step * rng.standard_normal((draws.samples, len(step))), axis=1)
+    return np.pad(walk, ((0, 0), (1, draws.shape.shape[-1] - 1 - len(step))))
 
 
 def _fresh_deviations(result: Result, rng: np.random.Generator) -> Array:
     """study_treatment_effect of a study not yet seen (sample, treatment), correlated as in the model; reference 0."""
-    of, compared = result.predictors.draws, len(result.spec.treatments.compare)
-    factor = np.linalg.cholesky(_correlation(compared))
-    noise = rng.standard_normal((of.samples, compared)) @ factor.T
-    return _with_reference(of.study_treatment_sd[:, None] * noise)
+    draws, compared = result.predictors.draws, len(result.spec.treatments.compare)
+    factor = np.linalg.cholesky(_deviation_correlation(compared))
+    noise = rng.standard_normal((draws.samples, compared)) @ factor.T
+    return _prepend_reference(draws.study_treatment_sd[:, None] * noise)
 
 
-def _with_reference(deviation: Array) -> Array:
+def _prepend_reference(deviation: Array) -> Array:
     return np.concatenate([np.zeros((len(deviation), 1)), deviation], axis=1)
 
 
-def _correlation(size: int) -> Array:
+def _deviation_correlation(size: int) -> Array:
     return CORRELATION + (1 - CORRELATION) * np.eye(size)
 
 
 def _named_study(result: Result, study: str) -> Population:
-    shape, of = result.inputs.design, result.predictors.draws
-    if study not in shape.studies:
-        raise InputError("study", found=study, allowed="; ".join(shape.studies) or "no study has absolute evidence")
-    at = shape.studies.index(study)
-    eta, of_shape = _means(result)
-    deviation = _with_reference(_study_deviations(result, study))
-    return make_population(result, eta + of.study_effect[:, [at]] + deviation, of_shape + of.study_shape[:, [at]])
+    design, draws = result.inputs.design, result.predictors.draws
+    if study not in design.studies:
+        raise InputError("study", found=study, allowed="; ".join(design.studies) or "no study has absolute evidence")
+    study_index = design.studies.index(study)
+    eta, shape = _mean_effects(result)
+    deviation = _prepend_reference(_study_deviations(result, study))
+    return make_population(
+        result, eta + draws.study_effect[:, [study_index]] + deviation, shape + draws.study_shape[:, [study_index]]
+    )
 
 
 def _study_deviations(result: Result, study: str) -> Array:
     """study_treatment_effect of a study (sample, compared); unseen treatments drawn given the seen ones."""
-    shape, of, rng = result.inputs.design, result.predictors.draws, _stream(result, 15)
-    compared = shape.compared
+    design, draws, rng = result.inputs.design, result.predictors.draws, _random_stream(result, 15)
+    compared = design.compared
     if result.spec.effects.study_treatment is None:
-        return np.zeros((of.samples, len(compared)))
-    seen = [at for at, name in enumerate(compared) if (study, name) in shape.pairs]
-    unseen = [at for at in range(len(compared)) if at not in seen]
-    deviation = np.empty((of.samples, len(compared)))
-    columns = [shape.pairs.index((study, compared[at])) + 1 for at in seen]
-    deviation[:, seen] = of.study_treatment_effect[:, columns]
+        return np.zeros((draws.samples, len(compared)))
+    seen = [treatment_index for treatment_index, name in enumerate(compared) if (study, name) in design.pairs]
+    unseen = [treatment_index for treatment_index in range(len(compared)) if treatment_index not in seen]
+    deviation = np.empty((draws.samples, len(compared)))
+    columns = [design.pairs.index((study, compared[treatment_index])) + 1 for treatment_index in seen]
+    deviation[:, seen] = draws.study_treatment_effect[:, columns]
     if unseen:
-        correlation = _correlation(len(compared))
+        correlation = _deviation_correlation(len(compared))
         weights = np.linalg.solve(correlation[np.ix_(seen, seen)], correlation[np.ix_(seen, unseen)])
-        left = correlation[np.ix_(unseen, unseen)] - correlation[np.ix_(unseen, seen)] @ weights
-        noise = rng.standard_normal((of.samples, len(unseen))) @ np.linalg.cholesky(left).T
-        deviation[:, unseen] = deviation[:, seen] @ weights + of.study_treatment_sd[:, None] * noise
+        conditional_covariance = correlation[np.ix_(unseen, unseen)] - correlation[np.ix_(unseen, seen)] @ weights
+        noise = rng.standard_normal((draws.samples, len(unseen))) @ np.linalg.cholesky(conditional_covariance).T
+        deviation[:, unseen] = deviation[:, seen] @ weights + draws.study_treatment_sd[:, None] * noise
     return deviation
 
 
-def _on_baseline(result: Result, who: Who) -> Population:
+def _baseline_population(result: Result, who: Who) -> Population:
     """Free study levels or shapes say nothing about another study; only a stated baseline does
     (docs/decisions.md#11-free-levels).
 
@@ -151,28 +155,30 @@ def _on_baseline(result: Result, who: Who) -> Population:
             allowed="study:NAME, or a [baseline] with intercept and log_shape in the spec",
             hint="hazard ratios are answered without",
         )
-    of, rng = result.predictors.draws, _stream(result, 16)
-    level = _draws_of(baseline.intercept, of.samples, rng)[:, None]
-    eta, shape = level + of.log_hr, of.shape[:, None] + of.treatment_shape
+    draws, rng = result.predictors.draws, _random_stream(result, 16)
+    level = _draw_prior(baseline.intercept, draws.samples, rng)[:, None]
+    eta, shape = level + draws.log_hr, draws.shape[:, None] + draws.treatment_shape
     if baseline.log_shape is not None:
         # the posterior holds no common one where shapes are free; where it does, the stated one takes its place
-        common = 0.0 if result.spec.free_shapes else of.shape[:, :1]
-        shape = _moved(shape, _draws_of(baseline.log_shape, of.samples, rng)[:, None] - common)
+        common = 0.0 if result.spec.free_shapes else draws.shape[:, :1]
+        shape = _shift_first_shape(shape, _draw_prior(baseline.log_shape, draws.samples, rng)[:, None] - common)
     if isinstance(who, NewHospital):
-        return make_population(result, eta + _fresh_deviations(result, _stream(result, 17)), shape)
-    spread = np.where(_not_reference(result), of.study_treatment_sd[:, None], 0.0)
+        return make_population(result, eta + _fresh_deviations(result, _random_stream(result, 17)), shape)
+    spread = np.where(_compared_mask(result), draws.study_treatment_sd[:, None], 0.0)
     return make_population(result, eta, shape, spread if isinstance(who, NewStudy) else None)
 
 
 def log_hr_without_level(result: Result, who: Who) -> Array:
     """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
-    deviation = _fresh_deviations(result, _stream(result, 17)) if isinstance(population_of(who), NewHospital) else 0.0
+    deviation = (
+        _fresh_deviations(result, _random_stream(result, 17)) if isinstance(population_of(who), NewHospital) else 0.0
+    )
     # of a patient's covariates only what modifies the treatment's effect is left in a ratio
     shift = _patient_score(result, who.values)[0] if isinstance(who, Patient) else np.zeros((1, 1))
     return result.predictors.draws.log_hr + deviation + shift - shift[:, :1]
 
 
-def _draws_of(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
+def _draw_prior(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
     return np.asarray(scipy_distribution(prior).rvs(size=samples, random_state=rng))
 
 

@@ -1,4 +1,4 @@
-"""Who is asked about x what: labelled answers with their draws (docs/decisions.md, 14-17).
+"""Who is asked about x what: labelled patient_answers with their draws (docs/decisions.md, 14-17).
 
 AverageStudy()   all study effects zero
 NewStudy()       the average over the population of studies, per posterior draw, by quadrature
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.estimands.estimand_rows import ESTIMANDS, Query, absolute_rows
-from bayes_bm.estimands.interpolation import answers
+from bayes_bm.estimands.interpolation import patient_answers
 from bayes_bm.estimands.labels import AnswerFlags, prior_only
 from bayes_bm.estimands.population import population
 from bayes_bm.estimands.quantities import checked_times, checked_treatment, chosen_treatments, times_or_default
@@ -69,53 +69,63 @@ def predict(
     recommended: leave out treatments the patient cannot have with `treatments` or `without`.
     """
     patients = [patient or {}] if not isinstance(patient, Sequence) else list(patient)
-    titles = list(names) if names is not None else [str(at + 1) for at in range(len(patients))]
+    titles = list(names) if names is not None else [str(time_list + 1) for time_list in range(len(patients))]
     wanted = chosen_treatments(result, treatments, without)
-    of_margin = _checked_margins(margins or {}, estimands)
-    at = list(checked_times(times_or_default(result, times), alive_at))
-    until = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
-    on = Patient({}, NewStudy() if who is None or isinstance(who, Patient) else who)
-    against, informed, labels = checked_treatment(result, reference), prior_only(result), AnswerFlags(result)
+    checked_margins = _checked_margins(margins or {}, estimands)
+    time_list = list(checked_times(times_or_default(result, times), alive_at))
+    end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
+    base_patient = Patient({}, NewStudy() if who is None or isinstance(who, Patient) else who)
+    reference_name, informed, labels = checked_treatment(result, reference), prior_only(result), AnswerFlags(result)
     everyone, rows = result.spec.treatments.names, dict[int, list[Row]]()
     marks = [_patient_marks(result, values, informed) for values in patients]
-    for places, found in _answers(result, on, patients, Query(at, until, alive_at, estimands)):
+    for places, answers_by_key in _alike_answers(
+        result, base_patient, patients, Query(time_list, end_time, alive_at, estimands)
+    ):
         kept = []
-        for named, draws in absolute_rows(everyone, labels, against, found):
+        for named, draws in absolute_rows(everyone, labels, reference_name, answers_by_key):
             if named["treatment"] in wanted and (named["reference"] is None or named["reference"] in wanted):
-                kept.append({**named, **summarize(draws), **_by_margin(named, draws, of_margin)})
+                kept.append({**named, **summarize(draws), **_margin_columns(named, draws, checked_margins)})
         for place in places:
             label = [{"label": "; ".join(filter(None, [row["label"], *marks[place]]))} for row in kept]
-            rows[place] = [{"patient": titles[place], **row, **of} for row, of in zip(kept, label, strict=True)]
+            rows[place] = [
+                {"patient": titles[place], **row, **marked_label} for row, marked_label in zip(kept, label, strict=True)
+            ]
     whole = [row for place in range(len(patients)) for row in rows[place]]
     return pd.DataFrame(whole, columns=list(PREDICT_COLUMNS))
 
 
-def _answers(
-    result: Result, on: Patient, patients: Sequence[Mapping[str, float]], asked: Query
+def _alike_answers(
+    result: Result, base_patient: Patient, patients: Sequence[Mapping[str, float]], query: Query
 ) -> Iterator[tuple[list[int], Mapping[tuple[str, float | None], Array]]]:
-    """Places of the patients who are alike, and what is asked of them. Who is not given differs in spread alone, so
-    patients of whom the same covariates are given share one population and are answered together (`interpolated`).
+    """Yield the places of patients who are alike, and what is asked of them.
+
+    Who is not given differs in spread alone, so patients of whom the same covariates are given share one population
+    and are answered together (`interpolation.patient_answers`).
     """
     spec = result.spec
     alike: dict[frozenset[str], dict[tuple[float, ...], list[int]]] = {}
     for place, values in enumerate(patients):
         one = checked(spec, values)
-        known = [name for name in spec.covariates if name in one]
-        alike.setdefault(frozenset(known), {}).setdefault(tuple(one[name] for name in known), []).append(place)
+        covariates = [name for name in spec.covariates if name in one]
+        alike.setdefault(frozenset(covariates), {}).setdefault(tuple(one[name] for name in covariates), []).append(
+            place
+        )
     for given, places in alike.items():
-        known = [name for name in spec.covariates if name in given]
-        x = np.array(list(places)).reshape(len(places), len(known))
-        of = population(result, replace(on, values=dict(zip(known, x[0].tolist(), strict=True))))
-        apart = (x - x[0]) / np.array([spec.covariates[name].scale for name in known])
-        slopes = result.predictors.draws.slopes[:, :, [list(spec.covariates).index(name) for name in known]]
-        yield from zip(places.values(), answers(of, slopes, apart, asked.of), strict=True)
+        covariates = [name for name in spec.covariates if name in given]
+        patient_values = np.array(list(places)).reshape(len(places), len(covariates))
+        shared_population = population(
+            result, replace(base_patient, values=dict(zip(covariates, patient_values[0].tolist(), strict=True)))
+        )
+        offsets = (patient_values - patient_values[0]) / np.array([spec.covariates[name].scale for name in covariates])
+        slopes = result.predictors.draws.slopes[:, :, [list(spec.covariates).index(name) for name in covariates]]
+        yield from zip(places.values(), patient_answers(shared_population, slopes, offsets, query.answer), strict=True)
 
 
 def _checked_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> Mapping[str, float]:
-    known = [name for name in estimands if name != "hazard"]
+    allowed_names = [name for name in estimands if name != "hazard"]
     for name, value in margins.items():
-        if name not in known:
-            raise InputError("margin", found=name, allowed=", ".join(known))
+        if name not in allowed_names:
+            raise InputError("margin", found=name, allowed=", ".join(allowed_names))
         if not (np.isfinite(value) and value >= 0):
             raise InputError(f"margin, {name}", found=value, allowed="0 or more, in the estimand's own unit")
         if name == "survival" and value > 1:
@@ -124,7 +134,7 @@ def _checked_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> 
     return margins
 
 
-def _by_margin(named: Row, draws: Array, margins: Mapping[str, float]) -> Row:
+def _margin_columns(named: Row, draws: Array, margins: Mapping[str, float]) -> Row:
     """P(difference > margin) of a row that is a difference."""
     margin = margins.get(str(named["estimand"]).removesuffix("_difference"))
     if named["reference"] is None or margin is None:
@@ -135,8 +145,8 @@ def _by_margin(named: Row, draws: Array, margins: Mapping[str, float]) -> Row:
 def _patient_marks(result: Result, values: Mapping[str, float], informed: Sequence[str]) -> list[str]:
     """What every answer about a patient says of the covariates given."""
     prior = [name for name in values if _any_prior_only(name, informed)]
-    beyond = distance(result.spec, result.case_mix, checked(result.spec, values)).outside
-    marks = {"prior only": prior, "beyond the evidence": beyond}
+    extrapolated_names = distance(result.spec, result.case_mix, checked(result.spec, values)).outside
+    marks = {"prior only": prior, "beyond the evidence": extrapolated_names}
     return [f"{words}: {', '.join(names)}" for words, names in marks.items() if names]
 
 

@@ -39,24 +39,24 @@ def checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
 
 def survival(result: Result, times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
     """S(t), or S(t) given alive at s (chain, draw, treatment, time). Times in the spec's unit, from time 0."""
-    at = checked_times(times, alive_at)
-    values = quadrature.survival(population(result, who or NewStudy()), at, alive_at=alive_at)
-    return label_draws(result, values, time=at)
+    time_array = checked_times(times, alive_at)
+    values = quadrature.survival(population(result, who or NewStudy()), time_array, alive_at=alive_at)
+    return label_draws(result, values, time=time_array)
 
 
 def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) -> xr.DataArray:
     """Hazard of those still alive, per time unit (chain, draw, treatment, time)."""
-    at = checked_times(times, 0.0)
-    return label_draws(result, quadrature.hazard(population(result, who or NewStudy()), at), time=at)
+    time_array = checked_times(times, 0.0)
+    return label_draws(result, quadrature.hazard(population(result, who or NewStudy()), time_array), time=time_array)
 
 
 def rmst(
     result: Result, horizon: float | None = None, *, who: Who | None = None, alive_at: float = 0.0
 ) -> xr.DataArray:
     """Restricted mean survival from `alive_at` to the horizon (chain, draw, treatment), in the spec's time unit."""
-    until = checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
-    values = quadrature.rmst(population(result, who or NewStudy()), float(until[0]), alive_at=alive_at)
-    return label_draws(result, values).assign_attrs(horizon=float(until[0]))
+    end_time = checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
+    values = quadrature.rmst(population(result, who or NewStudy()), float(end_time[0]), alive_at=alive_at)
+    return label_draws(result, values).assign_attrs(horizon=float(end_time[0]))
 
 
 def quantile(result: Result, q: float = 0.5, *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
@@ -76,14 +76,14 @@ def hazard_ratio(
     (docs/decisions.md#11-free-levels).
     """
     who = who or NewStudy()
-    at = checked_times(times_or_default(result, times), 0.0)
-    against = checked_treatment(result, reference)
+    time_array = checked_times(times_or_default(result, times), 0.0)
+    reference_name = checked_treatment(result, reference)
     if lacks_level(result, who) and is_proportional(result):
-        ratios = np.exp(log_hr_without_level(result, who))[..., None] * np.ones(len(at))
-        values = label_draws(result, ratios, time=at)
+        ratios = np.exp(log_hr_without_level(result, who))[..., None] * np.ones(len(time_array))
+        values = label_draws(result, ratios, time=time_array)
     else:
-        values = hazard(result, list(at), who=who)
-    return values / values.sel(treatment=against, drop=True)
+        values = hazard(result, list(time_array), who=who)
+    return values / values.sel(treatment=reference_name, drop=True)
 
 
 def times_or_default(result: Result, times: Sequence[float] | None) -> Sequence[float]:
@@ -125,11 +125,11 @@ def time_ratio(result: Result, *, who: Who | None = None, reference: str | None 
     return difference.copy(data=np.exp(difference.to_numpy()))
 
 
-def chosen_treatments(result: Result, treatments: Sequence[str] | None, without: Sequence[str] = ()) -> list[str]:
+def chosen_treatments(result: Result, treatments: Sequence[str] | None, excluded: Sequence[str] = ()) -> list[str]:
     """Treatments that are asked about, in the spec's order."""
     asked = [checked_treatment(result, name) for name in treatments or result.spec.treatments.names]
-    gone = {checked_treatment(result, name) for name in without}
-    left = [name for name in result.spec.treatments.names if name in asked and name not in gone]
-    if not left:
+    excluded_names = {checked_treatment(result, name) for name in excluded}
+    remaining = [name for name in result.spec.treatments.names if name in asked and name not in excluded_names]
+    if not remaining:
         raise InputError("treatments", found="none left", allowed=", ".join(result.spec.treatments.names))
-    return left
+    return remaining

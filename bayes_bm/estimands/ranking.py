@@ -69,53 +69,53 @@ def rank(
     `survival` at `time`, by default the reference time; `rmst` to the `horizon`. Tied treatments share their ranks
     evenly, so that the order in which treatments are named changes nothing.
     """
-    ranked = _known(result, estimand)
+    ranked = _checked_estimand(result, estimand)
     who, names = who or AverageStudy(), list(result.spec.treatments.names)
-    values, at = _values(result, ranked, who, time, horizon)
+    values, ranked_time = _ranked_draws(result, ranked, who, time, horizon)
     draws = values.transpose("treatment", ...).sel(treatment=names).to_numpy().reshape(len(names), -1).T
     ahead, tied = standings(draws if ranked == "log_hr" else -draws)
     probabilities = rank_probabilities(ahead, tied)
-    labels = _labels(result, None if ranked in RATIOS else at)
+    labels = _treatment_labels(result, None if ranked in RATIOS else ranked_time)
     rows = [
-        _row(name, draws[:, row], ahead[:, row] + (tied[:, row] + 1) / 2, labels[name])
+        _ranking_row(name, draws[:, row], ahead[:, row] + (tied[:, row] + 1) / 2, labels[name])
         for row, name in enumerate(names)
     ]
     return Ranking(
         estimand=ranked,
         who=who.name,
-        time=at,
+        time=ranked_time,
         first=FIRST[ranked],
-        probabilities=_long(names, probabilities),
+        probabilities=_probability_table(names, probabilities),
         table=pd.DataFrame(rows).assign(sucra=sucra(probabilities)),
     )
 
 
-def _known(result: Result, estimand: str | None) -> Any:
+def _checked_estimand(result: Result, estimand: str | None) -> Any:
     """The estimand asked for; the ratio of the other kind of family is refused."""
-    own = measure_of(result.spec).effect
-    allowed = [name for name in get_args(Estimand) if name == own or name not in RATIOS]
+    measure = measure_of(result.spec).effect
+    allowed = [name for name in get_args(Estimand) if name == measure or name not in RATIOS]
     if estimand is not None and estimand not in allowed:
         family = result.spec.hazard.family
-        hint = f"the effects of {family} are {own} (docs/decisions.md, 17)" if estimand in RATIOS else ""
+        hint = f"the effects of {family} are {measure} (docs/decisions.md, 17)" if estimand in RATIOS else ""
         raise InputError("estimand", found=estimand, allowed=", ".join(allowed), hint=hint)
-    return estimand or own
+    return estimand or measure
 
 
-def _values(
+def _ranked_draws(
     result: Result, estimand: str, who: Who, time: float | None, horizon: float | None
 ) -> tuple[xr.DataArray, float | None]:
     """Draws of what is ranked and the time it speaks about."""
     if estimand == "rmst":
-        until = float(result.spec.horizon if horizon is None else horizon)
-        return rmst(result, until, who=who), until
+        end_time = float(result.spec.horizon if horizon is None else horizon)
+        return rmst(result, end_time, who=who), end_time
     if estimand == "log_time_ratio":
         ratios = time_ratio(result, who=who)
         return ratios.copy(data=np.log(ratios.to_numpy())), None
-    at = float(result.spec.reference_time if time is None else time)
+    ranked_time = float(result.spec.reference_time if time is None else time)
     if estimand == "survival":
-        return survival(result, [at], who=who).isel(time=0, drop=True), at
-    ratios = hazard_ratio(result, [at], who=who).isel(time=0, drop=True)
-    return ratios.copy(data=np.log(ratios.to_numpy())), at
+        return survival(result, [ranked_time], who=who).isel(time=0, drop=True), ranked_time
+    ratios = hazard_ratio(result, [ranked_time], who=who).isel(time=0, drop=True)
+    return ratios.copy(data=np.log(ratios.to_numpy())), ranked_time
 
 
 def standings(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -127,8 +127,8 @@ def standings(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def rank_probabilities(ahead: np.ndarray, tied: np.ndarray) -> np.ndarray:
     """P(rank = r) (treatment, rank); ties share the ranks that they fill."""
     ranks = np.arange(ahead.shape[1])
-    inside = (ranks >= ahead[..., None]) & (ranks < (ahead + tied)[..., None])
-    return (inside / tied[..., None]).mean(axis=0)
+    occupied = (ranks >= ahead[..., None]) & (ranks < (ahead + tied)[..., None])
+    return (occupied / tied[..., None]).mean(axis=0)
 
 
 def sucra(probabilities: np.ndarray) -> np.ndarray:
@@ -136,7 +136,7 @@ def sucra(probabilities: np.ndarray) -> np.ndarray:
     return probabilities.cumsum(axis=1)[:, :-1].mean(axis=1)
 
 
-def _row(name: str, values: np.ndarray, ranks: np.ndarray, label: str) -> dict[str, Any]:
+def _ranking_row(name: str, values: np.ndarray, ranks: np.ndarray, label: str) -> dict[str, Any]:
     low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
     first, median, last = np.quantile(ranks, [0.05, 0.5, 0.95])
     return {
@@ -152,17 +152,18 @@ def _row(name: str, values: np.ndarray, ranks: np.ndarray, label: str) -> dict[s
     }
 
 
-def _labels(result: Result, time: float | None) -> dict[str, str]:
+def _treatment_labels(result: Result, time: float | None) -> dict[str, str]:
     """Marks on what was ranked: extrapolated, prior only, and where only studies apart say anything."""
     spec, marks = result.spec, AnswerFlags(result)
-    beside = {name for pair in side_by_side(spec, result.evidence) for name in pair}
-    alone = {name: [] if name in beside else [NO_SIDE_BY_SIDE] for name in spec.treatments.names}
+    compared = {name for pair in side_by_side(spec, result.evidence) for name in pair}
+    apart_marks = {name: [] if name in compared else [NO_SIDE_BY_SIDE] for name in spec.treatments.names}
     return {
-        name: "; ".join([*filter(None, [marks.absolute(name, time)]), *alone[name]]) for name in spec.treatments.names
+        name: "; ".join([*filter(None, [marks.absolute(name, time)]), *apart_marks[name]])
+        for name in spec.treatments.names
     }
 
 
-def _long(names: list[str], probabilities: np.ndarray) -> pd.DataFrame:
+def _probability_table(names: list[str], probabilities: np.ndarray) -> pd.DataFrame:
     count = len(names)
     return pd.DataFrame(
         {

@@ -193,9 +193,9 @@ def answer_request(result: "Result", request: PredictRequest) -> Predictions:
 
 def _outcome_tables(result: "Result", request: PredictRequest) -> "dict[str, pd.DataFrame]":
     """Return what could happen to each patient, by title."""
-    from bayes_bm.estimands.outcomes import outcome_table, outcomes, outcomes_of_times
+    from bayes_bm.estimands.outcomes import outcome_table, outcomes, remaining_times
 
-    times = outcomes_of_times(result, request.times, request.alive_at)
+    times = remaining_times(result, request.times, request.alive_at)
     return {
         title: outcome_table(outcomes(result, patient, **request.conditions), times)
         for title, patient in request.by_title.items()

@@ -50,7 +50,7 @@ def patient_figure(curves: "PatientCurves", *, title: str = "", notes: bool = Tr
 def _draw_curves(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
     for name, look in looks(names).items():
         rows = curves.curves[curves.curves["treatment"] == name]
-        supported = rows["time"] <= curves.until[name]
+        supported = rows["time"] <= curves.follow_up_end[name]
         axes.fill_between(rows["time"], rows["low"], rows["high"], color=look.color, alpha=0.16, linewidth=0)
         axes.plot(
             rows.loc[supported, "time"], rows.loc[supported, "median"], color=look.color, label=treatment_text(name)
