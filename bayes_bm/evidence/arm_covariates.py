@@ -38,29 +38,29 @@ def covariates_together(spec: Spec, arms: list[dict[Any, Any]]) -> dict[str, flo
     """What arms that state every covariate say of their patients together, weighted by their n (equally without)."""
     sizes = np.array([float(arm["n"]) if pd.notna(arm.get("n")) else np.nan for arm in arms])
     weight = np.full(len(arms), 1 / len(arms)) if np.isnan(sizes).any() else sizes / sizes.sum()
-    found: dict[str, float] = {}
+    summaries: dict[str, float] = {}
     for name in spec.covariates:
         # a share beside a mean is one too, of a law of two values
         shares = [states_covariate(arm, name) == "share" for arm in arms]
         both = list(zip(arms, shares, strict=True))
-        mean = np.array([float(arm[f"share_{name}" if of else f"mean_{name}"]) for arm, of in both])
-        sd = np.array([np.nan if of else float(arm[f"sd_{name}"]) for arm, of in both])
+        mean = np.array([float(arm[f"share_{name}" if is_share else f"mean_{name}"]) for arm, is_share in both])
+        sd = np.array([np.nan if is_share else float(arm[f"sd_{name}"]) for arm, is_share in both])
         variance = np.where(shares, mean * (1 - mean), sd**2)
         middle = float(weight @ mean)
         if all(shares):
-            found[f"share_{name}"] = middle
+            summaries[f"share_{name}"] = middle
         else:
             spread = float(np.sqrt(weight @ (variance + (mean - middle) ** 2)))
-            found |= {f"mean_{name}": middle, f"sd_{name}": spread}
-    return found
+            summaries |= {f"mean_{name}": middle, f"sd_{name}": spread}
+    return summaries
 
 
 def arms_with_known(spec: Spec, patients: pd.DataFrame, arms: int) -> np.ndarray:
     """Arms whose patients' covariates are known (arm,)."""
-    known = np.zeros(arms, dtype=bool)
+    mask = np.zeros(arms, dtype=bool)
     if spec.covariates and len(patients):
-        known[patients.loc[patients[list(spec.covariates)].notna().all(axis=1), "arm_row"].to_numpy(dtype=int)] = True
-    return known
+        mask[patients.loc[patients[list(spec.covariates)].notna().all(axis=1), "arm_row"].to_numpy(dtype=int)] = True
+    return mask
 
 
 def averaged_arms(spec: Spec, arms: pd.DataFrame, patients: pd.DataFrame) -> np.ndarray:
@@ -73,7 +73,7 @@ def averaged_arms(spec: Spec, arms: pd.DataFrame, patients: pd.DataFrame) -> np.
 
 def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
     """All covariates of all patients of an arm are known, or none is and the arm's row states them, or those lacked by
-    single patients have a law to be averaged over (`missing`).
+    single patients have a law to be averaged over (`model.covariates.missing`).
     """
     names = list(spec.covariates)
     for _, rows in patients.groupby("arm_row") if names else ():
@@ -84,11 +84,12 @@ def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
         where = f"patients, study {arm['study']}"
         if not blank.to_numpy().all():
             _check_lacking(spec, rows, arm)
-        elif left := unstated_covariates(spec, arm):
+        elif unstated := unstated_covariates(spec, arm):
+            name = unstated[0]
             raise InputError(
-                f"{where}, arm {arm['arm']}, column {left[0]}",
+                f"{where}, arm {arm['arm']}, column {name}",
                 found="no covariates of patients",
-                allowed=f"the column, or mean_{left[0]} with sd_{left[0]}, or share_{left[0]}, in the arms row",
+                allowed=f"the column, or mean_{name} with sd_{name}, or share_{name}, in the arms row",
                 hint="the arm is then averaged over them",
             )
     for name, term in spec.covariates.items():
@@ -131,10 +132,10 @@ def _check_lacking(spec: Spec, rows: pd.DataFrame, arm: Mapping[Any, Any]) -> No
 
 def check_averaged(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
     """Statements that have a law, of arms seen from time zero."""
-    for at in np.flatnonzero(averaged_arms(spec, arms, patients)):
-        arm = arms.iloc[at].to_dict()
+    for arm_index in np.flatnonzero(averaged_arms(spec, arms, patients)):
+        arm = arms.iloc[arm_index].to_dict()
         where = f"arms, study {arm['study']}, arm {arm['arm']}"
-        late = patients.loc[patients["arm_row"] == at, "entry"]
+        late = patients.loc[patients["arm_row"] == arm_index, "entry"]
         if arm["entry"] > 0 or (late > 0).any():
             raise InputError(
                 where,

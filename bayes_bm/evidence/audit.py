@@ -24,13 +24,23 @@ NO_SIDE_BY_SIDE = "no side-by-side study"
 
 @dataclass(frozen=True)
 class Audit:
-    """Tables for a person, and what stands against a fit.
+    """Hold the tables of an audit, and what stands against a fit.
 
     rows        one row a piece of evidence in use: kind, study, arm, treatment, size, until (last time it speaks about)
     treatments  studies, arms, size and follow-up of each treatment
     contrasts   for each compared treatment, the studies that hold it beside the reference
     coefficients  for each coefficient and interaction of a covariate, what informs it
     set_aside   what is not used, and why
+    notes       what a reader must know, in words
+    refusals    reasons not to fit; empty where a fit may run
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("published_os_extent_of_resection")
+    >>> table = bb.audit(spec, bb.read_evidence(spec))
+    >>> table.treatments[["treatment", "studies", "arms"]].to_dict("records")
+    [{'treatment': 'str', 'studies': 1, 'arms': 1}, {'treatment': 'gtr', 'studies': 1, 'arms': 1}]
     """
 
     rows: pd.DataFrame
@@ -43,7 +53,27 @@ class Audit:
 
 
 def audit(spec: Spec, evidence: Evidence) -> Audit:
-    """What the evidence of a spec can and cannot say, before anything compiles."""
+    """Return what the evidence of a spec can and cannot say, before anything compiles.
+
+    Parameters
+    ----------
+    spec
+        What is assumed.
+    evidence
+        The rows in use, as `read_evidence` gives them.
+
+    Returns
+    -------
+    Audit
+        What each row and treatment informs, what was set aside, notes, and the reasons not to fit.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("published_os_extent_of_resection")
+    >>> bb.audit(spec, bb.read_evidence(spec)).contrasts[["treatment", "reference", "studies"]].to_dict("records")
+    [{'treatment': 'gtr', 'reference': 'str', 'studies': 1}]
+    """
     rows = evidence_rows(spec, evidence)
     return Audit(
         rows=rows,
@@ -120,27 +150,27 @@ def _ratio_rows(evidence: Evidence) -> pd.DataFrame:
 
 
 def _treatments(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
-    found = []
+    records = []
     for name in spec.treatments.names:
-        mine = rows[(rows["treatment"] == name) & (rows["kind"] != "hazard ratio")]
-        found.append(
+        treatment_rows = rows[(rows["treatment"] == name) & (rows["kind"] != "hazard ratio")]
+        records.append(
             {
                 "treatment": name,
-                "studies": mine["study"].nunique(),
-                "arms": mine[["study", "arm"]].drop_duplicates().shape[0],
-                "size": float(mine["size"].sum()),
-                "until": float(mine["until"].max()) if len(mine) else np.nan,
+                "studies": treatment_rows["study"].nunique(),
+                "arms": treatment_rows[["study", "arm"]].drop_duplicates().shape[0],
+                "size": float(treatment_rows["size"].sum()),
+                "until": float(treatment_rows["until"].max()) if len(treatment_rows) else np.nan,
             }
         )
-    return pd.DataFrame(found)
+    return pd.DataFrame(records)
 
 
 def _contrasts(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     both = side_by_side(spec, evidence)
     names = spec.treatments.names
     rows = []
-    for at, reference in enumerate(names):
-        for treatment in names[at + 1 :]:
+    for position, reference in enumerate(names):
+        for treatment in names[position + 1 :]:
             studies = both.get((treatment, reference), [])
             if studies or reference == spec.treatments.reference:
                 shown = "; ".join(studies) if studies else NO_SIDE_BY_SIDE
@@ -157,36 +187,36 @@ def coefficients(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     arms of unlike case mix are compared, else "prior only". `rows` counts patients, or arms.
     """
     columns = ["covariate", "interaction_with", "source", "studies", "rows"]
-    found = []
+    records = []
     for name, term in spec.covariates.items():
-        found.append({"covariate": name, "interaction_with": "", **_informed(spec, evidence, name, None)})
+        records.append({"covariate": name, "interaction_with": "", **_informed(spec, evidence, name, None)})
         if term.interaction is not None:
             compared = list(spec.treatments.compare)
             for treatments in [compared] if term.interaction_by == "shared" else [[one] for one in compared]:
                 informed = _informed(spec, evidence, name, treatments)
-                found.append({"covariate": name, "interaction_with": ", ".join(treatments), **informed})
-    return pd.DataFrame(found, columns=columns)
+                records.append({"covariate": name, "interaction_with": ", ".join(treatments), **informed})
+    return pd.DataFrame(records, columns=columns)
 
 
 def _informed(spec: Spec, evidence: Evidence, name: str, treatments: list[str] | None) -> dict:
     """`treatments`: those whose patients and arms speak about an interaction; None is everybody."""
     arms, patients = evidence.arms, evidence.patients
-    mine = arms["treatment"].isin(treatments or spec.treatments.names).to_numpy()
-    known = patients[patients[name].notna()] if len(patients) else patients
-    varies = {row for row, rows in known.groupby("arm_row") if mine[int(str(row))] and _differ(rows[name])}
-    inside = known[known["arm_row"].isin(varies)] if varies else known.iloc[:0]
-    if len(inside):
-        return {"source": "within-study data", "studies": inside["study"].nunique(), "rows": len(inside)}
-    stated = averaged_arms(spec, arms, patients) & mine
+    concerned = arms["treatment"].isin(treatments or spec.treatments.names).to_numpy()
+    complete = patients[patients[name].notna()] if len(patients) else patients
+    varies = {row for row, rows in complete.groupby("arm_row") if concerned[int(str(row))] and _differ(rows[name])}
+    informative = complete[complete["arm_row"].isin(varies)] if varies else complete.iloc[:0]
+    if len(informative):
+        return {"source": "within-study data", "studies": informative["study"].nunique(), "rows": len(informative)}
+    stated = averaged_arms(spec, arms, patients) & concerned
     table = arms[stated].assign(middle=[_middle(row, name) for row in arms[stated].to_dict("records")])
     # free levels compare arms within a study only; an interaction is told from the treatment's effect by two case mixes
-    by = [*(["treatment"] if treatments else []), *(["study"] if spec.free_levels and not treatments else [])]
-    groups = [rows for _, rows in table.groupby(by)] if by else [table]
+    grouping = [*(["treatment"] if treatments else []), *(["study"] if spec.free_levels and not treatments else [])]
+    groups = [rows for _, rows in table.groupby(grouping)] if grouping else [table]
     unlike = [rows for rows in groups if _differ(rows["middle"])]
     if not unlike:
         return {"source": "prior only", "studies": 0, "rows": 0}
-    across = pd.concat(unlike)
-    return {"source": "across-study data", "studies": across["study"].nunique(), "rows": len(across)}
+    compared_arms = pd.concat(unlike)
+    return {"source": "across-study data", "studies": compared_arms["study"].nunique(), "rows": len(compared_arms)}
 
 
 def _differ(values: pd.Series) -> bool:
@@ -249,12 +279,12 @@ def _missing_notes(spec: Spec, evidence: Evidence):
         count = int(patients.loc[lacks, name].isna().sum())
         if not count:
             continue
-        known = int(patients[name].notna().sum())
+        observed_count = int(patients[name].notna().sum())
         studies = patients.loc[lacks & patients[name].isna().to_numpy(), "study"].nunique()
-        law = "two-valued" if term.missing == "two_valued" else "normal"
+        distribution = "two-valued" if term.missing == "two_valued" else "normal"
         yield (
-            f"{count} patients of {studies} studies lack {name} ({known} have it): averaged over a {law} law given"
-            " their arm and other covariates, estimated with the model, taken as missing at random (whether it is"
+            f"{count} patients of {studies} studies lack {name} ({observed_count} have it): averaged over a"
+            f" {distribution} law given their arm and other covariates, estimated with the model, taken as missing at random (whether it is"
             " missing may depend on arm, outcome and known covariates, not on its value)."
         )
 
@@ -262,15 +292,15 @@ def _missing_notes(spec: Spec, evidence: Evidence):
 def bias_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     """What each bias acts on and what informs it: bias, size, arms, ratios, unstated (arms that do not say), source."""
     columns = ["bias", "size", "arms", "ratios", "unstated", "source"]
-    found = []
+    records = []
     for name, term in spec.bias.named(Biases.model_fields).items():
         rows = _term_rows(name, spec, evidence) if name in spec.modelled_biases else _clock_rows(name, spec, evidence)
         if term.prior is not None:
             source = _source(name, spec, evidence)
-            found.append({"bias": name, "size": f"prior {describe(term.prior)}", **rows, "source": source})
+            records.append({"bias": name, "size": f"prior {describe(term.prior)}", **rows, "source": source})
         if term.value is not None:
-            found.append({"bias": name, "size": f"fixed at {term.value.value:g}", **rows, "source": "fixed"})
-    return pd.DataFrame(found, columns=columns)
+            records.append({"bias": name, "size": f"fixed at {term.value.value:g}", **rows, "source": "fixed"})
+    return pd.DataFrame(records, columns=columns)
 
 
 def _source(name: str, spec: Spec, evidence: Evidence) -> str:
@@ -287,8 +317,8 @@ def _term_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
 
 def _clock_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
     term, arms = getattr(spec.bias, name), evidence.arms
-    mine = biases.chosen_arms(name, term, spec, arms) & (arms[CLOCK_BIASES[name]] == term.value.value)
-    return {"arms": _names(arms[mine]), "ratios": 0, "unstated": 0}
+    acted_arms = biases.chosen_arms(name, term, spec, arms) & (arms[CLOCK_BIASES[name]] == term.value.value)
+    return {"arms": _names(arms[acted_arms]), "ratios": 0, "unstated": 0}
 
 
 def _names(arms: pd.DataFrame) -> str:
@@ -313,13 +343,13 @@ def _tail_notes(spec: Spec, evidence: Evidence):
     patients = evidence.patients
     for name in spec.treatments.names:
         seen = [
-            f"{kind} to {float(mine['time'].max()):.4g} {unit}"
+            f"{kind} to {float(treatment_rows['time'].max()):.4g} {unit}"
             for kind, table in (("patients", patients), ("registry intervals", registry))
-            if len(mine := table[table["treatment"] == name])
+            if len(treatment_rows := table[table["treatment"] == name])
         ]
         other = "the treatment effect and" if name != spec.treatments.reference else ""
-        known = f"{' and '.join(seen)}; beyond" if seen else "no patients and no registry:"
-        yield f"Tail of {name}: {known} {other} the shape of the {spec.hazard.family} hazard.".replace("  ", " ")
+        informed = f"{' and '.join(seen)}; beyond" if seen else "no patients and no registry:"
+        yield f"Tail of {name}: {informed} {other} the shape of the {spec.hazard.family} hazard.".replace("  ", " ")
     if len(background):
         low, high = float(background["hazard"].min()), float(background["hazard"].max())
         yield (
@@ -332,8 +362,8 @@ def _tail_notes(spec: Spec, evidence: Evidence):
 def _correlation_text(spec: Spec, evidence: Evidence) -> str:
     if spec.integration.correlation is not None:
         return "their correlation is the spec's"
-    known = len(evidence.patients) and evidence.patients[list(spec.covariates)].notna().all(axis=1).any()
-    return "their correlation is that of the patients" if known else "no correlation is stated, so none is taken"
+    complete = len(evidence.patients) and evidence.patients[list(spec.covariates)].notna().all(axis=1).any()
+    return "their correlation is that of the patients" if complete else "no correlation is stated, so none is taken"
 
 
 def follow_up(spec: Spec, evidence: Evidence) -> dict[str, float]:
@@ -351,10 +381,10 @@ def require_usable(spec: Spec, evidence: Evidence) -> None:
 
 def refusals(spec: Spec, evidence: Evidence) -> list[str]:
     """Reasons not to fit (exit status 1): nothing to learn from, or no path between treatments (decision 11)."""
-    found, missing = evidence.treatments, []
-    if spec.treatments.reference not in found:
+    treatments, missing = evidence.treatments, []
+    if spec.treatments.reference not in treatments:
         missing = [spec.treatments.reference]
-    elif not found & set(spec.treatments.compare):
+    elif not treatments & set(spec.treatments.compare):
         missing = list(spec.treatments.compare)
     if missing:
         aside = len(evidence.set_aside)
@@ -379,11 +409,11 @@ def _notes(spec: Spec, evidence: Evidence):
     if silent:
         yield f"No evidence for {', '.join(silent)}: their answers are the prior only."
     both = side_by_side(spec, evidence)
-    across = [
+    indirect = [
         name for name in spec.treatments.compare if (name, spec.treatments.reference) not in both and name not in silent
     ]
-    if across:
-        yield f"Across studies only, {NO_SIDE_BY_SIDE}: {', '.join(across)} v {spec.treatments.reference}."
+    if indirect:
+        yield f"Across studies only, {NO_SIDE_BY_SIDE}: {', '.join(indirect)} v {spec.treatments.reference}."
     parts = parts_of(spec, evidence)
     if len(parts) > 1 and not spec.free_levels:
         yield (

@@ -5,7 +5,8 @@
 on the scale of the linear predictor: log hazards, or log times under accelerated time. `bias` is a number, or a
 parameter with a prior, and every answer is for a study without it. Biases of the clock (immortal time, a shifted
 origin) are no terms of the predictor: of stated size they are the arm's `survived_to` and `clock_shift`
-(`weights.arms_in_use`), with a prior two times of the arm's law (`hazards.clocked`), whose amounts here are 1 or 0.
+(`likelihood_rows.arms_in_use`), with a prior two times of the arm's law (`hazards.modifiers.unknown_clock`), whose
+amounts here are 1 or 0.
 
 Amounts are columns `bias_NAME` of the evidence, worked out when it is chosen, so that arms keep theirs where they are
 fitted apart (decision 12). They are blank where an arm does not say how much, and count as 0 there.
@@ -23,9 +24,11 @@ from bayes_bm.spec.biases import CLOCK_BIASES, Bias
 from bayes_bm.spec.document import Spec
 
 LESION_UNITS = ("lesion", "cavity")
+"""Units of analysis in which an arm counts lesions, not patients."""
 SMALL = 20.0
-"""The number of patients at which the term of small studies is 1."""
+"""Patients at which the term of small studies is 1."""
 DECADE = 10.0
+"""Years in which a bias of the year has its size: its prior is on the change in a decade (docs/method.md, "Biases")."""
 
 
 def bias_column(name: str) -> str:
@@ -70,8 +73,8 @@ def acts_on(name: str, term: Bias, spec: Spec) -> tuple[str, ...]:
 
 def chosen_arms(name: str, term: Bias, spec: Spec, arms: pd.DataFrame) -> np.ndarray:
     """Arms of the treatments a bias acts on, and where it names arms, those alone (arm,)."""
-    mine = arms["treatment"].isin(acts_on(name, term, spec)).to_numpy(dtype=bool)
-    return mine & named_rows(arms, term.acts_on).to_numpy(dtype=bool) if term.acts_on else mine
+    mask = arms["treatment"].isin(acts_on(name, term, spec)).to_numpy(dtype=bool)
+    return mask & named_rows(arms, term.acts_on).to_numpy(dtype=bool) if term.acts_on else mask
 
 
 def _treatments_by_study(arms: pd.DataFrame, ratios: pd.DataFrame) -> pd.Series:
@@ -138,7 +141,12 @@ AMOUNTS: dict[str, Callable[[Bias, pd.DataFrame, pd.Series], np.ndarray]] = {
 
 # ---------------------------------------------------------------------------------------------- what informs it
 
-CONTRASTS, LEVELS, PRIOR_ONLY = "contrasts within studies", "levels of studies", "prior only"
+CONTRASTS = "contrasts within studies"
+"""Source of a bias that differs between the arms of a study."""
+LEVELS = "levels of studies"
+"""Source of a bias that differs between studies only, where their levels are exchangeable."""
+PRIOR_ONLY = "prior only"
+"""Source of a bias that the evidence cannot tell from a treatment effect or a study level."""
 
 
 def informed_by(name: str, spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame) -> str:
@@ -148,8 +156,8 @@ def informed_by(name: str, spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame)
     passes into the answer as it stands. Where study levels are free, neither can one that is the same in all arms of a
     study.
     """
-    at = list(spec.modelled_biases).index(name)
-    amount = np.concatenate([amounts(spec, arms)[:, at], amounts(spec, ratios)[:, at]])
+    bias_index = list(spec.modelled_biases).index(name)
+    amount = np.concatenate([amounts(spec, arms)[:, bias_index], amounts(spec, ratios)[:, bias_index]])
     none = np.zeros(len(ratios))
     effects = [np.concatenate([arms["treatment"] == one, _sides(ratios, one)]) for one in spec.treatments.names]
     levels = [np.concatenate([arms["study"] == one, none]) for one in sorted(set(arms["study"]))]
@@ -164,10 +172,10 @@ def _sides(ratios: pd.DataFrame, treatment: str) -> np.ndarray:
     return one - other
 
 
-def _left(amount: np.ndarray, known: list[np.ndarray]) -> bool:
+def _left(amount: np.ndarray, explained: list[np.ndarray]) -> bool:
     """Whether anything of the amounts is left once their projection on known columns is taken off."""
     if not len(amount):
         return False
-    columns = np.stack(known, axis=1).astype(float)
+    columns = np.stack(explained, axis=1).astype(float)
     rest = amount - columns @ np.linalg.lstsq(columns, amount, rcond=None)[0]
     return bool(np.abs(rest).max() > 1e-8)

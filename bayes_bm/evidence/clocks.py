@@ -1,7 +1,7 @@
 """Times of an arm's clock that are not known: which arms they act on, and what their rows allow
 (docs/decisions.md#13-bias).
 
-    time c of arm i = acts[i, c] (of_bias[c] . bias + known[i, c])          c: immortal time, clock shift (`CLOCKS`)
+    time c of arm i = acts[i, c] (of_bias[c] . bias + stated[i, c])          c: immortal time, clock shift (`CLOCKS`)
 
 as a share of t0. A patient who died, or was last seen, at t was not immortal beyond t: the prior of an immortal time
 ends at the first time of the arms that it acts on.
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Clocks:
-    """`of_bias` (clock, bias), `acts` and `known` (arm, clock) as above; `latest` that an immortal time can be, in the
+    """`of_bias` (clock, bias), `acts` and `stated` (arm, clock) as above; `latest` that an immortal time can be, in the
     spec's unit.
     """
 
     of_bias: np.ndarray
     acts: np.ndarray
-    known: np.ndarray
+    stated: np.ndarray
     latest: float
 
     def of_arms(self, bias: np.ndarray) -> np.ndarray:
         """Times of every arm at draws of the biases (sample, arm, clock)."""
-        return self.acts * ((bias @ self.of_bias.T)[:, None] + self.known)
+        return self.acts * ((bias @ self.of_bias.T)[:, None] + self.stated)
 
 
 def clocks(spec: Spec, evidence: "Evidence") -> Clocks | None:
@@ -45,22 +45,23 @@ def clocks(spec: Spec, evidence: "Evidence") -> Clocks | None:
     if not spec.unknown_clocks:
         return None
     arms, names = evidence.arms, list(spec.modelled_biases)
-    acts, of_bias, known = np.zeros((len(arms), 2)), np.zeros((2, len(names))), np.zeros((len(arms), 2))
+    acts, of_bias, stated = np.zeros((len(arms), 2)), np.zeros((2, len(names))), np.zeros((len(arms), 2))
     for name in spec.unknown_clocks:
-        at = CLOCKS.index(name)
-        acts[:, at] = _acts(name, arms)
-        of_bias[at, names.index(name)] = 1 / spec.reference_time
+        clock_index = CLOCKS.index(name)
+        acts[:, clock_index] = _acts(name, arms)
+        of_bias[clock_index, names.index(name)] = 1 / spec.reference_time
     # rows stand on the model's clock as far as it is known, an immortal time counts from the arm's own zero
-    known[:, CLOCKS.index("immortal_time")] = arms["shift"].to_numpy(dtype=float) / spec.reference_time
-    return Clocks(of_bias, acts, known, _latest(evidence, acts[:, CLOCKS.index("immortal_time")]))
+    stated[:, CLOCKS.index("immortal_time")] = arms["shift"].to_numpy(dtype=float) / spec.reference_time
+    return Clocks(of_bias, acts, stated, _latest(evidence, acts[:, CLOCKS.index("immortal_time")]))
 
 
-def arm_family(family: Family, of: Clocks | None) -> Family:
+def arm_family(family: Family, arm_clocks: Clocks | None) -> Family:
     """The family of study arms: on their own clocks, where these are unknown."""
-    return family if of is None else UnknownClock(family)
+    return family if arm_clocks is None else UnknownClock(family)
 
 
 TIMES = "times of its arms"
+"""Source of an unknown time that several times of one arm inform."""
 
 
 def informed_by(name: str, spec: Spec, evidence: "Evidence") -> str:
@@ -69,8 +70,8 @@ def informed_by(name: str, spec: Spec, evidence: "Evidence") -> str:
     One row of an arm is met by its level as well, and a constant hazard does not know when its clock started.
     """
     arm_row, time = first_times(evidence)
-    told = pd.DataFrame({"arm_row": arm_row, "time": time})[_acts(name, evidence.arms)[arm_row] > 0]
-    several = bool(told.drop_duplicates().duplicated("arm_row").any())
+    informing = pd.DataFrame({"arm_row": arm_row, "time": time})[_acts(name, evidence.arms)[arm_row] > 0]
+    several = bool(informing.drop_duplicates().duplicated("arm_row").any())
     memoryless = name == "clock_shift" and not spec.hazard.shapes
     return TIMES if several and not memoryless else PRIOR_ONLY
 
@@ -114,8 +115,8 @@ def check_clocks(spec: Spec, evidence: "Evidence") -> None:
         return
     name, arms = spec.unknown_clocks[0], evidence.arms
     averaged = averaged_arms(spec, arms, evidence.patients).any()
-    lacked = bool(len(evidence.patients) and spec.covariates) and evidence.patients[list(spec.covariates)].isna()
-    if averaged or np.asarray(lacked).any():
+    missing = bool(len(evidence.patients) and spec.covariates) and evidence.patients[list(spec.covariates)].isna()
+    if averaged or np.asarray(missing).any():
         raise _refused(
             f"bias.{name}.prior",
             "arms averaged over covariates that are stated, or that patients lack",
@@ -138,6 +139,6 @@ def check_clocks(spec: Spec, evidence: "Evidence") -> None:
         )
 
 
-def _refused(where: str, found: str, allowed: str, hint: str) -> InputError:
+def _refused(where: str, offence: str, allowed: str, hint: str) -> InputError:
     more: dict[str, Any] = {"hint": hint} if hint else {}
-    return InputError(where, found=found, allowed=allowed, **more)
+    return InputError(where, found=offence, allowed=allowed, **more)

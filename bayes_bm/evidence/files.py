@@ -31,8 +31,8 @@ def resolve_path(kind: str, path: str, spec: Spec) -> tuple[Path, bool]:
         return Path(spec.folder) / path, False
     folder = shipped("data") / path.removeprefix("shipped:")
     if not folder.is_dir():
-        known = ", ".join(f"shipped:{entry.name}" for entry in sorted(shipped("data").iterdir()) if entry.is_dir())
-        raise InputError(f"evidence.{kind}", found=path, allowed=known)
+        folders = ", ".join(f"shipped:{entry.name}" for entry in sorted(shipped("data").iterdir()) if entry.is_dir())
+        raise InputError(f"evidence.{kind}", found=path, allowed=folders)
     return folder / f"{kind}.csv", True
 
 

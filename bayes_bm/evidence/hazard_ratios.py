@@ -38,10 +38,10 @@ def check_levels(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:
     """An average over follow-up needs the arms' curves: a level and a shape for the study (decision 7)."""
     if spec.proportional or not (spec.free_levels or spec.free_shapes):
         return
-    without = ratios[~ratios["study"].isin(arms["study"])]
-    if len(without):
+    armless = ratios[~ratios["study"].isin(arms["study"])]
+    if len(armless):
         raise InputError(
-            f"hazard_ratios, study {without['study'].iloc[0]}",
+            f"hazard_ratios, study {armless['study'].iloc[0]}",
             found="a study without arms, so without a level or shape of its own (exchangeable = false)",
             allowed="exchangeable levels and shapes, or a family with proportional hazards",
             hint="hazards are not proportional in this model: the ratio's counterpart depends on the study's curves",
@@ -65,12 +65,14 @@ def with_stated_covariates(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec)
     """
     if not spec.covariates or ratios.empty or spec.free_levels or spec.free_shapes:
         return ratios
-    rows, found = arms.to_dict("records"), []
+    rows, summaries = arms.to_dict("records"), []
     for row in ratios.to_dict("records"):
-        sides = [[of for of in rows if (of["study"], of["treatment"]) == (row["study"], row[side])] for side in SIDES]
-        whole = all(sides) and not any(unstated_covariates(spec, of) for side in sides for of in side)
-        found.append(covariates_together(spec, [of for side in sides for of in side]) if whole else {})
-    stated = pd.DataFrame(found, index=ratios.index)
+        sides = [
+            [arm for arm in rows if (arm["study"], arm["treatment"]) == (row["study"], row[side])] for side in SIDES
+        ]
+        whole = all(sides) and not any(unstated_covariates(spec, arm) for side in sides for arm in side)
+        summaries.append(covariates_together(spec, [arm for side in sides for arm in side]) if whole else {})
+    stated = pd.DataFrame(summaries, index=ratios.index)
     return ratios.assign(**{str(name): stated[name] for name in stated})
 
 
@@ -92,10 +94,10 @@ def averaged_ratios(ratios: pd.DataFrame, spec: Spec) -> np.ndarray:
 
 def check_adjusted(ratios: pd.DataFrame, spec: Spec) -> None:
     """A ratio of one study is of its own patients: where covariates modify effects it needs their distribution."""
-    left = ratios[~averaged_ratios(ratios, spec)]
-    if spec.modifiers and len(left):
+    remaining = ratios[~averaged_ratios(ratios, spec)]
+    if spec.modifiers and len(remaining):
         raise InputError(
-            f"hazard_ratios, study {left['study'].iloc[0]}",
+            f"hazard_ratios, study {remaining['study'].iloc[0]}",
             found=f"a hazard ratio, beside covariates that modify treatment effects: {', '.join(spec.modifiers)}",
             allowed="followup in its row, and arms rows of both its treatments that state every covariate (mean_NAME"
             " and sd_NAME, or share_NAME), beside exchangeable study levels; or patients, points, medians or counts",
@@ -145,10 +147,10 @@ def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
 
 def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
     size = sum(len(block) for block in blocks)
-    whole, at = np.zeros((size, size)), 0
+    whole, offset = np.zeros((size, size)), 0
     for block in blocks:
-        whole[at : at + len(block), at : at + len(block)] = block
-        at += len(block)
+        whole[offset : offset + len(block), offset : offset + len(block)] = block
+        offset += len(block)
     return whole
 
 
@@ -163,16 +165,16 @@ def _study_block(study: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarr
     variance = _arm_variances(rows, redundant)
     signs = [{row["treatment"]: 1.0, row["reference"]: -1.0} for row in independent.to_dict("records")]
     covariance = np.diag(np.square(independent["se"].to_numpy(dtype=float)))
-    for i, left in enumerate(signs):
-        for j, right in enumerate(signs[:i]):
-            for arm in left.keys() & right.keys():
+    for i, first in enumerate(signs):
+        for j, second in enumerate(signs[:i]):
+            for arm in first.keys() & second.keys():
                 if arm not in variance:
                     raise InputError(
                         f"hazard_ratios, study {study}, arms of {arm}",
                         found=f"two contrasts share {arm}",
                         hint="give se_reference (se of the shared arm's log hazard) or the contrast between the others",
                     )
-                covariance[i, j] = covariance[j, i] = covariance[i, j] + left[arm] * right[arm] * variance[arm]
+                covariance[i, j] = covariance[j, i] = covariance[i, j] + first[arm] * second[arm] * variance[arm]
     if np.linalg.eigvalsh(covariance).min() <= 0:
         raise InputError(
             f"hazard_ratios, study {study}", found="standard errors that cannot stand together", hint="check them"
@@ -185,9 +187,9 @@ def _spanning(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     group: dict[str, int] = {}
     new = []
     for row in rows.to_dict("records"):
-        left, right = (group.setdefault(row[name], len(group)) for name in ("treatment", "reference"))
-        new.append(left != right)
-        group = {name: left if value == right else value for name, value in group.items()}
+        first, second = (group.setdefault(row[name], len(group)) for name in ("treatment", "reference"))
+        new.append(first != second)
+        group = {name: first if value == second else value for name, value in group.items()}
     keep = np.array(new, dtype=bool)
     return rows[keep].reset_index(drop=True), rows[~keep].reset_index(drop=True)
 
@@ -201,9 +203,9 @@ def _arm_variances(rows: pd.DataFrame, redundant: pd.DataFrame) -> dict[str, flo
     }
     pair = {frozenset((row["treatment"], row["reference"])): float(row["se"]) ** 2 for row in rows.to_dict("records")}
     for row in redundant.to_dict("records"):
-        left, right = row["treatment"], row["reference"]
-        for shared in {name for names in pair for name in names} - {left, right}:
-            sides = [pair[key] for other in (left, right) if (key := frozenset((shared, other))) in pair]
+        first, second = row["treatment"], row["reference"]
+        for shared in {name for names in pair for name in names} - {first, second}:
+            sides = [pair[key] for other in (first, second) if (key := frozenset((shared, other))) in pair]
             if len(sides) == 2:
-                variance.setdefault(shared, (sum(sides) - pair[frozenset((left, right))]) / 2)
+                variance.setdefault(shared, (sum(sides) - pair[frozenset((first, second))]) / 2)
     return variance

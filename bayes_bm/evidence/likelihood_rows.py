@@ -13,6 +13,7 @@ from bayes_bm.spec.biases import CLOCK_BIASES, Bias
 from bayes_bm.spec.document import Spec
 
 _FROM_LEAST = ("counts", "registry", "medians", "points", "patients")
+"""Kinds of evidence of an arm, the one that says most last: it names the arm's kind."""
 
 
 def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -36,13 +37,13 @@ def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _with_clock_bias(arms: pd.DataFrame, name: str, column: str, term: Bias | None, spec: Spec) -> pd.DataFrame:
     """The column of a clock filled in arms of the treatments, or in those that the spec names; what an arm says itself
-    is known, and stays. One with a prior leaves it blank (`clocks`).
+    is known, and stays. One with a prior leaves it blank (`evidence.clocks`).
     """
     if term is None:
         return arms
     check_acts_on(name, term, arms)
-    mine = arms["treatment"].isin(term.treatments or spec.treatments.names)
-    chosen = (mine & named_rows(arms, term.acts_on)) if term.acts_on else mine
+    treated = arms["treatment"].isin(term.treatments or spec.treatments.names)
+    chosen = (treated & named_rows(arms, term.acts_on)) if term.acts_on else treated
     said = arms[chosen & arms[column].notna() & bool(term.acts_on)]
     if len(said):
         row = said.iloc[0]
@@ -65,9 +66,9 @@ def _arm_size(spec: Spec, arm: Mapping, n: float | None = None) -> float:
     """The row's own n, else the arm's, over the design effect of lesions; a lesion arm's n counts lesions
     (decision 13).
     """
-    known = _design_effect(spec, arm)
-    own = n if n is not None and pd.notna(n) else (arm["n_lesions"] if known > 1 else arm["n"])
-    return own / known
+    effect = _design_effect(spec, arm)
+    size = n if n is not None and pd.notna(n) else (arm["n_lesions"] if effect > 1 else arm["n"])
+    return size / effect
 
 
 def _design_effect(spec: Spec, arm: Mapping) -> float:
@@ -169,8 +170,33 @@ def _median_as_point(row: Mapping) -> pd.DataFrame:
 
 
 def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int, aside: list[dict]) -> pd.DataFrame:
+    """Return the conditional binomials of one arm's points; points without weight are set aside with their reason."""
     group = group.assign(kind=group.get("kind", pd.Series(index=group.index, dtype=object)).fillna("point"))
     group = group.sort_values("time", kind="stable").reset_index(drop=True)
+    _check_survival_falls(group, arm)
+    sizes = [_arm_size(spec, arm.to_dict(), row_size) for row_size in group["n"]]
+    _check_points_after_entry(group, arm)
+    steps = summary_statistics.point_sequence(
+        group["time"].to_numpy() + float(arm["shift"]),
+        group["survival"].to_numpy(),
+        _interval_variances(group),
+        np.array(sizes, dtype=float),
+        share=float(arm["share"]),
+        start=float(arm["entry"]),
+    )
+    for kind, rows in group[~steps.kept].groupby("kind"):
+        set_aside(
+            aside, f"{kind}s", rows, "no n, and its interval adds nothing to the point before, so it has no weight"
+        )
+    table = group.loc[steps.kept, ["survival", "kind"]].reset_index(drop=True)
+    labels = {name: arm[name] for name in ("study", "arm", "treatment")}
+    return table.assign(
+        start=steps.start, time=steps.time, ratio=steps.ratio, size=steps.size, arm_row=arm_row, **labels
+    )
+
+
+def _check_survival_falls(group: pd.DataFrame, arm: pd.Series) -> None:
+    """Refuse points in time order that rise, or of which two stand at one time."""
     if not (np.diff(group["survival"].to_numpy()) <= 0).all() or group["time"].duplicated().any():
         printed = ", ".join(f"S({t:g}) = {s:g}" for t, s in zip(group["time"], group["survival"], strict=True))
         raise InputError(
@@ -178,36 +204,27 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
             found=printed,
             allowed="survival that falls with time",
         )
-    level = group["ci_level"].fillna(0.95) if "ci_level" in group else pd.Series(0.95, index=group.index)
-    sd = [
-        summary_statistics.log_interval_sd(low, high, ci)
-        for low, high, ci in zip(group["ci_low"], group["ci_high"], level, strict=True)
-    ]
-    n = [_arm_size(spec, arm.to_dict(), own) for own in group["n"]]
-    shift = float(arm["shift"])
-    if group["time"].iloc[0] + shift <= arm["entry"]:
+
+
+def _check_points_after_entry(group: pd.DataFrame, arm: pd.Series) -> None:
+    """Refuse points at times up to which everybody of the arm is alive by its `survived_to`."""
+    first = group["time"].iloc[0]
+    if first + float(arm["shift"]) <= arm["entry"]:
         raise InputError(
             f"points, study {arm['study']}, arm {arm['arm']}",
-            found=f"survival at {group['time'].iloc[0]:g}",
+            found=f"survival at {first:g}",
             allowed=f"times after survived_to = {arm['survived_to']:g}, up to which everybody is alive",
         )
-    steps = summary_statistics.point_sequence(
-        group["time"].to_numpy() + shift,
-        group["survival"].to_numpy(),
-        np.square(sd),
-        np.array(n, dtype=float),
-        share=float(arm["share"]),
-        start=float(arm["entry"]),
-    )
-    names = {name: arm[name] for name in ("study", "arm", "treatment")}
-    silent = group[~steps.kept]
-    for kind, rows in silent.groupby("kind"):
-        set_aside(
-            aside, f"{kind}s", rows, "no n, and its interval adds nothing to the point before, so it has no weight"
-        )
-    table = group.loc[steps.kept, ["survival", "kind"]].reset_index(drop=True)
-    return table.assign(
-        start=steps.start, time=steps.time, ratio=steps.ratio, size=steps.size, arm_row=arm_row, **names
+
+
+def _interval_variances(group: pd.DataFrame) -> np.ndarray:
+    """Return var(log S) by each point's interval (point,): NaN where none is printed or it touches zero."""
+    levels = group["ci_level"].fillna(0.95) if "ci_level" in group else pd.Series(0.95, index=group.index)
+    return np.square(
+        [
+            summary_statistics.log_interval_sd(low, high, level)
+            for low, high, level in zip(group["ci_low"], group["ci_high"], levels, strict=True)
+        ]
     )
 
 
@@ -216,22 +233,31 @@ def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
     level = row["ci_level"] if pd.notna(row["ci_level"]) else 0.95
     n = _arm_size(spec, arm.to_dict(), row["n"])
     sd = summary_statistics.median_log_sd(row["median"], row["ci_low"], row["ci_high"], level)
-    law = "not_reached" if pd.isna(row["median"]) else "interval" if np.isfinite(sd) else "order"
-    time = arm["followup"] if law == "not_reached" else row["median"]
+    likelihood = "not_reached" if pd.isna(row["median"]) else "interval" if np.isfinite(sd) else "order"
+    time = arm["followup"] if likelihood == "not_reached" else row["median"]
     where = f"medians, study {row['study']}, arm {row['arm']}"
-    if law == "not_reached" and pd.isna(time):
+    if likelihood == "not_reached" and pd.isna(time):
         raise InputError(
             where, found="a median not reached", hint="the arms row needs `followup`, the time it was not reached by"
         )
-    if law != "interval" and pd.isna(n):
+    if likelihood != "interval" and pd.isna(n):
         raise InputError(
             where, found="no n", hint="the order-statistic law of a median needs n in the medians or arms row"
         )
     if time <= arm["entry"] - arm["shift"]:
         raise InputError(where, found=f"{time:g}", allowed=f"above survived_to, {arm['survived_to']:g}")
-    alpha = summary_statistics.beta_size(n, float(arm["share"])) if law != "interval" else np.nan
+    alpha = summary_statistics.beta_size(n, float(arm["share"])) if likelihood != "interval" else np.nan
     named = {name: row[name] for name in ("study", "arm", "treatment", "median", "ci_low", "ci_high")}
-    return {**named, "arm_row": arm_row, "n": n, "law": law, "alpha": alpha, "sd": sd, "time": time, "ci_level": level}
+    return {
+        **named,
+        "arm_row": arm_row,
+        "n": n,
+        "law": likelihood,
+        "alpha": alpha,
+        "sd": sd,
+        "time": time,
+        "ci_level": level,
+    }
 
 
 def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:

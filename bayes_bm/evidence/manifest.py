@@ -40,12 +40,37 @@ REFUSED = "refused"
 
 @dataclass(frozen=True)
 class Reconstructions:
-    """What a manifest gave, in its order.
+    """Hold what `reconstruct_all` made of a manifest, in the manifest's order.
 
-    `arms`: (study, arm, endpoint) to Reconstruction, without those refused; `refused`: key to the message; `summary`:
-    one row an arm; `diagnostics`: those of all arms under each other; `patients`: one patients table of the contract
-    in `time_unit`, with x_endpoint; `draws`: key to the plausible sets asked for, `units`: to the unit of its curve;
-    both are in the curve's own unit.
+    A key is (study, arm, endpoint).
+
+    Attributes
+    ----------
+    arms
+        Key to `Reconstruction`, without the arms that were refused.
+    refused
+        Key to the message of the refusal.
+    summary
+        One row an arm.
+    diagnostics
+        Those of all arms under each other.
+    patients
+        One patients table of the contract, times in `time_unit`, with x_endpoint.
+    time_unit
+        Unit of the patients table; None where no curve names one.
+    draws
+        Key to the plausible sets asked for, in the curve's own unit.
+    units
+        Key to the unit of its curve.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_bm as bb
+    >>> row = {"study": "one", "arm": "a", "treatment": "gtr", "endpoint": "os", "curve": "absent.csv"}
+    >>> result = bb.reconstruct_all(pd.DataFrame([row]), cores=1)
+    >>> list(result.refused), len(result.arms)
+    ([('one', 'a', 'os')], 0)
     """
 
     arms: Mapping[Key, Reconstruction]
@@ -60,8 +85,8 @@ class Reconstructions:
     def require_all(self) -> None:
         """Raise InputError naming each arm that was refused."""
         if self.refused:
-            told = "; ".join(f"study {s}, arm {a}, {e}: {why}" for (s, a, e), why in self.refused.items())
-            raise InputError(f"manifest, {len(self.refused)} of {len(self.summary)} arms refused", found=told)
+            reasons = "; ".join(f"study {s}, arm {a}, {e}: {why}" for (s, a, e), why in self.refused.items())
+            raise InputError(f"manifest, {len(self.refused)} of {len(self.summary)} arms refused", found=reasons)
 
 
 @dataclass(frozen=True)
@@ -107,12 +132,47 @@ def reconstruct_all(
     time_unit: str | None = None,
     say: Say | None = None,
 ) -> Reconstructions:
-    """Patients behind every curve of a manifest (study, arm, treatment, endpoint, curve, [at_risk, ticks, n, events,
-    axis_max, time_unit]); files are relative to the manifest's folder, or to the working folder for a DataFrame.
+    """Reconstruct the patients behind every curve of a manifest.
 
-    `cores`: processes, None for all there are, 1 for this process alone. `draws` plausible sets an arm are drawn
-    where the arm is rebuilt. Patients of arms in different units need a `time_unit` to be converted to; a blank unit
-    is that one. Refused arms are listed in `.refused` and in the summary; a manifest that cannot be read raises.
+    Parameters
+    ----------
+    manifest
+        A CSV file or a table: study, arm, treatment, endpoint, curve, [at_risk, ticks, n, events, axis_max,
+        time_unit]. Files are relative to the manifest's folder, or to the working folder for a DataFrame.
+    cores
+        Number of processes: None for all there are, 1 for this process alone.
+    draws
+        Number of plausible sets of patients to draw of each arm, where the arm is rebuilt.
+    seed
+        Seed of these draws; each arm has the draws that it alone would have.
+    time_unit
+        Unit that the patients table is converted to: needed where arms differ in theirs. A blank unit is this one.
+    say
+        Called after each arm with how many are done, of how many, and which was the last.
+
+    Returns
+    -------
+    Reconstructions
+        Arms, summary, diagnostics and patients; refused arms are listed in `.refused` and in the summary.
+
+    Raises
+    ------
+    InputError
+        Where the manifest cannot be read, or its arms have several units and `time_unit` does not say which to use.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import pandas as pd
+    >>> import bayes_bm as bb
+    >>> corners = pd.DataFrame({"time": [0, 2, 2, 5, 5, 8], "survival": [1, 1, 0.75, 0.75, 0.375, 0.375]})
+    >>> row = {"study": "one", "arm": "a", "treatment": "gtr", "endpoint": "os", "curve": "a.csv", "n": 4}
+    >>> with tempfile.TemporaryDirectory() as name:
+    ...     corners.to_csv(pathlib.Path(name) / "a.csv", index=False)
+    ...     pd.DataFrame([row]).to_csv(pathlib.Path(name) / "curves.csv", index=False)
+    ...     result = bb.reconstruct_all(pathlib.Path(name) / "curves.csv", cores=1)
+    >>> result.summary[["study", "arm", "n", "events", "verdict"]].to_dict("records")
+    [{'study': 'one', 'arm': 'a', 'n': 4, 'events': 2, 'verdict': 'exact'}]
     """
     table, folder = _read_manifest(manifest)
     unit = _unit(table, time_unit)
@@ -134,34 +194,34 @@ def _unit(table: pd.DataFrame, wanted: str | None) -> str | None:
     given = table["time_unit"].dropna().unique()
     blank = bool(table["time_unit"].isna().any())
     if wanted is None and len(given) + (blank and len(given) > 0) > 1:
-        found = ", ".join([*map(str, given), *(["a blank"] if blank else [])])
+        units = ", ".join([*map(str, given), *(["a blank"] if blank else [])])
         hint = "one patients table has one unit: say which with time_unit (--time-unit)"
-        raise InputError("manifest, column time_unit", found=found, allowed="one unit for all curves", hint=hint)
+        raise InputError("manifest, column time_unit", found=units, allowed="one unit for all curves", hint=hint)
     return wanted or (str(given[0]) if len(given) else None)
 
 
 def _task(row: Mapping[Any, Any], folder: Path, unit: str | None) -> _Task:
     key = str(row["study"]), str(row["arm"]), str(row["endpoint"])
-    own = row["time_unit"] if isinstance(row.get("time_unit"), str) else unit
+    curve_unit = row["time_unit"] if isinstance(row.get("time_unit"), str) else unit
     files = {name: folder / row[name] for name in ("curve", "at_risk", "ticks") if isinstance(row.get(name), str)}
     whole = {name: int(row[name]) for name in ("n", "events") if pd.notna(row.get(name))}
     axis = {"axis_max": float(row["axis_max"])} if pd.notna(row.get("axis_max")) else {}
     try:
         printed = {name: read_table(name, path) for name, path in files.items()}
     except BayesBmError as problem:
-        return _Task(key, str(row["treatment"]), own, refusal=str(problem))
-    return _Task(key, str(row["treatment"]), own, {**printed, **whole, **axis})
+        return _Task(key, str(row["treatment"]), curve_unit, refusal=str(problem))
+    return _Task(key, str(row["treatment"]), curve_unit, {**printed, **whole, **axis})
 
 
 def _without_swaps(tasks: list[_Task]) -> list[_Task]:
     """Arms of one study whose tables are likely exchanged are refused: neither could be rebuilt from its own."""
-    told: dict[Key, str] = {}
+    refusals: dict[Key, str] = {}
     for study, endpoint in dict.fromkeys((task.key[0], task.key[2]) for task in tasks):
         together = [t for t in tasks if (t.key[0], t.key[2]) == (study, endpoint) and not t.refusal]
         for swap in swapped_arms([Arm.from_printed(task.key[1], task.printed) for task in together]):
             text = f"at_risk: found {swap.text}; {swap.hint}"
-            told |= {(study, name, endpoint): text for name in (swap.one, swap.other)}
-    return [replace(task, refusal=told.get(task.key, task.refusal)) for task in tasks]
+            refusals |= {(study, name, endpoint): text for name in (swap.one, swap.other)}
+    return [replace(task, refusal=refusals.get(task.key, task.refusal)) for task in tasks]
 
 
 # --- running ------------------------------------------------------------------------------------------------------
@@ -170,15 +230,16 @@ def _without_swaps(tasks: list[_Task]) -> list[_Task]:
 def _run(tasks: Sequence[_Task], *, cores: int | None, draws: int, seed: int, say: Say) -> list[_Done]:
     named = [Task(repr(task.key), task) for task in tasks]
 
-    def told(done: int, total: int, outcome: Outcome) -> None:
+    def report_progress(done: int, total: int, outcome: Outcome) -> None:
         say(done, total, names[outcome.name])
 
     names = {repr(task.key): key_text(task.key) for task in tasks}
     # processes are not worth starting for one arm
     cores = max(1, min(len(tasks), _available() if cores is None else cores))
-    found = map_fits(partial(_rebuild_alone, draws=draws, seed=seed), named, cores=cores, progress=told)
+    outcomes = map_fits(partial(_rebuild_alone, draws=draws, seed=seed), named, cores=cores, progress=report_progress)
     return [
-        one.value or _Done(None, (), f"a fault of the program, not of the input: {one.failure}", 0.0) for one in found
+        one.value or _Done(None, (), f"a fault of the program, not of the input: {one.failure}", 0.0)
+        for one in outcomes
     ]
 
 
@@ -215,22 +276,23 @@ def _rebuild(task: _Task, draws: int, seed: int) -> _Done:
 
 
 def _gather(tasks: Sequence[_Task], done: Sequence[_Done], unit: str | None) -> Reconstructions:
-    rebuilt = {task.key: (task, found.rec) for task, found in zip(tasks, done, strict=True) if found.rec is not None}
+    rebuilt = {task.key: (task, result.rec) for task, result in zip(tasks, done, strict=True) if result.rec is not None}
     patients = [_patients(task, rec, unit) for task, rec in rebuilt.values()]
     findings = [with_key(rec.diagnostics, key) for key, (_, rec) in rebuilt.items()]
     return Reconstructions(
         arms={key: rec for key, (_, rec) in rebuilt.items()},
-        refused={task.key: found.refusal for task, found in zip(tasks, done, strict=True) if found.rec is None},
+        refused={task.key: result.refusal for task, result in zip(tasks, done, strict=True) if result.rec is None},
         summary=pd.DataFrame([_summary(t, d) for t, d in zip(tasks, done, strict=True)], columns=list(SUMMARY)),
         diagnostics=pd.concat(findings, ignore_index=True) if findings else pd.DataFrame(),
         patients=pd.concat(patients, ignore_index=True) if patients else pd.DataFrame(columns=list(_PATIENTS)),
         time_unit=unit,
-        draws={task.key: found.draws for task, found in zip(tasks, done, strict=True) if found.draws},
+        draws={task.key: result.draws for task, result in zip(tasks, done, strict=True) if result.draws},
         units={task.key: task.unit for task in tasks},
     )
 
 
 _PATIENTS = "study", "arm", "treatment", "time", "event", "x_endpoint"
+"""Columns of the patients table of all arms."""
 
 
 def _patients(task: _Task, rec: Reconstruction, unit: str | None) -> pd.DataFrame:
@@ -252,10 +314,10 @@ def _summary(task: _Task, done: _Done) -> dict[str, Any]:
     row = {"study": study, "arm": arm, "endpoint": endpoint, "treatment": task.treatment, "seconds": done.seconds}
     if done.rec is None:
         return {**row, "verdict": REFUSED, "reason": done.refusal}
-    rec, found = done.rec, done.rec.diagnostics
-    risk = found[found["check"] == "at_risk"].drop_duplicates("time")
+    rec, diagnostics = done.rec, done.rec.diagnostics
+    risk = diagnostics[diagnostics["check"] == "at_risk"].drop_duplicates("time")
     patients = rec.patients["time"].to_numpy(), rec.patients["event"].to_numpy()
-    errors = found.loc[found["check"] == "click_error", "reconstructed"]
+    errors = diagnostics.loc[diagnostics["check"] == "click_error", "reconstructed"]
     return {
         **row,
         "n": len(rec.patients),

@@ -14,13 +14,20 @@ from bayes_bm.spec.document import Spec
 
 @dataclass(frozen=True)
 class Network:
-    """Tables of a network, in the order of the spec's treatments.
+    """Hold the tables of a network, in the order of the spec's treatments.
 
     nodes    treatment, studies (that hold it), counted (of them, those that print an n), patients (their sum), part
     edges    treatment, reference, studies (how many hold both), names (of those studies)
     several  study, treatments: studies with three or more of the treatments
     parts    sets of treatments joined by studies that hold two of them, the reference's first; with several,
              comparisons between them rest on exchangeable study levels or cannot be made
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("published_os_extent_of_resection")
+    >>> bb.network(spec, bb.read_evidence(spec)).connected
+    True
     """
 
     nodes: pd.DataFrame
@@ -34,16 +41,37 @@ class Network:
 
 
 def network(spec: Spec, evidence: Evidence) -> Network:
-    """Nodes, edges, studies with many arms, and connected parts of the evidence in use."""
+    """Return the nodes, edges, studies with many arms, and connected parts of the evidence in use.
+
+    Parameters
+    ----------
+    spec
+        What is assumed: its treatments give the order.
+    evidence
+        The rows in use, as `read_evidence` gives them.
+
+    Returns
+    -------
+    Network
+        One table each of nodes, edges and studies with several treatments, and the connected parts.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("published_os_extent_of_resection")
+    >>> table = bb.network(spec, bb.read_evidence(spec))
+    >>> table.parts, table.edges["studies"].tolist()
+    ((('str', 'gtr'),), [1])
+    """
     held, parts = treatments_by_study(evidence), parts_of(spec, evidence)
     both = side_by_side(spec, evidence)
-    part = {name: at for at, members in enumerate(parts, start=1) for name in members}
+    part = {name: number for number, members in enumerate(parts, start=1) for name in members}
     sized = evidence.arms[evidence.arms["n"].notna()].astype({"n": float}).groupby("treatment")
     patients, counted = sized["n"].sum(), sized["study"].nunique()
     nodes = [
         {
             "treatment": name,
-            "studies": sum(name in found for found in held.values()),
+            "studies": sum(name in treatments for treatments in held.values()),
             "counted": int(counted.get(name, 0)),
             "patients": float(patients.get(name, 0.0)),
             "part": part.get(name, np.nan),
@@ -55,9 +83,9 @@ def network(spec: Spec, evidence: Evidence) -> Network:
         for (treatment, reference), studies in both.items()
     ]
     several = [
-        {"study": study, "treatments": tuple(name for name in spec.treatments.names if name in found)}
-        for study, found in sorted(held.items())
-        if len(found) > 2
+        {"study": study, "treatments": tuple(name for name in spec.treatments.names if name in treatments)}
+        for study, treatments in sorted(held.items())
+        if len(treatments) > 2
     ]
     return Network(
         nodes=pd.DataFrame(nodes),
@@ -93,23 +121,23 @@ def parts_text(parts: Sequence[Sequence[str]]) -> str:
 def components(links: Sequence[tuple[str, str]], names: Sequence[str]) -> list[set[str]]:
     """Connected sets of treatments, given which pairs a study compares side by side."""
     group = {name: {name} for name in names}
-    for left, right in links:
-        merged = group[left] | group[right]
+    for treatment, other in links:
+        merged = group[treatment] | group[other]
         group.update(dict.fromkeys(merged, merged))
     return [set(members) for members in {frozenset(members) for members in group.values()}]
 
 
 def side_by_side(spec: Spec, evidence: Evidence) -> dict[tuple[str, str], list[str]]:
     """Studies that hold both treatments of a pair, by (treatment, other); order within a pair follows the spec."""
-    inside: dict[str, set[str]] = {}
+    held: dict[str, set[str]] = {}
     for study, treatment in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True):
-        inside.setdefault(study, set()).add(treatment)
+        held.setdefault(study, set()).add(treatment)
     for row in evidence.hazard_ratios.to_dict("records"):
-        inside.setdefault(row["study"], set()).update((row["treatment"], row["reference"]))
+        held.setdefault(row["study"], set()).update((row["treatment"], row["reference"]))
     names = spec.treatments.names
     both = {
-        (right, left): sorted(study for study, found in inside.items() if {left, right} <= found)
-        for at, left in enumerate(names)
-        for right in names[at + 1 :]
+        (later, earlier): sorted(study for study, treatments in held.items() if {earlier, later} <= treatments)
+        for position, earlier in enumerate(names)
+        for later in names[position + 1 :]
     }
     return {pair: studies for pair, studies in both.items() if studies}

@@ -52,7 +52,30 @@ from bayes_bm.spec.sources import EVIDENCE_KINDS, Source
 
 
 def read_evidence(spec: Spec) -> Evidence:
-    """Read, check and select the evidence that a spec names. Raises `InputError` (exit status 2)."""
+    """Read, check and select the evidence that a spec names.
+
+    Parameters
+    ----------
+    spec
+        What is assumed, with the files of its evidence.
+
+    Returns
+    -------
+    Evidence
+        Every row in use, in the spec's time unit, and what was set aside with its reason.
+
+    Raises
+    ------
+    InputError
+        Where a table breaks the contract or the spec (exit status 2): file, row and column are named.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> evidence = bb.read_evidence(bb.read_spec("published_os_extent_of_resection"))
+    >>> evidence.arms[["treatment", "kind"]].to_dict("records")
+    [{'treatment': 'gtr', 'kind': 'medians'}, {'treatment': 'str', 'kind': 'medians'}]
+    """
     digests: dict[str, str] = {}
     tables = {kind: _read_kind(kind, spec, digests) for kind in EVIDENCE_KINDS}
     return select(spec, {**tables, "background": read_background(spec, digests)}, digests)
@@ -76,9 +99,9 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     check_overlap(tables, spec)
     used = arm_keys(tables["patients"])
     kept = sorted((arm for arm in rebuilt if arm.key in used), key=lambda arm: arm.key)
-    found = replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept), background=background)
-    check_clocks(spec, found)
-    return found
+    evidence = replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept), background=background)
+    check_clocks(spec, evidence)
+    return evidence
 
 
 def _assemble(
@@ -184,12 +207,12 @@ def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
         return arms
     by_arm = patients.groupby(["study", "arm"], sort=False)
     flags = {name: (name, "first") for name in ("use", "overlap_group")}
-    found = by_arm.agg(
+    patient_arms = by_arm.agg(
         treatment=("treatment", "first"), kinds=("treatment", "nunique"), n=("time", "size"), **flags
     ).reset_index()
-    _one_treatment_per_arm(found)
-    known = arms.loc[arms["endpoint"] == spec.endpoint, ["study", "arm", "treatment"]]
-    merged = found.merge(known, on=["study", "arm"], how="left", suffixes=("", "_arms"))
+    _one_treatment_per_arm(patient_arms)
+    listed = arms.loc[arms["endpoint"] == spec.endpoint, ["study", "arm", "treatment"]]
+    merged = patient_arms.merge(listed, on=["study", "arm"], how="left", suffixes=("", "_arms"))
     wrong = merged[merged["treatment_arms"].notna() & (merged["treatment_arms"] != merged["treatment"])]
     if len(wrong):
         row = wrong.iloc[0]
@@ -200,8 +223,8 @@ def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
     return pd.concat([arms, check_table("arms", new, where="patients")], ignore_index=True) if len(new) else arms
 
 
-def _one_treatment_per_arm(found: pd.DataFrame) -> None:
-    mixed = found[found["kinds"] > 1]
+def _one_treatment_per_arm(patient_arms: pd.DataFrame) -> None:
+    mixed = patient_arms[patient_arms["kinds"] > 1]
     if len(mixed):
         row = mixed.iloc[0]
         raise InputError(

@@ -80,10 +80,12 @@ def no_background() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All rows that enter the likelihood, in the spec's time unit. `arm_row` counts rows of `arms` from 0.
+    """Hold all rows that enter the likelihood, in the spec's time unit.
+
+    `arm_row` counts rows of `arms` from 0.
 
     arms: study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ...,
-        and with biases `bias_NAME`, as have hazard_ratios (`bias.py`)
+        and with biases `bias_NAME`, as have hazard_ratios (`evidence.biases`)
     patients: arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock; covariates are
         blank in an arm that is averaged over those its row states
     sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
@@ -96,6 +98,13 @@ class Evidence:
     set_aside: kind, study, arm, reason
     digests: sha256 of each file read
     rebuilt: the arms in use whose patients come from a curve, in the order of `arms`
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> evidence = bb.read_evidence(bb.read_spec("published_os_extent_of_resection"))
+    >>> sorted(evidence.treatments), len(evidence.medians), len(evidence.hazard_ratios)
+    (['gtr', 'str'], 2, 1)
     """
 
     arms: pd.DataFrame

@@ -91,9 +91,9 @@ def check_acts_on(name: str, term: Bias, *tables: pd.DataFrame) -> None:
     studies = sorted({study for table in tables for study in table["study"]})
     for choice in term.acts_on if studies else ():
         if not any(named_rows(table, [choice]).any() for table in tables):
-            found = choice.study if choice.arm is None else f"{choice.study}: {choice.arm}"
+            unmatched = choice.study if choice.arm is None else f"{choice.study}: {choice.arm}"
             raise InputError(
-                f"bias.{name}.acts_on", found=f"{found}, of which nothing is in use", allowed="; ".join(studies)
+                f"bias.{name}.acts_on", found=f"{unmatched}, of which nothing is in use", allowed="; ".join(studies)
             )
 
 
@@ -110,23 +110,23 @@ def filter_cause(patients: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Events of the spec's cause; those of other causes are censored when they happen, which makes its hazard the
     cause-specific one.
     """
-    found = sorted(set(patients["cause"].dropna()))
-    if not found:
+    causes = sorted(set(patients["cause"].dropna()))
+    if not causes:
         if spec.cause is None or patients.empty:
             return patients
         raise InputError("patients, column cause", found="nothing", allowed=f"{spec.cause} where event is 1")
     if spec.cause is None:
-        names = ", ".join(found)
-        hint = f'say in the spec which is the event: cause = "{found[0]}", one spec a cause, or cause = "{ANY_CAUSE}"'
+        names = ", ".join(causes)
+        hint = f'say in the spec which is the event: cause = "{causes[0]}", one spec a cause, or cause = "{ANY_CAUSE}"'
         raise InputError("patients, column cause", found=names, allowed="one endpoint", hint=hint)
-    _check_causes(patients, found, spec)
-    mine = patients["cause"].notna() if spec.cause == ANY_CAUSE else patients["cause"] == spec.cause
-    return patients.assign(event=mine.astype("int64"))
+    _check_causes(patients, causes, spec)
+    events = patients["cause"].notna() if spec.cause == ANY_CAUSE else patients["cause"] == spec.cause
+    return patients.assign(event=events.astype("int64"))
 
 
-def _check_causes(patients: pd.DataFrame, found: list[str], spec: Spec) -> None:
-    if spec.cause not in (ANY_CAUSE, *found):
-        raise InputError("cause", found=spec.cause, allowed=", ".join([*found, ANY_CAUSE]))
+def _check_causes(patients: pd.DataFrame, causes: list[str], spec: Spec) -> None:
+    if spec.cause not in (ANY_CAUSE, *causes):
+        raise InputError("cause", found=spec.cause, allowed=", ".join([*causes, ANY_CAUSE]))
     wrong = patients[patients["cause"].notna() != (patients["event"] == 1)]
     if len(wrong):
         row = wrong.iloc[0]
@@ -149,18 +149,18 @@ def one_measure(tables: dict[str, pd.DataFrame], spec: Spec, aside: list[dict]) 
 
     Before rows are counted once, so that a row of another measure keeps no row of this one out.
     """
-    found = {str(value) for kind in SUMMARY_KINDS for value in tables[kind]["measure"].dropna()}
-    if spec.measure is None and len(found) > 1:
+    measures = {str(value) for kind in SUMMARY_KINDS for value in tables[kind]["measure"].dropna()}
+    if spec.measure is None and len(measures) > 1:
         raise InputError(
             "measure",
-            found=f"rows of {', '.join(sorted(found))}",
+            found=f"rows of {', '.join(sorted(measures))}",
             allowed="one of them",
             hint="say in the spec: measure = ...",
         )
-    if spec.cause is not None and spec.measure is None and found - {"km"}:
+    if spec.cause is not None and spec.measure is None and measures - {"km"}:
         raise InputError(
             "measure",
-            found=f"rows of {', '.join(sorted(found))}, beside cause = {spec.cause}",
+            found=f"rows of {', '.join(sorted(measures))}, beside cause = {spec.cause}",
             allowed="km, where deaths are censored",
             hint="a cumulative incidence speaks about all causes at once and informs no single hazard;"
             ' measure = "km" sets it aside, and bayes-bm incidence answers what it can be held beside',
@@ -195,8 +195,8 @@ def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[st
     arms = tables["arms"].set_index(["study", "arm"])
 
     def size(row: Mapping) -> float:
-        own = row.get("n", np.nan)
-        return own if pd.notna(own) else arms["n"].get((row["study"], row["arm"]), np.nan)
+        row_size = row.get("n", np.nan)
+        return row_size if pd.notna(row_size) else arms["n"].get((row["study"], row["arm"]), np.nan)
 
     rules: dict[str, Callable[[Mapping], bool]] = {
         "medians": lambda row: pd.notna(size(row)) or pd.notna(row["ci_low"]),
@@ -235,9 +235,9 @@ def arm_keys(frame: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 def _without(frame: pd.DataFrame, taken: set, kind: str, reason: str, aside: list[dict]) -> pd.DataFrame:
-    known = np.array([key in taken for key in zip(frame["study"], frame["arm"], strict=True)], dtype=bool)
-    set_aside(aside, kind, frame[known], reason)
-    return frame[~known].reset_index(drop=True)
+    counted = np.array([key in taken for key in zip(frame["study"], frame["arm"], strict=True)], dtype=bool)
+    set_aside(aside, kind, frame[counted], reason)
+    return frame[~counted].reset_index(drop=True)
 
 
 def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> pd.DataFrame:
@@ -273,8 +273,8 @@ def check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
     groups = pd.Series([group.get(key) for key in keys], index=arms.index, dtype=object)
     arms = arms.assign(overlap_group=groups)[in_use].reset_index(drop=True)
     _check_ratio_overlap(tables["hazard_ratios"], arms, spec)
-    for left, right in overlapping_rows(arms):
-        first, second = arms.iloc[left], arms.iloc[right]
+    for first_index, second_index in overlapping_rows(arms):
+        first, second = arms.iloc[first_index], arms.iloc[second_index]
         named = " and ".join(f"{row['study']}: {row['arm']} (use {row['use']})" for row in (first, second))
         raise InputError(
             f"arms, overlap_group {first['overlap_group']!r}, endpoint {spec.endpoint}",

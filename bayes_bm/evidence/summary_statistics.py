@@ -59,13 +59,13 @@ def point_sequence(time: Array, survival: Array, variance: Array, n: Array, *, s
     """
     order = np.argsort(time, kind="stable")
     time, survival, variance, n = (np.asarray(values, dtype=float)[order] for values in (time, survival, variance, n))
-    before, used = 1.0, 0.0
+    previous, used = 1.0, 0.0
     ratio, size = np.empty(len(time)), np.empty(len(time))
     for k, s in enumerate(survival):
-        ratio[k] = s / before if before > 0 else 1.0
-        size[k] = _step_size(ratio[k], variance[k] - used, n[k] * before, share)
+        ratio[k] = s / previous if previous > 0 else 1.0
+        size[k] = _step_size(ratio[k], variance[k] - used, n[k] * previous, share)
         used = _running_variance(ratio[k], size[k], used, variance[k])
-        before = s
+        previous = s
     keep = size > 0
     return Sequence(np.concatenate([[start], time[:-1]])[keep], time[keep], ratio[keep], size[keep], keep)
 

@@ -77,7 +77,7 @@ def _clock_times(effects: Effects, design: Design, *, xp: Namespace) -> list[Any
         return []
     # one row, so that the product has a trailing axis that broadcasts over arms
     shared = [xp.product(clocks.of_bias[clock : clock + 1], effects.bias) for clock in range(len(CLOCKS))]
-    return [clocks.acts[:, clock] * (shared[clock] + clocks.known[:, clock]) for clock in range(len(CLOCKS))]
+    return [clocks.acts[:, clock] * (shared[clock] + clocks.stated[:, clock]) for clock in range(len(CLOCKS))]
 
 
 def slope_at(effects: Effects, covariate: int, treatment: Any, *, xp: Namespace) -> Any:

@@ -20,10 +20,10 @@ class TableRows(NamedTuple):
     where: str
     lines: list[int] | None = None
 
-    def refuse(self, row: int, column: str, *, found: object, allowed: object, hint: str = "") -> InputError:
+    def refuse(self, row: int, column: str, *, cell: object, allowed: object, hint: str = "") -> InputError:
         line = f" (line {self.lines[row]})" if self.lines else ""
         place = f"{self.where}, row {row + 1}{line}, column {column}"
-        return InputError(place, found=cell_text(found), allowed=allowed, hint=hint)
+        return InputError(place, found=cell_text(cell), allowed=allowed, hint=hint)
 
 
 def cell_text(value: object) -> str:
@@ -52,8 +52,8 @@ def coerce_column(frame: pd.DataFrame, name: str, column: Column, rows: TableRow
 def _named(values: pd.Series) -> pd.Series:
     """A column of categories as texts: one Python object a category, blanks None."""
     texts = [None if is_blank(value) else str(value).strip() or None for value in values.cat.categories]
-    found = np.array([*texts, None], dtype=object)[values.cat.codes.to_numpy()]
-    return pd.Series(found, index=values.index, dtype=object)
+    names = np.array([*texts, None], dtype=object)[values.cat.codes.to_numpy()]
+    return pd.Series(names, index=values.index, dtype=object)
 
 
 def is_blank(value: object) -> bool:
@@ -68,7 +68,7 @@ def _number(value: object, row: int, name: str, column: Column, rows: TableRows)
     text = str(value).strip()
     if _NUMBER.fullmatch(text):
         return float(text)
-    raise rows.refuse(row, name, found=value, allowed=column.allowed, hint=_hint_for_text(text))
+    raise rows.refuse(row, name, cell=value, allowed=column.allowed, hint=_hint_for_text(text))
 
 
 def _hint_for_text(text: str) -> str:

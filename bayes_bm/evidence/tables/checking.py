@@ -51,12 +51,14 @@ def check_table(kind: str, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
 
 
 def check_frame(kind: str, frame: pd.DataFrame, rows: TableRows) -> pd.DataFrame:
-    known = table_columns(kind)
+    contract = table_columns(kind)
     _check_columns(kind, frame, rows.where)
-    columns = {name: known[name] if name in known else _extra_column(kind, name) for name in [*known, *frame.columns]}
+    columns = {
+        name: contract[name] if name in contract else _extra_column(kind, name) for name in [*contract, *frame.columns]
+    }
     data = {name: coerce_column(frame, name, column, rows) for name, column in columns.items()}
     table = pd.DataFrame(data, index=frame.index)
-    if "ci_level" in known:
+    if "ci_level" in contract:
         table["ci_level"] = table["ci_level"].fillna(0.95)
     _check_schema(table, columns, rows)
     for rule in RULES.get(kind, ()):
@@ -91,9 +93,9 @@ def _is_allowed_extra(kind: str, name: object) -> bool:
     return kind == "patients" and not _is_misspelt(name, TABLES["patients"])
 
 
-def _is_misspelt(name: str, known: Iterable[str]) -> bool:
+def _is_misspelt(name: str, names: Iterable[str]) -> bool:
     """A patients table takes any covariate, so only a near miss of a known name is taken for a slip of the pen."""
-    for column in known:
+    for column in names:
         close = difflib.SequenceMatcher(None, name.lower(), column).ratio() >= 0.8
         if close and abs(len(name) - len(column)) <= 1 and name[:1].lower() == column[0]:
             return True
@@ -101,20 +103,20 @@ def _is_misspelt(name: str, known: Iterable[str]) -> bool:
 
 
 def _check_columns(kind: str, frame: pd.DataFrame, where: str) -> None:
-    known = TABLES[kind]
+    contract = TABLES[kind]
     if len(set(frame.columns)) < len(frame.columns):
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InputError(f"{where}, column {twice}", found="the column twice", allowed="each column once")
-    unknown = [str(name) for name in frame.columns if name not in known and not _is_allowed_extra(kind, name)]
+    unknown = [str(name) for name in frame.columns if name not in contract and not _is_allowed_extra(kind, name)]
     if unknown:
-        allowed = ", ".join(known) + {"arms": ", mean_*, sd_*, share_*", "patients": ", numeric covariates"}.get(
+        allowed = ", ".join(contract) + {"arms": ", mean_*, sd_*, share_*", "patients": ", numeric covariates"}.get(
             kind, ""
         )
-        hint = f"{nearest_name(unknown[0], known)} A column of your own starts with x_"
+        hint = f"{nearest_name(unknown[0], contract)} A column of your own starts with x_"
         raise InputError(f"{where}, column {unknown[0]}", found="an unknown column", allowed=allowed, hint=hint)
-    for name, column in known.items():
+    for name, column in contract.items():
         if column.required and name not in frame.columns:
-            allowed = f"{', '.join(k for k, c in known.items() if c.required)} are required in {kind}"
+            allowed = f"{', '.join(k for k, c in contract.items() if c.required)} are required in {kind}"
             hint = "leave cells blank where a number is not known" if not column.filled else ""
             raise InputError(f"{where}, column {name}", found="no such column", allowed=allowed, hint=hint)
 
@@ -151,7 +153,7 @@ def _check_schema(table: pd.DataFrame, columns: Mapping[str, Column], rows: Tabl
         row, name = int(first["index"]), str(first["column"])
         column, value = columns[name], table.loc[int(first["index"]), name]
         hint = " ".join(part for part in (_hint_for_value(name, value), column.hint, and_more(len(cases) - 1)) if part)
-        raise rows.refuse(row, name, found=value, allowed=column.allowed, hint=hint) from None
+        raise rows.refuse(row, name, cell=value, allowed=column.allowed, hint=hint) from None
 
 
 def _hint_for_value(name: str, value: object) -> str:

@@ -22,7 +22,7 @@ def check_vocabulary(frame: pd.DataFrame, *, where: str, vocabulary: Vocabulary 
         for row, value in enumerate(frame[column].tolist() if column in frame.columns else []):
             if not is_blank(value) and value not in allowed:
                 hint = nearest_name(str(value), allowed)
-                raise TableRows(where).refuse(row, column, found=value, allowed=", ".join(allowed), hint=hint)
+                raise TableRows(where).refuse(row, column, cell=value, allowed=", ".join(allowed), hint=hint)
 
 
 def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
@@ -36,14 +36,14 @@ def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
         check_unique(kind, tables[kind].reset_index(drop=True), _source(tables, kind))
     arms = tables.get("arms")
     key = KEYS["arms"]
-    known = {} if arms is None else {tuple(k): i for i, k in enumerate(arms[key].itertuples(index=False, name=None))}
+    arm_rows = {} if arms is None else {tuple(k): i for i, k in enumerate(arms[key].itertuples(index=False, name=None))}
     for kind in ("medians", "points", "counts", "registry"):
         for row, value in enumerate(_keys_in(tables.get(kind), key)):
-            if value not in known:
-                hint = nearest_name(" | ".join(value), [" | ".join(k) for k in known]) or "give an arms table too"
+            if value not in arm_rows:
+                hint = nearest_name(" | ".join(value), [" | ".join(k) for k in arm_rows]) or "give an arms table too"
                 allowed = "a row of the arms table with the same study, arm and endpoint (it gives the treatment)"
-                raise _source(tables, kind).refuse(row, "arm", found=" | ".join(value), allowed=allowed, hint=hint)
-    _check_not_reached(tables, known)
+                raise _source(tables, kind).refuse(row, "arm", cell=" | ".join(value), allowed=allowed, hint=hint)
+    _check_not_reached(tables, arm_rows)
     _check_treatments_agree(tables)
 
 
@@ -55,14 +55,18 @@ def _source(tables: Mapping[str, pd.DataFrame], kind: str) -> TableRows:
     return TableRows(str(tables[kind].attrs.get("where", kind)))
 
 
-def _check_not_reached(tables: Mapping[str, pd.DataFrame], known: Mapping[tuple, int]) -> None:
+def _check_not_reached(tables: Mapping[str, pd.DataFrame], arm_rows: Mapping[tuple, int]) -> None:
     for row, value in enumerate(_keys_in(tables.get("medians"), KEYS["arms"])):
         median = tables["medians"].iloc[row]
-        if pd.isna(median["median"]) and pd.isna(median["ci_low"]) and pd.isna(tables["arms"].followup[known[value]]):
+        if (
+            pd.isna(median["median"])
+            and pd.isna(median["ci_low"])
+            and pd.isna(tables["arms"].followup[arm_rows[value]])
+        ):
             raise _source(tables, "medians").refuse(
                 row,
                 "median",
-                found=None,
+                cell=None,
                 allowed="a median, or ci_low, or a followup in the arms row",
                 hint="a median that was not reached says something only with a time up to which it was not",
             )
@@ -80,7 +84,7 @@ def _check_treatments_agree(tables: Mapping[str, pd.DataFrame]) -> None:
             if treatment != first:
                 allowed = f"{first!r}, as in {place} for study {study!r}, arm {arm!r}"
                 hint = "an arm has one treatment"
-                raise _source(tables, kind).refuse(row, "treatment", found=treatment, allowed=allowed, hint=hint)
+                raise _source(tables, kind).refuse(row, "treatment", cell=treatment, allowed=allowed, hint=hint)
 
 
 def overlapping_rows(arms: pd.DataFrame) -> list[tuple[int, int]]:
@@ -125,8 +129,8 @@ def _disjoint(a: tuple, b: tuple, parents: Mapping[str | None, str | None]) -> b
 
 def _ancestors(arm: str | None, parents: Mapping[str | None, str | None]) -> list[str]:
     chain: list[str] = []
-    above = parents.get(arm)
-    while above is not None and above not in chain:
-        chain.append(above)
-        above = parents.get(above)
+    parent = parents.get(arm)
+    while parent is not None and parent not in chain:
+        chain.append(parent)
+        parent = parents.get(parent)
     return chain

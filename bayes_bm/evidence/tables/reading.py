@@ -85,10 +85,10 @@ def _records(path: Path) -> list[tuple[int, list[str]]]:
 def _check_there(path: Path, suffix: str) -> None:
     if not path.is_file():
         sort = "CSV" if suffix == ".csv" else "Parquet"
-        beside = sorted(p.name for p in path.parent.glob(f"*{suffix}")) if path.parent.is_dir() else []
-        found = "a folder" if path.is_dir() else "no such file"
-        hint = nearest_name(path.name, beside) if beside else f"there is no {sort} file in {path.parent or '.'}"
-        raise InputError(str(path), found=found, allowed=f"a {sort} file", hint=hint)
+        neighbours = sorted(p.name for p in path.parent.glob(f"*{suffix}")) if path.parent.is_dir() else []
+        obstacle = "a folder" if path.is_dir() else "no such file"
+        hint = nearest_name(path.name, neighbours) if neighbours else f"there is no {sort} file in {path.parent or '.'}"
+        raise InputError(str(path), found=obstacle, allowed=f"a {sort} file", hint=hint)
 
 
 def _text_of(path: Path) -> str:

@@ -25,8 +25,8 @@ class Rule:
         if bad.size:
             row = int(bad[0])
             hint = " ".join(part for part in (self.hint, and_more(bad.size - 1)) if part)
-            found = table[self.column].iloc[row]
-            raise rows.refuse(row, self.column, found=found, allowed=self.allowed.format(**table.iloc[row]), hint=hint)
+            cell = table[self.column].iloc[row]
+            raise rows.refuse(row, self.column, cell=cell, allowed=self.allowed.format(**table.iloc[row]), hint=hint)
 
 
 def _interval(value: str) -> tuple[Rule, ...]:
@@ -114,9 +114,9 @@ def check_unique(kind: str, table: pd.DataFrame, rows: TableRows) -> None:
         row = int(again[0])
         values = table.loc[row, keys]
         first = int(np.flatnonzero((table[keys].eq(values) | (table[keys].isna() & values.isna())).all(axis=1))[0])
-        found = ", ".join(f"{name} {cell_text(value)}" for name, value in values.items())
+        key = ", ".join(f"{name} {cell_text(value)}" for name, value in values.items())
         hint = f"row {first + 1} has it already; give the second arm another name, or remove the copy"
-        raise rows.refuse(row, keys[-1], found=found, allowed=f"each {' x '.join(keys)} once", hint=hint)
+        raise rows.refuse(row, keys[-1], cell=key, allowed=f"each {' x '.join(keys)} once", hint=hint)
 
 
 def check_one_treatment(table: pd.DataFrame, rows: TableRows) -> None:
@@ -125,32 +125,30 @@ def check_one_treatment(table: pd.DataFrame, rows: TableRows) -> None:
     if other.size:
         row = int(other[0])
         allowed = f"{first.iloc[row]!r}, as in the first row of study {table.study[row]!r}, arm {table.arm[row]!r}"
-        raise rows.refuse(
-            row, "treatment", found=table.treatment[row], allowed=allowed, hint="an arm has one treatment"
-        )
+        raise rows.refuse(row, "treatment", cell=table.treatment[row], allowed=allowed, hint="an arm has one treatment")
 
 
 def check_falling(table: pd.DataFrame, rows: TableRows) -> None:
     ordered = table.sort_values("time", kind="stable")
-    before = ordered.groupby(KEYS["medians"], sort=False)[["time", "survival"]].shift()
-    rising = ordered.index[(ordered["survival"] > before["survival"] + 1e-12).to_numpy()]
+    previous = ordered.groupby(KEYS["medians"], sort=False)[["time", "survival"]].shift()
+    rising = ordered.index[(ordered["survival"] > previous["survival"] + 1e-12).to_numpy()]
     if len(rising):
         row = int(min(rising))
-        allowed = f"at most {before.survival[row]:g}, the survival at time {before.time[row]:g} of the same arm"
+        allowed = f"at most {previous.survival[row]:g}, the survival at time {previous.time[row]:g} of the same arm"
         hint = "survival never rises: are two arms, two times or events and survivors mixed up?"
-        raise rows.refuse(row, "survival", found=float(table.survival[row]), allowed=allowed, hint=hint)
+        raise rows.refuse(row, "survival", cell=float(table.survival[row]), allowed=allowed, hint=hint)
 
 
 def check_apart(table: pd.DataFrame, rows: TableRows) -> None:
     """Intervals of one arm do not overlap: the deaths in common would count twice."""
     ordered = table.sort_values("start", kind="stable")
-    before = ordered.groupby(KEYS["arms"], sort=False)["stop"].shift()
-    early = ordered.index[(ordered["start"] < before - 1e-9).to_numpy()]
+    previous_stop = ordered.groupby(KEYS["arms"], sort=False)["stop"].shift()
+    early = ordered.index[(ordered["start"] < previous_stop - 1e-9).to_numpy()]
     if len(early):
         row = int(min(early))
-        allowed = f"at least {before[row]:g}, where an earlier interval of the same arm ends"
+        allowed = f"at least {previous_stop[row]:g}, where an earlier interval of the same arm ends"
         hint = "intervals that overlap count the same deaths twice"
-        raise rows.refuse(row, "start", found=float(table.start[row]), allowed=allowed, hint=hint)
+        raise rows.refuse(row, "start", cell=float(table.start[row]), allowed=allowed, hint=hint)
 
 
 def check_from_zero(table: pd.DataFrame, rows: TableRows) -> None:
@@ -158,8 +156,8 @@ def check_from_zero(table: pd.DataFrame, rows: TableRows) -> None:
     time = table["time"].to_numpy(dtype=float)
     if len(time) and time[0] != 0:
         hint = "the table says the hazard from each time to the next, and after the last; time 0 is the patients' own"
-        raise rows.refuse(0, "time", found=float(time[0]), allowed="0 in the first row", hint=hint)
+        raise rows.refuse(0, "time", cell=float(time[0]), allowed="0 in the first row", hint=hint)
     falls = np.flatnonzero(np.diff(time) <= 0)
     if falls.size:
         row = int(falls[0]) + 1
-        raise rows.refuse(row, "time", found=float(time[row]), allowed=f"above {time[row - 1]:g}, the row before")
+        raise rows.refuse(row, "time", cell=float(time[row]), allowed=f"above {time[row - 1]:g}, the row before")

@@ -40,10 +40,10 @@ class Column:
         """True where the value may stand (a blank is judged by `filled`, not here)."""
         if self.kind == "text":
             return values.isin(self.choices) if self.choices else pd.Series(True, index=values.index)
-        above = values > self.low if self.open_low else values >= self.low
-        below = values < self.high if self.open_high else values <= self.high
+        meets_low = values > self.low if self.open_low else values >= self.low
+        meets_high = values < self.high if self.open_high else values <= self.high
         whole = values == np.floor(values) if self.kind == "whole" else True
-        return above & below & np.isfinite(values) & whole
+        return meets_low & meets_high & np.isfinite(values) & whole
 
 
 TEXT = Column()
@@ -66,7 +66,7 @@ _KEY = {"study": NAME, "arm": NAME, "endpoint": NAME}
 _LIMITS = {"ci_low": POSITIVE, "ci_high": POSITIVE}
 _P = {"p": OPEN_UNIT, "p_below": OPEN_UNIT}
 
-# A curve read off a picture strays a little outside its axes; `curve.py` cleans it and logs what it changed.
+# A curve read off a picture strays a little outside its axes; `reconstruction.curve` cleans it and logs the changes.
 _TRACED = Column("number", required=True, filled=True, low=-0.1, high=1.1, hint="survival is a proportion")
 
 TABLES: Mapping[str, Mapping[str, Column]] = {
@@ -208,7 +208,7 @@ def table_columns(kind: str) -> Mapping[str, Column]:
     return TABLES[kind]
 
 
-def nearest_name(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    best = max(known, key=lambda k: difflib.SequenceMatcher(None, name.lower(), k.lower()).ratio(), default=None)
+def nearest_name(name: str, names: Iterable[str]) -> str:
+    names = list(names)
+    best = max(names, key=lambda k: difflib.SequenceMatcher(None, name.lower(), k.lower()).ratio(), default=None)
     return f"did you mean {best!r}?" if best else ""
