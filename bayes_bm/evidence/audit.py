@@ -284,8 +284,8 @@ def _missing_notes(spec: Spec, evidence: Evidence):
         distribution = "two-valued" if term.missing == "two_valued" else "normal"
         yield (
             f"{count} patients of {studies} studies lack {name} ({observed_count} have it): averaged over a"
-            f" {distribution} law given their arm and other covariates, estimated with the model, taken as missing at random (whether it is"
-            " missing may depend on arm, outcome and known covariates, not on its value)."
+            f" {distribution} law given their arm and other covariates, estimated with the model, taken as missing at"
+            " random (whether it is missing may depend on arm, outcome and known covariates, not on its value)."
         )
 
 
