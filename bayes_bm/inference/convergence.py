@@ -50,10 +50,10 @@ def _scores(chains: np.ndarray) -> np.ndarray:
 
 
 def _rhat(chains: np.ndarray) -> float:
-    n, within = chains.shape[1], chains.var(axis=1, ddof=1).mean()
-    if within == 0:
+    n, within_chains = chains.shape[1], chains.var(axis=1, ddof=1).mean()
+    if within_chains == 0:
         return float("nan")
-    return float(np.sqrt(chains.mean(axis=1).var(ddof=1) / within + (n - 1) / n))
+    return float(np.sqrt(chains.mean(axis=1).var(ddof=1) / within_chains + (n - 1) / n))
 
 
 def _ess(chains: np.ndarray) -> float:
@@ -64,9 +64,9 @@ def _ess(chains: np.ndarray) -> float:
     if np.ptp(chains) < np.finfo(float).resolution:
         return float(chains.size)
     covariance = _autocovariance(chains).mean(axis=0)
-    within = covariance[0] * n / (n - 1)
+    within_chains = covariance[0] * n / (n - 1)
     total = covariance[0] + (chains.mean(axis=1).var(ddof=1) if m > 1 else 0.0)
-    correlation = 1 - (within - covariance) / total
+    correlation = 1 - (within_chains - covariance) / total
     correlation[0] = 1.0
     last = (n - 1) // 2
     pairs = correlation[: 2 * last].reshape(-1, 2)

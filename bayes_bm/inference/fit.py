@@ -72,8 +72,8 @@ def fit(
         provenance=_provenance(inputs, sampled),
         imputations=sampled.imputations,
     ).with_inputs(inputs)
-    found = _integration(result, say) | (imputation_provenance(result) if sampled.imputations is not None else {})
-    return replace(result, provenance=result.provenance | found).with_inputs(inputs)
+    findings = _integration(result, say) | (imputation_provenance(result) if sampled.imputations is not None else {})
+    return replace(result, provenance=result.provenance | findings).with_inputs(inputs)
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,10 @@ def watched_parameters(posterior: xr.Dataset) -> xr.Dataset:
     effect = "log_time_ratio" if "log_time_ratio" in posterior else "log_hr"
     treatments = list(posterior["treatment"].values) if effect in posterior else []
     contrasts = {
-        f"{effect}[{left} v {right}]": posterior[effect].sel(treatment=left, drop=True)
+        f"{effect}[{unwatched} v {right}]": posterior[effect].sel(treatment=unwatched, drop=True)
         - posterior[effect].sel(treatment=right, drop=True)
-        for at, left in enumerate(treatments)
-        for right in treatments[at + 1 :]
+        for positions, unwatched in enumerate(treatments)
+        for right in treatments[positions + 1 :]
     }
     # one variable a modifier: labels are those of one dimension
     modifiers = posterior["effect_modifier"].values if "interaction" in posterior else []
@@ -94,8 +94,8 @@ def _diagnose(watched: xr.Dataset):
     for name, variable in watched.data_vars.items():
         draws = variable.transpose("chain", "draw", ...).to_numpy().astype(float)
         draws = draws.reshape(*draws.shape[:2], -1)
-        for at, label in enumerate(_labels(variable)):
-            row = {measure: of(draws[..., at]) for measure, of in MEASURES.items()}
+        for column, label in enumerate(_labels(variable)):
+            row = {measure: values(draws[..., column]) for measure, values in MEASURES.items()}
             yield {"parameter": f"{name}[{label}]" if str(label) else str(name), **row}
 
 

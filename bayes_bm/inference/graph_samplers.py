@@ -121,7 +121,7 @@ def _named_values(model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     kept = [variable for variable in model.unobserved_value_vars if _is_kept(str(variable.name))]
     function = model.compile_fn(kept, inputs=model.value_vars, mode="CVM", on_unused_input="ignore", point_fn=False)
     layout = DictToArrayBijection.map(model.initial_point()).point_map_info
-    order = {entry[0]: at for at, entry in enumerate(layout)}
+    order = {entry[0]: position for position, entry in enumerate(layout)}
     sizes = [int(entry[2]) for entry in layout]
     starts = np.concatenate([[0], np.cumsum(sizes)])
     names = [str(variable.name) for variable in model.value_vars]
@@ -129,8 +129,10 @@ def _named_values(model: Any) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
     def values(x: np.ndarray) -> dict[str, np.ndarray]:
         parts = []
         for name in names:
-            at = order[name]
-            parts.append(np.asarray(x[starts[at] : starts[at + 1]], dtype=float).reshape(layout[at][1]))
+            position = order[name]
+            parts.append(
+                np.asarray(x[starts[position] : starts[position + 1]], dtype=float).reshape(layout[position][1])
+            )
         return {
             str(variable.name): np.asarray(value, dtype=float)
             for variable, value in zip(kept, function(*parts), strict=True)

@@ -114,12 +114,14 @@ def imputed(evidence: Evidence, m: int, *, seed: int) -> list[Evidence]:
     rows = evidence.patients
     time, event = (np.tile(rows[name].to_numpy(dtype=float), (m, 1)) for name in ("time", "event"))
     for arm in rebuilt_arms(evidence):
-        mine = np.flatnonzero((rows["study"] == arm.study) & (rows["arm"] == arm.arm))
-        shift = float(evidence.arms["shift"].iloc[int(rows["arm_row"].iloc[mine[0]])])
-        for at, patients in enumerate(arm.draw(m, seed=arm_seed(seed, arm))):
-            time[at, mine], event[at, mine] = _in_order(patients, shift)
-        _check_entry(arm, time[:, mine], event[:, mine], rows["entry"].to_numpy(dtype=float)[mine])
-    return [with_patients(evidence, *of) for of in zip(time, event, strict=True)]
+        arm_patients = np.flatnonzero((rows["study"] == arm.study) & (rows["arm"] == arm.arm))
+        shift = float(evidence.arms["shift"].iloc[int(rows["arm_row"].iloc[arm_patients[0]])])
+        for arm_index, patients in enumerate(arm.draw(m, seed=arm_seed(seed, arm))):
+            time[arm_index, arm_patients], event[arm_index, arm_patients] = _in_order(patients, shift)
+        _check_entry(
+            arm, time[:, arm_patients], event[:, arm_patients], rows["entry"].to_numpy(dtype=float)[arm_patients]
+        )
+    return [with_patients(evidence, *imputed_sets) for imputed_sets in zip(time, event, strict=True)]
 
 
 def arm_seed(seed: int, arm: RebuiltArm) -> int:
@@ -177,7 +179,7 @@ def joint_gate(gates: Sequence[Gate]) -> Gate:
 def _worst_row(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # NaN is the worst of all: numpy's max and min carry it on
     worst = {"rhat": np.max, "ess_bulk": np.min, "ess_tail": np.min}
-    return {"parameter": name, **{key: float(of([row[key] for row in rows])) for key, of in worst.items()}}
+    return {"parameter": name, **{key: float(reduce([row[key] for row in rows])) for key, reduce in worst.items()}}
 
 
 def _named(gates: Sequence[Gate], what: str) -> tuple[str, ...]:
@@ -214,18 +216,21 @@ def variance_parts(draws: Array) -> dict[str, float]:
     """
     m = len(draws)
     flat = draws.reshape(m, -1)
-    within, between = float(flat.var(axis=1, ddof=1).mean()), float(flat.mean(axis=1).var(ddof=1))
-    total = within + (1 + 1 / m) * between
-    wider = float(np.sqrt(total / within))
+    within_imputations, between_imputations = (
+        float(flat.var(axis=1, ddof=1).mean()),
+        float(flat.mean(axis=1).var(ddof=1)),
+    )
+    total = within_imputations + (1 + 1 / m) * between_imputations
+    wider = float(np.sqrt(total / within_imputations))
     low, high = np.quantile(flat, ENDS)
     each = mean_width(flat)
     return {
         "mean": float(flat.mean()),
-        "within": within,
-        "between": between,
+        "within": within_imputations,
+        "between": between_imputations,
         "total": total,
-        "share": (1 + 1 / m) * between / total,
-        "mcse": float(np.sqrt(max(between, _chain_error(draws)) / m)),
+        "share": (1 + 1 / m) * between_imputations / total,
+        "mcse": float(np.sqrt(max(between_imputations, _chain_error(draws)) / m)),
         "q2_5": float(low),
         "q97_5": float(high),
         "width_within": each,
@@ -260,7 +265,7 @@ def variance_table(watched: xr.Dataset) -> pd.DataFrame:
         values = variable.transpose("chain", "draw", ...)
         entries = values[values.dims[2]].to_numpy() if values.ndim > 2 else [None]
         flat = values.to_numpy().reshape(*values.shape[:2], -1)
-        for at, entry in enumerate(entries):
+        for column, entry in enumerate(entries):
             label = str(name) if entry is None else f"{name}[{entry}]"
-            rows.append({"quantity": label, **variance_parts(by_imputation(flat[..., at], labels))})
+            rows.append({"quantity": label, **variance_parts(by_imputation(flat[..., column], labels))})
     return pd.DataFrame(rows, columns=["quantity", *VARIANCE_COLUMNS])

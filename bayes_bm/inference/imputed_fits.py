@@ -55,13 +55,13 @@ class Placement:
 
 
 def placement(processes: int, scheduler: str | None, m: int) -> Placement:
-    found = Placement(processes, scheduler)
+    chosen = Placement(processes, scheduler)
     if processes < 1:
         raise InputError("--processes", found=processes, allowed="1 or more")
-    if m == 1 and not found.here:
+    if m == 1 and not chosen.here:
         option, value = ("--processes", processes) if scheduler is None else ("--scheduler", scheduler)
         raise InputError(option, found=f"{value} for a single fit", allowed="many fits: --imputations M")
-    return found
+    return chosen
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ def sample_imputations(model: ImputedModel, m: int, where: Placement, say: Progr
     """Each set of patients with its own seed and its own gate (decision 19); the stack is never judged."""
     say("drawing patients from the curves")
     sets = imputed(model.evidence, m, seed=model.spec.seed)
-    tasks = [Task(f"imputation {label} of {m}", (model, of, label)) for label, of in enumerate(sets, start=1)]
+    tasks = [
+        Task(f"imputation {label} of {m}", (model, patients, label)) for label, patients in enumerate(sets, start=1)
+    ]
     # a stage can be told from this process only
     work = partial(_imputation, say=partial(_say_of, say, m)) if where.here else _imputation
 
@@ -99,14 +101,16 @@ def sample_imputations(model: ImputedModel, m: int, where: Placement, say: Progr
         if not where.here:
             say(f"{outcome.name} {outcome.words}, {done} of {total}")
 
-    found = map_fits(work, tasks, cores=where.processes, scheduler=where.scheduler, progress=told)
-    for outcome in found:
+    outcomes = map_fits(work, tasks, cores=where.processes, scheduler=where.scheduler, progress=told)
+    for outcome in outcomes:
         if outcome.status == "failed":
             raise BayesBmError(f"{outcome.name}: {outcome.failure}")
-    posteriors, stats, gates = zip(*(outcome.value for outcome in found), strict=True)
-    time, event = (np.stack([of.patients[name].to_numpy(dtype=float) for of in sets]) for name in ("time", "event"))
-    known = Imputations(time, event, gates)
-    return Stack(_thinned(stacked(posteriors)), stacked(stats), joint_gate(gates), known)
+    posteriors, stats, gates = zip(*(outcome.value for outcome in outcomes), strict=True)
+    time, event = (
+        np.stack([patients.patients[name].to_numpy(dtype=float) for patients in sets]) for name in ("time", "event")
+    )
+    imputations = Imputations(time, event, gates)
+    return Stack(_thinned(stacked(posteriors)), stacked(stats), joint_gate(gates), imputations)
 
 
 def _imputation(
@@ -116,10 +120,10 @@ def _imputation(
     say: Callable[[int, str], None] = lambda label, stage: None,
 ) -> Run:
     """The posterior of one set of patients. Its seed is that of its label, as before there were processes."""
-    model, of, label = given
+    model, patients, label = given
     sample = model.here(lambda stage: None)
-    own = np.random.SeedSequence(model.spec.seed, spawn_key=(19, label))
-    return sample_with_retry(model.spec, partial(sample, patients=of), partial(say, label), seeds=own)
+    label_seeds = np.random.SeedSequence(model.spec.seed, spawn_key=(19, label))
+    return sample_with_retry(model.spec, partial(sample, patients=patients), partial(say, label), seeds=label_seeds)
 
 
 def _say_of(say: Progress, m: int, label: int, stage: str) -> None:

@@ -50,8 +50,8 @@ class IntegrationError:
         return f"{moved}." if self.enough else f"{moved}. More than {ALLOWED:g} sd: raise [integration] points."
 
     def document(self) -> dict[str, Any]:
-        found = {"points": self.points, "parameter": self.parameter, "shift": self.shift}
-        return {**found, "change": self.change, "worst": self.worst, "enough": self.enough}
+        fields = {"points": self.points, "parameter": self.parameter, "shift": self.shift}
+        return {**fields, "change": self.change, "worst": self.worst, "enough": self.enough}
 
 
 def integration_error(result: Result) -> IntegrationError | None:
@@ -65,14 +65,14 @@ def integration_error(result: Result) -> IntegrationError | None:
     middle = read_predictors(result.inputs, mean)
     change = np.subtract(*[averaged_log_likelihood(middle, points)[0] for points in both[::-1]])
     parameter, shift = _worst_shift(result, both)
-    at = int(np.argmax(np.abs(change)))
+    worst_arm = int(np.argmax(np.abs(change)))
     return IntegrationError(
         points=count,
         parameter=parameter,
         shift=shift,
         change=float(change.sum()),
-        worst=_name(evidence, at),
-        worst_change=float(change[at]),
+        worst=_name(evidence, worst_arm),
+        worst_change=float(change[worst_arm]),
     )
 
 
@@ -84,17 +84,17 @@ def _worst_shift(result: Result, both: tuple[np.ndarray, np.ndarray]) -> tuple[s
     predictors = read_predictors(result.inputs, thin)
     used, other = (averaged_log_likelihood(predictors, points).sum(axis=1) for points in both)
     change = other - used - np.mean(other - used)
-    found = {}
+    shifts = {}
     for name, values in watched_parameters(thin).items():
         flat = values.to_numpy().reshape(len(change), -1)
-        labels = [f"{name}[{at}]" for at in range(flat.shape[1])] if values.ndim > 2 else [str(name)]
+        labels = [f"{name}[{column}]" for column in range(flat.shape[1])] if values.ndim > 2 else [str(name)]
         if values.ndim == 3:
             labels = [f"{name}[{label}]" for label in values[values.dims[-1]].to_numpy()]
         sd = flat.std(axis=0)
         moved = np.divide((flat - flat.mean(axis=0)).T @ change, len(change) * sd, out=0 * sd, where=sd > 0)
-        found |= dict(zip(labels, moved.tolist(), strict=True))
-    worst = max(found, key=lambda name: abs(found[name]))
-    return worst, found[worst]
+        shifts |= dict(zip(labels, moved.tolist(), strict=True))
+    worst = max(shifts, key=lambda name: abs(shifts[name]))
+    return worst, shifts[worst]
 
 
 def _name(evidence: Evidence, arm_row: int) -> str:

@@ -50,8 +50,8 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
         walk = np.cumsum(sd[..., None] * step * rng.standard_normal((1, draws, len(step))), axis=-1)
         variables["log_coefficient"] = (("chain", "draw", "location"), walk)
         if spec.priors.treatment_smooth_sd is not None:
-            own = drawn(spec.priors.treatment_smooth_sd)[..., None, None] * step
-            walks = np.cumsum(own * rng.standard_normal((1, draws, len(compared), len(step))), axis=-1)
+            treatment_sd = drawn(spec.priors.treatment_smooth_sd)[..., None, None] * step
+            walks = np.cumsum(treatment_sd * rng.standard_normal((1, draws, len(compared), len(step))), axis=-1)
             variables["treatment_log_coefficient"] = (("chain", "draw", "treatment", "location"), walks)
     if spec.priors.treatment_log_shape is not None:
         shapes = drawn(spec.priors.treatment_log_shape, len(compared))
@@ -70,16 +70,19 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
         variables["coefficient"] = (("chain", "draw", "covariate"), coefficients)
     if spec.modifiers:
         # a shared interaction is one draw for all treatments
-        found = [
+        interactions = [
             drawn(term.interaction, len(compared) if term.interaction_by == "treatment" else 1)
             for term in spec.covariates.values()
             if term.interaction is not None
         ]
-        wide = [np.broadcast_to(values, (1, draws, len(compared))) for values in found]
+        wide = [np.broadcast_to(values, (1, draws, len(compared))) for values in interactions]
         variables["interaction"] = (("chain", "draw", "treatment", "effect_modifier"), np.stack(wide, axis=-1))
     if spec.unknown_biases:
-        laws = [term.prior for term in spec.modelled_biases.values() if term.prior is not None]
-        variables["bias"] = (("chain", "draw", "bias_term"), np.concatenate([drawn(law, 1) for law in laws], axis=-1))
+        bias_priors = [term.prior for term in spec.modelled_biases.values() if term.prior is not None]
+        variables["bias"] = (
+            ("chain", "draw", "bias_term"),
+            np.concatenate([drawn(bias_prior, 1) for bias_prior in bias_priors], axis=-1),
+        )
     coords = {
         "treatment": compared,
         "covariate": list(spec.covariates),

@@ -19,10 +19,10 @@ PACKAGES = ("bayes_bm", "pymc", "pytensor", "nutpie", "arviz", "numpy", "xarray"
 
 def imputation_provenance(result: Result) -> dict[str, Any]:
     """M, whose patients were drawn, and how much wider that makes every parameter and contrast."""
-    known = result.imputations
+    imputations = result.imputations
     table = variance_table(watched_parameters(result.posterior))
     return {
-        "imputations": 0 if known is None else known.m,
+        "imputations": 0 if imputations is None else imputations.m,
         "reconstructed": [f"{arm.study}, {arm.arm}" for arm in rebuilt_arms(result.evidence)],
         "variance": table.set_index("quantity").to_dict("index"),
     }

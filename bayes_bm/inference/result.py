@@ -102,9 +102,9 @@ class Result:
         not the same in all of them.
         """
         if self.imputations is not None:
-            found = f"{self.imputations.m} imputations, whose {differ} differ"
+            described = f"{self.imputations.m} imputations, whose {differ} differ"
             raise InputError(
-                where, found=found, allowed="one imputation at a time", hint=f"{hint} (docs/decisions.md, 19)"
+                where, found=described, allowed="one imputation at a time", hint=f"{hint} (docs/decisions.md, 19)"
             )
 
     def to_arviz(self) -> xr.DataTree:
@@ -143,8 +143,8 @@ class Result:
 
 def _of_label(group: xr.Dataset, label: int) -> xr.Dataset:
     """The chains of one imputation, counted from 0."""
-    mine = group.isel(chain=np.flatnonzero(group["imputation"].to_numpy() == label)).drop_vars("imputation")
-    return mine.assign_coords(chain=range(mine.sizes["chain"]))
+    chains = group.isel(chain=np.flatnonzero(group["imputation"].to_numpy() == label)).drop_vars("imputation")
+    return chains.assign_coords(chain=range(chains.sizes["chain"]))
 
 
 def observed_dataset(spec: Spec, evidence: Evidence) -> xr.Dataset:

@@ -59,8 +59,8 @@ def _knots(spec: Spec, evidence: Evidence | None) -> tuple[np.ndarray, float]:
     end = hazard.end or float(max([0.0, *times, *evidence.registry["time"]]))
     count = MANY if hazard.knots is None else hazard.knots
     share = np.arange(1, count + 1) / (count + 1)
-    inside = times < LAST * end
-    inner = _quantiles(times[inside], weight[inside], share)
+    followed = times < LAST * end
+    inner = _quantiles(times[followed], weight[followed], share)
     if len(np.unique(inner)) < count:
         raise InputError(
             "hazard.knots",
@@ -85,9 +85,9 @@ def _event_times(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
         weight = rows["weight"].to_numpy(dtype=float)[event]
         return np.concatenate([time[event], (start + stop) / 2]), np.concatenate([weight, n - alive])
     tables = [evidence.sequences, evidence.medians, evidence.counts]
-    found = np.concatenate([table["time"].to_numpy(dtype=float) for table in tables])
-    found = np.unique(found[np.isfinite(found) & (found > 0)])
-    return found, np.ones(len(found))
+    row_times = np.concatenate([table["time"].to_numpy(dtype=float) for table in tables])
+    row_times = np.unique(row_times[np.isfinite(row_times) & (row_times > 0)])
+    return row_times, np.ones(len(row_times))
 
 
 def _quantiles(times: np.ndarray, weight: np.ndarray, share: np.ndarray) -> np.ndarray:

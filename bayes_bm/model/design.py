@@ -67,25 +67,25 @@ def make_design(spec: Spec, evidence: Evidence) -> Design:
     for side in ("treatment", "reference"):
         sides += [*zip(ratios["study"], ratios[side], strict=True)]
     pairs = tuple(sorted({pair for pair in sides if pair[1] != reference})) if spec.effects.study_treatment else ()
-    position = {pair: at + 1 for at, pair in enumerate(pairs)}
+    position = {pair: positions + 1 for positions, pair in enumerate(pairs)}
 
     def pair_at(study: Sequence[str], treatment: Sequence[str]) -> np.ndarray:
         return np.array([position.get(pair, 0) for pair in zip(study, treatment, strict=True)], dtype=int)
 
-    def at(names: Sequence[str], values: Sequence[str]) -> np.ndarray:
+    def positions(names: Sequence[str], values: Sequence[str]) -> np.ndarray:
         return np.array([names.index(value) for value in values], dtype=int)
 
     return Design(
         studies=studies,
         treatments=treatments,
         pairs=pairs,
-        arm_study=at(studies, list(arms["study"])),
-        arm_treatment=at(treatments, list(arms["treatment"])),
+        arm_study=positions(studies, list(arms["study"])),
+        arm_treatment=positions(treatments, list(arms["treatment"])),
         arm_pair=pair_at(list(arms["study"]), list(arms["treatment"])),
         # 0 is the average study: a study known from its ratio alone has no level of its own
         hr_study=np.array([studies.index(name) + 1 if name in studies else 0 for name in ratios["study"]], dtype=int),
-        hr_treatment=at(treatments, list(ratios["treatment"])),
-        hr_reference=at(treatments, list(ratios["reference"])),
+        hr_treatment=positions(treatments, list(ratios["treatment"])),
+        hr_reference=positions(treatments, list(ratios["reference"])),
         hr_pair=pair_at(list(ratios["study"]), list(ratios["treatment"])),
         hr_reference_pair=pair_at(list(ratios["study"]), list(ratios["reference"])),
         pair_cholesky=pair_cholesky([study for study, _ in pairs]),
@@ -99,7 +99,7 @@ def pair_cholesky(studies: Sequence[str]) -> np.ndarray:
     """Cholesky factor of the correlation of pairs: 0.5 within a study, 0 between."""
     if not studies:
         return np.zeros((0, 0))
-    same = np.array([[left == right for right in studies] for left in studies], dtype=float)
+    same = np.array([[row_study == column_study for column_study in studies] for row_study in studies], dtype=float)
     correlation = CORRELATION * same + (1 - CORRELATION) * np.eye(len(studies))
     return np.linalg.cholesky(correlation)
 
@@ -108,12 +108,12 @@ STACKED = ("coefficient_", "interaction_", "bias_")
 """Parameters of the model that are kept under one name each."""
 
 
-def labels(spec: Spec, of: Design) -> dict[str, list[str]]:
+def labels(spec: Spec, design: Design) -> dict[str, list[str]]:
     """What the dimensions of a posterior are called, but for the knots of a flexible baseline."""
     return {
-        "study": list(of.studies),
-        "treatment": list(of.compared),
-        "study_treatment": of.pair_labels,
+        "study": list(design.studies),
+        "treatment": list(design.compared),
+        "study_treatment": design.pair_labels,
         "covariate": list(spec.covariates),
         "effect_modifier": list(spec.modifiers),
         "bias_term": list(spec.unknown_biases),

@@ -22,8 +22,8 @@ NO_ENTRY = -1e4
 
 def cum_hazard_from(family: Family, end: Any, start: Any, eta, shape, *, xp: Namespace):
     """H(t) - H(entry): the cumulative hazard of those who were alive at entry; `start` None where none came late."""
-    until = xp.exp(family.log_cum_hazard(end, eta, shape, xp=xp))
-    return until if start is None else until - xp.exp(family.log_cum_hazard(start, eta, shape, xp=xp))
+    whole = xp.exp(family.log_cum_hazard(end, eta, shape, xp=xp))
+    return whole if start is None else whole - xp.exp(family.log_cum_hazard(start, eta, shape, xp=xp))
 
 
 def entry(data: Any) -> Any:
@@ -43,9 +43,9 @@ def patients(family: Family, data, eta, shape, *, xp: Namespace):
     log_hazard = family.log_hazard(seen, eta, shape, xp=xp) - data.log_t0
     terms = data.exact * log_hazard - up_to
     if getattr(data, "any_interval", True):
-        inside = cum_hazard_from(family, eta_at(data, "log_upper"), seen, eta, shape, xp=xp)
+        interval_hazard = cum_hazard_from(family, eta_at(data, "log_upper"), seen, eta, shape, xp=xp)
         # the guarded value keeps the gradient of the branch not taken finite
-        guarded = xp.where(data.interval > 0, inside, 1.0)
+        guarded = xp.where(data.interval > 0, interval_hazard, 1.0)
         terms = terms + xp.where(data.interval > 0, xp.log1mexp(-guarded), 0.0)
     return data.weight * terms
 
@@ -68,8 +68,8 @@ def median_order(family: Family, data, eta, shape, *, xp: Namespace):
     """A median with n only: the density of the middle order statistic, Beta(F(m)) f(m) (decision 6)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
     log_dead, log_alive = xp.log1mexp(-used), -used
-    law = (data.alpha - 1) * (log_dead + log_alive) - xp.betaln(data.alpha, data.alpha)
-    return law + family.log_hazard(eta_at(data, "log_u"), eta, shape, xp=xp) - data.log_t0 - used
+    log_beta = (data.alpha - 1) * (log_dead + log_alive) - xp.betaln(data.alpha, data.alpha)
+    return log_beta + family.log_hazard(eta_at(data, "log_u"), eta, shape, xp=xp) - data.log_t0 - used
 
 
 def log_median(family: Family, start: Any, eta, shape, *, log_two: float, xp: Namespace):

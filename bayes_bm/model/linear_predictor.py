@@ -88,7 +88,9 @@ def slope_at(effects: Effects, covariate: int, treatment: Any, *, xp: Namespace)
 
 def covariate_shift(effects: Effects, treatment: Any, x: Any, *, xp: Namespace) -> Any:
     """x . slopes of rows with their own covariates `x` (row, covariate): (..., row)."""
-    terms = (x[:, at] * slope_at(effects, at, treatment, xp=xp) for at in range(effects.covariates))
+    terms = (
+        x[:, covariate] * slope_at(effects, covariate, treatment, xp=xp) for covariate in range(effects.covariates)
+    )
     return sum(terms, start=0.0)
 
 
@@ -165,10 +167,10 @@ def ratio_means(
         wide.append(xp.join_shape([*(xp.take(block, crude) for block in blocks), offsets], points=True))
     rule = SimpleNamespace(**{name: values[crude] for name, values in follow_up.items()})
     levels = xp.take(etas[0], crude), xp.take(etas[1], crude)
-    own = likelihoods.event_weighted_log_hr(
+    crude_means = likelihoods.event_weighted_log_hr(
         AveragedOverCovariates(family, points), rule, levels, (wide[0], wide[1]), xp=xp
     )
-    return xp.put(mean, crude, own)
+    return xp.put(mean, crude, crude_means)
 
 
 # ---------------------------------------------------------------------------------------------- draws
@@ -254,8 +256,10 @@ def read_draws(posterior: xr.Dataset, design: Design, spec: Spec, family: Family
     studies, compared = len(design.studies), len(design.compared)
     names = spec.hazard.shapes
     named = np.stack([arrays.scalar(name) for name in names], axis=-1) if names else np.zeros((arrays.samples, 0))
-    own = arrays.vector("study_log_shape", studies)
-    own_shape = on_first(own, len(names)) if spec.hazard.varies else np.zeros((arrays.samples, studies, len(names)))
+    study_log_shape = arrays.vector("study_log_shape", studies)
+    own_shape = (
+        on_first(study_log_shape, len(names)) if spec.hazard.varies else np.zeros((arrays.samples, studies, len(names)))
+    )
     treatment_walk = arrays.walk("treatment_log_coefficient", compared)
     return Draws(
         intercept=arrays.scalar("intercept"),
@@ -316,8 +320,8 @@ def _interactions(arrays: _PosteriorArrays, spec: Spec, design: Design) -> np.nd
     """(sample, treatment, covariate), zero for the reference and for what is no effect modifier."""
     interaction = np.zeros((arrays.samples, len(design.treatments), len(spec.covariates)))
     if "interaction" in arrays.posterior:
-        known = arrays.posterior["interaction"].values.reshape(arrays.samples, len(design.compared), -1)
-        interaction[:, 1:, [list(spec.covariates).index(name) for name in spec.modifiers]] = known
+        sampled = arrays.posterior["interaction"].values.reshape(arrays.samples, len(design.compared), -1)
+        interaction[:, 1:, [list(spec.covariates).index(name) for name in spec.modifiers]] = sampled
     return interaction
 
 

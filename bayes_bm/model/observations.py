@@ -67,10 +67,10 @@ def _patients_by_knowledge(spec: Spec, evidence: Evidence, missing: np.ndarray) 
     arrays = _with_blanks(_patient_arrays(spec, evidence))
     blank = arrays["blank"].any(axis=1)
     complete, averaged = ~blank, blank & ~missing
-    without = {"patients": ("blank",), "patients_averaged": ("x", "blank"), "patients_imputed": ()}
+    unused = {"patients": ("blank",), "patients_averaged": ("x", "blank"), "patients_imputed": ()}
     return {
-        name: {key: values[rows] for key, values in arrays.items() if key not in without[name]}
-        for name, rows in zip(without, (complete, averaged, missing), strict=True)
+        name: {key: values[rows] for key, values in arrays.items() if key not in unused[name]}
+        for name, rows in zip(unused, (complete, averaged, missing), strict=True)
     }
 
 
@@ -140,8 +140,8 @@ def _point_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     }
 
 
-def _median_arrays(spec: Spec, evidence: Evidence, law: str) -> dict[str, np.ndarray]:
-    rows = evidence.medians[evidence.medians["law"] == law]
+def _median_arrays(spec: Spec, evidence: Evidence, median_kind: str) -> dict[str, np.ndarray]:
+    rows = evidence.medians[evidence.medians["law"] == median_kind]
     arm_row = rows["arm_row"].to_numpy(dtype=int)
     shift = evidence.arms["shift"].to_numpy(dtype=float)[arm_row]
     time = rows["time"].to_numpy(dtype=float)
@@ -190,19 +190,19 @@ def _registry_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
 def _ratio_arrays(spec: Spec, evidence: Evidence, crude: np.ndarray) -> dict[str, np.ndarray]:
     cholesky = evidence.hr_cholesky
     whitener = np.linalg.inv(cholesky) if len(cholesky) else cholesky
-    found = {
+    arrays = {
         "log_hr": evidence.hazard_ratios["log_hr"].to_numpy(dtype=float),
         "whitener": whitener,
         "log_diagonal": np.log(np.diag(cholesky)),
     }
     averaged = np.flatnonzero(crude)
     if not len(averaged) and (spec.proportional or not len(cholesky)):
-        return found
+        return arrays
     # where hazards are proportional only the averaged ratios read it, and those have one
     followup = evidence.hazard_ratios["followup"].fillna(spec.reference_time).to_numpy(dtype=float)
     log_node, log_step = likelihoods.followup_nodes(followup / spec.reference_time)
-    found |= {"log_node": log_node, "log_step": log_step}
-    return {**found, "averaged": averaged, "x": ratio_points(spec, evidence, crude)} if len(averaged) else found
+    arrays |= {"log_node": log_node, "log_step": log_step}
+    return {**arrays, "averaged": averaged, "x": ratio_points(spec, evidence, crude)} if len(averaged) else arrays
 
 
 # ---------------------------------------------------------------------------------------------- densities

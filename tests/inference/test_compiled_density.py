@@ -153,7 +153,7 @@ def log_stretch(at: Coordinates, x: np.ndarray) -> float:
     known, of, total = at._parameters(x), at.centring, 0.0
     for name, chosen in (("study_sd", of.level), ("study_shape_sd", of.shape), ("study_treatment_sd", of.pair)):
         total -= chosen.sum() * np.log(known[name]) if name in known else 0.0
-    return float(total - np.log(np.diag(at.shape.pair_cholesky))[of.pair].sum())
+    return float(total - np.log(np.diag(at.design.pair_cholesky))[of.pair].sum())
 
 
 @pytest.mark.parametrize("name", [name for name in STRUCTURES if name != "no effects"])
@@ -163,7 +163,7 @@ def test_centred_coordinates_have_the_same_density(name: str, monkeypatch: pytes
     _, plain = pack_problem(prepare(spec, evidence))
     monkeypatch.setattr(
         "bayes_bm.inference.compiled.packing.choose_parametrization",
-        lambda spec, _, shape: some_centred(spec, shape, np.random.default_rng(1)),
+        lambda inputs: some_centred(inputs.spec, inputs.design, np.random.default_rng(1)),
     )
     at, data = pack_problem(prepare(spec, evidence))
     assert at.centred.any()

@@ -25,11 +25,11 @@ class _PointArguments(NamedTuple):
 
 
 class _Survivors(NamedTuple):
-    """log mean of H, -log mean of S, and what each point's H is above the least."""
+    """log mean of H, -log mean of S, and by how much each point's H exceeds the least."""
 
     log_mean: Any
     used: Any
-    above: Any
+    excess: Any
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ class AveragedOverCovariates(Modifier):
             tilt = self._mixture(placed_time, eta, shape, xp=xp)[1]
             return self.base.log_hazard(placed_time, eta, shape[..., : self.base.width], xp=xp) + tilt
         spread = self._spread(placed_time, eta, shape)
-        above = self._survivors(spread, shape, xp=xp).above
+        excess = self._survivors(spread, shape, xp=xp).excess
         # survivors of the least hazard weigh most: log(mean h S / mean S)
-        log_density = self.base.log_hazard(*spread, xp=xp) - above
+        log_density = self.base.log_hazard(*spread, xp=xp) - excess
         top = xp.max(log_density)
         return (
             top[..., 0]
             + xp.log(self._mean(xp.exp(log_density - top), shape, xp=xp))
-            - xp.log1p(self._mean(xp.expm1(-above), shape, xp=xp))
+            - xp.log1p(self._mean(xp.expm1(-excess), shape, xp=xp))
         )
 
     def _mixture(self, placed_time, eta, shape, *, xp: Namespace):
@@ -97,7 +97,7 @@ class AveragedOverCovariates(Modifier):
         relative = xp.exp(xp.minimum(log_cum - top, 0.0))
         total = xp.exp(top) * relative
         least = -xp.max(-total)
-        above = total - least
+        excess = total - least
         # exact also where all are small: no difference from 1 is taken
-        used = least[..., 0] - xp.log1p(self._mean(xp.expm1(-above), shape, xp=xp))
-        return _Survivors(top[..., 0] + xp.log(self._mean(relative, shape, xp=xp)), used, above)
+        used = least[..., 0] - xp.log1p(self._mean(xp.expm1(-excess), shape, xp=xp))
+        return _Survivors(top[..., 0] + xp.log(self._mean(relative, shape, xp=xp)), used, excess)

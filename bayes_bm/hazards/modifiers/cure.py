@@ -56,8 +56,8 @@ class Cured(Modifier):
         log_dead = xp.where(small, log_cum, xp.log1mexp(-xp.where(small, 1.0, xp.exp(log_cum))))
         log_share = log_dead + xp.softplus(shape[..., -1])
         reached = log_share < 0
-        inside = xp.where(reached, log_share, -1.0)
-        uncured = log_cum_from_tails(inside, xp.log1mexp(inside), xp=xp)
+        log_share_reached = xp.where(reached, log_share, -1.0)
+        uncured = log_cum_from_tails(log_share_reached, xp.log1mexp(log_share_reached), xp=xp)
         return xp.where(reached, inverse(self.base, uncured, eta, shape[..., :-1], xp=xp), np.inf)
 
     def _shares(self, placed_time, eta, shape, *, xp: Namespace) -> _Shares:

@@ -48,8 +48,8 @@ class UnknownClock(Modifier):
         start = _log_or_never(clock.immortal + clock.shift, xp=xp)
         whole = self.base.log_cum_hazard(end, eta, clock.shape, xp=xp)
         apart = self.base.log_cum_hazard(start, eta, clock.shape, xp=xp) - whole
-        inside = reached & (apart < 0)
-        return xp.where(inside, whole + xp.log1mexp(xp.where(inside, apart, -1.0)), NEVER)
+        has_run = reached & (apart < 0)
+        return xp.where(has_run, whole + xp.log1mexp(xp.where(has_run, apart, -1.0)), NEVER)
 
     def log_hazard(self, log_u, eta, shape, *, xp: Namespace):
         time, clock = xp.exp(log_u), _clock(shape)

@@ -52,13 +52,13 @@ class Coordinates:
     """All blocks of a model, one after the other."""
 
     spec: Spec
-    shape: Design
+    design: Design
     blocks: tuple[Block, ...]
     centring: Parametrization
 
     @classmethod
-    def of(cls, spec: Spec, shape: Design, centring: Parametrization) -> "Coordinates":
-        return cls(spec, shape, tuple(block for block in _blocks(spec, shape) if block.size), centring)
+    def of(cls, spec: Spec, design: Design, centring: Parametrization) -> "Coordinates":
+        return cls(spec, design, tuple(block for block in _blocks(spec, design) if block.size), centring)
 
     @property
     def size(self) -> int:
@@ -73,22 +73,26 @@ class Coordinates:
     @property
     def laws(self) -> np.ndarray:
         """Number of each coordinate's law (coordinate)."""
-        laws = np.concatenate([np.full(block.size, LAWS.index(type(block.prior))) for block in self.blocks])
-        laws[self.centred] = len(LAWS)
-        return laws
+        numbers_of_priors = np.concatenate(
+            [np.full(block.size, LAWS.index(type(block.prior))) for block in self.blocks]
+        )
+        numbers_of_priors[self.centred] = len(LAWS)
+        return numbers_of_priors
 
     @cached_property
     def centred(self) -> np.ndarray:
         """True of centred coordinates (coordinate)."""
-        found = np.zeros(self.size, dtype=bool)
+        mask = np.zeros(self.size, dtype=bool)
         for name, chosen in self._standards():
-            found[self.starts[name] + np.flatnonzero(chosen)] = True
-        return found
+            mask[self.starts[name] + np.flatnonzero(chosen)] = True
+        return mask
 
     def _standards(self) -> Iterator[tuple[str, np.ndarray]]:
         """Blocks of standard normals, and which of each are centred instead."""
-        of = self.centring
-        for name, chosen in zip(STANDARDS, (of.level, of.shape, of.pair), strict=True):
+        chosen_by_effect = self.centring
+        for name, chosen in zip(
+            STANDARDS, (chosen_by_effect.level, chosen_by_effect.shape, chosen_by_effect.pair), strict=True
+        ):
             if name in self.starts:
                 yield name, chosen
 
@@ -111,65 +115,65 @@ class Coordinates:
         """Centred effects of standard normals (`standard`), or standard normals of them."""
         if not self.centred.any():
             return draws
-        found, known = draws.copy(), self._parameters(draws)
+        changed, parameters = draws.copy(), self._parameters(draws)
         means = {"study_effect_standard": "intercept", "study_log_shape_standard": "log_shape"}
         sds = {"study_effect_standard": "study_sd", "study_log_shape_standard": "study_shape_sd"}
-        of_pairs = self._with_deviations(known, found, standard=standard)
+        deviations = self._with_deviations(parameters, changed, standard=standard)
         for name, chosen in self._standards():
             for j in np.flatnonzero(chosen).tolist() if name in means else ():
-                middle, sd, given = known[means[name]], known[sds[name]], known[name][..., j]
+                middle, sd, given = parameters[means[name]], parameters[sds[name]], parameters[name][..., j]
                 if name == "study_effect_standard":
-                    middle = middle + self._of_main_arm(j, known, of_pairs)
-                found[..., self.starts[name] + j] = middle + sd * given if standard else (given - middle) / sd
-        return found
+                    middle = middle + self._of_main_arm(j, parameters, deviations)
+                changed[..., self.starts[name] + j] = middle + sd * given if standard else (given - middle) / sd
+        return changed
 
-    def _of_main_arm(self, j: int, known: dict[str, np.ndarray], of_pairs: np.ndarray) -> np.ndarray:
+    def _of_main_arm(self, j: int, parameters: dict[str, np.ndarray], deviations: np.ndarray) -> np.ndarray:
         """What treatment and deviation add to eta of a study's main arm."""
         arm = self.centring.main[j]
-        treatment, deviation = self.shape.arm_treatment[arm], of_pairs[..., self.shape.arm_pair[arm]]
-        return deviation + known["log_hr"][..., treatment - 1] if treatment else deviation
+        treatment, deviation = self.design.arm_treatment[arm], deviations[..., self.design.arm_pair[arm]]
+        return deviation + parameters["log_hr"][..., treatment - 1] if treatment else deviation
 
-    def _with_deviations(self, known: dict[str, np.ndarray], found: np.ndarray, *, standard: bool) -> np.ndarray:
+    def _with_deviations(self, parameters: dict[str, np.ndarray], changed: np.ndarray, *, standard: bool) -> np.ndarray:
         """Deviations of no pair (0) and of each (..., pair), and the coordinates of pairs put into `found`."""
-        size, name = len(self.shape.pairs), "study_treatment_effect_standard"
-        deviation = np.zeros((*found.shape[:-1], size + 1))
-        if name not in known:
+        size, name = len(self.design.pairs), "study_treatment_effect_standard"
+        deviation = np.zeros((*changed.shape[:-1], size + 1))
+        if name not in parameters:
             return deviation
-        sd, z, factor = known["study_treatment_sd"], known[name].copy(), self.shape.pair_cholesky
-        for p, (_, treatment) in enumerate(self.shape.pairs):
-            log_hr = known["log_hr"][..., self.shape.compared.index(treatment)]
-            before = z[..., :p] @ factor[p, :p]
+        sd, z, factor = parameters["study_treatment_sd"], parameters[name].copy(), self.design.pair_cholesky
+        for p, (_, treatment) in enumerate(self.design.pairs):
+            log_hr = parameters["log_hr"][..., self.design.compared.index(treatment)]
+            earlier = z[..., :p] @ factor[p, :p]
             if self.centring.pair[p] and not standard:
-                z[..., p] = ((known[name][..., p] - log_hr) / sd - before) / factor[p, p]
-            deviation[..., p + 1] = sd * (before + factor[p, p] * z[..., p])
+                z[..., p] = ((parameters[name][..., p] - log_hr) / sd - earlier) / factor[p, p]
+            deviation[..., p + 1] = sd * (earlier + factor[p, p] * z[..., p])
             centred = self.centring.pair[p] and standard
-            found[..., self.starts[name] + p] = log_hr + deviation[..., p + 1] if centred else z[..., p]
+            changed[..., self.starts[name] + p] = log_hr + deviation[..., p + 1] if centred else z[..., p]
         return deviation
 
     def posterior(self, draws: np.ndarray) -> xr.Dataset:
         """Every parameter and effect by name from draws of the coordinates (chain, draw, coordinate)."""
-        found: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
+        variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
         for name, dims, values in _named(self, self._parameters(self.plain(draws))):
-            found[name] = (("chain", "draw", *dims), values)
-        used = {dim for dims, _ in found.values() for dim in dims[2:]}
-        named = {name: values for name, values in labels(self.spec, self.shape).items() if name in used}
+            variables[name] = (("chain", "draw", *dims), values)
+        used = {dim for dims, _ in variables.values() for dim in dims[2:]}
+        named = {name: values for name, values in labels(self.spec, self.design).items() if name in used}
         counts = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
-        return xr.Dataset(found, coords={**counts, **named})
+        return xr.Dataset(variables, coords={**counts, **named})
 
     def _parameters(self, draws: np.ndarray) -> dict[str, np.ndarray]:
         """Each block on its parameter's scale, a trailing axis for labels where it has them."""
-        found = {}
+        parameters = {}
         for block in self.blocks:
             first = self.starts[block.name]
             values = _constrained(block.prior, draws[..., first : first + block.size])
-            found[block.name] = values if block.dims else values[..., 0]
-        return found
+            parameters[block.name] = values if block.dims else values[..., 0]
+        return parameters
 
 
-def _blocks(spec: Spec, shape: Design) -> Iterator[Block]:
+def _blocks(spec: Spec, design: Design) -> Iterator[Block]:
     """In the order in which `model.build_model` makes its variables."""
     effects, priors = spec.effects, spec.priors
-    studies, treatments, pairs = len(shape.studies), len(shape.compared), len(shape.pairs)
+    studies, treatments, pairs = len(design.studies), len(design.compared), len(design.pairs)
     yield Block("log_hr", _given(priors.log_hr), treatments, "treatment")
     if effects.study_treatment is not None and pairs:
         yield Block("study_treatment_sd", effects.study_treatment.sd, 1)
@@ -215,37 +219,51 @@ def _given(prior: Prior | None) -> Prior:
     return prior
 
 
-def _named(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
+def _named(
+    coordinates: Coordinates, parameters: dict[str, np.ndarray]
+) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
     """(name, dims, values): the parameters, then what follows from them, as `model.build_model` names them."""
-    for block in of.blocks:
+    for block in coordinates.blocks:
         if not block.name.endswith("_standard") and not block.name.startswith(STACKED):
-            yield block.name, (block.dims,) if block.dims else (), known[block.name]
+            yield block.name, (block.dims,) if block.dims else (), parameters[block.name]
     for effect, sd in EXCHANGEABLE.items():
-        if f"{effect}_standard" in known:
-            yield effect, ("study",), known[sd][..., None] * known[f"{effect}_standard"]
-    if "study_treatment_effect_standard" in known:
-        correlated = known["study_treatment_effect_standard"] @ of.shape.pair_cholesky.T
-        yield "study_treatment_effect", ("study_treatment",), known["study_treatment_sd"][..., None] * correlated
-    if "study_shape" in known:
-        yield "study_log_shape", ("study",), np.log(known["study_shape"])
-    if of.spec.unknown_biases:
-        yield "bias", ("bias_term",), np.stack([known[f"bias_{name}"] for name in of.spec.unknown_biases], -1)
-    if of.spec.covariates:
-        yield "coefficient", ("covariate",), np.stack([known[f"coefficient_{name}"] for name in of.spec.covariates], -1)
-    if of.spec.modifiers:
-        yield "interaction", ("treatment", "effect_modifier"), np.stack([*_interactions(of, known)], axis=-1)
+        if f"{effect}_standard" in parameters:
+            yield effect, ("study",), parameters[sd][..., None] * parameters[f"{effect}_standard"]
+    if "study_treatment_effect_standard" in parameters:
+        correlated = parameters["study_treatment_effect_standard"] @ coordinates.design.pair_cholesky.T
+        yield "study_treatment_effect", ("study_treatment",), parameters["study_treatment_sd"][..., None] * correlated
+    if "study_shape" in parameters:
+        yield "study_log_shape", ("study",), np.log(parameters["study_shape"])
+    if coordinates.spec.unknown_biases:
+        yield (
+            "bias",
+            ("bias_term",),
+            np.stack([parameters[f"bias_{name}"] for name in coordinates.spec.unknown_biases], -1),
+        )
+    if coordinates.spec.covariates:
+        yield (
+            "coefficient",
+            ("covariate",),
+            np.stack([parameters[f"coefficient_{name}"] for name in coordinates.spec.covariates], -1),
+        )
+    if coordinates.spec.modifiers:
+        yield (
+            "interaction",
+            ("treatment", "effect_modifier"),
+            np.stack([*_interactions(coordinates, parameters)], axis=-1),
+        )
 
 
 EXCHANGEABLE = {"study_effect": "study_sd", "study_log_shape": "study_shape_sd"}
 """Effects of studies and their standard deviations."""
 
 
-def _interactions(of: Coordinates, known: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
+def _interactions(coordinates: Coordinates, parameters: dict[str, np.ndarray]) -> Iterator[np.ndarray]:
     """Of each modifier, what every compared treatment adds (..., treatment)."""
-    compared = len(of.shape.compared)
-    for name in of.spec.modifiers:
-        values = known[f"interaction_{name}"]
-        shared = of.spec.covariates[name].interaction_by == "shared"
+    compared = len(coordinates.design.compared)
+    for name in coordinates.spec.modifiers:
+        values = parameters[f"interaction_{name}"]
+        shared = coordinates.spec.covariates[name].interaction_by == "shared"
         yield np.repeat(values[..., None], compared, axis=-1) if shared else values
 
 

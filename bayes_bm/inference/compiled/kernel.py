@@ -196,10 +196,10 @@ def exponential(x):
     into the exponent's bits. The relative error is at most two units in the last place. Not inlined by numba: a caller
     that may reorder sums would take adding and subtracting ROUND for doing nothing.
     """
-    inside = min(max(x, SMALLEST), LARGEST)
-    rounded = inside * PER_LOG_TWO + ROUND
+    exponent = min(max(x, SMALLEST), LARGEST)
+    rounded = exponent * PER_LOG_TWO + ROUND
     n = rounded - ROUND
-    r = (inside - n * LOG_TWO_HIGH) - n * LOG_TWO_LOW
+    r = (exponent - n * LOG_TWO_HIGH) - n * LOG_TWO_LOW
     # written out: a loop over the coefficients keeps the compiler from working on several x at once
     low = ((SERIES[0] * r + SERIES[1]) * r + SERIES[2]) * r + SERIES[3]
     middle = (((low * r + SERIES[4]) * r + SERIES[5]) * r + SERIES[6]) * r + SERIES[7]
@@ -252,44 +252,44 @@ def evaluated(x, gradient, data):
 @njit(**JIT)
 def _priors(x, data, theta, slope, gradient):
     """theta, d theta / dx, and the log prior of x with its gradient."""
-    value, laws = 0.0, whole(data, Field.law)
+    value, prior_kinds = 0.0, whole(data, Field.law)
     first, second = numbers(data, Field.prior_a), numbers(data, Field.prior_b)
     freedom, constant = numbers(data, Field.prior_df), numbers(data, Field.prior_constant)
     for i in range(x.size):
-        law, a, b, df = laws[i], first[i], second[i], freedom[i]
+        prior_kind, a, b, df = prior_kinds[i], first[i], second[i], freedom[i]
         value += constant[i]
-        if law == NORMAL:
+        if prior_kind == NORMAL:
             z = (x[i] - a) / b
             theta[i], slope[i], gradient[i] = x[i], 1.0, -z / b
             value -= 0.5 * z * z
-        elif law == STUDENT_T:
+        elif prior_kind == STUDENT_T:
             z = (x[i] - a) / b
             theta[i], slope[i], gradient[i] = x[i], 1.0, -(df + 1) * z / (df + z * z) / b
             value -= 0.5 * (df + 1) * math.log1p(z * z / df)
-        elif law == UNIFORM:
+        elif prior_kind == UNIFORM:
             share = 1 / (1 + math.exp(-x[i]))
             theta[i], slope[i], gradient[i] = a + (b - a) * share, (b - a) * share * (1 - share), 1 - 2 * share
             value -= abs(x[i]) + 2 * math.log1p(math.exp(-abs(x[i])))
-        elif law == CENTRED:
+        elif prior_kind == CENTRED:
             theta[i], slope[i], gradient[i] = x[i], 1.0, 0.0
         else:
             theta[i] = slope[i] = math.exp(x[i])
-            density, gradient[i] = _log_of_positive(x[i], theta[i], law, a, b, df)
+            density, gradient[i] = _log_of_positive(x[i], theta[i], prior_kind, a, b, df)
             value += density
     return value
 
 
 @njit(**JIT)
-def _log_of_positive(x, theta, law, a, b, df):
+def _log_of_positive(x, theta, prior_kind, a, b, df):
     """Log prior of x = log theta, without its constant, and the derivative by x."""
     z = theta / b
-    if law == HALF_NORMAL:
+    if prior_kind == HALF_NORMAL:
         return x - 0.5 * z * z, 1 - z * z
-    if law == HALF_STUDENT_T:
+    if prior_kind == HALF_STUDENT_T:
         return x - 0.5 * (df + 1) * math.log1p(z * z / df), 1 - (df + 1) * z * z / (df + z * z)
-    if law == EXPONENTIAL:
+    if prior_kind == EXPONENTIAL:
         return x - b * theta, 1 - b * theta
-    if law == GAMMA:
+    if prior_kind == GAMMA:
         return a * x - b * theta, a - b * theta
     z = (x - a) / b
     return -0.5 * z * z, -z / b
@@ -315,14 +315,14 @@ def _effects(theta, data, study, pair):
             sd = theta[place[LEVEL_SD]] if place[LEVEL_SD] >= 0 else 1.0
             study[j, OF_LEVEL] += sd * theta[place[LEVEL] + j - 1]
     for j in range(1, study.shape[0] if place[STUDY_SHAPE] >= 0 else 0):
-        at = theta[place[STUDY_SHAPE] + j - 1]
+        place_index = theta[place[STUDY_SHAPE] + j - 1]
         if place[NATURAL_SHAPE]:
-            study[j, OF_SHAPE] = math.log(at)
+            study[j, OF_SHAPE] = math.log(place_index)
         elif whole(data, Field.shape_centred)[j - 1]:
-            value += _centred(at, theta[place[SHAPE_SD]], study, j, OF_SHAPE)
+            value += _centred(place_index, theta[place[SHAPE_SD]], study, j, OF_SHAPE)
         else:
             sd = theta[place[SHAPE_SD]] if place[SHAPE_SD] >= 0 else 1.0
-            study[j, OF_SHAPE] += sd * at
+            study[j, OF_SHAPE] += sd * place_index
     return value
 
 
@@ -349,16 +349,16 @@ def _deviations(theta, data, pair):
     centred, treatment = whole(data, Field.pair_centred), whole(data, Field.pair_treatment)
     value, sd = 0.0, theta[place[DEVIATION_SD]]
     for p in range(first.size):
-        before, own = 0.0, cholesky[p * first.size + p]
+        earlier, diagonal = 0.0, cholesky[p * first.size + p]
         for q in range(first[p], p):
-            before += cholesky[p * first.size + q] * pair[q + 1, STANDARD]
+            earlier += cholesky[p * first.size + q] * pair[q + 1, STANDARD]
         if centred[p]:
             pair[p + 1, DEVIATES] = theta[place[DEVIATION] + p] - theta[place[LOG_HR] + treatment[p] - 1]
-            z = (pair[p + 1, DEVIATES] / sd - before) / own
-            value -= 0.5 * z * z + math.log(sd * own)
+            z = (pair[p + 1, DEVIATES] / sd - earlier) / diagonal
+            value -= 0.5 * z * z + math.log(sd * diagonal)
         else:
             z = theta[place[DEVIATION] + p]
-            pair[p + 1, DEVIATES] = sd * (before + own * z)
+            pair[p + 1, DEVIATES] = sd * (earlier + diagonal * z)
         pair[p + 1, STANDARD] = z
     return value
 
@@ -368,22 +368,22 @@ def _effects_back(theta, data, study, pair, score):
     place = whole(data, Field.place)
     for j in range(1, study.shape[0] if place[LEVEL] >= 0 else 0):
         if whole(data, Field.level_centred)[j - 1]:
-            by = _centred_back(place[LEVEL] + j - 1, place[LEVEL_SD], study, j, OF_LEVEL, theta, score)
+            slope = _centred_back(place[LEVEL] + j - 1, place[LEVEL_SD], study, j, OF_LEVEL, theta, score)
             treatment = whole(data, Field.level_treatment)[j - 1]
             if treatment > 0:
-                score[place[LOG_HR] + treatment - 1] -= by
-            pair[whole(data, Field.level_pair)[j - 1], BY_DEVIATION] -= by
+                score[place[LOG_HR] + treatment - 1] -= slope
+            pair[whole(data, Field.level_pair)[j - 1], BY_DEVIATION] -= slope
         else:
             _scaled_back(place[LEVEL] + j - 1, place[LEVEL_SD], study[j, BY_LEVEL], theta, score)
             study[0, BY_LEVEL] += study[j, BY_LEVEL]
     for j in range(1, study.shape[0] if place[STUDY_SHAPE] >= 0 else 0):
-        at = place[STUDY_SHAPE] + j - 1
+        place_index = place[STUDY_SHAPE] + j - 1
         if place[NATURAL_SHAPE]:
-            score[at] += study[j, BY_SHAPE] / theta[at]
+            score[place_index] += study[j, BY_SHAPE] / theta[place_index]
         elif whole(data, Field.shape_centred)[j - 1]:
-            _centred_back(at, place[SHAPE_SD], study, j, OF_SHAPE, theta, score)
+            _centred_back(place_index, place[SHAPE_SD], study, j, OF_SHAPE, theta, score)
         else:
-            _scaled_back(at, place[SHAPE_SD], study[j, BY_SHAPE], theta, score)
+            _scaled_back(place_index, place[SHAPE_SD], study[j, BY_SHAPE], theta, score)
             study[0, BY_SHAPE] += study[j, BY_SHAPE]
     if place[DEVIATION] >= 0:
         _deviations_back(theta, data, pair, score)
@@ -401,23 +401,23 @@ def _averages_back(place, study, score):
 
 
 @njit(**JIT)
-def _scaled_back(at, at_sd, by, theta, score):
+def _scaled_back(index, sd_index, slope, theta, score):
     """Of an effect sd x standard, or a free one where there is no sd."""
-    score[at] += (theta[at_sd] if at_sd >= 0 else 1.0) * by
-    if at_sd >= 0:
-        score[at_sd] += theta[at] * by
+    score[index] += (theta[sd_index] if sd_index >= 0 else 1.0) * slope
+    if sd_index >= 0:
+        score[sd_index] += theta[index] * slope
 
 
 @njit(**JIT)
-def _centred_back(at, at_sd, study, j, column, theta, score):
+def _centred_back(index, sd_index, study, j, column, theta, score):
     """Of a centred level or shape, with its prior; the derivative by it."""
-    sd, column_by = theta[at_sd], column + BY_LEVEL - OF_LEVEL
+    sd, column_by = theta[sd_index], column + BY_LEVEL - OF_LEVEL
     z = (study[j, column] - study[0, column]) / sd
-    by = study[j, column_by] - z / sd
-    score[at] += by
-    score[at_sd] += (z * z - 1) / sd
+    slope = study[j, column_by] - z / sd
+    score[index] += slope
+    score[sd_index] += (z * z - 1) / sd
     study[0, column_by] += z / sd
-    return by
+    return slope
 
 
 @njit(**JIT)
@@ -428,22 +428,22 @@ def _deviations_back(theta, data, pair, score):
     sd = theta[place[DEVIATION_SD]]
     by_standard = np.zeros(first.size)
     for p in range(first.size - 1, -1, -1):
-        z, own = pair[p + 1, STANDARD], cholesky[p * first.size + p]
+        z, diagonal = pair[p + 1, STANDARD], cholesky[p * first.size + p]
         if centred[p]:
             # what its standard is worth, by itself and to the pairs after it
-            worth = (by_standard[p] - z) / (sd * own)
-            by = pair[p + 1, BY_DEVIATION] + worth
-            score[place[DEVIATION] + p] += by
-            score[place[LOG_HR] + treatment[p] - 1] -= by
+            worth = (by_standard[p] - z) / (sd * diagonal)
+            slope = pair[p + 1, BY_DEVIATION] + worth
+            score[place[DEVIATION] + p] += slope
+            score[place[LOG_HR] + treatment[p] - 1] -= slope
             score[place[DEVIATION_SD]] -= 1 / sd + worth * pair[p + 1, DEVIATES] / sd
-            of_before = -sd * worth
+            earlier_slope = -sd * worth
         else:
-            by = pair[p + 1, BY_DEVIATION]
-            score[place[DEVIATION] + p] += sd * own * by + by_standard[p]
-            score[place[DEVIATION_SD]] += by * pair[p + 1, DEVIATES] / sd
-            of_before = sd * by
+            slope = pair[p + 1, BY_DEVIATION]
+            score[place[DEVIATION] + p] += sd * diagonal * slope + by_standard[p]
+            score[place[DEVIATION_SD]] += slope * pair[p + 1, DEVIATES] / sd
+            earlier_slope = sd * slope
         for q in range(first[p], p):
-            by_standard[q] += cholesky[p * first.size + q] * of_before
+            by_standard[q] += cholesky[p * first.size + q] * earlier_slope
 
 
 @njit(**JIT)
@@ -465,9 +465,9 @@ def _arms(theta, data, study, pair, arm):
         if place[TREATMENT_SHAPE] >= 0:
             arm[r, LOG_K] += theta[place[TREATMENT_SHAPE] + treatment]
         for c in range(coefficient.size):
-            at = interaction[treatment * coefficient.size + c]
-            if at >= 0:
-                arm[r, SLOPES + c] += theta[at]
+            interaction_index = interaction[treatment * coefficient.size + c]
+            if interaction_index >= 0:
+                arm[r, SLOPES + c] += theta[interaction_index]
 
 
 @njit(**JIT)
@@ -489,26 +489,26 @@ def _arms_back(data, arm, study, pair, score):
         if place[TREATMENT_SHAPE] >= 0:
             score[place[TREATMENT_SHAPE] + treatment] += arm[r, BY_LOG_K]
         for c in range(coefficient.size):
-            at = interaction[treatment * coefficient.size + c]
-            if at >= 0:
-                score[at] += by_slopes[c]
+            interaction_index = interaction[treatment * coefficient.size + c]
+            if interaction_index >= 0:
+                score[interaction_index] += by_slopes[c]
 
 
 @njit(**JIT)
 def _biased(theta, data, amount, row):
     """What the biases add to eta of a row, an arm or a ratio."""
-    total, at, given = 0.0, whole(data, Field.bias_at), numbers(data, Field.bias_given)
-    for b in range(at.size):
-        total += amount[row * at.size + b] * (theta[at[b]] if at[b] >= 0 else given[b])
+    total, bias_index, given = 0.0, whole(data, Field.bias_at), numbers(data, Field.bias_given)
+    for b in range(bias_index.size):
+        total += amount[row * bias_index.size + b] * (theta[bias_index[b]] if bias_index[b] >= 0 else given[b])
     return total
 
 
 @njit(**JIT)
 def _biased_back(data, amount, row, by_eta, score):
-    at = whole(data, Field.bias_at)
-    for b in range(at.size):
-        if at[b] >= 0:
-            score[at[b]] += amount[row * at.size + b] * by_eta
+    bias_index = whole(data, Field.bias_at)
+    for b in range(bias_index.size):
+        if bias_index[b] >= 0:
+            score[bias_index[b]] += amount[row * bias_index.size + b] * by_eta
 
 
 # ---------------------------------------------------------------------------------------------- patients
@@ -542,19 +542,21 @@ def _groups(data, arm):
         r = of_arm[g]
         position = (arm[r, LOG_K] - lowest) / width
         if holds[g] and 0 <= position < panels:
-            at = int(position)
-            log_sum, by = _polynomial(coefficients, (g * panels + at) * DEGREE, 2 * (position - at) - 1)
-            by *= 2 / width
+            panel_index = int(position)
+            log_sum, slope = _polynomial(
+                coefficients, (g * panels + panel_index) * DEGREE, 2 * (position - panel_index) - 1
+            )
+            slope *= 2 / width
         else:
             k = math.exp(arm[r, LOG_K])
-            log_sum, by = log_power_sum(k, log_u[first[g] : first[g + 1]], weight[first[g] : first[g + 1]])
+            log_sum, slope = log_power_sum(k, log_u[first[g] : first[g + 1]], weight[first[g] : first[g + 1]])
         predictor = arm[r, ETA] + log_sum
         for c in range(covariates):
             predictor += arm[r, SLOPES + c] * x[g * covariates + c]
         used = sign[g] * math.exp(predictor)
         value -= used
         arm[r, BY_ETA] -= used
-        arm[r, BY_LOG_K] -= used * by
+        arm[r, BY_LOG_K] -= used * slope
         for c in range(covariates):
             arm[r, SLOPES + covariates + c] -= used * x[g * covariates + c]
     return value
@@ -641,11 +643,11 @@ def _intervals(data, arm):
         eta = arm[r, ETA]
         for c in range(covariates):
             eta += arm[r, SLOPES + c] * x[i * covariates + c]
-        used, by = _used(upper[i], time[i], eta, arm[r, LOG_K])
+        used, slope = _used(upper[i], time[i], eta, arm[r, LOG_K])
         value += weight[i] * _log_dead(used)
         factor = weight[i] / math.expm1(used)
         arm[r, BY_ETA] += factor * used
-        arm[r, BY_LOG_K] += factor * by
+        arm[r, BY_LOG_K] += factor * slope
         for c in range(covariates):
             arm[r, SLOPES + covariates + c] += factor * used * x[i * covariates + c]
     return value
@@ -658,8 +660,8 @@ def _intervals(data, arm):
 def _used(end, start, eta, log_k):
     """H(end) - H(start) and its derivative by log k; that by eta is the value itself."""
     k = math.exp(log_k)
-    until, before = math.exp(k * end + eta), math.exp(k * start + eta)
-    return until - before, k * (end * until - start * before)
+    cum_end, cum_start = math.exp(k * end + eta), math.exp(k * start + eta)
+    return cum_end - cum_start, k * (end * cum_end - start * cum_start)
 
 
 LOG_TWO = math.log(2.0)
@@ -680,14 +682,14 @@ def _binomials(data, arm):
     constant = numbers(data, Field.binomial_constant)
     for i in range(of_arm.size):
         r = of_arm[i]
-        used, by = _used(end[i], start[i], arm[r, ETA], arm[r, LOG_K])
+        used, slope = _used(end[i], start[i], arm[r, ETA], arm[r, LOG_K])
         value += constant[i] - alive[i] * used
         factor = -alive[i]
         if dead[i] != 0:
             value += dead[i] * _log_dead(used)
             factor += dead[i] / math.expm1(used)
         arm[r, BY_ETA] += factor * used
-        arm[r, BY_LOG_K] += factor * by
+        arm[r, BY_LOG_K] += factor * slope
     return value
 
 
@@ -699,12 +701,12 @@ def _order_medians(data, arm):
     alpha, constant = numbers(data, Field.order_alpha), numbers(data, Field.order_constant)
     for i in range(of_arm.size):
         r = of_arm[i]
-        used, by = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
+        used, slope = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
         log_cum = math.exp(arm[r, LOG_K]) * end[i] + arm[r, ETA]
         value += (alpha[i] - 1) * (_log_dead(used) - used) + constant[i] + arm[r, LOG_K] + log_cum - used
         factor = (alpha[i] - 1) * (1 / math.expm1(used) - 1) - 1
         arm[r, BY_ETA] += factor * used + 1
-        arm[r, BY_LOG_K] += factor * by + 1 + log_cum - arm[r, ETA]
+        arm[r, BY_LOG_K] += factor * slope + 1 + log_cum - arm[r, ETA]
     return value
 
 
@@ -737,12 +739,12 @@ def _unreached_medians(data, arm):
     alpha, log_beta = numbers(data, Field.unreached_alpha), numbers(data, Field.unreached_log_beta)
     for i in range(of_arm.size):
         r = of_arm[i]
-        used, by = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
+        used, slope = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
         log_tail = _log_beta_tail(used, alpha[i], log_beta[i])
         value += log_tail
         factor = -math.exp(-alpha[i] * used + (alpha[i] - 1) * _log_dead(used) - log_beta[i] - log_tail)
         arm[r, BY_ETA] += factor * used
-        arm[r, BY_LOG_K] += factor * by
+        arm[r, BY_LOG_K] += factor * slope
     return value
 
 
@@ -869,9 +871,9 @@ def _event_weighted(node, step, one, other):
     one[BY_ETA:] = 0.0
     other[BY_ETA:] = 0.0
     for m in range(node.size):
-        share, off = 1 / (1 + math.exp(log_f[1, m] - log_f[0, m])), difference[m] - mean
-        _weighted_back(one, k_one * node[m], weight[m], 1.0, off * share)
-        _weighted_back(other, k_other * node[m], weight[m], -1.0, off * (1 - share))
+        share, excess = 1 / (1 + math.exp(log_f[1, m] - log_f[0, m])), difference[m] - mean
+        _weighted_back(one, k_one * node[m], weight[m], 1.0, excess * share)
+        _weighted_back(other, k_other * node[m], weight[m], -1.0, excess * (1 - share))
     return mean
 
 
@@ -900,23 +902,23 @@ def _pointer(context, address):
 
 
 @njit(inline="always")
-def _array(of, i, dtype):
+def _array(address_list, i, dtype):
     """Array i of the addresses."""
-    return carray(_pointer(of[2 * i]), (of[2 * i + 1],), dtype)  # pyright: ignore[reportCallIssue]
+    return carray(_pointer(address_list[2 * i]), (address_list[2 * i + 1],), dtype)  # pyright: ignore[reportCallIssue]
 
 
 @cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), cache=True, **JIT)
 def density(size, x, gradient, value, user):
     """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
-    of = carray(user, (6,), np.int64)
-    data = (_array(of, 0, np.int64), _array(of, 1, np.float64), _array(of, 2, np.int64))
-    into = carray(gradient, (size,))
-    found = evaluated(carray(x, (size,)), into, data)
-    carray(value, (1,))[0] = found
-    for i in range(into.size):
-        if not np.isfinite(into[i]):
+    address_list = carray(user, (6,), np.int64)
+    data = (_array(address_list, 0, np.int64), _array(address_list, 1, np.float64), _array(address_list, 2, np.int64))
+    slopes = carray(gradient, (size,))
+    log_density = evaluated(carray(x, (size,)), slopes, data)
+    carray(value, (1,))[0] = log_density
+    for i in range(slopes.size):
+        if not np.isfinite(slopes[i]):
             return NOT_FINITE
-    return 0 if np.isfinite(found) else NOT_FINITE
+    return 0 if np.isfinite(log_density) else NOT_FINITE
 
 
 def addresses(problem):
@@ -925,8 +927,8 @@ def addresses(problem):
 
 
 @cfunc(types.int64(types.uint64, types.uint64, POINTER, POINTER, types.voidptr), cache=True, **JIT)
-def copied(size, kept, x, into, user):
+def copied(size, kept, x, output, user):
     """What is kept of a draw: the coordinates themselves; parameters are worked out for all draws at once later."""
     for i in range(size):
-        into[i] = x[i]
+        output[i] = x[i]
     return 0

@@ -40,12 +40,12 @@ def imported_later(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-def compiled_model(at: Coordinates, problem: Problem) -> Any:
+def compiled_model(coordinates: Coordinates, problem: Problem) -> Any:
     """The model as `nutpie.sample` takes it; nothing is compiled here. Draws are of the coordinates, under `x`."""
     with imported_later("arviz"):
         from nutpie.compile_pymc import CompiledPyMCModel
 
-    start = at.start
+    start = coordinates.start
     return CompiledPyMCModel(
         compiled_logp_func=density,
         compiled_expand_func=copied,
@@ -54,13 +54,13 @@ def compiled_model(at: Coordinates, problem: Problem) -> Any:
         # held so that the addresses stay valid
         shared_data=problem._asdict(),
         shared_var_keys={},
-        n_expanded=at.size,
-        shape_info=(["x"], [slice(0, at.size)], [(at.size,)]),
+        n_expanded=coordinates.size,
+        shape_info=(["x"], [slice(0, coordinates.size)], [(coordinates.size,)]),
         logp_func=None,
         expand_func=None,
         dims={},
-        _n_dim=at.size,
-        _shapes={"x": (at.size,)},
+        _n_dim=coordinates.size,
+        _shapes={"x": (coordinates.size,)},
         _coords={},
     )
 
@@ -78,14 +78,14 @@ def read_trace(trace: Any, statistics: tuple[str, ...]) -> tuple[np.ndarray, dic
     """Draws after tuning (chain, draw, coordinate) and the sampler's statistics (chain, draw) of a raw trace."""
     chains = [_after_tuning(*batches) for batches in zip(*trace.get_arrow_trace(), strict=True)]
     draws = np.stack([_numbers(kept.column("x")).reshape(kept.num_rows, -1) for kept, _ in chains])
-    known = [name for name in statistics if name in chains[0][1].column_names]
-    return draws, {name: np.stack([_numbers(stats.column(name)) for _, stats in chains]) for name in known}
+    names = [name for name in statistics if name in chains[0][1].column_names]
+    return draws, {name: np.stack([_numbers(stats.column(name)) for _, stats in chains]) for name in names}
 
 
 def _after_tuning(draws: Any, stats: Any) -> tuple[Any, Any]:
     tuning = int(_numbers(stats.column("tuning")).sum())
-    left = stats.num_rows - tuning
-    return draws.slice(tuning, left), stats.slice(tuning, left)
+    kept_rows = stats.num_rows - tuning
+    return draws.slice(tuning, kept_rows), stats.slice(tuning, kept_rows)
 
 
 def _numbers(column: Any) -> np.ndarray:

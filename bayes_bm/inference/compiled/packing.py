@@ -46,28 +46,28 @@ def pack_problem(inputs: ModelInputs) -> tuple[Coordinates, Problem]:
 # ---------------------------------------------------------------------------------------------- structure
 
 
-def _structure(at: Coordinates, spec: Spec, shape: Design) -> Fields:
+def _structure(coordinates: Coordinates, spec: Spec, design: Design) -> Fields:
     return {
-        "law": at.laws,
-        **dict(zip(("prior_a", "prior_b", "prior_df", "prior_constant"), at.numbers.T, strict=True)),
-        "place": _places(at, spec, shape),
-        "arm_study": shape.arm_study + 1,
-        "arm_treatment": shape.arm_treatment,
-        "arm_pair": shape.arm_pair,
-        "pair_first": _first_of_study(shape),
-        "pair_cholesky": shape.pair_cholesky,
-        "pair_treatment": _whole([shape.treatments.index(treatment) for _, treatment in shape.pairs]),
-        "pair_centred": at.centring.pair,
-        "level_centred": at.centring.level,
-        "level_treatment": shape.arm_treatment[at.centring.main],
-        "level_pair": shape.arm_pair[at.centring.main],
-        "shape_centred": at.centring.shape,
-        "coefficient_at": _whole([at.starts[f"coefficient_{name}"] for name in spec.covariates]),
-        "interaction_at": _interaction_places(at, spec, len(shape.compared)),
-        "bias_at": _whole([at.starts.get(f"bias_{name}", -1) for name in spec.modelled_biases]),
+        "law": coordinates.laws,
+        **dict(zip(("prior_a", "prior_b", "prior_df", "prior_constant"), coordinates.numbers.T, strict=True)),
+        "place": _places(coordinates, spec, design),
+        "arm_study": design.arm_study + 1,
+        "arm_treatment": design.arm_treatment,
+        "arm_pair": design.arm_pair,
+        "pair_first": _first_of_study(design),
+        "pair_cholesky": design.pair_cholesky,
+        "pair_treatment": _whole([design.treatments.index(treatment) for _, treatment in design.pairs]),
+        "pair_centred": coordinates.centring.pair,
+        "level_centred": coordinates.centring.level,
+        "level_treatment": design.arm_treatment[coordinates.centring.main],
+        "level_pair": design.arm_pair[coordinates.centring.main],
+        "shape_centred": coordinates.centring.shape,
+        "coefficient_at": _whole([coordinates.starts[f"coefficient_{name}"] for name in spec.covariates]),
+        "interaction_at": _interaction_places(coordinates, spec, len(design.compared)),
+        "bias_at": _whole([coordinates.starts.get(f"bias_{name}", -1) for name in spec.modelled_biases]),
         "bias_given": [0.0 if term.value is None else term.value.value for term in spec.modelled_biases.values()],
-        "arm_bias": shape.arm_bias,
-        "ratio_bias": shape.hr_bias,
+        "arm_bias": design.arm_bias,
+        "ratio_bias": design.hr_bias,
     }
 
 
@@ -89,28 +89,28 @@ NAMES = {
 """The kernel's block of each variable."""
 
 
-def _places(at: Coordinates, spec: Spec, shape: Design) -> np.ndarray:
+def _places(coordinates: Coordinates, spec: Spec, design: Design) -> np.ndarray:
     place = np.full(kernel.COVARIATES + 1, -1)
-    for name, start in at.starts.items():
+    for name, start in coordinates.starts.items():
         if name in NAMES:
             place[NAMES[name]] = start
-    place[kernel.NATURAL_SHAPE] = "study_shape" in at.starts
-    place[kernel.STUDIES], place[kernel.COVARIATES] = len(shape.studies), len(spec.covariates)
+    place[kernel.NATURAL_SHAPE] = "study_shape" in coordinates.starts
+    place[kernel.STUDIES], place[kernel.COVARIATES] = len(design.studies), len(spec.covariates)
     return place
 
 
-def _first_of_study(shape: Design) -> np.ndarray:
-    studies = [study for study, _ in shape.pairs]
+def _first_of_study(design: Design) -> np.ndarray:
+    studies = [study for study, _ in design.pairs]
     return _whole([studies.index(study) for study in studies])
 
 
-def _interaction_places(at: Coordinates, spec: Spec, treatments: int) -> np.ndarray:
-    found = np.full((treatments, len(spec.covariates)), -1)
+def _interaction_places(coordinates: Coordinates, spec: Spec, treatments: int) -> np.ndarray:
+    places = np.full((treatments, len(spec.covariates)), -1)
     for name in spec.modifiers:
         alone = spec.covariates[name].interaction_by == "treatment"
-        start = at.starts[f"interaction_{name}"]
-        found[:, list(spec.covariates).index(name)] = start + (np.arange(treatments) if alone else 0)
-    return found.ravel()
+        start = coordinates.starts[f"interaction_{name}"]
+        places[:, list(spec.covariates).index(name)] = start + (np.arange(treatments) if alone else 0)
+    return places.ravel()
 
 
 def _whole(values: list[int]) -> np.ndarray:
@@ -157,11 +157,11 @@ def _patients(data: Arrays | None, arms: int, covariates: int) -> Fields:
     data = _nobody(covariates) if data is None else data
     arm, x, weight, log_u = data["arm_row"], data["x"], data["weight"], data["log_u"]
     seen, late = log_u > NO_ENTRY, data["log_entry"] > NO_ENTRY
-    until = PatientRows.of(arm[seen], x[seen], log_u[seen, None], weight[seen])
+    exits = PatientRows.of(arm[seen], x[seen], log_u[seen, None], weight[seen])
     entry = PatientRows.of(arm[late], x[late], data["log_entry"][late, None], weight[late])
     return {
         **_events(data, arms),
-        **_grouped([(1.0, until), (-1.0, entry)], arms),
+        **_grouped([(1.0, exits), (-1.0, entry)], arms),
         **_intervals(data),
     }
 
@@ -187,14 +187,14 @@ def _events(data: Arrays, arms: int) -> Fields:
 
 def _grouped(signed: list[tuple[float, PatientRows]], arms: int) -> Fields:
     """Groups of many times as polynomials, all other rows by themselves."""
-    own, large, signs, sizes = [], [], [], [0]
+    ungrouped, large, signs, sizes = [], [], [], [0]
     for sign, rows in signed:
         edges = rows.groups()
         chosen = np.diff(edges) >= MANY_ROWS
-        inside = np.repeat(chosen, np.diff(edges))
-        left = rows.at(~inside)
-        own.append(PatientRows(left.arm, left.x, left.times, sign * left.weight))
-        large.append((rows.at(inside), rows.at(edges[:-1][chosen])))
+        in_large_group = np.repeat(chosen, np.diff(edges))
+        small = rows.at(~in_large_group)
+        ungrouped.append(PatientRows(small.arm, small.x, small.times, sign * small.weight))
+        large.append((rows.at(in_large_group), rows.at(edges[:-1][chosen])))
         signs += [sign] * int(chosen.sum())
         sizes += np.diff(edges)[chosen].tolist()
     first = np.cumsum(sizes)
@@ -212,7 +212,7 @@ def _grouped(signed: list[tuple[float, PatientRows]], arms: int) -> Fields:
         "polynomial": polynomial,
         "row_log": row_log,
         "row_weight": row_weight,
-        **_own(own, arms),
+        **_own(ungrouped, arms),
     }
 
 
@@ -228,9 +228,9 @@ def _own(parts: list[PatientRows], arms: int) -> Fields:
 
 
 def _intervals(data: Arrays) -> Fields:
-    known = data["interval"] > 0
-    times = np.column_stack([data["log_u"], data["log_upper"]])[known]
-    rows = PatientRows.of(data["arm_row"][known], data["x"][known], times, data["weight"][known])
+    is_interval = data["interval"] > 0
+    times = np.column_stack([data["log_u"], data["log_upper"]])[is_interval]
+    rows = PatientRows.of(data["arm_row"][is_interval], data["x"][is_interval], times, data["weight"][is_interval])
     return {
         "interval_arm": rows.arm,
         "interval_log": rows.times[:, 0],
@@ -243,19 +243,19 @@ def _intervals(data: Arrays) -> Fields:
 # ---------------------------------------------------------------------------------------------- printed numbers
 
 
-def _binomials(found: Mapping[str, Arrays]) -> Fields:
+def _binomials(kinds: Mapping[str, Arrays]) -> Fields:
     """Points and counts are one kind of row: so many alive and dead at `end` of those alive at `start`."""
     rows = [np.zeros((0, 6))]
-    if "points" in found:
-        data = found["points"]
+    if "points" in kinds:
+        data = kinds["points"]
         alive = data["size"] * data["ratio"]
         rows.append(_binomial(data["arm_row"], data["log_u"], data["log_start"], alive, data["size"]))
-    if "counts" in found:
-        data = found["counts"]
+    if "counts" in kinds:
+        data = kinds["counts"]
         rows.append(_binomial(data["arm_row"], data["log_u"], data["log_entry"], data["n"] - data["events"], data["n"]))
     arm, *columns = np.concatenate(rows).T
     names = ("end", "start", "alive", "dead", "constant")
-    return {"binomial_arm": arm, **{f"binomial_{name}": found for name, found in zip(names, columns, strict=True)}}
+    return {"binomial_arm": arm, **{f"binomial_{name}": kinds for name, kinds in zip(names, columns, strict=True)}}
 
 
 def _binomial(arm: np.ndarray, end: np.ndarray, start: np.ndarray, alive: np.ndarray, size: np.ndarray) -> np.ndarray:
@@ -264,10 +264,10 @@ def _binomial(arm: np.ndarray, end: np.ndarray, start: np.ndarray, alive: np.nda
     return np.column_stack([arm, end, start, alive, dead, constant])
 
 
-def _medians(found: Mapping[str, Arrays]) -> Fields:
+def _medians(kinds: Mapping[str, Arrays]) -> Fields:
     none = {name: np.zeros(0) for name in ("arm_row", "log_u", "log_m", "log_entry", "shift", "alpha", "sd", "log_t0")}
     order, normal, unreached = (
-        found.get(name, none) for name in ("medians", "median_intervals", "medians_not_reached")
+        kinds.get(name, none) for name in ("medians", "median_intervals", "medians_not_reached")
     )
     return {
         "order_arm": order["arm_row"],
@@ -288,15 +288,15 @@ def _medians(found: Mapping[str, Arrays]) -> Fields:
     }
 
 
-def _ratios(data: Arrays | None, shape: Design) -> Fields:
+def _ratios(data: Arrays | None, design: Design) -> Fields:
     data = {} if data is None else data
     rows = len(data.get("log_hr", ()))
     return {
-        "ratio_study": shape.hr_study,
-        "ratio_treatment": shape.hr_treatment,
-        "ratio_reference": shape.hr_reference,
-        "ratio_pair": shape.hr_pair,
-        "ratio_reference_pair": shape.hr_reference_pair,
+        "ratio_study": design.hr_study,
+        "ratio_treatment": design.hr_treatment,
+        "ratio_reference": design.hr_reference,
+        "ratio_pair": design.hr_pair,
+        "ratio_reference_pair": design.hr_reference_pair,
         "ratio_log": data.get("log_hr", np.zeros(0)),
         "ratio_log_diagonal": data.get("log_diagonal", np.zeros(0)),
         "ratio_whitener": data.get("whitener", np.zeros((rows, rows))),

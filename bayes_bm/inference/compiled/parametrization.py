@@ -40,54 +40,54 @@ class Parametrization:
     def text(self) -> str:
         """For the provenance."""
         counts = {"levels": self.level, "shapes": self.shape, "deviations": self.pair}
-        return ", ".join(f"{int(found.sum())} of {len(found)} {name}" for name, found in counts.items())
+        return ", ".join(f"{int(chosen.sum())} of {len(chosen)} {name}" for name, chosen in counts.items())
 
 
 def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     """Of each effect of a model; what has no sd of its own is never centred."""
-    spec, evidence, shape = inputs.spec, inputs.evidence, inputs.design
+    spec, evidence, design = inputs.spec, inputs.evidence, inputs.design
     enough = {"none": np.inf, "all": 0.0}.get(spec.sampling.centring or "", INFORMED)
     patients = evidence.patients
     weight = patients["event"].to_numpy(dtype=float) * patients["weight"].to_numpy(dtype=float)
     events = np.bincount(patients["arm_row"].to_numpy(dtype=int), weights=weight, minlength=len(evidence.arms))
-    effects, studies = spec.effects, len(shape.studies)
-    main = np.array([_main_arm(shape, events, study) for study in range(studies)], dtype=int)
-    level, of_shape = np.zeros(studies, dtype=bool), np.zeros(studies, dtype=bool)
+    effects, studies = spec.effects, len(design.studies)
+    main = np.array([_main_arm(design, events, study) for study in range(studies)], dtype=int)
+    level, shapes = np.zeros(studies, dtype=bool), np.zeros(studies, dtype=bool)
     if effects.study is not None and not spec.free_levels:
         level = events[main] * _variance(effects.study.sd) > enough
     if effects.study_shape is not None and not spec.free_shapes and spec.hazard.shapes:
-        of_study = np.bincount(shape.arm_study, weights=events, minlength=studies)
-        of_shape = OF_SHAPE * of_study * _variance(effects.study_shape.sd) > enough
-    pair = np.zeros(len(shape.pairs), dtype=bool)
+        study_events = np.bincount(design.arm_study, weights=events, minlength=studies)
+        shapes = OF_SHAPE * study_events * _variance(effects.study_shape.sd) > enough
+    pair = np.zeros(len(design.pairs), dtype=bool)
     if effects.study_treatment is not None:
-        informed = _of_contrasts(shape, events, main) * _variance(effects.study_treatment.sd) > enough
-        pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(shape)], dtype=bool)
-    return Parametrization(level, of_shape, pair, main)
+        informed = _of_contrasts(design, events, main) * _variance(effects.study_treatment.sd) > enough
+        pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(design)], dtype=bool)
+    return Parametrization(level, shapes, pair, main)
 
 
 def _variance(prior: Prior | None) -> float:
     return 0.0 if prior is None else median(prior) ** 2
 
 
-def _main_arm(shape: Design, events: np.ndarray, study: int) -> int:
+def _main_arm(design: Design, events: np.ndarray, study: int) -> int:
     """The reference's arm where it has at least a tenth of the study's events, else the arm with most of them."""
-    rows = np.flatnonzero(shape.arm_study == study)
-    reference = rows[shape.arm_treatment[rows] == 0]
+    rows = np.flatnonzero(design.arm_study == study)
+    reference = rows[design.arm_treatment[rows] == 0]
     if reference.size and events[reference].max() > 0 and events[reference].max() >= 0.1 * events[rows].sum():
         return int(reference[np.argmax(events[reference])])
     return int(rows[np.argmax(events[rows])])
 
 
-def _pair_studies(shape: Design) -> list[int]:
+def _pair_studies(design: Design) -> list[int]:
     """Position of each pair's study, -1 of one that is known from its hazard ratio alone."""
-    return [shape.studies.index(study) if study in shape.studies else -1 for study, _ in shape.pairs]
+    return [design.studies.index(study) if study in design.studies else -1 for study, _ in design.pairs]
 
 
-def _of_contrasts(shape: Design, events: np.ndarray, main: np.ndarray) -> np.ndarray:
+def _of_contrasts(design: Design, events: np.ndarray, main: np.ndarray) -> np.ndarray:
     """Information about log_hr + deviation of each pair from its arms beside the reference's arm of its study."""
-    found = np.zeros(len(shape.pairs))
-    for p, study in enumerate(_pair_studies(shape)):
-        mine = events[shape.arm_pair == p + 1].sum()
-        if study >= 0 and mine > 0 and shape.arm_treatment[main[study]] == 0:
-            found[p] = 1 / (1 / mine + 1 / events[main[study]])
-    return found
+    information = np.zeros(len(design.pairs))
+    for p, study in enumerate(_pair_studies(design)):
+        pair_events = events[design.arm_pair == p + 1].sum()
+        if study >= 0 and pair_events > 0 and design.arm_treatment[main[study]] == 0:
+            information[p] = 1 / (1 / pair_events + 1 / events[main[study]])
+    return information

@@ -68,9 +68,9 @@ def _errors(log_u: np.ndarray, weight: np.ndarray, first: np.ndarray, coefficien
     values, slopes = power_sums(np.exp(_at(panels, local)).ravel(), log_u, weight, first)
     coefficients = coefficients.reshape(len(coefficients), panels, DEGREE)[..., None, :]
     powers = np.arange(DEGREE)[::-1]
-    found = np.sum(coefficients * local[:, None] ** powers, axis=-1).reshape(values.shape)
+    errors = np.sum(coefficients * local[:, None] ** powers, axis=-1).reshape(values.shape)
     steep = np.sum(coefficients[..., :-1] * powers[:-1] * local[:, None] ** (powers[:-1] - 1), axis=-1)
     steep = steep.reshape(slopes.shape) * 2 * panels / (HIGHEST - LOWEST)
-    of_value = np.abs(found - values) / np.maximum(1, np.abs(values) / 1000)
+    of_value = np.abs(errors - values) / np.maximum(1, np.abs(values) / 1000)
     of_slope = np.abs(steep - slopes) / np.maximum(1, np.abs(slopes)) / 10
     return np.maximum(of_value, of_slope).max(axis=1, initial=0.0)

@@ -78,7 +78,7 @@ def _units(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
 
 def checked(spec: Spec, values: Mapping[str, Any], *, where: str = "patient") -> dict[str, float]:
     """A patient's covariates as numbers. Raises `InputError` for a name or a value that cannot be."""
-    found = {}
+    numbers = {}
     for name, value in values.items():
         if name not in spec.covariates:
             allowed = ", ".join(spec.covariates) or "this spec has none"
@@ -91,8 +91,8 @@ def checked(spec: Spec, values: Mapping[str, Any], *, where: str = "patient") ->
             number = float("nan")
         if not (low <= number <= high and np.isfinite(number)):
             raise InputError(f"{where}, {name}", found=value, allowed=f"{low:g} to {high:g} {term.unit}".strip())
-        found[name] = number
-    return found
+        numbers[name] = number
+    return numbers
 
 
 def limits(term: Covariate) -> tuple[float, float]:
@@ -125,8 +125,8 @@ class Distance:
         if not np.isfinite(self.mahalanobis):
             return "How far this patient is from those of the evidence is not known: it prints no covariates."
         share = f"{100 * self.farther:.0f} % of the evidence's patients are as far from their mean or farther"
-        beyond = f" Beyond anything in the evidence: {', '.join(self.outside)}." if self.outside else ""
-        return f"Distance to the evidence {self.mahalanobis:.1f} (Mahalanobis); {share}.{beyond}"
+        warning = f" Beyond anything in the evidence: {', '.join(self.outside)}." if self.outside else ""
+        return f"Distance to the evidence {self.mahalanobis:.1f} (Mahalanobis); {share}.{warning}"
 
     def document(self) -> dict[str, Any]:
         """As plain data."""
@@ -145,12 +145,12 @@ def distance(spec: Spec, mix: CaseMix, values: Mapping[str, float]) -> Distance:
     inverse = np.linalg.pinv(covariance + TINY * np.diag(np.diag(covariance)), hermitian=True)
     away = np.array([values[name] for name in given]) - mean
     others = mix.x[:, [mix.names.index(name) for name in given]] - mean
-    mine, theirs = (float(away @ inverse @ away), np.einsum("ri,ij,rj->r", others, inverse, others))
+    squared, theirs = (float(away @ inverse @ away), np.einsum("ri,ij,rj->r", others, inverse, others))
     # what never varies in the evidence has no spread to measure by: any other value is beyond all of it
     if np.any((np.diag(covariance) == 0) & (away != 0)):
         return Distance(table, float("inf"), 0.0)
-    share = mix.weight[theirs >= mine * (1 - TINY)].sum() / mix.weight.sum()
-    return Distance(table, float(np.sqrt(mine)), float(share))
+    share = mix.weight[theirs >= squared * (1 - TINY)].sum() / mix.weight.sum()
+    return Distance(table, float(np.sqrt(squared)), float(share))
 
 
 def _row(name: str, term: Covariate, mix: CaseMix, value: float | None) -> dict[str, Any]:
@@ -187,8 +187,8 @@ class Missing:
 
 def missing(spec: Spec, mix: CaseMix, values: Mapping[str, Any]) -> Missing:
     """What becomes of covariates that are not given."""
-    left = tuple(name for name in spec.covariates if name not in values)
-    return Missing(left, ()) if mix.known else Missing((), left)
+    absent = tuple(name for name in spec.covariates if name not in values)
+    return Missing(absent, ()) if mix.known else Missing((), absent)
 
 
 def score(spec: Spec, mix: CaseMix, values: Mapping[str, float], slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -200,13 +200,13 @@ def score(spec: Spec, mix: CaseMix, values: Mapping[str, float], slopes: np.ndar
     """
     centre, spread = np.zeros(len(spec.covariates)), np.zeros((len(spec.covariates),) * 2)
     scale, middle = _units(spec)
-    known, left = list(spec.covariates), list(missing(spec, mix, values).averaged)
+    names, absent = list(spec.covariates), list(missing(spec, mix, values).averaged)
     for name, value in values.items():
-        centre[known.index(name)] = spec.covariates[name].scaled(value)
-    if left:
-        at = [known.index(name) for name in left]
-        mean, covariance = mix.moments(left)
-        centre[at] = (mean - middle[at]) / scale[at]
-        spread[np.ix_(at, at)] = covariance / np.outer(scale[at], scale[at])
+        centre[names.index(name)] = spec.covariates[name].scaled(value)
+    if absent:
+        columns = [names.index(name) for name in absent]
+        mean, covariance = mix.moments(absent)
+        centre[columns] = (mean - middle[columns]) / scale[columns]
+        spread[np.ix_(columns, columns)] = covariance / np.outer(scale[columns], scale[columns])
     variance = np.einsum("sti,ij,stj->st", slopes, spread, slopes)
     return slopes @ centre, np.sqrt(np.maximum(variance, 0.0))

@@ -31,15 +31,15 @@ def arm_points(
     `averaged` (arm,) says which arms are averaged; the others have zeros, as if all points were at the centres.
     """
     count = spec.integration.points if points is None else points
-    found = np.zeros((len(averaged), count, len(spec.covariates)))
+    values = np.zeros((len(averaged), count, len(spec.covariates)))
     if not averaged.any():
-        return found
+        return values
     share = _copula(spec, evidence, count, scrambling)
     for arm in np.flatnonzero(averaged):
         row = evidence.arms.iloc[arm].to_dict()
-        for at, (name, term) in enumerate(spec.covariates.items()):
-            found[arm, :, at] = term.scaled(_quantile(row, name, term.margin, share[:, at]))
-    return found
+        for column, (name, term) in enumerate(spec.covariates.items()):
+            values[arm, :, column] = term.scaled(_quantile(row, name, term.margin, share[:, column]))
+    return values
 
 
 def ratio_points(spec: Spec, evidence: Evidence, averaged: np.ndarray) -> np.ndarray:
@@ -49,15 +49,15 @@ def ratio_points(spec: Spec, evidence: Evidence, averaged: np.ndarray) -> np.nda
     A covariate that the ratio was adjusted for stands at its mean.
     """
     rows = evidence.hazard_ratios[averaged].to_dict("records")
-    found = np.zeros((len(rows), spec.integration.points, len(spec.covariates)))
+    points = np.zeros((len(rows), spec.integration.points, len(spec.covariates)))
     share = _copula(spec, evidence, spec.integration.points, 0) if rows else np.zeros((0, len(spec.covariates)))
     for ratio, row in enumerate(rows):
         fixed = adjusted_for(row.get("adjusted_for"))
-        for at, (name, term) in enumerate(spec.covariates.items()):
+        for column, (name, term) in enumerate(spec.covariates.items()):
             middle = row[f"share_{name}"] if states_covariate(row, name) == "share" else row[f"mean_{name}"]
-            values = middle if name in fixed else _quantile(row, name, term.margin, share[:, at])
-            found[ratio, :, at] = term.scaled(values)
-    return found
+            values = middle if name in fixed else _quantile(row, name, term.margin, share[:, column])
+            points[ratio, :, column] = term.scaled(values)
+    return points
 
 
 def _copula(spec: Spec, evidence: Evidence, count: int, scrambling: int) -> np.ndarray:
@@ -93,17 +93,17 @@ def correlation(spec: Spec, evidence: Evidence) -> np.ndarray:
     names = list(spec.covariates)
     if spec.integration.correlation is None:
         return _positive(pooled_correlation(evidence.patients, names))
-    found = np.eye(len(names))
+    matrix = np.eye(len(names))
     for pair in spec.integration.correlation:
-        left, right = (names.index(name) for name in pair.between)
-        found[left, right] = found[right, left] = pair.value
-    if np.linalg.eigvalsh(found).min() <= 0:
+        row, column = (names.index(name) for name in pair.between)
+        matrix[row, column] = matrix[column, row] = pair.value
+    if np.linalg.eigvalsh(matrix).min() <= 0:
         raise InputError(
             "integration.correlation",
             found="correlations that cannot stand together (the matrix is not positive definite)",
             allowed="smaller ones",
         )
-    return found
+    return matrix
 
 
 def pooled_correlation(patients: pd.DataFrame, names: list[str]) -> np.ndarray:
@@ -112,8 +112,8 @@ def pooled_correlation(patients: pd.DataFrame, names: list[str]) -> np.ndarray:
     Zero where no study has two covariates that vary.
     """
     total, weight = np.zeros((len(names), len(names))), np.zeros((len(names), len(names)))
-    known = patients.dropna(subset=names) if len(patients) else patients
-    for _, rows in known.groupby("study"):
+    complete = patients.dropna(subset=names) if len(patients) else patients
+    for _, rows in complete.groupby("study"):
         if len(rows) < 4:
             continue
         ranks = rows[names].astype(float).rank().to_numpy()
@@ -123,9 +123,9 @@ def pooled_correlation(patients: pd.DataFrame, names: list[str]) -> np.ndarray:
         total[pair] += (len(rows) - 3) * z
         weight[pair] += len(rows) - 3
     mean = np.tanh(np.divide(total, weight, out=np.zeros_like(total), where=weight > 0))
-    found = 2 * np.sin(np.pi * mean / 6)
-    np.fill_diagonal(found, 1.0)
-    return found
+    correlations = 2 * np.sin(np.pi * mean / 6)
+    np.fill_diagonal(correlations, 1.0)
+    return correlations
 
 
 def _positive(matrix: np.ndarray) -> np.ndarray:

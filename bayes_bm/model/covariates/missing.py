@@ -35,10 +35,10 @@ WIDE = 2.5
 
 @dataclass(frozen=True)
 class CovariateModel:
-    """Of one covariate that some patients lack, given the arm and the covariates `before` it (columns).
+    """Of one covariate that some patients lack, given the arm and the covariates `earlier` than it (columns).
 
     `phi`, from its place `first` in the vector of all laws: a level for each of `arms` (arm rows with such patients), a
-    coefficient for each column before, and where it is continuous the log sd. Covariates enter less `middle`, over
+    coefficient for each earlier column, and where it is continuous the log sd. Covariates enter less `middle`, over
     `spread` (covariate,), and so does the covariate itself where it is continuous.
     """
 
@@ -46,7 +46,7 @@ class CovariateModel:
     column: int
     two_valued: bool
     arms: tuple[int, ...]
-    before: tuple[int, ...]
+    earlier: tuple[int, ...]
     middle: Array
     spread: Array
     first: int
@@ -66,43 +66,43 @@ def covariate_models(spec: Spec, evidence: Evidence, rows: Array) -> tuple[Covar
     x = np.column_stack([spec.covariates[name].scaled(patients[name].to_numpy(dtype=float)) for name in names])
     arm, weight = patients["arm_row"].to_numpy(dtype=int), patients["weight"].to_numpy(dtype=float)
     blank = np.isnan(x)
-    lacked = [at for at in range(len(names)) if blank[rows, at].any()]
-    before = [at for at in range(len(names)) if at not in lacked]
-    arms = tuple(int(at) for at in sorted(set(arm[rows])))
+    missing_columns = [column_index for column_index in range(len(names)) if blank[rows, column_index].any()]
+    earlier = [column_index for column_index in range(len(names)) if column_index not in missing_columns]
+    arms = tuple(int(column_index) for column_index in sorted(set(arm[rows])))
     complete = ~blank.any(axis=1)
     middle, spread = x[complete].mean(axis=0), x[complete].std(axis=0)
     spread = np.where(spread > 0, spread, 1.0)
-    found: list[CovariateModel] = []
-    for column in lacked:
+    models: list[CovariateModel] = []
+    for column in missing_columns:
         term = spec.covariates[names[column]]
         two_valued = term.missing == "two_valued"
         # who knows this one and all before it says what it is given them, whatever else is not known of them
-        known = ~blank[:, [*before, column]].any(axis=1)
-        predictors = (x[known][:, before] - middle[before]) / spread[before]
-        own = term.scaled(np.array([0.0, 1.0])) if two_valued else np.array([middle[column], spread[column]])
-        response = x[known, column] == own[1] if two_valued else (x[known, column] - own[0]) / own[1]
+        complete_rows = ~blank[:, [*earlier, column]].any(axis=1)
+        predictors = (x[complete_rows][:, earlier] - middle[earlier]) / spread[earlier]
+        unit = term.scaled(np.array([0.0, 1.0])) if two_valued else np.array([middle[column], spread[column]])
+        response = x[complete_rows, column] == unit[1] if two_valued else (x[complete_rows, column] - unit[0]) / unit[1]
         fitted = _logistic if two_valued else _linear
-        mean, covariance = fitted(arm[known], predictors, response.astype(float), weight[known])
-        levels = sorted(set(arm[known]))
-        kept = [*(levels.index(at) for at in arms), *range(len(levels), len(mean))]
-        first = sum(len(law.mean) for law in found)
-        numbers = {"first": first, "mean": mean[kept], "covariance": covariance[np.ix_(kept, kept)]}
-        found.append(
+        mean, covariance = fitted(arm[complete_rows], predictors, response.astype(float), weight[complete_rows])
+        levels = sorted(set(arm[complete_rows]))
+        kept_terms = [*(levels.index(column_index) for column_index in arms), *range(len(levels), len(mean))]
+        first = sum(len(model.mean) for model in models)
+        numbers = {"first": first, "mean": mean[kept_terms], "covariance": covariance[np.ix_(kept_terms, kept_terms)]}
+        models.append(
             CovariateModel(
-                names[column], column, two_valued, arms, tuple(before), middle=middle, spread=spread, **numbers
+                names[column], column, two_valued, arms, tuple(earlier), middle=middle, spread=spread, **numbers
             )
         )
-        before = [*before, column]
-    _check_grid(found)
-    return tuple(found)
+        earlier = [*earlier, column]
+    _check_grid(models)
+    return tuple(models)
 
 
-def _check_grid(laws: list[CovariateModel]) -> None:
-    size = int(np.prod([2 if law.two_valued else NODES for law in laws]))
+def _check_grid(models: list[CovariateModel]) -> None:
+    size = int(np.prod([2 if model.two_valued else NODES for model in models]))
     if size > LARGEST_GRID:
         raise InputError(
             "covariates",
-            found=f"{len(laws)} covariates that patients lack, {size} nodes together",
+            found=f"{len(models)} covariates that patients lack, {size} nodes together",
             allowed=f"at most {LARGEST_GRID} nodes (2 for a two-valued covariate, {NODES} for a normal one)",
         )
 
@@ -145,32 +145,32 @@ def _linear(arm: Array, predictors: Array, response: Array, weight: Array) -> tu
 
 def labels(models: tuple[CovariateModel, ...], spec: Spec, evidence: Evidence) -> list[str]:
     """What each coefficient of the laws is: a level in an arm, a coefficient of a covariate, a log sd."""
-    found, names = [], list(spec.covariates)
-    for law in models:
-        arms = evidence.arms.iloc[list(law.arms)]
-        found += [f"{law.name} | {study}, {arm}" for study, arm in zip(arms["study"], arms["arm"], strict=True)]
-        found += [f"{law.name} | {names[column]}" for column in law.before]
-        found += [] if law.two_valued else [f"{law.name} | log sd"]
-    return found
+    terms, names = [], list(spec.covariates)
+    for model in models:
+        arms = evidence.arms.iloc[list(model.arms)]
+        terms += [f"{model.name} | {study}, {arm}" for study, arm in zip(arms["study"], arms["arm"], strict=True)]
+        terms += [f"{model.name} | {names[column]}" for column in model.earlier]
+        terms += [] if model.two_valued else [f"{model.name} | log sd"]
+    return terms
 
 
-def prior(laws: tuple[CovariateModel, ...]) -> tuple[Array, Array]:
+def prior(models: tuple[CovariateModel, ...]) -> tuple[Array, Array]:
     """Mean of `phi` and the Cholesky factor of its covariance, all laws one after the other."""
-    size = sum(len(law.mean) for law in laws)
+    size = sum(len(model.mean) for model in models)
     factor = np.zeros((size, size))
-    for law in laws:
-        at = slice(law.first, law.first + len(law.mean))
-        factor[at, at] = np.linalg.cholesky(law.covariance)
-    return np.concatenate([law.mean for law in laws]) if laws else np.zeros(0), factor
+    for model in models:
+        block = slice(model.first, model.first + len(model.mean))
+        factor[block, block] = np.linalg.cholesky(model.covariance)
+    return np.concatenate([model.mean for model in models]) if models else np.zeros(0), factor
 
 
-def rule(laws: tuple[CovariateModel, ...]) -> tuple[Array, Array]:
+def rule(models: tuple[CovariateModel, ...]) -> tuple[Array, Array]:
     """Nodes of all laws together (law, node), 0 and 1 or standard normal, and their log weights (law, node)."""
     z, weight = np.polynomial.hermite_e.hermegauss(NODES)
     normal = z, np.log(weight / weight.sum())
-    one = [(np.array([0.0, 1.0]), np.zeros(2)) if law.two_valued else normal for law in laws]
-    grids = (np.meshgrid(*(of[at] for of in one), indexing="ij") for at in (0, 1))
-    nodes, log_weights = (np.stack([grid.ravel() for grid in found]) for found in grids)
+    rules_by_model = [(np.array([0.0, 1.0]), np.zeros(2)) if model.two_valued else normal for model in models]
+    grids = (np.meshgrid(*(rules[part] for rules in rules_by_model), indexing="ij") for part in (0, 1))
+    nodes, log_weights = (np.stack([grid.ravel() for grid in nodes_and_weights]) for nodes_and_weights in grids)
     return nodes, log_weights
 
 
@@ -184,52 +184,54 @@ class Nodes(NamedTuple):
     log_known: Any
 
 
-def nodes(spec: Spec, laws: tuple[CovariateModel, ...], rows: Any, phi: Any, slope: Any, *, xp: Namespace) -> Nodes:
+def nodes(spec: Spec, models: tuple[CovariateModel, ...], rows: Any, phi: Any, slope: Any, *, xp: Namespace) -> Nodes:
     """Average over what patients lack, at the nodes of `rule`.
 
     `rows`: x (patient, covariate) with 0 for what is lacked, blank (patient, covariate) and arm_row; `phi(at)` gives
     the coefficients at places `at`, a number or one a patient, `slope(column)` what the patients' covariate is
     multiplied by, each (..., patient, 1).
     """
-    grid, log_grid = rule(laws)
-    known = {at: rows.x[:, at, None] for at in range(len(spec.covariates))}
+    grid, log_grid = rule(models)
+    values = {place: rows.x[:, place, None] for place in range(len(spec.covariates))}
     added, log_weight = 0.0, 0.0
-    for z, log_z, law in zip(grid, log_grid, laws, strict=True):
-        blank = rows.blank[:, law.column, None] > 0
-        uncounted = ~blank & (rows.blank[:, list(law.before)].any(axis=1)[:, None])
-        linear = phi(law.first + np.searchsorted(law.arms, rows.arm_row))
-        for at, column in enumerate(law.before):
-            standard = (known[column] - law.middle[column]) / law.spread[column]
-            linear = linear + phi(law.first + len(law.arms) + at) * standard
-        if law.two_valued:
-            value, log_law = _two_valued(spec.covariates[law.name], known[law.column], blank, z, linear, xp=xp)
+    for z, log_z, model in zip(grid, log_grid, models, strict=True):
+        blank = rows.blank[:, model.column, None] > 0
+        uncounted = ~blank & (rows.blank[:, list(model.earlier)].any(axis=1)[:, None])
+        linear = phi(model.first + np.searchsorted(model.arms, rows.arm_row))
+        for place, column in enumerate(model.earlier):
+            standard = (values[column] - model.middle[column]) / model.spread[column]
+            linear = linear + phi(model.first + len(model.arms) + place) * standard
+        if model.two_valued:
+            value, log_law = _two_valued(spec.covariates[model.name], values[model.column], blank, z, linear, xp=xp)
             log_node = np.where(blank, 0.0, -np.log(2.0))
         else:
-            sd = xp.exp(phi(law.first + len(law.mean) - 1))
-            value, log_law = _normal(law, known[law.column], blank, z, linear, sd, xp=xp)
+            sd = xp.exp(phi(model.first + len(model.mean) - 1))
+            value, log_law = _normal(model, values[model.column], blank, z, linear, sd, xp=xp)
             log_node = log_z
-        added = added + xp.where(blank, slope(law.column) * value, 0.0)
+        added = added + xp.where(blank, slope(model.column) * value, 0.0)
         # a normal node has its law's share already
-        given = uncounted | (blank & law.two_valued)
+        given = uncounted | (blank & model.two_valued)
         log_weight = log_weight + xp.where(given, log_law, 0.0) + log_node
-        known[law.column] = value
+        values[model.column] = value
     top = xp.max(log_weight)
     total = top[..., 0] + xp.log(xp.sum(xp.exp(log_weight - top)))
     return Nodes(added, log_weight - total[..., None], total)
 
 
-def _two_valued(term: Covariate, known: Any, blank: Any, z: Array, linear: Any, *, xp: Namespace) -> tuple[Any, Any]:
+def _two_valued(
+    term: Covariate, value_known: Any, blank: Any, z: Array, linear: Any, *, xp: Namespace
+) -> tuple[Any, Any]:
     """Value at each node, on the scale of the coefficients, and log p of it; what is known is so at every node."""
     low, high = term.scaled(np.array([0.0, 1.0]))
-    has = xp.where(blank, z, (known - low) / (high - low))
+    has = xp.where(blank, z, (value_known - low) / (high - low))
     return low + (high - low) * has, has * linear - xp.softplus(linear)
 
 
 def _normal(
-    law: CovariateModel, known: Any, blank: Any, z: Array, linear: Any, sd: Any, *, xp: Namespace
+    model: CovariateModel, value_known: Any, blank: Any, z: Array, linear: Any, sd: Any, *, xp: Namespace
 ) -> tuple[Any, Any]:
     """The same; log density of what is known, per standardised unit."""
-    middle, spread = law.middle[law.column], law.spread[law.column]
-    away = ((known - middle) / spread - linear) / sd
-    value = xp.where(blank, middle + spread * (linear + sd * z), known)
+    middle, spread = model.middle[model.column], model.spread[model.column]
+    away = ((value_known - middle) / spread - linear) / sd
+    value = xp.where(blank, middle + spread * (linear + sd * z), value_known)
     return value, -0.5 * away**2 - xp.log(sd) - HALF_LOG_TWO_PI

@@ -22,8 +22,12 @@ def make_effects(inputs: ModelInputs) -> Effects:
     spec, design, family = inputs.spec, inputs.design, inputs.family
     effect = spec.hazard.treatment_effect
     log_hr = _padded(variable(effect, getattr(spec.priors, effect), "treatment"))
-    between = spec.effects.study_treatment
-    deviation = pt.zeros(1) if between is None or not design.pairs else _padded(_study_treatment(between.sd, design))
+    study_treatment = spec.effects.study_treatment
+    deviation = (
+        pt.zeros(1)
+        if study_treatment is None or not design.pairs
+        else _padded(_study_treatment(study_treatment.sd, design))
+    )
     level = _study_level(spec, design)
     parameters = [_study_shape(spec, design, name) for name in spec.hazard.shapes]
     coefficients = [_log_coefficients(spec, design, family)] if family.knots else []
@@ -116,8 +120,8 @@ def _study_shape(spec: Spec, design: Design, name: str) -> Any:
     common = variable(name, prior)
     if not differs or effect is None or effect.sd is None or not design.studies:
         return common + pt.zeros(1 + len(design.studies))
-    own = exchangeable_effect("study_log_shape", "study_shape_sd", effect.sd, "study")
-    return _from_average(common, common + own)
+    deviation = exchangeable_effect("study_log_shape", "study_shape_sd", effect.sd, "study")
+    return _from_average(common, common + deviation)
 
 
 def _log_coefficients(spec: Spec, design: Design, family: Family) -> Any:
@@ -135,8 +139,8 @@ def _log_coefficients(spec: Spec, design: Design, family: Family) -> Any:
     effect = spec.effects.study_shape
     if effect is None or effect.sd is None or not studies:
         return common[None, :] + pt.zeros((1 + studies, 1))
-    own = _from_zero(_walk(name, variable("study_shape_sd", effect.sd), family, dims))
-    return _from_average(common, common[None, :] + own)
+    deviation = _from_zero(_walk(name, variable("study_shape_sd", effect.sd), family, dims))
+    return _from_average(common, common[None, :] + deviation)
 
 
 def _treatment_shape(spec: Spec, family: Family) -> Any:

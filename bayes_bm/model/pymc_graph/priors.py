@@ -21,8 +21,8 @@ from bayes_bm.spec.priors import (
 
 def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
     """The PyMC variable of a prior record."""
-    law, given = pymc_distribution(prior)
-    return law(name, **given, dims=dims)
+    distribution, given = pymc_distribution(prior)
+    return distribution(name, **given, dims=dims)
 
 
 def pymc_distribution(prior: Prior) -> tuple[Any, dict[str, np.ndarray]]:
@@ -57,8 +57,8 @@ def truncated_variable(name: str, prior: Prior, latest: float) -> Any:
     if not np.isfinite(latest):
         return variable(name, prior)
     time: Any = latest * pm.Uniform(f"{name}_share", 0.0, 1.0)
-    law, given = pymc_distribution(prior)
-    pm.Potential(f"{name}_prior", pm.logp(law.dist(**given), time) + np.log(latest))
+    distribution, given = pymc_distribution(prior)
+    pm.Potential(f"{name}_prior", pm.logp(distribution.dist(**given), time) + np.log(latest))
     return time
 
 

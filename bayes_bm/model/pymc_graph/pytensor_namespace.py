@@ -48,9 +48,9 @@ def _max(x: Any) -> Any:
 def _log_ndtr(z: Any) -> Any:
     """log Phi(z); each branch is guarded, so that the gradient of the other one stays finite."""
     low = z < -1.0
-    left, right = pt.switch(low, z, -1.0), pt.switch(low, 0.0, z)
-    tail = pt.log(pt.erfcx(-left / np.sqrt(2.0)) / 2) - left**2 / 2
-    return pt.switch(low, tail, pt.log1p(-pt.erfc(right / np.sqrt(2.0)) / 2))
+    low_z, high_z = pt.switch(low, z, -1.0), pt.switch(low, 0.0, z)
+    tail = pt.log(pt.erfcx(-low_z / np.sqrt(2.0)) / 2) - low_z**2 / 2
+    return pt.switch(low, tail, pt.log1p(-pt.erfc(high_z / np.sqrt(2.0)) / 2))
 
 
 class Shape:
@@ -177,21 +177,21 @@ class _GammaTailSlopes(Op):
 
 def _phi(x: Any) -> Any:
     """(exp(x) - 1 - x) / x^2 (`gamma_tail.phi`)."""
-    near = pt.abs(x) < gamma_tail.SERIES
-    small, far = pt.switch(near, x, 0.0), pt.switch(near, 1.0, x)
+    series_holds = pt.abs(x) < gamma_tail.SERIES
+    small, far = pt.switch(series_holds, x, 0.0), pt.switch(series_holds, 1.0, x)
     series = pt.zeros_like(small)
     for n in range(13, -1, -1):
         series = series * small + 1 / float(np.prod(np.arange(1.0, n + 3)))
-    return pt.switch(near, series, (pt.expm1(far) - far) / far**2)
+    return pt.switch(series_holds, series, (pt.expm1(far) - far) / far**2)
 
 
 def _stirling(q: Any) -> Any:
-    near = pt.abs(q) < gamma_tail.STIRLING
-    s = pt.switch(near, q, 0.0) ** 2
+    series_holds = pt.abs(q) < gamma_tail.STIRLING
+    s = pt.switch(series_holds, q, 0.0) ** 2
     series = s * (1 / 12 - s**2 * (1 / 360 - s**2 * (1 / 1260 - s**2 * (1 / 1680 - s**2 * (1 / 1188)))))
-    a = 1 / pt.switch(near, 1.0, q) ** 2
+    a = 1 / pt.switch(series_holds, 1.0, q) ** 2
     exact = pt.gammaln(a) - (a - 0.5) * pt.log(a) + a - HALF_LOG_TWO_PI
-    return pt.switch(near, series, exact)
+    return pt.switch(series_holds, series, exact)
 
 
 def _log_gamma_density(w: Any, q: Any) -> Any:
@@ -219,12 +219,12 @@ class _Mixture(Op):
         return [shapes[1] if name in ("ratio", "each") else shapes[0] for name in Mixture._fields]
 
     def pullback(self, inputs: Any, outputs: Any, output_grads: Any) -> Any:
-        known = [
+        output_slopes = [
             pt.zeros_like(inputs[0]) if isinstance(slope.type, DisconnectedType) else slope
             for slope in output_grads[:2]
         ]
-        found: Any = _MixtureSlopes()(*outputs, *known)
-        return list(found)
+        gradients: Any = _MixtureSlopes()(*outputs, *output_slopes)
+        return list(gradients)
 
 
 class _MixtureSlopes(Op):
@@ -233,17 +233,17 @@ class _MixtureSlopes(Op):
     __props__ = ()
 
     def make_node(self, *inputs: Any) -> Apply:
-        found = [pt.as_tensor_variable(value) for value in inputs]
-        of: Any = Mixture(*found[:-2])
-        return Apply(self, found, [of.z.type(), of.each.type()])
+        variables = [pt.as_tensor_variable(value) for value in inputs]
+        mixture_parts: Any = Mixture(*variables[:-2])
+        return Apply(self, variables, [mixture_parts.z.type(), mixture_parts.each.type()])
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
         for storage, value in zip(output_storage, slopes(Mixture(*inputs[:-2]), *inputs[-2:]), strict=True):
             storage[0] = value
 
     def infer_shape(self, node: Apply, shapes: Any) -> Any:
-        of = Mixture(*shapes[:-2])
-        return [of.z, of.each]
+        mixture_parts = Mixture(*shapes[:-2])
+        return [mixture_parts.z, mixture_parts.each]
 
 
 def _mixture(log_cum: Any, offsets: Any) -> Any:
@@ -251,8 +251,8 @@ def _mixture(log_cum: Any, offsets: Any) -> Any:
     shape = pt.broadcast_shape(log_cum, offsets[..., 0])
     flat = pt.broadcast_to(log_cum, shape).ravel()
     wide = pt.broadcast_to(offsets, (*shape, offsets.shape[-1])).reshape((-1, offsets.shape[-1]))
-    found: Any = _Mixture()(flat, wide)
-    return [value.reshape(shape, ndim=log_cum.type.ndim) for value in found[:2]]
+    values: Any = _Mixture()(flat, wide)
+    return [value.reshape(shape, ndim=log_cum.type.ndim) for value in values[:2]]
 
 
 # ---------------------------------------------------------------------------------------------- roots
@@ -279,9 +279,11 @@ class _Root(Op):
         """`shape`: the parameters one by one; the coefficients of a flexible baseline, a matrix, first."""
         log_cum, eta = pt.broadcast_arrays(pt.as_tensor_variable(log_cum), pt.as_tensor_variable(eta))
         shape = tuple(pt.as_tensor_variable(value) for value in shape)
-        found = pt.tensor(dtype="float64", shape=(None,) * log_cum.ndim)
-        features = found if self.family.basis is None else pt.tensor(dtype="float64", shape=(None,) * (found.ndim + 1))
-        return Apply(self, [log_cum, eta, *shape], [found.type(), features.type()])
+        log_time = pt.tensor(dtype="float64", shape=(None,) * log_cum.ndim)
+        features = (
+            log_time if self.family.basis is None else pt.tensor(dtype="float64", shape=(None,) * (log_time.ndim + 1))
+        )
+        return Apply(self, [log_cum, eta, *shape], [log_time.type(), features.type()])
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
         log_cum, eta, *shape = inputs
