@@ -50,8 +50,9 @@ bench: setup  ## ours beside IPDfromKM, PyMC and (STAN_PYTHON=a python with pyst
 	@$(BIN)/python scripts/benchmark_reconstruction.py
 	@$(BIN)/python scripts/benchmark_speed.py $(if $(STAN_PYTHON),--stan $(STAN_PYTHON))
 
-docs: setup  ## the table of shipped models in docs/models.md, made from the specs
+docs: setup  ## docs/models.md from the specs, and the map of the rooms from the imports
 	@$(BIN)/python scripts/document_models.py
+	@$(BIN)/python scripts/house.py --draw docs/figures/house.svg
 
 lock: $(UV)  ## pin requirements.lock again
 	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version "$$(cat .python-version)" --extra dev pyproject.toml -o requirements.lock

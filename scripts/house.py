@@ -6,6 +6,8 @@ A room is a folder of the package's first level. Imports inside functions count,
 """
 
 import argparse
+import ast
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -105,42 +107,54 @@ def report(house: House) -> str:
     )
 
 
+def needed(house: House) -> list[tuple[str, str]]:
+    """Arrows that no chain of other arrows stands for: from a room to those that its other rooms do not lead to."""
+    reach = {name: set(_reached(house.room_arrows, name)) for name in house.rooms}
+    return [
+        (above, below)
+        for above, imported in house.room_arrows.items()
+        for below in sorted(imported)
+        if not any(below in reach[other] for other in imported - {below})
+    ]
+
+
+def purpose(name: str, package: Path = ROOT / "bayes_bm") -> str:
+    """The first sentence of a room's docstring."""
+    text = ast.get_docstring(ast.parse((package / name / "__init__.py").read_text(encoding="utf-8"))) or ""
+    return text.split("\n\n")[0].replace("\n", " ").rstrip(".")
+
+
 def draw(house: House, path: Path) -> None:
-    """Rooms by storey; an arrow leads from a room to one it imports, wider where more files do."""
+    """Rooms by storey with what each is for; an arrow leads from a room to one that it stands on directly."""
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams["svg.hashsalt"] = "house"
+    matplotlib.rcParams.update({"svg.hashsalt": "house", "svg.fonttype": "none"})
     from matplotlib import pyplot as plt
     from matplotlib.patches import FancyArrowPatch
 
     levels = storeys(house)
+    wide, high = 4.6, 1.0
     place = {
-        name: ((at - (len(names) - 1) / 2) * 2.4 + (0.9 if level % 2 else -0.9), level)
+        name: ((at - (len(names) - 1) / 2) * (wide + 0.5), level * 1.55)
         for level, names in enumerate(levels)
         for at, name in enumerate(names)
     }
-    figure, axes = plt.subplots(figsize=(7.5, 0.95 * len(levels) + 0.6))
-    for (above, below), count in house.counts.items():
-        bend = 0.18 * (1 if place[above][0] <= place[below][0] else -1) * (place[above][1] - place[below][1] > 1)
+    figure, axes = plt.subplots(figsize=(9, 1.12 * len(levels)))
+    for above, below in needed(house):
+        (x, y), (to_x, to_y) = place[above], place[below]
+        ends = (x, y - high / 2), (to_x, to_y + high / 2)
         axes.add_patch(
-            FancyArrowPatch(
-                (place[above][0], place[above][1] - 0.2),
-                (place[below][0], place[below][1] + 0.2),
-                arrowstyle="-|>",
-                mutation_scale=7,
-                linewidth=0.4 + 0.035 * count,
-                color="0.65",
-                connectionstyle=f"arc3,rad={bend}",
-                zorder=1,
-            )
+            FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=11, color="#4d4d4d", shrinkA=0, shrinkB=0)
         )
     files = {name: sum(room(file) == name for file in house.files) for name in house.rooms}
     for name, (x, y) in place.items():
-        box = {"boxstyle": "round,pad=0.35", "facecolor": "#dbe9f6", "edgecolor": "#1f4e79"}
-        axes.text(x, y, f"{name}\n{files[name]} files", ha="center", va="center", bbox=box, zorder=2, fontsize=9)
-    width = max(abs(x) for x, _ in place.values()) + 1.3
-    axes.set(xlim=(-width, width), ylim=(-0.6, len(levels) - 0.4))
+        box = plt.Rectangle((x - wide / 2, y - high / 2), wide, high, facecolor="#e8f0f8", edgecolor="#1f4e79")
+        axes.add_patch(box)
+        axes.text(x, y + 0.24, f"{name} ({files[name]} files)", ha="center", va="center", fontsize=10, weight="bold")
+        words = "\n".join(textwrap.wrap(purpose(name), 52)[:2])
+        axes.text(x, y - 0.18, words, ha="center", va="center", fontsize=7.5)
+    axes.set(xlim=(-wide - 0.6, wide + 0.6), ylim=(-0.7, place[levels[-1][0]][1] + 0.7))
     axes.axis("off")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

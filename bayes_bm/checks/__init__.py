@@ -1,1 +1,1 @@
-"""Checks that come with every answer: the audit before a fit, reconciliation and predictive checks after it."""
+"""Checks of an answer: reconciliation, replicates, left-out studies, splits, sensitivity."""

@@ -1,4 +1,7 @@
-"""Hazard families: one file each, one registry line each (`family.Family` says what a family is)."""
+"""Hazards as arrays: families, their modifiers, numerics, Kaplan-Meier.
+
+A family is one file and one line of the registry below; `family.Family` says what it owes.
+"""
 
 from bayes_bm.hazards.families.exponential import EXPONENTIAL, EXPONENTIAL_AFT
 from bayes_bm.hazards.families.generalized_gamma import GAMMA, GENGAMMA
