@@ -131,7 +131,7 @@ def draw(house: House, path: Path) -> None:
     matplotlib.use("Agg")
     matplotlib.rcParams.update({"svg.hashsalt": "house", "svg.fonttype": "none"})
     from matplotlib import pyplot as plt
-    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.patches import FancyArrowPatch, Rectangle
 
     levels = storeys(house)
     wide, high = 4.6, 1.0
@@ -149,7 +149,7 @@ def draw(house: House, path: Path) -> None:
         )
     files = {name: sum(room(file) == name for file in house.files) for name in house.rooms}
     for name, (x, y) in place.items():
-        box = plt.Rectangle((x - wide / 2, y - high / 2), wide, high, facecolor="#e8f0f8", edgecolor="#1f4e79")
+        box = Rectangle((x - wide / 2, y - high / 2), wide, high, facecolor="#e8f0f8", edgecolor="#1f4e79")
         axes.add_patch(box)
         axes.text(x, y + 0.24, f"{name} ({files[name]} files)", ha="center", va="center", fontsize=10, weight="bold")
         words = "\n".join(textwrap.wrap(purpose(name), 52)[:2])
