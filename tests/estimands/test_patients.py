@@ -248,13 +248,13 @@ def close(found: pd.DataFrame, expected: pd.DataFrame, samples: int, horizon: fl
 @pytest.mark.parametrize(("who", "alive_at", "count"), [(NewStudy(), 3.0, 24), (NewHospital(), 0.0, 40)])
 def test_many_patients_are_told_what_each_alone_is(who: Any, alive_at: float, count: int, monkeypatch) -> None:
     """A series in eta, at different points at different draws, where patients are many; one by one where few."""
-    result, sizes, at = made(draws=30, study_sd=0.6, study_shape_sd=0.2), list[int](), interpolation.Series.at
+    result, sizes, at = made(draws=30, study_sd=0.6, study_shape_sd=0.2), list[int](), interpolation.Series.evaluate
 
     def counted(series: interpolation.Series, eta: np.ndarray) -> Any:
         sizes.append(series.coefficients.shape[-1])
         return at(series, eta)
 
-    monkeypatch.setattr(interpolation.Series, "at", counted)
+    monkeypatch.setattr(interpolation.Series, "evaluate", counted)
     given: dict[str, Any] = {"times": [6.0, 24.0], "alive_at": alive_at, "who": who, "horizon": 24.0}
     given |= {"estimands": ["survival", "hazard", "median", "rmst", "quantile:0.25"], "margins": {"rmst": 1.0}}
     found = predict(result, many(count), **given)

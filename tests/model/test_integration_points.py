@@ -676,7 +676,7 @@ def test_other_patients_of_averaged_arms_can_take_their_place() -> None:
     known = evidence.patients
     later = known.assign(time=known["time"] * 1.5, time_upper=known["time_upper"] * 2)
     other = replace(evidence, patients=later)
-    _set_patients(model, spec, other)
+    _set_patients(model, prepare(spec, other))
     point = moved(model)
     fresh = models.build_model(spec, other)
     # the observed times are the data's

@@ -230,7 +230,7 @@ def test_a_hump_is_recovered_by_a_spline() -> None:
         "mspline",
         treatments={"reference": "a", "compare": ["b"]},
         effects={},
-        sampling={"draws": 500, "tune": 500, "chains": 2, "thin": 1},
+        sampling={"draws": 1200, "tune": 500, "chains": 2, "thin": 1},
         hazard={"family": "mspline", "knots": 7},
         priors__smooth_sd=half_normal(2.0),
     )
