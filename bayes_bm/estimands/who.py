@@ -8,21 +8,62 @@ from bayes_bm.runtime.errors import InputError
 
 @dataclass(frozen=True)
 class AverageStudy:
+    """Ask about the average study, in which all study effects are zero.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.AverageStudy().name
+    'average-study'
+    """
+
     name = "average-study"
 
 
 @dataclass(frozen=True)
 class NewStudy:
+    """Ask for the average over the population of studies, at each posterior draw.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.NewStudy().name
+    'new-study'
+    """
+
     name = "new-study"
 
 
 @dataclass(frozen=True)
 class NewHospital:
+    """Ask about one hospital not yet seen: a fresh set of study effects is drawn at each posterior draw.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.NewHospital().name
+    'new-hospital'
+    """
+
     name = "new-hospital"
 
 
 @dataclass(frozen=True)
 class Study:
+    """Ask about a study of the evidence, with its own effects; a treatment that it did not use gets a fresh deviation.
+
+    Parameters
+    ----------
+    study : str
+        Name of a study with absolute evidence, as in the tables.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.Study("Smith 2020").name
+    'study:Smith 2020'
+    """
+
     study: str
 
     @property
@@ -32,8 +73,21 @@ class Study:
 
 @dataclass(frozen=True)
 class Patient:
-    """Covariates by their own names and units; those not named are averaged over the evidence's patients, or stand at
-    their centre where the evidence prints no covariates (`case_mix`).
+    """Ask about a patient with these covariates, in a study, hospital or average over studies.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        Covariates by their names in the spec, in their own units. Those not named are averaged over the evidence's
+        patients, or stand at their centre where the evidence prints no covariates (`case_mix`).
+    on : AverageStudy, NewStudy, NewHospital or Study
+        Whose study effects the patient has; by default `NewStudy()`.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.Patient({"age": 60}, on=bb.NewHospital()).name
+    'patient on new-hospital'
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
