@@ -24,10 +24,10 @@ from bayes_bm.inference.result import Result
 from bayes_bm.model.likelihoods import cum_hazard_from
 from bayes_bm.model.likelihoods import entry as entry_of
 from bayes_bm.model.observations import KINDS, active_terms
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
 
 REPLICATES = 4000
-STAGE = 24
 CHECK_TIMES = (0.25, 0.5, 1.0, 2.0)
 """In reference times."""
 COLUMNS = (
@@ -52,7 +52,7 @@ def predictive_checks(result: Result, *, replicates: int = REPLICATES) -> pd.Dat
     group is `patients`, or the kind of printed evidence; p is two-sided (of gaps one-sided), p_family the share of
     replicate worlds in which any statistic of the same group of checks (patients, or printed numbers) is as far out.
     """
-    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
+    rng = random_stream(result.spec.seed, RandomStage.PREDICTIVE_TESTS)
     parts = [list(_of_patients(result, rng, replicates)), list(_of_printed(result, rng, replicates))]
     rows = [row for part in parts for row in _judged(part)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
@@ -286,7 +286,7 @@ def patient_pit(result: Result) -> pd.DataFrame:
     F(c) and 1: uniform if the model is right, whatever the censoring. An event in (t, u] is a draw between its ends.
     """
     evidence = result.evidence
-    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE, 1)))
+    rng = random_stream(result.spec.seed, RandomStage.PREDICTIVE_TESTS, 1)
     parts = []
     for _, data, law, at, shapes in _patient_laws(result):
         seen, upper = (

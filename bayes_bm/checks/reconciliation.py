@@ -19,6 +19,7 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
 from bayes_bm.model.observations import KINDS, active_terms
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 
 AMBER, RED = 0.05, 0.001
 COLUMNS = [
@@ -36,12 +37,11 @@ COLUMNS = [
     ),
     *("predicted", "predicted_low", "predicted_high", "p", "status"),
 ]
-STAGE = 21
 
 
 def reconcile(result: Result) -> pd.DataFrame:
     """One row a printed (or rebuilt) number; `status` is green, amber (p < 0.05) or red (p < 0.001)."""
-    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
+    rng = random_stream(result.spec.seed, RandomStage.RECONCILIATION)
     arrays = result.inputs.kinds
     family, eta, shape = result.predictors.arms
     rows = [

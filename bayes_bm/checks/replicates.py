@@ -26,11 +26,11 @@ from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
 from bayes_bm.model.likelihoods import cum_hazard_from
 from bayes_bm.model.observations import active_terms, all_patients, entered_hazard, log_time
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 
 REPLICATE_LIMIT = 20_000_000
 MIN_REPLICATES = 400
 BANDS = {"low95": 0.025, "low50": 0.25, "median": 0.5, "high50": 0.75, "high95": 0.975}
-STAGE = 22
 
 
 @dataclass(frozen=True)
@@ -323,7 +323,7 @@ def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
     Arms with patients are replicated with their censoring; for the others survival at each time is a binomial share of
     their effective size. Columns arm_row, time, low95, low50, median, high50, high95.
     """
-    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
+    rng = random_stream(result.spec.seed, RandomStage.REPLICATES)
     at = np.asarray(times, dtype=float)
     by_arm = {arm.arm_row: arm for arm in replicated_arms(result, rng)}
     curves = arm_curves(result, list(at)).to_numpy().reshape(-1, len(result.evidence.arms), len(at))

@@ -17,6 +17,7 @@ from bayes_bm.checks.arm_normals import ArmNormals, arm_normals, whitened_ratios
 from bayes_bm.evidence.hazard_ratios import averaged_ratios
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import pair_cholesky
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Prior
@@ -369,7 +370,7 @@ def _projector(fixed: Array, covariance: Array) -> Array:
 
 def _heterogeneity(result: Result, of: Normal, covariances: Array) -> list[dict[str, Any]]:
     """Score statistics of the variances between studies against worlds drawn from the spec's priors; large is off."""
-    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(23,)))
+    rng = random_stream(result.spec.seed, RandomStage.STUDY_VARIANCES)
     project = _projector(of.fixed, covariances.mean(axis=0))
     factors = np.linalg.cholesky(covariances)
     node = rng.integers(len(covariances), size=DRAWS)

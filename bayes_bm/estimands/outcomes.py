@@ -18,9 +18,8 @@ from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 
-STAGE = 31
-"""Spawn key of the random stream of outcomes, apart from every other stage's."""
 SHARES = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)
 """Quantiles of the outcome that `outcome_table` gives."""
 
@@ -49,7 +48,7 @@ def outcomes(
     wanted = chosen_treatments(result, treatments, without)
     study_effects = NewStudy() if who is None or isinstance(who, Patient) else who
     patient_population = population(result, Patient(patient or {}, study_effects))
-    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed if seed is None else seed, spawn_key=(STAGE,)))
+    rng = random_stream(result.spec.seed if seed is None else seed, RandomStage.OUTCOMES)
     drawn = np.stack([_event_times(patient_population, alive_at, rng) for _ in range(each)], axis=1)
     shaped = drawn.reshape(result.predictors.draws.chains, -1, *drawn.shape[1:])
     names = list(result.spec.treatments.names)

@@ -12,6 +12,7 @@ from bayes_bm.model.covariates.case_mix import checked, score
 from bayes_bm.model.design import CORRELATION
 from bayes_bm.model.linear_predictor import on_first
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Prior
@@ -68,14 +69,14 @@ def _new_study(result: Result) -> Population:
     return make_population(result, *_mean_effects(result), np.sqrt(variance), draws.study_shape_sd[:, None])
 
 
-def _random_stream(result: Result, stage: int) -> np.random.Generator:
-    """One stream a stage, spawned from the spec's seed, so that answers do not depend on the order of asking."""
-    return np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(stage,)))
+def _random_stream(result: Result, stage: RandomStage) -> np.random.Generator:
+    """Return the stage's stream of the spec's seed, so that answers do not depend on the order of asking."""
+    return random_stream(result.spec.seed, stage)
 
 
 def _new_hospital(result: Result) -> Population:
     """Level and shape drawn once a draw, shared by all treatments; a deviation for each, correlated as in the model."""
-    draws, rng = result.predictors.draws, _random_stream(result, 14)
+    draws, rng = result.predictors.draws, _random_stream(result, RandomStage.HOSPITAL_EFFECTS)
     level = draws.study_sd * rng.standard_normal(draws.samples)
     eta, shape = _mean_effects(result)
     if result.inputs.family.knots is not None and result.spec.effects.study_shape is not None:
@@ -123,7 +124,8 @@ def _named_study(result: Result, study: str) -> Population:
 
 def _study_deviations(result: Result, study: str) -> Array:
     """study_treatment_effect of a study (sample, compared); unseen treatments drawn given the seen ones."""
-    design, draws, rng = result.inputs.design, result.predictors.draws, _random_stream(result, 15)
+    design, draws = result.inputs.design, result.predictors.draws
+    rng = _random_stream(result, RandomStage.STUDY_DEVIATIONS)
     compared = design.compared
     if result.spec.effects.study_treatment is None:
         return np.zeros((draws.samples, len(compared)))
@@ -155,7 +157,7 @@ def _baseline_population(result: Result, who: Who) -> Population:
             allowed="study:NAME, or a [baseline] with intercept and log_shape in the spec",
             hint="hazard ratios are answered without",
         )
-    draws, rng = result.predictors.draws, _random_stream(result, 16)
+    draws, rng = result.predictors.draws, _random_stream(result, RandomStage.STATED_BASELINE)
     level = _draw_prior(baseline.intercept, draws.samples, rng)[:, None]
     eta, shape = level + draws.log_hr, draws.shape[:, None] + draws.treatment_shape
     if baseline.log_shape is not None:
@@ -163,7 +165,8 @@ def _baseline_population(result: Result, who: Who) -> Population:
         common = 0.0 if result.spec.free_shapes else draws.shape[:, :1]
         shape = _shift_first_shape(shape, _draw_prior(baseline.log_shape, draws.samples, rng)[:, None] - common)
     if isinstance(who, NewHospital):
-        return make_population(result, eta + _fresh_deviations(result, _random_stream(result, 17)), shape)
+        rng = _random_stream(result, RandomStage.HOSPITAL_DEVIATIONS)
+        return make_population(result, eta + _fresh_deviations(result, rng), shape)
     spread = np.where(_compared_mask(result), draws.study_treatment_sd[:, None], 0.0)
     return make_population(result, eta, shape, spread if isinstance(who, NewStudy) else None)
 
@@ -171,7 +174,9 @@ def _baseline_population(result: Result, who: Who) -> Population:
 def log_hr_without_level(result: Result, who: Who) -> Array:
     """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
     deviation = (
-        _fresh_deviations(result, _random_stream(result, 17)) if isinstance(population_of(who), NewHospital) else 0.0
+        _fresh_deviations(result, _random_stream(result, RandomStage.HOSPITAL_DEVIATIONS))
+        if isinstance(population_of(who), NewHospital)
+        else 0.0
     )
     # of a patient's covariates only what modifies the treatment's effect is left in a ratio
     shift = _patient_score(result, who.values)[0] if isinstance(who, Patient) else np.zeros((1, 1))

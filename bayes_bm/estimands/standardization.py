@@ -27,6 +27,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import checked
 from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.document import Spec
 
@@ -102,7 +103,7 @@ def standardise(
     time_array, wanted = _checked_survival_times(times), chosen_treatments(result, treatments, without)
     groups, samples = _missingness_groups(result, cohort), result.predictors.draws.samples
     size = sum(len(places) for places, _ in groups)
-    rng = np.random.default_rng(np.random.SeedSequence(result.spec.seed, spawn_key=(STAGE,)))
+    rng = random_stream(result.spec.seed, RandomStage.STANDARDISATION)
     weight = rng.exponential(size=(samples, size)) if resample else np.ones((samples, size))
     weight /= weight.sum(axis=1, keepdims=True)
     values = np.zeros((samples, len(wanted), len(time_array)))
@@ -113,10 +114,6 @@ def standardise(
     shaped = values.reshape(result.predictors.draws.chains, -1, *values.shape[1:])
     coords = {"treatment": wanted, "time": time_array}
     return xr.DataArray(shaped, dims=("chain", "draw", "treatment", "time"), coords=coords)
-
-
-STAGE = 32
-"""Spawn key of the random stream that weighs patients anew, apart from every other stage's."""
 
 
 def mean_survival(

@@ -21,6 +21,7 @@ from bayes_bm.inference.imputations import (
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.parallel import map_fits, once_per_process
+from bayes_bm.runtime.random_stages import RandomStage, stage_seeds
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Sampling, Spec
@@ -122,7 +123,7 @@ def _imputation(
     """The posterior of one set of patients. Its seed is that of its label, as before there were processes."""
     model, patients, label = given
     sample = model.here(lambda stage: None)
-    label_seeds = np.random.SeedSequence(model.spec.seed, spawn_key=(19, label))
+    label_seeds = stage_seeds(model.spec.seed, RandomStage.IMPUTED_FITS, label)
     return sample_with_retry(model.spec, partial(sample, patients=patients), partial(say, label), seeds=label_seeds)
 
 

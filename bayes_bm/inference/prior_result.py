@@ -8,12 +8,11 @@ from bayes_bm.evidence.reading import select
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.result import Result
 from bayes_bm.model.baseline_hazard import LAST, MANY, family_of
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effects import StudyLevel
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Prior
-
-STAGE = 31
 
 
 def with_even_knots(spec: Spec) -> Spec:
@@ -31,7 +30,7 @@ def with_even_knots(spec: Spec) -> Spec:
 
 def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> Result:
     """A result whose "posterior" is drawn from the priors and whose evidence is empty, but for a background."""
-    rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(STAGE,)))
+    rng = random_stream(spec.seed if seed is None else seed, RandomStage.PRIOR_RESULT)
     compared, effect, family = list(spec.treatments.compare), spec.hazard.treatment_effect, family_of(spec)
 
     def drawn(prior: Prior, size: int | None = None) -> np.ndarray:

@@ -29,6 +29,7 @@ from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import Design, make_design
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.prior_distributions import scipy_distribution
@@ -71,7 +72,7 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
             found="crude ratios, averaged over their studies' covariates",
             allowed="ratios adjusted for every covariate, or of studies that do not state them",
         )
-    rng = np.random.default_rng(np.random.SeedSequence(spec.seed if seed is None else seed, spawn_key=(25,)))
+    rng = random_stream(spec.seed if seed is None else seed, RandomStage.TWO_STAGE_FIT)
     start = _start(spec, evidence)
     sites = arm_normals(start, coefficients=True)
     for _ in range(SWEEPS):

@@ -17,9 +17,9 @@ from bayes_bm.evidence.arm_covariates import states_covariate
 from bayes_bm.evidence.hazard_ratios import adjusted_for
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.spec.document import Spec
 
-STAGE = 23
 EDGE = 1e-12
 
 
@@ -65,7 +65,7 @@ def _copula(spec: Spec, evidence: Evidence, count: int, scrambling: int) -> np.n
     # a second to import
     from scipy.stats import qmc
 
-    rng = np.random.default_rng(np.random.SeedSequence(spec.seed, spawn_key=(STAGE, scrambling)))
+    rng = random_stream(spec.seed, RandomStage.INTEGRATION_POINTS, scrambling)
     unit = qmc.Sobol(len(spec.covariates), scramble=True, rng=rng).random_base2(int(count).bit_length() - 1)
     normal = ndtri(np.clip(unit, EDGE, 1 - EDGE))
     factor = np.linalg.cholesky(correlation(spec, evidence))
