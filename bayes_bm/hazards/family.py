@@ -46,8 +46,10 @@ class Family:
     """What every family owes: `log_cum_hazard(placed_time, eta, shape, xp=...)` and `log_hazard(...)` per unit of t0.
 
     `log_hazard` is dH/du with u = t / t0: subtract log t0 for the hazard per time unit. `inverse(log_cum, eta, shape,
-    xp=...)` gives log u at a cumulative hazard; a family without a closed form has None there and is solved. `shapes`
-    names its shape parameters, the first of which studies and treatments may differ in.
+    xp=...)` gives log u at a cumulative hazard; a family without a closed form has None there and is solved.
+    `event_weighted_log_hr(log_followup, etas, shapes, xp=...)` is the average of log(h_a / h_b) over the events of two
+    arms up to a time; a family without a closed form has None there and is integrated. `shapes` names its shape
+    parameters, the first of which studies and treatments may differ in.
 
     A family with a basis has `basis`, which `place` calls. A flexible one stands in the registry without knots;
     `on_knots(inner, end)` gives the one to compute with, whose `knots` are set and whose shapes are the log
@@ -64,6 +66,7 @@ class Family:
     log_cum_hazard: Formula
     log_hazard: Formula
     inverse: Formula | None
+    event_weighted_log_hr: Formula | None
     basis: Callable[[np.ndarray], np.ndarray] | None
     on_knots: Callable[[tuple[float, ...], float], "Family"] | None
     knots: Knots | None
@@ -111,6 +114,7 @@ class FormulaFamily(Family):
     log_cum_hazard: Formula
     log_hazard: Formula
     inverse: Formula | None = None
+    event_weighted_log_hr: Formula | None = None
 
     basis = None
     on_knots = None

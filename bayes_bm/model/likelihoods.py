@@ -120,9 +120,11 @@ def event_weighted_log_hr(family: Family, data: Any, eta: tuple, shape: tuple, *
     """Log hazard ratio of two arms of equal size, averaged over follow-up by when the events are (decision 7).
 
     Integral of log(h_a / h_b) f over that of f, f = (f_a + f_b) / 2, over (0, followup]: under proportional hazards it
-    is the log hazard ratio, whatever f. `data`: log_node, placed, and log_step of a fixed rule (row, node); eta and
-    shape of the two arms (..., row).
+    is the log hazard ratio, whatever f. `data`: log_followup (row,) where the family has a closed form, else log_node,
+    placed, and log_step of a fixed rule (row, node); eta and shape of the two arms (..., row).
     """
+    if family.event_weighted_log_hr is not None:
+        return family.event_weighted_log_hr(data.log_followup, eta, shape, xp=xp)
     node = eta_at(data, "log_node")
     log_hazards, densities = [], []
     for level, of_shape in zip(eta, shape, strict=True):
@@ -136,15 +138,18 @@ def event_weighted_log_hr(family: Family, data: Any, eta: tuple, shape: tuple, *
 
 
 LARGEST_LOG = 700.0
-NODES = 32
+NODES = 96
+POWER = 8
+"""Of v in the rule. Over 20,000 pairs of Weibull arms, log shapes N(0, 0.5), it errs by at most 1e-4; 32 nodes in v^4
+by up to 1.7 (`tests/model/test_families.py` has 400)."""
 
 
 def followup_nodes(followup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """log u and log du of the rule over (0, followup], times in units of t0 (row, node): u = followup v^4."""
+    """log u and log du of the rule over (0, followup], times in units of t0 (row, node): u = followup v^POWER."""
     node, weight = np.polynomial.legendre.leggauss(NODES)
     v = (node + 1) / 2
-    log_node = np.log(followup)[:, None] + 4 * np.log(v)
-    return log_node, np.log(followup)[:, None] + np.log(4 * v**3 * weight / 2)
+    log_node = np.log(followup)[:, None] + POWER * np.log(v)
+    return log_node, np.log(followup)[:, None] + np.log(POWER * v ** (POWER - 1) * weight / 2)
 
 
 def hazard_ratios(log_hr, mean, whitener, *, log_diagonal, dot):

@@ -124,8 +124,8 @@ def missing_offsets(
 
 
 NO_ROWS = np.zeros(0, dtype=int)
-FOLLOW_UP = ("log_node", "log_node_placed", "log_step")
-"""Of the rule that integrates over a ratio's follow-up."""
+FOLLOW_UP = ("log_followup", "log_node", "log_node_placed", "log_step")
+"""Of a ratio's follow-up, and of the rule that integrates over it."""
 
 
 def ratio_means(

@@ -47,7 +47,7 @@ def observations(
         "medians_not_reached": _median_arrays(spec, evidence, "not_reached"),
         "counts": _count_arrays(spec, evidence),
         "registry": _registry_arrays(spec, evidence),
-        "hazard_ratios": _ratio_arrays(spec, evidence, crude),
+        "hazard_ratios": _ratio_arrays(spec, evidence, family, crude),
     }
     return {
         name: {**arrays, **_placed(arrays, family)}
@@ -187,7 +187,7 @@ def _registry_arrays(spec: Spec, evidence: Evidence) -> dict[str, np.ndarray]:
     }
 
 
-def _ratio_arrays(spec: Spec, evidence: Evidence, crude: np.ndarray) -> dict[str, np.ndarray]:
+def _ratio_arrays(spec: Spec, evidence: Evidence, family: Family, crude: np.ndarray) -> dict[str, np.ndarray]:
     cholesky = evidence.hr_cholesky
     whitener = np.linalg.inv(cholesky) if len(cholesky) else cholesky
     arrays = {
@@ -200,8 +200,11 @@ def _ratio_arrays(spec: Spec, evidence: Evidence, crude: np.ndarray) -> dict[str
         return arrays
     # where hazards are proportional only the averaged ratios read it, and those have one
     followup = evidence.hazard_ratios["followup"].fillna(spec.reference_time).to_numpy(dtype=float)
-    log_node, log_step = likelihoods.followup_nodes(followup / spec.reference_time)
-    arrays |= {"log_node": log_node, "log_step": log_step}
+    if family.event_weighted_log_hr is not None:
+        arrays["log_followup"] = np.log(followup / spec.reference_time)
+    if family.event_weighted_log_hr is None or len(averaged):
+        log_node, log_step = likelihoods.followup_nodes(followup / spec.reference_time)
+        arrays |= {"log_node": log_node, "log_step": log_step}
     return {**arrays, "averaged": averaged, "x": ratio_points(spec, evidence, crude)} if len(averaged) else arrays
 
 

@@ -49,6 +49,7 @@ class SplineFamily(Family):
     effect = "hazard"
     shapes = ()
     inverse = None
+    event_weighted_log_hr = None
     cured = False
     background = None
 

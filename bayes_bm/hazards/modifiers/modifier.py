@@ -16,6 +16,7 @@ class Modifier(Family):
     base: Family
 
     inverse = None
+    event_weighted_log_hr = None
 
     @property
     def name(self) -> str:

@@ -24,7 +24,12 @@ from llvmlite import ir
 from numba import carray, cfunc, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
-from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI  # never changes: no cached code goes stale
+# these never change: no cached code goes stale
+from bayes_bm.hazards.families.weibull import LEAST_LOG_HAZARD
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
+from bayes_bm.hazards.numerics.entire_exponential_integral import LOG_ALL_DEAD
+from bayes_bm.hazards.numerics.entire_exponential_integral import NODE as EIN_NODE
+from bayes_bm.hazards.numerics.entire_exponential_integral import WEIGHT as EIN_WEIGHT
 
 NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM, CENTRED = range(9)
 """Laws of a coordinate; `Field.prior_...` are their numbers. Centred ones are judged with the effects."""
@@ -114,8 +119,7 @@ class Field(IntEnum):
     ratio_log = auto()
     ratio_log_diagonal = auto()
     ratio_whitener = auto()  # (ratio x ratio)
-    node = auto()  # (ratio x node) times over follow-up; none where hazards are proportional
-    node_step = auto()
+    ratio_log_followup = auto()  # log(follow-up / t0); none where hazards are proportional
 
 
 class Problem(NamedTuple):
@@ -787,15 +791,13 @@ def _ratios(theta, data, study, pair, score):
     rows, whitener = printed.size, numbers(data, Field.ratio_whitener)
     sides, residual = np.zeros((2 * rows, 4)), np.empty(rows)
     _ratio_sides(theta, data, study, pair, sides)
-    nodes = numbers(data, Field.node).size // rows if rows else 0
-    node, step = numbers(data, Field.node), numbers(data, Field.node_step)
+    log_followup = numbers(data, Field.ratio_log_followup)
     for i in range(rows):
         one, other = sides[2 * i], sides[2 * i + 1]
         one[BY_ETA], other[BY_ETA] = 1.0, -1.0
         mean = one[ETA] - other[ETA]
-        if nodes:
-            here = slice(i * nodes, (i + 1) * nodes)
-            mean = _event_weighted(node[here], step[here], one, other)
+        if log_followup.size:
+            mean = _event_weighted(log_followup[i], one, other)
         residual[i] = printed[i] - mean
     by_mean = np.zeros(rows)
     for i in range(rows):
@@ -850,38 +852,47 @@ def _side(data, i):
 
 
 @njit(**JIT)
-def _event_weighted(node, step, one, other):
+def _event_weighted(log_followup, one, other):
     """Log hazard ratio averaged over follow-up by when the events are; its derivatives go into the two sides.
 
-    Mean of D = log(h_a / h_b) with weights (f_a + f_b) du; d mean = sum w (dD + (D - mean) d log w) / sum w.
+    Mean of log(h_a / h_b) over (f_a + f_b) / 2 (`hazards.families.weibull.event_weighted_log_hr`): with L the log of
+    the follow-up, X = H there, F = 1 - exp(-X) and R = (Ein(X_a) / k_a + Ein(X_b) / k_b) / (F_a + F_b) it is
+    log(h_a / h_b) at L less (k_a - k_b) R; d Ein / d log X = F.
     """
     k_one, k_other = math.exp(one[LOG_K]), math.exp(other[LOG_K])
-    log_f = np.empty((2, node.size))
-    difference, log_weight = np.empty(node.size), np.empty(node.size)
-    for m in range(node.size):
-        cum_one, cum_other = one[ETA] + k_one * node[m], other[ETA] + k_other * node[m]
-        difference[m] = one[LOG_K] + cum_one - other[LOG_K] - cum_other
-        log_f[0, m] = one[LOG_K] + cum_one - node[m] - math.exp(cum_one)
-        log_f[1, m] = other[LOG_K] + cum_other - node[m] - math.exp(cum_other)
-        larger = max(log_f[0, m], log_f[1, m])
-        log_weight[m] = larger + math.log1p(math.exp(-abs(log_f[0, m] - log_f[1, m]))) + step[m]
-    weight = np.exp(log_weight - log_weight.max())
-    weight /= weight.sum()
-    mean = np.sum(weight * difference)
-    one[BY_ETA:] = 0.0
-    other[BY_ETA:] = 0.0
-    for m in range(node.size):
-        share, excess = 1 / (1 + math.exp(log_f[1, m] - log_f[0, m])), difference[m] - mean
-        _weighted_back(one, k_one * node[m], weight[m], 1.0, excess * share)
-        _weighted_back(other, k_other * node[m], weight[m], -1.0, excess * (1 - share))
-    return mean
+    cum_one, cum_other = one[ETA] + k_one * log_followup, other[ETA] + k_other * log_followup
+    dead_one, ein_one = _dead_and_ein(cum_one)
+    dead_other, ein_other = _dead_and_ein(cum_other)
+    dead = dead_one + dead_other
+    before_end = (ein_one / k_one + ein_other / k_other) / dead
+    apart = (k_one - k_other) / dead
+    _weighted_back(one, 1.0, k_one, log_followup, ein_one, before_end, apart)
+    _weighted_back(other, -1.0, k_other, log_followup, ein_other, before_end, apart)
+    return one[LOG_K] + cum_one - other[LOG_K] - cum_other - (k_one - k_other) * before_end
 
 
 @njit(**JIT)
-def _weighted_back(side, power, weight, sign, by_log_f):
-    used = math.exp(side[ETA] + power)
-    side[BY_ETA] += weight * (sign + by_log_f * (1 - used))
-    side[BY_LOG_K] += weight * (sign * (1 + power) + by_log_f * (1 + power - power * used))
+def _weighted_back(side, sign, k, log_followup, ein, before_end, apart):
+    log_cum = max(side[ETA] + k * log_followup, LEAST_LOG_HAZARD)
+    used = math.exp(min(log_cum, LOG_ALL_DEAD))
+    by_log_cum = apart * (-math.expm1(-used) / k - before_end * used * math.exp(-used))
+    if log_cum > LOG_ALL_DEAD:
+        by_log_cum = apart / k
+    elif log_cum == LEAST_LOG_HAZARD:
+        by_log_cum = 0.0
+    side[BY_ETA] = sign - by_log_cum
+    side[BY_LOG_K] = sign * (1 + k * (log_followup - before_end)) - by_log_cum * k * log_followup + apart * ein / k
+
+
+@njit(**JIT)
+def _dead_and_ein(log_cum):
+    """1 - exp(-X) and Ein(X) at log X."""
+    log_cum = max(log_cum, LEAST_LOG_HAZARD)
+    used = math.exp(min(log_cum, LOG_ALL_DEAD))
+    ein = max(log_cum - LOG_ALL_DEAD, 0.0)
+    for m in range(EIN_NODE.size):
+        ein -= EIN_WEIGHT[m] * math.expm1(-used * EIN_NODE[m])
+    return -math.expm1(-used), ein
 
 
 # ---------------------------------------------------------------------------------------------- called by a sampler

@@ -300,6 +300,5 @@ def _ratios(data: Arrays | None, design: Design) -> Fields:
         "ratio_log": data.get("log_hr", np.zeros(0)),
         "ratio_log_diagonal": data.get("log_diagonal", np.zeros(0)),
         "ratio_whitener": data.get("whitener", np.zeros((rows, rows))),
-        "node": data.get("log_node", np.zeros((0, 0))),
-        "node_step": data.get("log_step", np.zeros((0, 0))),
+        "ratio_log_followup": data.get("log_followup", np.zeros(0)),
     }
