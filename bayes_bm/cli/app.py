@@ -13,6 +13,7 @@ import typer
 
 from bayes_bm.cli.commands import answers, checks, fit, predict, reconstruct
 from bayes_bm.runtime.errors import BayesBmError
+from bayes_bm.runtime.signals import Stopped, stoppable
 
 app = typer.Typer(
     help="Bayesian survival evidence synthesis from published curves and numbers.",
@@ -68,13 +69,14 @@ def read_global_options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: every error this package raises on purpose becomes one message and an exit status."""
     try:
-        app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+        with stoppable():
+            app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except BayesBmError as problem:
         _refuse(str(problem), problem.exit_status)
     except BrokenPipeError:
         sys.exit(0)
-    except KeyboardInterrupt:
-        _refuse("stopped; nothing half-written is left behind", 130)
+    except Stopped as stop:
+        _refuse(f"stopped by {stop}; nothing half-written is left behind", stop.exit_status)
     except Exception as problem:
         if os.environ.get("BAYES_BM_TRACEBACK"):
             raise

@@ -8,8 +8,9 @@ import numpy as np
 import xarray as xr
 
 from bayes_bm.inference.gate import Gate, convergence_gate
+from bayes_bm.inference.sampling import require_whole
 from bayes_bm.runtime.types import Progress
-from bayes_bm.spec.document import Spec
+from bayes_bm.spec.document import Sampling, Spec
 
 RETRY_ACCEPT = 0.99
 """Target acceptance of the retry."""
@@ -34,11 +35,19 @@ def sample_with_retry(
     first, second = (int(seed) for seed in (seeds or np.random.SeedSequence(spec.seed)).generate_state(2))
     settings, accept = spec.sampling, spec.sampling.target_accept
     say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
-    posterior, stats = sample(accept, first)
+    posterior, stats = _sample_whole(settings, sample, accept, first)
     gate = convergence_gate(posterior, stats, target_accept=accept)
     if gate.passed:
         return Run(posterior, stats, gate)
     say("the gate failed; one retry at a higher target acceptance")
-    posterior, stats = sample(RETRY_ACCEPT, second)
+    posterior, stats = _sample_whole(settings, sample, RETRY_ACCEPT, second)
     retried = convergence_gate(posterior, stats, target_accept=RETRY_ACCEPT)
     return Run(posterior, stats, replace(retried, first_try=gate.reasons))
+
+
+def _sample_whole(
+    settings: Sampling, sample: Callable[[float, int], tuple[xr.Dataset, xr.Dataset]], accept: float, seed: int
+) -> tuple[xr.Dataset, xr.Dataset]:
+    posterior, stats = sample(accept, seed)
+    require_whole(posterior, stats, settings)
+    return posterior, stats

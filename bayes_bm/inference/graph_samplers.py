@@ -19,6 +19,7 @@ from bayes_bm.inference.sampling import (
 )
 from bayes_bm.model.design import STACKED
 from bayes_bm.model.model_inputs import ModelInputs, prepare
+from bayes_bm.runtime.signals import pass_stops_on
 from bayes_bm.runtime.types import Progress
 
 
@@ -157,7 +158,9 @@ def pymc_sampler(inputs: ModelInputs, model: Any) -> Sampler:
         _set_patients(model, inputs if patients is None else prepare(inputs.spec, patients))
         # left to itself PyMC takes nutpie where it is installed
         asked: dict[str, Any] = {"target_accept": accept, "random_seed": seed, "nuts_sampler": "pymc"}
-        tree = pm.sample(model=model, **counts, **asked, progressbar=False)
+        # PyMC takes Ctrl-C for the wish to have the draws so far
+        with pass_stops_on():
+            tree = pm.sample(model=model, **counts, **asked, progressbar=False)
         return _groups(tree, settings.thin)
 
     return sample

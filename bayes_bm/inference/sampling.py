@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import xarray as xr
 
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.runtime.errors import GateRefused
+from bayes_bm.runtime.signals import pass_stops_on
 from bayes_bm.spec.document import Sampling
 
 Groups = tuple[xr.Dataset, xr.Dataset]
@@ -21,13 +23,35 @@ class Sampler(Protocol):
 
 
 def run_nutpie(target: Any, settings: Sampling, accept: float, seed: int, *, cores: int, **more: Any) -> Any:
+    """Return nutpie's trace; whatever stops the sampling ends in an exception.
+
+    nutpie's blocking call takes Ctrl-C for the wish to have the draws so far.
+    """
     import nutpie
 
     counts = draw_counts(settings, cores=cores)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), pass_stops_on():
         # nutpie calls its low-rank mass matrix experimental
         warnings.simplefilter("ignore")
-        return nutpie.sample(target, **counts, target_accept=accept, seed=seed, progress_bar=False, **more)
+        asked: dict[str, Any] = {**counts, "target_accept": accept, "seed": seed, "progress_bar": False, **more}
+        running: Any = nutpie.sample(target, **asked, blocking=False)
+        try:
+            return running.wait()
+        except BaseException:
+            running.cancel()
+            raise
+
+
+def require_whole(posterior: xr.Dataset, stats: xr.Dataset, settings: Sampling) -> None:
+    """Refuse draws that are fewer than were asked for: a cut trace looks like a whole one to all that come after."""
+    found = {"chains": posterior.sizes["chain"], "draws": posterior.sizes["draw"] * settings.thin}
+    found["transitions"] = stats.sizes.get("transition", found["draws"])
+    asked = settings.draws * settings.thin
+    if found != {"chains": settings.chains, "draws": asked, "transitions": asked}:
+        raise GateRefused(
+            f"sampling ended early: {found['chains']} chains of {min(found['draws'], found['transitions'])} draws, and "
+            f"{settings.chains} of {asked} were asked for; nothing of it is kept, run it again"
+        )
 
 
 def used_cores(settings: Sampling) -> int:

@@ -7,6 +7,7 @@ interrupted call is taken up by the next one. Where tasks run is `runtime.placem
 """
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -49,15 +50,18 @@ def map_fits(
     with open_runner(work, seed, cores, scheduler) as run:
         together: list[IndexedTask] = []
         alone: list[IndexedTask] = []
-        for index, outcome in run([(index, task) for index, task in enumerate(tasks) if index not in outcomes]):
-            if outcome.status == "failed" and not outcome.refused:
-                (alone if outcome.died else together).append((index, tasks[index]))
-            else:
-                take(index, _stored(outcome, tasks[index], store))
+        missing = [(index, task) for index, task in enumerate(tasks) if index not in outcomes]
+        with closing(run(missing)) as first_outcomes:
+            for index, outcome in first_outcomes:
+                if outcome.status == "failed" and not outcome.refused:
+                    (alone if outcome.died else together).append((index, tasks[index]))
+                else:
+                    take(index, _stored(outcome, tasks[index], store))
         # on a cluster a task may have been beside the one that its worker died of
         for batch in [together, *([task] for task in alone)]:
-            for index, outcome in run(batch):
-                take(index, replace(_stored(outcome, tasks[index], store), attempts=2))
+            with closing(run(batch)) as outcomes_again:
+                for index, outcome in outcomes_again:
+                    take(index, replace(_stored(outcome, tasks[index], store), attempts=2))
     return [outcomes[index] for index in range(len(tasks))]
 
 

@@ -11,13 +11,16 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from bayes_bm.runtime.errors import BayesBmError, InputError
+from bayes_bm.runtime.signals import work_for_parent
 from bayes_bm.runtime.tasks import Outcome, Task, Work, failed_outcome, spawn_seeds
 
 IndexedTask = tuple[int, Task]
 """A task and its index among all tasks of a call."""
 IndexedOutcome = tuple[int, Outcome]
-Run = Callable[[Sequence[IndexedTask]], Iterator[IndexedOutcome]]
-"""Gives outcomes as they come in, in any order."""
+Outcomes = Generator[IndexedOutcome, None, None]
+"""Outcomes as they come in, in any order; closed before its end, it stops what still runs."""
+Run = Callable[[Sequence[IndexedTask]], Outcomes]
+"""Tries tasks."""
 
 DIED = "its process died"
 """The failure of a task whose process is gone."""
@@ -58,12 +61,16 @@ def _attempt(work: Work, task: Task, seed: int) -> Outcome:
 
 def _new_process() -> ProcessPoolExecutor:
     """Return an executor of one process, started anew so that it inherits no threads."""
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), initializer=work_for_parent)
 
 
-def _run_on_processes(
-    work: Work, tasks: Sequence[IndexedTask], seed: int, cores: int
-) -> Generator[IndexedOutcome, None, None]:
+def _kill(process: ProcessPoolExecutor) -> None:
+    """End the process in the middle of its task, which nobody waits for any longer."""
+    for worker in list((process._processes or {}).values()):
+        worker.kill()
+
+
+def _run_on_processes(work: Work, tasks: Sequence[IndexedTask], seed: int, cores: int) -> Outcomes:
     """Give each process one task at a time, so that one that dies takes nobody else's with it; another takes its
     place.
     """
@@ -80,6 +87,8 @@ def _run_on_processes(
                 idle.append(_new_process() if outcome.died else process)
                 yield index, outcome
     finally:
+        for process, _ in running.values():
+            _kill(process)
         for process in [*idle, *(process for process, _ in running.values())]:
             process.shutdown(wait=False, cancel_futures=True)
 
@@ -112,9 +121,7 @@ def _open_client(scheduler: str) -> Generator[Any]:
         yield client
 
 
-def _run_on_cluster(
-    client: Any, work: Work, tasks: Sequence[IndexedTask], seed: int
-) -> Generator[IndexedOutcome, None, None]:
+def _run_on_cluster(client: Any, work: Work, tasks: Sequence[IndexedTask], seed: int) -> Outcomes:
     """Leave it to Dask to move tasks of a worker that is gone to another, and to give up those of which several are
     gone.
     """

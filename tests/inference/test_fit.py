@@ -203,6 +203,9 @@ def test_contrasts_between_compared_treatments_are_watched() -> None:
     assert "study_effect" in gates.watched_parameters(free)
 
 
+SHORT = worlds.spec(sampling={"draws": 500, "thin": 1})
+
+
 def test_a_failed_gate_is_retried_once_and_recorded() -> None:
     good, bad = draws_of(independent()), draws_of(independent() + np.array([[0], [0], [1], [1]]))
     asked: list[tuple[float, int]] = []
@@ -214,17 +217,29 @@ def test_a_failed_gate_is_retried_once_and_recorded() -> None:
 
         return sample
 
-    _, _, found = sample_with_retry(worlds.spec(), sampler([bad, good]), lambda stage: None)
+    _, _, found = sample_with_retry(SHORT, sampler([bad, good]), lambda stage: None)
     assert found.passed
     assert found.first_try[0].startswith("R-hat of intercept")
     assert [accept for accept, _ in asked] == [0.9, RETRY_ACCEPT]
     assert asked[0][1] != asked[1][1]
     asked.clear()
-    _, _, found = sample_with_retry(worlds.spec(), sampler([bad, bad]), lambda stage: None)
+    _, _, found = sample_with_retry(SHORT, sampler([bad, bad]), lambda stage: None)
     assert (found.state, len(asked)) == ("failed", 2)
     asked.clear()
-    _, _, found = sample_with_retry(worlds.spec(), sampler([good]), lambda stage: None)
+    _, _, found = sample_with_retry(SHORT, sampler([good]), lambda stage: None)
     assert (found.first_try, len(asked)) == ((), 1)
+
+
+@pytest.mark.parametrize(("chains", "draws", "transitions"), [(4, 331, 500), (1, 500, 500), (4, 500, 331)])
+def test_a_cut_trace_is_never_kept(chains: int, draws: int, transitions: int) -> None:
+    """Fewer chains, draws or transitions than asked for: before, they were kept as a whole posterior."""
+
+    def sample(accept: float, seed: int) -> Any:
+        posterior, stats = draws_of(independent())
+        return posterior.isel(chain=slice(chains), draw=slice(draws)), stats.isel(transition=slice(transitions))
+
+    with pytest.raises(GateRefused, match=f"ended early: {chains} chains of {min(draws, transitions)} draws"):
+        sample_with_retry(SHORT, sample, lambda stage: None)
 
 
 def test_no_evidence_is_refused_before_anything_compiles() -> None:

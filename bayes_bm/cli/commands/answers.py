@@ -11,6 +11,7 @@ from rich.text import Text
 from bayes_bm.cli.options import AllowFailed, Horizon, Json, ResultFile, Times, Treatments, WhoName
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers
 from bayes_bm.cli.printing import OUT, gate_field, json_rows, print_json, print_table, save_figure
+from bayes_bm.runtime.signals import Stopped
 
 if TYPE_CHECKING:
     from bayes_bm.checks.cohort_scores import Score
@@ -158,7 +159,7 @@ def serve(
     with running:
         try:
             running.serve_forever()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             print("ended", file=sys.stderr)
 
 

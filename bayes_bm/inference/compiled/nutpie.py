@@ -12,6 +12,7 @@ import numpy as np
 
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.kernel import Problem, addresses, copied, density
+from bayes_bm.runtime.errors import GateRefused
 
 JITTER = 0.5
 """Chains start that far from the prior medians in each coordinate at most."""
@@ -77,6 +78,8 @@ def log_density(x: np.ndarray, problem: Problem) -> tuple[float, np.ndarray]:
 def read_trace(trace: Any, statistics: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Draws after tuning (chain, draw, coordinate) and the sampler's statistics (chain, draw) of a raw trace."""
     chains = [_after_tuning(*batches) for batches in zip(*trace.get_arrow_trace(), strict=True)]
+    if len({kept.num_rows for kept, _ in chains}) > 1:
+        raise GateRefused("sampling ended early: chains of unequal length; nothing of it is kept, run it again")
     draws = np.stack([_numbers(kept.column("x")).reshape(kept.num_rows, -1) for kept, _ in chains])
     names = [name for name in statistics if name in chains[0][1].column_names]
     return draws, {name: np.stack([_numbers(stats.column(name)) for _, stats in chains]) for name in names}
