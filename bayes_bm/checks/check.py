@@ -1,4 +1,4 @@
-"""Everything that is checked after a fit, gathered for printing, for `run` and for the report."""
+"""Gather everything that is checked after a fit, for printing, for `run` and for the report."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,29 @@ from bayes_bm.runtime.errors import GateRefused
 
 @dataclass(frozen=True)
 class Check:
-    """The gate, the battery with the reconciliation of printed numbers, prior beside posterior and what moves it."""
+    """Hold the convergence gate, the battery with the reconciliation, and what moves each parameter.
+
+    Parameters
+    ----------
+    gate : Gate
+        R-hat, effective sample sizes and divergences of the fit, and whether they pass.
+    battery : Battery
+        The checks that need no further fit; its reconciliation is here as `reconciliation`, its red rows as `red`.
+    parameters : pandas.DataFrame
+        One row a top-level parameter: prior beside posterior, with what `bayes_bm.power_scaling` says where the
+        likelihood is kept.
+    reproduction : bool
+        Whether the fit is of a reproduction (docs/decisions.md#9-reproductions), whose red rows are its finding.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=200, tune=300)
+    >>> checks = bb.check(result)
+    >>> len(checks.red), checks.reproduction
+    (0, True)
+    >>> checks.require_no_red()
+    """
 
     gate: Gate
     battery: Battery
@@ -22,15 +44,18 @@ class Check:
 
     @property
     def reconciliation(self) -> pd.DataFrame:
+        """Return each printed number beside what the model predicts for it."""
         return self.battery.reconciliation
 
     @property
     def red(self) -> pd.DataFrame:
+        """Return the rows of evidence that the model cannot reproduce."""
         return self.reconciliation[self.reconciliation["status"] == "red"]
 
     def require_no_red(self) -> None:
-        """A red row stops the report (docs/decisions.md#checks-with-every-answer); in a reproduction it is the finding,
-        and is shown.
+        """Raise `GateRefused` where a row is red, which stops the report (docs/decisions.md#checks-with-every-answer).
+
+        In a reproduction a red row is the finding, and is shown.
         """
         if len(self.red) and not self.reproduction:
             worst = "; ".join(f"{row['study']}, {row['arm']}: {row['quantity']}" for row in self.red.to_dict("records"))
@@ -41,5 +66,27 @@ class Check:
 
 
 def check(result: Result) -> Check:
-    """Gates, reconciliation, predictive checks and consistency of a result; no further fit is made."""
+    """Gather what is checked after a fit: gate, battery with reconciliation, and what moves each parameter.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, of any spec; no further fit is made.
+
+    Returns
+    -------
+    Check
+        The gate, the battery and the table of parameters. Nothing is raised for what they say: `Result.require_gate`
+        and `Check.require_no_red` refuse.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=200, tune=300)
+    >>> checks = bb.check(result)
+    >>> checks.parameters["parameter"].tolist()
+    ['intercept', 'log_shape', 'log_hr[gtr]']
+    >>> checks.reconciliation["status"].tolist()
+    ['green', 'green', 'green']
+    """
     return Check(result.gate, battery(result), parameters(result), reproduction=result.spec.reproduction)

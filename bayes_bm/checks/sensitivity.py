@@ -229,7 +229,7 @@ def _run(
         say(f"{len(refused) + done} of {total}, {outcome.name}: {_told(outcome)}")
 
     apart = cores > 1 or scheduler is not None
-    work = partial(_fitted, pair=fits.pair, say=None if apart else say)
+    work = partial(_fitted, pair=fits.pair, progress=None if apart else say)
     tasks = [Task(one.name, (one.name, one.spec, one.evidence), one.named["digest"]) for one in prepared if one.spec]
     found = map_fits(work, tasks, store=fits, cores=cores, scheduler=scheduler, progress=told)
     by_name = {outcome.name: outcome for outcome in found}
@@ -264,11 +264,17 @@ def _row(one: _Prepared, outcome: Outcome | None, fits: "_Fits") -> dict[str, An
 
 
 def _fitted(
-    given: tuple[str, Spec, Evidence], seeds: np.random.SeedSequence, *, pair: tuple[str, str], say: Progress | None
+    given: tuple[str, Spec, Evidence],
+    seeds: np.random.SeedSequence,
+    *,
+    pair: tuple[str, str],
+    progress: Progress | None,
 ) -> tuple[Result, dict[str, Any]]:
     """A fit and its numbers. The seed is the spec's own, as of a fit by itself."""
     name, spec, evidence = given
-    result = fit(spec, evidence, say=(lambda stage: None) if say is None else lambda stage: say(f"{name}: {stage}"))
+    result = fit(
+        spec, evidence, say=(lambda stage: None) if progress is None else lambda stage: progress(f"{name}: {stage}")
+    )
     return result, _numbers(result, pair)
 
 

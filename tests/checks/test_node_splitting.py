@@ -212,7 +212,7 @@ def test_the_whole_table_and_that_kept_fits_are_not_redone(monkeypatch, tmp_path
     monkeypatch.setattr(node_splitting, "fit", stated_fit(asked))
     spec, evidence = ratios(LOOP, ["b", "c"], **VAGUE)
     said: list[str] = []
-    found = node_splits(spec, evidence, folder=tmp_path, sampling={"draws": 10}, say=said.append)
+    found = node_splits(spec, evidence, folder=tmp_path, sampling={"draws": 10}, progress=said.append)
     assert [len(names) for names, _ in asked] == [3, 4, 4, 4, 4]
     assert asked[0][1] == {"draws": 10}
     table = found.table.set_index(["reference", "treatment", "source"])
@@ -229,7 +229,7 @@ def test_the_whole_table_and_that_kept_fits_are_not_redone(monkeypatch, tmp_path
     assert found.models["model"].tolist() == ["consistent", "split", "split", "split", "unrelated"]
     assert found.models["p_d"].tolist() == pytest.approx([2, 3, 3, 3, 3], abs=0.1)
     assert table.loc[("a", "b", "direct"), "studies"] == 2
-    again = node_splits(spec, evidence, folder=tmp_path, sampling={"draws": 10}, say=said.append)
+    again = node_splits(spec, evidence, folder=tmp_path, sampling={"draws": 10}, progress=said.append)
     assert len(asked) == 5
     pd.testing.assert_frame_equal(again.table, found.table)
     assert said[-1] == "fit 5 of 5, unrelated: kept from before"

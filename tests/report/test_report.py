@@ -84,7 +84,7 @@ def made_up(*, tables=worlds.TABLES, gate=GATE, log_hr=-0.4, **changes):
 
 
 def contrasts_of(result, *, within=None, across=None):
-    return contrast_table(result, Split(within=within, across=across))
+    return contrast_table(result, Split(within_fit=within, across_fit=across))
 
 
 def gathered(result, **changes):

@@ -259,7 +259,7 @@ def split(
     asked: dict[str, Any] = {"unrelated": unrelated, "sampling": sampling.chosen(), "folder": out}
     pairs = None if compare is None else [parse_pair(text) for text in compare]
     with show_progress(spec.name) as progress:
-        splits = node_splits(spec, evidence, pairs=pairs, **asked, say=progress)
+        splits = node_splits(spec, evidence, pairs=pairs, **asked, progress=progress)
     _write_splits(splits, out)
     if as_json:
         print_json(split_document(spec.name, splits))

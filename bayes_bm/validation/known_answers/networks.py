@@ -42,9 +42,9 @@ def network() -> Iterator[Known]:
         yield Known(
             f"log HR of {name} v a", float(mean[at]), float(draws.mean()), tolerance, "generalised least squares"
         )
-    changed, renamed, one, alias = split_world(spec, evidence, ("b", "a"))
-    split = fit(changed, renamed, cores=1).posterior["log_hr"]
-    gap = (split.sel(treatment=alias) - split.sel(treatment=one)).to_numpy().ravel()
+    split = split_world(spec, evidence, ("b", "a"))
+    log_ratios = fit(split.spec, split.evidence, cores=1).posterior["log_hr"]
+    gap = (log_ratios.sel(treatment=split.alias) - log_ratios.sel(treatment=split.renamed)).to_numpy().ravel()
     expected, sd = -0.30 - (-0.50 - 0.10), float(np.sqrt(0.20**2 + 0.25**2 + 0.15**2))
     tolerance = 4 * sd / np.sqrt(1000)
     yield Known("direct - indirect of b v a", expected, float(gap.mean()), tolerance, "Bucher et al. 1997")
