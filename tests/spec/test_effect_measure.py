@@ -116,7 +116,7 @@ def gathered(result: Result, table: pd.DataFrame | None, **more: Any) -> Any:
 
 def test_a_split_says_what_it_holds(monkeypatch) -> None:
     monkeypatch.setattr(node_splitting, "_stored_or_fitted", lambda *_: {"rows": [], "model": {}})
-    monkeypatch.setattr(node_splitting, "_chosen", lambda *_: [])
+    monkeypatch.setattr(node_splitting, "_pairs_to_split", lambda *_: [])
     for family, words in (("lognormal", "time ratio"), ("weibull", "hazard ratio")):
         spec = families.spec(family)
         assert node_splitting.node_splits(spec, families.evidence(spec)).measure == words
