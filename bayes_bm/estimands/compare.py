@@ -38,11 +38,44 @@ def compare(
     times: Sequence[float] | None = None,
     alive_at: float = 0.0,
 ) -> pd.DataFrame:
-    """Every treatment, and every treatment against the reference: one row an estimand (contract, `compare --json`).
+    """Return every treatment, and every treatment against the reference, as one row an estimand.
 
-    `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared
-    (docs/decisions.md#16-better). `label` says "extrapolated" beyond the treatment's follow-up and "prior only" where
-    the data did not move the contrast (decision 17); with a background hazard "all-cause", or "excess" of a time ratio.
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `AverageStudy()`.
+    reference : str, optional
+        Treatment to compare with; by default the spec's reference.
+    horizon : float, optional
+        Where restricted means are cut, in the spec's time unit; by default the spec's.
+    times : sequence of float, optional
+        Times of survival and of ratios that change with time; by default the spec's answer times.
+    alive_at : float, default 0
+        Answers are given alive at this time; the spec's unit, from time 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns estimand, treatment, reference, time, mean, sd, median, q5, q95, q2_5, q97_5, prob_better, label.
+        `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared
+        (docs/decisions.md#16-better). `label` says "extrapolated" beyond the treatment's follow-up and "prior only"
+        where the data did not move the contrast (decision 17); with a background hazard "all-cause", or "excess" of a
+        time ratio.
+
+    Raises
+    ------
+    InputError
+        For times not above 0 or before `alive_at`, or treatments that the spec does not have.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.compare(result, times=[12])["estimand"].unique().tolist()[:4]
+    ['hazard_ratio', 'log_hazard_ratio', 'survival', 'survival_difference']
     """
     return answer_table(
         compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at)

@@ -25,12 +25,41 @@ FREE = "free of all"
 def cumulative_incidence(
     results: Sequence[Result], times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0
 ) -> xr.DataArray:
-    """Share of patients in whom each cause came first by each time (draw, treatment, cause, time).
+    """Return draws of the share of patients in whom each cause came first by each time.
 
-    `results` are one fit for each cause (`cause` in their specs), of the same patients and treatments; the last of
-    `cause` is "free of all", so that they sum to 1. `who` is asked of each fit; given free of all at `alive_at`.
-    F_k(t) = integral of h_k S_1 ... S_K. Draws of independent posteriors are paired as they stand. Raises `InputError`
-    for fits that are not of one model.
+    F_k(t) = integral of h_k S_1 ... S_K. Draws of independent posteriors are paired as they stand.
+
+    Parameters
+    ----------
+    results : sequence of Result
+        One fit for each cause (`cause` in their specs), of the same patients and treatments.
+    times : sequence of float
+        Times above 0 and not before `alive_at`, in the spec's unit, from time 0.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about, of each fit; by default `NewStudy()`.
+    alive_at : float, default 0
+        Answers are given free of all causes at this time.
+
+    Returns
+    -------
+    xarray.DataArray
+        Probability (draw, treatment, cause, time); times are sorted, and the last of `cause` is "free of all", so that
+        causes sum to 1.
+
+    Raises
+    ------
+    InputError
+        For fits that are not of one model: one fit only, a cause twice, other patients, treatments or clocks.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> spec = bb.read_spec("published_os_extent_of_resection")
+    >>> causes = [spec.model_copy(update={"cause": cause}) for cause in ("tumour", "other")]
+    >>> shares = bb.cumulative_incidence([prior_result(one, draws=50) for one in causes], [6, 12])
+    >>> shares["cause"].to_numpy().tolist(), bool((abs(shares.sum("cause") - 1) < 1e-9).all())
+    (['tumour', 'other', 'free of all'], True)
     """
     check_together(results)
     sorted_times = np.sort(checked_times(times, alive_at))

@@ -26,14 +26,43 @@ def imputation_summary(
     horizon: float | None = None,
     times: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """Variance within and between imputations of every parameter, contrast and row of `compare`.
+    """Return the variance within and between imputations of every parameter, contrast and row of `compare`.
 
-    `quantity` is a parameter's label, or the estimand of a row of `compare` with its treatment, reference and time;
-    then mean; W, B and T = W + (1 + 1/M) B (`within`, `between`, `total`); the `share` of T that is the
-    reconstruction's; the Monte Carlo standard error of the mean (`mcse`); the mixture's 95 % interval, its `width`, the
-    mean width of one imputation's, and how much `wider` the mixture's is. Ratios stand on the log.
+    Parameters
+    ----------
+    result : Result
+        A fit of M imputations, `bb.fit(spec, imputations=M)`.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who the rows of `compare` are about; by default `AverageStudy()`.
+    reference : str, optional
+        Treatment to compare with; by default the spec's reference.
+    horizon : float, optional
+        Where restricted means are cut, in the spec's time unit; by default the spec's.
+    times : sequence of float, optional
+        Times in the spec's unit; by default the spec's answer times.
 
-    Raises `InputError` for a result without imputations.
+    Returns
+    -------
+    pandas.DataFrame
+        `quantity` is a parameter's label, or the estimand of a row of `compare` with its treatment, reference and time;
+        then mean; W, B and T = W + (1 + 1/M) B (`within`, `between`, `total`); the `share` of T that is the
+        reconstruction's; the Monte Carlo standard error of the mean (`mcse`); the mixture's 95 % interval, its `width`,
+        the mean width of one imputation's, and how much `wider` the mixture's is. Ratios stand on the log.
+
+    Raises
+    ------
+    InputError
+        For a result without imputations.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.imputation_summary(result)
+    Traceback (most recent call last):
+    ...
+    bayes_bm.runtime.errors.InputError: imputation_summary: found a result of the best reconstruction alone; ...
     """
     _require_imputations(result)
     answers = answer_variance(

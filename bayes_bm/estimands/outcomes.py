@@ -35,11 +35,47 @@ def outcomes(
     each: int = 1,
     seed: int | None = None,
 ) -> xr.DataArray:
-    """Times of the event of one such patient (chain, draw, outcome, treatment), `each` a posterior draw, from time 0.
+    """Return draws of the time of the event of one such patient.
 
-    Study effects (of a new study, by default) and covariates that are not given are drawn, not averaged. Times are inf
-    where the event never comes. Treatments are drawn independently: which of two outcomes would be the better for the
-    same patient is not known, so do not subtract them. Given alive at `alive_at` all times are later.
+    Study effects (of a new study, by default) and covariates that are not given are drawn, not averaged. Treatments are
+    drawn independently: which of two outcomes would be the better for the same patient is not known, so do not subtract
+    them.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    patient : mapping of str to float, optional
+        Covariates by their names in the spec, in their own units.
+    treatments, without : sequence of str, optional
+        Treatments to answer for, and those to leave out; by default all.
+    alive_at : float, default 0
+        The patient is alive at this time (the spec's unit, from time 0), and all times are later.
+    who : AverageStudy, NewStudy, NewHospital or Study, optional
+        Whose study effects the patient has; by default `NewStudy()`.
+    each : int, default 1
+        Outcomes at each posterior draw.
+    seed : int, optional
+        In place of the spec's.
+
+    Returns
+    -------
+    xarray.DataArray
+        Time from time 0 (chain, draw, outcome, treatment), in the spec's unit; inf where the event never comes.
+
+    Raises
+    ------
+    InputError
+        For `each` below 1, a negative `alive_at`, or covariates or treatments that the spec does not have.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> times = bb.outcomes(result, alive_at=6, each=3)
+    >>> dict(times.sizes), bool((times > 6).all())
+    ({'chain': 1, 'draw': 200, 'outcome': 3, 'treatment': 2}, True)
     """
     if each < 1:
         raise InputError("each", found=each, allowed="1 or more")
@@ -103,9 +139,27 @@ def remaining_times(result: Result, times: Sequence[float] | None, alive_at: flo
 
 
 def outcome_table(drawn: xr.DataArray, times: Sequence[float] = ()) -> pd.DataFrame:
-    """Quantiles of the outcome by treatment, and the probability of being free of the event at each time.
+    """Return quantiles of the outcome by treatment, and the probability of being free of the event at each time.
 
-    Columns treatment, what (`quantile` or `alive`), at (the share or the time), value.
+    Parameters
+    ----------
+    drawn : xarray.DataArray
+        Times of the event with a dimension `treatment`, as `outcomes` draws them.
+    times : sequence of float, optional
+        Times at which to be free of the event, in the same unit.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns treatment, what (`quantile` or `alive`), at (the share or the time), value (a time, or a probability).
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> import xarray as xr
+    >>> drawn = xr.DataArray([[3.0], [6.0], [9.0], [18.0]], dims=("draw", "treatment"), coords={"treatment": ["a"]})
+    >>> bb.outcome_table(drawn, [12]).query("what == 'alive'")["value"].tolist()
+    [0.25]
     """
     rows = []
     for name in drawn["treatment"].to_numpy():

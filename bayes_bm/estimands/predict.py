@@ -60,13 +60,58 @@ def predict(
     estimands: Sequence[str] = ESTIMANDS,
     margins: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Survival, median and restricted mean of a patient, or of several, under each treatment (uncertainty about the
-    curve; what could happen to one patient is `outcomes`).
+    """Return survival, median and restricted mean of a patient, or of several, under each treatment.
 
-    Covariates that are not named are averaged over the evidence's patients (`case_mix.missing`). `label` marks what is
-    extrapolated, what the covariates' priors alone decide, and values beyond the evidence. `margins` by estimand
-    ({"rmst": 1, "survival": 0.05}) add the probability that a treatment is better by more than that. Nothing is
-    recommended: leave out treatments the patient cannot have with `treatments` or `without`.
+    The uncertainty is about the curve; what could happen to one patient is `outcomes`. Nothing is recommended: leave
+    out treatments the patient cannot have with `treatments` or `without`.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    patient : mapping of str to float, or sequence of them, optional
+        Covariates by their names in the spec, in their own units. Those not named are averaged over the evidence's
+        patients (`patient_missing`).
+    times : sequence of float, optional
+        Times in the spec's unit, from time 0; by default the spec's answer times.
+    treatments, without : sequence of str, optional
+        Treatments to answer for, and those to leave out; by default all.
+    alive_at : float, default 0
+        The patient is alive at this time.
+    who : AverageStudy, NewStudy, NewHospital or Study, optional
+        Whose study effects the patient has; by default `NewStudy()`.
+    names : sequence of str, optional
+        Names of the patients; by default 1, 2, ...
+    reference : str, optional
+        Treatment to compare with; by default the spec's reference.
+    horizon : float, optional
+        Where restricted means are cut; by default the spec's.
+    estimands : sequence of str, optional
+        Of `survival`, `median`, `rmst`, `hazard` and `quantile:q`; by default the first three.
+    margins : mapping of str to float, optional
+        By estimand ({"rmst": 1, "survival": 0.05}, in its own unit): the probability that a treatment is better by
+        more than that is added.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns patient, treatment, reference, estimand, time, mean, sd, median, q5, q95, prob_better, margin,
+        prob_better_by_margin, label. `label` marks what is extrapolated, what the covariates' priors alone decide, and
+        values beyond the evidence.
+
+    Raises
+    ------
+    InputError
+        For covariates, treatments, estimands or margins that the spec does not have, or times before `alive_at`.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> table = bb.predict(result, times=[12], without=["gtr"])
+    >>> table["estimand"].tolist(), table["treatment"].unique().tolist()
+    (['survival', 'median', 'rmst'], ['str'])
     """
     patients = [patient or {}] if not isinstance(patient, Sequence) else list(patient)
     titles = list(names) if names is not None else [str(time_list + 1) for time_list in range(len(patients))]
@@ -151,12 +196,62 @@ def _patient_marks(result: Result, values: Mapping[str, float], informed: Sequen
 
 
 def patient_distance(result: Result, patient: Mapping[str, float]) -> Distance:
-    """How far a patient is from those of the evidence (`case_mix.Distance`)."""
+    """Return how far a patient is from those of the evidence.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    patient : mapping of str to float
+        Covariates by their names in the spec, in their own units.
+
+    Returns
+    -------
+    Distance
+        `table`, a row a covariate; `mahalanobis`, the distance from the evidence's mean in its own spread; `farther`,
+        the share of the evidence's patients as far or farther; `outside`, covariates beyond anything in the evidence;
+        `text`.
+
+    Raises
+    ------
+    InputError
+        For a covariate that the spec does not have, or a value that it cannot have.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.patient_distance(result, {}).text
+    'No covariate is given.'
+    """
     return distance(result.spec, result.case_mix, checked(result.spec, patient))
 
 
 def patient_missing(result: Result, patient: Mapping[str, float]) -> Missing:
-    """What becomes of the covariates that are not given."""
+    """Return what becomes of the covariates that are not given.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    patient : mapping of str to float
+        Covariates by their names in the spec, in their own units.
+
+    Returns
+    -------
+    Missing
+        `averaged`, names averaged over the evidence's patients; `centred`, names taken at their centre, for want of
+        patients whose covariates are printed; `text`.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.patient_missing(result, {})
+    Missing(averaged=(), centred=())
+    """
     return missing(result.spec, result.case_mix, patient)
 
 

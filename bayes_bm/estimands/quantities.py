@@ -38,14 +38,78 @@ def checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
 
 
 def survival(result: Result, times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
-    """S(t), or S(t) given alive at s (chain, draw, treatment, time). Times in the spec's unit, from time 0."""
+    """Return draws of S(t), or of S(t) given alive at s, under each treatment.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    times : sequence of float
+        Times above 0 and not before `alive_at`, in the spec's unit, from time 0.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `NewStudy()`.
+    alive_at : float, default 0
+        Answers are given alive at this time; the spec's unit, from time 0.
+
+    Returns
+    -------
+    xarray.DataArray
+        Probability (chain, draw, treatment, time).
+
+    Raises
+    ------
+    InputError
+        For times that are not above 0 or before `alive_at`, or where nothing says what a new study's level is.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> dict(bb.survival(result, [6, 12]).sizes)
+    {'chain': 1, 'draw': 200, 'treatment': 2, 'time': 2}
+    >>> bool((bb.survival(result, [12], alive_at=6) >= bb.survival(result, [12])).all())
+    True
+
+    Notes
+    -----
+    For `NewStudy` S(t) given alive at s is E[S(t)] / E[S(s)]: survivors reweight the effects (docs/decisions.md, 15).
+    """
     time_array = checked_times(times, alive_at)
     values = quadrature.survival(population(result, who or NewStudy()), time_array, alive_at=alive_at)
     return label_draws(result, values, time=time_array)
 
 
 def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) -> xr.DataArray:
-    """Hazard of those still alive, per time unit (chain, draw, treatment, time)."""
+    """Return draws of the hazard of those still alive under each treatment.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    times : sequence of float
+        Times above 0, in the spec's unit, from time 0.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `NewStudy()`.
+
+    Returns
+    -------
+    xarray.DataArray
+        Events per time unit (chain, draw, treatment, time).
+
+    Raises
+    ------
+    InputError
+        For times that are not above 0, or where nothing says what a new study's level is.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.hazard(result, [6, 12]).dims
+    ('chain', 'draw', 'treatment', 'time')
+    """
     time_array = checked_times(times, 0.0)
     return label_draws(result, quadrature.hazard(population(result, who or NewStudy()), time_array), time=time_array)
 
@@ -53,14 +117,76 @@ def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) ->
 def rmst(
     result: Result, horizon: float | None = None, *, who: Who | None = None, alive_at: float = 0.0
 ) -> xr.DataArray:
-    """Restricted mean survival from `alive_at` to the horizon (chain, draw, treatment), in the spec's time unit."""
+    """Return draws of the restricted mean survival from `alive_at` to the horizon.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    horizon : float, optional
+        Where the mean is cut, in the spec's time unit, from time 0; by default the spec's horizon.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `NewStudy()`.
+    alive_at : float, default 0
+        Answers are given alive at this time; the spec's unit, from time 0.
+
+    Returns
+    -------
+    xarray.DataArray
+        Area under S(t) given alive at `alive_at` (chain, draw, treatment), in the spec's time unit; the attribute
+        `horizon` is where it was cut.
+
+    Raises
+    ------
+    InputError
+        For a horizon that is not above 0 or before `alive_at`, or where nothing says what a new study's level is.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> mean = bb.rmst(result, 24)
+    >>> bool(((mean > 0) & (mean <= 24)).all())
+    True
+    """
     end_time = checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
     values = quadrature.rmst(population(result, who or NewStudy()), float(end_time[0]), alive_at=alive_at)
     return label_draws(result, values).assign_attrs(horizon=float(end_time[0]))
 
 
 def quantile(result: Result, q: float = 0.5, *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
-    """Time by which a share q has had the event (chain, draw, treatment); q = 0.5 is the median."""
+    """Return draws of the time by which a share q has had the event.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    q : float, default 0.5
+        Share that has had the event, between 0 and 1; 0.5 is the median.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `NewStudy()`.
+    alive_at : float, default 0
+        Answers are given alive at this time; the spec's unit, from time 0.
+
+    Returns
+    -------
+    xarray.DataArray
+        Time from time 0 (chain, draw, treatment), in the spec's unit; inf where so many never have the event.
+
+    Raises
+    ------
+    InputError
+        For q outside 0 to 1, or where nothing says what a new study's level is.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bool((bb.quantile(result, 0.25) <= bb.quantile(result, 0.5)).all())
+    True
+    """
     if not 0 < q < 1:
         raise InputError("q", found=q, allowed="between 0 and 1")
     return label_draws(result, quadrature.quantile(population(result, who or NewStudy()), q, alive_at=alive_at))
@@ -69,11 +195,41 @@ def quantile(result: Result, q: float = 0.5, *, who: Who | None = None, alive_at
 def hazard_ratio(
     result: Result, times: Sequence[float] | None = None, *, who: Who | None = None, reference: str | None = None
 ) -> xr.DataArray:
-    """Hazard ratio against the reference (chain, draw, treatment, time).
+    """Return draws of the hazard ratio against the reference.
 
     Conditional (of one study, one patient) except for `NewStudy`, where it is marginal at its time: E[h S] / E[S] of
     each treatment first, then the ratio. Where conditional hazards are proportional it does not need a level
     (docs/decisions.md#11-free-levels).
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    times : sequence of float, optional
+        Times above 0, in the spec's unit, from time 0; by default the spec's answer times.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `NewStudy()`.
+    reference : str, optional
+        Treatment in the denominator; by default the spec's reference.
+
+    Returns
+    -------
+    xarray.DataArray
+        Ratio (chain, draw, treatment, time); 1 for the reference.
+
+    Raises
+    ------
+    InputError
+        For times that are not above 0 or a treatment that the spec does not have.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> ratio = bb.hazard_ratio(result, [12], who=bb.AverageStudy())
+    >>> bool((ratio.sel(treatment="str") == 1).all())
+    True
     """
     who = who or NewStudy()
     time_array = checked_times(times_or_default(result, times), 0.0)
@@ -106,10 +262,39 @@ def checked_treatment(result: Result, name: str | None) -> str:
 
 
 def time_ratio(result: Result, *, who: Who | None = None, reference: str | None = None) -> xr.DataArray:
-    """Factor by which a treatment stretches time against the reference (chain, draw, treatment); above 1 is longer.
+    """Return draws of the factor by which a treatment stretches time against the reference; above 1 is longer.
 
     Conditional, as for one study or patient: the average study's, or that of the hospital or study asked about; of
     accelerated-time families only (decision 17).
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `NewStudy()`.
+    reference : str, optional
+        Treatment in the denominator; by default the spec's reference.
+
+    Returns
+    -------
+    xarray.DataArray
+        Ratio (chain, draw, treatment); 1 for the reference.
+
+    Raises
+    ------
+    InputError
+        For a family of proportional hazards or a treatment that the spec does not have.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.time_ratio(result)  # its hazards are Weibull and proportional
+    Traceback (most recent call last):
+    ...
+    bayes_bm.runtime.errors.InputError: time_ratio: found hazard.family = weibull, of proportional hazards; ...
     """
     if result.inputs.family.effect != "time":
         raise InputError(

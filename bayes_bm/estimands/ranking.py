@@ -38,11 +38,25 @@ RATIOS = ("log_hr", "log_time_ratio")
 
 @dataclass(frozen=True)
 class Ranking:
-    """Ranks of every treatment over the posterior.
+    """Hold the ranks of every treatment over the posterior.
 
-    probabilities  treatment, rank, probability, cumulative: P(rank = r) and P(rank <= r)
-    table          treatment, the estimate ranked (median, q2_5, q97_5; of a ratio against the reference),
-                   mean_rank, median_rank, rank_q5, rank_q95, sucra, label
+    Attributes
+    ----------
+    estimand : str
+        What is ranked: `log_hr`, `log_time_ratio`, `rmst` or `survival`.
+    who : str
+        Who is asked about, by name.
+    time : float or None
+        Time or horizon that the ranks speak about, in the spec's unit; None of time ratios.
+    first : str
+        What rank 1 means.
+    probabilities : pandas.DataFrame
+        Columns treatment, rank, probability, cumulative: P(rank = r) and P(rank <= r).
+    table : pandas.DataFrame
+        Columns treatment, the estimate ranked (median, q2_5, q97_5; of a ratio against the reference), mean_rank,
+        median_rank, rank_q5, rank_q95, sucra, label.
+    warning : str
+        What a rank hides.
     """
 
     estimand: Estimand
@@ -62,12 +76,49 @@ def rank(
     time: float | None = None,
     horizon: float | None = None,
 ) -> Ranking:
-    """Probability of each rank for each treatment, by the draws of one estimand.
+    """Return the probability of each rank for each treatment, by the draws of one estimand.
 
-    `log_hr` against the reference (at `time` where hazards are not proportional), or for accelerated-time families
-    `log_time_ratio`, where larger is longer: by default whichever the family has (docs/decisions.md#17-prior-only).
-    `survival` at `time`, by default the reference time; `rmst` to the `horizon`. Tied treatments share their ranks
-    evenly, so that the order in which treatments are named changes nothing.
+    Tied treatments share their ranks evenly, so that the order in which treatments are named changes nothing.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    estimand : {"log_hr", "log_time_ratio", "rmst", "survival"}, optional
+        `log_hr` against the reference, or for accelerated-time families `log_time_ratio`, where larger is longer: by
+        default whichever the family has (docs/decisions.md#17-prior-only).
+    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+        Who is asked about; by default `AverageStudy()`.
+    time : float, optional
+        Time of `survival`, and of `log_hr` where hazards are not proportional, in the spec's unit; by default its
+        reference time.
+    horizon : float, optional
+        Where `rmst` is cut; by default the spec's horizon.
+
+    Returns
+    -------
+    Ranking
+        Probabilities of all ranks, and a table with the estimate ranked.
+
+    Raises
+    ------
+    InputError
+        For an estimand that the family does not have, or a time that is not above 0.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> ranking = bb.rank(result)
+    >>> ranking.first, ranking.table["treatment"].tolist()
+    ('lowest hazard', ['str', 'gtr'])
+    >>> float(ranking.probabilities.groupby("treatment")["probability"].sum().round(9).iloc[0])
+    1.0
+
+    Notes
+    -----
+    SUCRA is (T - mean rank) / (T - 1) of T treatments (Salanti et al. 2011).
     """
     ranked = _checked_estimand(result, estimand)
     who, names = who or AverageStudy(), list(result.spec.treatments.names)
