@@ -78,27 +78,6 @@ def refuse_options(options: Mapping[str, Any], many: bool) -> None:
             raise InputError(option, found=value, allowed=allowed)
 
 
-def read_patients(path: Path) -> tuple[list[dict[str, float]], list[str]]:
-    """Return each row of a patients file (covariates by name, blank cells left out) and what each is called."""
-    import pandas as pd
-
-    if not path.is_file():
-        raise InputError(str(path), found="no such file")
-    table = pd.read_csv(path)
-    if table.empty:
-        raise InputError(str(path), found="no rows")
-    names = (
-        [str(name) for name in table.pop("patient")]
-        if "patient" in table
-        else [str(row + 1) for row in range(len(table))]
-    )
-    for column in table:
-        if not pd.api.types.is_numeric_dtype(table[column]):
-            raise InputError(f"{path}, column {column}", found=f"text ({table[column].iloc[0]})", allowed="numbers")
-    rows = [{str(name): value for name, value in row.items() if pd.notna(value)} for row in table.to_dict("records")]
-    return rows, names
-
-
 def parse_pair(text: str) -> tuple[str, str]:
     """Return the two treatments of `A:B`."""
     one, colon, other = text.partition(":")

@@ -7,7 +7,6 @@ patients; what is kept are sums and counts, never a number for each patient, dra
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,6 @@ from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
-from bayes_bm.spec.document import Spec
 
 STEP = 0.2
 """Step of the grid of eta (log scale): cubics between its points are right to 1e-4 of survival."""
@@ -148,40 +146,6 @@ def standardised_table(values: xr.DataArray) -> pd.DataFrame:
                 moments = {"mean": float(one.mean()), "sd": float(one.std(ddof=1))}
                 rows.append({**named, **moments, **quantiles, "prob_better": better})
     return pd.DataFrame(rows)
-
-
-OUTCOME_COLUMNS = ("time", "event", "treatment")
-
-
-def read_cohort(spec: Spec, path: Path, *, outcomes: bool = False) -> pd.DataFrame:
-    """A cohort file: covariates by name, and with `outcomes` time, event and treatment; columns `x_...` are left."""
-    if not path.is_file():
-        raise InputError(str(path), found="no such file")
-    table = pd.read_csv(path)
-    table = table[[name for name in table if not str(name).startswith("x_") and name != "patient"]]
-    needed, allowed_columns = OUTCOME_COLUMNS if outcomes else (), (*OUTCOME_COLUMNS, *spec.covariates)
-    for name in needed:
-        if name not in table:
-            raise InputError(f"{path}, column {name}", found="no such column", allowed=", ".join(needed))
-    for name in table:
-        if name not in allowed_columns:
-            allowed = f"{', '.join(allowed_columns)}, patient, or a name that starts with x_"
-            raise InputError(f"{path}, column {name}", found="an unknown column", allowed=allowed)
-    if outcomes:
-        _check_outcomes(spec, table, path)
-    return table if outcomes else table[[name for name in table if name in spec.covariates]]
-
-
-def _check_outcomes(spec: Spec, table: pd.DataFrame, path: Path) -> None:
-    rules = {
-        "time": (pd.to_numeric(table["time"], errors="coerce") > 0, f"above 0, in {spec.time_unit}"),
-        "event": (table["event"].isin([0, 1]), "1 for an event, 0 for censored"),
-        "treatment": (table["treatment"].isin(spec.treatments.names), ", ".join(spec.treatments.names)),
-    }
-    for name, (right, allowed) in rules.items():
-        if not right.all():
-            row = int(np.argmin(right.to_numpy()))
-            raise InputError(f"{path}, row {row + 2}, column {name}", found=table[name].iloc[row], allowed=allowed)
 
 
 # ---------------------------------------------------------------------------------------------- patients

@@ -13,12 +13,12 @@ from bayes_bm.checks.cohort_scores import score_cohort
 from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.standardization import (
     mean_survival,
-    read_cohort,
     standardise,
     standardised_table,
     survival_table,
 )
 from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient
+from bayes_bm.evidence.people import read_cohort
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 from tests.builders import worlds
@@ -154,9 +154,9 @@ def test_a_cohort_that_cannot_be_read_is_refused_by_row(tmp_path) -> None:
     result, path = simulated(tmp_path)
     table, spec = pd.read_csv(path), result.spec
     for name, value, said in (
-        ("time", -1.0, "row 5, column time: found -1.0; allowed: above 0, in months"),
-        ("event", 2, "row 5, column event: found 2; allowed: 1 for an event"),
-        ("treatment", "z", "row 5, column treatment: found z; allowed: a, b"),
+        ("time", -1.0, r"row 4 \(line 5\), column time: found -1; allowed: a number above 0"),
+        ("event", 2, r"row 4 \(line 5\), column event: found 2; allowed: .* 1 = event, 0 = censored"),
+        ("treatment", "z", r"row 4 \(line 5\), column treatment: found 'z'; allowed: a, b"),
     ):
         changed = table.copy()
         changed.loc[3, name] = value

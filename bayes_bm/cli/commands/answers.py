@@ -177,8 +177,9 @@ def standardise(
     as_json: Json = False,
 ) -> None:
     """Survival of a whole cohort had all had the same treatment (g-computation), and differences."""
-    from bayes_bm.estimands.standardization import read_cohort, standardise, standardised_table
+    from bayes_bm.estimands.standardization import standardise, standardised_table
     from bayes_bm.estimands.who import parse_who
+    from bayes_bm.evidence.people import read_cohort
 
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     patients = read_cohort(result.spec, cohort)
@@ -211,8 +212,8 @@ def score(
 ) -> None:
     """How predictions agree with a cohort's outcomes: Brier scores, concordance, calibration."""
     from bayes_bm.checks.cohort_scores import score_cohort
-    from bayes_bm.estimands.standardization import read_cohort
     from bayes_bm.estimands.who import parse_who
+    from bayes_bm.evidence.people import read_cohort
 
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     patients = read_cohort(result.spec, cohort, outcomes=True)

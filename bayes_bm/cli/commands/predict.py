@@ -19,7 +19,7 @@ from bayes_bm.cli.options import (
     WhoName,
     expand_records,
 )
-from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers, parse_pairs, read_patients
+from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers, parse_pairs
 from bayes_bm.cli.printing import ERR, OUT, gate_field, json_rows, print_json, print_table, save_figure
 from bayes_bm.runtime.errors import InputError
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from bayes_bm.estimands.who import Who
     from bayes_bm.inference.result import Result
+    from bayes_bm.spec.document import Spec
 
 COLUMNS = (
     *("patient", "treatment", "reference", "estimand", "time"),
@@ -129,7 +130,7 @@ def predict(
 ) -> None:
     """Survival, median and restricted mean of one patient or of many, under each treatment."""
     result = load_gated(result_file, allow_failed=allow_failed_gate)
-    request = parse_request(options)
+    request = parse_request(result.spec, options)
     predictions = answer_request(result, request)
     if options.figure is not None:
         _save_patient_figure(result, request, options.figure)
@@ -139,12 +140,12 @@ def predict(
         print_predictions(result, request, predictions)
 
 
-def parse_request(options: PredictOptions) -> PredictRequest:
+def parse_request(spec: "Spec", options: PredictOptions) -> PredictRequest:
     """Return the request that the options mean. Raises `InputError` where they exclude each other."""
     from bayes_bm.estimands.estimand_rows import ESTIMANDS
     from bayes_bm.estimands.who import parse_who
 
-    patients, names = _read_patients(options)
+    patients, names = _read_patients(spec, options)
     return PredictRequest(
         patients=patients,
         names=names,
@@ -162,16 +163,18 @@ def parse_request(options: PredictOptions) -> PredictRequest:
     )
 
 
-def _read_patients(options: PredictOptions) -> tuple[list[dict[str, float]], list[str] | None]:
+def _read_patients(spec: "Spec", options: PredictOptions) -> tuple[list[dict[str, float]], list[str] | None]:
     """Return covariates of each patient, and names where a file gives them."""
     if options.patient is not None and options.patients is not None:
         raise InputError("--patient, --patients", found="both", allowed="one of them")
     if options.patients is None:
         return [parse_pairs(options.patient)], None
-    patients, names = read_patients(options.patients)
-    if options.figure is not None and len(patients) > 1:
-        raise InputError("--figure", found=f"{len(patients)} patients", allowed="one patient")
-    return patients, names
+    from bayes_bm.evidence.people import read_people
+
+    people = read_people(spec, options.patients)
+    if options.figure is not None and len(people.patients) > 1:
+        raise InputError("--figure", found=f"{len(people.patients)} patients", allowed="one patient")
+    return people.patients, people.names
 
 
 def answer_request(result: "Result", request: PredictRequest) -> Predictions:

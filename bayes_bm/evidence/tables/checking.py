@@ -13,17 +13,17 @@ limit, or the arm's `followup`.
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.tables.cells import TableRows, and_more, coerce_column
+from bayes_bm.evidence.tables.cells import TableRows, and_more, coerce_column, shortened
 from bayes_bm.evidence.tables.row_rules import (
     RULES,
     check_apart,
     check_falling,
     check_from_zero,
+    check_names,
     check_one_treatment,
     check_unique,
 )
@@ -39,9 +39,6 @@ from bayes_bm.evidence.tables.schema import (
 )
 from bayes_bm.runtime.errors import InputError
 
-if TYPE_CHECKING:
-    import pandera.pandas as pa
-
 
 def check_table(kind: str, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     """The same checks on a frame in memory; returns a new frame with all columns of the contract and a plain index."""
@@ -50,17 +47,23 @@ def check_table(kind: str, frame: pd.DataFrame, *, where: str) -> pd.DataFrame:
     return checked
 
 
-def check_frame(kind: str, frame: pd.DataFrame, rows: TableRows) -> pd.DataFrame:
-    contract = table_columns(kind)
-    _check_columns(kind, frame, rows.where)
+def check_frame(
+    kind: str, frame: pd.DataFrame, rows: TableRows, *, named: Mapping[str, Column] | None = None
+) -> pd.DataFrame:
+    """Return the frame with every column of the contract, or raise `InputError` at the first cell that may not stand.
+
+    `named` are columns beyond the kind's own, with their limits.
+    """
+    contract, named = table_columns(kind), named or {}
+    _check_columns(kind, frame, rows.where, named)
     columns = {
-        name: contract[name] if name in contract else _extra_column(kind, name) for name in [*contract, *frame.columns]
+        name: named.get(name) or contract.get(name) or _extra_column(kind, name) for name in [*contract, *frame.columns]
     }
     data = {name: coerce_column(frame, name, column, rows) for name, column in columns.items()}
     table = pd.DataFrame(data, index=frame.index)
     if "ci_level" in contract:
         table["ci_level"] = table["ci_level"].fillna(0.95)
-    _check_schema(table, columns, rows)
+    _check_limits(table, columns, rows)
     for rule in RULES.get(kind, ()):
         rule.apply(table, rows)
     check_unique(kind, table, rows)
@@ -72,6 +75,8 @@ def check_frame(kind: str, frame: pd.DataFrame, rows: TableRows) -> pd.DataFrame
         check_apart(table, rows)
     if kind == "background":
         check_from_zero(table, rows)
+    if kind == "people":
+        check_names(table, rows)
     whole = {name: "int64" for table_kind, name in WHOLE_DTYPE if table_kind == kind}
     return table.astype(whole)
 
@@ -102,61 +107,57 @@ def _is_misspelt(name: str, names: Iterable[str]) -> bool:
     return False
 
 
-def _check_columns(kind: str, frame: pd.DataFrame, where: str) -> None:
-    contract = TABLES[kind]
+def _check_columns(kind: str, frame: pd.DataFrame, where: str, named: Mapping[str, Column]) -> None:
+    contract = {**TABLES[kind], **named}
     if len(set(frame.columns)) < len(frame.columns):
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InputError(f"{where}, column {twice}", found="the column twice", allowed="each column once")
     unknown = [str(name) for name in frame.columns if name not in contract and not _is_allowed_extra(kind, name)]
     if unknown:
-        allowed = ", ".join(contract) + {"arms": ", mean_*, sd_*, share_*", "patients": ", numeric covariates"}.get(
-            kind, ""
-        )
+        allowed = ", ".join([*contract, *_MORE_COLUMNS.get(kind, ())])
         hint = f"{nearest_name(unknown[0], contract)} A column of your own starts with x_"
-        raise InputError(f"{where}, column {unknown[0]}", found="an unknown column", allowed=allowed, hint=hint)
+        raise InputError(_header(where, unknown[0]), found="an unknown column", allowed=allowed, hint=hint)
     for name, column in contract.items():
         if column.required and name not in frame.columns:
-            allowed = f"{', '.join(k for k, c in contract.items() if c.required)} are required in {kind}"
+            required = [name for name, column in contract.items() if column.required]
+            allowed = f"{', '.join(required)} {'is' if len(required) == 1 else 'are'} required in {kind}"
             hint = "leave cells blank where a number is not known" if not column.filled else ""
-            raise InputError(f"{where}, column {name}", found="no such column", allowed=allowed, hint=hint)
+            raise InputError(_header(where, name), found="no such column", allowed=allowed, hint=hint)
 
 
-@lru_cache(maxsize=64)
-def _schema(columns: tuple[tuple[str, Column], ...]) -> "pa.DataFrameSchema":
-    """The pandera schema of a table: dtype, blanks, limits and choices, column by column."""
-    import pandera.pandas as pa
-
-    return pa.DataFrameSchema(
-        {
-            name: pa.Column(
-                object if column.kind == "text" else float,
-                pa.Check(column.accepts, ignore_na=True, name="allowed"),
-                nullable=not column.filled,
-            )
-            for name, column in columns
-            if column.kind != "untouched"
-        }
-    )
+_MORE_COLUMNS = {"arms": ("mean_*", "sd_*", "share_*"), "patients": ("numeric covariates",)}
+"""Columns beyond the contract, in words."""
 
 
-def _check_schema(table: pd.DataFrame, columns: Mapping[str, Column], rows: TableRows) -> None:
-    """Blanks, limits and choices; the first row with a cell that may not stand is named."""
-    if table.empty:
+def _header(where: str, name: str) -> str:
+    return f"{where}, column {shortened(name, quoted=False)}"
+
+
+def _check_limits(table: pd.DataFrame, columns: Mapping[str, Column], rows: TableRows) -> None:
+    """Refuse blanks, values beyond limits, and words that are no choice; the first row with such a cell is named."""
+    wrong = {name: _wrong_rows(table[name], column) for name, column in columns.items() if column.kind != "untouched"}
+    wrong = {name: places for name, places in wrong.items() if places.size}
+    if not wrong:
         return
-    from pandera.errors import SchemaErrors
+    name = min(wrong, key=lambda one: int(wrong[one][0]))
+    row, column = int(wrong[name][0]), columns[name]
+    value, more = table[name].iloc[row], sum(places.size for places in wrong.values()) - 1
+    hint = " ".join(part for part in (_hint_for_value(name, value), column.hint, and_more(more)) if part)
+    raise rows.refuse(row, name, cell=value, allowed=column.allowed, hint=hint)
 
-    try:
-        _schema(tuple(columns.items())).validate(table, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases.dropna(subset=["index"]).sort_values("index", kind="stable")
-        first = cases.iloc[0]
-        row, name = int(first["index"]), str(first["column"])
-        column, value = columns[name], table.loc[int(first["index"]), name]
-        hint = " ".join(part for part in (_hint_for_value(name, value), column.hint, and_more(len(cases) - 1)) if part)
-        raise rows.refuse(row, name, cell=value, allowed=column.allowed, hint=hint) from None
+
+def _wrong_rows(values: pd.Series, column: Column) -> np.ndarray:
+    """Positions of the cells that may not stand; a blank may, unless the column is filled."""
+    blank = values.isna().to_numpy()
+    refused = ~np.asarray(column.accepts(values), dtype=bool)
+    return np.flatnonzero(np.where(blank, column.filled, refused))
 
 
 def _hint_for_value(name: str, value: object) -> str:
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    if isinstance(value, float) and math.isinf(value):
+        return "larger than a computer holds;"
     if isinstance(value, float) and 1 < value <= 100 and (name in ("survival", "ci_low", "ci_high") or "share" in name):
         return f"this looks like a percentage: write {value / 100:g};"
     if name in ("n", "events", "at_risk") and isinstance(value, float) and value != math.floor(value):

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bayes_bm.evidence.tables.cells import TableRows, and_more, cell_text
 from bayes_bm.evidence.tables.schema import KEYS
+from bayes_bm.runtime.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,21 @@ def check_unique(kind: str, table: pd.DataFrame, rows: TableRows) -> None:
         values = table.loc[row, keys]
         first = int(np.flatnonzero((table[keys].eq(values) | (table[keys].isna() & values.isna())).all(axis=1))[0])
         key = ", ".join(f"{name} {cell_text(value)}" for name, value in values.items())
-        hint = f"row {first + 1} has it already; give the second arm another name, or remove the copy"
-        raise rows.refuse(row, keys[-1], cell=key, allowed=f"each {' x '.join(keys)} once", hint=hint)
+        other = "give the second arm another name, or remove the copy" if "arm" in keys else "remove one of the two"
+        hint = f"row {first + 1} has it already; {other}"
+        where = f"{rows.place(row)}, column {keys[-1]}"
+        raise InputError(where, found=key, allowed=f"each {' x '.join(keys)} once", hint=hint)
+
+
+def check_names(table: pd.DataFrame, rows: TableRows) -> None:
+    """Patients have a name each; one without is called by the number of its row, which may be no other's name."""
+    first_row: dict[str, int] = {}
+    for row, given in enumerate(table["patient"]):
+        name = str(row + 1) if given is None else given
+        first = first_row.setdefault(name, row)
+        if first < row:
+            hint = f"row {first + 1} is called so already; give one of them another name"
+            raise rows.refuse(row, "patient", cell=name, allowed="each name once", hint=hint)
 
 
 def check_one_treatment(table: pd.DataFrame, rows: TableRows) -> None:

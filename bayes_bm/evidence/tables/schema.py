@@ -69,6 +69,8 @@ _P = {"p": OPEN_UNIT, "p_below": OPEN_UNIT}
 # A curve read off a picture strays a little outside its axes; `reconstruction.curve` cleans it and logs the changes.
 _TRACED = Column("number", required=True, filled=True, low=-0.1, high=1.1, hint="survival is a proportion")
 
+_IGNORED = Column("untouched")
+
 TABLES: Mapping[str, Mapping[str, Column]] = {
     "patients": {
         "study": NAME,
@@ -169,6 +171,14 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "curve": {"time": Column("number", required=True, filled=True), "survival": _TRACED},
     "at_risk": {"time": _must(NOT_NEGATIVE), "at_risk": _must(EVENTS)},
     "ticks": {"time": _must(NOT_NEGATIVE)},
+    "people": {"patient": TEXT},
+    "cohort": {"patient": TEXT, "time": _IGNORED, "event": _IGNORED, "treatment": _IGNORED},
+    "outcomes": {
+        "patient": TEXT,
+        "time": _must(POSITIVE, hint="in the time unit of the spec"),
+        "event": _must(Column("whole", low=0, high=1), hint="1 = event, 0 = censored"),
+        "treatment": NAME,
+    },
     "covariate_hazard_ratios": {
         "covariate": NAME,
         "level": NAME,
@@ -198,7 +208,7 @@ KEYS = {
     "at_risk": ["time"],
     "covariate_hazard_ratios": ["study", "covariate", "level", "reference", "endpoint", "setting"],
 }
-WHOLE_DTYPE = {("patients", "event"), ("at_risk", "at_risk")}
+WHOLE_DTYPE = {("patients", "event"), ("outcomes", "event"), ("at_risk", "at_risk")}
 COVARIATE_OF_ARMS = re.compile(r"(mean|sd|share)_\w+")
 
 
