@@ -14,17 +14,21 @@ from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient,
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Array
 
-BINS, DRAWS = 20, 99
-"""A rank is one of 100 values, in 20 bins of 5."""
+BINS = 20
+"""Number of bins of 5 ranks in the chi-squared test."""
+DRAWS = 99
+"""Number of draws among which the truth is ranked: a rank is one of 100 values."""
 LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Levels of the central intervals whose coverage is counted."""
 REJECT = 0.001
+"""p at or below which a coverage is wrong (decision 20)."""
 CLOSE = {0.9: (0.87, 0.93)}
 """Decision 20: where a coverage has to lie."""
 
 
 def parameter_ranks(result: Result, truth: Mapping[str, Any], rng: np.random.Generator) -> dict[str, int]:
     """Rank of every top-level parameter's truth among 99 draws (0 to 99), by label; truth as `simulate` records it."""
-    found = {}
+    ranks = {}
     for name, value in truth["parameters"].items():
         for label, true in value.items() if isinstance(value, Mapping) else [("", value)]:
             draws = result.posterior[name].to_numpy().reshape(result.predictors.draws.samples, -1)
@@ -33,9 +37,9 @@ def parameter_ranks(result: Result, truth: Mapping[str, Any], rng: np.random.Gen
                 if label
                 else [""]
             )
-            mine = draws[:, names.index(label)]
-            found[f"{name}[{label}]" if label else name] = rank_of(true, mine, rng)
-    return found
+            parameter_draws = draws[:, names.index(label)]
+            ranks[f"{name}[{label}]" if label else name] = rank_of(true, parameter_draws, rng)
+    return ranks
 
 
 def rank_of(true: float, draws: Array, rng: np.random.Generator) -> int:
@@ -73,13 +77,13 @@ def rank_gaps(ranks: pd.DataFrame) -> pd.DataFrame:
     The band holds all of the line of uniform ranks in 95 % of cases, by 2,000 simulated sets of as many worlds: so many
     standard errors of the ECDF at each rank as the largest gap has.
     """
-    at, n = np.arange(DRAWS), len(ranks)
-    share = (at + 1) / (DRAWS + 1)
+    rank, n = np.arange(DRAWS), len(ranks)
+    share = (rank + 1) / (DRAWS + 1)
     spread = np.sqrt(share * (1 - share) / n)
     even = np.random.default_rng(1).integers(0, DRAWS + 1, (2000, n))
     gaps = np.stack([_ecdf(row) - share for row in even])
     band = spread * np.quantile(np.max(np.abs(gaps) / spread, axis=1), 0.95)
-    return pd.DataFrame({"rank": at, "band": band, **{name: _ecdf(ranks[name].to_numpy()) - share for name in ranks}})
+    return pd.DataFrame({"rank": rank, "band": band, **{name: _ecdf(ranks[name].to_numpy()) - share for name in ranks}})
 
 
 def _ecdf(ranks: Array) -> Array:
@@ -97,12 +101,12 @@ def answer_draws(result: Result, patient: Mapping[str, float]) -> Iterator[tuple
     asked: dict[str, Who] = {"new-study": NewStudy(), "new-hospital": NewHospital()}
     if spec.covariates:
         asked["patient"] = Patient(patient, NewStudy())
-    for at, name in enumerate(spec.treatments.compare, start=1):
-        yield f"log HR, {name}", result.predictors.draws.log_hr[:, at]
-    for who, of in asked.items():
-        alive = survival(result, [t0], who=of)
+    for treatment_index, name in enumerate(spec.treatments.compare, start=1):
+        yield f"log HR, {name}", result.predictors.draws.log_hr[:, treatment_index]
+    for label, who in asked.items():
+        alive = survival(result, [t0], who=who)
         for name in spec.treatments.names:
-            yield f"S({t0:g}), {who}, {name}", alive.sel(treatment=name).to_numpy().ravel()
+            yield f"S({t0:g}), {label}, {name}", alive.sel(treatment=name).to_numpy().ravel()
     mean = rmst(result, horizon, who=NewStudy())
     difference = mean - mean.sel(treatment=spec.treatments.reference, drop=True)
     for name in spec.treatments.compare:
@@ -112,16 +116,16 @@ def answer_draws(result: Result, patient: Mapping[str, float]) -> Iterator[tuple
 def true_answers(truth: Mapping[str, Any], reference_time: float, horizon: float) -> dict[str, float]:
     """The same by the same names, from the record of a simulated world."""
     who = {"new-study": "new-study", "new-hospital": "new-hospital", "patient on new-study": "patient"}
-    found = {}
+    answers = {}
     for row in truth["answers"]:
         name, estimand = row["treatment"], row["estimand"]
         if row["who"] == AverageStudy().name and estimand == "log_hazard_ratio":
-            found[f"log HR, {name}"] = row["value"]
+            answers[f"log HR, {name}"] = row["value"]
         elif row["who"] in who and estimand == "survival" and row["time"] == reference_time:
-            found[f"S({reference_time:g}), {who[row['who']]}, {name}"] = row["value"]
+            answers[f"S({reference_time:g}), {who[row['who']]}, {name}"] = row["value"]
         elif row["who"] == "new-study" and estimand == "rmst_difference" and row["time"] == horizon:
-            found[f"RMST({horizon:g}) difference, new-study, {name}"] = row["value"]
-    return found
+            answers[f"RMST({horizon:g}) difference, new-study, {name}"] = row["value"]
+    return answers
 
 
 def tail_shares(result: Result, truth: Mapping[str, Any], *, draws: int = 600) -> dict[str, float]:
@@ -142,11 +146,11 @@ def coverage(shares: pd.DataFrame) -> pd.DataFrame:
     for name in shares:
         values = shares[name].dropna().to_numpy(dtype=float)
         for level in LEVELS:
-            inside = int(np.sum(np.abs(values - 0.5) <= level / 2))
-            p, share = float(stats.binomtest(inside, len(values), level).pvalue), inside / len(values)
+            covered = int(np.sum(np.abs(values - 0.5) <= level / 2))
+            p, share = float(stats.binomtest(covered, len(values), level).pvalue), covered / len(values)
             low, high = CLOSE.get(level, (0.0, 1.0))
             met = bool(p > REJECT and low <= share <= high)
             half = float(1.96 * np.sqrt(level * (1 - level) / len(values)))
-            found = {"worlds": len(values), "covered": share, "half": half, "p": p, "met": met}
-            rows.append({"answer": name, "level": level, **found})
+            summary = {"worlds": len(values), "covered": share, "half": half, "p": p, "met": met}
+            rows.append({"answer": name, "level": level, **summary})
     return pd.DataFrame(rows)

@@ -14,7 +14,7 @@ of the weights stand in the provenance, and the gate fails where k is above 0.7 
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -35,17 +35,31 @@ from bayes_bm.spec.document import Spec
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Normal, Prior
 
-GRID, DEFENSIVE = 9, 0.1
-PROPOSALS, CHAINS = 8000, 4
-SWEEPS, SWEPT, LEFT = 1, 2000, 0.05
+GRID = 9
+"""Number of quantiles of the prior of each standard deviation, the axis of the grid."""
+DEFENSIVE = 0.1
+"""Share of the standard deviations drawn from the prior alone, so that no weight is without bound."""
+PROPOSALS = 8000
+"""Number of draws that are weighed; half as many are kept."""
+CHAINS = 4
+"""Number of chains that the kept draws are laid out in, as those of a sampler."""
+SWEEPS = 1
+"""Number of sweeps of expectation propagation over the arms."""
+SWEPT = 2000
+"""Number of draws of the second stage from which a sweep takes what the other arms say."""
+LEAST_REMAINING = 0.05
+"""Share of an arm's precision that has to come from elsewhere; below it the site says nearly all that is known."""
 FEWEST = 200
+"""Effective number of weighed draws below which the gate fails."""
 SDS = ("study", "study_shape", "study_treatment")
+"""Effects whose standard deviations between studies stand on the axes of the grid."""
 NAMES = ("study_sd", "study_shape_sd", "study_treatment_sd")
+"""Names of those standard deviations in the posterior."""
 
 
 @dataclass(frozen=True)
 class _Linear:
-    """y = design . x + N(0, 1); x ~ N(mean, diag(1 / precision)) but deviations, whose correlation is `pairs`.
+    """Hold y = design . x + N(0, 1); x ~ N(mean, diag(1 / precision)) but deviations, whose correlation is `pairs`.
 
     `block` (column,) is -1 for a parameter all studies share, else which standard deviation it has.
     """
@@ -60,12 +74,12 @@ class _Linear:
 
 
 def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, proposals: int = PROPOSALS) -> Result:
-    """A result like that of `fit`, of `proposals` / 2 draws, for Weibull and exponential models with normal priors.
+    """Return a result like that of `fit`, for Weibull and exponential models with normal priors.
 
-    Raises InputError for models it does not know: free levels or shapes, other families, interactions, several
-    covariates, treatments that differ in shape.
+    It has `proposals` / 2 draws. Raises InputError for models it does not know: free levels or shapes, other families,
+    interactions, several covariates, treatments that differ in shape.
     """
-    _check(spec)
+    _require_normal_model(spec)
     if averaged_ratios(evidence.hazard_ratios, spec).any():
         raise InputError(
             "hazard_ratios",
@@ -77,11 +91,11 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
     sites = arm_normals(start, coefficients=True)
     for _ in range(SWEEPS):
         sites = arm_normals(start, coefficients=True, cavities=_cavities(start, sites, rng))
-    of = _linear(spec, start.inputs.design, sites, evidence)
-    sds, log_ratio = _drawn_sds(spec, of, proposals, rng)
-    x, log_evidence = _given_sds(of, sds, rng)
+    linear = _linear(spec, start.inputs.design, sites, evidence)
+    sds, log_ratio = _drawn_sds(spec, linear, proposals, rng)
+    x, log_evidence = _given_sds(linear, sds, rng)
     log_weight = log_evidence + log_ratio
-    proposed = replace(start, posterior=_posterior(spec, start.inputs.design, of, x, sds))
+    proposed = replace(start, posterior=_posterior(spec, start.inputs.design, linear, x, sds))
     log_weight = log_weight + _log_likelihood(proposed) - _log_sites(proposed, sites)
     smooth, k = pareto_smoothed(log_weight)
     weight = np.exp(smooth)
@@ -92,7 +106,7 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
     return Result(
         spec=spec,
         evidence=evidence,
-        posterior=_posterior(spec, start.inputs.design, of, x[chosen], sds[chosen]),
+        posterior=_posterior(spec, start.inputs.design, linear, x[chosen], sds[chosen]),
         sample_stats=xr.Dataset(),
         stored_log_likelihood=xr.Dataset(),
         observed_data=xr.Dataset(),
@@ -104,14 +118,14 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
 def _cavities(start: Result, sites: ArmNormals, rng: np.random.Generator) -> list[ArmTransform]:
     """What the other arms and the priors say of each arm: its normal in the second stage, less its own site."""
     spec, evidence = start.spec, start.evidence
-    of = _linear(spec, start.inputs.design, sites, evidence)
-    sds, log_ratio = _drawn_sds(spec, of, SWEPT, rng)
-    x, log_evidence = _given_sds(of, sds, rng)
+    linear = _linear(spec, start.inputs.design, sites, evidence)
+    sds, log_ratio = _drawn_sds(spec, linear, SWEPT, rng)
+    x, log_evidence = _given_sds(linear, sds, rng)
     log_weight = log_evidence + log_ratio
     weight = np.exp(log_weight - special.logsumexp(log_weight))
-    drawn = replace(start, posterior=_posterior(spec, start.inputs.design, of, x, sds))
+    drawn = replace(start, posterior=_posterior(spec, start.inputs.design, linear, x, sds))
     _, eta, shape = drawn.predictors.at_centres
-    shaped, found = spec.hazard.varies is not None, []
+    shaped, cavities = spec.hazard.varies is not None, []
     for arm in range(len(evidence.arms)):
         columns = [eta[:, arm], *([shape[:, arm, 0]] if shaped else []), *drawn.predictors.draws.coefficient.T]
         theta = np.stack(columns, axis=1)
@@ -119,18 +133,18 @@ def _cavities(start: Result, sites: ArmNormals, rng: np.random.Generator) -> lis
         covariance = (theta - mean).T @ (weight[:, None] * (theta - mean))
         slope = sites.slope[sites.arm == arm][:, [0, *([1] if shaped else []), *range(2, sites.slope.shape[1])]]
         precision = np.linalg.inv(covariance)
-        left = precision - slope.T @ slope
+        remaining = precision - slope.T @ slope
         root = np.linalg.cholesky(covariance)
-        if np.linalg.eigvalsh(root.T @ left @ root).min() < LEFT:
+        if np.linalg.eigvalsh(root.T @ remaining @ root).min() < LEAST_REMAINING:
             # the site says nearly all that is known: a wide normal about it will do
-            found.append(ArmTransform(mean, 0.1 * precision, (mean, covariance)))
+            cavities.append(ArmTransform(mean, 0.1 * precision, (mean, covariance)))
             continue
         pull = precision @ mean - slope.T @ sites.value[sites.arm == arm]
-        found.append(ArmTransform(np.linalg.solve(left, pull), left, (mean, covariance)))
-    return found
+        cavities.append(ArmTransform(np.linalg.solve(remaining, pull), remaining, (mean, covariance)))
+    return cavities
 
 
-def _check(spec: Spec) -> None:
+def _require_normal_model(spec: Spec) -> None:
     wrong = {
         "hazard.family": spec.hazard.family not in ("weibull", "exponential") or spec.hazard.cure,
         "bias": bool(spec.modelled_biases),
@@ -139,8 +153,8 @@ def _check(spec: Spec) -> None:
         "covariates": len(spec.covariates) > 1 or bool(spec.modifiers),
         "covariates.NAME.missing": any(term.missing for term in spec.covariates.values()),
     }
-    for key, found in wrong.items():
-        if found:
+    for key, unsupported in wrong.items():
+        if unsupported:
             allowed = "Weibull or exponential, exchangeable effects, at most one covariate, no interactions"
             raise InputError(key, found="a model that two stages do not know", allowed=allowed)
     for name, prior in _priors(spec).items():
@@ -156,28 +170,28 @@ def _priors(spec: Spec) -> dict[str, Prior]:
 
 def _start(spec: Spec, evidence: Evidence) -> Result:
     """Everything at its prior mean: where the arms' normals are looked for."""
-    shape, empty = make_design(spec, evidence), xr.Dataset()
-    at = {name: float(scipy_distribution(prior).mean()) for name, prior in _priors(spec).items()}
+    design, empty = make_design(spec, evidence), xr.Dataset()
+    prior_means = {name: float(scipy_distribution(prior).mean()) for name, prior in _priors(spec).items()}
     variables: dict[str, Any] = {
-        name: (("chain", "draw"), [[at[name]]]) for name in ("intercept", "log_shape") if name in at
+        name: (("chain", "draw"), [[prior_means[name]]]) for name in ("intercept", "log_shape") if name in prior_means
     }
-    variables["log_hr"] = (("chain", "draw", "treatment"), np.full((1, 1, len(shape.compared)), at["log_hr"]))
+    variables["log_hr"] = (("chain", "draw", "treatment"), np.full((1, 1, len(design.compared)), prior_means["log_hr"]))
     if spec.covariates:
-        variables["coefficient"] = (("chain", "draw", "covariate"), [[[at["coefficient"]]]])
+        variables["coefficient"] = (("chain", "draw", "covariate"), [[[prior_means["coefficient"]]]])
     passed = Gate((), 0, 0, float("inf"), 0.0, ())
     return Result(spec, evidence, xr.Dataset(variables), empty, empty, empty, passed)
 
 
-def _linear(spec: Spec, shape: Design, sites: ArmNormals, evidence: Evidence) -> _Linear:
+def _linear(spec: Spec, design: Design, sites: ArmNormals, evidence: Evidence) -> _Linear:
     """Which parameter and which effect each pseudo-observation and each printed ratio reads."""
-    studies, compared, pairs = len(shape.studies), len(shape.compared), len(shape.pairs)
-    arm, (eta, kappa) = sites.arm, (sites.slope[:, at] for at in (0, 1))
+    studies, compared, pairs = len(design.studies), len(design.compared), len(design.pairs)
+    arm, (eta, kappa) = sites.arm, (sites.slope[:, column] for column in (0, 1))
     one = np.ones((len(arm), 1))
     by_study, by_treatment = (
-        np.eye(studies)[shape.arm_study[arm]],
-        np.eye(compared + 1)[shape.arm_treatment[arm]][:, 1:],
+        np.eye(studies)[design.arm_study[arm]],
+        np.eye(compared + 1)[design.arm_treatment[arm]][:, 1:],
     )
-    by_pair = np.eye(pairs + 1)[shape.arm_pair[arm]][:, 1:]
+    by_pair = np.eye(pairs + 1)[design.arm_pair[arm]][:, 1:]
     blocks = {
         "intercept": eta[:, None] * one,
         "log_hr": eta[:, None] * by_treatment,
@@ -189,7 +203,7 @@ def _linear(spec: Spec, shape: Design, sites: ArmNormals, evidence: Evidence) ->
     }
     y = sites.value
     if len(evidence.hr_cholesky):
-        printed, by_treatment, by_pair = whitened_ratios(shape, evidence, np.zeros(shape.hr_bias.shape[1]))
+        printed, by_treatment, by_pair = whitened_ratios(design, evidence, np.zeros(design.hr_bias.shape[1]))
         ratios = {"log_hr": by_treatment, "study_treatment_effect": by_pair}
         empty = len(printed)
         blocks = {
@@ -203,12 +217,16 @@ def _linear(spec: Spec, shape: Design, sites: ArmNormals, evidence: Evidence) ->
     )
     kept = [name for name in blocks if name in priors or (name in effects and getattr(spec.effects, effects[name]))]
     width = {name: blocks[name].shape[1] for name in kept}
-    law = {name: scipy_distribution(priors[name]) for name in kept if name in priors}
-    mean = np.concatenate([np.full(width[name], float(law[name].mean()) if name in law else 0.0) for name in kept])
-    scale = np.concatenate([np.full(width[name], float(law[name].std()) if name in law else 1.0) for name in kept])
+    distributions = {name: scipy_distribution(priors[name]) for name in kept if name in priors}
+    mean = np.concatenate(
+        [np.full(width[name], float(distributions[name].mean()) if name in distributions else 0.0) for name in kept]
+    )
+    scale = np.concatenate(
+        [np.full(width[name], float(distributions[name].std()) if name in distributions else 1.0) for name in kept]
+    )
     block = np.concatenate([np.full(width[name], SDS.index(effects[name]) if name in effects else -1) for name in kept])
-    correlation = shape.pair_cholesky @ shape.pair_cholesky.T
-    names = tuple((name, str(at)) for name in kept for at in range(width[name]))
+    correlation = design.pair_cholesky @ design.pair_cholesky.T
+    names = tuple((name, str(column)) for name in kept for column in range(width[name]))
     matrix = np.concatenate([blocks[name] for name in kept], axis=1)
     return _Linear(y, matrix, mean, scale**-2, block.astype(int), np.linalg.inv(correlation), names)
 
@@ -216,78 +234,94 @@ def _linear(spec: Spec, shape: Design, sites: ArmNormals, evidence: Evidence) ->
 # ---------------------------------------------------------------------------------------------- second stage
 
 
-def _laws(spec: Spec) -> list[Any]:
-    found = [getattr(spec.effects, name) for name in SDS]
-    return [None if effect is None or effect.sd is None else scipy_distribution(effect.sd) for effect in found]
+def _sd_distributions(spec: Spec) -> list[Any]:
+    effects = [getattr(spec.effects, name) for name in SDS]
+    return [None if effect is None or effect.sd is None else scipy_distribution(effect.sd) for effect in effects]
 
 
-def _drawn_sds(spec: Spec, of: _Linear, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def _drawn_sds(spec: Spec, linear: _Linear, count: int, rng: np.random.Generator) -> tuple[Array, Array]:
     """Standard deviations (draw, 3) by the grid's Z, and log p / q of each; a tenth from the prior alone."""
-    laws = _laws(spec)
-    axes = [np.arange(GRID) if law is not None else np.zeros(1, dtype=int) for law in laws]
+    distributions = _sd_distributions(spec)
+    axes = [np.arange(GRID) if distribution is not None else np.zeros(1, dtype=int) for distribution in distributions]
     cells = np.stack([axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")], axis=1)
-    middle = _sds_at((cells + 0.5) / GRID, laws)
-    log_z = _log_evidence(of, middle)
+    middle = _sd_quantiles((cells + 0.5) / GRID, distributions)
+    log_z = _log_evidence(linear, middle)
     share = (1 - DEFENSIVE) * np.exp(log_z - special.logsumexp(log_z)) + DEFENSIVE / len(cells)
     chosen = resampled(share, count, rng)
-    sds = _sds_at((cells[chosen] + rng.random((count, len(laws)))) / GRID, laws)
+    sds = _sd_quantiles((cells[chosen] + rng.random((count, len(distributions)))) / GRID, distributions)
     return sds, -np.log(share[chosen] * len(cells))
 
 
-def _sds_at(quantile: Array, laws: list[Any]) -> Array:
-    columns = [np.zeros(len(quantile)) if law is None else law.ppf(quantile[:, at]) for at, law in enumerate(laws)]
+def _sd_quantiles(quantile: Array, distributions: list[Any]) -> Array:
+    columns = [
+        np.zeros(len(quantile)) if distribution is None else distribution.ppf(quantile[:, column])
+        for column, distribution in enumerate(distributions)
+    ]
     return np.maximum(np.stack(columns, axis=1), 1e-4)
 
 
-def _precisions(of: _Linear, sds: Array) -> Array:
+def _precisions(linear: _Linear, sds: Array) -> Array:
     """Prior precision of x by draw (draw, x, x)."""
-    scale = np.where(of.block >= 0, 1 / sds[:, np.maximum(of.block, 0)] ** 2, of.precision)
-    found = scale[:, :, None] * np.eye(len(of.block))
-    pairs = np.flatnonzero(of.block == SDS.index("study_treatment"))
+    scale = np.where(linear.block >= 0, 1 / sds[:, np.maximum(linear.block, 0)] ** 2, linear.precision)
+    precisions = scale[:, :, None] * np.eye(len(linear.block))
+    pairs = np.flatnonzero(linear.block == SDS.index("study_treatment"))
     if len(pairs):
-        found[:, pairs[:, None], pairs] = of.pairs / sds[:, -1, None, None] ** 2
-    return found
+        precisions[:, pairs[:, None], pairs] = linear.pairs / sds[:, -1, None, None] ** 2
+    return precisions
 
 
-def _solved(of: _Linear, sds: Array) -> tuple[Array, Array, Array]:
-    """Cholesky factor of the precision of x given y, its mean, and log Z."""
-    prior = _precisions(of, sds)
-    factor = np.linalg.cholesky(prior + of.design.T @ of.design)
-    rest = of.y - of.design @ of.mean
-    pull = of.design.T @ rest
+class _Solution(NamedTuple):
+    """x given y at each draw of the standard deviations: Cholesky factor of its precision (draw, x, x), mean (draw, x),
+    and log Z (draw,).
+    """
+
+    factor: Array
+    mean: Array
+    log_evidence: Array
+
+
+def _solve_given_sds(linear: _Linear, sds: Array) -> _Solution:
+    """Return x given y at each draw of the standard deviations."""
+    prior = _precisions(linear, sds)
+    factor = np.linalg.cholesky(prior + linear.design.T @ linear.design)
+    rest = linear.y - linear.design @ linear.mean
+    pull = linear.design.T @ rest
     half = np.linalg.solve(factor, np.broadcast_to(pull[:, None], (len(sds), len(pull), 1)))
     shift = np.linalg.solve(factor.transpose(0, 2, 1), half)[..., 0]
     determinants = np.linalg.slogdet(prior)[1] / 2 - np.log(np.einsum("tii->ti", factor)).sum(axis=1)
-    return factor, of.mean + shift, determinants + np.sum(half**2, axis=(1, 2)) / 2 - rest @ rest / 2
+    log_evidence = determinants + np.sum(half**2, axis=(1, 2)) / 2 - rest @ rest / 2
+    return _Solution(factor, linear.mean + shift, log_evidence)
 
 
-def _log_evidence(of: _Linear, sds: Array) -> Array:
-    return np.concatenate([_solved(of, part)[2] for part in np.array_split(sds, max(1, len(sds) // 1000))])
+def _log_evidence(linear: _Linear, sds: Array) -> Array:
+    return np.concatenate(
+        [_solve_given_sds(linear, part).log_evidence for part in np.array_split(sds, max(1, len(sds) // 1000))]
+    )
 
 
-def _given_sds(of: _Linear, sds: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+def _given_sds(linear: _Linear, sds: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """x (draw, x) and log Z (draw,)."""
     drawn, log_z = [], []
     for part in np.array_split(sds, max(1, len(sds) // 1000)):
-        factor, mean, log_evidence = _solved(of, part)
-        noise = rng.standard_normal((*mean.shape, 1))
-        drawn.append(mean + np.linalg.solve(factor.transpose(0, 2, 1), noise)[..., 0])
-        log_z.append(log_evidence)
+        solution = _solve_given_sds(linear, part)
+        noise = rng.standard_normal((*solution.mean.shape, 1))
+        drawn.append(solution.mean + np.linalg.solve(solution.factor.transpose(0, 2, 1), noise)[..., 0])
+        log_z.append(solution.log_evidence)
     return np.concatenate(drawn), np.concatenate(log_z)
 
 
 # ---------------------------------------------------------------------------------------------- weights
 
 
-def _posterior(spec: Spec, shape: Design, of: _Linear, x: Array, sds: Array) -> xr.Dataset:
+def _posterior(spec: Spec, design: Design, linear: _Linear, x: Array, sds: Array) -> xr.Dataset:
     dims = {
-        "log_hr": ("treatment", list(shape.compared)),
+        "log_hr": ("treatment", list(design.compared)),
         "coefficient": ("covariate", list(spec.covariates)),
-        "study_effect": ("study", list(shape.studies)),
-        "study_log_shape": ("study", list(shape.studies)),
-        "study_treatment_effect": ("study_treatment", shape.pair_labels),
+        "study_effect": ("study", list(design.studies)),
+        "study_log_shape": ("study", list(design.studies)),
+        "study_treatment_effect": ("study_treatment", design.pair_labels),
     }
-    columns = np.array([name for name, _ in of.names])
+    columns = np.array([name for name, _ in linear.names])
     variables, coords = {}, {}
     for name in dict.fromkeys(columns.tolist()):
         values = x[:, columns == name].reshape(CHAINS, len(x) // CHAINS, -1)
@@ -296,25 +330,25 @@ def _posterior(spec: Spec, shape: Design, of: _Linear, x: Array, sds: Array) -> 
             variables[name], coords[dim] = (("chain", "draw", dim), values), labels
         else:
             variables[name] = (("chain", "draw"), values[..., 0])
-    for at, (name, law) in enumerate(zip(NAMES, _laws(spec), strict=True)):
-        if law is not None:
-            variables[name] = (("chain", "draw"), sds[:, at].reshape(CHAINS, -1))
+    for sd_index, (name, distribution) in enumerate(zip(NAMES, _sd_distributions(spec), strict=True)):
+        if distribution is not None:
+            variables[name] = (("chain", "draw"), sds[:, sd_index].reshape(CHAINS, -1))
     return xr.Dataset(variables, coords=coords)
 
 
-def _log_likelihood(of: Result) -> Array:
+def _log_likelihood(result: Result) -> Array:
     """Of all rows but printed ratios, which are normal as they stand (draw,)."""
-    found = pointwise_log_likelihood(of.predictors)
+    pointwise = pointwise_log_likelihood(result.predictors)
     parts = [
-        values.sum(values.dims[2:]).to_numpy().ravel() for name, values in found.items() if name != "hazard_ratios"
+        values.sum(values.dims[2:]).to_numpy().ravel() for name, values in pointwise.items() if name != "hazard_ratios"
     ]
-    return np.sum(parts, axis=0) if parts else np.zeros(of.predictors.draws.samples)
+    return np.sum(parts, axis=0) if parts else np.zeros(result.predictors.draws.samples)
 
 
-def _log_sites(of: Result, sites: ArmNormals) -> Array:
-    _, eta, shape = of.predictors.at_centres
+def _log_sites(result: Result, sites: ArmNormals) -> Array:
+    _, eta, shape = result.predictors.at_centres
     kappa = shape[..., 0] if shape.shape[-1] else np.zeros_like(eta)
     linear = eta[:, sites.arm] * sites.slope[:, 0] + kappa[:, sites.arm] * sites.slope[:, 1]
     if sites.slope.shape[1] > 2:
-        linear = linear + of.predictors.draws.coefficient @ sites.slope[:, 2:].T
+        linear = linear + result.predictors.draws.coefficient @ sites.slope[:, 2:].T
     return -0.5 * np.sum((sites.value - linear) ** 2, axis=1)

@@ -50,18 +50,18 @@ def family_models() -> dict[str, tuple[Any, str]]:
 
 def families() -> Iterator[Known]:
     """log S and the density of each family at two times beside scipy; H as the integral of h; the median as a root."""
-    for name, (law, known) in family_models().items():
+    for name, (distribution, scipy_name) in family_models().items():
         family, shape, eta = FAMILIES[name], np.array(SHAPES[name]), np.array(ETA)
         for u in (0.4, 2.5):
-            at = np.array(np.log(u))
-            survival = float(-np.exp(family.log_cum_hazard(at, eta, shape, xp=NUMPY)))
-            source = f"scipy.stats.{known}"
-            yield Known(f"{name}: log S({u:g})", float(law.logsf(u)), survival, 1e-9, source)
-            density = float(family.log_hazard(at, eta, shape, xp=NUMPY)) + survival
-            yield Known(f"{name}: log f({u:g})", float(law.logpdf(u)), density, 1e-9, source)
+            log_time = np.array(np.log(u))
+            survival = float(-np.exp(family.log_cum_hazard(log_time, eta, shape, xp=NUMPY)))
+            source = f"scipy.stats.{scipy_name}"
+            yield Known(f"{name}: log S({u:g})", float(distribution.logsf(u)), survival, 1e-9, source)
+            density = float(family.log_hazard(log_time, eta, shape, xp=NUMPY)) + survival
+            yield Known(f"{name}: log f({u:g})", float(distribution.logpdf(u)), density, 1e-9, source)
         yield Known(f"{name}: H(1.5)", *_integral(family, eta, shape, 1.5), 1e-8, "scipy.integrate.quad of h")
         median = float(np.exp(inverse(family, np.array(np.log(np.log(2))), eta, shape, xp=NUMPY)))
-        yield Known(f"{name}: median", float(law.median()), median, 1e-9, f"scipy.stats.{known}")
+        yield Known(f"{name}: median", float(distribution.median()), median, 1e-9, f"scipy.stats.{scipy_name}")
 
 
 def _integral(family: Family, eta: np.ndarray, shape: np.ndarray, u: float) -> tuple[float, float]:
@@ -77,7 +77,7 @@ def _integral(family: Family, eta: np.ndarray, shape: np.ndarray, u: float) -> t
 
 def averages() -> Iterator[Known]:
     """E[S] over level and log shape beside the trapezoid rule on 801 x 401 points; the restricted mean over it."""
-    of = Population(
+    population = Population(
         FAMILIES["weibull"], 12.0, np.array([[0.2]]), np.array([[[0.1]]]), np.array([[0.6]]), np.array([[0.3]])
     )
     z, y = np.linspace(-9, 9, 801), np.linspace(-9, 9, 401)
@@ -88,10 +88,10 @@ def averages() -> Iterator[Known]:
         return float(np.sum(weight * np.exp(-np.exp(log_cum))))
 
     for time in (3.0, 12.0, 30.0):
-        found = float(quadrature.survival(of, np.array([time]))[0, 0, 0])
-        yield Known(f"new study: E[S({time:g})]", alive(time), found, 1e-6, "trapezoid rule over both effects")
+        average = float(quadrature.survival(population, np.array([time]))[0, 0, 0])
+        yield Known(f"new study: E[S({time:g})]", alive(time), average, 1e-6, "trapezoid rule over both effects")
     node, step = np.polynomial.legendre.leggauss(24)
     area = sum(w / 2 * 24.0 * 4 * v**3 * alive(24.0 * v**4) for v, w in zip((node + 1) / 2, step, strict=True))
     yield Known(
-        "new study: RMST(24)", area, float(quadrature.rmst(of, 24.0)[0, 0]), 1e-5, "quadrature of the trapezoid"
+        "new study: RMST(24)", area, float(quadrature.rmst(population, 24.0)[0, 0]), 1e-5, "quadrature of the trapezoid"
     )

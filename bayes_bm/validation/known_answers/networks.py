@@ -36,11 +36,11 @@ def network() -> Iterator[Known]:
     y, weight = np.array([row[3] for row in NETWORK]), np.array([row[4] ** -2 for row in NETWORK])
     covariance = np.linalg.inv(contrast.T @ (weight[:, None] * contrast))
     mean = covariance @ contrast.T @ (weight * y)
-    for at, name in enumerate("bc"):
-        sd, draws = float(np.sqrt(covariance[at, at])), posterior.sel(treatment=name).to_numpy()
+    for column, name in enumerate("bc"):
+        sd, draws = float(np.sqrt(covariance[column, column])), posterior.sel(treatment=name).to_numpy()
         tolerance = 4 * sd / np.sqrt(1000)
         yield Known(
-            f"log HR of {name} v a", float(mean[at]), float(draws.mean()), tolerance, "generalised least squares"
+            f"log HR of {name} v a", float(mean[column]), float(draws.mean()), tolerance, "generalised least squares"
         )
     split = split_world(spec, evidence, ("b", "a"))
     log_ratios = fit(split.spec, split.evidence, cores=1).posterior["log_hr"]
@@ -51,7 +51,10 @@ def network() -> Iterator[Known]:
 
 
 BASARAN = "Basaran 2025, J Neurooncol, doi 10.1007/s11060-025-05244-1 (docs/decisions.md, 9)"
-HR_TOLERANCE, MEDIAN_TOLERANCE = 0.06, 0.25
+HR_TOLERANCE = 0.06
+"""Largest difference from a printed hazard ratio (decision 9)."""
+MEDIAN_TOLERANCE = 0.25
+"""Largest difference from a printed median, as a share of its interval's width (decision 9)."""
 
 
 def _reproduced(name: str) -> Iterator[Known]:
@@ -64,13 +67,13 @@ def _reproduced(name: str) -> Iterator[Known]:
     spec = read_spec(name)
     table = compare(fit(spec, cores=1), who=AverageStudy()).set_index(["estimand", "treatment"])["median"].to_dict()
     for check in spec.external_checks:
-        found = float(table[check.estimand, check.treatment])
+        reproduced = float(table[check.estimand, check.treatment])
         if check.estimand == "hazard_ratio":
             label = f"{name}: HR {check.treatment} v {check.reference}"
-            yield Known(label, check.value, found, HR_TOLERANCE, BASARAN)
+            yield Known(label, check.value, reproduced, HR_TOLERANCE, BASARAN)
         elif check.estimand == "median" and check.ci_low is not None and check.ci_high is not None:
             width = MEDIAN_TOLERANCE * (check.ci_high - check.ci_low)
-            yield Known(f"{name}: median {check.treatment}", check.value, found, width, BASARAN)
+            yield Known(f"{name}: median {check.treatment}", check.value, reproduced, width, BASARAN)
 
 
 def published_quick() -> Iterator[Known]:

@@ -86,38 +86,40 @@ def density() -> Iterator[Known]:
     source = "scipy.stats, see docs/decisions.md, 5 to 8"
     expected = _by_scipy(**point)
     graph = build_model(spec, evidence).compile_logp(mode="FAST_COMPILE")
-    found = graph({name: np.array([value] if name == "log_hr" else value) for name, value in point.items()})
-    yield Known("log density, every kind of evidence", expected, float(found), 1e-7, source)
-    at, data = pack_problem(prepare(spec, evidence))
+    graph_value = graph({name: np.array([value] if name == "log_hr" else value) for name, value in point.items()})
+    yield Known("log density, every kind of evidence", expected, float(graph_value), 1e-7, source)
+    layout, data = pack_problem(prepare(spec, evidence))
     x = np.zeros(len(point))
-    x[[at.starts[name] for name in point]] = list(point.values())
+    x[[layout.starts[name] for name in point]] = list(point.values())
     value, gradient = log_density(x, data)
     yield Known("the same, as sampled", expected, value, 1e-7, source)
     for name, here in point.items():
         ends = [_by_scipy(**(point | {name: here + step})) for step in (-1e-4, 1e-4)]
         yield Known(
-            f"its derivative by {name}", (ends[1] - ends[0]) / 2e-4, float(gradient[at.starts[name]]), 1e-5, source
+            f"its derivative by {name}", (ends[1] - ends[0]) / 2e-4, float(gradient[layout.starts[name]]), 1e-5, source
         )
 
 
 def _by_scipy(intercept: float, log_hr: float, log_shape: float) -> float:
     """The log density of the tables of `density`."""
     k = np.exp(log_shape)
-    laws: list[Any] = [stats.weibull_min(k, scale=T0 * np.exp(-eta / k)) for eta in (intercept, intercept + log_hr)]
-    a, b = laws[0], laws[1]
+    distributions: list[Any] = [
+        stats.weibull_min(k, scale=T0 * np.exp(-eta / k)) for eta in (intercept, intercept + log_hr)
+    ]
+    a, b = distributions[0], distributions[1]
     beta: Any = stats.beta(16.5, 16.5)
     normal: Any = stats.norm
-    found = normal.logpdf([intercept, log_hr]).sum() + normal.logpdf(log_shape, 0, 0.3)
-    found += a.logpdf(4.0) + a.logsf(15.0) + b.logpdf([9.0, 22.0]).sum()
-    found += normal.logpdf(np.log(11.0), np.log(a.median()), np.log(15.125 / 8) / (2 * normal.ppf(0.975)))
-    found += beta.logpdf(b.cdf(14.0)) + b.logpdf(14.0)
+    total = normal.logpdf([intercept, log_hr]).sum() + normal.logpdf(log_shape, 0, 0.3)
+    total += a.logpdf(4.0) + a.logsf(15.0) + b.logpdf([9.0, 22.0]).sum()
+    total += normal.logpdf(np.log(11.0), np.log(a.median()), np.log(15.125 / 8) / (2 * normal.ppf(0.975)))
+    total += beta.logpdf(b.cdf(14.0)) + b.logpdf(14.0)
     # survival at 6 and 12 of 0.8 x 40: 24 of 32, then 16 of 0.8 x 40 x 0.75
-    found += stats.binom.logpmf(24, 32, a.sf(6.0))
+    total += stats.binom.logpmf(24, 32, a.sf(6.0))
     size, alive, p = 24.0, 24.0 * 0.5 / 0.75, a.sf(12.0) / a.sf(6.0)
-    found += special.gammaln(size + 1) - special.gammaln(alive + 1) - special.gammaln(size - alive + 1)
-    found += alive * np.log(p) + (size - alive) * np.log1p(-p)
-    found += stats.binom.logpmf(17, 40, b.cdf(9.0)) + normal.logpdf(np.log(0.7), log_hr, 0.2)
-    return float(found)
+    total += special.gammaln(size + 1) - special.gammaln(alive + 1) - special.gammaln(size - alive + 1)
+    total += alive * np.log(p) + (size - alive) * np.log1p(-p)
+    total += stats.binom.logpmf(17, 40, b.cdf(9.0)) + normal.logpdf(np.log(0.7), log_hr, 0.2)
+    return float(total)
 
 
 def conjugate() -> Iterator[Known]:
@@ -126,22 +128,26 @@ def conjugate() -> Iterator[Known]:
 
     rng = np.random.default_rng(5)
     rows = [
-        {"study": "s", "arm": arm, "treatment": arm, "time": round(float(time), 3), "event": int(at % 4 > 0)}
+        {"study": "s", "arm": arm, "treatment": arm, "time": round(float(time), 3), "event": int(patient_index % 4 > 0)}
         for arm, scale in (("a", 10.0), ("b", 16.0))
-        for at, time in enumerate(rng.exponential(scale, 60) + 0.01)
+        for patient_index, time in enumerate(rng.exponential(scale, 60) + 0.01)
     ]
     spec, evidence = model_evidence(model_document(), {"patients": rows})
     posterior = fit(spec, evidence, cores=1).posterior
-    law = {}
+    log_rates = {}
     for arm in ("a", "b"):
-        mine = [row for row in rows if row["arm"] == arm]
-        dead, units = sum(row["event"] for row in mine), sum(row["time"] for row in mine) / T0
-        law[arm] = float(special.digamma(dead) - np.log(units)), float(special.polygamma(1, dead))
+        arm_rows = [row for row in rows if row["arm"] == arm]
+        dead, units = sum(row["event"] for row in arm_rows), sum(row["time"] for row in arm_rows) / T0
+        log_rates[arm] = float(special.digamma(dead) - np.log(units)), float(special.polygamma(1, dead))
     level, ratio = posterior["intercept"].to_numpy().ravel(), posterior["log_hr"].to_numpy().ravel()
     source = "log of Gamma(deaths, time at risk), closed form"
     expected = {
-        "log rate": (law["a"][0], np.sqrt(law["a"][1]), level),
-        "log hazard ratio": (law["b"][0] - law["a"][0], np.sqrt(law["a"][1] + law["b"][1]), ratio),
+        "log rate": (log_rates["a"][0], np.sqrt(log_rates["a"][1]), level),
+        "log hazard ratio": (
+            log_rates["b"][0] - log_rates["a"][0],
+            np.sqrt(log_rates["a"][1] + log_rates["b"][1]),
+            ratio,
+        ),
     }
     for name, (mean, sd, draws) in expected.items():
         # four Monte Carlo errors of 1,000 effective draws

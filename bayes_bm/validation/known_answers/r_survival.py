@@ -95,8 +95,8 @@ def reconstruction() -> Iterator[Known]:
 
     for seed, (n, censoring) in enumerate(((40, "staggered"), (90, "dropout"), (150, "cut"))):
         time, event = varied(seed, n, censoring=censoring)
-        known = printed(time, event)
-        rec = reconstruct(drawn(time, event, known["axis_max"]), **known)
+        printed_numbers = printed(time, event)
+        rec = reconstruct(drawn(time, event, printed_numbers["axis_max"]), **printed_numbers)
         rebuilt = rec.patients.sort_values(["time", "event"])
         truth = pd.DataFrame({"time": time, "event": event}).sort_values(["time", "event"])
         name, source = f"{n} patients, {censoring}", "the simulated patients"

@@ -33,12 +33,12 @@ def verify(
 def _rows(group: Group) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     try:
-        for one in group.answers():
-            rows.append({"group": group.name, **one.__dict__, "passed": one.passed})
+        for answer in group.answers():
+            rows.append(answer.row(group.name))
     except Exception as problem:
-        told = f"stopped: {type(problem).__name__}: {problem}"
+        message = f"stopped: {type(problem).__name__}: {problem}"
         rows.append(
-            {"group": group.name, "check": told, "source": "this check did not run to its end", "passed": False}
+            {"group": group.name, "check": message, "source": "this check did not run to its end", "passed": False}
         )
     return rows
 

@@ -24,12 +24,12 @@ def cox_log_hr(time: ArrayLike, event: ArrayLike, group: ArrayLike, *, steps: in
     other: then the last value of `steps` Newton steps of at most 1 is returned.
     """
     time, event, group = np.asarray(time, float), np.asarray(event, int), np.asarray(group, int)
-    at, deaths = np.unique(time[event == 1], return_counts=True)
+    death_times, deaths = np.unique(time[event == 1], return_counts=True)
     ordered = [np.sort(time[group == g]) for g in (0, 1)]
     dying = [np.sort(time[(group == g) & (event == 1)]) for g in (0, 1)]
-    risk = [len(t) - np.searchsorted(t, at) for t in ordered]
-    died = [np.searchsorted(t, at, side="right") - np.searchsorted(t, at) for t in dying]
-    row = np.repeat(np.arange(len(at)), deaths)
+    risk = [len(t) - np.searchsorted(t, death_times) for t in ordered]
+    died = [np.searchsorted(t, death_times, side="right") - np.searchsorted(t, death_times) for t in dying]
+    row = np.repeat(np.arange(len(death_times)), deaths)
     gone = (np.arange(len(row)) - np.repeat(np.cumsum(deaths) - deaths, deaths)) / deaths[row]
     r0, r1 = (r[row] - gone * d[row] for r, d in zip(risk, died, strict=True))
     log_hr, information, treated = 0.0, 0.0, len(dying[1])

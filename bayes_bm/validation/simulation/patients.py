@@ -48,7 +48,7 @@ def event_times(truth: Truth, arm: ArmPlan, x: pd.DataFrame, rng: np.random.Gene
     hazard = np.log(rng.exponential(size=len(x)))
     level = eta + shift
     return spec.reference_time * np.exp(
-        inverse(truth.of.inputs.family, hazard, level, np.broadcast_to(shape, (len(x), len(shape))), xp=NUMPY)
+        inverse(truth.result.inputs.family, hazard, level, np.broadcast_to(shape, (len(x), len(shape))), xp=NUMPY)
     )
 
 

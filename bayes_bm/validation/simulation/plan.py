@@ -51,11 +51,11 @@ def plan(
     A share `side_by_side` of the studies compares two treatments; those that print a hazard ratio all do. Raises
     InputError on an unknown kind, no studies, or sizes that are not ordered.
     """
-    _check(spec, studies, mix, sizes)
+    _check_plan(spec, studies, mix, sizes)
     kinds = _shares(studies, mix)
     pairs = _pairs(spec, kinds, studies, side_by_side)
-    names = [f"study {at + 1:0{len(str(studies))}d}" for at in range(studies)]
-    t0, found = spec.reference_time, []
+    names = [f"study {number + 1:0{len(str(studies))}d}" for number in range(studies)]
+    t0, arms = spec.reference_time, []
     for name, kind, treatments in zip(names, kinds, pairs, strict=True):
         follow_up = t0 * rng.uniform(1.5, 4)
         accrual, interval = follow_up * rng.uniform(0.3, 0.8), bool(rng.random() < 0.5)
@@ -63,11 +63,11 @@ def plan(
             n = round(np.exp(rng.uniform(*np.log(sizes))))
             # a count of events by a time is a share only where everybody was followed so far
             least = t0 if kind == "counts" else 0.0
-            found.append(ArmPlan(name, treatment, treatment, kind, n, interval, follow_up, accrual, least))
-    return found
+            arms.append(ArmPlan(name, treatment, treatment, kind, n, interval, follow_up, accrual, least))
+    return arms
 
 
-def _check(spec: Spec, studies: int, mix: Mapping[str, float], sizes: tuple[int, int]) -> None:
+def _check_plan(spec: Spec, studies: int, mix: Mapping[str, float], sizes: tuple[int, int]) -> None:
     for kind, share in mix.items():
         if kind not in KINDS:
             raise InputError("mix", found=kind, allowed=", ".join(KINDS))
@@ -86,22 +86,22 @@ def _shares(studies: int, mix: Mapping[str, float]) -> list[str]:
     kinds = [kind for kind in KINDS if mix.get(kind, 0) > 0]
     exact = np.array([studies * mix[kind] / sum(mix.values()) for kind in kinds])
     count = np.floor(exact).astype(int)
-    for at in np.argsort(-(exact - count), kind="stable")[: studies - count.sum()]:
-        count[at] += 1
+    for kind_index in np.argsort(-(exact - count), kind="stable")[: studies - count.sum()]:
+        count[kind_index] += 1
     return [kind for kind, times in zip(kinds, count, strict=True) for _ in range(times)]
 
 
 def _pairs(spec: Spec, kinds: list[str], studies: int, side_by_side: float) -> list[tuple[str, ...]]:
     """Treatments of each study: in turn, so that every kind of evidence speaks about every treatment."""
     names, compared = spec.treatments.names, spec.treatments.compare
-    found, singles, doubles, owed = [], 0, 0, 0.0
+    treatments, singles, doubles, owed = [], 0, 0, 0.0
     for kind in kinds:
         owed += side_by_side
         if kind == "hazard_ratios" or spec.free_levels or owed >= 1:
             owed -= 1 if owed >= 1 else 0
-            found.append((spec.treatments.reference, compared[doubles % len(compared)]))
+            treatments.append((spec.treatments.reference, compared[doubles % len(compared)]))
             doubles += 1
         else:
-            found.append((names[singles % len(names)],))
+            treatments.append((names[singles % len(names)],))
             singles += 1
-    return found
+    return treatments

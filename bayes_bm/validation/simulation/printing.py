@@ -52,8 +52,8 @@ class StudiedArm:
     def median_follow_up(self) -> float:
         """Median of the reverse Kaplan-Meier estimate; the last time seen where it is not reached."""
         time, event = self.patients["time"], self.patients["event"]
-        found = nonparametric.quantile(kaplan_meier(time, 1 - event))
-        return float(found) if np.isfinite(found) else float(time.max())
+        median = nonparametric.quantile(kaplan_meier(time, 1 - event))
+        return float(median) if np.isfinite(median) else float(time.max())
 
 
 def arm_row(spec: Spec, plan: ArmPlan, **more: Any) -> Row:
@@ -70,35 +70,38 @@ def _key(spec: Spec, plan: ArmPlan) -> Row:
 
 def printed(spec: Spec, arms: Sequence[StudiedArm]) -> Rows:
     """Rows of every table. An arm known from printed numbers states its covariates; ratios are of like patients."""
-    found: Rows = {}
+    rows: Rows = {}
     for arm in arms:
         kind = arm.plan.kind
         if kind == "hazard_ratios":
             continue
         row = arm_row(spec, arm.plan, events=int(arm.patients["event"].sum()), followup=round(arm.median_follow_up, 2))
         case_mix = {} if kind == "patients" else stated(spec, arm.patients)
-        found.setdefault("arms", []).append({**row, **case_mix})
-        found.setdefault(kind, []).extend(_PRINTED[kind](spec, arm))
+        rows.setdefault("arms", []).append({**row, **case_mix})
+        rows.setdefault(kind, []).extend(_PRINTED[kind](spec, arm))
     for study in _by_study(arms, "hazard_ratios"):
-        found.setdefault("hazard_ratios", []).extend(_ratio(spec, study))
-    return found
+        rows.setdefault("hazard_ratios", []).extend(_ratio(spec, study))
+    return rows
 
 
 def _by_study(arms: Sequence[Any], kind: str) -> list[list[Any]]:
-    mine = [arm for arm in arms if arm.plan.kind == kind]
-    return [[arm for arm in mine if arm.plan.study == study] for study in dict.fromkeys(arm.plan.study for arm in mine)]
+    kind_arms = [arm for arm in arms if arm.plan.kind == kind]
+    return [
+        [arm for arm in kind_arms if arm.plan.study == study]
+        for study in dict.fromkeys(arm.plan.study for arm in kind_arms)
+    ]
 
 
 def stated(spec: Spec, patients: pd.DataFrame) -> Row:
     """share_NAME of a two-valued covariate, mean_NAME and sd_NAME of another, as printed in a table of patients."""
-    found: Row = {}
+    summary: Row = {}
     for name, term in spec.covariates.items():
         values = patients[name]
         if two_valued(term):
-            found[f"share_{name}"] = round(float(values.mean()), 4)
+            summary[f"share_{name}"] = round(float(values.mean()), 4)
         else:
-            found |= {f"mean_{name}": round(float(values.mean()), 4), f"sd_{name}": round(float(values.std()), 4)}
-    return found
+            summary |= {f"mean_{name}": round(float(values.mean()), 4), f"sd_{name}": round(float(values.std()), 4)}
+    return summary
 
 
 def _patients(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
@@ -109,10 +112,10 @@ def _patients(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
 
 def _points(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
     curve = arm.curve
-    t0, time_of = spec.reference_time, arm.patients["time"]
-    shown = [at * t0 for at in POINTS if nonparametric.at_risk(time_of, at * t0) >= FEWEST]
+    t0, times = spec.reference_time, arm.patients["time"]
+    shown = [multiple * t0 for multiple in POINTS if nonparametric.at_risk(times, multiple * t0) >= FEWEST]
     # where nearly everybody has died before the first, the latest earlier one at which enough are left
-    earlier = [at * t0 for at in EARLIER if nonparametric.at_risk(time_of, at * t0) >= FEWEST]
+    earlier = [multiple * t0 for multiple in EARLIER if nonparametric.at_risk(times, multiple * t0) >= FEWEST]
     for time in shown or earlier[:1] or [EARLIER[-1] * t0]:
         survival = round(float(curve(time)), 4)
         yield {**_key(spec, arm.plan), "time": time, "survival": survival, "n": arm.plan.n} | (
@@ -122,10 +125,10 @@ def _points(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
 
 def _interval_at(curve: StepCurve, time: float, survival: float) -> Row:
     """Interval on the log(-log) scale with Greenwood's variance; none where everybody or nobody is left."""
-    at = int(np.searchsorted(curve.time, time, side="right")) - 1
-    if at < 0 or not 0 < survival < 1 or not 0 < curve.survival[at] < 1:
+    step = int(np.searchsorted(curve.time, time, side="right")) - 1
+    if step < 0 or not 0 < survival < 1 or not 0 < curve.survival[step] < 1:
         return {}
-    s, se = curve.survival[at], curve.se[at]
+    s, se = curve.survival[step], curve.se[step]
     half = Z * se / (s * -np.log(s))
     low, high = (s ** np.exp(sign * half) for sign in (1, -1))
     return {"ci_low": min(round(float(low), 4), survival), "ci_high": max(round(float(high), 4), survival)}
@@ -140,11 +143,11 @@ def _medians(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
 
 def _interval_of_median(curve: StepCurve, median: float) -> Row:
     """Brookmeyer and Crowley: times at which the interval of S on the log(-log) scale holds one half."""
-    inside = (curve.survival > 0) & (curve.survival < 1) & (curve.se > 0)
-    s = np.where(inside, curve.survival, 0.5)
-    half = Z * np.where(inside, curve.se, 1.0) / (s * -np.log(s))
-    low = np.where(inside, s ** np.exp(half), curve.survival)
-    high = np.where(inside, s ** np.exp(-half), curve.survival)
+    estimable = (curve.survival > 0) & (curve.survival < 1) & (curve.se > 0)
+    s = np.where(estimable, curve.survival, 0.5)
+    half = Z * np.where(estimable, curve.se, 1.0) / (s * -np.log(s))
+    low = np.where(estimable, s ** np.exp(half), curve.survival)
+    high = np.where(estimable, s ** np.exp(-half), curve.survival)
     first, last = curve.time[low <= 0.5], curve.time[high <= 0.5]
     lower = min(float(first[0]), median) if len(first) else median
     if not len(last):
@@ -171,10 +174,10 @@ def _ratio(spec: Spec, study: Sequence[StudiedArm]) -> Iterator[Row]:
     other, one = study
     time, event = (np.concatenate([arm.patients[name] for arm in study]) for name in ("time", "event"))
     group = np.repeat([0, 1], [len(other.patients), len(one.patients)])
-    found = cox_log_hr(time, event, group)
-    if found.se > NOT_ESTIMABLE:
+    cox = cox_log_hr(time, event, group)
+    if cox.se > NOT_ESTIMABLE:
         return
-    hr, half = np.exp(found.log_hr), Z * found.se
+    hr, half = np.exp(cox.log_hr), Z * cox.se
     named = {"study": one.plan.study, "endpoint": spec.endpoint}
     named |= {"treatment": one.plan.treatment, "reference": other.plan.treatment}
     limits = {"ci_low": hr * np.exp(-half), "ci_high": hr * np.exp(half)}
@@ -197,22 +200,22 @@ def drawn(spec: Spec, truth: Truth, arms: Sequence[StudiedArm], rng: np.random.G
 
     Arms known from printed numbers state no covariates, so that they stand at their centres, as the law has it.
     """
-    found: Rows = {}
+    rows: Rows = {}
     for arm in arms:
         if arm.plan.kind != "hazard_ratios":
-            found.setdefault("arms", []).append(arm_row(spec, arm.plan, followup=arm.plan.follow_up))
+            rows.setdefault("arms", []).append(arm_row(spec, arm.plan, followup=arm.plan.follow_up))
         if arm.plan.kind == "patients":
-            found.setdefault("patients", []).extend(_patients(spec, arm))
+            rows.setdefault("patients", []).extend(_patients(spec, arm))
         elif arm.plan.kind in _DRAWN:
-            found.setdefault(arm.plan.kind, []).extend(_DRAWN[arm.plan.kind](spec, truth, arm.plan, rng))
+            rows.setdefault(arm.plan.kind, []).extend(_DRAWN[arm.plan.kind](spec, truth, arm.plan, rng))
     for study in _by_study(arms, "hazard_ratios"):
-        found.setdefault("hazard_ratios", []).append(_drawn_ratio(spec, truth, study, rng))
-    return found
+        rows.setdefault("hazard_ratios", []).append(_drawn_ratio(spec, truth, study, rng))
+    return rows
 
 
 def _dead_by(spec: Spec, truth: Truth, plan: ArmPlan, time: float) -> float:
     eta, shape = truth.arm(plan.study, plan.treatment)
-    family = truth.of.inputs.family
+    family = truth.result.inputs.family
     log_u = family.place(np.array(np.log(time / spec.reference_time)))
     return float(-np.expm1(-np.exp(family.log_cum_hazard(log_u, np.array(eta), shape, xp=NUMPY))))
 
@@ -221,20 +224,22 @@ def _time_of(spec: Spec, truth: Truth, plan: ArmPlan, dead: float) -> float:
     """When a share has died."""
     eta, shape = truth.arm(plan.study, plan.treatment)
     log_cum = np.array(np.log(-np.log1p(-dead)))
-    return float(spec.reference_time * np.exp(inverse(truth.of.inputs.family, log_cum, np.array(eta), shape, xp=NUMPY)))
+    return float(
+        spec.reference_time * np.exp(inverse(truth.result.inputs.family, log_cum, np.array(eta), shape, xp=NUMPY))
+    )
 
 
 def _drawn_points(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
     """Decision 5 with n only: y_1 of a n, y_2 of y_1, and so on, so that every size m_k = a n S_(k-1) is whole."""
-    left = whole = round(spec.evidence.effective_share.value * plan.n)
-    before = 0.0
-    for time in (at * spec.reference_time for at in POINTS):
+    alive = whole = round(spec.evidence.effective_share.value * plan.n)
+    previous_dead = 0.0
+    for time in (multiple * spec.reference_time for multiple in POINTS):
         dead = _dead_by(spec, truth, plan, time)
-        left = int(rng.binomial(left, (1 - dead) / (1 - before)))
-        yield {**_key(spec, plan), "time": time, "survival": left / whole, "n": plan.n}
-        if left == 0:
+        alive = int(rng.binomial(alive, (1 - dead) / (1 - previous_dead)))
+        yield {**_key(spec, plan), "time": time, "survival": alive / whole, "n": plan.n}
+        if alive == 0:
             return
-        before = dead
+        previous_dead = dead
 
 
 def _drawn_medians(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:

@@ -26,13 +26,13 @@ from bayes_bm.spec.priors import Prior
 
 @dataclass(frozen=True)
 class Truth:
-    """Parameters as a result of one draw, and what each study has besides, by study (and treatment).
+    """Hold the parameters as a `result` of one draw, and what each study has besides, by study (and treatment).
 
     `level` is added to eta, `shape` to the family's first shape parameter. Where study levels (shapes) are free they
     are absolute, there is no common one, and only contrasts are answered (`absolute` is false).
     """
 
-    of: Result
+    result: Result
     level: Mapping[str, float]
     shape: Mapping[str, float]
     deviation: Mapping[tuple[str, str], float]
@@ -40,24 +40,29 @@ class Truth:
 
     @property
     def spec(self) -> Spec:
-        return self.of.spec
+        return self.result.spec
 
     def arm(self, study: str, treatment: str) -> tuple[float, np.ndarray]:
         """eta and shape (shape,) of an arm, covariates at their centres."""
-        draw, at = self.of.predictors.draws, self.spec.treatments.names.index(treatment)
-        eta = draw.intercept[0] + draw.log_hr[0, at] + self.level[study] + self.deviation.get((study, treatment), 0.0)
-        shape = draw.shape[0] + draw.treatment_shape[0, at]
+        draw, treatment_index = self.result.predictors.draws, self.spec.treatments.names.index(treatment)
+        eta = (
+            draw.intercept[0]
+            + draw.log_hr[0, treatment_index]
+            + self.level[study]
+            + self.deviation.get((study, treatment), 0.0)
+        )
+        shape = draw.shape[0] + draw.treatment_shape[0, treatment_index]
         first = np.zeros(len(shape))
         first[:1] = self.shape[study]
         return float(eta), shape + first
 
     def slopes(self, treatment: str) -> np.ndarray:
         """Coefficient and interaction of each covariate under a treatment (covariate,)."""
-        return self.of.predictors.draws.slopes[0, self.spec.treatments.names.index(treatment)]
+        return self.result.predictors.draws.slopes[0, self.spec.treatments.names.index(treatment)]
 
     def parameters(self) -> dict[str, Any]:
         """Every top-level parameter by name; those of treatments and covariates by label."""
-        return {str(name): _plain(values[0, 0]) for name, values in self.of.posterior.data_vars.items()}
+        return {str(name): _plain(values[0, 0]) for name, values in self.result.posterior.data_vars.items()}
 
     def document(self) -> dict[str, Any]:
         labelled = {f"{study} | {treatment}": value for (study, treatment), value in self.deviation.items()}
@@ -76,7 +81,7 @@ def _plain(values: xr.DataArray) -> Any:
     inner = (
         values[values.dims[0]].to_numpy() if values.dims[0] in values.coords else range(values.sizes[values.dims[0]])
     )
-    return {str(label): _plain(values.isel({values.dims[0]: at})) for at, label in enumerate(inner)}
+    return {str(label): _plain(values.isel({values.dims[0]: index})) for index, label in enumerate(inner)}
 
 
 # ---------------------------------------------------------------------------------------------- parameters
@@ -93,7 +98,7 @@ def draw_parameters(spec: Spec, *, seed: np.random.SeedSequence, given: Mapping[
     posterior = drawn.posterior.copy(deep=True)
     for name, value in (given or {}).items():
         if name not in posterior:
-            allowed = ", ".join(str(known) for known in posterior.data_vars)
+            allowed = ", ".join(str(parameter) for parameter in posterior.data_vars)
             raise InputError(f"truth, {name}", found="an unknown parameter", allowed=allowed)
         _set(posterior[name], value, name)
     # fresh effects of a new hospital follow from the seed of the truth, not from that of the fit
@@ -122,12 +127,12 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def draw_effects(of: Result, spec: Spec, pairs: list[tuple[str, str]], rng: np.random.Generator) -> Truth:
+def draw_effects(result: Result, spec: Spec, pairs: list[tuple[str, str]], rng: np.random.Generator) -> Truth:
     """Effects of every study, and of every (study, treatment) that is not the reference, in sorted order
     (docs/decisions.md#10-order-and-reference).
     """
     studies = sorted({study for study, _ in pairs})
-    reference, draw = spec.treatments.reference, of.predictors.draws
+    reference, draw = spec.treatments.reference, result.predictors.draws
     compared = sorted(pair for pair in set(pairs) if pair[1] != reference)
     level = _study_values(rng, len(studies), draw.study_sd[0], spec.priors.intercept if spec.free_levels else None)
     shape_prior = (spec.priors.log_shape or spec.priors.shape) if spec.free_shapes else None
@@ -137,7 +142,7 @@ def draw_effects(of: Result, spec: Spec, pairs: list[tuple[str, str]], rng: np.r
     noise = pair_cholesky([study for study, _ in compared]) @ rng.standard_normal(len(compared))
     absent = [*(["intercept"] if spec.free_levels else []), *(["log_shape"] if spec.free_shapes else [])]
     return Truth(
-        replace(of, posterior=of.posterior.drop_vars(absent, errors="ignore")),
+        replace(result, posterior=result.posterior.drop_vars(absent, errors="ignore")),
         dict(zip(studies, level.tolist(), strict=True)),
         dict(zip(studies, shape.tolist(), strict=True)),
         dict(zip(compared, (draw.study_treatment_sd[0] * noise).tolist(), strict=True)),
@@ -163,7 +168,7 @@ def answers(truth: Truth, patient: Mapping[str, float]) -> pd.DataFrame:
     that hospital. Where study levels or shapes are free only ratios are answered.
     """
     # a table of answers wants a spread, which one draw does not have
-    twice = replace(truth.of, posterior=truth.of.posterior.isel(draw=[0, 0]).assign_coords(draw=[0, 1]))
+    twice = replace(truth.result, posterior=truth.result.posterior.isel(draw=[0, 0]).assign_coords(draw=[0, 1]))
     asked: list[Who] = [AverageStudy(), NewStudy(), NewHospital()] if truth.absolute else [AverageStudy()]
     if truth.spec.covariates and truth.absolute:
         asked += [Patient(patient, NewStudy()), Patient(patient, NewHospital())]

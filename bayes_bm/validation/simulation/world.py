@@ -100,7 +100,7 @@ def simulate(
     seed = spec.seed if seed is None else seed
     streams = dict(zip(STAGES, np.random.SeedSequence(seed).spawn(len(STAGES)), strict=True))
     rng = {name: np.random.default_rng(stream) for name, stream in streams.items()}
-    _check(spec, numbers, wrong, curves)
+    _check_call(spec, numbers, wrong, curves)
     error = None if wrong is None else wrong_world(wrong)
     arms = plan(spec, rng["plan"], studies=studies, mix=MIX if mix is None else mix, sizes=sizes)
     if numbers == "likelihood":
@@ -138,18 +138,18 @@ def simulate(
     return World(_spec_of(spec, tables, seed), tables, recorded, files)
 
 
-def _check(spec: Spec, numbers: str, wrong: str | None, curves: str | None) -> None:
+def _check_call(spec: Spec, numbers: str, wrong: str | None, curves: str | None) -> None:
     if numbers not in ("patients", "likelihood"):
         raise InputError("numbers", found=numbers, allowed="patients, likelihood")
     if curves not in (None, "drawn", "clicked"):
         raise InputError("curves", found=curves, allowed="drawn, clicked")
     if numbers == "likelihood" and wrong is not None:
         raise InputError("wrong", found=f"{wrong} with numbers = likelihood", allowed="numbers = patients")
-    on = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
-    on += [f"cause = {spec.cause}"] if spec.cause is not None else []
-    if on:
+    unsupported = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
+    unsupported += [f"cause = {spec.cause}"] if spec.cause is not None else []
+    if unsupported:
         raise InputError(
-            "spec", found=on[0], allowed="a spec without biases and causes", hint="such worlds are not built"
+            "spec", found=unsupported[0], allowed="a spec without biases and causes", hint="such worlds are not built"
         )
     if spec.hazard.flexible and spec.effects.study_shape is not None:
         raise InputError("effects.study_shape", found="a baseline of each study", hint="such worlds are not built")
@@ -179,8 +179,8 @@ def _redrawn(true: Truth, spec: Spec, rng: np.random.Generator, arm: StudiedArm,
 
 def _struck(error: Wrong | None, studied: list[StudiedArm]) -> list[str]:
     """Studies that a wrong world strikes alone; empty where it strikes all of them."""
-    found = None if error is None else struck_study(error.name, studied)
-    return [] if found is None else [found]
+    study = None if error is None else struck_study(error.name, studied)
+    return [] if study is None else [study]
 
 
 def _tables(rows: Rows) -> dict[str, pd.DataFrame]:
@@ -199,7 +199,7 @@ def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _as_curves(
     spec: Spec,
     tables: Mapping[str, pd.DataFrame],
-    how: Curves,
+    kind_of_curve: Curves,
     *,
     clicks: int,
     error: float,
@@ -208,35 +208,37 @@ def _as_curves(
     """Patients as curves: a row of curves.csv an arm, its curve and its numbers at risk as files."""
     if "patients" not in tables:
         raise InputError("curves", found="no study with patients", allowed="a mix with patients")
-    left = {kind: table for kind, table in tables.items() if kind != "patients"}
+    remaining = {kind: table for kind, table in tables.items() if kind != "patients"}
     files: dict[str, pd.DataFrame] = {}
     rows = []
     groups = list(tables["patients"].groupby(["study", "arm"], sort=True))
     for ((study, arm), patients), stream in zip(groups, seed.spawn(len(groups)), strict=True):
         time, event = patients["time"].to_numpy(), patients["event"].to_numpy()
-        known = printed_beside(time, event)
-        axis = known["axis_max"]
-        if how == "drawn":
+        printed_numbers = printed_beside(time, event)
+        axis = printed_numbers["axis_max"]
+        if kind_of_curve == "drawn":
             curve = drawn_curve(time, event, axis, rounded=True)
         else:
             curve = clicked(time, event, axis, int(stream.generate_state(1)[0]), clicks=clicks, error=error)
         stem = f"{study} {arm}".replace(" ", "_")
-        files |= {f"curve_{stem}.csv": curve, f"at_risk_{stem}.csv": known["at_risk"]}
+        files |= {f"curve_{stem}.csv": curve, f"at_risk_{stem}.csv": printed_numbers["at_risk"]}
         named = {"study": study, "arm": arm, "treatment": patients["treatment"].iloc[0], "endpoint": spec.endpoint}
         paths = {"curve": f"curve_{stem}.csv", "at_risk": f"at_risk_{stem}.csv"}
-        rows.append({**named, **paths, "n": known["n"], "events": known["events"], "axis_max": axis})
-    arms = left["arms"]
+        rows.append(
+            {**named, **paths, "n": printed_numbers["n"], "events": printed_numbers["events"], "axis_max": axis}
+        )
+    arms = remaining["arms"]
     if spec.covariates:
         # a curve knows no patient's covariates: its arm states them, and is averaged over them
         stated = [_stated_row(spec, tables["patients"], row) for row in arms.to_dict("records")]
-        left["arms"] = pd.DataFrame(stated)
-    return {**left, "curves": pd.DataFrame(rows)}, files
+        remaining["arms"] = pd.DataFrame(stated)
+    return {**remaining, "curves": pd.DataFrame(rows)}, files
 
 
 def _stated_row(spec: Spec, patients: pd.DataFrame, row: Mapping[Any, Any]) -> dict[str, Any]:
-    mine = patients[(patients["study"] == row["study"]) & (patients["arm"] == row["arm"])]
-    found = {str(name): value for name, value in row.items()}
-    return found | (printing.stated(spec, mine) if len(mine) else {})
+    arm_patients = patients[(patients["study"] == row["study"]) & (patients["arm"] == row["arm"])]
+    cells = {str(name): value for name, value in row.items()}
+    return cells | (printing.stated(spec, arm_patients) if len(arm_patients) else {})
 
 
 def _spec_of(spec: Spec, tables: Mapping[str, pd.DataFrame], seed: int) -> Spec:
@@ -268,12 +270,12 @@ def read_truth(path: str | Path) -> dict[str, Any]:
         raise InputError(str(path), found="no such file")
     try:
         text = file.read_text(encoding="utf-8")
-        found = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
+        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
     except ValueError as problem:
         raise InputError(str(path), found=f"not valid TOML or JSON ({problem})") from None
-    if not isinstance(found, dict):
-        raise InputError(str(path), found=type(found).__name__, allowed="parameters by name")
-    return found.get("parameters", found)
+    if not isinstance(content, dict):
+        raise InputError(str(path), found=type(content).__name__, allowed="parameters by name")
+    return content.get("parameters", content)
 
 
 def read_world(folder: str | Path) -> tuple[Spec, Evidence, dict[str, Any]]:

@@ -18,9 +18,18 @@ from bayes_bm.validation.simulation.printing import Rows, StudiedArm
 from bayes_bm.validation.simulation.truth import Truth
 
 WEEKS_PER_MONTH = 365.25 / 12 / 7
-IMMORTAL, GUARANTEE = 1 / 4, 1 / 3
-"""Reference times that had to be survived."""
-MILD, CROSSING, VARIED, INFORMED = 0.35, 0.8, 0.7, 0.4
+IMMORTAL = 1 / 4
+"""Reference times that patients of compared treatments had to survive to be counted."""
+GUARANTEE = 1 / 3
+"""Reference times in which nobody dies in the study of the guarantee period."""
+MILD = 0.35
+"""Difference in log shape by which hazards are not proportional."""
+CROSSING = 0.8
+"""Difference in log shape by which hazards cross."""
+VARIED = 0.7
+"""Distance of each study's log shape from zero, up or down."""
+INFORMED = 0.4
+"""Share of deaths that are lost before they happen."""
 
 Arms = list[StudiedArm]
 
@@ -43,16 +52,16 @@ Redraw = Callable[[StudiedArm, float], StudiedArm]
 # ---------------------------------------------------------------------------------------------- truth
 
 
-def _treatment_shape(truth: Truth, by: float, **fixed: float) -> Truth:
+def _treatment_shape(truth: Truth, log_shape_difference: float, **fixed: float) -> Truth:
     """Compared treatments differ from the reference in shape: hazards are not proportional."""
-    posterior, effect = truth.of.posterior, truth.spec.hazard.treatment_effect
+    posterior, effect = truth.result.posterior, truth.spec.hazard.treatment_effect
     if truth.spec.hazard.varies is None:
         raise InputError("wrong", found=f"family {truth.spec.hazard.family}", allowed="a family with a shape parameter")
-    changed = posterior.assign(treatment_log_shape=posterior[effect] * 0 + by)
+    changed = posterior.assign(treatment_log_shape=posterior[effect] * 0 + log_shape_difference)
     changed = changed.assign({name: changed[name] * 0 + value for name, value in fixed.items()})
-    prior = Normal(dist="normal", mean=by, sd=1.0, why="a wrong world: treatments differ in shape")
+    prior = Normal(dist="normal", mean=log_shape_difference, sd=1.0, why="a wrong world: treatments differ in shape")
     spec = truth.spec.model_copy(update={"priors": truth.spec.priors.model_copy(update={"treatment_log_shape": prior})})
-    return replace(truth, of=replace(truth.of, posterior=changed, spec=spec))
+    return replace(truth, result=replace(truth.result, posterior=changed, spec=spec))
 
 
 def _non_proportional(truth: Truth, rng: np.random.Generator) -> Truth:
@@ -72,14 +81,14 @@ def _heterogeneous(truth: Truth, rng: np.random.Generator) -> Truth:
 
 
 def _immortal(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
-    to, reference = IMMORTAL * spec.reference_time, spec.treatments.reference
-    return [redraw(arm, to) if arm.plan.treatment != reference else arm for arm in arms]
+    survived, reference = IMMORTAL * spec.reference_time, spec.treatments.reference
+    return [redraw(arm, survived) if arm.plan.treatment != reference else arm for arm in arms]
 
 
 def _guarantee(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
     study = _largest(arms, "patients", "guarantee_period")
-    to = GUARANTEE * spec.reference_time
-    return [redraw(arm, to) if arm.plan.study == study else arm for arm in arms]
+    survived = GUARANTEE * spec.reference_time
+    return [redraw(arm, survived) if arm.plan.study == study else arm for arm in arms]
 
 
 def _informative(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
@@ -99,7 +108,7 @@ def _lost_before_death(patients: pd.DataFrame, rng: np.random.Generator) -> pd.D
 
 
 def _swapped(spec: Spec, arms: Arms, rows: Rows) -> Rows:
-    study = _largest(arms, None, "swapped_arms", beside=True)
+    study = _largest(arms, None, "swapped_arms", side_by_side=True)
     held = sorted({arm.plan.treatment for arm in arms if arm.plan.study == study})
     other = dict(zip(held, reversed(held), strict=True))
     return {
@@ -127,15 +136,15 @@ def _weeks(spec: Spec, arms: Arms, rows: Rows) -> Rows:
     }
 
 
-def _largest(arms: Sequence[StudiedArm], kind: str | None, name: str, *, beside: bool = False) -> str:
+def _largest(arms: Sequence[StudiedArm], kind: str | None, name: str, *, side_by_side: bool = False) -> str:
     """The study with most patients of a kind (the first kind where several do), side by side where asked."""
     order = [kind] if kind else ["patients", "points", "medians", "hazard_ratios", "counts"]
     for wanted in order:
-        mine = [arm.plan for arm in arms if arm.plan.kind == wanted]
+        plans = [arm.plan for arm in arms if arm.plan.kind == wanted]
         size = {
-            study: [plan.n for plan in mine if plan.study == study] for study in dict.fromkeys(p.study for p in mine)
+            study: [plan.n for plan in plans if plan.study == study] for study in dict.fromkeys(p.study for p in plans)
         }
-        fits = {study: sum(ns) for study, ns in size.items() if len(ns) > 1 or not beside}
+        fits = {study: sum(ns) for study, ns in size.items() if len(ns) > 1 or not side_by_side}
         if fits:
             return max(fits, key=lambda study: (fits[study], study))
     needed = f"a study with {kind or 'two arms'}"
@@ -186,5 +195,5 @@ def struck_study(name: str, arms: Sequence[StudiedArm]) -> str | None:
     }
     if name not in where:
         return None
-    kind, beside = where[name]
-    return _largest(arms, kind, name, beside=beside)
+    kind, side_by_side = where[name]
+    return _largest(arms, kind, name, side_by_side=side_by_side)
