@@ -66,10 +66,38 @@ def survival_table(
     without: Sequence[str] = (),
     who: Who | None = None,
 ) -> pd.DataFrame:
-    """S(t) of every patient under each treatment: mean, sd and quantiles over draws.
+    """Return S(t) of every patient under each treatment: mean, sd and quantiles over draws.
 
-    Columns patient (row), treatment, time, mean, sd, q5, median, q95. `cohort`: a row a patient, a column a covariate;
-    blank cells are averaged over the evidence's patients (`case_mix`).
+    Parameters
+    ----------
+    result : Result
+        A fit, whose spec gives the time unit and the treatments.
+    cohort : pandas.DataFrame or sequence of mappings
+        A row a patient, a column a covariate in its own unit; blank cells are averaged over the evidence's patients.
+    times : sequence of float
+        Times above 0, in the spec's unit, from time 0.
+    treatments, without : sequence of str, optional
+        Treatments to answer for, and those to leave out; by default all.
+    who : AverageStudy, NewStudy, NewHospital or Study, optional
+        Whose study effects the patients have; by default `NewStudy()`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns patient (row of the cohort, from 1), treatment, time, mean, sd, q5, median, q95.
+
+    Raises
+    ------
+    InputError
+        For times that are not above 0, or covariates or treatments that the spec does not have.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.survival_table(result, [{}, {}], [12])[["patient", "treatment"]].to_numpy().tolist()
+    [[1, 'gtr'], [2, 'gtr'], [1, 'str'], [2, 'str']]
     """
     time_array, rows = _checked_survival_times(times), []
     groups = _missingness_groups(result, cohort)
@@ -92,11 +120,30 @@ def standardise(
     who: Who | None = None,
     resample: bool = False,
 ) -> xr.DataArray:
-    """Survival of the whole cohort had all had the same treatment (chain, draw, treatment, time): g-computation.
+    """Return survival of the whole cohort had all had the same treatment: g-computation.
 
-    S_a(t) = mean over the cohort's patients of S(t | x_i, a), at every posterior draw, so differences are paired. With
-    `resample` each draw weighs the patients anew (Bayesian bootstrap), as if the cohort were a sample of whom the
-    answer is about; without, it is about these patients.
+    S_a(t) = mean over the cohort's patients of S(t | x_i, a), at every posterior draw, so differences are paired.
+
+    Parameters
+    ----------
+    result, cohort, times, treatments, without, who
+        As `survival_table` takes them; it raises the same errors.
+    resample : bool, default False
+        Weigh the patients anew at each draw (Bayesian bootstrap), as if the cohort were a sample of whom the answer is
+        about; without, it is about these patients.
+
+    Returns
+    -------
+    xarray.DataArray
+        Probability (chain, draw, treatment, time).
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> dict(bb.standardise(result, [{}, {}], [6, 12]).sizes)
+    {'chain': 1, 'draw': 200, 'treatment': 2, 'time': 2}
     """
     time_array, wanted = _checked_survival_times(times), chosen_treatments(result, treatments, without)
     groups, samples = _missingness_groups(result, cohort), result.predictors.draws.samples

@@ -40,13 +40,46 @@ def fit(
 ) -> Result:
     """Sample the posterior of a spec; `None` means the spec's own setting.
 
-    `imputations` M, 20 or more, fits M plausible sets of the patients behind reconstructed curves instead of the best
-    one (decision 19): compiled once, each sampled with a seed of its own and equally many draws, each with its own
-    gate. `draws`, `tune` and `chains` are then those of each, by default `EACH` at most. They run one after the other,
-    on `processes` of this machine, or on the Dask cluster at `scheduler` (`many.map_fits`): the same draws everywhere.
-
     The convergence gate is applied once, with one retry at a higher target acceptance (decision 18); a failed gate is
-    recorded in the result, not raised, so that the result can be looked at. `say` is told each stage.
+    recorded in the result, not raised, so that the result can be looked at.
+
+    Parameters
+    ----------
+    spec : Spec
+        The model and where its evidence is.
+    evidence : Evidence, optional
+        By default what `read_evidence` gives for the spec.
+    seed, draws, tune, chains, cores : int, optional
+        Of the sampler: seed, kept and warm-up draws of a chain, number of chains, processor cores.
+    imputations : int, optional
+        M, 20 or more, fits M plausible sets of the patients behind reconstructed curves instead of the best one
+        (decision 19): compiled once, each sampled with a seed of its own and equally many draws, each with its own
+        gate. `draws`, `tune` and `chains` are then those of each, by default `EACH` at most.
+    processes : int, default 1
+        Imputations run one after the other, or on so many processes of this machine.
+    scheduler : str, optional
+        Address of a Dask cluster to run them on instead (`runtime.parallel.map_fits`): the same draws everywhere.
+    say : callable, optional
+        Called with the name of each stage as it begins.
+
+    Returns
+    -------
+    Result
+        Posterior, gate and provenance.
+
+    Raises
+    ------
+    InputError
+        For a spec and evidence that do not fit together, or imputations where nothing is reconstructed.
+    BayesBmError
+        Where no evidence is usable, or an imputation fails.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=100, tune=200, chains=2, cores=1)
+    >>> dict(result.posterior["log_hr"].sizes)
+    {'chain': 2, 'draw': 100, 'treatment': 1}
     """
     asked = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     given = {name: value for name, value in asked.items() if value is not None}

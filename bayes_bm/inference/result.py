@@ -27,11 +27,40 @@ from bayes_bm.spec.reading import parse_spec
 
 @dataclass(frozen=True)
 class Result:
-    """A posterior with everything needed to read it: spec, evidence, gate and provenance.
+    """Hold a posterior with everything needed to read it: spec, evidence, gate and provenance.
 
     With `imputations` it is the mixture of several posteriors, told apart by the coordinate `imputation(chain)`;
     `evidence` is then that of the best reconstruction, and `log_likelihood` is empty: what is pointwise belongs to the
     patients of one imputation (`of_imputation`). Where it is not stored it is worked out when it is first read.
+
+    Attributes
+    ----------
+    spec : Spec
+        The model as it was fitted.
+    evidence : Evidence
+        Rows that entered the likelihood, in the spec's time unit.
+    posterior : xarray.Dataset
+        Parameters (chain, draw, ...), with labels of treatments, studies and covariates.
+    sample_stats : xarray.Dataset
+        What the sampler says of each transition (chain, transition).
+    stored_log_likelihood : xarray.Dataset or None
+        As it was read from a file; None where it is worked out.
+    observed_data : xarray.Dataset
+        What was observed, in the spec's time unit.
+    gate : Gate
+        Whether the posterior has converged, and why not.
+    provenance : dict
+        Digests of spec and files, seed, versions, seconds.
+    imputations : Imputations or None
+        Patients and gates of each imputation.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> sorted(result.posterior), result.thinned(50).posterior.sizes["draw"], result.gate.passed
+    (['intercept', 'log_hr', 'log_shape'], 50, True)
     """
 
     spec: Spec
@@ -167,7 +196,31 @@ def observed_dataset(spec: Spec, evidence: Evidence) -> xr.Dataset:
 
 
 def load(path: str | Path) -> Result:
-    """Read a result written by `Result.save`. Raises `InputError` for anything else."""
+    """Read a result written by `Result.save`.
+
+    Parameters
+    ----------
+    path : str or Path
+        A NetCDF file.
+
+    Returns
+    -------
+    Result
+        The posterior with its spec, evidence, gate and provenance.
+
+    Raises
+    ------
+    InputError
+        For no such file, or a file that is no result.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.load("nowhere.nc")
+    Traceback (most recent call last):
+    ...
+    bayes_bm.runtime.errors.InputError: nowhere.nc: found no such file; make one with: ...
+    """
     file = Path(path)
     if not file.is_file():
         raise InputError(str(path), found="no such file", hint="make one with: bayes-bm fit SPEC --out RESULT.nc")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -41,9 +41,26 @@ STAGES = ("plan", "parameters", "effects", "patients", "wrong", "printing", "cur
 
 @dataclass(frozen=True)
 class World:
-    """`tables`: contract tables by kind, in the spec's time unit. `files`: further CSV files by name (curves).
+    """Hold a synthetic world: what is printed of it, a spec that reads that, and what is true.
 
-    `spec` names those tables beside itself; `truth` is what is recorded, as plain data.
+    Attributes
+    ----------
+    spec : Spec
+        The spec, whose evidence is the tables beside it.
+    tables : mapping of str to pandas.DataFrame
+        Contract tables by kind (arms, patients, points, medians, hazard_ratios, counts, curves), in the spec's time
+        unit.
+    truth : mapping
+        What is recorded, as plain data: seed, parameters, effects of studies, true answers.
+    files : mapping of str to pandas.DataFrame
+        Further CSV files by name: curves and numbers at risk.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> world = bb.simulate(bb.read_spec("published_os_extent_of_resection"), seed=1, studies=4)
+    >>> world.spec.name, sorted(world.evidence().treatments)
+    ('published_os_extent_of_resection_simulated', ['gtr', 'str'])
     """
 
     spec: Spec
@@ -87,15 +104,52 @@ def simulate(
     click_error: float = 0.003,
     clicks: int = 100,
 ) -> World:
-    """A synthetic world of a spec's model: parameters from its priors, except those given by `truth`.
+    """Return a synthetic world of a spec's model: parameters from its priors, except those given by `truth`.
 
-    `mix`: shares of studies that give patients, points, medians, hazard_ratios, counts. `numbers`: printed ones are
-    worked out from simulated "patients", or drawn from the "likelihood" of each row (docs/decisions.md, 5 to 8), as
-    calibration needs. `curves`: patients are given as the drawn curve, or as `clicks` on it with a normal error of
-    `click_error` (share of each axis), with n and numbers at risk. `wrong`: a wrong assumption by name
-    (`simulation.wrong.WRONG`).
+    Parameters
+    ----------
+    spec : Spec
+        The model; its own evidence is not used.
+    seed : int, optional
+        By default the spec's; the same seed gives the same bytes.
+    studies : int, default 14
+        Number of studies.
+    mix : mapping of str to float, optional
+        Shares of studies that give patients, points, medians, hazard_ratios, counts; by default `plan.MIX`.
+    sizes : pair of int, default (20, 80)
+        Smallest and largest number of patients of an arm; sizes are log-uniform between.
+    truth : mapping, optional
+        Parameters by name that take the place of their draw: a number, or numbers by label.
+    numbers : {"patients", "likelihood"}, default "patients"
+        Printed numbers are worked out from simulated patients, or drawn from the likelihood of each row
+        (docs/decisions.md, 5 to 8), as calibration needs.
+    wrong : str, optional
+        A wrong assumption by name (`wrong_worlds.WRONG`).
+    curves : {"drawn", "clicked"}, optional
+        Patients are given as the drawn curve, or as clicks on it, with n and numbers at risk.
+    click_error : float, default 0.003
+        Standard deviation of a click, as a share of each axis.
+    clicks : int, default 100
+        Number of clicks on each curve.
 
-    The spec's own evidence is not used. Raises InputError on a call that is wrong.
+    Returns
+    -------
+    World
+        Tables, spec and truth; `write` stores them in a folder.
+
+    Raises
+    ------
+    InputError
+        For a name, share, size or parameter that is not allowed, and for a spec with biases, causes, a background or a
+        flexible baseline of each study: such worlds are not built.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> spec = bb.read_spec("published_os_extent_of_resection")
+    >>> world = bb.simulate(spec, seed=1, studies=4, truth={"log_hr": {"gtr": -0.5}})
+    >>> world.truth["parameters"]["log_hr"]
+    {'gtr': -0.5}
     """
     seed = spec.seed if seed is None else seed
     streams = dict(zip(STAGES, np.random.SeedSequence(seed).spawn(len(STAGES)), strict=True))
@@ -278,7 +332,43 @@ def read_truth(path: str | Path) -> dict[str, Any]:
     return content.get("parameters", content)
 
 
-def read_world(folder: str | Path) -> tuple[Spec, Evidence, dict[str, Any]]:
-    """Spec, evidence and recorded truth of a written world."""
+class StoredWorld(NamedTuple):
+    """Spec, evidence and recorded truth of a world, read from its folder."""
+
+    spec: Spec
+    evidence: Evidence
+    truth: dict[str, Any]
+
+
+def read_world(folder: str | Path) -> StoredWorld:
+    """Return spec, evidence and recorded truth of a written world.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where `World.write` stored it.
+
+    Returns
+    -------
+    StoredWorld
+        `spec`, `evidence` and `truth`, in this order.
+
+    Raises
+    ------
+    InputError
+        For a spec or tables that are missing or wrong.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import bayes_bm as bb
+    >>> world = bb.simulate(bb.read_spec("published_os_extent_of_resection"), seed=1, studies=4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = world.write(folder)
+    ...     spec, evidence, truth = bb.read_world(folder)
+    >>> truth == world.truth
+    True
+    """
     spec = read_spec(Path(folder) / "spec.toml")
-    return spec, read_evidence(spec), json.loads((Path(folder) / "truth.json").read_text(encoding="utf-8"))
+    truth = json.loads((Path(folder) / "truth.json").read_text(encoding="utf-8"))
+    return StoredWorld(spec, read_evidence(spec), truth)
