@@ -18,13 +18,13 @@ from bayes_bm.reconstruction.clicked.staircase import CENSORED, DEATH, LAST, Arm
 FAR_AWAY = 1e6  # of a click that no staircase comes near: its density is a constant
 
 
-def arm_of(x, y, n, *, edges=(0.0, 1.0), start=None, bound=None, fixed_total=False, pitch=0.004):
+def arm_of(x, y, n, *, edges=(0.0, 1.0), start=None, bound=None, fixed_total=False, pitch=0.004, worth=1.0):
     start = np.array([0, n] if start is None else start)
     order = np.argsort(np.add(x, y), kind="stable")
     x, y = np.asarray(x, float)[order], np.asarray(y, float)[order]
     bound = np.zeros(len(x), bool) if bound is None else np.asarray(bound)[order]
     interval = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    return Arm(interval, start, np.array(edges), x, y, x + y, bound, fixed_total, False, 0.01, pitch)
+    return Arm(interval, start, np.array(edges), x, y, x + y, bound, fixed_total, False, 0.01, pitch, worth)
 
 
 def state_of(arm, time, kind, sigma):
@@ -163,7 +163,7 @@ def test_without_clicks_the_chain_visits_the_prior(fixed_total):
     lam, gamma, n, end = 1.5, 0.8, 20, 0.9
     rate, stay = lam + gamma, math.exp(-(lam + gamma) * end)
     time, kind = patients(7, n, lam=lam, gamma=gamma)
-    arm = arm_of([-FAR_AWAY, FAR_AWAY], [0.5, 0.5], n, fixed_total=fixed_total, pitch=0.05)
+    arm = arm_of([-FAR_AWAY, FAR_AWAY], [0.5, 0.5], n, fixed_total=fixed_total, pitch=0.05, worth=0.0)
     now, new, sweeps = state_of(arm, time, kind, 0.05), state_of(arm, time, kind, 0.05), 60_000
     kinds, deaths, squares = np.zeros((sweeps, 3)), np.zeros(sweeps), np.zeros(sweeps)
     prior_only(arm, now, new, hazards(lam, gamma, 1.0), sweeps, np.random.default_rng(4), kinds, deaths, squares)
@@ -179,6 +179,27 @@ def test_without_clicks_the_chain_visits_the_prior(fixed_total):
     moments = [quad(lambda t, k=k: t**k * rate * math.exp(-rate * t), 0, end)[0] / (1 - stay) for k in (1, 2)]
     assert deaths.sum() / kinds[:, DEATH].sum() == pytest.approx(moments[0], abs=0.003)
     assert squares.sum() / kinds[:, DEATH].sum() == pytest.approx(moments[1], abs=0.003)
+
+
+def test_each_click_weighs_the_length_of_the_line():
+    """One patient, clicks that no place of the line comes near: its prior times U^-m, m the clicks times their worth.
+
+    U is t + 1 for a death at t, t for a censoring, 0.9 for who is seen to the end. A death lengthens the line by its
+    whole drop, so without the factor it is too likely.
+    """
+    lam, gamma, end, power = 1.5, 0.8, 0.9, 0.5
+    rate = lam + gamma
+    arm = arm_of([-FAR_AWAY, FAR_AWAY], [0.5, 0.5], 1, pitch=0.05, worth=power / 2)._replace(overrun=np.inf)
+    time, kind = np.array([0.5]), np.array([DEATH])
+    now, new, sweeps = state_of(arm, time, kind, 0.05), state_of(arm, time, kind, 0.05), 400_000
+    now.scalars[1] = new.scalars[1] = end
+    kinds, deaths, squares = np.zeros((sweeps, 3)), np.zeros(sweeps), np.zeros(sweeps)
+    prior_only(arm, now, new, hazards(lam, gamma, 1.0), sweeps, np.random.default_rng(4), kinds, deaths, squares)
+    weights = np.empty(3)
+    weights[DEATH] = quad(lambda t: lam * math.exp(-rate * t) * (1 + t) ** -power, 0, end)[0]
+    weights[CENSORED] = quad(lambda t: gamma * math.exp(-rate * t) * t**-power, 0, end)[0]
+    weights[LAST] = math.exp(-rate * end) * end**-power
+    np.testing.assert_allclose(kinds.mean(axis=0), weights / weights.sum(), atol=0.006)
 
 
 def test_states_keep_every_printed_number():

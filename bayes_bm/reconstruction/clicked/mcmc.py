@@ -26,7 +26,9 @@ from bayes_bm.reconstruction.clicked.staircase import (
     State,
     copy_state,
     density,
+    length,
     levels,
+    new_state,
     refresh_state,
     staircase,
     weigh,
@@ -225,11 +227,19 @@ def _find(ordered: Floats, value: float, low: int, high: int) -> int:
     return low
 
 
-@_compiled()
-def _end_ratio(arm: Arm, old_end: float, new_end: float) -> float:
-    """Return the log ratio of the prior of the end of the line: exponential past the last click."""
-    last = arm.x[-1]
-    return (max(old_end - last, 0.0) - max(new_end - last, 0.0)) / arm.overrun
+@_compiled(inline="always")
+def _end_ratio(arm: Arm, now: State, new: State) -> float:
+    """Return the log ratio of what the end of the line decides: its prior past the last click, and the length of all.
+
+    The clicks are spread over the whole line, so each further piece of it would have been clicked on: (1 / U) a click.
+    """
+    n, last = len(now.time), arm.x[-1]
+    old_end, new_end = now.time[n - 1], new.time[n - 1]
+    old_length, new_length = length(now), length(new)
+    if new_length == old_length and new_end == old_end:
+        return 0.0
+    overrun = (max(old_end - last, 0.0) - max(new_end - last, 0.0)) / arm.overrun
+    return overrun + arm.worth * len(arm.x) * math.log(old_length / new_length)
 
 
 @_compiled()
@@ -258,8 +268,7 @@ def _settle(arm: Arm, now: State, new: State, proposal: Proposal, rng) -> None:
             new.logs[click] = density(arm, new, click, nodes, sigma)
             ratio += arm.worth * (new.logs[click] - now.logs[click])
         click += 1
-    if new.time[n - 1] != now.time[n - 1]:
-        ratio += _end_ratio(arm, now.time[n - 1], new.time[n - 1])
+    ratio += _end_ratio(arm, now, new)
     change = Change(low, high + 1, survival_end, first_click, click, node, changed)
     if math.log(rng.random()) < ratio:
         now.nodes[0] = nodes
@@ -299,7 +308,7 @@ def _move_end(arm: Arm, now: State, new: State, hazards: Hazards, rng) -> None:
     ratio = (n - end_group) * (log_prior(time, LAST, upper, hazards) - log_prior(end, LAST, upper, hazards))
     new.nodes[0] = staircase(new, arm.pitch, 0, 0, n, 0.0)
     weigh(arm, new, now.scalars[0], new.logs)
-    ratio += _end_ratio(arm, end, time) + arm.worth * np.sum(new.logs - now.logs)
+    ratio += _end_ratio(arm, now, new) + arm.worth * np.sum(new.logs - now.logs)
     if math.log(rng.random()) < ratio:
         now.scalars[1], now.nodes[0] = time, new.nodes[0]
         copy_state(new, now)
@@ -362,17 +371,8 @@ def sample_patients(
     The chain first spends `hold` sweeps, of one attempt a patient, on finding its place.
     """
     upper = float(arm.edges[-1])
-    nodes = int((upper + 1.0) / arm.pitch) + 3
     kind = np.asarray(kind, np.int64)
     end = float(time[-1]) if kind[-1] == LAST else min(upper, float(time[-1]) + click_error)
-
-    def state() -> State:
-        """Return a state at the starting patients."""
-        scalars = np.array([click_error, end])
-        return State(
-            time.copy(), kind.copy(), np.empty(len(time)), np.zeros(nodes), np.zeros(nodes), np.empty(len(arm.x)),
-            scalars, np.zeros(1, np.int64),
-        )  # fmt: skip
 
     exposure = max(float(time.sum()), 1e-3)
     counts = [max(float((kind == k).sum()), 0.5) for k in (DEATH, CENSORED)]
@@ -381,7 +381,6 @@ def sample_patients(
     cumulate(hazards.death, upper, hazards.cum_death)
     cumulate(hazards.lost, upper, hazards.cum_lost)
     states = States(np.empty((keep, len(time))), np.empty((keep, len(time)), np.int64), np.empty(keep))
-    now = state()
-    refresh_state(arm, now)
-    _advance(arm, now, state(), hazards, Schedule(hold, every), rng, states)
+    now, new = (new_state(arm, time, kind, click_error, end) for _ in range(2))
+    _advance(arm, now, new, hazards, Schedule(hold, every), rng, states)
     return states

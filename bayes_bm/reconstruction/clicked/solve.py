@@ -10,6 +10,7 @@ from functools import cache
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from bayes_bm.reconstruction.clicked.last_deaths import settle_last_deaths
 from bayes_bm.reconstruction.clicked.line import Line, fit_clicks, pushed_down, redraw
 from bayes_bm.reconstruction.clicked.mcmc import CENSORED, DEATH, LAST, PITCH, Arm, States, sample_patients
 from bayes_bm.reconstruction.clicked.start import starting_patients
@@ -82,7 +83,7 @@ def _solved(curve: Curve) -> Solution:
         best, np.random.default_rng(SEED), settling=SETTLING, keep=STATES
     )
     error = float(np.sqrt(np.mean(states.click_error**2)))
-    return Solution(plausible.middle(states), plausible.draw, [*notes, _click_note(error)])
+    return Solution(plausible.middle(states, error), plausible.draw, [*notes, _click_note(error)])
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class _PlausiblePatients:
         error = _first_error(self.line)
         return sample_patients(self.arm, time, kind, error, rng, hold=settling * every, every=every, keep=keep)
 
-    def middle(self, states: States) -> Patients:
+    def middle(self, states: States, error: float) -> Patients:
         """Return the set of patients in the middle of many.
 
         Deaths of each interval are the mean number, made whole along the curve; times of deaths and of censorings are
@@ -124,7 +125,8 @@ class _PlausiblePatients:
             parts.append((_typical_times(time, event, count), _typical_times(time, ~event, b - a - count)))
         time = np.concatenate([t for part in parts for t in part])
         event = np.concatenate([np.full(len(t), k) for part in parts for t, k in zip(part, (True, False), strict=True)])
-        return self._patients(time, event)
+        time, kind = _ordered(self.arm, time, event)
+        return self._patients(time, settle_last_deaths(self.arm, time, kind, error) == DEATH)
 
     def _patients(self, time: Floats, died: np.ndarray) -> Patients:
         """Return patients from times as shares of the axis and a mask of deaths (n,)."""
@@ -154,7 +156,7 @@ def _arm(curve: Curve, line: Line) -> Arm:
     order = np.flatnonzero(clicked)[np.argsort((x + y)[clicked], kind="stable")]
     x, y = np.ascontiguousarray(x[order]), np.ascontiguousarray(y[order])
     error = _first_error(line)
-    overrun = SEEN_END * error if not clicked.all() else 1.0 / len(x)
+    overrun = SEEN_END * error if not clicked.all() else np.inf
     return Arm(
         interval=np.repeat(np.arange(len(start) - 1), np.diff(start)),
         start=start,

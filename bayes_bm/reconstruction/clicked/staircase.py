@@ -167,6 +167,32 @@ def refresh_state(arm: Arm, state: State) -> None:
     weigh(arm, state, state.scalars[0], state.logs)
 
 
+@njit(cache=True, inline="always")
+def length(state: State) -> float:
+    """Return the length U of the staircase, in units of the axes."""
+    n = len(state.time)
+    return state.time[n - 1] + 1.0 - state.survival[n - 1]
+
+
+@njit(cache=True)
+def log_clicks(arm: Arm, state: State) -> float:
+    """Return the log density of all clicks, all that follows from the patients worked out anew."""
+    refresh_state(arm, state)
+    return arm.worth * (state.logs.sum() - len(arm.x) * math.log(length(state)))
+
+
+def new_state(arm: Arm, time: Floats, kind: Ints, click_error: float, end: float | None = None) -> State:
+    """Return a state at these patients; the end of follow-up is the last time where it is not given."""
+    nodes = int((float(arm.edges[-1]) + 1.0) / arm.pitch) + 3
+    scalars = np.array([click_error, float(time[-1]) if end is None else end])
+    state = State(
+        time.copy(), kind.copy(), np.empty(len(time)), np.zeros(nodes), np.zeros(nodes), np.empty(len(arm.x)),
+        scalars, np.zeros(1, np.int64),
+    )  # fmt: skip
+    refresh_state(arm, state)
+    return state
+
+
 @njit(cache=True)
 def copy_state(source: State, target: State) -> None:
     """Copy the patients and all that follows from them, but for the scalars and the number of nodes."""
