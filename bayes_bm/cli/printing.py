@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from bayes_bm.evidence.records import Evidence
     from bayes_bm.inference.result import Result
     from bayes_bm.runtime.types import Progress
 
@@ -104,6 +105,12 @@ def save_figure(page: "Figure", path: Path) -> None:
     writable: Any = page
     with atomic_write(path) as file:
         writable.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
+
+
+def print_remarks(evidence: "Evidence") -> None:
+    """Say on standard error which rows a name leaves out, and what looks wrong, where no audit is printed."""
+    for remark in evidence.remarks:
+        ERR.print(Text(f"- {remark}"))
 
 
 def precise_numbers(values: "pd.Series") -> list[str]:

@@ -405,6 +405,7 @@ def refusals(spec: Spec, evidence: Evidence) -> list[str]:
 
 def _notes(spec: Spec, evidence: Evidence):
     """What a reader must know, in words."""
+    yield from evidence.remarks
     silent = [name for name in spec.treatments.names if name not in evidence.treatments]
     if silent:
         yield f"No evidence for {', '.join(silent)}: their answers are the prior only."

@@ -8,6 +8,7 @@ returns are plain tables in which every row is used, and one table of what was s
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pandas as pd
 
@@ -30,6 +31,8 @@ from bayes_bm.evidence.likelihood_rows import (
     registry_rows,
     sequences_and_medians,
 )
+from bayes_bm.evidence.names import check_choices, check_include, check_once, check_some_named, remarks
+from bayes_bm.evidence.people import covariate_columns
 from bayes_bm.evidence.records import Evidence, no_background
 from bayes_bm.evidence.selection import (
     arm_keys,
@@ -86,10 +89,13 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     background = _background(spec, tables)
     tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
     aside: list[dict] = []
+    check_choices(spec, tables)
+    said = remarks(spec, tables)
     tables["patients"] = filter_cause(tables["patients"], spec)
     tables, rebuilt = with_curves(tables, spec, digests := dict(digests or {}))
     tables["arms"] = _all_arms(tables, spec)
     check_links({kind: frame for kind, frame in tables.items() if kind != "curves"})
+    check_include(spec, tables)
     tables = {kind: only_endpoint(kind, frame, spec) for kind, frame in tables.items() if kind != "curves"}
     tables = {kind: inherit_flags(kind, frame, tables["arms"], spec) for kind, frame in tables.items()}
     tables = {kind: keep_chosen(kind, frame, spec, aside) for kind, frame in tables.items()}
@@ -99,7 +105,8 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     check_overlap(tables, spec)
     used = arm_keys(tables["patients"])
     kept = sorted((arm for arm in rebuilt if arm.key in used), key=lambda arm: arm.key)
-    evidence = replace(_assemble(spec, tables, aside, digests), rebuilt=tuple(kept), background=background)
+    assembled = _assemble(spec, tables, aside, digests)
+    evidence = replace(assembled, rebuilt=tuple(kept), background=background, remarks=said)
     check_clocks(spec, evidence)
     return evidence
 
@@ -141,7 +148,22 @@ def _read_kind(kind: str, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
             f"evidence.{kind}", found="a file named twice", allowed="each file once: its rows would count twice"
         )
     frames = [_read_source(kind, source, spec, digests) for source in sources]
+    _refuse_copies(kind, paths)
     return pd.concat(frames, ignore_index=True) if frames else _empty(kind)
+
+
+def _refuse_copies(kind: str, paths: list[Path]) -> None:
+    """Two files of one kind with the same bytes are one file and its copy."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        other = first.setdefault(file_digest(path), path)
+        if other != path:
+            raise InputError(
+                f"evidence.{kind}",
+                found=f"{path.name}, the same rows as {other.name}",
+                allowed="each file once: its rows would count twice",
+                hint="leave out the copy",
+            )
 
 
 def _background(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -189,10 +211,14 @@ _MINIMAL = {
 
 def _read_source(kind: str, source: Source, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
     path, is_shipped = resolve_path(kind, source.path, spec)
-    frame = read_table(kind, path)
+    frame = read_table(kind, path, named=covariate_columns(spec) if kind == "patients" else None)
     digests[source.path if not is_shipped else f"shipped:{path.parent.name}/{path.name}"] = file_digest(path)
     if is_shipped:
         check_vocabulary(frame, where=str(path.name))
+    else:
+        check_some_named(str(path), frame, spec)
+    if kind == "patients":
+        check_once(str(path), frame)
     if kind == "curves":
         unit = frame["time_unit"].fillna(source.time_unit or spec.time_unit)
         return frame.assign(folder=str(path.parent), time_unit=unit)

@@ -98,6 +98,7 @@ class Evidence:
     set_aside: kind, study, arm, reason
     digests: sha256 of each file read
     rebuilt: the arms in use whose patients come from a curve, in the order of `arms`
+    remarks: rows that a name leaves out, names that look alike, patients that seem to stand there twice, in words
 
     Examples
     --------
@@ -119,6 +120,7 @@ class Evidence:
     rebuilt: tuple[RebuiltArm, ...] = ()
     registry: pd.DataFrame = field(default_factory=no_registry)
     background: pd.DataFrame = field(default_factory=no_background)
+    remarks: tuple[str, ...] = ()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table of studies by name."""

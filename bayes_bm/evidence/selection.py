@@ -53,7 +53,6 @@ def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -
         keep &= frame["reference"].isin(listed)
     frame = frame[keep]
     if kind == "arms":
-        check_include(frame, spec)
         return frame.reset_index(drop=True)
     included = pd.Series(True, index=frame.index)
     for column, allowed in spec.evidence.include.items():
@@ -67,12 +66,6 @@ def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -
         set_aside(aside, kind, frame[named & included], f"left out by the spec: {choice.why}")
         included &= ~named
     return frame[included].reset_index(drop=True)
-
-
-def check_include(arms: pd.DataFrame, spec: Spec) -> None:
-    for column in spec.evidence.include:
-        if column not in arms:
-            raise InputError(f"evidence.include.{column}", found="no such column in the arms table")
 
 
 def named_rows(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:

@@ -16,6 +16,7 @@ def stored_evidence(evidence: Evidence) -> xr.Dataset:
         rebuilt=((), np.array(json.dumps([arm.document() for arm in evidence.rebuilt]), dtype=object)),
         hr_cholesky=(("hr_row", "hr_column"), evidence.hr_cholesky),
         digests=((), np.array(json.dumps(dict(evidence.digests)), dtype=object)),
+        remarks=((), np.array(json.dumps(evidence.remarks), dtype=object)),
     )
 
 
@@ -40,8 +41,10 @@ def read_stored_evidence(stored: xr.Dataset) -> Evidence:
     tables = {name: _read_table(stored[name]) for name in names}
     # results of version 0.1.0 before decision 19 (docs/decisions.md) was built hold no curves
     rebuilt = json.loads(str(stored["rebuilt"].item())) if "rebuilt" in stored else []
+    remarks = json.loads(str(stored["remarks"].item())) if "remarks" in stored else []
     return Evidence(
         **tables,
+        remarks=tuple(remarks),
         hr_cholesky=stored["hr_cholesky"].values,
         digests=json.loads(str(stored["digests"].item())),
         rebuilt=tuple(RebuiltArm.from_document(arm) for arm in rebuilt),

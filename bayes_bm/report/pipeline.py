@@ -36,6 +36,7 @@ class PipelineOutput:
     gate: str
     answer: tuple[str, ...]
     files: tuple[Path, ...]
+    remarks: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the output as plain data."""
@@ -44,6 +45,7 @@ class PipelineOutput:
             "gate": self.gate,
             "answer": list(self.answer),
             "files": [str(path) for path in self.files],
+            "remarks": list(self.remarks),
         }
 
 
@@ -83,7 +85,8 @@ def run_spec(
         allow_red=allow_red,
         say=say,
     )
-    return PipelineOutput(spec.name, result.gate.state, made.answer, (*files, made.path))
+    remarks = result.evidence.remarks
+    return PipelineOutput(spec.name, result.gate.state, made.answer, (*files, made.path), remarks)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from bayes_bm.cli.printing import (
     json_rows,
     precise_numbers,
     print_json,
+    print_remarks,
     print_table,
     save_figure,
     show_progress,
@@ -255,6 +256,7 @@ def split(
 
     spec = changes.read(spec_name)
     evidence = read_evidence(spec)
+    print_remarks(evidence)
     require_usable(spec, evidence)
     asked: dict[str, Any] = {"unrelated": unrelated, "sampling": sampling.chosen(), "folder": out}
     pairs = None if compare is None else [parse_pair(text) for text in compare]

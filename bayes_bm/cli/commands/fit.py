@@ -20,7 +20,17 @@ from bayes_bm.cli.options import (
     expand_records,
 )
 from bayes_bm.cli.parsing import load_gated, parse_pairs
-from bayes_bm.cli.printing import OUT, gate_field, json_rows, print_json, print_table, save_figure, show_progress
+from bayes_bm.cli.printing import (
+    ERR,
+    OUT,
+    gate_field,
+    json_rows,
+    print_json,
+    print_remarks,
+    print_table,
+    save_figure,
+    show_progress,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,11 +120,14 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Sample the posterior. A failed convergence gate is written into the result and exits with status 1."""
+    from bayes_bm.evidence.reading import read_evidence
     from bayes_bm.inference.fit import fit as sample
 
     spec = changes.read(spec_name)
     with show_progress(spec.name) as progress:
-        result = sample(spec, **sampling.document(), cores=cores, **imputing.document(), say=progress)
+        evidence = read_evidence(spec)
+        print_remarks(evidence)
+        result = sample(spec, evidence, **sampling.document(), cores=cores, **imputing.document(), say=progress)
     result.save(out)
     if as_json:
         print_json(fit_document(result, out))
@@ -193,6 +206,8 @@ def run(
             allow_red=allow_red_rows,
             say=progress,
         )
+    for remark in done.remarks:
+        ERR.print(Text(f"- {remark}"))
     if as_json:
         return print_json(done.document())
     for line in done.answer:
