@@ -1,4 +1,4 @@
-"""Reconciliation: every printed number beside what was rebuilt from it and what the fitted model predicts for it.
+"""Every printed number stands beside what was rebuilt from it and what the fitted model predicts for it.
 
 The predicted interval is of the *printed number*, its sampling error included: a replicate is drawn from the row's own
 likelihood at each posterior draw. A row is red where the printed number is further out than one replicate in a
@@ -21,7 +21,10 @@ from bayes_bm.model import likelihoods
 from bayes_bm.model.observations import KINDS, active_terms
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 
-AMBER, RED = 0.05, 0.001
+AMBER = 0.05
+"""Two-sided p below which a row is amber."""
+RED = 0.001
+"""Two-sided p below which a row is red: one replicate in a thousand."""
 COLUMNS = [
     *(
         "kind",
@@ -37,32 +40,61 @@ COLUMNS = [
     ),
     *("predicted", "predicted_low", "predicted_high", "p", "status"),
 ]
+"""Columns of `reconcile`."""
 
 
 def reconcile(result: Result) -> pd.DataFrame:
-    """One row a printed (or rebuilt) number; `status` is green, amber (p < 0.05) or red (p < 0.001)."""
+    """Hold every printed or rebuilt number beside what the fitted model predicts for it.
+
+    The interval and p are of the number *as printed*, its sampling error included: a replicate is drawn from the row's
+    own likelihood at each posterior draw.
+
+    Parameters
+    ----------
+    result : Result
+        A fit, of any spec.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a number: kind, study, arm, treatment, quantity, time (spec's unit, the paper's clock), printed,
+        printed_low, printed_high, reconstructed (of arms with patients, from their own curve), predicted (median),
+        predicted_low, predicted_high (95 % of the replicates), p (two-sided) and status: green, amber (p < 0.05) or
+        red (p < 0.001).
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=200, tune=300)
+    >>> print(bb.reconcile(result)[["kind", "quantity", "printed", "status"]].to_string(index=False))
+             kind     quantity  printed status
+          medians       median    23.97  green
+          medians       median     7.06  green
+    hazard ratios HR gtr v str     0.40  green
+    """
     rng = random_stream(result.spec.seed, RandomStage.RECONCILIATION)
     arrays = result.inputs.kinds
     family, eta, shape = result.predictors.arms
     rows = [
-        *_patients(result, rng),
-        *_points(result, arrays, family, eta, shape, rng),
-        *_medians(result, arrays, family, eta, shape, rng),
-        *_counts(result, arrays, family, eta, shape, rng),
-        *_registry(result, arrays, family, eta, shape, rng),
-        *_ratios(result, rng),
+        *_patient_rows(result, rng),
+        *_point_rows(result, arrays, family, eta, shape, rng),
+        *_median_rows(result, arrays, family, eta, shape, rng),
+        *_count_rows(result, arrays, family, eta, shape, rng),
+        *_registry_rows(result, arrays, family, eta, shape, rng),
+        *_ratio_rows(result, rng),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def status(p: float) -> str:
+    """Return green, amber or red; green where there is no p."""
     if not np.isfinite(p) or p >= AMBER:
         return "green"
     return "amber" if p >= RED else "red"
 
 
-def _row(named: dict, *, observed: float, model: np.ndarray, replicate: np.ndarray) -> dict:
-    """Predicted is the model's own quantity; the interval and p are of the number as printed."""
+def _reconciled_row(named: dict, *, observed: float, model: np.ndarray, replicate: np.ndarray) -> dict:
+    """Return a row: predicted is the model's own quantity, interval and p are of the number as printed."""
     low, high = np.quantile(replicate, [0.025, 0.975])
     p = two_sided(replicate, observed)
     centre = float(np.median(model))
@@ -77,28 +109,34 @@ def _row(named: dict, *, observed: float, model: np.ndarray, replicate: np.ndarr
 
 
 def two_sided(replicate: np.ndarray, observed: float) -> float:
-    """Two-sided posterior predictive p; ties count half, so that a discrete replicate does not look too good."""
+    """Return the two-sided posterior predictive p.
+
+    Ties count half, so that a discrete replicate does not look too good.
+    """
     if not np.isfinite(observed):
         return float("nan")
     tied = np.isclose(replicate, observed, rtol=1e-9, atol=1e-12)
-    below = np.mean((replicate < observed) & ~tied) + 0.5 * np.mean(tied)
-    return float(2 * min(below, 1 - below))
+    lower_tail = np.mean((replicate < observed) & ~tied) + 0.5 * np.mean(tied)
+    return float(2 * min(lower_tail, 1 - lower_tail))
 
 
-def _named(evidence: Evidence, arm_row: int) -> dict:
+def _arm_identifiers(evidence: Evidence, arm_row: int) -> dict:
+    """Return study, arm and treatment of an arm row."""
     arm = evidence.arms.iloc[arm_row]
     return {name: arm[name] for name in ("study", "arm", "treatment")}
 
 
-def _points(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
+def _point_rows(
+    result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng
+) -> Iterator[dict]:
     if "points" not in arrays:
         return
     data, table = SimpleNamespace(**arrays["points"], **active_terms(arrays["points"])), result.evidence.sequences
-    at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
+    arm_eta, arm_shape = eta[:, data.arm_row], shape[:, data.arm_row]
     drop = likelihoods.cum_hazard_from(
-        family, placed_at(data, "log_u"), placed_at(data, "log_start"), at, of_shape, xp=NUMPY
+        family, placed_at(data, "log_u"), placed_at(data, "log_start"), arm_eta, arm_shape, xp=NUMPY
     )
-    drawn = KINDS["points"].draw(family, data, at, of_shape, rng)
+    drawn = KINDS["points"].draw(family, data, arm_eta, arm_shape, rng)
     for arm_row in sorted(set(table["arm_row"].astype(int))):
         rows = table[table["arm_row"] == arm_row]
         columns = rows.index.to_numpy()
@@ -108,32 +146,36 @@ def _points(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape
             time = row["time"] - shift
             quantity = "median (as S = 0.5)" if row["kind"] == "median" else f"S({time:g})"
             printed = {"kind": "points", "quantity": quantity, "time": time, "printed": row["survival"]}
-            named = {**_named(result.evidence, arm_row), **printed}
-            yield _row(named, observed=row["survival"], model=model[:, k], replicate=replicate[:, k])
+            named = {**_arm_identifiers(result.evidence, arm_row), **printed}
+            yield _reconciled_row(named, observed=row["survival"], model=model[:, k], replicate=replicate[:, k])
 
 
-def _medians(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
+def _median_rows(
+    result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng
+) -> Iterator[dict]:
     evidence, t0 = result.evidence, result.spec.reference_time
     names = {"order": "medians", "interval": "median_intervals", "not_reached": "medians_not_reached"}
-    for law, name in names.items():
+    for median_kind, name in names.items():
         if name not in arrays:
             continue
         data, rows = (
             SimpleNamespace(**arrays[name], **active_terms(arrays[name])),
-            evidence.medians[evidence.medians["law"] == law],
+            evidence.medians[evidence.medians["law"] == median_kind],
         )
-        at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
-        two = likelihoods.LOG_TWO
+        arm_eta, arm_shape = eta[:, data.arm_row], shape[:, data.arm_row]
+        log_two = likelihoods.LOG_TWO
         model = (
-            np.exp(likelihoods.log_median(family, likelihoods.entry(data), at, of_shape, log_two=two, xp=NUMPY))
+            np.exp(
+                likelihoods.log_median(family, likelihoods.entry(data), arm_eta, arm_shape, log_two=log_two, xp=NUMPY)
+            )
             - data.shift
         )
-        drawer = KINDS["medians" if law == "not_reached" else name].draw
-        drawn = np.exp(drawer(family, data, at, of_shape, rng)) - (0 if law == "interval" else data.shift)
+        drawer = KINDS["medians" if median_kind == "not_reached" else name].draw
+        drawn = np.exp(drawer(family, data, arm_eta, arm_shape, rng)) - (0 if median_kind == "interval" else data.shift)
         for k, row in enumerate(rows.to_dict("records")):
-            reached = law != "not_reached"
+            reached = median_kind != "not_reached"
             named = {
-                **_named(evidence, int(row["arm_row"])),
+                **_arm_identifiers(evidence, int(row["arm_row"])),
                 "kind": "medians",
                 "quantity": "median" if reached else f"median not reached by {row['time']:g}",
                 "time": np.nan,
@@ -142,58 +184,66 @@ def _medians(result: Result, arrays: dict, family: Family, eta: np.ndarray, shap
                 "printed_high": row["ci_high"],
             }
             replicate = t0 * drawn[:, k]
-            made = _row(named, observed=row["median"], model=t0 * model[:, k], replicate=replicate)
+            median_row = _reconciled_row(named, observed=row["median"], model=t0 * model[:, k], replicate=replicate)
             if not reached:
                 p = float(np.mean(replicate > row["time"]))
-                made |= {"p": p, "status": status(2 * p)}
-            yield made
+                median_row |= {"p": p, "status": status(2 * p)}
+            yield median_row
 
 
-def _counts(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
+def _count_rows(
+    result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng
+) -> Iterator[dict]:
     if "counts" not in arrays:
         return
     data = SimpleNamespace(**arrays["counts"], **active_terms(arrays["counts"]))
-    at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
+    arm_eta, arm_shape = eta[:, data.arm_row], shape[:, data.arm_row]
     used = likelihoods.cum_hazard_from(
-        family, placed_at(data, "log_u"), likelihoods.entry(data), at, of_shape, xp=NUMPY
+        family, placed_at(data, "log_u"), likelihoods.entry(data), arm_eta, arm_shape, xp=NUMPY
     )
-    drawn = KINDS["counts"].draw(family, data, at, of_shape, rng)
+    drawn = KINDS["counts"].draw(family, data, arm_eta, arm_shape, rng)
     for k, row in enumerate(result.evidence.counts.to_dict("records")):
         when = f" by {row['time']:g}" if np.isfinite(row["time"]) else ""
         named = {
-            **_named(result.evidence, int(row["arm_row"])),
+            **_arm_identifiers(result.evidence, int(row["arm_row"])),
             "kind": "counts",
             "quantity": f"events of {row['n']:g}{when}",
             "time": row["time"],
             "printed": row["events"],
         }
-        yield _row(named, observed=row["events"], model=-np.expm1(-used[:, k]) * row["n"], replicate=drawn[:, k])
+        yield _reconciled_row(
+            named, observed=row["events"], model=-np.expm1(-used[:, k]) * row["n"], replicate=drawn[:, k]
+        )
 
 
-def _registry(result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng) -> Iterator[dict]:
+def _registry_rows(
+    result: Result, arrays: dict, family: Family, eta: np.ndarray, shape: np.ndarray, rng
+) -> Iterator[dict]:
     if "registry" not in arrays:
         return
     data = SimpleNamespace(**arrays["registry"], **active_terms(arrays["registry"]))
-    at, of_shape = eta[:, data.arm_row], shape[:, data.arm_row]
+    arm_eta, arm_shape = eta[:, data.arm_row], shape[:, data.arm_row]
     drop = likelihoods.cum_hazard_from(
-        family, placed_at(data, "log_u"), placed_at(data, "log_start"), at, of_shape, xp=NUMPY
+        family, placed_at(data, "log_u"), placed_at(data, "log_start"), arm_eta, arm_shape, xp=NUMPY
     )
-    drawn = KINDS["registry"].draw(family, data, at, of_shape, rng)
+    drawn = KINDS["registry"].draw(family, data, arm_eta, arm_shape, rng)
     for k, row in enumerate(result.evidence.registry.to_dict("records")):
         shift = result.evidence.arms["shift"].iloc[int(row["arm_row"])]
         start, stop = row["start"] - shift, row["time"] - shift
         named = {
-            **_named(result.evidence, int(row["arm_row"])),
+            **_arm_identifiers(result.evidence, int(row["arm_row"])),
             "kind": "registry",
             "quantity": f"alive at {stop:g} of {row['n']:g} at {start:g}",
             "time": stop,
             "printed": row["alive"],
         }
         size = row["n"]
-        yield _row(named, observed=row["alive"], model=np.exp(-drop[:, k]) * size, replicate=drawn[:, k] * size)
+        yield _reconciled_row(
+            named, observed=row["alive"], model=np.exp(-drop[:, k]) * size, replicate=drawn[:, k] * size
+        )
 
 
-def _ratios(result: Result, rng: np.random.Generator) -> Iterator[dict]:
+def _ratio_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
     table = result.evidence.hazard_ratios
     if table.empty:
         return
@@ -212,18 +262,18 @@ def _ratios(result: Result, rng: np.random.Generator) -> Iterator[dict]:
             "printed_low": row["ci_low"],
             "printed_high": row["ci_high"],
         }
-        yield _row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
+        yield _reconciled_row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
 
 
 # ---------------------------------------------------------------------------------------------- patients
 
 
-def _patients(result: Result, rng: np.random.Generator) -> Iterator[dict]:
-    """Survival at the reference time and median of each arm's Kaplan-Meier curve, against replicated arms."""
+def _patient_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
+    """Give survival at the reference time and median of each arm's Kaplan-Meier curve, against replicated arms."""
     time = result.spec.reference_time
     for arm in replicated_arms(result, rng):
         printed_time = time - float(result.evidence.arms["shift"].iloc[arm.arm_row])
-        named = {**_named(result.evidence, arm.arm_row), "kind": "patients"}
+        named = {**_arm_identifiers(result.evidence, arm.arm_row), "kind": "patients"}
         if time <= arm.observed.follow_up:
             quantity = {"quantity": f"S({printed_time:g})", "time": printed_time}
             seen, model, replicate = (
@@ -231,9 +281,15 @@ def _patients(result: Result, rng: np.random.Generator) -> Iterator[dict]:
                 arm.model_survival(time),
                 arm.replicate.survival_at(time),
             )
-            yield {**_row(named | quantity, observed=seen, model=model, replicate=replicate), "reconstructed": seen}
+            yield {
+                **_reconciled_row(named | quantity, observed=seen, model=model, replicate=replicate),
+                "reconstructed": seen,
+            }
         seen = nonparametric.quantile(arm.observed)
         if np.isfinite(seen):
             quantity = {"quantity": "median", "time": np.nan}
-            model, replicate = arm.model_median(), arm.replicate.median(beyond=10 * arm.observed.follow_up)
-            yield {**_row(named | quantity, observed=seen, model=model, replicate=replicate), "reconstructed": seen}
+            model, replicate = arm.model_median(), arm.replicate.median(unreached=10 * arm.observed.follow_up)
+            yield {
+                **_reconciled_row(named | quantity, observed=seen, model=model, replicate=replicate),
+                "reconstructed": seen,
+            }

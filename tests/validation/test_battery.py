@@ -80,7 +80,7 @@ def test_replicates_keep_their_own_events_numbers_at_risk_and_medians() -> None:
         assert one.replicate.survival_at(8.0)[row] == pytest.approx(float(curve(8.0)))
         assert one.replicate.at_risk(8.0)[row] == pytest.approx(float(at_risk(own, 8.0)))
         middle = quantile(curve)
-        assert one.replicate.median(beyond=99.0)[row] == pytest.approx(middle if np.isfinite(middle) else 99.0)
+        assert one.replicate.median(unreached=99.0)[row] == pytest.approx(middle if np.isfinite(middle) else 99.0)
 
 
 def test_events_of_replicates_are_binomial_and_the_largest_gap_is_kolmogorovs() -> None:
