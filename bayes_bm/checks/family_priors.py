@@ -29,20 +29,21 @@ from bayes_bm.spec.hazard import EFFECT_NAMES
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.reading import parse_spec
 
-Law = dict[str, Any]
-DEFAULT_SHAPE: Law = {
+PriorTable = dict[str, Any]
+"""A prior as a spec states it: dist, its numbers, why."""
+DEFAULT_SHAPE: PriorTable = {
     "dist": "normal",
     "mean": 0.0,
     "sd": 0.3,
     "why": "the spec's family has no shape: near constant hazards, Weibull shapes 0.55 to 1.8 in 95 of 100 draws",
 }
-Q: Law = {
+Q: PriorTable = {
     "dist": "normal",
     "mean": 0.5,
     "sd": 0.5,
     "why": "between log-normal (0) and Weibull (1), each one sd away",
 }
-SMOOTH: Law = {
+SMOOTH: PriorTable = {
     "dist": "half_normal",
     "sd": 1.0,
     "why": "over the follow-up the hazard changes by a factor of up to seven (2 sd)",
@@ -67,7 +68,7 @@ SPREAD = {
 
 
 def of_family(spec: Spec, family: str) -> Spec:
-    """The spec under another family, its priors carried over; what the family cannot have is left out or refused.
+    """Return the spec under another family, its priors carried over; the rest is left out or refused.
 
     Raises `InputError` for an unknown family, for a prior that has no mirror image, and where the family's own rules
     refuse the spec.
@@ -77,26 +78,26 @@ def of_family(spec: Spec, family: str) -> Spec:
     if family == spec.hazard.family:
         return spec
     document = spec.document()
-    before, after = FAMILIES[spec.hazard.family], FAMILIES[family]
+    old_family, new_family = FAMILIES[spec.hazard.family], FAMILIES[family]
     document["hazard"] = {name: value for name, value in document["hazard"].items() if name == "cure"}
     document["hazard"]["family"] = family
-    _carry_shapes(document, before, after)
-    if before.effect != after.effect:
-        _carry_effects(document, before, after)
-    if before.effect != after.effect or after.effect == "time":
-        _carry_level(document, spec, before, after)
+    _carry_shapes(document, old_family, new_family)
+    if old_family.effect != new_family.effect:
+        _carry_effects(document, old_family, new_family)
+    if old_family.effect != new_family.effect or new_family.effect == "time":
+        _carry_level(document, spec, old_family, new_family)
     return parse_spec(document, where=f"{spec.name}, hazard.family = {family}", folder=spec.folder)
 
 
-def left_out(before: Spec, after: Spec) -> list[str]:
-    """Effects that the family of `after` cannot have."""
+def left_out(old_spec: Spec, new_spec: Spec) -> list[str]:
+    """Return the effects of the old spec that the family of the new one cannot have."""
     gone = [
-        "study_shape" if before.effects.study_shape is not None and after.effects.study_shape is None else "",
+        "study_shape" if old_spec.effects.study_shape is not None and new_spec.effects.study_shape is None else "",
         "treatment_log_shape"
-        if before.priors.treatment_log_shape is not None and after.priors.treatment_log_shape is None
+        if old_spec.priors.treatment_log_shape is not None and new_spec.priors.treatment_log_shape is None
         else "",
         "treatment_smooth_sd"
-        if before.priors.treatment_smooth_sd is not None and after.priors.treatment_smooth_sd is None
+        if old_spec.priors.treatment_smooth_sd is not None and new_spec.priors.treatment_smooth_sd is None
         else "",
     ]
     return [name for name in gone if name]
@@ -105,108 +106,128 @@ def left_out(before: Spec, after: Spec) -> list[str]:
 # ---------------------------------------------------------------------------------------------- the three rules
 
 
-def _carry_shapes(document: dict[str, Any], before: Family, after: Family) -> None:
+def _carry_shapes(document: dict[str, Any], old_family: Family, new_family: Family) -> None:
     priors, effects = document["priors"], document["effects"]
-    if "shape" in priors and (before.name, after.name) not in {("weibull", "weibull_aft"), ("weibull_aft", "weibull")}:
+    if "shape" in priors and (old_family.name, new_family.name) not in {
+        ("weibull", "weibull_aft"),
+        ("weibull_aft", "weibull"),
+    }:
         raise InputError(
             "priors.shape",
             found="a shape on its natural scale",
             allowed="priors.log_shape",
             hint="to change the family",
         )
-    own, shift, scale = SPREAD.get(before.name, ("", 0.0, 1.0))
-    weibull = _moved(priors[own], 1 / scale, -shift / scale) if own in priors else DEFAULT_SHAPE
+    old_name, shift, scale = SPREAD.get(old_family.name, ("", 0.0, 1.0))
+    weibull = _transformed(priors[old_name], 1 / scale, -shift / scale) if old_name in priors else DEFAULT_SHAPE
     if "shape" not in priors:
-        both = before.flexible and after.flexible
-        for name in {*before.shapes} | {"smooth_sd"} | (set() if both else {"treatment_smooth_sd"}):
+        both = old_family.flexible and new_family.flexible
+        for name in {*old_family.shapes} | {"smooth_sd"} | (set() if both else {"treatment_smooth_sd"}):
             priors.pop(name, None)
-    if after.name in SPREAD and "shape" not in priors:
-        name, start, factor = SPREAD[after.name]
-        priors[name] = _said(_moved(weibull, factor, start), before, own) if own else _moved(weibull, factor, start)
-    priors |= {"q": Q} if "q" in after.shapes else {}
-    priors |= {"smooth_sd": SMOOTH} if after.flexible else {}
-    _carry_shape_effects(document, before, after)
+    if new_family.name in SPREAD and "shape" not in priors:
+        name, start, factor = SPREAD[new_family.name]
+        priors[name] = (
+            _with_origin(_transformed(weibull, factor, start), old_family, old_name)
+            if old_name
+            else _transformed(weibull, factor, start)
+        )
+    priors |= {"q": Q} if "q" in new_family.shapes else {}
+    priors |= {"smooth_sd": SMOOTH} if new_family.flexible else {}
+    _carry_shape_effects(document, old_family, new_family)
     if not effects:
         document.pop("effects")
 
 
-def _carry_shape_effects(document: dict[str, Any], before: Family, after: Family) -> None:
-    """What studies and treatments differ by in shape, on the scale of the other shape parameter."""
+def _carry_shape_effects(document: dict[str, Any], old_family: Family, new_family: Family) -> None:
+    """Carry what studies and treatments differ by in shape, on the scale of the other shape parameter."""
     priors, effects = document["priors"], document["effects"]
-    factor = SPREAD[after.name][2] / SPREAD[before.name][2] if {before.name, after.name} <= set(SPREAD) else None
+    factor = (
+        SPREAD[new_family.name][2] / SPREAD[old_family.name][2]
+        if {old_family.name, new_family.name} <= set(SPREAD)
+        else None
+    )
     study = effects.get("study_shape")
     if study is not None and study["exchangeable"]:
         if factor is None:
             # two flexible families mean the same by it
-            if not (before.flexible and after.flexible):
+            if not (old_family.flexible and new_family.flexible):
                 effects.pop("study_shape")
         else:
-            study["sd"] = _said(_moved(study["sd"], abs(factor), 0.0), before, "effects.study_shape.sd")
-    elif study is not None and not (after.flexible or after.varies):
+            study["sd"] = _with_origin(
+                _transformed(study["sd"], abs(factor), 0.0), old_family, "effects.study_shape.sd"
+            )
+    elif study is not None and not (new_family.flexible or new_family.varies):
         effects.pop("study_shape")
     if "treatment_log_shape" in priors:
-        law = priors.pop("treatment_log_shape")
+        prior = priors.pop("treatment_log_shape")
         if factor is not None:
-            priors["treatment_log_shape"] = _said(_moved(law, factor, 0.0), before, "treatment_log_shape")
+            priors["treatment_log_shape"] = _with_origin(
+                _transformed(prior, factor, 0.0), old_family, "treatment_log_shape"
+            )
     level = document.get("baseline", {})
     if "log_shape" in level:
-        law = level.pop("log_shape")
+        prior = level.pop("log_shape")
         if factor is not None:
-            scale, shift = factor, SPREAD[after.name][1] - factor * SPREAD[before.name][1]
-            level["log_shape"] = _said(_moved(law, scale, shift), before, "baseline.log_shape")
+            scale, shift = factor, SPREAD[new_family.name][1] - factor * SPREAD[old_family.name][1]
+            level["log_shape"] = _with_origin(_transformed(prior, scale, shift), old_family, "baseline.log_shape")
 
 
-def _carry_effects(document: dict[str, Any], before: Family, after: Family) -> None:
+def _carry_effects(document: dict[str, Any], old_family: Family, new_family: Family) -> None:
     priors = document["priors"]
-    law = priors.pop(EFFECT_NAMES[before.effect])
-    priors[EFFECT_NAMES[after.effect]] = _said(_moved(law, -1.0, 0.0), before, EFFECT_NAMES[before.effect])
+    prior = priors.pop(EFFECT_NAMES[old_family.effect])
+    priors[EFFECT_NAMES[new_family.effect]] = _with_origin(
+        _transformed(prior, -1.0, 0.0), old_family, EFFECT_NAMES[old_family.effect]
+    )
     for name, term in document.get("bias", {}).items():
         if name not in LINEAR_BIASES:
             continue
         if "prior" in term:
-            term["prior"] = _said(_moved(term["prior"], -1.0, 0.0), before, f"bias.{name}")
+            term["prior"] = _with_origin(_transformed(term["prior"], -1.0, 0.0), old_family, f"bias.{name}")
         else:
             term["value"]["value"] *= -1.0
     for term in document.get("covariates", {}).values():
-        for name, law in term.items():
-            if isinstance(law, dict) and "dist" in law:  # its coefficient, and what it changes in treatment effects
-                term[name] = _said(_moved(law, -1.0, 0.0), before, "the coefficient")
+        for name, prior in term.items():
+            if isinstance(prior, dict) and "dist" in prior:  # its coefficient, and what it changes in treatment effects
+                term[name] = _with_origin(_transformed(prior, -1.0, 0.0), old_family, "the coefficient")
 
 
-def _carry_level(document: dict[str, Any], spec: Spec, before: Family, after: Family) -> None:
+def _carry_level(document: dict[str, Any], spec: Spec, old_family: Family, new_family: Family) -> None:
     """Mirror, then move to the centre at which the median survival is the spec's own."""
-    sign = -1.0 if before.effect != after.effect else 1.0
-    for table, own in ((document["priors"], spec.priors), (document.get("baseline"), spec.baseline)):
-        if table is None or own is None:
+    sign = -1.0 if old_family.effect != new_family.effect else 1.0
+    for table, stated in ((document["priors"], spec.priors), (document.get("baseline"), spec.baseline)):
+        if table is None or stated is None:
             continue
-        centre = float(np.median(scipy_distribution(own.intercept).ppf(0.5)))
-        shapes = (_centres(spec.document()["priors"], before), _centres(document["priors"], after))
-        target = _level_at(after, _log_median(before, centre, shapes[0]), shapes[1])
-        table["intercept"] = _said(_moved(table["intercept"], sign, target - sign * centre), before, "intercept")
+        centre = float(np.median(scipy_distribution(stated.intercept).ppf(0.5)))
+        shapes = (_centres(spec.document()["priors"], old_family), _centres(document["priors"], new_family))
+        target = _level_at(new_family, _log_median(old_family, centre, shapes[0]), shapes[1])
+        table["intercept"] = _with_origin(
+            _transformed(table["intercept"], sign, target - sign * centre), old_family, "intercept"
+        )
 
 
-def _centres(priors: Mapping[str, Law], family: Family) -> np.ndarray:
-    """Prior centres of the family's shapes; coefficients of a flexible one are those of a constant hazard."""
-    laws = [priors.get(name) for name in family.shapes]
-    return np.array([0.0 if law is None else _centre(law) for law in laws])
+def _centres(priors: Mapping[str, PriorTable], family: Family) -> np.ndarray:
+    """Return prior centres of the family's shapes; coefficients of a flexible one are those of a constant hazard."""
+    shape_priors = [priors.get(name) for name in family.shapes]
+    return np.array([0.0 if prior is None else _centre(prior) for prior in shape_priors])
 
 
-def _centre(law: Law) -> float:
-    return float(law.get("mean", (law["lower"] + law["upper"]) / 2 if "lower" in law else 0.0))
+def _centre(prior: PriorTable) -> float:
+    return float(prior.get("mean", (prior["lower"] + prior["upper"]) / 2 if "lower" in prior else 0.0))
 
 
 LOG_LOG_2 = float(np.log(np.log(2)))
+"""log H at the median."""
 
 
 def _log_median(family: Family, eta: float, shape: np.ndarray) -> float:
-    """log(median / t0); of a flexible family that of its constant hazard."""
+    """Return log(median / t0); of a flexible family that of its constant hazard."""
     if family.flexible:
         return LOG_LOG_2 - eta
     return float(inverse(family, np.array(LOG_LOG_2), np.array(eta), shape, xp=NUMPY))
 
 
 def _level_at(family: Family, log_median: float, shape: np.ndarray) -> float:
-    """The level at which the median is this: of accelerated time it only shifts log T."""
+    """Return the level at which the median is this: of accelerated time it only shifts log T."""
     if family.effect == "time":
         return log_median - _log_median(family, 0.0, shape)
     if family.flexible:
@@ -217,27 +238,27 @@ def _level_at(family: Family, log_median: float, shape: np.ndarray) -> float:
 # ---------------------------------------------------------------------------------------------- priors, moved
 
 
-def _said(law: Law, before: Family, name: str) -> Law:
-    """The law with where it comes from; the reason given there speaks about that parameter, not this one."""
-    return {**law, "why": f"carried over from {name} of {before.name} (there: {law['why']})"}
+def _with_origin(prior: PriorTable, old_family: Family, name: str) -> PriorTable:
+    """Return the prior with where it comes from; the reason given there speaks about that parameter, not this one."""
+    return {**prior, "why": f"carried over from {name} of {old_family.name} (there: {prior['why']})"}
 
 
-def _moved(law: Law, scale: float, shift: float) -> Law:
-    """The law of scale x + shift."""
+def _transformed(prior: PriorTable, scale: float, shift: float) -> PriorTable:
+    """Return the prior of scale x + shift."""
     if scale == 1 and shift == 0:
-        return law
-    kind, size = law["dist"], abs(scale)
+        return prior
+    kind, size = prior["dist"], abs(scale)
     if kind in ("normal", "student_t"):
-        return {**law, "mean": scale * law.get("mean", 0.0) + shift, "sd": size * law["sd"]}
+        return {**prior, "mean": scale * prior.get("mean", 0.0) + shift, "sd": size * prior["sd"]}
     if kind == "uniform":
-        ends = sorted(scale * law[end] + shift for end in ("lower", "upper"))
-        return {**law, "lower": ends[0], "upper": ends[1]}
+        ends = sorted(scale * prior[end] + shift for end in ("lower", "upper"))
+        return {**prior, "lower": ends[0], "upper": ends[1]}
     if scale < 0 or shift != 0:
         raise InputError(
             "prior", found=kind, allowed="normal, student_t or uniform", hint="one on one side of 0 has no mirror image"
         )
     if kind in ("half_normal", "half_student_t"):
-        return {**law, "sd": size * law["sd"]}
+        return {**prior, "sd": size * prior["sd"]}
     if kind in ("exponential", "gamma"):
-        return {**law, "rate": law["rate"] / size}
-    return {**law, "mean": law.get("mean", 0.0) + float(np.log(size))}
+        return {**prior, "rate": prior["rate"] / size}
+    return {**prior, "mean": prior.get("mean", 0.0) + float(np.log(size))}

@@ -1,4 +1,4 @@
-"""What the priors alone claim, before any evidence (decision 17; docs/decisions.md#specs-are-data)."""
+"""The priors alone claim something, before any evidence (docs/decisions.md#specs-are-data)."""
 
 import pandas as pd
 
@@ -9,11 +9,34 @@ from bayes_bm.spec.document import Spec
 
 
 def prior_predictive(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> pd.DataFrame:
-    """The table of `compare`, for a new study and a new hospital, drawn from the priors alone.
+    """Return what the priors alone claim for a new study and a new hospital, before any evidence.
 
     Free study levels and shapes are read as one study drawn from its prior. Knots that would follow from the evidence
-    stand evenly up to the horizon: the smoothing prior is of the change over the follow-up, wherever they are. Rows and
-    columns as `compare`, with `who`.
+    stand evenly up to the horizon: the smoothing prior is of the change over the follow-up, wherever they are.
+
+    Parameters
+    ----------
+    spec : Spec
+        The priors, and the times and the horizon that are asked about.
+    draws : int
+        Draws from the priors.
+    seed : int, optional
+        Seed of the draws; by default the spec's.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows and columns of `bayes_bm.compare`, with who ("new-study" or "new-hospital") and label "prior only".
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> table = bb.prior_predictive(bb.read_spec("published_os_extent_of_resection"), draws=200)
+    >>> table["who"].unique().tolist(), table["label"].unique().tolist()
+    (['new-study', 'new-hospital'], ['prior only'])
+    >>> survival = table.query("estimand == 'survival' and who == 'new-study' and treatment == 'str'")
+    >>> survival["time"].tolist()
+    [6.0, 12.0, 24.0]
     """
     result = prior_result(with_even_knots(spec), draws=draws, seed=seed)
     tables = [compare(result, who=who).assign(who=who.name, label="prior only") for who in (NewStudy(), NewHospital())]

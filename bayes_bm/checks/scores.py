@@ -1,4 +1,4 @@
-"""How predicted survival agrees with what happened to patients: arrays in, arrays out.
+"""Scores say how predicted survival agrees with what happened to patients: arrays in, arrays out.
 
 Brier scores weighted by the inverse probability of censoring (Graf et al. 1999), concordance of Harrell (1996) and Uno
 (2011), D-calibration (Haider et al. 2020), and observed against predicted survival by group. `event` is 1 for an event;
@@ -18,31 +18,31 @@ Floats = NDArray[np.float64]
 
 
 def censoring_survival(time: Floats, event: Floats) -> tuple[Floats, Floats]:
-    """Kaplan-Meier curve of the time of censoring: its drops and its value after each.
+    """Return the Kaplan-Meier curve of the time of censoring: its drops and its value after each.
 
     Events come before censorings at a tie, so those with an event at t are not at risk of being censored at t.
     """
     steps = np.unique(time[event == 0])
     ended = np.searchsorted(np.sort(time), steps, side="left")
-    at_risk = len(time) - ended - np.array([np.sum((time == at) & (event == 1)) for at in steps], dtype=float)
-    lost = np.array([np.sum((time == at) & (event == 0)) for at in steps], dtype=float)
+    at_risk = len(time) - ended - np.array([np.sum((time == step) & (event == 1)) for step in steps], dtype=float)
+    lost = np.array([np.sum((time == step) & (event == 0)) for step in steps], dtype=float)
     return steps, np.cumprod(1 - lost / at_risk)
 
 
-def _at(steps: Floats, values: Floats, when: Floats, *, before: bool = False) -> Floats:
-    """The step curve at `when`, or just before it."""
-    return np.concatenate([[1.0], values])[np.searchsorted(steps, when, side="left" if before else "right")]
+def _step_values(steps: Floats, values: Floats, when: Floats, *, left_limit: bool = False) -> Floats:
+    """Return the step curve at `when`, or its limit from the left."""
+    return np.concatenate([[1.0], values])[np.searchsorted(steps, when, side="left" if left_limit else "right")]
 
 
 def brier(time: Floats, event: Floats, times: Floats, survival: Floats) -> Floats:
-    """Brier score at each time (time,) from predicted survival (patient, time), weighted by 1 / G.
+    """Return the Brier score at each time (time,) from predicted survival (patient, time), weighted by 1 / G.
 
     mean of [S^2 1(T <= t, event) / G(T-) + (1 - S)^2 1(T > t) / G(t)]: those lost before t count through the weights.
     Raises `InputError` for a time beyond which nobody is followed.
     """
     steps, values = censoring_survival(time, event)
-    weight_event = _inverse(_at(steps, values, time, before=True))
-    at_times = _at(steps, values, times)
+    weight_event = _inverse(_step_values(steps, values, time, left_limit=True))
+    at_times = _step_values(steps, values, times)
     if (times >= time.max()).any() or (at_times <= 0).any():
         raise InputError(
             "times", found=f"{times.max():g}", allowed=f"below the last follow-up in the cohort, {time.max():g}"
@@ -57,7 +57,7 @@ def _inverse(values: Floats) -> Floats:
 
 
 def integrated_brier(times: Floats, scores: Floats) -> float:
-    """Mean of the Brier score over the span of the times, by the trapezoid."""
+    """Return the mean of the Brier score over the span of the times, by the trapezoid."""
     if len(times) < 2:
         raise InputError("times", found=f"{len(times)} time", allowed="two or more, to integrate over")
     return float(np.trapezoid(scores, times) / (times[-1] - times[0]))
@@ -65,40 +65,39 @@ def integrated_brier(times: Floats, scores: Floats) -> float:
 
 @dataclass(frozen=True)
 class Concordance:
-    """Share of comparable pairs in which the patient with the higher risk has the event first, and how many pairs."""
+    """Hold the share of pairs in which the higher risk has the event first, and how many pairs can be compared."""
 
     index: float
     pairs: float
 
 
 def harrell(time: Floats, event: Floats, risk: Floats) -> Concordance:
-    """Harrell's concordance; a pair of equal risk counts half. Comparable: the earlier time is an event, and at a tie
-    the other was censored.
+    """Return Harrell's concordance; a pair of equal risk counts half.
+
+    A pair is comparable where the earlier time is an event, and at a tie the other was censored.
     """
     return _concordance(time, event, risk, np.ones(len(time)))
 
 
-def uno(time: Floats, event: Floats, risk: Floats, *, until: float = np.inf) -> Concordance:
-    """Uno's concordance up to a time: pairs weigh 1 / G(T-)^2 of the earlier event."""
+def uno(time: Floats, event: Floats, risk: Floats, *, end: float = np.inf) -> Concordance:
+    """Return Uno's concordance up to the time `end`: pairs weigh 1 / G(T-)^2 of the earlier event."""
     steps, values = censoring_survival(time, event)
-    weight = _inverse(_at(steps, values, time, before=True)) ** 2
-    return _concordance(time, event * (time < until), risk, weight)
+    weight = _inverse(_step_values(steps, values, time, left_limit=True)) ** 2
+    return _concordance(time, event * (time < end), risk, weight)
 
 
 def _concordance(time: Floats, event: Floats, risk: Floats, weight: Floats) -> Concordance:
     agreed = compared = 0.0
-    for at in np.flatnonzero(event == 1):
-        later = (time > time[at]) | ((time == time[at]) & (event == 0))
-        compared += weight[at] * later.sum()
-        agreed += weight[at] * (np.sum(risk[at] > risk[later]) + 0.5 * np.sum(risk[at] == risk[later]))
+    for patient in np.flatnonzero(event == 1):
+        later = (time > time[patient]) | ((time == time[patient]) & (event == 0))
+        compared += weight[patient] * later.sum()
+        agreed += weight[patient] * (np.sum(risk[patient] > risk[later]) + 0.5 * np.sum(risk[patient] == risk[later]))
     return Concordance(agreed / compared if compared else float("nan"), compared)
 
 
 @dataclass(frozen=True)
 class DCalibration:
-    """Patients by the predicted survival at their own time (share in each of `bins` equal bins), and a test of all
-    equal.
-    """
+    """Hold the share of patients by predicted survival at their own time, in equal bins, and a test of all equal."""
 
     share: Floats
     chi_square: float
@@ -106,7 +105,7 @@ class DCalibration:
 
 
 def d_calibration(event: Floats, survival_at_own: Floats, *, bins: int = 10) -> DCalibration:
-    """Distributional calibration: S(T | x) is uniform if the model is right.
+    """Test distributional calibration: S(T | x) is uniform if the model is right.
 
     An event counts in the bin of its S; of a censored patient with S = c, whose S at the event is uniform below c, the
     bin of c gets (c - its lower end) / c and each lower one its width / c (Haider et al. 2020, algorithm 1).
@@ -114,13 +113,13 @@ def d_calibration(event: Floats, survival_at_own: Floats, *, bins: int = 10) -> 
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.searchsorted(edges, survival_at_own, side="left") - 1, 0, bins - 1)
     counts = np.bincount(place[event == 1], minlength=bins).astype(float)
-    for at in np.flatnonzero(event == 0):
-        c, own = survival_at_own[at], place[at]
+    for patient in np.flatnonzero(event == 0):
+        c, patient_bin = survival_at_own[patient], place[patient]
         if c <= 0:
             counts[0] += 1
             continue
-        counts[own] += (c - edges[own]) / c
-        counts[:own] += (1 / bins) / c
+        counts[patient_bin] += (c - edges[patient_bin]) / c
+        counts[:patient_bin] += (1 / bins) / c
     expected = len(event) / bins
     chi_square = float(np.sum((counts - expected) ** 2) / expected)
     return DCalibration(counts / len(event), chi_square, float(stats.chi2.sf(chi_square, bins - 1)))
@@ -128,7 +127,7 @@ def d_calibration(event: Floats, survival_at_own: Floats, *, bins: int = 10) -> 
 
 @dataclass(frozen=True)
 class CalibrationGroup:
-    """Patients of similar predicted survival at a time: mean predicted, and the Kaplan-Meier curve's with its 95 %."""
+    """Hold patients of similar predicted survival: its mean, and the Kaplan-Meier curve's with its 95 %."""
 
     n: int
     predicted: float
@@ -140,24 +139,24 @@ class CalibrationGroup:
 def calibration(
     time: Floats, event: Floats, when: float, survival: Floats, *, groups: int = 5
 ) -> list[CalibrationGroup]:
-    """Observed against predicted survival at `when` in groups of equal size by prediction; ties stay together.
+    """Return observed against predicted survival at `when` in groups of equal size by prediction; ties stay together.
 
     The interval is Greenwood's on the scale of log(-log S).
     """
     edges = np.quantile(survival, np.linspace(0, 1, groups + 1)[1:-1])
     place = np.searchsorted(edges, survival, side="left")
-    found = []
-    for at in np.unique(place):
-        mine = place == at
-        curve = kaplan_meier(time[mine], event[mine])
+    rows = []
+    for group in np.unique(place):
+        members = place == group
+        curve = kaplan_meier(time[members], event[members])
         drop = np.searchsorted(curve.time, when, side="right") - 1
         observed = float(curve(when))
-        low, high = _interval(observed, float(curve.se[drop]) if drop >= 0 else 0.0)
-        found.append(CalibrationGroup(int(mine.sum()), float(survival[mine].mean()), observed, low, high))
-    return found
+        low, high = _greenwood_interval(observed, float(curve.se[drop]) if drop >= 0 else 0.0)
+        rows.append(CalibrationGroup(int(members.sum()), float(survival[members].mean()), observed, low, high))
+    return rows
 
 
-def _interval(observed: float, se: float) -> tuple[float, float]:
+def _greenwood_interval(observed: float, se: float) -> tuple[float, float]:
     if not 0 < observed < 1 or se == 0:
         return observed, observed
     log_log, wide = np.log(-np.log(observed)), 1.959963984540054 * se / (observed * abs(np.log(observed)))

@@ -40,8 +40,15 @@ from bayes_bm.spec.patches import patched
 from bayes_bm.spec.reading import parse_spec
 
 BASE = "base"
-KEPT, FITTED, FAILED = "kept from before", "fitted", "failed"
+"""Name of the row of the spec as it stands."""
+KEPT = "kept from before"
+"""State of a fit that the folder had already."""
+FITTED = "fitted"
+"""State of a fit that was made now."""
+FAILED = "failed"
+"""State of an analysis without numbers; its note says why."""
 STATES = {"cached": KEPT, "computed": FITTED, "failed": FAILED}
+"""State of each status of `bayes_bm.runtime.tasks.Outcome`."""
 COLUMNS = (
     *("analysis", "kind", "family", "treatment", "reference", "measure", "ratio", "ratio_low", "ratio_high"),
     *("prob_better", "horizon", "rmst_difference", "rmst_low", "rmst_high", "rmst_prob_better"),
@@ -49,14 +56,35 @@ COLUMNS = (
     *("elpd", "elpd_se", "elpd_difference", "elpd_difference_se", "loo"),
     *("gate", "seconds", "note", "file", "digest", "model"),
 )
+"""Columns of `Sensitivity.table` and of sensitivity.csv."""
 REASONS = 2
 """Reasons of a failed gate that a row repeats."""
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """One row an analysis: `table` (COLUMNS), how many were fitted now, kept from before, and failed; whether
-    sensitivity.csv `changed`.
+    """Hold the main answer under every analysis, one row each.
+
+    Parameters
+    ----------
+    spec : str
+        Name of the spec.
+    table : pandas.DataFrame
+        One row an analysis, the base first: what it is (analysis, kind, family), the contrast (treatment, reference,
+        measure), its ratio with the 95 % interval and prob_better, the differences of restricted mean and of survival
+        in a new study, elpd with its difference from the base's, gate, seconds, note and where the fit is.
+    fitted, kept, failed : int
+        Analyses fitted now, kept from before, and without numbers.
+    time_unit : str
+        Unit of all times.
+    changed : bool
+        Whether sensitivity.csv was written anew.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb, pandas as pd
+    >>> bb.Sensitivity("pooled", pd.DataFrame(), fitted=0, kept=4, failed=0, time_unit="months", changed=False).told
+    'nothing to do: all 4 analyses were kept from before'
     """
 
     spec: str
@@ -69,7 +97,7 @@ class Sensitivity:
 
     @property
     def told(self) -> str:
-        """What this call did."""
+        """Say what this call did."""
         if not self.fitted and not self.failed:
             return f"nothing to do: all {self.kept} analyses were kept from before"
         failed = f", {self.failed} could not be fitted (see their notes)" if self.failed else ""
@@ -78,7 +106,7 @@ class Sensitivity:
 
 @dataclass(frozen=True)
 class Analysis:
-    """One analysis: the base, a named patch, another family, or both."""
+    """Name one analysis: the base, a named patch, another family, or both."""
 
     name: str
     kind: str
@@ -86,19 +114,19 @@ class Analysis:
     family: str | None = None
 
     def spec(self, base: Spec) -> Spec:
-        """The base's spec with the patch, then under the family. Raises `InputError` where either cannot be."""
-        found = base
+        """Return the base's spec with the patch, then under the family. Raises `InputError` where either cannot be."""
+        changed = base
         if self.patch is not None:
             where = f"{base.name}, sensitivity.{self.patch}"
             document = patched(base.document(), base.sensitivity[self.patch], where=where)
-            found = parse_spec(document, where=where, folder=base.folder)
-        return found if self.family is None else of_family(found, self.family)
+            changed = parse_spec(document, where=where, folder=base.folder)
+        return changed if self.family is None else of_family(changed, self.family)
 
 
 def analyses(
     spec: Spec, *, families: Sequence[str] | None = None, only: Sequence[str] | None = None, cross: bool = False
 ) -> list[Analysis]:
-    """The base, each named analysis, each family; with `cross` each family under each named analysis too.
+    """List the base, each named analysis, each family; with `cross` each family under each named analysis too.
 
     `families` defaults to every family but the spec's own, `only` keeps analyses by name; the base always stays, for
     the others are compared with it.
@@ -110,20 +138,20 @@ def analyses(
         name for name in (FAMILIES if families is None else dict.fromkeys(families)) if name != spec.hazard.family
     ]
     named = [Analysis(name, "named", patch=name) for name in spec.sensitivity]
-    others = [Analysis(_apart(name, spec), "family", family=name) for name in chosen]
+    others = [Analysis(_family_row_name(name, spec), "family", family=name) for name in chosen]
     both = [Analysis(f"{one}+{name}", "crossed", patch=one, family=name) for one in spec.sensitivity for name in chosen]
-    found = [Analysis(BASE, "base"), *named, *others, *(both if cross else [])]
+    planned = [Analysis(BASE, "base"), *named, *others, *(both if cross else [])]
     if only is None:
-        return found
-    known = [analysis.name for analysis in found]
+        return planned
+    names = [analysis.name for analysis in planned]
     for name in only:
-        if name not in known:
-            raise InputError("--only", found=name, allowed=", ".join(known))
-    return [analysis for analysis in found if analysis.name in {BASE, *only}]
+        if name not in names:
+            raise InputError("--only", found=name, allowed=", ".join(names))
+    return [analysis for analysis in planned if analysis.name in {BASE, *only}]
 
 
-def _apart(family: str, spec: Spec) -> str:
-    """A family's row by its name, unless a named analysis has it already."""
+def _family_row_name(family: str, spec: Spec) -> str:
+    """Name a family's row by the family, unless a named analysis has it already."""
     return f"family_{family}" if family in {BASE, *spec.sensitivity} else family
 
 
@@ -143,12 +171,52 @@ def sensitivity(
     scheduler: str | None = None,
     say: Progress = lambda stage: None,
 ) -> Sensitivity:
-    """Fit what is not yet kept in `out`/fits, write `out`/sensitivity.csv, and give the table.
+    """Fit the spec under every named analysis and every hazard family, and give the main answer of each.
 
-    `treatment` is compared with the spec's reference, by default the first of `compare`; the ratio is the average
-    study's, differences are of a new study, as in the report. `sampling` (draws, tune, chains, seed) overrides the
-    spec's for every fit. `cores` fits run side by side in processes of their own, or all on the Dask cluster of a
-    `scheduler` (`map_fits`). A fit that fails, or whose gate does, is a row with the reason; the others go on.
+    Fits that the folder has already are not made again. The ratio is the average study's, differences are of a new
+    study, as in the report.
+
+    Parameters
+    ----------
+    spec : Spec
+        The base, with its named analyses.
+    out : str or pathlib.Path
+        A folder: fits are kept in `fits`, the table is written to sensitivity.csv.
+    families : sequence of str, optional
+        Hazard families besides the spec's own; by default all.
+    only : sequence of str, optional
+        Names of the analyses to make; the base always stays, for the others are compared with it.
+    cross : bool
+        Whether each family is fitted under each named analysis too.
+    treatment : str, optional
+        Treatment that is compared with the spec's reference; by default the first of `compare`.
+    sampling : mapping, optional
+        draws, tune, chains, seed for every fit, where not the spec's.
+    cores : int
+        Fits that run side by side, in processes of their own.
+    scheduler : str, optional
+        Address of a Dask scheduler, on whose workers the fits run.
+    say : callable, optional
+        Is called with a line of text at each stage.
+
+    Returns
+    -------
+    Sensitivity
+        One row an analysis. A fit that fails, or whose gate does, is a row with the reason; the others go on.
+
+    Raises
+    ------
+    InputError
+        For an unknown family, analysis or treatment; nothing is fitted then.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> try:
+    ...     bb.sensitivity(bb.read_spec("published_os_extent_of_resection"), "out", treatment="srs")
+    ... except bb.InputError as problem:
+    ...     print(problem)
+    --treatment: found srs; allowed: gtr
     """
     pair = (treatment or spec.treatments.compare[0], spec.treatments.reference)
     if pair[0] not in spec.treatments.compare:
@@ -175,7 +243,7 @@ def _with_sampling(spec: Spec, given: Mapping[str, int]) -> Spec:
 
 
 def _write_table(table: pd.DataFrame, path: Path) -> bool:
-    """Whole or not at all; a file that already says this is left alone."""
+    """Write the table whole or not at all; a file that already says this is not touched."""
     text = table.to_csv(index=False)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
@@ -186,7 +254,7 @@ def _write_table(table: pd.DataFrame, path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """One analysis ready to fit: what its row says in any case, its spec and evidence, or why it cannot be."""
+    """Hold one analysis ready to fit: what its row says in any case, its spec and evidence, or why it cannot be."""
 
     named: dict[str, Any]
     left_out: tuple[str, ...] = ()
@@ -220,23 +288,23 @@ def _prepared(base: Spec, analysis: Analysis, pair: tuple[str, str]) -> _Prepare
 def _run(
     prepared: Sequence[_Prepared], fits: "_Fits", cores: int, scheduler: str | None, say: Progress
 ) -> list[dict[str, Any]]:
-    """Rows of all analyses, in their order; those that cannot be fitted are told first."""
+    """Return rows of all analyses, in their order; those that cannot be fitted are told first."""
     total, refused = len(prepared), [one for one in prepared if one.refusal]
     for done, one in enumerate(refused, start=1):
         say(f"{done} of {total}, {one.name}: failed: {one.refusal}")
 
     def told(done: int, _: int, outcome: Outcome) -> None:
-        say(f"{len(refused) + done} of {total}, {outcome.name}: {_told(outcome)}")
+        say(f"{len(refused) + done} of {total}, {outcome.name}: {_outcome_words(outcome)}")
 
     apart = cores > 1 or scheduler is not None
     work = partial(_fitted, pair=fits.pair, progress=None if apart else say)
     tasks = [Task(one.name, (one.name, one.spec, one.evidence), one.named["digest"]) for one in prepared if one.spec]
-    found = map_fits(work, tasks, store=fits, cores=cores, scheduler=scheduler, progress=told)
-    by_name = {outcome.name: outcome for outcome in found}
-    return [_row(one, by_name.get(one.name), fits) for one in prepared]
+    outcomes = map_fits(work, tasks, store=fits, cores=cores, scheduler=scheduler, progress=told)
+    by_name = {outcome.name: outcome for outcome in outcomes}
+    return [_analysis_row(one, by_name.get(one.name), fits) for one in prepared]
 
 
-def _told(outcome: Outcome) -> str:
+def _outcome_words(outcome: Outcome) -> str:
     if outcome.status == "failed":
         return f"failed: {_failure(outcome)}"
     seconds = f" in {outcome.value['seconds']:.0f} s" if outcome.status == "computed" else ""
@@ -247,17 +315,17 @@ def _failure(outcome: Outcome) -> str:
     return f"not fitted: {outcome.failure}" if outcome.refused else f"the fit failed ({outcome.failure})"
 
 
-def _row(one: _Prepared, outcome: Outcome | None, fits: "_Fits") -> dict[str, Any]:
-    """The row of one analysis; a failure is a row too."""
+def _analysis_row(one: _Prepared, outcome: Outcome | None, fits: "_Fits") -> dict[str, Any]:
+    """Return the row of one analysis; a failure is a row too."""
     if outcome is None or one.spec is None:
         return {**one.named, "gate": "", "note": one.refusal, "done": FAILED}
     if outcome.status == "failed":
         return {**one.named, "gate": "", "note": _failure(outcome), "done": FAILED}
     gone = [f"without {name}, which {one.spec.hazard.family} does not have" for name in one.left_out]
-    found = dict(outcome.value)
-    notes = "; ".join(filter(None, [*gone, found.pop("note")]))
+    numbers = dict(outcome.value)
+    notes = "; ".join(filter(None, [*gone, numbers.pop("note")]))
     file = f"fits/{fits.file_name(one.name, one.named['digest'])}"
-    return {**one.named, **found, "note": notes, "file": file, "done": STATES[outcome.status]}
+    return {**one.named, **numbers, "note": notes, "file": file, "done": STATES[outcome.status]}
 
 
 # ---------------------------------------------------------------------------------------------- one of them
@@ -270,17 +338,17 @@ def _fitted(
     pair: tuple[str, str],
     progress: Progress | None,
 ) -> tuple[Result, dict[str, Any]]:
-    """A fit and its numbers. The seed is the spec's own, as of a fit by itself."""
+    """Return a fit and its numbers. The seed is the spec's own, as of a fit by itself."""
     name, spec, evidence = given
     result = fit(
         spec, evidence, say=(lambda stage: None) if progress is None else lambda stage: progress(f"{name}: {stage}")
     )
-    return result, _numbers(result, pair)
+    return result, _fit_numbers(result, pair)
 
 
 @dataclass(frozen=True)
 class _Fits:
-    """Fits as NetCDF, named by analysis and digest; beside each the numbers of one contrast."""
+    """Store fits as NetCDF, named by analysis and digest; beside each the numbers of one contrast."""
 
     path: Path
     pair: tuple[str, str]
@@ -289,17 +357,17 @@ class _Fits:
         return f"{file_name_part(name)}-{key}.nc"
 
     def get(self, task: Task) -> dict[str, Any] | None:
-        """The numbers kept, or those of the fit that is kept."""
+        """Return the numbers kept, or those of the fit that is kept."""
         fit_file = self.path / self.file_name(task.name, task.key)
         if not fit_file.is_file():
             return None
         numbers = self._numbers_file(fit_file)
         if numbers.is_file():
             return json.loads(numbers.read_text(encoding="utf-8"))
-        return self._put_numbers(fit_file, _numbers(load(fit_file), self.pair))
+        return self._put_numbers(fit_file, _fit_numbers(load(fit_file), self.pair))
 
     def put(self, task: Task, value: tuple[Result, dict[str, Any]]) -> dict[str, Any]:
-        """The fit is written before its numbers."""
+        """Write the fit, then its numbers."""
         fit_file = self.path / self.file_name(task.name, task.key)
         value[0].save(fit_file)
         return self._put_numbers(fit_file, value[1])
@@ -314,13 +382,13 @@ class _Fits:
 
 
 def analysis_key(spec: Spec, evidence: Evidence) -> str:
-    """Digest of what a fit follows from: spec (without the names of other analyses), settings, evidence."""
+    """Return a digest of what a fit follows from: spec (without the names of other analyses), settings, evidence."""
     alone = with_knots(spec, evidence).model_copy(update={"sensitivity": {}})
     return _digest(alone.digest(), evidence.digest())
 
 
 def analysis_model(spec: Spec, evidence: Evidence) -> str:
-    """The same without sampler settings and seed: whether two fits are of one model and its evidence."""
+    """Return a digest without sampler settings and seed: whether two fits are of one model and its evidence."""
     plain = {"sensitivity": {}, "sampling": type(spec.sampling)(), "seed": 0}
     return _digest(with_knots(spec, evidence).model_copy(update=plain).digest(), evidence.digest())
 
@@ -329,18 +397,18 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
-def _numbers(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
-    """The main contrast, the gate, and what leave-one-out says row by row."""
-    known = result.provenance
-    seconds = sum(known.get(f"seconds_to_{step}", 0.0) for step in ("compile", "sample"))
+def _fit_numbers(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
+    """Return the main contrast, the gate, and what leave-one-out says row by row."""
+    provenance = result.provenance
+    seconds = sum(provenance.get(f"seconds_to_{step}", 0.0) for step in ("compile", "sample"))
     gate = {"gate": result.gate.state, "seconds": round(seconds, 1)}
     note = "" if result.gate.passed else f"the gate failed: {_shortened(result.gate.reasons)}"
     missing = set(pair) - set(result.spec.treatments.names)
     if missing:
         note = "; ".join(filter(None, [f"{', '.join(sorted(missing))} is not in this analysis", note]))
-        return {**gate, "note": note, "evidence": result.evidence.digest(), **_loo(result)}
+        return {**gate, "note": note, "evidence": result.evidence.digest(), **_row_densities(result)}
     contrast = _contrast(result, pair)
-    return {**gate, **contrast, "note": note, "evidence": result.evidence.digest(), **_loo(result)}
+    return {**gate, **contrast, "note": note, "evidence": result.evidence.digest(), **_row_densities(result)}
 
 
 def _shortened(reasons: Sequence[str]) -> str:
@@ -349,12 +417,14 @@ def _shortened(reasons: Sequence[str]) -> str:
 
 
 def _contrast(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
-    """Ratio in the average study; differences of restricted means and of survival in a new study."""
+    """Return the ratio in the average study, differences of restricted means and of survival in a new study."""
     spec, measure = result.spec, measure_of(result.spec)
-    at = [spec.reference_time]
-    row = _found(compare(result, who=AverageStudy(), reference=pair[1], times=at), measure.estimand, pair[0])
+    reference_times = [spec.reference_time]
+    row = _estimand_row(
+        compare(result, who=AverageStudy(), reference=pair[1], times=reference_times), measure.estimand, pair[0]
+    )
     when = "" if pd.isna(row["time"]) else f" at {row['time']:g} {spec.time_unit}"
-    found = {
+    numbers = {
         "measure": f"{measure.words}{when}",
         **_interval("ratio", row, middle="ratio"),
         "prob_better": row["prob_better"],
@@ -362,14 +432,14 @@ def _contrast(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
         "time": spec.reference_time,
     }
     if spec.needs_baseline:
-        return found
-    new = compare(result, who=NewStudy(), reference=pair[1], times=at)
-    mean, alive = (_found(new, f"{what}_difference", pair[0]) for what in ("rmst", "survival"))
-    found |= {**_interval("rmst", mean), "rmst_prob_better": mean["prob_better"], **_interval("survival", alive)}
-    return found
+        return numbers
+    new = compare(result, who=NewStudy(), reference=pair[1], times=reference_times)
+    mean, alive = (_estimand_row(new, f"{what}_difference", pair[0]) for what in ("rmst", "survival"))
+    numbers |= {**_interval("rmst", mean), "rmst_prob_better": mean["prob_better"], **_interval("survival", alive)}
+    return numbers
 
 
-def _found(table: pd.DataFrame, estimand: str, treatment: str) -> dict[Any, Any]:
+def _estimand_row(table: pd.DataFrame, estimand: str, treatment: str) -> dict[Any, Any]:
     return table[(table["estimand"] == estimand) & (table["treatment"] == treatment)].to_dict("records")[0]
 
 
@@ -380,8 +450,8 @@ def _interval(name: str, row: Mapping[Any, Any], *, middle: str = "") -> dict[st
 # ---------------------------------------------------------------------------------------------- leave-one-out
 
 
-def _loo(result: Result) -> dict[str, Any]:
-    """Expected log predictive density of each row left out (PSIS), and how many Pareto k are too high."""
+def _row_densities(result: Result) -> dict[str, Any]:
+    """Return the expected log predictive density of each row left out (PSIS), and how many Pareto k are too high."""
     if not result.log_likelihood.data_vars:
         return {"pointwise": [], "high_k": 0}
     elpd = row_elpd(result)
@@ -389,43 +459,43 @@ def _loo(result: Result) -> dict[str, Any]:
 
 
 def _with_base(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """elpd of each row and its difference from the base's, where both speak about the same data."""
+    """Add elpd of each row and its difference from the base's, where both speak about the same data."""
     base = rows[0].get("pointwise"), rows[0].get("evidence")
-    return [{**row, **_elpd(row, *base)} for row in rows]
+    return [{**row, **_elpd_columns(row, *base)} for row in rows]
 
 
-def _elpd(row: Mapping[str, Any], base: Sequence[float] | None, evidence: str | None) -> dict[str, Any]:
-    mine = row.get("pointwise")
-    if not mine:
+def _elpd_columns(row: Mapping[str, Any], base: Sequence[float] | None, evidence: str | None) -> dict[str, Any]:
+    pointwise = row.get("pointwise")
+    if not pointwise:
         return {"loo": ""}
-    elpd, rows = np.asarray(mine), len(mine)
-    found: dict[str, Any] = {"elpd": float(elpd.sum()), "elpd_se": _se(elpd)}
+    elpd, rows = np.asarray(pointwise), len(pointwise)
+    numbers: dict[str, Any] = {"elpd": float(elpd.sum()), "elpd_se": _sum_error(elpd)}
     high = f"; {row['high_k']} of {rows} rows have Pareto k above {HIGH_K}" if row["high_k"] else ""
     if row["kind"] == "base":
-        return {**found, "loo": f"base{high}"}
+        return {**numbers, "loo": f"base{high}"}
     if not base:
-        return {**found, "loo": f"not comparable: no base{high}"}
+        return {**numbers, "loo": f"not comparable: no base{high}"}
     if row["evidence"] != evidence or len(base) != rows:
-        return {**found, "loo": f"not comparable: other data{high}"}
+        return {**numbers, "loo": f"not comparable: other data{high}"}
     apart = elpd - np.asarray(base)
-    found |= {"elpd_difference": float(apart.sum()), "elpd_difference_se": _se(apart)}
-    return {**found, "loo": f"comparable{high}"}
+    numbers |= {"elpd_difference": float(apart.sum()), "elpd_difference_se": _sum_error(apart)}
+    return {**numbers, "loo": f"comparable{high}"}
 
 
-def _se(pointwise: np.ndarray) -> float:
+def _sum_error(pointwise: np.ndarray) -> float:
     return float(np.sqrt(len(pointwise)) * np.std(pointwise, ddof=1)) if len(pointwise) > 1 else float("nan")
 
 
 # ---------------------------------------------------------------------------------------------- kept tables
 
 
-def saved_beside(result: Result, folder: Path) -> pd.DataFrame | None:
-    """The table kept in a result's folder, or in `sensitivity` inside it, where its base is this result's model."""
-    mine = analysis_model(result.spec, result.evidence)
+def saved_with(result: Result, folder: Path) -> pd.DataFrame | None:
+    """Return the table kept in a result's folder or in `sensitivity` inside it, where it is of this model."""
+    model = analysis_model(result.spec, result.evidence)
     for path in (folder / "sensitivity.csv", folder / "sensitivity" / "sensitivity.csv"):
         if path.is_file():
             table = pd.read_csv(path)
             base = table[table["analysis"] == BASE] if {"analysis", "model"} <= set(table) else table.iloc[:0]
-            if len(base) and base["model"].iloc[0] == mine:
+            if len(base) and base["model"].iloc[0] == model:
                 return table
     return None

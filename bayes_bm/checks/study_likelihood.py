@@ -33,34 +33,40 @@ from bayes_bm.runtime.types import Array
 NODES = {1: 15, 2: 9, 3: 7}
 """Gauss-Hermite nodes a dimension: the integral to 1e-4 of itself (tests/checks/test_leave_one_study_out.py)."""
 SOBOL = 512
-NEWTON_STEPS, CLOSE = 20, 0.02
+"""Points beyond three effects, a power of 2."""
+NEWTON_STEPS = 20
+"""Newton steps at most to the mode."""
+CLOSE = 0.02
 """The mode is sought to this share of a standard deviation: the rule around it forgives what is left."""
 STEP = 1e-3
+"""Step of the central differences, in standard deviations of the effects."""
 SHORTENED = 10
+"""Times that a step which leads down is cut to a third."""
 LEAST_CURVATURE = 0.1
+"""Least eigenvalue of minus the second derivative, which keeps it positive definite."""
 CHUNK = 400_000
 """Numbers (draw x row) worked on at once."""
 
 
 def studies_of(evidence: Evidence) -> list[str]:
-    """Every study with a row in use, by name."""
+    """Return every study with a row in use, by name."""
     return sorted({*evidence.arms["study"], *evidence.hazard_ratios["study"]})
 
 
 def keep_study(evidence: Evidence, study: str) -> Evidence:
-    """The rows of one study."""
+    """Return the rows of one study."""
     return keep_studies(evidence, studies={study}, treatments=evidence.treatments)
 
 
 def drop_study(evidence: Evidence, study: str) -> Evidence:
-    """All rows but those of one study."""
+    """Return all rows but those of one study."""
     kept = keep_studies(evidence, studies={*studies_of(evidence)} - {study}, treatments=evidence.treatments)
     return replace(kept, rebuilt=tuple(arm for arm in evidence.rebuilt if arm.study != study))
 
 
 @dataclass(frozen=True)
 class StudyRows:
-    """The rows of one study and the draws of what all studies share; `log_density` is at scores z of its effects."""
+    """Hold the rows of one study and the draws of what all studies share; `log_density` takes its effects' scores z."""
 
     result: Result
     study: str
@@ -72,7 +78,7 @@ class StudyRows:
 
     @cached_property
     def inputs(self) -> ModelInputs:
-        """Of the study alone, its integration points as the whole evidence has them."""
+        """Return the inputs of the study alone, its integration points as the whole evidence has them."""
         whole = self.result.inputs
         points = (
             whole.arm_points[(whole.evidence.arms["study"] == self.study).to_numpy()] if whole.any_averaged else None
@@ -85,12 +91,12 @@ class StudyRows:
 
     @property
     def size(self) -> int:
-        """Rows in use."""
+        """Return the number of rows in use."""
         return sum(len(next(iter(arrays.values()))) for arrays in self.inputs.kinds.values())
 
     @cached_property
     def shared(self) -> Draws:
-        """Draws of what all studies share."""
+        """Return draws of what all studies share."""
         return self.result.predictors.draws.at(self.samples)
 
     @property
@@ -106,27 +112,27 @@ class StudyRows:
         return self.has_level + self.has_shape + len(self.design.pairs)
 
     def with_effects(self, z: Array) -> Draws:
-        """The draws with effects of this study alone, from its scores (sample, effect): level, shape, deviations."""
-        of, count = self.shared, len(z)
+        """Return draws with effects of this study alone, from its scores (sample, effect): level, shape, deviations."""
+        shared, count = self.shared, len(z)
         level, shape, rest = z[:, : self.has_level], z[:, self.has_level :], z[:, self.has_level + self.has_shape :]
-        studies, width = len(self.design.studies), of.shape.shape[-1]
-        of_shape = np.zeros((count, studies, width))
+        studies, width = len(self.design.studies), shared.shape.shape[-1]
+        study_shape = np.zeros((count, studies, width))
         if self.has_shape:
-            of_shape = on_first(of.study_shape_sd[:, None] * shape[:, :1], width)
-        deviation = of.study_treatment_sd[:, None] * (rest @ self.design.pair_cholesky.T)
+            study_shape = on_first(shared.study_shape_sd[:, None] * shape[:, :1], width)
+        deviation = shared.study_treatment_sd[:, None] * (rest @ self.design.pair_cholesky.T)
         return replace(
-            of,
-            study_effect=of.study_sd[:, None] * level if self.has_level else np.zeros((count, studies)),
-            study_shape=of_shape,
+            shared,
+            study_effect=shared.study_sd[:, None] * level if self.has_level else np.zeros((count, studies)),
+            study_shape=study_shape,
             study_treatment_effect=np.concatenate([np.zeros((count, 1)), deviation], axis=1),
         )
 
     def log_density(self, z: Array) -> Array:
-        """log p(y_j | theta, u(z)) of every draw (sample,)."""
+        """Return log p(y_j | theta, u(z)) of every draw (sample,)."""
         predictors, total = Predictors(self.inputs, self.with_effects(z)), np.zeros(len(z))
         for name, arrays in self.inputs.kinds.items():
             if name == "hazard_ratios":
-                total += _ratios(arrays, predictors.ratio_means)
+                total += _ratio_log_density(arrays, predictors.ratio_means)
                 continue
             data = SimpleNamespace(**arrays, **active_terms(arrays))
             family, eta, shape = predictors.rows(name, arrays)
@@ -134,7 +140,7 @@ class StudyRows:
         return total
 
 
-def _ratios(arrays: dict[str, Array], mean: Array) -> Array:
+def _ratio_log_density(arrays: dict[str, Array], mean: Array) -> Array:
     def dot(whitener: Array, noise: Array) -> Array:
         return noise @ whitener.T
 
@@ -145,13 +151,13 @@ def _ratios(arrays: dict[str, Array], mean: Array) -> Array:
 
 
 def integrated_log_density(result: Result, study: str) -> Array:
-    """log p(y_j | theta) of one study at every draw (sample,), its own effects integrated.
+    """Return log p(y_j | theta) of one study at every draw (sample,), its own effects integrated.
 
     The posterior may be of a fit without the study, so long as `result.evidence` holds it.
     """
     require_population(result)
     rows = StudyRows(result, study)
-    return np.concatenate([_integrated(StudyRows(result, study, part)) for part in _chunks(result, rows)])
+    return np.concatenate([_integrated(StudyRows(result, study, part)) for part in _draw_chunks(result, rows)])
 
 
 def require_population(result: Result) -> None:
@@ -180,7 +186,7 @@ def require_population(result: Result) -> None:
         )
 
 
-def _chunks(result: Result, rows: StudyRows) -> Iterator[slice]:
+def _draw_chunks(result: Result, rows: StudyRows) -> Iterator[slice]:
     step = max(1, CHUNK // max(rows.size, 1))
     for start in range(0, result.predictors.draws.samples, step):
         yield slice(start, min(start + step, result.predictors.draws.samples))
@@ -199,7 +205,7 @@ def _integrated(rows: StudyRows) -> Array:
     factor = np.linalg.cholesky(np.linalg.inv(curvature))
     log_scale = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     terms = []
-    for node, log_weight in _nodes(effects):
+    for node, log_weight in _quadrature_nodes(effects):
         z = mode + factor @ node
         # standard normal densities: their constants cancel
         terms.append(log_weight + joint(z) + 0.5 * np.sum(node**2))
@@ -207,21 +213,22 @@ def _integrated(rows: StudyRows) -> Array:
 
 
 LOWEST = -1e8
+"""Log density that stands for an underflow."""
 
 
-def _nodes(effects: int) -> list[tuple[Array, float]]:
-    """Points and log weights of a standard normal expectation in so many dimensions."""
+def _quadrature_nodes(effects: int) -> list[tuple[Array, float]]:
+    """Return points and log weights of a standard normal expectation in so many dimensions."""
     if effects not in NODES:
         unit = qmc.Sobol(effects, scramble=True, rng=np.random.default_rng(0)).random_base2(SOBOL.bit_length() - 1)
         return [(point, -np.log(SOBOL)) for point in stats.norm.ppf(unit)]
     node, weight = np.polynomial.hermite_e.hermegauss(NODES[effects])
     log_weight = np.log(weight / weight.sum())
     places = product(range(len(node)), repeat=effects)
-    return [(node[list(at)], float(log_weight[list(at)].sum())) for at in places]
+    return [(node[list(place)], float(log_weight[list(place)].sum())) for place in places]
 
 
 def _mode(joint: Callable[[Array], Array], z: Array) -> tuple[Array, Array]:
-    """Mode of every draw (sample, effect) and minus the second derivative there, by damped Newton steps."""
+    """Return the mode of every draw (sample, effect) and minus the second derivative there, by damped Newton steps."""
     value = joint(z)
     for _ in range(NEWTON_STEPS):
         gradient, curvature = _derivatives(joint, z, value)
@@ -234,7 +241,7 @@ def _mode(joint: Callable[[Array], Array], z: Array) -> tuple[Array, Array]:
 
 
 def _uphill(joint: Callable[[Array], Array], z: Array, value: Array, step: Array) -> tuple[Array, Array]:
-    """A step, shortened where it leads down; none where even a short one does."""
+    """Take a step, shortened where it leads down; none where even a short one does."""
     share, tried = np.ones(len(z)), joint(z + step)
     for _ in range(SHORTENED):
         worse = tried < value - 1e-9
@@ -247,17 +254,19 @@ def _uphill(joint: Callable[[Array], Array], z: Array, value: Array, step: Array
 
 
 def _derivatives(joint: Callable[[Array], Array], z: Array, value: Array) -> tuple[Array, Array]:
-    """Gradient and minus the second derivative by central differences; kept positive definite."""
+    """Return gradient and minus the second derivative by central differences; kept positive definite."""
     effects = z.shape[1]
     unit = STEP * np.eye(effects)
-    up, down = ([joint(z + sign * unit[i]) for i in range(effects)] for sign in (1, -1))
-    gradient = np.stack([(one - other) / (2 * STEP) for one, other in zip(up, down, strict=True)], axis=1)
+    upper_values, lower_values = ([joint(z + sign * unit[i]) for i in range(effects)] for sign in (1, -1))
+    gradient = np.stack(
+        [(one - other) / (2 * STEP) for one, other in zip(upper_values, lower_values, strict=True)], axis=1
+    )
     second = np.empty((len(z), effects, effects))
     for i in range(effects):
-        second[:, i, i] = (up[i] - 2 * value + down[i]) / STEP**2
+        second[:, i, i] = (upper_values[i] - 2 * value + lower_values[i]) / STEP**2
         for j in range(i):
-            both = joint(z + unit[i] + unit[j]) - up[i] - up[j] + value
-            both += joint(z - unit[i] - unit[j]) - down[i] - down[j] + value
+            both = joint(z + unit[i] + unit[j]) - upper_values[i] - upper_values[j] + value
+            both += joint(z - unit[i] - unit[j]) - lower_values[i] - lower_values[j] + value
             second[:, i, j] = second[:, j, i] = both / (2 * STEP**2)
     values, vectors = np.linalg.eigh(-second)
     values = np.maximum(values, LEAST_CURVATURE)
@@ -265,5 +274,5 @@ def _derivatives(joint: Callable[[Array], Array], z: Array, value: Array) -> tup
 
 
 def fresh_scores(rows: StudyRows, rng: np.random.Generator) -> Array:
-    """Scores of a study not seen (sample, effect)."""
+    """Draw scores of a study not seen (sample, effect)."""
     return rng.standard_normal((rows.shared.samples, rows.effects))

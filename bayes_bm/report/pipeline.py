@@ -12,7 +12,7 @@ import pandas as pd
 from bayes_bm.checks import leave_one_study_out
 from bayes_bm.checks.check import check
 from bayes_bm.checks.direct_indirect import contrast_sources
-from bayes_bm.checks.sensitivity import saved_beside
+from bayes_bm.checks.sensitivity import saved_with
 from bayes_bm.estimands.predict import predict
 from bayes_bm.evidence.audit import audit
 from bayes_bm.evidence.reading import read_evidence
@@ -141,7 +141,7 @@ def make_report(
 
 def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
     """Tables of other commands that lie beside the result and are of its model (decision 22)."""
-    analyses, studies = saved_beside(result, folder), leave_one_study_out.saved_with(result, folder)
+    analyses, studies = saved_with(result, folder), leave_one_study_out.saved_with(result, folder)
     tables = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
     return tables | ({} if studies is None else {"leave_one_study_out": studies[0]})
 

@@ -33,7 +33,7 @@ def test_scores_are_those_of_scikit_survival(lung) -> None:
     assert integrated_brier(TIMES, found) == pytest.approx(known["integrated_brier"], rel=1e-12)
     assert harrell(time, lung["status"], lung["risk"]).index == pytest.approx(known["harrell"], rel=1e-12)
     assert uno(time, lung["status"], lung["risk"]).index == pytest.approx(known["uno"], rel=1e-12)
-    assert uno(time, lung["status"], lung["risk"], until=500.0).index == pytest.approx(known["uno_500"], rel=1e-12)
+    assert uno(time, lung["status"], lung["risk"], end=500.0).index == pytest.approx(known["uno_500"], rel=1e-12)
 
 
 def test_scores_are_those_of_r_with_ties(lung) -> None:

@@ -13,7 +13,7 @@ from scipy import stats
 
 from bayes_bm.checks import sensitivity as checked
 from bayes_bm.checks.family_priors import SPREAD, of_family
-from bayes_bm.checks.sensitivity import BASE, COLUMNS, analyses, saved_beside, sensitivity
+from bayes_bm.checks.sensitivity import BASE, COLUMNS, analyses, saved_with, sensitivity
 from bayes_bm.cli import app
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.who import AverageStudy, NewStudy
@@ -308,18 +308,18 @@ def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted)
     sensitivity(read_spec(small), out, families=["lognormal"], only=["lognormal"], sampling={"draws": 50})
     spec = read_spec(small)
     result = families.result(spec, read_evidence(spec), draws=20)
-    assert saved_beside(result, tmp_path) is None
+    assert saved_with(result, tmp_path) is None
     shown = make_report(result, out / "report.html", allow_red=True).path.read_text(encoding="utf-8")
     assert "Families and named analyses side by side" in shown
     assert "bayes-bm sensitivity small" not in shown
-    table = saved_beside(result, out)
+    table = saved_with(result, out)
     assert table is not None
     text = sensitivity_table(table, spec).set_index("analysis").loc["lognormal", "ratio (95 %)"]
     assert text in shown
     elsewhere = make_report(result, tmp_path / "report.html", allow_red=True).path.read_text(encoding="utf-8")
     assert "bayes-bm sensitivity small --out sensitivity" in elsewhere
     other = parse_spec({**spec.document(), "horizon": 18.0}, folder=spec.folder)
-    assert saved_beside(families.result(other, read_evidence(other)), out) is None
+    assert saved_with(families.result(other, read_evidence(other)), out) is None
 
 
 def test_the_picture_draws_what_the_table_says(small, tmp_path, fitted) -> None:
