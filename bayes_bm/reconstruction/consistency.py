@@ -11,9 +11,10 @@ import numpy as np
 from bayes_bm.reconstruction.bounds import click_scatter, event_limits, excess, shows_steps
 from bayes_bm.reconstruction.contradictions import refusal
 from bayes_bm.reconstruction.curve import OVERSHOOT, SAME, UNITS, Curve, Ints, is_drawn, unit_of_ratio
-from bayes_bm.reconstruction.diagnostics import contradiction, fit_rows
+from bayes_bm.reconstruction.diagnostics import contradiction, fit_rows, input_row
 from bayes_bm.reconstruction.drawn.solve import solve_drawn
 from bayes_bm.reconstruction.drawn.steps import is_step_list, read_drops
+from bayes_bm.reconstruction.order_of_points import put_in_order
 
 FEWEST_POINTS = 10
 """Fewest points that are no corners. The line between two points may be off by half the fall between them: with ten
@@ -71,6 +72,7 @@ def check_consistency(curve: Curve) -> ConsistentCurve:
     """Settle all that can be settled without rebuilding patients; raise InputError for what cannot be meant."""
     settled = ConsistentCurve(curve, replace(curve, changes=()))
     for step in (
+        _put_in_order,
         _refuse_coarse_points,
         _convert_time_unit,
         _scale_high_start,
@@ -85,6 +87,12 @@ def check_consistency(curve: Curve) -> ConsistentCurve:
 
 
 # --- the curve itself ---------------------------------------------------------------------------------------------
+
+
+def _put_in_order(settled: ConsistentCurve) -> ConsistentCurve:
+    """Put the points in the order of the line."""
+    curve, changes = put_in_order(settled.used)
+    return settled.convert(*map(input_row, changes), time=curve.time, survival=curve.survival) if changes else settled
 
 
 def _refuse_coarse_points(settled: ConsistentCurve) -> ConsistentCurve:

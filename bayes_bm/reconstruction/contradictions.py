@@ -72,6 +72,7 @@ CONTRADICTIONS: Mapping[str, Contradiction] = {
     "too_many_events": Contradiction(
         "the printed total of events is above the most that curve and numbers at risk allow", "the total"
     ),
+    "too_many_ticks": Contradiction("there are more censor marks than patients", "nothing: refused"),
 }
 
 

@@ -105,7 +105,7 @@ def read_curve(
     risk_time, risk_count = _read_at_risk(at_risk)
     n = _patient_count(n, risk_time, risk_count, changes)
     _check_events(events, n)
-    marks = None if ticks is None else _read_ticks(ticks, axis)
+    marks = None if ticks is None else _read_ticks(ticks, axis, n)
     kept = risk_time > 0
     return Curve(
         time,
@@ -288,12 +288,16 @@ def _check_events(events: int | None, n: int) -> None:
         raise InputError("events", found=events, allowed=f"a whole number from 0 to n = {n}")
 
 
-def _read_ticks(table: pd.DataFrame, axis: float) -> Floats:
+def _read_ticks(table: pd.DataFrame, axis: float, n: int) -> Floats:
     """Return the distinct times of censor marks, sorted (ticks,)."""
     ticks = _read_columns(table, "ticks", ("time",))["time"]
     for row in np.flatnonzero((ticks < -OVERSHOOT * axis) | (ticks > (1 + OVERSHOOT) * axis))[:1]:
         raise InputError(f"ticks, row {row + 1}, column time", found=f"{ticks[row]:g}", allowed=f"0 to {axis:g}")
-    return np.unique(np.maximum(ticks, 0.0))
+    ticks = np.unique(np.maximum(ticks, 0.0))
+    if len(ticks) > n:
+        hint = "a patient is censored once: give the marks of this arm alone, each once, or correct n"
+        raise refusal("too_many_ticks", "ticks", value=f"{len(ticks)} times", allowed=f"at most n = {n}", hint=hint)
+    return ticks
 
 
 def is_drawn(curve: Curve) -> bool:
@@ -301,6 +305,8 @@ def is_drawn(curve: Curve) -> bool:
 
     Neighbours share their time or their survival exactly.
     """
+    if len(curve.time) < 2:
+        return False
     same_time = np.abs(np.diff(curve.time)) <= SAME * curve.axis_max
     same_survival = np.abs(np.diff(curve.survival)) <= SAME
     backwards = np.diff(curve.time) < -SAME * curve.axis_max

@@ -120,8 +120,13 @@ def change_rows(changes: Iterable[str]) -> list[dict]:
     rows = []
     for change in changes:
         name, _, text = change.partition(": ")
-        rows.append(note(name, text) if name in CONTRADICTIONS else note("input", change))
+        rows.append(note(name, text) if name in CONTRADICTIONS else input_row(change))
     return rows
+
+
+def input_row(change: str) -> dict:
+    """Return the row of a change made to what was given."""
+    return note("input", change)
 
 
 def distances(curve: Curve, patients: Patients) -> Floats:

@@ -15,7 +15,7 @@ from bayes_bm.reconstruction.clicked.line import Line, fit_clicks, pushed_down, 
 from bayes_bm.reconstruction.clicked.mcmc import CENSORED, DEATH, LAST, PITCH, Arm, States, sample_patients
 from bayes_bm.reconstruction.clicked.start import starting_patients
 from bayes_bm.reconstruction.curve import SAME, Curve, Floats, Ints
-from bayes_bm.reconstruction.diagnostics import note
+from bayes_bm.reconstruction.diagnostics import input_row, note
 from bayes_bm.reconstruction.patients import Patients, Solution, patients_of
 
 GIVE = 0.03
@@ -47,6 +47,12 @@ SEEN_END = 0.3
 """Click errors past the last click that follow-up may end where its end was clicked on."""
 
 
+MOST_CLICKS = 1000
+"""Clicks that are used, evenly chosen: a hundred tell a line as well as it can be told, and time grows with them."""
+MOST_PATIENTS = 5000
+"""Patients up to which the chain runs (5 s); of more a step is far smaller than a click errs, and the line decides."""
+
+
 def solve_clicked(curve: Curve) -> Solution:
     """Rebuild the patients of a clicked curve."""
     with _one_thread():
@@ -66,8 +72,10 @@ def _controller() -> ThreadpoolController:
 
 def _solved(curve: Curve) -> Solution:
     """Rebuild the patients, with printed rows that the line cannot mean left out."""
+    curve, thinned = _thin_clicks(curve)
     line = fit_clicks(curve)
     kept, notes = _trusted_rows(curve, line)
+    notes = thinned + notes
     best, gap = starting_patients(kept, line, None)
     if kept.events is not None and gap > max(GIVE, 5 * line.click_error):
         free = replace(kept, events=None)
@@ -78,12 +86,25 @@ def _solved(curve: Curve) -> Solution:
             notes.append(note("events", text, printed=kept.events, reconstructed=total, status="contradicted"))
             kept, best = free, other
     plausible = _PlausiblePatients(kept, line, _arm(kept, line))
+    if kept.n > MOST_PATIENTS:
+        text = f"{kept.n} patients: they follow the line through the clicks, no chain was run over them"
+        return Solution(best, plausible.draw_along_line, [*notes, input_row(text), _click_note(line.click_error)])
     # the line tells the total better than fifty states of a chain that moves it slowly, and a middle needs one total
     states = replace(plausible, arm=plausible.arm._replace(fixed_total=True)).states(
         best, np.random.default_rng(SEED), settling=SETTLING, keep=STATES
     )
     error = float(np.sqrt(np.mean(states.click_error**2)))
     return Solution(plausible.middle(states, error), plausible.draw, [*notes, _click_note(error)])
+
+
+def _thin_clicks(curve: Curve) -> tuple[Curve, list[dict]]:
+    """Return the curve with at most `MOST_CLICKS` clicks, and a note where some are left out."""
+    clicks = len(curve.time)
+    if clicks <= MOST_CLICKS:
+        return curve, []
+    rows = np.linspace(0, clicks - 1, MOST_CLICKS).round().astype(int)
+    text = f"{clicks} clicks: {MOST_CLICKS} of them, evenly chosen, were used"
+    return replace(curve, time=curve.time[rows], survival=curve.survival[rows]), [input_row(text)]
 
 
 @dataclass(frozen=True)
@@ -94,10 +115,14 @@ class _PlausiblePatients:
     line: Line
     arm: Arm
 
+    def draw_along_line(self, rng: np.random.Generator) -> Patients:
+        """Draw one set along a line redrawn."""
+        with _one_thread():
+            return starting_patients(self.curve, redraw(self.line, rng), rng)[0]
+
     def draw(self, rng: np.random.Generator) -> Patients:
         """Draw one set, from a chain of its own that starts at patients along a line redrawn."""
-        with _one_thread():
-            start = starting_patients(self.curve, redraw(self.line, rng), rng)[0]
+        start = self.draw_along_line(rng)
         drawn = replace(self, arm=self.arm._replace(worth=WORTH))
         states = drawn.states(start, rng, settling=ALONE, keep=1)
         return self._patients(states.time[0], states.kind[0] == DEATH)

@@ -64,6 +64,8 @@ def is_step_list(curve: Curve) -> bool:
         return False
     level = np.concatenate([[1.0], survival[survival < 1 - SAME]])
     level = level[np.concatenate([[True], np.diff(level) < -SAME])]
+    if _is_straight(time, level, curve):
+        return False
     grid = _grid(survival, 1.0, 1e-2)
     rounded = np.minimum((grid + 2 * SAME) * FRACTIONS * curve.n**2 * level[:-1], 1.0)
     if np.log(rounded).sum() < np.log(BY_CHANCE):
@@ -72,6 +74,19 @@ def is_step_list(curve: Curve) -> bool:
         return False
     exact = np.maximum(_chance_on_grid(level[:-1], curve.n, grid), BY_CHANCE)  # not rounded: decimals as they are
     return bool(np.log(exact).sum() < np.log(BY_CHANCE)) and _are_fractions(level, curve.n, SAME)
+
+
+def _is_straight(time: Floats, level: Floats, curve: Curve) -> bool:
+    """Return whether the points are evenly spread over a straight line whose falls are no whole patients of n.
+
+    Equal falls are fractions of whatever number; without n of its own such a line is a sketch and no list of steps.
+    """
+    if len(level) < 4:
+        return False
+    gaps, falls = np.diff(time[1:]), -np.diff(level)
+    is_even = np.ptp(gaps) <= 1e-6 * curve.axis_max and np.ptp(falls) <= 1e-6
+    whole = falls[0] * curve.n
+    return bool(is_even and abs(whole - round(whole)) > 1e-3)
 
 
 def _chance_on_grid(levels: Floats, n: int, grid: float) -> Floats:
