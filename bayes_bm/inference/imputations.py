@@ -171,8 +171,8 @@ def joint_gate(gates: Sequence[Gate]) -> Gate:
         draws=sum(gate.draws for gate in gates),
         min_bfmi=min(gate.min_bfmi for gate in gates),
         target_accept=max(gate.target_accept for gate in gates),
-        reasons=_named(gates, "reasons"),
-        first_try=_named(gates, "first_try"),
+        reasons=_labelled_reasons(gates, "reasons"),
+        first_try=_labelled_reasons(gates, "first_try"),
     )
 
 
@@ -182,7 +182,7 @@ def _worst_row(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {"parameter": name, **{key: float(reduce([row[key] for row in rows])) for key, reduce in worst.items()}}
 
 
-def _named(gates: Sequence[Gate], what: str) -> tuple[str, ...]:
+def _labelled_reasons(gates: Sequence[Gate], what: str) -> tuple[str, ...]:
     said = [(label, getattr(gate, what)) for label, gate in enumerate(gates, start=1)]
     return tuple(f"imputation {label} of {len(gates)}: {'; '.join(reasons)}" for label, reasons in said if reasons)
 

@@ -8,6 +8,7 @@ as their logarithm or logit, effects of studies as standard normals (non-centred
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -153,8 +154,8 @@ class Coordinates:
     def posterior(self, draws: np.ndarray) -> xr.Dataset:
         """Every parameter and effect by name from draws of the coordinates (chain, draw, coordinate)."""
         variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {}
-        for name, dims, values in _named(self, self._parameters(self.plain(draws))):
-            variables[name] = (("chain", "draw", *dims), values)
+        for variable in _named_variables(self, self._parameters(self.plain(draws))):
+            variables[variable.name] = (("chain", "draw", *variable.dims), variable.values)
         used = {dim for dims, _ in variables.values() for dim in dims[2:]}
         named = {name: values for name, values in labels(self.spec, self.design).items() if name in used}
         counts = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
@@ -219,39 +220,37 @@ def _given(prior: Prior | None) -> Prior:
     return prior
 
 
-def _named(
-    coordinates: Coordinates, parameters: dict[str, np.ndarray]
-) -> Iterator[tuple[str, tuple[str, ...], np.ndarray]]:
-    """(name, dims, values): the parameters, then what follows from them, as `model.build_model` names them."""
+class _Variable(NamedTuple):
+    """A variable of the posterior: its dims behind chain and draw, and its values (..., one axis a dim)."""
+
+    name: str
+    dims: tuple[str, ...]
+    values: np.ndarray
+
+
+def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]) -> Iterator[_Variable]:
+    """Yield the parameters, then what follows from them, as `model.pymc_graph.build.build_model` names them."""
     for block in coordinates.blocks:
         if not block.name.endswith("_standard") and not block.name.startswith(STACKED):
-            yield block.name, (block.dims,) if block.dims else (), parameters[block.name]
+            yield _Variable(block.name, (block.dims,) if block.dims else (), parameters[block.name])
     for effect, sd in EXCHANGEABLE.items():
         if f"{effect}_standard" in parameters:
-            yield effect, ("study",), parameters[sd][..., None] * parameters[f"{effect}_standard"]
+            yield _Variable(effect, ("study",), parameters[sd][..., None] * parameters[f"{effect}_standard"])
     if "study_treatment_effect_standard" in parameters:
         correlated = parameters["study_treatment_effect_standard"] @ coordinates.design.pair_cholesky.T
-        yield "study_treatment_effect", ("study_treatment",), parameters["study_treatment_sd"][..., None] * correlated
+        deviations = parameters["study_treatment_sd"][..., None] * correlated
+        yield _Variable("study_treatment_effect", ("study_treatment",), deviations)
     if "study_shape" in parameters:
-        yield "study_log_shape", ("study",), np.log(parameters["study_shape"])
+        yield _Variable("study_log_shape", ("study",), np.log(parameters["study_shape"]))
     if coordinates.spec.unknown_biases:
-        yield (
-            "bias",
-            ("bias_term",),
-            np.stack([parameters[f"bias_{name}"] for name in coordinates.spec.unknown_biases], -1),
-        )
+        biases = np.stack([parameters[f"bias_{name}"] for name in coordinates.spec.unknown_biases], -1)
+        yield _Variable("bias", ("bias_term",), biases)
     if coordinates.spec.covariates:
-        yield (
-            "coefficient",
-            ("covariate",),
-            np.stack([parameters[f"coefficient_{name}"] for name in coordinates.spec.covariates], -1),
-        )
+        coefficients = np.stack([parameters[f"coefficient_{name}"] for name in coordinates.spec.covariates], -1)
+        yield _Variable("coefficient", ("covariate",), coefficients)
     if coordinates.spec.modifiers:
-        yield (
-            "interaction",
-            ("treatment", "effect_modifier"),
-            np.stack([*_interactions(coordinates, parameters)], axis=-1),
-        )
+        interactions = np.stack([*_interactions(coordinates, parameters)], axis=-1)
+        yield _Variable("interaction", ("treatment", "effect_modifier"), interactions)
 
 
 EXCHANGEABLE = {"study_effect": "study_sd", "study_log_shape": "study_shape_sd"}

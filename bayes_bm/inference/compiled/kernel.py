@@ -36,8 +36,12 @@ NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, 
 
 LOG_HR, DEVIATION_SD, DEVIATION, INTERCEPT, LEVEL_SD, LEVEL, SHAPE, SHAPE_SD, STUDY_SHAPE, TREATMENT_SHAPE = range(10)
 """Blocks of coordinates; `Field.place` has the first coordinate of each, -1 where a model has none."""
-NATURAL_SHAPE, STUDIES, COVARIATES = 10, 11, 12
-"""`Field.place` here: 1 where free shapes of studies have their prior on the natural scale; how many there are."""
+NATURAL_SHAPE = 10
+"""`Field.place` here: 1 where free shapes of studies have their prior on the natural scale."""
+STUDIES = 11
+"""`Field.place` here: the number of studies."""
+COVARIATES = 12
+"""`Field.place` here: the number of covariates."""
 
 
 class Field(IntEnum):
@@ -163,12 +167,18 @@ SUMS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contrac
 
 # ---------------------------------------------------------------------------------------------- exponentials
 
-SMALLEST, LARGEST = -708.0, 709.0
-"""Of an exponent; outside, the result is that at the limit: 3e-308 and 8e307, as good as 0 and infinity here."""
+SMALLEST = -708.0
+"""Smallest exponent; below, the result is that at the limit, 3e-308, as good as 0 here."""
+LARGEST = 709.0
+"""Largest exponent; above, the result is that at the limit, 8e307, as good as infinity here."""
 ROUND = 1.5 * 2.0**52
 """Added to a number, it leaves the nearest whole number in the last bits."""
 PER_LOG_TWO = 1 / math.log(2.0)
-LOG_TWO_HIGH, LOG_TWO_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+"""Powers of two in an exponent of 1."""
+LOG_TWO_HIGH = 6.93147180369123816490e-01
+"""log 2 to 32 bits, so that whole multiples of it are exact."""
+LOG_TWO_LOW = 1.90821492927058770002e-10
+"""What of log 2 LOG_TWO_HIGH leaves."""
 SERIES = tuple(1 / math.factorial(n) for n in range(13, -1, -1))
 
 

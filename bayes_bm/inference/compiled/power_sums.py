@@ -11,9 +11,12 @@ from numpy.polynomial import chebyshev
 
 from bayes_bm.inference.compiled.kernel import DEGREE, power_sums
 
-LOWEST, HIGHEST = np.log(0.1), np.log(10.0)
-"""Outside, the sum itself is worked out: exact, and as slow as there are patients."""
+LOWEST = np.log(0.1)
+"""Smallest log k of the panels; below, the sum itself is worked out: exact, and as slow as there are patients."""
+HIGHEST = np.log(10.0)
+"""Largest log k of the panels; above, the sum itself is worked out."""
 PANELS = (8, 16, 32, 64)
+"""Numbers of panels that are tried, in this order."""
 TOLERANCE = 1e-12
 """Of a value, which is a relative error of the sum; ten times that of a derivative."""
 
