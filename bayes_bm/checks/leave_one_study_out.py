@@ -33,7 +33,7 @@ from bayes_bm.estimands.who import AverageStudy
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.files import write_csv
 from bayes_bm.runtime.parallel import map_fits
 from bayes_bm.runtime.stores import JsonStore
 from bayes_bm.runtime.tasks import Outcome, Task
@@ -348,8 +348,7 @@ def _gather(result: Result, treatment: str, outcomes: Sequence[Outcome]) -> Leav
 
 def _write_tables(done: LeaveOneOut, folder: Path) -> None:
     for name, table in {"studies": done.studies, "numbers": done.numbers}.items():
-        with atomic_write(folder / f"{name}.csv") as file:
-            table.to_csv(file, index=False)
+        write_csv(table, folder / f"{name}.csv")
 
 
 def saved_with(result: Result, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame] | None:

@@ -51,6 +51,13 @@ class SpecChanges:
         return read_spec(name, sensitivity=self.sensitivity, changes=parse_changes(self.settings))
 
 
+def spec_inputs(name: str, spec: "Spec") -> list[Path]:
+    """Return the files that a command on a spec reads: the spec, where it is not a shipped one, and its evidence."""
+    from bayes_bm.evidence.files import evidence_files
+
+    return [Path(name), *evidence_files(spec)]
+
+
 @dataclass(frozen=True)
 class SamplingOptions:
     """Settings of the sampler; the spec's own stand where an option is left out (None)."""

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import atomic_write, check_places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,6 +32,8 @@ SHORT = 20
 """Text of up to so many letters is never wrapped in a table."""
 FIGURE_FORMATS = ("pdf", "png", "svg")
 """Endings that a figure's file may have."""
+UNSTABLE_METADATA = {"pdf": ("CreationDate",), "png": ("Software",), "svg": ("Date",)}
+"""What matplotlib writes of time and version, by ending."""
 
 
 @contextmanager
@@ -96,15 +99,27 @@ def gate_field(result: "Result") -> dict[str, Any]:
     return {"gate": result.gate.state, "spec": result.spec.name, "time_unit": result.spec.time_unit}
 
 
-def save_figure(page: "Figure", path: Path) -> None:
-    """Write a figure whole or not at all; the same picture gives the same bytes."""
-    from bayes_bm.runtime.files import atomic_write
-
-    if path.suffix.removeprefix(".") not in FIGURE_FORMATS:
+def check_figure(path: Path | None, inputs: Sequence[Path] = ()) -> None:
+    """Refuse a figure's file that could not be written, before any work; None where no figure is asked for."""
+    if path is None:
+        return
+    if path.suffix.removeprefix(".").lower() not in FIGURE_FORMATS:
         raise InputError("--figure", found=path.name, allowed=", ".join(f".{name}" for name in FIGURE_FORMATS))
-    writable: Any = page
+    check_places({"--figure": path}, inputs)
+
+
+def save_figure(page: "Figure", path: Path) -> None:
+    """Write a figure whole or not at all."""
     with atomic_write(path) as file:
-        writable.savefig(file, dpi=150, format=path.suffix.removeprefix("."))
+        write_figure(page, file)
+
+
+def write_figure(page: "Figure", file: Path) -> None:
+    """Write a figure in the format of the file's ending; the same picture gives the same bytes."""
+    ending = file.suffix.removeprefix(".").lower()
+    writable: Any = page
+    metadata = dict.fromkeys(UNSTABLE_METADATA[ending])
+    writable.savefig(file, dpi=150, format=ending, metadata=metadata)
 
 
 def print_remarks(evidence: "Evidence") -> None:

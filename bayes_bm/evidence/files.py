@@ -11,6 +11,7 @@ from bayes_bm.evidence.time_units import DAYS_PER
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import shipped
+from bayes_bm.spec.sources import EVIDENCE_KINDS
 
 
 def read_background(spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
@@ -34,6 +35,23 @@ def resolve_path(kind: str, path: str, spec: Spec) -> tuple[Path, bool]:
         folders = ", ".join(f"shipped:{entry.name}" for entry in sorted(shipped("data").iterdir()) if entry.is_dir())
         raise InputError(f"evidence.{kind}", found=path, allowed=folders)
     return folder / f"{kind}.csv", True
+
+
+def evidence_files(spec: Spec) -> list[Path]:
+    """Return the files that a spec's evidence is read from, those that a register of curves names among them."""
+    sources = [(kind, source) for kind in EVIDENCE_KINDS for source in getattr(spec.evidence, kind)]
+    paths = [resolve_path(kind, source.path, spec)[0] for kind, source in sources]
+    registers = [path for path, (kind, _) in zip(paths, sources, strict=True) if kind == "curves"]
+    background = spec.evidence.background
+    paths += [] if background is None else [resolve_path("background", background.path, spec)[0]]
+    return [*paths, *(file for register in registers for file in registered_files(register))]
+
+
+def registered_files(register: Path) -> list[Path]:
+    """Return the files that a register of curves names, and itself."""
+    table = read_table("curves", register)
+    columns = [table[name].dropna() for name in ("curve", "at_risk", "ticks") if name in table]
+    return [register, *(register.parent / str(name) for column in columns for name in column)]
 
 
 def file_digest(path: Path) -> str:

@@ -159,8 +159,10 @@ class Result:
         tree["evidence"] = xr.DataTree(stored_evidence(self.evidence))
         if self.imputations is not None:
             tree["imputation"] = xr.DataTree(self.imputations.stored())
+        # in memory first: where a disk is full, HDF5 has no error that says so
+        content: Any = tree.to_netcdf(engine="h5netcdf")
         with atomic_write(Path(path)) as file:
-            tree.to_netcdf(file, engine="h5netcdf")
+            file.write_bytes(content)
         return Path(path)
 
     def require_gate(self, *, allow_failed: bool = False) -> None:

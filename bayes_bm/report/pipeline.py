@@ -18,14 +18,18 @@ from bayes_bm.evidence.audit import audit
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
+from bayes_bm.model.covariates.case_mix import checked
 from bayes_bm.report.answers import answer_sentences, answer_tables
 from bayes_bm.report.sentences import sensitivity_table
 from bayes_bm.report.write import write_report
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.files import write_csv
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import NO_ONE_NUMBER
+
+FILES = ("result.nc", "compare.csv", "patient.csv", "report.html")
+"""Names of the files of a run."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +69,19 @@ def run_spec(
     `sampling` and `many` (imputations, processes, scheduler) are passed on to `fit`.
     """
     say("reading evidence")
+    evidence = read_evidence(spec)
+    if not spec.needs_baseline:
+        checked(spec, patient or {})
     settings: dict[str, Any] = {**(sampling or {}), **(many or {})}
-    result = fit(spec, read_evidence(spec), say=say, **settings)
+    result = fit(spec, evidence, say=say, **settings)
     files = [result.save(out / "result.nc")]
     result.require_gate(allow_failed=allow_failed_gate)
     say("comparing treatments")
     tables = answer_tables(result)
-    files.append(_save_table(_with_who(tables), out / "compare.csv"))
+    files.append(write_csv(_with_who(tables), out / "compare.csv"))
     patient_table = None if spec.needs_baseline else predict(result, patient or {}, times=spec.answer_times)
     if patient_table is not None:
-        files.append(_save_table(patient_table, out / "patient.csv"))
+        files.append(write_csv(patient_table, out / "patient.csv"))
     made = make_report(
         result,
         out / "report.html",
@@ -161,9 +168,3 @@ def _with_who(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """`compare` for each kind of study that can be asked about, in one table."""
     named = [table.assign(who=who) for who, table in tables.items()]
     return pd.concat(named, ignore_index=True).drop_duplicates(ignore_index=True)
-
-
-def _save_table(table: pd.DataFrame, path: Path) -> Path:
-    with atomic_write(path) as file:
-        table.to_csv(file, index=False)
-    return path

@@ -12,6 +12,11 @@ from bayes_bm.evidence.manifest import Key, Reconstructions, key_text, with_key
 from bayes_bm.reconstruction.reconstruct import stack_draws
 from bayes_bm.runtime.files import atomic_write
 
+SUMMARY_FILES = ("patients.csv", "summary.csv", "diagnostics.csv", "draws.csv")
+"""Names of the tables of a manifest."""
+LONGEST = 150
+"""Letters of a figure's name, beside its digest; file systems take 255 bytes."""
+
 
 def write_reconstructions(reconstructions: Reconstructions, folder: Path, *, figures: bool = False) -> list[Path]:
     """Write patients.csv, summary.csv, diagnostics.csv, draws.csv where there are draws, and one PNG an arm if asked
@@ -41,8 +46,8 @@ def write_reconstructions(reconstructions: Reconstructions, folder: Path, *, fig
 def figure_name(key: Key) -> str:
     """Return `study-arm-endpoint.png` with nothing that a file name cannot hold; a digest tells equal names apart."""
     plain = "-".join(re.sub(r"[^A-Za-z0-9._]+", "_", part) for part in key)
-    same = plain == "-".join(key) and not any("-" in part for part in key)
-    return f"{plain}.png" if same else f"{plain}-{zlib.crc32(repr(key).encode()):08x}.png"
+    same = plain == "-".join(key) and not any("-" in part for part in key) and len(plain) <= LONGEST
+    return f"{plain}.png" if same else f"{plain[:LONGEST]}-{zlib.crc32(repr(key).encode()):08x}.png"
 
 
 def _labelled_draws(sets: Sequence[pd.DataFrame], key: Key) -> pd.DataFrame:

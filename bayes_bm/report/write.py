@@ -9,7 +9,7 @@ from bayes_bm.checks.battery import Battery
 from bayes_bm.evidence.audit import Audit
 from bayes_bm.inference.result import Result
 from bayes_bm.report.gather import gather
-from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.files import write_text
 
 
 def red_rows(result: Result, reconciliation: pd.DataFrame) -> tuple[str, ...]:
@@ -108,6 +108,4 @@ def write_report(
         battery=battery,
     )
     text = render(material)
-    with atomic_write(Path(path)) as file:
-        file.write_text(text, encoding="utf-8")
-    return Path(path)
+    return write_text(Path(path), text)

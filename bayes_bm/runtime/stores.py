@@ -1,5 +1,6 @@
 """Where values of tasks stay, so that an interrupted call is taken up by the next one."""
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from typing import Any, Protocol
 
 from bayes_bm.runtime.files import atomic_write
 from bayes_bm.runtime.tasks import Task
+
+LONGEST = 100
+"""Letters of a name within the name of a file; file systems take 255 bytes for all of it."""
 
 
 class Store(Protocol):
@@ -74,5 +78,6 @@ class CsvStore:
 
 
 def file_name_part(name: str) -> str:
-    """Return a name as it may stand in the name of a file."""
-    return re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+    """Return a name as it may stand in the name of a file; a long one is cut and has a digest for what was cut off."""
+    plain = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from bayes_bm.cli.options import AllowFailed, Horizon, Json, ResultFile, Times, Treatments, WhoName
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers
-from bayes_bm.cli.printing import OUT, gate_field, json_rows, print_json, print_table, save_figure
+from bayes_bm.cli.printing import OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
 from bayes_bm.runtime.signals import Stopped
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def rank(
     from bayes_bm.estimands.ranking import rank as rank_treatments
     from bayes_bm.estimands.who import parse_who
 
+    check_figure(figure, [result_file])
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     asked: dict[str, Any] = {"estimand": estimand, "who": parse_who(who), "time": time, "horizon": horizon}
     ranking = rank_treatments(result, **asked)
@@ -215,6 +216,7 @@ def score(
     from bayes_bm.estimands.who import parse_who
     from bayes_bm.evidence.people import read_cohort
 
+    check_figure(figure, [result_file, cohort])
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     patients = read_cohort(result.spec, cohort, outcomes=True)
     answer_times = parse_numbers(times, "--times")

@@ -18,6 +18,7 @@ from bayes_bm.cli.options import (
     SpecChanges,
     SpecName,
     expand_records,
+    spec_inputs,
 )
 from bayes_bm.cli.parsing import parse_names, parse_pair, parse_pairs, parse_sizes
 from bayes_bm.cli.printing import (
@@ -33,6 +34,7 @@ from bayes_bm.cli.printing import (
     show_progress,
 )
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import check_folder, write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,10 +92,12 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """A synthetic world from the model with recorded truth, and a spec that runs on it."""
-    from bayes_bm.validation.simulation.world import read_truth
+    from bayes_bm.validation.simulation.world import WORLD_FILES, read_truth
     from bayes_bm.validation.simulation.world import simulate as simulate_world
 
     spec = changes.read(spec_name)
+    inputs = [Path(spec_name), *([truth] if truth is not None else [])]
+    check_folder("--out", out, WORLD_FILES, inputs)
     asked: dict[str, Any] = {"numbers": numbers, "wrong": wrong, "curves": curves}
     world = simulate_world(
         spec,
@@ -140,11 +144,13 @@ def check(
     from bayes_bm.inference.result import load
 
     _check_leave_one_out_options(removal, parallel)
+    folder = removal.out or result_file.parent / "leave_one_out"
+    if removal.leave_one_out is not None:
+        check_folder("--out", folder, ("studies.csv", "numbers.csv", "leave_one_out.png"), [result_file])
     result = load(result_file)
     checked = check_result(result)
     removed: dict[str, Any] = {}
     if removal.leave_one_out is not None:
-        folder = removal.out or result_file.parent / "leave_one_out"
         studies = _leave_one_out(result, folder, treatment=removal.treatment, parallel=parallel)
         removed = leave_one_out_document(studies, folder)
         if not as_json:
@@ -255,6 +261,7 @@ def split(
     from bayes_bm.evidence.reading import read_evidence
 
     spec = changes.read(spec_name)
+    check_folder("--out", out, ("splits.csv", "models.csv"), spec_inputs(spec_name, spec))
     evidence = read_evidence(spec)
     print_remarks(evidence)
     require_usable(spec, evidence)
@@ -270,11 +277,8 @@ def split(
 
 
 def _write_splits(splits: "Splits", folder: Path) -> None:
-    from bayes_bm.runtime.files import atomic_write
-
     for name, table in {"splits": splits.table, "models": splits.models}.items():
-        with atomic_write(folder / f"{name}.csv") as file:
-            table.to_csv(file, index=False)
+        write_csv(table, folder / f"{name}.csv")
 
 
 def split_document(name: str, splits: "Splits") -> dict[str, Any]:
@@ -317,6 +321,7 @@ def sensitivity(
     from bayes_bm.report.plots.sensitivity import sensitivity_figure
 
     spec = SpecChanges(settings).read(spec_name)
+    check_folder("--out", out, ("sensitivity.csv", "sensitivity.png"), spec_inputs(spec_name, spec))
     asked: dict[str, Any] = {"families": parse_names(families), "only": parse_names(only), "cross": cross}
     with show_progress(spec.name) as progress:
         analyses = every_analysis(

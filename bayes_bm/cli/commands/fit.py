@@ -18,11 +18,13 @@ from bayes_bm.cli.options import (
     SpecChanges,
     SpecName,
     expand_records,
+    spec_inputs,
 )
 from bayes_bm.cli.parsing import load_gated, parse_pairs
 from bayes_bm.cli.printing import (
     ERR,
     OUT,
+    check_figure,
     gate_field,
     json_rows,
     print_json,
@@ -31,6 +33,7 @@ from bayes_bm.cli.printing import (
     save_figure,
     show_progress,
 )
+from bayes_bm.runtime.files import check_folder, check_places
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,6 +76,7 @@ def audit(
     from bayes_bm.evidence.reading import read_evidence
 
     spec = changes.read(spec_name)
+    check_figure(figure, spec_inputs(spec_name, spec))
     evidence = read_evidence(spec)
     audited = audit_evidence(spec, evidence)
     if figure is not None:
@@ -124,6 +128,7 @@ def fit(
     from bayes_bm.inference.fit import fit as sample
 
     spec = changes.read(spec_name)
+    check_places({"--out": out}, spec_inputs(spec_name, spec))
     with show_progress(spec.name) as progress:
         evidence = read_evidence(spec)
         print_remarks(evidence)
@@ -164,6 +169,7 @@ def report(
     """One self-contained HTML file: answer, contrasts, figures, audit, reconciliation, diagnostics, provenance."""
     from bayes_bm.report.pipeline import make_report
 
+    check_places({"--out": out}, [result_file])
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     with show_progress(result.spec.name) as progress:
         made = make_report(
@@ -192,9 +198,10 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Audit, fit, check, compare, report: everything about one spec in one folder."""
-    from bayes_bm.report.pipeline import run_spec
+    from bayes_bm.report.pipeline import FILES, run_spec
 
     spec = changes.read(spec_name)
+    check_folder("--out", out, FILES, spec_inputs(spec_name, spec))
     with show_progress(spec.name) as progress:
         done = run_spec(
             spec,

@@ -20,7 +20,7 @@ from bayes_bm.cli.options import (
     expand_records,
 )
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers, parse_pairs
-from bayes_bm.cli.printing import ERR, OUT, gate_field, json_rows, print_json, print_table, save_figure
+from bayes_bm.cli.printing import ERR, OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
 from bayes_bm.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def predict(
     result_file: ResultFile, options: PredictOptions, allow_failed_gate: AllowFailed = False, as_json: Json = False
 ) -> None:
     """Survival, median and restricted mean of one patient or of many, under each treatment."""
+    check_figure(options.figure, [result_file, *([options.patients] if options.patients else [])])
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     request = parse_request(result.spec, options)
     predictions = answer_request(result, request)

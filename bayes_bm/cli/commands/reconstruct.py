@@ -11,8 +11,9 @@ import typer
 
 from bayes_bm.cli.options import Count, Json, expand_records
 from bayes_bm.cli.parsing import refuse_options
-from bayes_bm.cli.printing import ERR, json_rows, print_json, print_table
+from bayes_bm.cli.printing import ERR, check_figure, json_rows, print_json, print_table, write_figure
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import atomic_write, check_folder, check_places
 
 if TYPE_CHECKING:
     from bayes_bm.reconstruction.reconstruct import Reconstruction
@@ -103,6 +104,9 @@ def _reconstruct_curve(path: Path, out: Path, single: CurveOptions, drawing: Dra
     printed = {"at_risk": single.at_risk, "ticks": single.ticks}
     tables = {name: read_table(name, file) for name, file in printed.items() if file is not None}
     curve = read_table("curve", path)
+    inputs = [path, *(file for file in printed.values() if file is not None)]
+    check_figure(single.figure, inputs)
+    check_places({"--out": out, "--draws-out": drawing.draws_out, "--figure": single.figure}, inputs)
     reconstruction = rebuild(curve, **tables, n=single.n, events=single.events, axis_max=single.axis_max)
     _write_files(reconstruction, out, name=path.stem, figure=single.figure, drawing=drawing)
     if as_json:
@@ -126,31 +130,35 @@ def reconstruction_document(reconstruction: "Reconstruction", out: Path) -> dict
 def _write_files(
     reconstruction: "Reconstruction", out: Path, *, name: str, figure: Path | None, drawing: DrawOptions
 ) -> None:
-    """Write all files of one arm, or none: each is made whole before the first takes its name."""
+    """Write all files of one arm, or none: all is worked out before the first is written, and each is made whole before
+    the first takes its name.
+    """
     from bayes_bm.reconstruction.reconstruct import stack_draws
-    from bayes_bm.runtime.files import atomic_write
 
+    drawn, page = None, None
+    if drawing.draws_out is not None:
+        drawn = stack_draws(reconstruction.draw(drawing.draws, seed=drawing.seed))
+    if figure is not None:
+        from bayes_bm.report.plots.reconstruction import reconstruction_figure
+
+        page = reconstruction_figure(reconstruction, name=name, draws=drawing.draws, seed=drawing.seed)
     with ExitStack() as files:
         reconstruction.patients.to_csv(files.enter_context(atomic_write(out)), index=False)
-        if drawing.draws_out is not None:
-            drawn = stack_draws(reconstruction.draw(drawing.draws, seed=drawing.seed))
+        if drawing.draws_out is not None and drawn is not None:
             drawn.to_csv(files.enter_context(atomic_write(drawing.draws_out)), index=False)
-        if figure is not None:
-            from bayes_bm.report.plots.reconstruction import reconstruction_figure
-
-            page: Any = reconstruction_figure(reconstruction, name=name, draws=drawing.draws, seed=drawing.seed)
-            page.savefig(files.enter_context(atomic_write(figure)), dpi=150, metadata={"Software": None})
+        if figure is not None and page is not None:
+            write_figure(page, files.enter_context(atomic_write(figure)))
 
 
 def _reconstruct_manifest(
     manifest: Path, out: Path, many: ManifestOptions, drawing: DrawOptions, *, as_json: bool
 ) -> None:
     """Reconstruct every arm of a manifest into one folder; refused arms are named after the others are written."""
+    from bayes_bm.evidence.files import registered_files
     from bayes_bm.evidence.manifest import reconstruct_all
-    from bayes_bm.report.reconstructions import write_reconstructions
+    from bayes_bm.report.reconstructions import SUMMARY_FILES, write_reconstructions
 
-    if out.exists() and not out.is_dir():
-        raise InputError(str(out), found="a file", allowed="a folder, for the files of all arms")
+    check_folder("--out", out, SUMMARY_FILES, registered_files(manifest))
     asked: dict[str, Any] = {"cores": many.cores, "draws": drawing.draws, "seed": drawing.seed}
     with _show_count("reconstruct") as progress:
         reconstructions = reconstruct_all(manifest, **asked, time_unit=many.time_unit, say=progress)

@@ -24,6 +24,7 @@ from bayes_bm.runtime.files import atomic_write
 from bayes_bm.spec.biases import Biases
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec, read_spec, spec_toml
+from bayes_bm.spec.sources import EVIDENCE_KINDS
 from bayes_bm.validation.simulation import printing
 from bayes_bm.validation.simulation.curves import clicked
 from bayes_bm.validation.simulation.curves import drawn as drawn_curve
@@ -37,6 +38,10 @@ from bayes_bm.validation.simulation.wrong_worlds import Wrong, struck_study, wro
 Numbers = Literal["patients", "likelihood"]
 Curves = Literal["drawn", "clicked"]
 STAGES = ("plan", "parameters", "effects", "patients", "wrong", "printing", "curves", "patient")
+
+
+WORLD_FILES = ("spec.toml", "truth.json", *(f"{kind}.csv" for kind in EVIDENCE_KINDS))
+"""Names of the files that a world may have, beside those of its curves."""
 
 
 @dataclass(frozen=True)
