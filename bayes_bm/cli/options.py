@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayes_bm.cli.limits import LARGEST_SEED, MOST_DRAWS, MOST_IMPUTATIONS, MOST_SIDE_BY_SIDE, number_option
 from bayes_bm.cli.parsing import parse_changes
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ AllowRed = Annotated[bool, typer.Option("--allow-red-rows", help="Report even wh
 WhoName = Annotated[str, typer.Option("--who", help="average-study, new-study, new-hospital or study:NAME.")]
 Times = Annotated[str | None, typer.Option("--times", help="Comma-separated, in the spec's time unit, from time 0.")]
 Treatments = Annotated[str | None, typer.Option("--treatment", help="Comma-separated; all where left out.")]
-Horizon = Annotated[float | None, typer.Option(min=0.0, help="For the restricted mean.")]
+Horizon = Annotated[
+    float | None, typer.Option(parser=number_option("--horizon", above=0), help="For the restricted mean.")
+]
 PatientValues = Annotated[str | None, typer.Option("--patient", help="name=value, separated by commas.")]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on the spec, dotted keys; TOML values.")]
 Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
-Count = Annotated[int | None, typer.Option(min=1)]
-Seed = Annotated[int | None, typer.Option(min=0)]
+Count = Annotated[int | None, typer.Option(min=1, max=MOST_DRAWS)]
+Cores = Annotated[int | None, typer.Option(min=1, max=MOST_SIDE_BY_SIDE)]
+Seed = Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED)]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://...: fits run on its workers.")
 ]
@@ -82,9 +86,13 @@ class ImputationOptions:
 
     imputations: Annotated[
         int | None,
-        typer.Option(help="Fit M >= 20 plausible sets of the patients behind curves, not the best alone."),
+        typer.Option(
+            max=MOST_IMPUTATIONS, help="Fit M >= 20 plausible sets of the patients behind curves, not the best alone."
+        ),
     ] = None
-    processes: Annotated[int, typer.Option("--processes", min=1, help="Processes that share the imputations.")] = 1
+    processes: Annotated[
+        int, typer.Option("--processes", min=1, max=MOST_SIDE_BY_SIDE, help="Processes that share the imputations.")
+    ] = 1
     scheduler: Scheduler = None
 
     def document(self) -> dict[str, Any]:
@@ -96,7 +104,7 @@ class ImputationOptions:
 class ParallelOptions:
     """Where many fits of one command run."""
 
-    cores: Annotated[int, typer.Option("--cores", min=1, help="Fits side by side.")] = 1
+    cores: Annotated[int, typer.Option("--cores", min=1, max=MOST_SIDE_BY_SIDE, help="Fits side by side.")] = 1
     scheduler: Scheduler = None
 
     def document(self) -> dict[str, Any]:

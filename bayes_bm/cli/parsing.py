@@ -1,54 +1,80 @@
 """Text of options to values; every refusal names the option, what was found and what is allowed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from bayes_bm.cli.limits import MOST_PATIENTS, checked_number
 from bayes_bm.cli.printing import ERR
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.numbers import parse_number
 
 if TYPE_CHECKING:
     from bayes_bm.inference.result import Result
 
 
-def parse_numbers(text: str | None, option: str) -> list[float] | None:
-    """Return `6,12,24` as numbers, None where the option was left out."""
+def parse_times(text: str | None, option: str = "--times") -> list[float] | None:
+    """Return `6,12,24` as times, None where the option was left out."""
     if text is None:
         return None
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(option, found=text, allowed="numbers separated by commas, such as 6,12,24") from None
+    return [checked_number(part, option, above=0) for part in filled_parts(text, option, "times, such as 6,12,24")]
+
+
+def filled_parts(text: str, option: str, allowed: str) -> list[str]:
+    """Return what stands between commas. Raises `InputError` where something there is blank."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        found = repr(text)[:60] if text.strip() else "nothing"
+        raise InputError(option, found=found, allowed=f"{allowed}, separated by commas", hint="or leave the option out")
+    return parts
 
 
 def parse_pairs(text: str | None, option: str = "--patient") -> dict[str, float]:
     """Return `kps_10=1,age=61` as a mapping."""
     pairs: dict[str, float] = {}
-    for part in filter(None, (text or "").split(",")):
-        name, _, value = part.partition("=")
-        try:
-            pairs[name.strip()] = float(value)
-        except ValueError:
-            raise InputError(option, found=part, allowed="name=number, separated by commas") from None
+    for part in () if text is None else filled_parts(text, option, "name=number"):
+        name, _, value = (piece.strip() for piece in part.partition("="))
+        number = parse_number(value)
+        if not name or number is None or math.isinf(number):
+            raise InputError(option, found=repr(part)[:60], allowed="name=number, separated by commas")
+        if name in pairs:
+            raise InputError(option, found=f"{name} twice", allowed="each name once")
+        pairs[name] = number
     return pairs
 
 
 def parse_changes(settings: Sequence[str] | None) -> dict[str, Any]:
     """Return `--set priors.log_hr.sd=2` as a patch; values are TOML, bare words are strings."""
-    import tomllib
-
     patch: dict[str, Any] = {}
     for text in settings or ():
-        key, sign, value = text.partition("=")
-        if not sign or not key.strip():
-            raise InputError("--set", found=text, allowed="key=value, such as sampling.draws=2000")
-        try:
-            patch[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            patch[key.strip()] = value
+        key, sign, value = (piece.strip() for piece in text.partition("="))
+        if not sign or not all(part.strip() for part in key.split(".")):
+            raise InputError("--set", found=repr(text)[:60], allowed="key=value, such as sampling.draws=2000")
+        if key in patch:
+            raise InputError("--set", found=f"{key} twice", allowed="each key once")
+        patch[key] = _setting(value, f"--set {key[:60]}")
     return patch
+
+
+def _setting(value: str, where: str) -> Any:
+    """Return a value as TOML reads it; a bare word, which is no TOML, means itself."""
+    from bayes_bm.spec.toml_text import parse_toml
+
+    try:
+        return parse_toml(f"value = {value}", where)["value"]
+    except InputError:
+        if value[:1] in _TOML_STARTS or len(value) > LONGEST_WORD:
+            raise
+        return value
+
+
+_TOML_STARTS = ("", "[", "{", '"', "'")
+"""How a value of `--set` begins that can only be meant as TOML."""
+LONGEST_WORD = 400
+"""Letters of a value of `--set` that is taken as it stands."""
 
 
 def load_gated(path: Path, *, allow_failed: bool) -> "Result":
@@ -64,10 +90,12 @@ def load_gated(path: Path, *, allow_failed: bool) -> "Result":
 
 def parse_sizes(text: str) -> tuple[int, int]:
     """Return the fewest and the most patients of an arm."""
-    sizes = parse_numbers(text, "--sizes") or []
-    if len(sizes) != 2 or any(size != int(size) for size in sizes):
-        raise InputError("--sizes", found=text, allowed="two whole numbers, such as 20,80")
-    return int(sizes[0]), int(sizes[1])
+    allowed = f"two whole numbers from 1 to {MOST_PATIENTS}, the smaller first, such as 20,80"
+    sizes = [parse_number(part) for part in text.split(",")]
+    whole = [int(size) for size in sizes if size is not None and 1 <= size <= MOST_PATIENTS and size == int(size)]
+    if len(sizes) != 2 or len(whole) != 2 or whole[0] > whole[1]:
+        raise InputError("--sizes", found=repr(text)[:60], allowed=allowed)
+    return whole[0], whole[1]
 
 
 def refuse_options(options: Mapping[str, Any], many: bool) -> None:
@@ -86,6 +114,6 @@ def parse_pair(text: str) -> tuple[str, str]:
     return one.strip(), other.strip()
 
 
-def parse_names(text: str | None) -> list[str] | None:
+def parse_names(text: str | None, option: str) -> list[str] | None:
     """Return names between commas, None where the option was left out."""
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    return None if text is None else filled_parts(text, option, "names")

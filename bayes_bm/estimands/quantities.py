@@ -28,8 +28,8 @@ def checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
     values = np.atleast_1d(np.asarray(times, dtype=float))
     if not (values.size and np.isfinite(values).all() and (values > 0).all()):
         raise InputError("times", found=", ".join(f"{t:g}" for t in values), allowed="times above 0")
-    if alive_at < 0:
-        raise InputError("alive_at", found=alive_at, allowed="0 or more")
+    if not 0 <= alive_at < np.inf:
+        raise InputError("alive_at", found=alive_at, allowed="a time, 0 or more")
     if (values < alive_at).any():
         raise InputError(
             "times", found=f"{values.min():g}", allowed=f"at or after alive_at = {alive_at:g}; times count from 0"

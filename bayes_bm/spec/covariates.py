@@ -1,5 +1,6 @@
 """`[covariates.*]`, their correlation and integration."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -40,12 +41,39 @@ class Covariate(Record):
         return (value - self.centre) / self.scale
 
     @model_validator(mode="after")
+    def _ordered_limits(self) -> "Covariate":
+        if self.lower is not None and self.upper is not None and not self.lower < self.upper:
+            raise ValueError(f"lower is {self.lower:g} and upper is {self.upper:g}; allowed: lower below upper")
+        return self
+
+    @model_validator(mode="after")
     def _has_interaction(self) -> "Covariate":
         if self.interaction is None and self.interaction_by != "shared":
             raise ValueError(
                 "interaction_by says whose the interaction is; give `interaction`, its prior, or leave it out"
             )
         return self
+
+
+RESERVED = (
+    *("study", "arm", "treatment", "endpoint", "time", "event", "entry", "time_upper", "cause", "weight"),
+    *("use", "overlap_group", "ci_level", "patient"),
+)
+"""Columns of tables of patients, which no covariate can be called."""
+
+
+def check_covariate_names(names: Iterable[str]) -> None:
+    """Refuse names that a table has for something else, or that nobody could give on the command line."""
+    for name in names:
+        if name in RESERVED:
+            raise ValueError(
+                f"covariates.{name}: a table of patients has a column {name} of another meaning; give the covariate"
+                " another name"
+            )
+        if not name.strip() or name.startswith("x_") or set(name) & set(",="):
+            raise ValueError(
+                f"covariates: found the name {name!r}; allowed: a name without , and = that does not start with x_"
+            )
 
 
 class Correlation(Record):

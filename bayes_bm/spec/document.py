@@ -11,19 +11,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
-    PositiveFloat,
-    PositiveInt,
     model_validator,
 )
 
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.family import CURED
 from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases
-from bayes_bm.spec.covariates import Covariate, Integration
+from bayes_bm.spec.covariates import Covariate, Integration, check_covariate_names
 from bayes_bm.spec.effects import Baseline, Effects, Treatments
 from bayes_bm.spec.hazard import EFFECT_NAMES, Hazard
 from bayes_bm.spec.priors import POSITIVE, Prior
-from bayes_bm.spec.record import Record, TimeUnit
+from bayes_bm.spec.record import Record, Text, TimeUnit
 from bayes_bm.spec.sources import EvidenceSpec
 
 
@@ -44,12 +42,18 @@ class Priors(Record):
     treatment_log_shape: Prior | None = None
 
 
+Time = Annotated[float, Field(gt=0, le=1e6)]
+"""A time that answers are given for; 10^6 days are more than 2,000 years."""
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+"""Draws or chains."""
+
+
 class Sampling(Record):
-    draws: PositiveInt = 1000
-    tune: PositiveInt = 1000
-    chains: PositiveInt = 4
-    thin: PositiveInt = 2
-    cores: PositiveInt | None = None
+    draws: Count = 1000
+    tune: Count = 1000
+    chains: Count = 4
+    thin: Count = 2
+    cores: Count | None = None
     target_accept: Annotated[float, Field(gt=0.5, lt=1)] = 0.9
     sampler: Literal["nutpie", "pymc"] = "nutpie"
     # of effects of studies in the compiled density; by how much their patients tell where nothing is said
@@ -94,14 +98,14 @@ class Spec(Record):
     """
 
     schema_version: Literal[1] = Field(alias="schema")
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
-    question: str
-    endpoint: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
+    question: Text
+    endpoint: Text
     time_unit: TimeUnit = "months"
-    reference_time: PositiveFloat = 12.0
-    horizon: PositiveFloat = 24.0
-    times: tuple[PositiveFloat, ...] = ()
-    seed: Annotated[int, Field(ge=0)] = 1
+    reference_time: Time = 12.0
+    horizon: Time = 24.0
+    times: tuple[Time, ...] = ()
+    seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     measure: Literal["km", "cif_complement", "crude"] | None = None
     cause: Annotated[str, Field(min_length=1)] | None = None
     cannot_say: tuple[str, ...] = ()
@@ -122,6 +126,7 @@ class Spec(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
+        check_covariate_names(self.covariates)
         _check_effect_prior(self)
         _check_shape_priors(self)
         _check_shape_effects(self)

@@ -8,12 +8,12 @@ from pydantic import (
 )
 
 from bayes_bm.spec.priors import POSITIVE, Prior
-from bayes_bm.spec.record import Record
+from bayes_bm.spec.record import Record, Text
 
 
 class Treatments(Record):
-    reference: str
-    compare: tuple[str, ...] = Field(min_length=1)
+    reference: Text
+    compare: tuple[Text, ...] = Field(min_length=1)
     also_against: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 

@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any, cast
 
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.toml_text import MOST_DEPTH
 
 
 def named_patch(document: dict[str, Any], name: str, where: str) -> dict[str, Any]:
@@ -22,6 +23,9 @@ def patched(document: dict[str, Any], changes: Mapping[str, Any], *, where: str 
     document = deepcopy(document)
     for dotted, change in changes.items():
         *parents, leaf = dotted.split(".")
+        if len(parents) >= MOST_DEPTH:
+            found = f"a key of {len(parents) + 1} parts"
+            raise InputError(f"{where}, {dotted[:60]}", found=found, hint="name a key of the spec")
         table = document
         for parent in parents:
             value = table.setdefault(parent, {})

@@ -1,7 +1,6 @@
 """A TOML file to a checked spec, shipped ones by name."""
 
 import difflib
-import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -15,6 +14,7 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.messages import teach
 from bayes_bm.spec.patches import named_patch, patched
+from bayes_bm.spec.toml_text import parse_toml
 
 
 def shipped(kind: Literal["models", "data"]) -> Path:
@@ -44,6 +44,10 @@ def list_models() -> list[Path]:
 def find_spec(name: str | Path) -> Path:
     """Return a path as it stands, or the name of a shipped model, with or without `models/` and `.toml`."""
     path = Path(name)
+    longest = max((len(part.encode()) for part in path.parts), default=0)
+    if longest > LONGEST_NAME or not path.name:
+        found = f"a name of {longest} letters" if path.name else f"{str(name)!r}, no file's name"
+        raise InputError("SPEC", found=found, allowed=_SPECS, hint=_LIST)
     candidate = shipped("models") / f"{path.name.removesuffix('.toml')}.toml"
     plain = path.parent in (Path(), Path("models"))
     if path.is_file():
@@ -52,10 +56,24 @@ def find_spec(name: str | Path) -> Path:
         return candidate
     names = [model.stem for model in list_models()]
     matches = difflib.get_close_matches(path.name.removesuffix(".toml"), names, n=1)
-    hint = f"did you mean {matches[0]}?" if matches else "list the shipped ones with: bayes-bm models"
-    raise InputError(
-        str(name), found="no such file", allowed="a path to a TOML spec, or a shipped model's name", hint=hint
-    )
+    hint = f"did you mean {matches[0]}?" if matches else _LIST
+    raise InputError(str(name), found="a folder" if path.is_dir() else "no such file", allowed=_SPECS, hint=hint)
+
+
+LONGEST_NAME = 255
+"""Bytes of a file's name."""
+_SPECS = "a path to a TOML spec, or a shipped model's name"
+_LIST = "list the shipped ones with: bayes-bm models"
+
+
+def _text_of(file: Path) -> str:
+    """Return the text of a spec."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise InputError(str(file), found=f"no UTF-8 ({problem})", allowed="a TOML file in UTF-8") from None
+    except OSError as problem:
+        raise InputError(str(file), found=str(problem.strerror), allowed="a file that can be read") from None
 
 
 def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapping[str, Any] | None = None) -> Spec:
@@ -93,17 +111,23 @@ def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapp
     did you mean os_reresection_vs_resrs?
     """
     file = find_spec(path)
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise InputError(
-            str(file), found=f"not valid TOML ({problem})", hint="see models/ for working examples"
-        ) from None
-    if sensitivity is not None:
+    document = parse_toml(_text_of(file), str(file))
+    if sensitivity is None:
+        _check_patches(document, str(file))
+    else:
         document = patched(document, named_patch(document, sensitivity, str(file)), where=str(file))
     return parse_spec(
         patched(document, changes or {}, where=str(file)), where=str(file), folder=str(file.resolve().parent)
     )
+
+
+def _check_patches(document: dict[str, Any], where: str) -> None:
+    """Refuse a named sensitivity analysis that would be refused when it is asked for."""
+    patches = document.get("sensitivity")
+    for name, patch in cast(dict[str, Any], patches).items() if isinstance(patches, dict) else ():
+        if isinstance(patch, dict):
+            place = f"{where}, sensitivity.{name}"
+            parse_spec(patched(document, cast(dict[str, Any], patch), where=place), where=place)
 
 
 def parse_spec(document: Mapping[str, Any], *, where: str = "spec", folder: str = ".") -> Spec:

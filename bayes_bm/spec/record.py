@@ -6,10 +6,13 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    StringConstraints,
 )
 
 from bayes_bm.spec.priors import Why
 
+Text = Annotated[str, StringConstraints(strip_whitespace=False, pattern=r"\S")]
+"""Text with a letter in it."""
 TimeUnit = Literal["days", "weeks", "months", "years"]
 
 
@@ -20,8 +23,8 @@ class Record(BaseModel):
 class Choice(Record):
     """A row, arm or study named on purpose, with the reason."""
 
-    study: str
-    arm: str | None = None
+    study: Text
+    arm: Text | None = None
     why: Why
 
 

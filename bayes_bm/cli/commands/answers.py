@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import AllowFailed, Horizon, Json, ResultFile, Times, Treatments, WhoName
-from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers
+from bayes_bm.cli.parsing import load_gated, parse_names, parse_times
 from bayes_bm.cli.printing import OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
+from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.signals import Stopped
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def compare(
 
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     population = parse_who(who)
-    asked: dict[str, Any] = {"reference": reference, "horizon": horizon, "times": parse_numbers(times, "--times")}
+    asked: dict[str, Any] = {"reference": reference, "horizon": horizon, "times": parse_times(times)}
     answers = list(compared_pairs(result, who=population, **asked))
     table, reconstruction = answer_table(answers), _reconstruction_document(result, answers)
     name = population.name
@@ -77,7 +79,10 @@ def incidence(
     result_files: Annotated[list[Path], typer.Argument(help="One result for each cause (cause = ... in its spec).")],
     times: Annotated[str, typer.Option(help="Such as 6,12,24.")],
     who: WhoName = "new-study",
-    alive_at: Annotated[float, typer.Option(min=0.0, help="Given free of every cause at this time.")] = 0.0,
+    alive_at: Annotated[
+        float,
+        typer.Option(parser=number_option("--alive-at", least=0), help="Given free of every cause at this time."),
+    ] = 0.0,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
@@ -86,7 +91,7 @@ def incidence(
     from bayes_bm.estimands.who import parse_who
 
     results = [load_gated(path, allow_failed=allow_failed_gate) for path in result_files]
-    incidence_times = parse_numbers(times, "--times") or []
+    incidence_times = parse_times(times) or []
     table = incidence_table(cumulative_incidence(results, incidence_times, who=parse_who(who), alive_at=alive_at))
     failed = [result for result in results if not result.gate.passed]
     if as_json:
@@ -100,7 +105,12 @@ def rank(
         str | None, typer.Option(help="log_hr (log_time_ratio of accelerated time; the default), rmst or survival.")
     ] = None,
     who: WhoName = "average-study",
-    time: Annotated[float | None, typer.Option(help="For survival and, if it changes, the hazard ratio.")] = None,
+    time: Annotated[
+        float | None,
+        typer.Option(
+            parser=number_option("--time", above=0), help="For survival and, if it changes, the hazard ratio."
+        ),
+    ] = None,
     horizon: Horizon = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Probability of every rank as a picture.")] = None,
     allow_failed_gate: AllowFailed = False,
@@ -111,6 +121,9 @@ def rank(
     from bayes_bm.estimands.who import parse_who
 
     check_figure(figure, [result_file])
+    unused = ("--time", time) if estimand == "rmst" else ("--horizon", horizon)
+    if unused[1] is not None:
+        raise InputError(unused[0], found=f"{unused[1]:g}", allowed=_RANKED_BY, hint="leave it out")
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     asked: dict[str, Any] = {"estimand": estimand, "who": parse_who(who), "time": time, "horizon": horizon}
     ranking = rank_treatments(result, **asked)
@@ -121,6 +134,10 @@ def rank(
     if as_json:
         return print_json(_ranking_document(result, ranking))
     return _print_ranking(ranking, result.spec.time_unit)
+
+
+_RANKED_BY = "--horizon with --estimand rmst, --time with any other"
+"""Which of the two options an estimand has."""
 
 
 def _ranking_document(result: "Result", ranking: "Ranking") -> dict[str, Any]:
@@ -148,7 +165,7 @@ def _print_ranking(ranking: "Ranking", time_unit: str) -> None:
 
 def serve(
     result_file: ResultFile,
-    port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     allow_failed_gate: AllowFailed = False,
 ) -> None:
     """The patient page in a browser, on this machine's own address only; Ctrl-C ends it."""
@@ -185,9 +202,9 @@ def standardise(
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     patients = read_cohort(result.spec, cohort)
     asked: dict[str, Any] = {
-        "times": parse_numbers(times, "--times") or list(result.spec.answer_times),
-        "treatments": parse_names(treatment),
-        "without": parse_names(excluded) or [],
+        "times": parse_times(times) or list(result.spec.answer_times),
+        "treatments": parse_names(treatment, "--treatment"),
+        "without": parse_names(excluded, "--without") or [],
         "who": parse_who(who),
         "resample": resample,
     }
@@ -202,7 +219,10 @@ def score(
     cohort: Annotated[Path, typer.Option("--cohort", help="CSV: time, event, treatment, and covariates.")],
     times: Times = None,
     calibration_time: Annotated[
-        float | None, typer.Option("--at", help="Time of the calibration; the reference time.")
+        float | None,
+        typer.Option(
+            "--at", parser=number_option("--at", above=0), help="Time of the calibration; the reference time."
+        ),
     ] = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", help="Observed against predicted, and D-calibration.")
@@ -219,7 +239,7 @@ def score(
     check_figure(figure, [result_file, cohort])
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     patients = read_cohort(result.spec, cohort, outcomes=True)
-    answer_times = parse_numbers(times, "--times")
+    answer_times = parse_times(times)
     scores = score_cohort(result, patients, answer_times, at=calibration_time, who=parse_who(who))
     if figure is not None:
         from bayes_bm.report.plots.scoring import score_figure

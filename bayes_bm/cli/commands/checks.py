@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import (
     Json,
     ParallelOptions,
@@ -74,7 +75,7 @@ def simulate(
     spec_name: SpecName,
     out: Annotated[Path, typer.Option("--out", help="Folder for spec.toml, truth.json and a table a kind.")],
     seed: Seed = None,
-    studies: Annotated[int, typer.Option(min=1, help="Studies in the world.")] = 14,
+    studies: Annotated[int, typer.Option(min=1, max=10_000, help="Studies in the world.")] = 14,
     sizes: Annotated[str, typer.Option(help="Fewest and most patients of an arm.")] = "20,80",
     mix: Annotated[
         str | None, typer.Option(help="kind=share,...: patients, points, medians, hazard_ratios, counts.")
@@ -85,8 +86,13 @@ def simulate(
     ] = "patients",
     wrong: Annotated[str | None, typer.Option(help="A wrong assumption by name, such as swapped_arms.")] = None,
     curves: Annotated[str | None, typer.Option(help="Patients as curves: drawn or clicked.")] = None,
-    click_error: Annotated[float, typer.Option("--click-error", min=0.0, help="Share of each axis.")] = 0.003,
-    clicks: Annotated[int, typer.Option(min=10, help="On each curve.")] = 100,
+    click_error: Annotated[
+        float,
+        typer.Option(
+            "--click-error", parser=number_option("--click-error", least=0, most=0.5), help="Share of each axis."
+        ),
+    ] = 0.003,
+    clicks: Annotated[int, typer.Option(min=10, max=100_000, help="On each curve.")] = 100,
     *,
     changes: SpecChanges,
     as_json: Json = False,
@@ -322,7 +328,11 @@ def sensitivity(
 
     spec = SpecChanges(settings).read(spec_name)
     check_folder("--out", out, ("sensitivity.csv", "sensitivity.png"), spec_inputs(spec_name, spec))
-    asked: dict[str, Any] = {"families": parse_names(families), "only": parse_names(only), "cross": cross}
+    asked: dict[str, Any] = {
+        "families": parse_names(families, "--families"),
+        "only": parse_names(only, "--only"),
+        "cross": cross,
+    }
     with show_progress(spec.name) as progress:
         analyses = every_analysis(
             spec,

@@ -9,7 +9,7 @@ from rich.text import Text
 from bayes_bm.cli.options import (
     AllowFailed,
     AllowRed,
-    Count,
+    Cores,
     ImputationOptions,
     Json,
     PatientValues,
@@ -117,7 +117,7 @@ def fit(
     out: Annotated[Path, typer.Option("--out", help="Where the posterior goes (NetCDF).")],
     *,
     sampling: SamplingOptions,
-    cores: Count = None,
+    cores: Cores = None,
     imputing: ImputationOptions,
     changes: SpecChanges,
     allow_failed_gate: AllowFailed = False,

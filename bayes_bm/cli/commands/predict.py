@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import (
     AllowFailed,
     Horizon,
@@ -19,7 +20,7 @@ from bayes_bm.cli.options import (
     WhoName,
     expand_records,
 )
-from bayes_bm.cli.parsing import load_gated, parse_names, parse_numbers, parse_pairs
+from bayes_bm.cli.parsing import load_gated, parse_names, parse_pairs, parse_times
 from bayes_bm.cli.printing import ERR, OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
 from bayes_bm.runtime.errors import InputError
 
@@ -58,7 +59,10 @@ class PredictOptions:
         str | None, typer.Option("--without", help="Comma-separated: treatments that the patient cannot have.")
     ] = None
     times: Times = None
-    alive_at: Annotated[float, typer.Option("--alive-at", help="Given alive at this time.")] = 0.0
+    alive_at: Annotated[
+        float,
+        typer.Option("--alive-at", parser=number_option("--alive-at", least=0), help="Given alive at this time."),
+    ] = 0.0
     horizon: Horizon = None
     margin: Annotated[
         str | None, typer.Option(help="rmst=1,survival=0.05: the probability of being better by more than that.")
@@ -150,16 +154,16 @@ def parse_request(spec: "Spec", options: PredictOptions) -> PredictRequest:
     return PredictRequest(
         patients=patients,
         names=names,
-        treatments=parse_names(options.treatment),
-        excluded=parse_names(options.excluded) or [],
+        treatments=parse_names(options.treatment, "--treatment"),
+        excluded=parse_names(options.excluded, "--without") or [],
         who_name=options.who,
         who=parse_who(options.who),
-        times=parse_numbers(options.times, "--times"),
+        times=parse_times(options.times),
         alive_at=options.alive_at,
         horizon=options.horizon,
         margins=parse_pairs(options.margin, "--margin"),
         with_margin=options.margin is not None,
-        estimands=parse_names(options.estimand) or ESTIMANDS,
+        estimands=parse_names(options.estimand, "--estimand") or ESTIMANDS,
         outcomes=options.outcomes,
     )
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bayes_bm.cli.options import Count, Json, expand_records
+from bayes_bm.cli.limits import LARGEST_SEED, MOST_PATIENTS, number_option
+from bayes_bm.cli.options import Cores, Json, expand_records
 from bayes_bm.cli.parsing import refuse_options
 from bayes_bm.cli.printing import ERR, check_figure, json_rows, print_json, print_table, write_figure
 from bayes_bm.runtime.errors import InputError
@@ -29,9 +30,12 @@ class CurveOptions:
     curve: Annotated[Path | None, typer.Argument(metavar="[CURVE.csv]", help="Columns time, survival.")] = None
     at_risk: Annotated[Path | None, typer.Option("--at-risk", help="Columns time, at_risk.")] = None
     ticks: Annotated[Path | None, typer.Option("--ticks", help="Column time: censor marks.")] = None
-    n: Annotated[int | None, typer.Option(min=1, help="Patients in the arm.")] = None
-    events: Annotated[int | None, typer.Option(min=0, help="Total events in the arm.")] = None
-    axis_max: Annotated[float | None, typer.Option("--axis-max", help="Right end of the time axis.")] = None
+    n: Annotated[int | None, typer.Option(min=1, max=MOST_PATIENTS, help="Patients in the arm.")] = None
+    events: Annotated[int | None, typer.Option(min=0, max=MOST_PATIENTS, help="Total events in the arm.")] = None
+    axis_max: Annotated[
+        float | None,
+        typer.Option("--axis-max", parser=number_option("--axis-max", above=0), help="Right end of the time axis."),
+    ] = None
     figure: Annotated[Path | None, typer.Option("--figure", help="Points, steps, residuals, numbers at risk.")] = None
 
 
@@ -39,9 +43,9 @@ class CurveOptions:
 class DrawOptions:
     """Plausible sets of patients beside the best one."""
 
-    draws: Annotated[int, typer.Option("--draws", min=0, help="Plausible sets of patients.")] = 0
+    draws: Annotated[int, typer.Option("--draws", min=0, max=10_000, help="Plausible sets of patients.")] = 0
     draws_out: Annotated[Path | None, typer.Option("--draws-out", help="Where they go: draw, time, event.")] = None
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 1
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of the draws.")] = 1
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class ManifestOptions:
     """Many curves in one call."""
 
     manifest: Annotated[Path | None, typer.Option("--manifest", help="curves.csv: many arms in one call.")] = None
-    cores: Count = None
+    cores: Cores = None
     figures: Annotated[bool, typer.Option("--figures", help="With --manifest: one PNG an arm.")] = False
     time_unit: Annotated[str | None, typer.Option("--time-unit", help="With --manifest: of the patients.")] = None
 

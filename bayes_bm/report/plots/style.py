@@ -56,6 +56,8 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 8.5,
     "svg.fonttype": "path",
+    # names are text: a $ in one is no formula
+    "text.parse_math": False,
 }
 
 

@@ -4,7 +4,6 @@ One seed, one stream a stage: the same seed gives the same bytes.
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from bayes_bm.spec.biases import Biases
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec, read_spec, spec_toml
 from bayes_bm.spec.sources import EVIDENCE_KINDS
+from bayes_bm.spec.toml_text import check_plain, parse_toml
 from bayes_bm.validation.simulation import printing
 from bayes_bm.validation.simulation.curves import clicked
 from bayes_bm.validation.simulation.curves import drawn as drawn_curve
@@ -324,16 +324,17 @@ def _spec_of(spec: Spec, tables: Mapping[str, pd.DataFrame], seed: int) -> Spec:
 
 def read_truth(path: str | Path) -> dict[str, Any]:
     """Parameters from a TOML or JSON file, or those of a world's truth.json."""
-    file = Path(path)
+    file, allowed = Path(path), "a TOML or JSON file of parameters by name"
     if not file.is_file():
-        raise InputError(str(path), found="no such file")
+        raise InputError(str(path), found="a folder" if file.is_dir() else "no such file", allowed=allowed)
     try:
         text = file.read_text(encoding="utf-8")
-        content = json.loads(text) if file.suffix == ".json" else tomllib.loads(text)
-    except ValueError as problem:
-        raise InputError(str(path), found=f"not valid TOML or JSON ({problem})") from None
+        content = json.loads(text) if file.suffix == ".json" else parse_toml(text, str(path))
+    except (ValueError, RecursionError, OSError) as problem:
+        raise InputError(str(path), found=f"not valid TOML or JSON ({problem})", allowed=allowed) from None
     if not isinstance(content, dict):
         raise InputError(str(path), found=type(content).__name__, allowed="parameters by name")
+    check_plain(content, str(path))
     return content.get("parameters", content)
 
 
