@@ -291,7 +291,7 @@ def test_a_shell_completes_commands() -> None:
 def test_wrong_calls_are_status_2_with_one_message(run, file, small) -> None:
     assert_refused(run("compare", file, "--who", "hospital"), 2, "--who: found hospital", "study:NAME")
     assert_refused(run("compare", file, "--reference", "z"), 2, "treatment: found z; allowed: a, b, c")
-    assert_refused(run("compare", file, "--times", "6,,12"), 2, "--times: found 6,,12", "6,12,24")
+    assert_refused(run("compare", file, "--times", "6,,12"), 2, "--times: found '6,,12'", "6,12,24")
     assert_refused(run("compare", file, "--horizon", "0"), 2, "found 0; allowed: times above 0")
     assert_refused(run("predict", file, "--times", "3", "--alive-at", "6"), 2, "at or after alive_at = 6")
     assert_refused(run("predict", file, "--patient", "age=61"), 2, "patient, age: found an unknown covariate", "kps")
