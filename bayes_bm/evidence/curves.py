@@ -11,7 +11,7 @@ from bayes_bm.evidence.selection import (
     arm_keys,
 )
 from bayes_bm.evidence.tables.checking import check_table
-from bayes_bm.evidence.tables.reading import read_table
+from bayes_bm.evidence.tables.foreign_clicks import read_clicks
 from bayes_bm.evidence.time_units import DAYS_PER
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -63,7 +63,7 @@ def _rebuilt_arm(row: Mapping, spec: Spec, digests: dict[str, str]) -> RebuiltAr
             if path.is_file()
         }
     )
-    tables = {name: read_table(name, path) for name, path in files.items()}
+    tables = {name: read_clicks(name, path) for name, path in files.items()}
     whole = {name: int(row[name]) for name in ("n", "events") if pd.notna(row.get(name))}
     axis_max = float(row["axis_max"]) if pd.notna(row.get("axis_max")) else None
     unit = row.get("time_unit") if isinstance(row.get("time_unit"), str) else spec.time_unit

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence.tables.checking import check_table
+from bayes_bm.evidence.tables.foreign_clicks import read_clicks
 from bayes_bm.evidence.tables.reading import read_table
 from bayes_bm.reconstruction.curve import UNITS
 from bayes_bm.reconstruction.diagnostics import distances
@@ -207,7 +208,7 @@ def _task(row: Mapping[Any, Any], folder: Path, unit: str | None) -> _Task:
     whole = {name: int(row[name]) for name in ("n", "events") if pd.notna(row.get(name))}
     axis = {"axis_max": float(row["axis_max"])} if pd.notna(row.get("axis_max")) else {}
     try:
-        printed = {name: read_table(name, path) for name, path in files.items()}
+        printed = {name: read_clicks(name, path) for name, path in files.items()}
     except BayesBmError as problem:
         return _Task(key, str(row["treatment"]), curve_unit, refusal=str(problem))
     return _Task(key, str(row["treatment"]), curve_unit, {**printed, **whole, **axis})

@@ -97,7 +97,9 @@ def read_curve(
     time, survival = columns["time"], columns["survival"]
     if len(time) < 2:
         raise InputError("curve", found=f"{len(time)} points", allowed="2 or more", hint="digitise the whole line")
-    changes: list[str] = []
+    changes = [
+        text for table in (curve, at_risk, ticks) if table is not None for text in table.attrs.get("changes", ())
+    ]
     survival = _as_proportion(survival, changes)
     axis = _axis_end(time, axis_max, changes)
     _check_range(time, survival, axis, changes)

@@ -102,12 +102,12 @@ def _refuse_manifest_options(single: CurveOptions, drawing: DrawOptions, many: M
 
 def _reconstruct_curve(path: Path, out: Path, single: CurveOptions, drawing: DrawOptions, *, as_json: bool) -> None:
     """Read one curve, write its patients, and say how well they agree with what was printed."""
-    from bayes_bm.evidence.tables.reading import read_table
+    from bayes_bm.evidence.tables.foreign_clicks import read_clicks
     from bayes_bm.reconstruction.reconstruct import reconstruct as rebuild
 
     printed = {"at_risk": single.at_risk, "ticks": single.ticks}
-    tables = {name: read_table(name, file) for name, file in printed.items() if file is not None}
-    curve = read_table("curve", path)
+    tables = {name: read_clicks(name, file) for name, file in printed.items() if file is not None}
+    curve = read_clicks("curve", path)
     inputs = [path, *(file for file in printed.values() if file is not None)]
     check_figure(single.figure, inputs)
     check_places({"--out": out, "--draws-out": drawing.draws_out, "--figure": single.figure}, inputs)

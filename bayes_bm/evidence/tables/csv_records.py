@@ -29,7 +29,7 @@ class Records(NamedTuple):
 
 def read_records(path: Path) -> Records:
     """Return the cells of a CSV file without its empty rows. Raises `InputError` with the row and line at fault."""
-    filled = _filled_rows(path, _text_of(path))
+    filled = _filled_rows(path, text_of(path))
     _, header = next(filled, (0, []))
     if not header:
         raise InputError(str(path), found="an empty file", allowed="a CSV file with a header and at least one row")
@@ -103,7 +103,7 @@ def _filled_rows(path: Path, text: io.TextIOWrapper) -> Iterator[tuple[int, list
         raise InputError(f"{path}, line {reader.line_num}", found=str(error), allowed="a CSV file", hint=hint) from None
 
 
-def _text_of(path: Path) -> io.TextIOWrapper:
+def text_of(path: Path) -> io.TextIOWrapper:
     """Return the file as lines of text, checked to be UTF-8; lines may end as on Linux, Windows or an old Mac."""
     check_there(path, ".csv")
     data = _bytes_of(path)

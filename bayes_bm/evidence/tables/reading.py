@@ -20,7 +20,7 @@ def read_table(kind: str, path: Path | str, *, named: Mapping[str, Column] | Non
     """
     table_columns(kind)
     path = Path(path)
-    frame, lines = _parquet_frame(path) if path.suffix == PARQUET else _csv_frame(path)
+    frame, lines = table_frame(path)
     if frame.empty and kind != "ticks":
         raise InputError(str(path), found="a header and no rows", allowed="at least one row", hint=f"a {kind} table")
     checked = check_frame(kind, frame, TableRows(str(path), lines), named=named)
@@ -29,6 +29,11 @@ def read_table(kind: str, path: Path | str, *, named: Mapping[str, Column] | Non
 
 
 PARQUET = ".parquet"
+
+
+def table_frame(path: Path) -> tuple[pd.DataFrame, list[int] | None]:
+    """Return the cells of a file before they are checked, and the line of each row where it is text."""
+    return _parquet_frame(path) if path.suffix == PARQUET else _csv_frame(path)
 
 
 def _csv_frame(path: Path) -> tuple[pd.DataFrame, list[int] | None]:
