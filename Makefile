@@ -9,6 +9,9 @@ RUN := $(BIN)/bayes-bm
 DEMO := out/os_reresection_vs_resrs
 PATIENT := good_performance=1,extracranial_controlled=1,interval_over_6_months=1
 
+# Python keeps the compiled form of every import, which each test worker and each command of a test would else make anew
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup demo test fast check bench docs lock clean
 
 help:  ## what can be made

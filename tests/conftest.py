@@ -7,6 +7,8 @@ from pathlib import Path
 
 # many tiny matrices: BLAS threads competing for two cores cost more than they give; set before numpy is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# PyTensor notes where each variable of a graph was made, a quarter of the time of making one; set before it is imported
+os.environ.setdefault("PYTENSOR_FLAGS", "traceback__limit=0")
 
 import pytest
 

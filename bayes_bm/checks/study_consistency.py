@@ -16,7 +16,7 @@ from scipy import stats
 from bayes_bm.checks.arm_normals import ArmNormals, arm_normals, whitened_ratios
 from bayes_bm.evidence.hazard_ratios import averaged_ratios
 from bayes_bm.inference.result import Result
-from bayes_bm.model.design import pair_cholesky
+from bayes_bm.model.design import DEVIATION_VARIANCE
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.prior_distributions import scipy_distribution
@@ -40,7 +40,7 @@ COLUMNS = ("question", "study", "treatment", "found", "expected_sd", "p")
 
 @dataclass(frozen=True)
 class Normal:
-    """Hold y ~ N(fixed . beta, 1 + sd_u^2 U U' + sd_v^2 V V' + sd_d^2 D R D'), rows by study.
+    """Hold y ~ N(fixed . beta, 1 + sd_u^2 U U' + sd_v^2 V V' + sd_d^2 D D' / 2), rows by study.
 
     level, shape (row, study) and deviation (row, pair) say which effect a row reads; `by_treatment` (row, treatment)
     the shape of each treatment's arms, which the model may hold equal.
@@ -54,7 +54,6 @@ class Normal:
     level: Array
     shape: Array
     deviation: Array
-    correlation: Array
     by_treatment: Array
 
 
@@ -114,8 +113,7 @@ def _normal(result: Result, sites: ArmNormals) -> Normal:
         deviation = np.concatenate([deviation, rows["deviation"]])
         shapes = np.concatenate([shapes, np.zeros((len(rows["y"]), treatments))])
     mean, sd = (np.concatenate([common[name][index] for name in common]) for index in (0, 1))
-    root = pair_cholesky([name for name, _ in design.pairs])
-    return Normal(y, study, fixed, mean, sd, level, shape, deviation, root @ root.T, shapes)
+    return Normal(y, study, fixed, mean, sd, level, shape, deviation, shapes)
 
 
 def _ratio_rows(result: Result, study_places: dict[str, int], treatments: int, common: list[str]) -> dict[str, Array]:
@@ -178,7 +176,7 @@ def _nodes(result: Result) -> Array:
 def _covariance(normal: Normal, sds: Array) -> Array:
     """Return the covariance of the rows given the standard deviations and the common parameters (row, row)."""
     level, shape, deviation = normal.level, normal.shape, normal.deviation
-    deviation_covariance = deviation @ normal.correlation @ deviation.T if deviation.shape[1] else 0.0
+    deviation_covariance = DEVIATION_VARIANCE * deviation @ deviation.T
     covariance = np.eye(len(normal.y)) + sds[0] ** 2 * level @ level.T + sds[1] ** 2 * shape @ shape.T
     return covariance + sds[2] ** 2 * deviation_covariance
 
@@ -261,7 +259,9 @@ class _Direction(NamedTuple):
 def _directions(result: Result, normal: Normal, study_rows: Array, index: int) -> list[_Direction]:
     """Return the directions along which a study is judged."""
     level, shape = normal.level[study_rows, index], normal.shape[study_rows, index]
-    contrast = normal.deviation[study_rows].sum(axis=1)
+    # of the reference's deviation a contrast is the other side
+    compared = [treatment != result.spec.treatments.reference for _, treatment in result.inputs.design.pairs]
+    contrast = normal.deviation[study_rows][:, compared].sum(axis=1)
     if not normal.deviation.shape[1]:
         first = 0 if result.spec.free_levels else 1
         contrast = normal.fixed[study_rows][:, first : first + len(result.inputs.design.compared)].sum(axis=1)

@@ -119,7 +119,7 @@ class StudyRows:
         study_shape = np.zeros((count, studies, width))
         if self.has_shape:
             study_shape = on_first(shared.study_shape_sd[:, None] * shape[:, :1], width)
-        deviation = shared.study_treatment_sd[:, None] * (rest @ self.design.pair_cholesky.T)
+        deviation = shared.study_treatment_sd[:, None] * (rest @ self.design.pair_factor.T)
         return replace(
             shared,
             study_effect=shared.study_sd[:, None] * level if self.has_level else np.zeros((count, studies)),

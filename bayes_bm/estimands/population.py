@@ -9,7 +9,7 @@ from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.who import WHO, AverageStudy, NewHospital, NewStudy, Patient, Study, Who, population_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import checked, score
-from bayes_bm.model.design import CORRELATION
+from bayes_bm.model.design import DEVIATION_VARIANCE
 from bayes_bm.model.linear_predictor import on_first
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
@@ -57,16 +57,11 @@ def _shift_first_shape(shape: Array, shift: Array) -> Array:
     return shape + on_first(np.broadcast_to(shift, shape.shape[:-1]), shape.shape[-1])
 
 
-def _compared_mask(result: Result) -> Array:
-    return np.array([False] + [True] * len(result.spec.treatments.compare))
-
-
 def _new_study(result: Result) -> Population:
     draws = result.predictors.draws
-    variance = draws.study_sd[:, None] ** 2 + np.where(
-        _compared_mask(result), draws.study_treatment_sd[:, None] ** 2, 0.0
-    )
-    return make_population(result, *_mean_effects(result), np.sqrt(variance), draws.study_shape_sd[:, None])
+    sd = np.sqrt(draws.study_sd**2 + DEVIATION_VARIANCE * draws.study_treatment_sd**2)[:, None]
+    eta, shape = _mean_effects(result)
+    return make_population(result, eta, shape, np.broadcast_to(sd, eta.shape), draws.study_shape_sd[:, None])
 
 
 def _random_stream(result: Result, stage: RandomStage) -> np.random.Generator:
@@ -75,7 +70,7 @@ def _random_stream(result: Result, stage: RandomStage) -> np.random.Generator:
 
 
 def _new_hospital(result: Result) -> Population:
-    """Level and shape drawn once a draw, shared by all treatments; a deviation for each, correlated as in the model."""
+    """Level and shape drawn once a draw, shared by all treatments; a deviation of each."""
     draws, rng = result.predictors.draws, _random_stream(result, RandomStage.HOSPITAL_EFFECTS)
     level = draws.study_sd * rng.standard_normal(draws.samples)
     eta, shape = _mean_effects(result)
@@ -95,19 +90,10 @@ def _fresh_walk(result: Result, rng: np.random.Generator) -> Array:
 
 
 def _fresh_deviations(result: Result, rng: np.random.Generator) -> Array:
-    """study_treatment_effect of a study not yet seen (sample, treatment), correlated as in the model; reference 0."""
-    draws, compared = result.predictors.draws, len(result.spec.treatments.compare)
-    factor = np.linalg.cholesky(_deviation_correlation(compared))
-    noise = rng.standard_normal((draws.samples, compared)) @ factor.T
-    return _prepend_reference(draws.study_treatment_sd[:, None] * noise)
-
-
-def _prepend_reference(deviation: Array) -> Array:
-    return np.concatenate([np.zeros((len(deviation), 1)), deviation], axis=1)
-
-
-def _deviation_correlation(size: int) -> Array:
-    return CORRELATION + (1 - CORRELATION) * np.eye(size)
+    """study_treatment_effect of a study not yet seen (sample, treatment), independent, the reference's too."""
+    draws, treatments = result.predictors.draws, len(result.spec.treatments.names)
+    noise = rng.standard_normal((draws.samples, treatments))
+    return np.sqrt(DEVIATION_VARIANCE) * draws.study_treatment_sd[:, None] * noise
 
 
 def _named_study(result: Result, study: str) -> Population:
@@ -116,30 +102,19 @@ def _named_study(result: Result, study: str) -> Population:
         raise InputError("study", found=study, allowed="; ".join(design.studies) or "no study has absolute evidence")
     study_index = design.studies.index(study)
     eta, shape = _mean_effects(result)
-    deviation = _prepend_reference(_study_deviations(result, study))
+    deviation = _study_deviations(result, study)
     return make_population(
         result, eta + draws.study_effect[:, [study_index]] + deviation, shape + draws.study_shape[:, [study_index]]
     )
 
 
 def _study_deviations(result: Result, study: str) -> Array:
-    """study_treatment_effect of a study (sample, compared); unseen treatments drawn given the seen ones."""
+    """study_treatment_effect of a study (sample, treatment); a treatment that it did not give has a fresh one."""
     design, draws = result.inputs.design, result.predictors.draws
-    rng = _random_stream(result, RandomStage.STUDY_DEVIATIONS)
-    compared = design.compared
-    if result.spec.effects.study_treatment is None:
-        return np.zeros((draws.samples, len(compared)))
-    seen = [treatment_index for treatment_index, name in enumerate(compared) if (study, name) in design.pairs]
-    unseen = [treatment_index for treatment_index in range(len(compared)) if treatment_index not in seen]
-    deviation = np.empty((draws.samples, len(compared)))
-    columns = [design.pairs.index((study, compared[treatment_index])) + 1 for treatment_index in seen]
-    deviation[:, seen] = draws.study_treatment_effect[:, columns]
-    if unseen:
-        correlation = _deviation_correlation(len(compared))
-        weights = np.linalg.solve(correlation[np.ix_(seen, seen)], correlation[np.ix_(seen, unseen)])
-        conditional_covariance = correlation[np.ix_(unseen, unseen)] - correlation[np.ix_(unseen, seen)] @ weights
-        noise = rng.standard_normal((draws.samples, len(unseen))) @ np.linalg.cholesky(conditional_covariance).T
-        deviation[:, unseen] = deviation[:, seen] @ weights + draws.study_treatment_sd[:, None] * noise
+    deviation = _fresh_deviations(result, _random_stream(result, RandomStage.STUDY_DEVIATIONS))
+    for column, treatment in enumerate(design.treatments):
+        if (study, treatment) in design.pairs:
+            deviation[:, column] = draws.study_treatment_effect[:, design.pairs.index((study, treatment)) + 1]
     return deviation
 
 
@@ -147,7 +122,8 @@ def _baseline_population(result: Result, who: Who) -> Population:
     """Free study levels or shapes say nothing about another study; only a stated baseline does
     (docs/decisions.md#11-free-levels).
 
-    The baseline is the reference treatment's; the others deviate from it as in any study that was not seen.
+    The baseline is what the reference treatment does where the answer is for, so the reference is as stated; the others
+    differ from it by a contrast of a study not yet seen, which varies by study_treatment_sd.
     """
     baseline = result.spec.baseline
     if baseline is None:
@@ -165,19 +141,21 @@ def _baseline_population(result: Result, who: Who) -> Population:
         common = 0.0 if result.spec.free_shapes else draws.shape[:, :1]
         shape = _shift_first_shape(shape, _draw_prior(baseline.log_shape, draws.samples, rng)[:, None] - common)
     if isinstance(who, NewHospital):
-        rng = _random_stream(result, RandomStage.HOSPITAL_DEVIATIONS)
-        return make_population(result, eta + _fresh_deviations(result, rng), shape)
-    spread = np.where(_compared_mask(result), draws.study_treatment_sd[:, None], 0.0)
+        return make_population(result, eta + _fresh_contrasts(result), shape)
+    spread = np.repeat(draws.study_treatment_sd[:, None], eta.shape[1], axis=1)
+    spread[:, 0] = 0.0
     return make_population(result, eta, shape, spread if isinstance(who, NewStudy) else None)
+
+
+def _fresh_contrasts(result: Result) -> Array:
+    """Deviations of a study not yet seen less that of the reference (sample, treatment)."""
+    deviation = _fresh_deviations(result, _random_stream(result, RandomStage.HOSPITAL_DEVIATIONS))
+    return deviation - deviation[:, :1]
 
 
 def log_hr_without_level(result: Result, who: Who) -> Array:
     """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
-    deviation = (
-        _fresh_deviations(result, _random_stream(result, RandomStage.HOSPITAL_DEVIATIONS))
-        if isinstance(population_of(who), NewHospital)
-        else 0.0
-    )
+    deviation = _fresh_contrasts(result) if isinstance(population_of(who), NewHospital) else 0.0
     # of a patient's covariates only what modifies the treatment's effect is left in a ratio
     shift = _patient_score(result, who.values)[0] if isinstance(who, Patient) else np.zeros((1, 1))
     return result.predictors.draws.log_hr + deviation + shift - shift[:, :1]

@@ -5,10 +5,12 @@ decisions 10, 11).
                 + x . coefficient + x . interaction[a] + amount[arm] . bias
     log_shape = log_shape + study_log_shape[j] + treatment_log_shape[a]
 
-The reference treatment has log_hr, interaction, study_treatment_effect and treatment_log_shape of zero in every study.
+The reference treatment has log_hr, interaction and treatment_log_shape of zero in every study. Each treatment of a
+study has a deviation of its own, the reference too, independent and N(0, study_treatment_sd^2 / 2): contrasts within a
+study vary by study_treatment_sd whichever treatment is the reference (decision 10).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +21,8 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.spec.document import Spec
 
-CORRELATION = 0.5
-"""Between the deviations of two treatments within a study: as for contrasts to one shared arm (decision 10)."""
+DEVIATION_VARIANCE = 0.5
+"""Variance of a treatment's deviation in a study, in units of study_treatment_sd^2: a contrast of two varies by one."""
 PAIR = " | "
 
 
@@ -29,8 +31,10 @@ class Design:
     """Names in order and, for each arm row and each hazard ratio, the positions of its effects.
 
     Position 0 of a treatment or a pair stands for "none" (zero), so that the model pads each effect with a leading
-    zero. `arm_bias` and `hr_bias` are what each bias is multiplied by (row, bias); `clocks` are the times of
-    the arms' clocks that are not known, None where all are.
+    zero. `main_arm` is the arm of each study that its other arms are compared with when a sampler chooses coordinates;
+    its pair is the last of its study (`pair_base` of each pair). `arm_events` are the events among patients.
+    `arm_bias` and `hr_bias` are what each bias is multiplied by (row, bias); `clocks` are the times of the arms' clocks
+    that are not known, None where all are.
     """
 
     studies: tuple[str, ...]
@@ -44,7 +48,10 @@ class Design:
     hr_reference: np.ndarray
     hr_pair: np.ndarray
     hr_reference_pair: np.ndarray
+    pair_base: np.ndarray
     pair_cholesky: np.ndarray
+    arm_events: np.ndarray
+    main_arm: np.ndarray
     arm_bias: np.ndarray
     hr_bias: np.ndarray
     clocks: Clocks | None
@@ -57,30 +64,38 @@ class Design:
     def pair_labels(self) -> list[str]:
         return [PAIR.join(pair) for pair in self.pairs]
 
+    @property
+    def pair_factor(self) -> np.ndarray:
+        """What makes deviations, in units of study_treatment_sd, of standard normals (pair, pair)."""
+        return contrasts_to_deviations(self.pair_base) @ self.pair_cholesky
+
 
 def make_design(spec: Spec, evidence: Evidence) -> Design:
-    """Index structure of a model. Studies and pairs are sorted by name (decision 10)."""
+    """Index structure of a model. Studies and the pairs of a study are sorted by name, the main arm's pair last."""
     arms, ratios = evidence.arms, evidence.hazard_ratios
-    reference, treatments = spec.treatments.reference, spec.treatments.names
+    treatments = spec.treatments.names
     studies = tuple(sorted(set(arms["study"])))
-    sides = [*zip(arms["study"], arms["treatment"], strict=True)]
-    for side in ("treatment", "reference"):
-        sides += [*zip(ratios["study"], ratios[side], strict=True)]
-    pairs = tuple(sorted({pair for pair in sides if pair[1] != reference})) if spec.effects.study_treatment else ()
-    position = {pair: positions + 1 for positions, pair in enumerate(pairs)}
-
-    def pair_at(study: Sequence[str], treatment: Sequence[str]) -> np.ndarray:
-        return np.array([position.get(pair, 0) for pair in zip(study, treatment, strict=True)], dtype=int)
 
     def positions(names: Sequence[str], values: Sequence[str]) -> np.ndarray:
         return np.array([names.index(value) for value in values], dtype=int)
 
+    arm_study, arm_treatment = positions(studies, list(arms["study"])), positions(treatments, list(arms["treatment"]))
+    arm_events = count_events(evidence)
+    main_arm = np.array([_main_arm(arm_study == j, arm_treatment, arm_events) for j in range(len(studies))], dtype=int)
+    bases = {study: treatments[arm_treatment[arm]] for study, arm in zip(studies, main_arm, strict=True)}
+    pairs = _make_pairs(evidence, spec.treatments.reference, bases) if spec.effects.study_treatment else ()
+    position = {pair: index + 1 for index, pair in enumerate(pairs)}
+
+    def pair_at(study: Sequence[str], treatment: Sequence[str]) -> np.ndarray:
+        return np.array([position.get(pair, 0) for pair in zip(study, treatment, strict=True)], dtype=int)
+
+    pair_base = _last_in_study([study for study, _ in pairs])
     return Design(
         studies=studies,
         treatments=treatments,
         pairs=pairs,
-        arm_study=positions(studies, list(arms["study"])),
-        arm_treatment=positions(treatments, list(arms["treatment"])),
+        arm_study=arm_study,
+        arm_treatment=arm_treatment,
         arm_pair=pair_at(list(arms["study"]), list(arms["treatment"])),
         # 0 is the average study: a study known from its ratio alone has no level of its own
         hr_study=np.array([studies.index(name) + 1 if name in studies else 0 for name in ratios["study"]], dtype=int),
@@ -88,20 +103,65 @@ def make_design(spec: Spec, evidence: Evidence) -> Design:
         hr_reference=positions(treatments, list(ratios["reference"])),
         hr_pair=pair_at(list(ratios["study"]), list(ratios["treatment"])),
         hr_reference_pair=pair_at(list(ratios["study"]), list(ratios["reference"])),
-        pair_cholesky=pair_cholesky([study for study, _ in pairs]),
+        pair_base=pair_base,
+        pair_cholesky=pair_cholesky(pair_base),
+        arm_events=arm_events,
+        main_arm=main_arm,
         arm_bias=in_predictor(spec, amounts(spec, arms)),
         hr_bias=in_predictor(spec, amounts(spec, ratios)),
         clocks=clocks(spec, evidence),
     )
 
 
-def pair_cholesky(studies: Sequence[str]) -> np.ndarray:
-    """Cholesky factor of the correlation of pairs: 0.5 within a study, 0 between."""
-    if not studies:
-        return np.zeros((0, 0))
-    same = np.array([[row_study == column_study for column_study in studies] for row_study in studies], dtype=float)
-    correlation = CORRELATION * same + (1 - CORRELATION) * np.eye(len(studies))
-    return np.linalg.cholesky(correlation)
+def count_events(evidence: Evidence) -> np.ndarray:
+    """Return the weighted events among the patients of each arm (arm,); 0 of an arm that printed numbers only."""
+    patients = evidence.patients
+    weight = patients["event"].to_numpy(dtype=float) * patients["weight"].to_numpy(dtype=float)
+    return np.bincount(patients["arm_row"].to_numpy(dtype=int), weights=weight, minlength=len(evidence.arms))
+
+
+def _main_arm(in_study: np.ndarray, arm_treatment: np.ndarray, arm_events: np.ndarray) -> int:
+    """The reference's arm where it has at least a tenth of the study's events, else the arm with most of them."""
+    rows = np.flatnonzero(in_study)
+    reference = rows[arm_treatment[rows] == 0]
+    if reference.size and arm_events[reference].max() >= 0.1 * arm_events[rows].sum():
+        return int(reference[np.argmax(arm_events[reference])])
+    return int(rows[np.argmax(arm_events[rows])])
+
+
+def _make_pairs(evidence: Evidence, reference: str, bases: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Every (study, treatment) of an arm or a ratio by name; the treatment of the study's main arm is its last.
+
+    A study that is known from ratios alone has the reference for its last, or the last by name.
+    """
+    arms, ratios = evidence.arms, evidence.hazard_ratios
+    sides = {*zip(arms["study"], arms["treatment"], strict=True)}
+    for side in ("treatment", "reference"):
+        sides |= {*zip(ratios["study"], ratios[side], strict=True)}
+    return tuple(sorted(sides, key=lambda pair: (pair[0], pair[1] == bases.get(pair[0], reference), pair[1])))
+
+
+def _last_in_study(studies: Sequence[str]) -> np.ndarray:
+    """Position of the last pair of each pair's study (pair,); `studies` are sorted."""
+    last = {study: index for index, study in enumerate(studies)}
+    return np.array([last[study] for study in studies], dtype=int)
+
+
+def pair_cholesky(pair_base: np.ndarray) -> np.ndarray:
+    """Return the Cholesky factor of the contrasts of each study to its base, and of the base's deviation (pair, pair).
+
+    Deviations d are independent with variance 1/2. Contrasts d - d_base have variance 1 and correlation 1/2, the base's
+    deviation covaries with each by -1/2; pairs of two studies are independent. A sampler walks on contrasts, which a
+    study's patients tell, and then on the base's deviation, which they cannot tell from the study's level.
+    """
+    to_contrasts = np.linalg.inv(contrasts_to_deviations(pair_base))
+    return np.linalg.cholesky(DEVIATION_VARIANCE * to_contrasts @ to_contrasts.T)
+
+
+def contrasts_to_deviations(pair_base: np.ndarray) -> np.ndarray:
+    """Return what adds the deviation of its study's base to the contrast of each other pair (pair, pair)."""
+    pairs = np.arange(len(pair_base))
+    return np.eye(len(pairs)) + ((pair_base[:, None] == pairs) & (pairs[:, None] != pair_base[:, None]))
 
 
 STACKED = ("coefficient_", "interaction_", "bias_")

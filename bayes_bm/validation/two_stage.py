@@ -27,7 +27,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result
-from bayes_bm.model.design import Design, make_design
+from bayes_bm.model.design import DEVIATION_VARIANCE, Design, make_design
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
@@ -59,9 +59,10 @@ NAMES = ("study_sd", "study_shape_sd", "study_treatment_sd")
 
 @dataclass(frozen=True)
 class _Linear:
-    """Hold y = design . x + N(0, 1); x ~ N(mean, diag(1 / precision)) but deviations, whose correlation is `pairs`.
+    """Hold y = design . x + N(0, 1); x ~ N(mean, diag(1 / precision)).
 
-    `block` (column,) is -1 for a parameter all studies share, else which standard deviation it has.
+    `block` (column,) is -1 for a parameter all studies share, else which standard deviation it has: `precision` is then
+    that of an effect whose standard deviation is 1.
     """
 
     y: Array
@@ -69,7 +70,6 @@ class _Linear:
     mean: Array
     precision: Array
     block: Array
-    pairs: Array
     names: tuple[tuple[str, str], ...]
 
 
@@ -225,10 +225,10 @@ def _linear(spec: Spec, design: Design, sites: ArmNormals, evidence: Evidence) -
         [np.full(width[name], float(distributions[name].std()) if name in distributions else 1.0) for name in kept]
     )
     block = np.concatenate([np.full(width[name], SDS.index(effects[name]) if name in effects else -1) for name in kept])
-    correlation = design.pair_cholesky @ design.pair_cholesky.T
+    scale = np.where(block == SDS.index("study_treatment"), np.sqrt(DEVIATION_VARIANCE), scale)
     names = tuple((name, str(column)) for name in kept for column in range(width[name]))
     matrix = np.concatenate([blocks[name] for name in kept], axis=1)
-    return _Linear(y, matrix, mean, scale**-2, block.astype(int), np.linalg.inv(correlation), names)
+    return _Linear(y, matrix, mean, scale**-2, block.astype(int), names)
 
 
 # ---------------------------------------------------------------------------------------------- second stage
@@ -262,12 +262,8 @@ def _sd_quantiles(quantile: Array, distributions: list[Any]) -> Array:
 
 def _precisions(linear: _Linear, sds: Array) -> Array:
     """Prior precision of x by draw (draw, x, x)."""
-    scale = np.where(linear.block >= 0, 1 / sds[:, np.maximum(linear.block, 0)] ** 2, linear.precision)
-    precisions = scale[:, :, None] * np.eye(len(linear.block))
-    pairs = np.flatnonzero(linear.block == SDS.index("study_treatment"))
-    if len(pairs):
-        precisions[:, pairs[:, None], pairs] = linear.pairs / sds[:, -1, None, None] ** 2
-    return precisions
+    scale = np.where(linear.block >= 0, sds[:, np.maximum(linear.block, 0)] ** -2, 1.0) * linear.precision
+    return scale[:, :, None] * np.eye(len(linear.block))
 
 
 class _Solution(NamedTuple):

@@ -67,12 +67,14 @@ def standard_to_effect_jacobian(found: dict[str, np.ndarray], shape: Any) -> flo
             total += len(found[name]) * math.log(found[sd])
     if "study_treatment_sd" in found:
         total += len(shape.pairs) * math.log(found["study_treatment_sd"])
-        total += float(np.log(np.diag(shape.pair_cholesky)).sum())
+        total += 0.5 * len(shape.pairs) * math.log(0.5)
     return total
 
 
 def values(spec: Any, evidence: Any, point: dict[str, np.ndarray]) -> tuple[float, float]:
     """Log density of the evidence and of everything at a point."""
     model = build_model(spec, evidence)
-    observed = model.compile_logp(vars=model.observed_RVs, mode="FAST_COMPILE")(point)
-    return float(observed), float(model.compile_logp(mode="FAST_COMPILE")(point))
+    both = [model.logp(vars=model.observed_RVs), model.logp()]
+    compiled = model.compile_fn(both, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")
+    observed, everything = compiled(point)
+    return float(observed), float(everything)

@@ -91,7 +91,7 @@ def test_density_of_a_study_is_the_sum_of_its_rows() -> None:
             z[:, 1] = of.study_shape[:, at, 0] / of.study_shape_sd
         columns = [result.inputs.design.pairs.index(pair) + 1 for pair in rows.design.pairs]
         deviation = of.study_treatment_effect[:, columns] / of.study_treatment_sd[:, None]
-        z[:, rows.effects - len(columns) :] = np.linalg.solve(rows.design.pair_cholesky, deviation.T).T
+        z[:, rows.effects - len(columns) :] = np.linalg.solve(rows.design.pair_factor, deviation.T).T
         total += rows.log_density(z).sum()
     assert total == pytest.approx(whole, rel=1e-10)
 

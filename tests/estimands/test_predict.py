@@ -79,15 +79,14 @@ def study_law(result: Result, study: str) -> Law:
 
 
 def new_study_law(result: Result) -> Law:
-    """A trapezoid over level and shape: the reference's level varies by study_sd, another more."""
+    """A trapezoid over level and shape: every treatment's level varies alike, the reference's too (decision 10)."""
     z, w = np.linspace(-7, 7, 121), np.linspace(-6, 6, 61)
     weight = np.outer(stats.norm.pdf(z), stats.norm.pdf(w))
     weight = weight / weight.sum()
 
     def law(draw: int, treatment: str) -> list[tuple[float, float, float]]:
         [(_, eta, shape)] = average_law(result)(draw, treatment)
-        own = 0.0 if treatment == "a" else number(result, "study_treatment_sd", draw)
-        sd = math.hypot(number(result, "study_sd", draw), own)
+        sd = math.hypot(number(result, "study_sd", draw), number(result, "study_treatment_sd", draw) / math.sqrt(2))
         level, shapes = np.meshgrid(
             eta + sd * z, shape * np.exp(number(result, "study_shape_sd", draw) * w), indexing="ij"
         )
@@ -260,16 +259,16 @@ def test_a_new_hospitals_log_hr_varies_by_the_treatment_effects_sd_with_correlat
 
 
 def test_a_new_hospitals_level_is_shared_by_its_treatments(hospital) -> None:
-    """log H(t0) = eta: variance study_sd^2 for the reference, more by study_treatment_sd^2 for another."""
+    """log H(t0) = eta: variance study_sd^2 + study_treatment_sd^2 / 2 for every treatment, the reference too."""
     alive_at_t0 = bb.survival(hospital, [T0], who=NewHospital()).isel(time=0).stack(sample=("chain", "draw"))
     eta = np.log(-np.log(alive_at_t0.transpose("treatment", ...).to_numpy()))
     covariance = np.cov(eta)
-    expected = [[0.25, 0.25, 0.25], [0.25, 0.34, 0.295], [0.25, 0.295, 0.34]]
+    expected = 0.25 + 0.045 * np.eye(3)
     np.testing.assert_allclose(covariance, expected, atol=0.01)
     # far from t0 the shape's spread shows too: var(log H(6)) = sd^2 + (log 2)^2 var(k)
     at_six = np.log(-np.log(bb.survival(hospital, [6.0], who=NewHospital()).sel(treatment="a").to_numpy().ravel()))
     k = stats.lognorm(0.2, scale=math.exp(0.1))
-    assert at_six.var() == pytest.approx(0.25 + math.log(2) ** 2 * k.var(), rel=0.03)
+    assert at_six.var() == pytest.approx(0.295 + math.log(2) ** 2 * k.var(), rel=0.03)
 
 
 def test_a_new_hospital_averages_to_the_new_study(hospital) -> None:
@@ -286,19 +285,21 @@ def test_answers_do_not_depend_on_what_was_asked_before(hospital) -> None:
     np.testing.assert_array_equal(logs(hospital, NewHospital()), first)
 
 
-def test_an_unseen_treatment_of_a_study_is_drawn_given_the_seen_one() -> None:
-    """Correlation 0.5: the deviation of c given that of b is normal(0.5 d_b, 0.75 sd^2)."""
+def test_an_unseen_treatment_of_a_study_has_a_deviation_of_its_own() -> None:
+    """Of b against a both are the posterior's; of c, and of all against an unseen reference, variances are sd^2 / 2."""
     changes = {"chains": 2, "draws": 20_000, "log_hr": [-0.4, 0.3], "study_treatment_sd": 0.3}
     seen = 0.8
-    # pairs in order: p | b, r | c
-    result = made(**changes, study_treatment_effect=[seen, 0.0])
+    # the main arm's pair is the last of its study
+    assert made().inputs.design.pair_labels == ["p | b", "p | a", "q | a", "r | c"]
+    result = made(**changes, study_treatment_effect=[seen, -0.1, 0.2, 0.0])
     found = logs(result, Study("p"))
-    np.testing.assert_allclose(found[:, 0], -0.4 + seen, atol=1e-9)
-    assert found[:, 1].mean() == pytest.approx(0.3 + 0.5 * seen, abs=0.006)
-    assert found[:, 1].std() == pytest.approx(0.3 * math.sqrt(0.75), abs=0.004)
+    np.testing.assert_allclose(found[:, 0], -0.4 + seen + 0.1, atol=1e-9)
+    assert found[:, 1].mean() == pytest.approx(0.3 + 0.1, abs=0.005)
+    assert found[:, 1].std() == pytest.approx(0.3 * math.sqrt(0.5), abs=0.003)
     reference_only = logs(result, Study("q"))
-    np.testing.assert_allclose(reference_only.std(axis=0), 0.3, atol=0.0045)
-    assert np.corrcoef(reference_only.T)[0, 1] == pytest.approx(0.5, abs=0.015)
+    np.testing.assert_allclose(reference_only.mean(axis=0), [-0.4 - 0.2, 0.3 - 0.2], atol=0.005)
+    np.testing.assert_allclose(reference_only.std(axis=0), 0.3 * math.sqrt(0.5), atol=0.003)
+    assert abs(np.corrcoef(reference_only.T)[0, 1]) < 0.02
 
 
 def test_an_unknown_study_is_refused_with_the_known_ones() -> None:

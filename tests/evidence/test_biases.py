@@ -149,7 +149,7 @@ def test_numpy_and_the_graph_agree_term_by_term() -> None:
     for name, sd in (("study_effect", "study_sd"), ("study_log_shape", "study_shape_sd")):
         point[f"{name}_standard"] = (posterior[name] / posterior[sd]).to_numpy()
     scaled = (posterior["study_treatment_effect"] / posterior["study_treatment_sd"]).to_numpy()
-    point["study_treatment_effect_standard"] = np.linalg.solve(shape.pair_cholesky, scaled)
+    point["study_treatment_effect_standard"] = np.linalg.solve(shape.pair_factor, scaled)
     for name in ON:
         point[f"bias_{name}"] = posterior["bias"].sel(bias_term=name).to_numpy()
     whole = float(sum(terms[name].isel(chain=0, draw=0).sum() for name in terms))

@@ -139,12 +139,11 @@ def some_centred(spec, shape, chosen: np.random.Generator) -> Parametrization:
     def pick(count: int, of_sd: bool) -> np.ndarray:
         return of_sd & (chosen.random(count) < 0.65)
 
-    effects, main = spec.effects, [int(np.flatnonzero(shape.arm_study == j)[-1]) for j in range(len(shape.studies))]
+    effects, studies = spec.effects, len(shape.studies)
     return Parametrization(
-        level=pick(len(main), effects.study is not None and not spec.free_levels),
-        shape=pick(len(main), effects.study_shape is not None and not spec.free_shapes),
+        level=pick(studies, effects.study is not None and not spec.free_levels),
+        shape=pick(studies, effects.study_shape is not None and not spec.free_shapes),
         pair=pick(len(shape.pairs), effects.study_treatment is not None),
-        main=np.array(main),
     )
 
 
@@ -195,14 +194,15 @@ def many_patients(n: int):
 
 def test_effects_are_centred_where_their_patients_tell() -> None:
     spec, evidence = many_patients(3000)
-    of = pack_problem(prepare(spec, evidence))[0].centring
+    inputs = prepare(spec, evidence)
+    of = pack_problem(inputs)[0].centring
     assert of.level.tolist() == [True, True, True, False]
     assert of.shape.tolist() == [True, True, True, False]
-    # of the pairs only the one with many patients in both arms; a lone arm tells nothing about its deviation
-    assert of.pair.tolist() == [True, False, False]
-    assert of.text == "3 of 4 levels, 3 of 4 shapes, 1 of 3 deviations"
+    # of the pairs only the one with many patients in both arms; a main arm tells nothing about its own deviation
+    assert of.pair.tolist() == [True, *[False] * 5]
+    assert of.text == "3 of 4 levels, 3 of 4 shapes, 1 of 6 deviations"
     # the main arm is the reference's where it can be
-    assert evidence.arms["treatment"].iloc[of.main].tolist() == ["a", "a", "b", "a"]
+    assert evidence.arms["treatment"].iloc[inputs.design.main_arm].tolist() == ["a", "a", "b", "a"]
     few = pack_problem(prepare(*many_patients(20)))[0].centring
     assert not (few.level.any() or few.shape.any() or few.pair.any())
     for said, wanted in (("none", 0), ("all", 4)):
@@ -389,8 +389,7 @@ def test_posterior_has_the_models_names_dims_and_labels() -> None:
     sd = np.exp(draws[..., at.starts["study_sd"]])
     wanted = sd[..., None] * draws[..., first : first + len(shape.studies)]
     np.testing.assert_allclose(found["study_effect"], wanted)
-    correlation = shape.pair_cholesky @ shape.pair_cholesky.T
-    assert set(np.unique(correlation.round(12))) <= {0.0, 0.5, 1.0}
+    np.testing.assert_allclose(shape.pair_factor @ shape.pair_factor.T, 0.5 * np.eye(len(shape.pairs)), atol=1e-14)
 
 
 def test_models_of_other_families_are_left_to_the_graph() -> None:

@@ -126,8 +126,8 @@ def exact_parameters(point: dict[str, np.ndarray], shape: Any) -> dict[str, Any]
         name: [mpf(float(value)) for value in point[f"{name}_standard"]]
         for name in ("study_effect", "study_log_shape", "study_treatment_effect")
     }
-    cholesky = slow_twin.mp.matrix(shape.pair_cholesky.tolist())
-    mixed = cholesky * slow_twin.mp.matrix(standard["study_treatment_effect"])
+    factor = slow_twin.mp.matrix(shape.pair_factor.tolist())
+    mixed = factor * slow_twin.mp.matrix(standard["study_treatment_effect"])
     return {
         "intercept": mpf(float(point["intercept"])),
         "log_shape": mpf(float(point["log_shape"])),

@@ -34,7 +34,7 @@ class NotCovered(ValueError):
 KINDS = ("patients", "points", "medians", "hazard_ratios", "counts", "registry")
 LESION_LEVEL = ("lesion", "cavity")
 DEFAULT_EFFECTIVE_SHARE = 0.8
-TREATMENT_CORRELATION = mpf("0.5")
+DEVIATION_VARIANCE = mpf("0.5")
 
 type Row = Mapping[str, object]
 type Tables = Mapping[str, Sequence[Row]]
@@ -181,11 +181,9 @@ def level(spec, parameters, study, treatment) -> mpf:
 
 
 def study_log_hr(spec, parameters, study, treatment) -> mpf:
-    """log_hr[a] + study_treatment_effect[j, a]; both zero for the reference in every study (decision 10)."""
-    if treatment == reference(spec):
-        return mpf(0)
+    """log_hr[a] + study_treatment_effect[j, a]; the reference has log_hr of zero and a deviation (decision 10)."""
     own = parameters["study_treatment_effect"][study, treatment] if has(spec, "study_treatment") else 0
-    return mpf(parameters["log_hr"][treatment]) + mpf(own)
+    return (mpf(0) if treatment == reference(spec) else mpf(parameters["log_hr"][treatment])) + mpf(own)
 
 
 def covariate_part(spec, parameters, row) -> mpf:
@@ -586,21 +584,14 @@ def _treatment_prior(spec, parameters) -> mpf:
 
 
 def _study_treatment_prior(spec, parameters) -> mpf:
-    """Per study one multivariate normal of its non-reference treatments: sd `study_treatment_sd`, correlation 0.5."""
+    """Every treatment of a study, the reference too: independent normals of variance `study_treatment_sd`^2 / 2."""
     if not has(spec, "study_treatment"):
         return mpf(0)
     sd = mpf(parameters["study_treatment_sd"])
-    studies: dict[str, list[mpf]] = {}
-    for (study, treatment), value in parameters["study_treatment_effect"].items():
-        if treatment != reference(spec):
-            studies.setdefault(study, []).append(mpf(value))
     return log_prior_density(spec["effects"]["study_treatment"]["sd"], sd) + _sum(
-        log_multivariate_normal(values, _exchangeable_covariance(sd, len(values))) for values in studies.values()
+        log_normal_density(value, 0, sd * mp.sqrt(DEVIATION_VARIANCE))
+        for value in parameters["study_treatment_effect"].values()
     )
-
-
-def _exchangeable_covariance(sd, size: int) -> list[list[mpf]]:
-    return [[sd**2 * (1 if i == j else TREATMENT_CORRELATION) for j in range(size)] for i in range(size)]
 
 
 def _coefficient_prior(spec, parameters) -> mpf:

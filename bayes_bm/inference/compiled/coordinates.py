@@ -16,7 +16,7 @@ from scipy.special import betaln, expit, gammaln
 
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.inference.compiled.parametrization import Parametrization
-from bayes_bm.model.design import STACKED, Design, labels
+from bayes_bm.model.design import STACKED, Design, contrasts_to_deviations, labels
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import (
     Exponential,
@@ -130,7 +130,7 @@ class Coordinates:
 
     def _of_main_arm(self, j: int, parameters: dict[str, np.ndarray], deviations: np.ndarray) -> np.ndarray:
         """What treatment and deviation add to eta of a study's main arm."""
-        arm = self.centring.main[j]
+        arm = self.design.main_arm[j]
         treatment, deviation = self.design.arm_treatment[arm], deviations[..., self.design.arm_pair[arm]]
         return deviation + parameters["log_hr"][..., treatment - 1] if treatment else deviation
 
@@ -141,14 +141,17 @@ class Coordinates:
         if name not in parameters:
             return deviation
         sd, z, factor = parameters["study_treatment_sd"], parameters[name].copy(), self.design.pair_cholesky
-        for p, (_, treatment) in enumerate(self.design.pairs):
-            log_hr = parameters["log_hr"][..., self.design.compared.index(treatment)]
+        log_hr = np.pad(parameters["log_hr"], [(0, 0)] * (changed.ndim - 1) + [(1, 0)])
+        treatment = [self.design.treatments.index(name) for _, name in self.design.pairs]
+        for p, base in enumerate(self.design.pair_base):
+            contrast = log_hr[..., treatment[p]] - log_hr[..., treatment[base]]
             earlier = z[..., :p] @ factor[p, :p]
             if self.centring.pair[p] and not standard:
-                z[..., p] = ((parameters[name][..., p] - log_hr) / sd - earlier) / factor[p, p]
+                z[..., p] = ((parameters[name][..., p] - contrast) / sd - earlier) / factor[p, p]
             deviation[..., p + 1] = sd * (earlier + factor[p, p] * z[..., p])
             centred = self.centring.pair[p] and standard
-            changed[..., self.starts[name] + p] = log_hr + deviation[..., p + 1] if centred else z[..., p]
+            changed[..., self.starts[name] + p] = contrast + deviation[..., p + 1] if centred else z[..., p]
+        deviation[..., 1:] = deviation[..., 1:] @ contrasts_to_deviations(self.design.pair_base).T
         return deviation
 
     def posterior(self, draws: np.ndarray) -> xr.Dataset:
@@ -237,8 +240,8 @@ def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]
         if f"{effect}_standard" in parameters:
             yield _Variable(effect, ("study",), parameters[sd][..., None] * parameters[f"{effect}_standard"])
     if "study_treatment_effect_standard" in parameters:
-        correlated = parameters["study_treatment_effect_standard"] @ coordinates.design.pair_cholesky.T
-        deviations = parameters["study_treatment_sd"][..., None] * correlated
+        in_sds = parameters["study_treatment_effect_standard"] @ coordinates.design.pair_factor.T
+        deviations = parameters["study_treatment_sd"][..., None] * in_sds
         yield _Variable("study_treatment_effect", ("study_treatment",), deviations)
     if "study_shape" in parameters:
         yield _Variable("study_log_shape", ("study",), np.log(parameters["study_shape"]))

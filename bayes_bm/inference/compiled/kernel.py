@@ -54,8 +54,9 @@ class Field(IntEnum):
     arm_treatment = auto()  # 0 is the reference
     arm_pair = auto()  # 0 is none
     pair_first = auto()  # the first pair of its study
+    pair_base = auto()  # the last pair of its study, whose treatment the others are compared with
     pair_treatment = auto()  # its treatment
-    pair_centred = auto()  # 1 where its coordinate is log_hr + deviation
+    pair_centred = auto()  # 1 where its coordinate is the contrast log_hr + deviation to the base
     level_centred = auto()  # of each study, 1 where its coordinate is eta of its main arm, without biases
     level_treatment = auto()  # treatment and pair of that arm
     level_pair = auto()
@@ -83,7 +84,7 @@ class Field(IntEnum):
     prior_b = auto()  # sd, rate or upper limit
     prior_df = auto()
     prior_constant = auto()  # log of the normalising constant
-    pair_cholesky = auto()  # (pair x pair)
+    pair_cholesky = auto()  # (pair x pair) of contrasts to the base, and of the base's deviation
     bias_given = auto()  # its size where it is
     arm_bias = auto()  # (arm x bias) what a bias is multiplied by
     ratio_bias = auto()  # (ratio x bias)
@@ -157,7 +158,7 @@ ETA, LOG_K, BY_ETA, BY_LOG_K, SLOPES = range(5)
 OF_LEVEL, OF_SHAPE, BY_LEVEL, BY_SHAPE = range(4)
 """Of a study, the average one at 0."""
 DEVIATES, BY_DEVIATION, STANDARD = range(3)
-"""Of a pair, none at 0: its deviation, the derivative by it, and how many sds it is, given those before it."""
+"""Of a pair, none at 0: its deviation, the derivative by it, and how many sds its contrast is, given those before."""
 
 JIT: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
 """Fast math is refused by name: numba hands a caller's down to functions that say nothing."""
@@ -358,23 +359,46 @@ def _centred(of_study, sd, study, j, column):
 
 @njit(**JIT)
 def _deviations(theta, data, pair):
-    """sd x Cholesky factor x standard of each pair, or its coordinate without log_hr, whose standard is then found."""
+    """Contrast to the base: sd x Cholesky factor x standard, or its coordinate without log_hr, whose standard is then
+    found; the base's own deviation, the last of its study, is added to each contrast of the study.
+    """
     place, first, cholesky = whole(data, Field.place), whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
-    centred, treatment = whole(data, Field.pair_centred), whole(data, Field.pair_treatment)
+    centred, base = whole(data, Field.pair_centred), whole(data, Field.pair_base)
     value, sd = 0.0, theta[place[DEVIATION_SD]]
     for p in range(first.size):
         earlier, diagonal = 0.0, cholesky[p * first.size + p]
         for q in range(first[p], p):
             earlier += cholesky[p * first.size + q] * pair[q + 1, STANDARD]
         if centred[p]:
-            pair[p + 1, DEVIATES] = theta[place[DEVIATION] + p] - theta[place[LOG_HR] + treatment[p] - 1]
+            pair[p + 1, DEVIATES] = theta[place[DEVIATION] + p] - _contrast(theta, data, p)
             z = (pair[p + 1, DEVIATES] / sd - earlier) / diagonal
             value -= 0.5 * z * z + math.log(sd * diagonal)
         else:
             z = theta[place[DEVIATION] + p]
             pair[p + 1, DEVIATES] = sd * (earlier + diagonal * z)
         pair[p + 1, STANDARD] = z
+        if base[p] == p:
+            for q in range(first[p], p):
+                pair[q + 1, DEVIATES] += pair[p + 1, DEVIATES]
     return value
+
+
+@njit(**JIT)
+def _contrast(theta, data, p):
+    """log_hr of a pair's treatment against that of the base of its study."""
+    log_hr, treatment = whole(data, Field.place)[LOG_HR], whole(data, Field.pair_treatment)
+    own, other = treatment[p], treatment[whole(data, Field.pair_base)[p]]
+    return (theta[log_hr + own - 1] if own > 0 else 0.0) - (theta[log_hr + other - 1] if other > 0 else 0.0)
+
+
+@njit(**JIT)
+def _contrast_back(data, p, slope, score):
+    log_hr, treatment = whole(data, Field.place)[LOG_HR], whole(data, Field.pair_treatment)
+    own, other = treatment[p], treatment[whole(data, Field.pair_base)[p]]
+    if own > 0:
+        score[log_hr + own - 1] += slope
+    if other > 0:
+        score[log_hr + other - 1] -= slope
 
 
 @njit(**JIT)
@@ -436,19 +460,24 @@ def _centred_back(index, sd_index, study, j, column, theta, score):
 
 @njit(**JIT)
 def _deviations_back(theta, data, pair, score):
-    """From the last pair to the first: with w = L^-T z of centred ones, d log prior / d deviation = -w / sd."""
+    """From the last pair to the first: with w = L^-T z of centred ones, d log prior / d contrast = -w / sd."""
     place, first, cholesky = whole(data, Field.place), whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
-    centred, treatment = whole(data, Field.pair_centred), whole(data, Field.pair_treatment)
+    centred, base = whole(data, Field.pair_centred), whole(data, Field.pair_base)
     sd = theta[place[DEVIATION_SD]]
     by_standard = np.zeros(first.size)
     for p in range(first.size - 1, -1, -1):
         z, diagonal = pair[p + 1, STANDARD], cholesky[p * first.size + p]
+        if base[p] == p:
+            # from deviations to contrasts: the base's deviation was added to each of its study
+            for q in range(first[p], p):
+                pair[p + 1, BY_DEVIATION] += pair[q + 1, BY_DEVIATION]
+                pair[q + 1, DEVIATES] -= pair[p + 1, DEVIATES]
         if centred[p]:
             # what its standard is worth, by itself and to the pairs after it
             worth = (by_standard[p] - z) / (sd * diagonal)
             slope = pair[p + 1, BY_DEVIATION] + worth
             score[place[DEVIATION] + p] += slope
-            score[place[LOG_HR] + treatment[p] - 1] -= slope
+            _contrast_back(data, p, -slope, score)
             score[place[DEVIATION_SD]] -= 1 / sd + worth * pair[p + 1, DEVIATES] / sd
             earlier_slope = -sd * worth
         else:

@@ -7,7 +7,7 @@ coordinate. The model and its posterior are the same; only the sampler's coordin
 
     level        eta of the study's main arm, without biases: the reference's where it has patients enough
     log shape    of the study
-    deviation    log_hr + deviation, where the main arm is the reference's
+    deviation    log_hr + deviation of a treatment less that of the main arm's; the main arm's is never centred
 
 Chosen by information x prior variance (how many times more the patients say than the prior), with the events as
 information and the median of the prior of the effect's sd; `sampling.centring` of a spec overrides it.
@@ -29,12 +29,11 @@ OF_SHAPE = 1.8
 
 @dataclass(frozen=True)
 class Parametrization:
-    """True where centred: levels (study), log shapes (study), deviations (pair); `main` is each study's main arm."""
+    """True where centred: levels (study), log shapes (study), deviations (pair)."""
 
     level: np.ndarray
     shape: np.ndarray
     pair: np.ndarray
-    main: np.ndarray
 
     @property
     def text(self) -> str:
@@ -45,13 +44,10 @@ class Parametrization:
 
 def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     """Of each effect of a model; what has no sd of its own is never centred."""
-    spec, evidence, design = inputs.spec, inputs.evidence, inputs.design
+    spec, design = inputs.spec, inputs.design
     enough = {"none": np.inf, "all": 0.0}.get(spec.sampling.centring or "", INFORMED)
-    patients = evidence.patients
-    weight = patients["event"].to_numpy(dtype=float) * patients["weight"].to_numpy(dtype=float)
-    events = np.bincount(patients["arm_row"].to_numpy(dtype=int), weights=weight, minlength=len(evidence.arms))
+    events, main = design.arm_events, design.main_arm
     effects, studies = spec.effects, len(design.studies)
-    main = np.array([_main_arm(design, events, study) for study in range(studies)], dtype=int)
     level, shapes = np.zeros(studies, dtype=bool), np.zeros(studies, dtype=bool)
     if effects.study is not None and not spec.free_levels:
         level = events[main] * _variance(effects.study.sd) > enough
@@ -60,22 +56,13 @@ def choose_parametrization(inputs: ModelInputs) -> Parametrization:
         shapes = OF_SHAPE * study_events * _variance(effects.study_shape.sd) > enough
     pair = np.zeros(len(design.pairs), dtype=bool)
     if effects.study_treatment is not None:
-        informed = _of_contrasts(design, events, main) * _variance(effects.study_treatment.sd) > enough
+        informed = _of_contrasts(design) * _variance(effects.study_treatment.sd) > enough
         pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(design)], dtype=bool)
-    return Parametrization(level, shapes, pair, main)
+    return Parametrization(level, shapes, pair)
 
 
 def _variance(prior: Prior | None) -> float:
     return 0.0 if prior is None else median(prior) ** 2
-
-
-def _main_arm(design: Design, events: np.ndarray, study: int) -> int:
-    """The reference's arm where it has at least a tenth of the study's events, else the arm with most of them."""
-    rows = np.flatnonzero(design.arm_study == study)
-    reference = rows[design.arm_treatment[rows] == 0]
-    if reference.size and events[reference].max() > 0 and events[reference].max() >= 0.1 * events[rows].sum():
-        return int(reference[np.argmax(events[reference])])
-    return int(rows[np.argmax(events[rows])])
 
 
 def _pair_studies(design: Design) -> list[int]:
@@ -83,11 +70,11 @@ def _pair_studies(design: Design) -> list[int]:
     return [design.studies.index(study) if study in design.studies else -1 for study, _ in design.pairs]
 
 
-def _of_contrasts(design: Design, events: np.ndarray, main: np.ndarray) -> np.ndarray:
-    """Information about log_hr + deviation of each pair from its arms beside the reference's arm of its study."""
-    information = np.zeros(len(design.pairs))
+def _of_contrasts(design: Design) -> np.ndarray:
+    """Information about the contrast of each pair to its study's main arm; none about the main arm's own deviation."""
+    information, events = np.zeros(len(design.pairs)), design.arm_events
     for p, study in enumerate(_pair_studies(design)):
         pair_events = events[design.arm_pair == p + 1].sum()
-        if study >= 0 and pair_events > 0 and design.arm_treatment[main[study]] == 0:
-            information[p] = 1 / (1 / pair_events + 1 / events[main[study]])
+        if study >= 0 and pair_events > 0 and design.pair_base[p] != p and events[design.main_arm[study]] > 0:
+            information[p] = 1 / (1 / pair_events + 1 / events[design.main_arm[study]])
     return information

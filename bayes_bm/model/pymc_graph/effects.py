@@ -72,10 +72,10 @@ def _study_level(spec: Spec, design: Design) -> Any:
 
 
 def _study_treatment(prior: Prior, design: Design) -> Any:
-    """Deviations of pairs of study and treatment (pair,)."""
+    """Deviations of pairs of study and treatment (pair,), independent, each with variance sd^2 / 2 (decision 10)."""
     sd = variable("study_treatment_sd", prior)
     standard = pm.Normal("study_treatment_effect_standard", dims="study_treatment")
-    effect = sd * TENSOR.product(pm.Data("pair_cholesky", design.pair_cholesky), standard)
+    effect = sd * TENSOR.product(pm.Data("pair_factor", design.pair_factor), standard)
     return pm.Deterministic("study_treatment_effect", effect, dims="study_treatment")
 
 

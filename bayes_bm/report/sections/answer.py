@@ -9,7 +9,6 @@ from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
 from bayes_bm.report.material import ReportData
 from bayes_bm.report.sentences import (
     estimate_text,
-    fit_command,
     mostly_across,
     probability_clause,
     sentences,
@@ -18,7 +17,7 @@ from bayes_bm.report.sentences import (
 )
 from bayes_bm.report.tables import Column, Row, Table, make_table, mark, plain, treatment
 from bayes_bm.report.text import DIGITS, MISSING, counted, number, printed_interval, probability, treatment_text
-from bayes_bm.spec.document import ExternalCheck, Spec
+from bayes_bm.spec.document import ExternalCheck
 
 WHO = {"average-study": "average study", "new-study": "new study", "new-hospital": "one new hospital"}
 EXTERNAL_COLUMNS = (
@@ -47,14 +46,6 @@ class AnswerSection:
     external: Table | None
     measure: str
     reproduction: bool
-
-
-@dataclass(frozen=True)
-class Remark:
-    """A note, and the command that shows what it speaks of; empty where there is none."""
-
-    text: str
-    command: str = ""
 
 
 def answer_section(data: ReportData) -> AnswerSection:
@@ -128,15 +119,3 @@ def _own_answer(data: ReportData, check: ExternalCheck) -> tuple[dict[Any, Any] 
     asked = answers.levels and bool(np.isclose(spec.answer_times, time).any())
     row = answers.row("new-study", "survival", check.treatment, time=time) if asked else None
     return row, f"survival at {time_text(spec, time)}, {name}"
-
-
-def reference_remark(spec: Spec) -> Remark:
-    """Return what choosing another reference would change: it is another model (docs/decisions.md, 10)."""
-    if spec.effects.study_treatment is None:
-        return Remark("No study-by-treatment effect is in this model, so the choice of reference changes no answer.")
-    text = (
-        f"The study-by-treatment effect is zero for the reference ({treatment_text(spec.treatments.reference)}) in"
-        " every study, so another reference would be another model, not another view of this one"
-        " (docs/decisions.md, 10)."
-    )
-    return Remark(text, fit_command(spec, "reference_swapped") if "reference_swapped" in spec.sensitivity else "")

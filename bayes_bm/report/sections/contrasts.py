@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
 from bayes_bm.report import figures
 from bayes_bm.report.material import Answers, ReportData
-from bayes_bm.report.sections.answer import Remark, reference_remark
 from bayes_bm.report.sentences import source_text
 from bayes_bm.report.tables import Column, Row, Table, make_table, mark, numeric, plain, treatment
 from bayes_bm.report.text import estimate, probability, treatment_text
@@ -31,30 +30,27 @@ class ContrastsSection:
     """Where each contrast comes from: table and figure, None where those fits were not made.
 
     others   pairs without the reference; None where no study holds such a pair
-    remark   what another reference would change
     imputed  whether the combined answer holds several imputations
     """
 
     table: Table | None
     figure: figures.PageFigure | None
     others: Table | None
-    remark: Remark
     imputed: bool
 
 
 def contrasts_section(draw: figures.Drawing) -> ContrastsSection:
     """Return what is compared within studies, across studies and in all."""
-    data, remark = draw.data, reference_remark(draw.data.spec)
+    data = draw.data
     imputed = data.result.imputations is not None
     if data.answers.contrasts is None:
-        return ContrastsSection(None, None, None, remark, imputed)
+        return ContrastsSection(None, None, None, imputed)
     columns, others = _contrast_columns(data.answers), _other_pairs(data)
     caption = "Contrasts without the reference"
     return ContrastsSection(
         table=make_table(_reference_pairs(data), columns, group="group"),
         figure=figures.contrast_figure(draw),
         others=make_table(others, columns, group="group", caption=caption) if others else None,
-        remark=remark,
         imputed=imputed,
     )
 

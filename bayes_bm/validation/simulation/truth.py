@@ -17,7 +17,7 @@ from bayes_bm.estimands.compare import compared_pairs
 from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient, Who
 from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.inference.result import Result
-from bayes_bm.model.design import pair_cholesky
+from bayes_bm.model.design import DEVIATION_VARIANCE
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.prior_distributions import scipy_distribution
@@ -128,24 +128,22 @@ def _number(value: Any, name: str) -> float:
 
 
 def draw_effects(result: Result, spec: Spec, pairs: list[tuple[str, str]], rng: np.random.Generator) -> Truth:
-    """Effects of every study, and of every (study, treatment) that is not the reference, in sorted order
+    """Effects of every study, and of every (study, treatment), the reference too, in sorted order
     (docs/decisions.md#10-order-and-reference).
     """
-    studies = sorted({study for study, _ in pairs})
-    reference, draw = spec.treatments.reference, result.predictors.draws
-    compared = sorted(pair for pair in set(pairs) if pair[1] != reference)
+    studies, arms, draw = sorted({study for study, _ in pairs}), sorted(set(pairs)), result.predictors.draws
     level = _study_values(rng, len(studies), draw.study_sd[0], spec.priors.intercept if spec.free_levels else None)
     shape_prior = (spec.priors.log_shape or spec.priors.shape) if spec.free_shapes else None
     shape = _study_values(rng, len(studies), draw.study_shape_sd[0], shape_prior)
     if spec.free_shapes and spec.priors.log_shape is None:
         shape = np.log(shape)
-    noise = pair_cholesky([study for study, _ in compared]) @ rng.standard_normal(len(compared))
+    deviation = np.sqrt(DEVIATION_VARIANCE) * draw.study_treatment_sd[0] * rng.standard_normal(len(arms))
     absent = [*(["intercept"] if spec.free_levels else []), *(["log_shape"] if spec.free_shapes else [])]
     return Truth(
         replace(result, posterior=result.posterior.drop_vars(absent, errors="ignore")),
         dict(zip(studies, level.tolist(), strict=True)),
         dict(zip(studies, shape.tolist(), strict=True)),
-        dict(zip(compared, (draw.study_treatment_sd[0] * noise).tolist(), strict=True)),
+        dict(zip(arms, deviation.tolist(), strict=True)),
         absolute=not (spec.free_levels or spec.free_shapes),
     )
 
