@@ -10,7 +10,7 @@ study has a deviation of its own, the reference too, independent and N(0, study_
 study vary by study_treatment_sd whichever treatment is the reference (decision 10).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,10 +31,9 @@ class Design:
     """Names in order and, for each arm row and each hazard ratio, the positions of its effects.
 
     Position 0 of a treatment or a pair stands for "none" (zero), so that the model pads each effect with a leading
-    zero. `main_arm` is the arm of each study that its other arms are compared with when a sampler chooses coordinates;
-    its pair is the last of its study (`pair_base` of each pair). `arm_events` are the events among patients.
-    `arm_bias` and `hr_bias` are what each bias is multiplied by (row, bias); `clocks` are the times of the arms' clocks
-    that are not known, None where all are.
+    zero. `pair_base` is the pair that others of its study are compared with when a sampler chooses coordinates: the
+    reference's, or the last by name, which stands last in its study. `arm_bias` and `hr_bias` are what each bias is
+    multiplied by (row, bias); `clocks` are the times of the arms' clocks that are not known, None where all are.
     """
 
     studies: tuple[str, ...]
@@ -50,8 +49,6 @@ class Design:
     hr_reference_pair: np.ndarray
     pair_base: np.ndarray
     pair_cholesky: np.ndarray
-    arm_events: np.ndarray
-    main_arm: np.ndarray
     arm_bias: np.ndarray
     hr_bias: np.ndarray
     clocks: Clocks | None
@@ -71,7 +68,7 @@ class Design:
 
 
 def make_design(spec: Spec, evidence: Evidence) -> Design:
-    """Index structure of a model. Studies and the pairs of a study are sorted by name, the main arm's pair last."""
+    """Index structure of a model. Studies and the pairs of a study are sorted by name, the reference last."""
     arms, ratios = evidence.arms, evidence.hazard_ratios
     treatments = spec.treatments.names
     studies = tuple(sorted(set(arms["study"])))
@@ -79,11 +76,7 @@ def make_design(spec: Spec, evidence: Evidence) -> Design:
     def positions(names: Sequence[str], values: Sequence[str]) -> np.ndarray:
         return np.array([names.index(value) for value in values], dtype=int)
 
-    arm_study, arm_treatment = positions(studies, list(arms["study"])), positions(treatments, list(arms["treatment"]))
-    arm_events = count_events(evidence)
-    main_arm = np.array([_main_arm(arm_study == j, arm_treatment, arm_events) for j in range(len(studies))], dtype=int)
-    bases = {study: treatments[arm_treatment[arm]] for study, arm in zip(studies, main_arm, strict=True)}
-    pairs = _make_pairs(evidence, spec.treatments.reference, bases) if spec.effects.study_treatment else ()
+    pairs = _make_pairs(evidence, spec.treatments.reference) if spec.effects.study_treatment else ()
     position = {pair: index + 1 for index, pair in enumerate(pairs)}
 
     def pair_at(study: Sequence[str], treatment: Sequence[str]) -> np.ndarray:
@@ -94,8 +87,8 @@ def make_design(spec: Spec, evidence: Evidence) -> Design:
         studies=studies,
         treatments=treatments,
         pairs=pairs,
-        arm_study=arm_study,
-        arm_treatment=arm_treatment,
+        arm_study=positions(studies, list(arms["study"])),
+        arm_treatment=positions(treatments, list(arms["treatment"])),
         arm_pair=pair_at(list(arms["study"]), list(arms["treatment"])),
         # 0 is the average study: a study known from its ratio alone has no level of its own
         hr_study=np.array([studies.index(name) + 1 if name in studies else 0 for name in ratios["study"]], dtype=int),
@@ -105,40 +98,19 @@ def make_design(spec: Spec, evidence: Evidence) -> Design:
         hr_reference_pair=pair_at(list(ratios["study"]), list(ratios["reference"])),
         pair_base=pair_base,
         pair_cholesky=pair_cholesky(pair_base),
-        arm_events=arm_events,
-        main_arm=main_arm,
         arm_bias=in_predictor(spec, amounts(spec, arms)),
         hr_bias=in_predictor(spec, amounts(spec, ratios)),
         clocks=clocks(spec, evidence),
     )
 
 
-def count_events(evidence: Evidence) -> np.ndarray:
-    """Return the weighted events among the patients of each arm (arm,); 0 of an arm that printed numbers only."""
-    patients = evidence.patients
-    weight = patients["event"].to_numpy(dtype=float) * patients["weight"].to_numpy(dtype=float)
-    return np.bincount(patients["arm_row"].to_numpy(dtype=int), weights=weight, minlength=len(evidence.arms))
-
-
-def _main_arm(in_study: np.ndarray, arm_treatment: np.ndarray, arm_events: np.ndarray) -> int:
-    """The reference's arm where it has at least a tenth of the study's events, else the arm with most of them."""
-    rows = np.flatnonzero(in_study)
-    reference = rows[arm_treatment[rows] == 0]
-    if reference.size and arm_events[reference].max() >= 0.1 * arm_events[rows].sum():
-        return int(reference[np.argmax(arm_events[reference])])
-    return int(rows[np.argmax(arm_events[rows])])
-
-
-def _make_pairs(evidence: Evidence, reference: str, bases: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Every (study, treatment) of an arm or a ratio by name; the treatment of the study's main arm is its last.
-
-    A study that is known from ratios alone has the reference for its last, or the last by name.
-    """
+def _make_pairs(evidence: Evidence, reference: str) -> tuple[tuple[str, str], ...]:
+    """Return every (study, treatment) of an arm or a ratio by name, the reference last in its study."""
     arms, ratios = evidence.arms, evidence.hazard_ratios
     sides = {*zip(arms["study"], arms["treatment"], strict=True)}
     for side in ("treatment", "reference"):
         sides |= {*zip(ratios["study"], ratios[side], strict=True)}
-    return tuple(sorted(sides, key=lambda pair: (pair[0], pair[1] == bases.get(pair[0], reference), pair[1])))
+    return tuple(sorted(sides, key=lambda pair: (pair[0], pair[1] == reference, pair[1])))
 
 
 def _last_in_study(studies: Sequence[str]) -> np.ndarray:

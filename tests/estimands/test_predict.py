@@ -289,7 +289,7 @@ def test_an_unseen_treatment_of_a_study_has_a_deviation_of_its_own() -> None:
     """Of b against a both are the posterior's; of c, and of all against an unseen reference, variances are sd^2 / 2."""
     changes = {"chains": 2, "draws": 20_000, "log_hr": [-0.4, 0.3], "study_treatment_sd": 0.3}
     seen = 0.8
-    # the main arm's pair is the last of its study
+    # the reference is the last of its study
     assert made().inputs.design.pair_labels == ["p | b", "p | a", "q | a", "r | c"]
     result = made(**changes, study_treatment_effect=[seen, -0.1, 0.2, 0.0])
     found = logs(result, Study("p"))

@@ -139,11 +139,12 @@ def some_centred(spec, shape, chosen: np.random.Generator) -> Parametrization:
     def pick(count: int, of_sd: bool) -> np.ndarray:
         return of_sd & (chosen.random(count) < 0.65)
 
-    effects, studies = spec.effects, len(shape.studies)
+    effects, main = spec.effects, [int(np.flatnonzero(shape.arm_study == j)[-1]) for j in range(len(shape.studies))]
     return Parametrization(
-        level=pick(studies, effects.study is not None and not spec.free_levels),
-        shape=pick(studies, effects.study_shape is not None and not spec.free_shapes),
+        level=pick(len(main), effects.study is not None and not spec.free_levels),
+        shape=pick(len(main), effects.study_shape is not None and not spec.free_shapes),
         pair=pick(len(shape.pairs), effects.study_treatment is not None),
+        main=np.array(main),
     )
 
 
@@ -194,15 +195,14 @@ def many_patients(n: int):
 
 def test_effects_are_centred_where_their_patients_tell() -> None:
     spec, evidence = many_patients(3000)
-    inputs = prepare(spec, evidence)
-    of = pack_problem(inputs)[0].centring
+    of = pack_problem(prepare(spec, evidence))[0].centring
     assert of.level.tolist() == [True, True, True, False]
     assert of.shape.tolist() == [True, True, True, False]
     # of the pairs only the one with many patients in both arms; a main arm tells nothing about its own deviation
     assert of.pair.tolist() == [True, *[False] * 5]
     assert of.text == "3 of 4 levels, 3 of 4 shapes, 1 of 6 deviations"
     # the main arm is the reference's where it can be
-    assert evidence.arms["treatment"].iloc[inputs.design.main_arm].tolist() == ["a", "a", "b", "a"]
+    assert evidence.arms["treatment"].iloc[of.main].tolist() == ["a", "a", "b", "a"]
     few = pack_problem(prepare(*many_patients(20)))[0].centring
     assert not (few.level.any() or few.shape.any() or few.pair.any())
     for said, wanted in (("none", 0), ("all", 4)):

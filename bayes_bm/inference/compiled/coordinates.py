@@ -130,7 +130,7 @@ class Coordinates:
 
     def _of_main_arm(self, j: int, parameters: dict[str, np.ndarray], deviations: np.ndarray) -> np.ndarray:
         """What treatment and deviation add to eta of a study's main arm."""
-        arm = self.design.main_arm[j]
+        arm = self.centring.main[j]
         treatment, deviation = self.design.arm_treatment[arm], deviations[..., self.design.arm_pair[arm]]
         return deviation + parameters["log_hr"][..., treatment - 1] if treatment else deviation
 

@@ -5,9 +5,9 @@ the sampler walks on. Where a study's patients fix its level to a hundredth of i
 study has to move every standard normal along by as much: hundreds of steps a draw. There the level itself is the
 coordinate. The model and its posterior are the same; only the sampler's coordinates are others.
 
-    level        eta of the study's main arm, without biases: the reference's where it has patients enough
+    level        eta of the study's main arm, without biases: that of its base (`Design`) where it has patients enough
     log shape    of the study
-    deviation    log_hr + deviation of a treatment less that of the main arm's; the main arm's is never centred
+    deviation    log_hr + deviation of a treatment less that of the base, where the main arm is the base's
 
 Chosen by information x prior variance (how many times more the patients say than the prior), with the events as
 information and the median of the prior of the effect's sd; `sampling.centring` of a spec overrides it.
@@ -29,11 +29,12 @@ OF_SHAPE = 1.8
 
 @dataclass(frozen=True)
 class Parametrization:
-    """True where centred: levels (study), log shapes (study), deviations (pair)."""
+    """True where centred: levels (study), log shapes (study), deviations (pair); `main` is each study's main arm."""
 
     level: np.ndarray
     shape: np.ndarray
     pair: np.ndarray
+    main: np.ndarray
 
     @property
     def text(self) -> str:
@@ -44,10 +45,13 @@ class Parametrization:
 
 def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     """Of each effect of a model; what has no sd of its own is never centred."""
-    spec, design = inputs.spec, inputs.design
+    spec, evidence, design = inputs.spec, inputs.evidence, inputs.design
     enough = {"none": np.inf, "all": 0.0}.get(spec.sampling.centring or "", INFORMED)
-    events, main = design.arm_events, design.main_arm
+    patients = evidence.patients
+    weight = patients["event"].to_numpy(dtype=float) * patients["weight"].to_numpy(dtype=float)
+    events = np.bincount(patients["arm_row"].to_numpy(dtype=int), weights=weight, minlength=len(evidence.arms))
     effects, studies = spec.effects, len(design.studies)
+    main = np.array([_main_arm(design, events, study) for study in range(studies)], dtype=int)
     level, shapes = np.zeros(studies, dtype=bool), np.zeros(studies, dtype=bool)
     if effects.study is not None and not spec.free_levels:
         level = events[main] * _variance(effects.study.sd) > enough
@@ -56,13 +60,25 @@ def choose_parametrization(inputs: ModelInputs) -> Parametrization:
         shapes = OF_SHAPE * study_events * _variance(effects.study_shape.sd) > enough
     pair = np.zeros(len(design.pairs), dtype=bool)
     if effects.study_treatment is not None:
-        informed = _of_contrasts(design) * _variance(effects.study_treatment.sd) > enough
+        informed = _of_contrasts(design, events, main) * _variance(effects.study_treatment.sd) > enough
         pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(design)], dtype=bool)
-    return Parametrization(level, shapes, pair)
+    return Parametrization(level, shapes, pair, main)
 
 
 def _variance(prior: Prior | None) -> float:
     return 0.0 if prior is None else median(prior) ** 2
+
+
+def _main_arm(design: Design, events: np.ndarray, study: int) -> int:
+    """The base's arm where it has at least a tenth of the study's events, else the arm with most of them."""
+    rows = np.flatnonzero(design.arm_study == study)
+    treatments = design.arm_treatment[rows]
+    # as `Design.pair_base`: the reference, or the last by name
+    named = sorted(treatments.tolist(), key=lambda index: (index == 0, design.treatments[index]))
+    base = rows[treatments == named[-1]]
+    if events[base].max() >= 0.1 * events[rows].sum():
+        return int(base[np.argmax(events[base])])
+    return int(rows[np.argmax(events[rows])])
 
 
 def _pair_studies(design: Design) -> list[int]:
@@ -70,11 +86,12 @@ def _pair_studies(design: Design) -> list[int]:
     return [design.studies.index(study) if study in design.studies else -1 for study, _ in design.pairs]
 
 
-def _of_contrasts(design: Design) -> np.ndarray:
-    """Information about the contrast of each pair to its study's main arm; none about the main arm's own deviation."""
-    information, events = np.zeros(len(design.pairs)), design.arm_events
+def _of_contrasts(design: Design, events: np.ndarray, main: np.ndarray) -> np.ndarray:
+    """Information about the contrast of each pair to the base, where that is the main arm's; none about the base."""
+    information = np.zeros(len(design.pairs))
     for p, study in enumerate(_pair_studies(design)):
         pair_events = events[design.arm_pair == p + 1].sum()
-        if study >= 0 and pair_events > 0 and design.pair_base[p] != p and events[design.main_arm[study]] > 0:
-            information[p] = 1 / (1 / pair_events + 1 / events[design.main_arm[study]])
+        main_is_base = study >= 0 and design.arm_pair[main[study]] == design.pair_base[p] + 1
+        if main_is_base and design.pair_base[p] != p and pair_events > 0 and events[main[study]] > 0:
+            information[p] = 1 / (1 / pair_events + 1 / events[main[study]])
     return information
