@@ -183,6 +183,7 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
         np.array(sizes, dtype=float),
         share=float(arm["share"]),
         start=float(arm["entry"]),
+        followup=float(arm["followup"]),
     )
     for kind, rows in group[~steps.kept].groupby("kind"):
         set_aside(
@@ -232,7 +233,8 @@ def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
     """The law of a median that stands alone (decision 6)."""
     level = row["ci_level"] if pd.notna(row["ci_level"]) else 0.95
     n = _arm_size(spec, arm.to_dict(), row["n"])
-    sd = summary_statistics.median_log_sd(row["median"], row["ci_low"], row["ci_high"], level)
+    share = summary_statistics.median_share(spec.evidence.effective_share.value, events=arm["events"], n=arm["n"])
+    sd = summary_statistics.median_log_sd(row["median"], row["ci_low"], row["ci_high"], level, size=share * n)
     likelihood = "not_reached" if pd.isna(row["median"]) else "interval" if np.isfinite(sd) else "order"
     time = arm["followup"] if likelihood == "not_reached" else row["median"]
     where = f"medians, study {row['study']}, arm {row['arm']}"
@@ -240,13 +242,16 @@ def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
         raise InputError(
             where, found="a median not reached", hint="the arms row needs `followup`, the time it was not reached by"
         )
-    if likelihood != "interval" and pd.isna(n):
+    if pd.isna(n) and not (likelihood == "interval" and pd.notna(row["ci_high"])):
         raise InputError(
-            where, found="no n", hint="the order-statistic law of a median needs n in the medians or arms row"
+            where,
+            found="no n" if likelihood != "interval" else "no n, and an upper limit that was not reached",
+            allowed="n in the medians or arms row",
+            hint="n says how sure a median is without an interval of two limits (docs/decisions.md, 6)",
         )
     if time <= arm["entry"] - arm["shift"]:
         raise InputError(where, found=f"{time:g}", allowed=f"above survived_to, {arm['survived_to']:g}")
-    alpha = summary_statistics.beta_size(n, float(arm["share"])) if likelihood != "interval" else np.nan
+    alpha = summary_statistics.beta_size(n, share) if likelihood != "interval" else np.nan
     named = {name: row[name] for name in ("study", "arm", "treatment", "median", "ci_low", "ci_high")}
     return {
         **named,

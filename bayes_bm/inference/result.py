@@ -238,7 +238,7 @@ def load(path: str | Path) -> Result:
     def group(name: str) -> xr.Dataset:
         return tree[name].to_dataset() if name in tree.children else xr.Dataset()
 
-    return Result(
+    result = Result(
         spec=parse_spec(document, where=f"{file}, spec"),
         evidence=read_stored_evidence(group("evidence")),
         posterior=group("posterior"),
@@ -249,3 +249,19 @@ def load(path: str | Path) -> Result:
         provenance=json.loads(attributes["provenance"]),
         imputations=Imputations.from_stored(group("imputation")) if "imputation" in tree.children else None,
     )
+    _check_deviations(result, file)
+    return result
+
+
+def _check_deviations(result: Result, file: Path) -> None:
+    """Refuse a result of before the reference had deviations too (docs/decisions.md#10-order-and-reference)."""
+    if "study_treatment" not in result.posterior.dims:
+        return
+    stored, wanted = set(result.posterior["study_treatment"].values.tolist()), set(result.inputs.design.pair_labels)
+    if missing := sorted(wanted - stored):
+        raise InputError(
+            f"{file}, posterior, study_treatment_effect",
+            found=f"no deviation of {missing[0]!r}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
+            allowed="one for every treatment of every study, the reference too",
+            hint="the result was made by an older version, whose reference had none; fit again: bayes-bm fit SPEC",
+        )

@@ -1,8 +1,9 @@
 """The choice of the reference is a name and changes no answer (decision 10): the same population told from another
-reference has the same densities, curves and contrasts. What is left of the choice are the priors of intercept and log_hr.
+reference has the same densities, curves and contrasts. What it leaves are the priors of intercept and log_hr.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from scipy import stats
 
 import bayes_bm as bb
 from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Study
-from bayes_bm.inference.result import Result
+from bayes_bm.inference.result import Result, load
+from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
 from tests.builders.worlds import normal
 
@@ -95,7 +97,7 @@ def test_another_reference_is_the_same_model(seed: int, shapes: bool) -> None:
 
 
 def test_equal_treatments_have_equal_curves_whatever_their_names() -> None:
-    """Before, the reference's level varied less: a ratio of 0.93 at 24 months where study_sd is 0.5, the other sd 0.3."""
+    """Before, the reference's level varied less: the ratio at 24 months was 0.93 where the sds are 0.5 and 0.3."""
     fixed = {"log_hr": 0.0, "study_sd": 0.5, "study_treatment_sd": 0.6, "study_shape_sd": 0.2}
     result = told_from("a", network(np.random.default_rng(1)), False, **fixed)
     curves = bb.survival(result, TIMES, who=NewStudy())
@@ -119,3 +121,14 @@ def test_levels_of_a_new_hospital_vary_alike_under_every_treatment() -> None:
     alive = bb.survival(result, [12.0], who=NewHospital()).isel(time=0).stack(sample=("chain", "draw"))
     eta = np.log(-np.log(alive.transpose("treatment", ...).to_numpy()))
     np.testing.assert_allclose(np.cov(eta), 0.25 + 0.18 * np.eye(4), atol=0.012)
+
+
+def test_a_result_whose_reference_had_no_deviation_is_refused_by_name(tmp_path: Path) -> None:
+    result = told_from("a", network(np.random.default_rng(3)), False)
+    labels = [label for label in result.posterior["study_treatment"].values if not label.endswith("| a")]
+    older = replace(result, posterior=result.posterior.sel(study_treatment=labels))
+    with pytest.raises(
+        InputError, match=r"old\.nc, posterior, study_treatment_effect: found no deviation of 's\d \| a'"
+    ):
+        load(older.save(tmp_path / "old.nc"))
+    assert load(result.save(tmp_path / "new.nc")).posterior.equals(result.posterior)

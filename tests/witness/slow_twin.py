@@ -273,10 +273,14 @@ def effective_n(spec: Mapping, arm: Row, row: Row) -> mpf | None:
 
 def effective_share(spec: Mapping, arm: Row) -> mpf:
     """a: the spec's share, or the arm's share of events where that is larger (1 if all died)."""
-    default = _setting(spec, "effective_share", DEFAULT_EFFECTIVE_SHARE)
+    return max(_setting(spec, "effective_share", DEFAULT_EFFECTIVE_SHARE), median_share(spec, arm))
+
+
+def median_share(spec: Mapping, arm: Row) -> mpf:
+    """a of a median: the arm's share of events where it is printed, else the spec's share (decision 6)."""
     if arm.get("events") is None or not arm.get("n"):
-        return default
-    return max(default, min(mpf(1), mpf(arm["events"]) / mpf(arm["n"])))
+        return _setting(spec, "effective_share", DEFAULT_EFFECTIVE_SHARE)
+    return min(mpf(1), mpf(arm["events"]) / mpf(arm["n"]))
 
 
 def _setting(spec: Mapping, name: str, default) -> mpf:
@@ -340,27 +344,46 @@ def point_sizes(spec, tables, rows: Sequence[Row]) -> list[tuple[mpf, mpf]]:
     """(p_k, m_k) of each step of one arm: the share that survives it and its effective size (decision 5)."""
     arm = arm_row(tables, rows[0])
     steps, survival, variance = [], mpf(1), mpf(0)
+    begin = mpf(arm.get("survived_to") or 0)
     for row in rows:
         if survival == 0:  # nobody left: the step says nothing
             steps.append((mpf(1), mpf(0)))
             continue
         share = mpf(row["survival"]) / survival
-        size = _step_size(spec, arm, row, share, survival, variance)
+        size = _step_size(spec, arm, row, share, survival, variance, begin)
         variance = _next_variance(row, share, size, variance)
         steps.append((share, size))
-        survival = mpf(row["survival"])
+        survival, begin = mpf(row["survival"]), mpf(row["time"])
     return steps
 
 
-def _step_size(spec, arm, row, share, survival, variance) -> mpf:
-    """m = (1 - p) / (p (v_k - v_{k-1})), at most n S_{k-1}; without a usable rise in variance a n S_{k-1}."""
+def _step_size(spec, arm, row, share, survival, variance, begin) -> mpf:
+    """m = (1 - p) / (p (v_k - v_{k-1})), at most n S_{k-1}; without a usable rise in variance a n S_{k-1}, or the size
+    that the integral of Greenwood's sum gives under the censoring of the arm's median follow-up."""
     n, sd = effective_n(spec, arm, row), log_sd(row)
     if sd is None or sd**2 <= variance or share in (0, 1):
         if n is None:
             raise ValueError(f"point at {row['time']} needs n: its interval does not give a size")
-        return effective_share(spec, arm) * n * survival
+        if arm.get("followup") is None or effective_share(spec, arm) == 1:
+            return effective_share(spec, arm) * n * survival
+        return _watched_size(n * survival, share, begin, mpf(row["time"]), arm)
     size = (1 - share) / (share * (sd**2 - variance))
     return size if n is None else min(size, n * survival)
+
+
+def _watched_size(alive, share, begin, end, arm) -> mpf:
+    """(1 - p) / (p v), v the integral of h / (n S G) by quadrature, G from when everybody was alive and watched."""
+    since = mpf(arm.get("survived_to") or 0)
+
+    def at_risk(time, hazard):
+        return alive * mp.exp(-hazard * (time - begin)) * mpf(2) ** (-(time - since) / mpf(arm["followup"]))
+
+    if share == 1:
+        return (end - begin) / mp.quad(lambda time: 1 / at_risk(time, 0), [begin, end])
+    if share == 0:
+        return at_risk(end, 0)
+    hazard = -mp.log(share) / (end - begin)
+    return (1 - share) / (share * mp.quad(lambda time: hazard / at_risk(time, hazard), [begin, end]))
 
 
 def _next_variance(row, share, size, variance) -> mpf:
@@ -389,7 +412,7 @@ def lone_medians(tables: Tables) -> list[Row]:
 
 def median_term(spec, tables, parameters, row) -> mpf:
     """Normal on the log with an interval, a beta law of F(m) with n only, an upper tail where it was not reached."""
-    curve, sd = curve_of(spec, tables, parameters, row), median_log_sd(row)
+    curve, sd = curve_of(spec, tables, parameters, row), median_log_sd(spec, tables, row)
     if row.get("median") is None:
         return _not_reached(curve, arm_row(tables, row)["followup"], _beta_size(spec, tables, row))
     if sd is not None:
@@ -398,21 +421,28 @@ def median_term(spec, tables, parameters, row) -> mpf:
     return _beta_law(curve, row["median"], _beta_size(spec, tables, row))
 
 
-def median_log_sd(row: Row) -> mpf | None:
-    """sd of the log median from both limits, or from the lower one alone where the upper was not reached."""
+def median_log_sd(spec, tables, row: Row) -> mpf | None:
+    """sd of the log median from both limits; from the lower one alone where the upper was not reached, but not less
+    than that of the middle of so many exponential times."""
     if row.get("median") is None or not row.get("ci_low") or row["ci_low"] <= 0:
         return None
     if row.get("ci_high") is not None:
         return log_sd(row)
-    return mp.log(mpf(row["median"]) / mpf(row["ci_low"])) / z_of(row)
+    lower_half = mp.log(mpf(row["median"]) / mpf(row["ci_low"])) / z_of(row)
+    return max(lower_half, 1 / (mp.log(2) * mp.sqrt(_median_size(spec, tables, row) + 2)))
 
 
 def _beta_size(spec, tables, row) -> mpf:
+    return (_median_size(spec, tables, row) + 1) / 2
+
+
+def _median_size(spec, tables, row) -> mpf:
+    """a n of a median."""
     arm = arm_row(tables, row)
     n = effective_n(spec, arm, row)
     if n is None:
-        raise ValueError(f"median of {_arm_key(row)} needs n or an interval")
-    return (effective_share(spec, arm) * n + 1) / 2
+        raise ValueError(f"median of {_arm_key(row)} needs n or an interval of two limits")
+    return median_share(spec, arm) * n
 
 
 def _beta_law(curve: Curve, median, alpha) -> mpf:
