@@ -1,12 +1,15 @@
 """Log hazard ratios of a study as one multivariate normal (docs/decisions.md#7-hazard-ratios)."""
 
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from bayes_bm.evidence import summary_statistics
 from bayes_bm.evidence.arm_covariates import covariates_together, unstated_covariates
+from bayes_bm.evidence.ratio_contrasts import rounding, study_block
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -121,28 +124,71 @@ def _check_one_ratio_a_contrast(study: str, rows: pd.DataFrame) -> None:
 STATED = ("mean_", "sd_", "share_")
 
 
-def hazard_ratio_block(ratios: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+def hazard_ratio_block(ratios: pd.DataFrame, arms: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     """Log hazard ratios with the Cholesky factor of their covariance, block diagonal by study (decision 7)."""
     ratios = ratios.sort_values(["study", "treatment", "reference"], kind="stable").reset_index(drop=True)
-    level = ratios["ci_level"].fillna(0.95)
-    se = [
-        summary_statistics.log_hr_se(
-            row["hr"],
-            low=row["ci_low"],
-            high=row["ci_high"],
-            se=row["se_log_hr"],
-            p=row["p"],
-            p_below=row["p_below"],
-            ci_level=ci,
-        )
-        for row, ci in zip(ratios.to_dict("records"), level, strict=True)
-    ]
+    se = [_standard_error(row, arms) for row in ratios.to_dict("records")]
     table = ratios.assign(log_hr=np.log(ratios["hr"].astype(float)), se=np.array(se, dtype=float))
-    blocks = [_study_block(str(study), rows) for study, rows in table.groupby("study", sort=True)]
+    blocks = []
+    for study, rows in table.groupby("study", sort=True):
+        _check_one_ratio_a_contrast(str(study), rows)
+        blocks.append(study_block(str(study), rows))
     kept = pd.concat([rows for rows, _ in blocks], ignore_index=True) if blocks else table
     columns = ["study", "treatment", "reference", "hr", "ci_low", "ci_high", "ci_level", "p", "p_below", "log_hr", "se"]
     columns += ["followup", "adjusted_for", *(name for name in kept if str(name).startswith(STATED))]
     return kept[columns], _block_diagonal([np.linalg.cholesky(covariance) for _, covariance in blocks])
+
+
+def _standard_error(row: Mapping, arms: pd.DataFrame) -> float:
+    """se of one log ratio from what its row prints; from p alone only where the rounding of hr and p settles it."""
+    se = summary_statistics.log_hr_se(
+        row["hr"],
+        low=row["ci_low"],
+        high=row["ci_high"],
+        se=row["se_log_hr"],
+        p=row["p"],
+        p_below=row["p_below"],
+        ci_level=row["ci_level"] if pd.notna(row["ci_level"]) else 0.95,
+    )
+    by_p_alone = (
+        pd.notna(row["p"]) and pd.isna(row["se_log_hr"]) and (pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]))
+    )
+    if not by_p_alone:
+        return se
+    least, largest = se_range_of_p(row["hr"], row["p"])
+    if largest <= WIDEST_RANGE * least:
+        return se
+    events = _printed_events(row, arms)
+    if events > 0:
+        return 2 / np.sqrt(events)
+    raise InputError(
+        f"hazard_ratios, study {row['study']}, {row['treatment']} v {row['reference']}",
+        found=f"hr {row['hr']:g} with p {row['p']:g} alone: rounding leaves its standard error between {least:.2g}"
+        f" and {largest:.2g}",
+        allowed=f"a range below a factor of {WIDEST_RANGE:g}; or an interval, se_log_hr, or events of both arms",
+        hint="near a ratio of 1 a p value says nothing of the standard error: give ci_low and ci_high, or print events"
+        " in the arms table, or leave the row out (docs/decisions.md, 7)",
+    )
+
+
+WIDEST_RANGE = 1.5
+"""Largest over least standard error that the rounding of hr and p may allow (decision 7)."""
+
+
+def se_range_of_p(hr: float, p: float) -> tuple[float, float]:
+    """Least and largest |log hr| / z(p / 2) over all numbers that are printed as this hr and this p."""
+    half_hr, half_p = (float(rounding(np.array([value]))[0]) for value in (hr, p))
+    logs = np.abs(np.log([max(hr - half_hr, 1e-12), hr + half_hr]))
+    least = 0.0 if abs(hr - 1) <= half_hr else float(logs.min())
+    z = [-ndtri(min(max(value, 1e-300), 1.0) / 2) for value in (p - half_p, p + half_p)]
+    return least / z[0], float(logs.max() / z[1]) if z[1] > 0 else np.inf
+
+
+def _printed_events(row: Mapping, arms: pd.DataFrame) -> float:
+    """Events of both arms in the arms table, 0 where an arm prints none."""
+    of_study = arms[arms["study"] == row["study"]]
+    sides = [of_study.loc[of_study["treatment"] == row[side], "events"].astype(float) for side in SIDES]
+    return float(sum(side.sum() for side in sides)) if all(len(side) and side.notna().all() for side in sides) else 0.0
 
 
 def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
@@ -152,60 +198,3 @@ def _block_diagonal(blocks: list[np.ndarray]) -> np.ndarray:
         whole[offset : offset + len(block), offset : offset + len(block)] = block
         offset += len(block)
     return whole
-
-
-def _study_block(study: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-    """Independent contrasts of one study and their covariance.
-
-    Contrast i has variance V_treatment + V_reference, so two contrasts covary by the variance of the arm they share. It
-    is `se_reference`^2, or follows from a redundant third contrast; a shared arm without either is an error.
-    """
-    _check_one_ratio_a_contrast(study, rows)
-    independent, redundant = _spanning(rows)
-    variance = _arm_variances(rows, redundant)
-    signs = [{row["treatment"]: 1.0, row["reference"]: -1.0} for row in independent.to_dict("records")]
-    covariance = np.diag(np.square(independent["se"].to_numpy(dtype=float)))
-    for i, first in enumerate(signs):
-        for j, second in enumerate(signs[:i]):
-            for arm in first.keys() & second.keys():
-                if arm not in variance:
-                    raise InputError(
-                        f"hazard_ratios, study {study}, arms of {arm}",
-                        found=f"two contrasts share {arm}",
-                        hint="give se_reference (se of the shared arm's log hazard) or the contrast between the others",
-                    )
-                covariance[i, j] = covariance[j, i] = covariance[i, j] + first[arm] * second[arm] * variance[arm]
-    if np.linalg.eigvalsh(covariance).min() <= 0:
-        raise InputError(
-            f"hazard_ratios, study {study}", found="standard errors that cannot stand together", hint="check them"
-        )
-    return independent, covariance
-
-
-def _spanning(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows that connect something new, and rows that only close a loop."""
-    group: dict[str, int] = {}
-    new = []
-    for row in rows.to_dict("records"):
-        first, second = (group.setdefault(row[name], len(group)) for name in ("treatment", "reference"))
-        new.append(first != second)
-        group = {name: first if value == second else value for name, value in group.items()}
-    keep = np.array(new, dtype=bool)
-    return rows[keep].reset_index(drop=True), rows[~keep].reset_index(drop=True)
-
-
-def _arm_variances(rows: pd.DataFrame, redundant: pd.DataFrame) -> dict[str, float]:
-    """Variance of an arm's own log hazard, by name, where it is printed or can be worked out."""
-    variance = {
-        row["reference"]: float(row["se_reference"]) ** 2
-        for row in rows.to_dict("records")
-        if pd.notna(row["se_reference"])
-    }
-    pair = {frozenset((row["treatment"], row["reference"])): float(row["se"]) ** 2 for row in rows.to_dict("records")}
-    for row in redundant.to_dict("records"):
-        first, second = row["treatment"], row["reference"]
-        for shared in {name for names in pair for name in names} - {first, second}:
-            sides = [pair[key] for other in (first, second) if (key := frozenset((shared, other))) in pair]
-            if len(sides) == 2:
-                variance.setdefault(shared, (sum(sides) - pair[frozenset((first, second))]) / 2)
-    return variance

@@ -122,7 +122,7 @@ def _assemble(
     check_followup(stated, spec)
     check_adjusted(stated, spec)
     check_levels(stated, arms, spec)
-    ratios, cholesky = hazard_ratio_block(stated)
+    ratios, cholesky = hazard_ratio_block(stated, tables["arms"])
     patients = patient_rows(tables["patients"], arms, row_of, spec)
     check_averaged(spec, patients, arms)
     arms, ratios = with_amounts(spec, arms, ratios)
