@@ -46,7 +46,7 @@ def test_the_integral_over_a_study_is_that_of_a_grid(study: str) -> None:
 
 def test_the_integral_over_three_effects_is_that_of_a_grid() -> None:
     result = world()
-    assert StudyRows(result, "p1").effects == 3
+    assert StudyRows(result, "s2").effects == 3
     expected = brute(result, "p1", half=6.0, count=41)
     assert integrated_log_density(result, "p1") == pytest.approx(expected, abs=1e-3)
 
@@ -114,7 +114,10 @@ BETWEEN, WIDE = 0.3, 1.0
 
 
 def ratios(*, draws: int = 10_000, seed: int = 1) -> Result:
-    """Printed log hazard ratios y_j ~ N(mu + d_j, se_j), d_j ~ N(0, 0.3), mu ~ N(0, 1): exact draws of mu and d_j."""
+    """Printed log hazard ratios y_j ~ N(mu + d_j, se_j), d_j ~ N(0, 0.3), mu ~ N(0, 1): exact draws of mu and d_j.
+
+    d_j is the difference of two deviations, which are half of it each way but for what the ratio cannot tell.
+    """
     spec = worlds.spec(
         effects={"study_treatment": {"sd": half_normal(0.3)}}, treatments={"reference": "a", "compare": ["b"]}
     )
@@ -135,7 +138,10 @@ def ratios(*, draws: int = 10_000, seed: int = 1) -> Result:
     mu = rng.normal(mean, sd, (1, draws, 1))
     kept = 1 / (1 / variance + 1 / BETWEEN**2)
     deviations = kept * (y - mu) / variance + np.sqrt(kept) * rng.standard_normal((1, draws, len(y)))
-    fixed = {"log_hr": mu, "study_treatment_effect": deviations, "study_treatment_sd": BETWEEN}
+    common = BETWEEN / 2 * rng.standard_normal(deviations.shape)
+    # labels are s1 | b, s1 | a, s2 | b, ...
+    each = np.stack([common + deviations / 2, common - deviations / 2], axis=-1).reshape(1, draws, -1)
+    fixed = {"log_hr": mu, "study_treatment_effect": each, "study_treatment_sd": BETWEEN}
     return posteriors.result(spec, evidence, chains=1, draws=draws, **fixed)
 
 

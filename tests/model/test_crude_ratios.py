@@ -159,12 +159,14 @@ def test_a_study_known_from_its_crude_ratio_is_left_out_by_the_same_density() ->
     spec, evidence = world(points=16)
     result = posteriors.result(spec, evidence, chains=1, draws=3)
     rows, of = StudyRows(result, "h1"), result.predictors.draws
-    assert rows.effects == 1
-    pair = result.inputs.design.pairs.index(rows.design.pairs[0]) + 1
-    z = of.study_treatment_effect[:, [pair]] / of.study_treatment_sd[:, None]
+    # a deviation of each of its two treatments
+    assert rows.effects == 2
+    pairs = [result.inputs.design.pairs.index(pair) + 1 for pair in rows.design.pairs]
+    deviations = of.study_treatment_effect[:, pairs] / of.study_treatment_sd[:, None]
+    z = np.linalg.solve(rows.design.pair_factor, deviations.T).T
     row = pointwise_log_likelihood(result.predictors)["hazard_ratios"].to_numpy().ravel()
     assert rows.log_density(z) == pytest.approx(row, rel=1e-10)
-    assert np.abs(row - rows.log_density(np.zeros((3, 1)))).max() > 1e-3
+    assert np.abs(row - rows.log_density(np.zeros((3, 2)))).max() > 1e-3
     assert integrated_log_density(result, "h1") == pytest.approx(brute(result, "h1", count=201), abs=2e-4)
 
 

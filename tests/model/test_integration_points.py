@@ -22,6 +22,7 @@ from bayes_bm.inference.graph_samplers import _patient_data, _set_patients
 from bayes_bm.inference.integration_error import integration_error
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.model.covariates.integration_points import correlation, pooled_correlation
+from bayes_bm.model.design import make_design
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
@@ -182,13 +183,13 @@ def arm_curve(spec: Spec, evidence: Evidence, found: dict, arm_row: int, points:
     """S and f of an arm by plain sums over (weight, age in tens from 60, male)."""
     row = evidence.arms.iloc[arm_row]
     j, a = sorted(set(evidence.arms["study"])).index(row["study"]), row["treatment"]
-    names = zip(evidence.arms["study"], evidence.arms["treatment"], strict=True)
-    pairs = sorted({(s, t) for s, t in names if t != "a"})
+    pairs = make_design(spec, evidence).pairs
     eta, compared = float(found["intercept"] + found["study_effect"][j]), list(spec.treatments.compare)
+    eta += float(found["study_treatment_effect"][pairs.index((row["study"], a))])
     slope = float(found["coefficient"][0])
     if a != "a":
         at = compared.index(a)
-        eta += float(found["log_hr"][at] + found["study_treatment_effect"][pairs.index((row["study"], a))])
+        eta += float(found["log_hr"][at])
         slope += float(found["interaction"][at, 0])
     k = math.exp(float(found["log_shape"] + found["study_log_shape"][j]))
     levels = [(w, eta + slope * age + float(found["coefficient"][1]) * male) for w, age, male in points]

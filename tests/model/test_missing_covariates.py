@@ -16,6 +16,7 @@ from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.graph_samplers import _compiled_c
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.model.covariates.missing import NODES, prior
+from bayes_bm.model.design import make_design
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
@@ -62,16 +63,16 @@ def by_quadrature(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray]) 
     middle, spread = ({c: float(f(whole[c])) for c in ("kps", "age")} for f in (np.mean, np.std))
     middle["male"], spread["male"] = float(whole["male"].mean()), float(whole["male"].std(ddof=0))
     studies, compared = sorted(set(evidence.arms["study"])), list(spec.treatments.compare)
-    pairs = sorted({(s, a) for s, a in zip(table["study"], table["treatment"], strict=True) if a != "a"})
+    pairs = make_design(spec, evidence).pairs
     terms: list[float] = []
     sexes: list[float] = []
     for row in table[table[["age", "male"]].isna().any(axis=1)].to_dict("records"):
         arm = f"{row['study']}, {evidence.arms['arm'][row['arm_row']]}"
         study, drug = studies.index(row["study"]), row["treatment"]
         base = float(found["intercept"] + found["study_effect"][study])
+        base += found["study_treatment_effect"][pairs.index((row["study"], drug))]
         if drug != "a":
             base += found["log_hr"][compared.index(drug)]
-            base += found["study_treatment_effect"][pairs.index((row["study"], drug))]
         k = math.exp(float(found["log_shape"] + found["study_log_shape"][study]))
         slope = dict(zip(spec.covariates, found["coefficient"], strict=True))
         if drug != "a":
@@ -156,15 +157,13 @@ def _by_sum(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray], names:
 def data_term_of(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray], row: dict[str, Any]) -> float:
     """Log density of a patient with every covariate, from the equation."""
     studies, compared = sorted(set(evidence.arms["study"])), list(spec.treatments.compare)
-    pairs = sorted(
-        {(s, a) for s, a in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True) if a != "a"}
-    )
+    pairs = make_design(spec, evidence).pairs
     study, drug = studies.index(row["study"]), row["treatment"]
     x = [row["kps"], (row["age"] - 60) / 10, row["male"]]
     eta = float(found["intercept"] + found["study_effect"][study] + np.dot(found["coefficient"], x))
+    eta += found["study_treatment_effect"][pairs.index((row["study"], drug))]
     if drug != "a":
         eta += found["log_hr"][compared.index(drug)] + found["interaction"][compared.index(drug), 0] * row["male"]
-        eta += found["study_treatment_effect"][pairs.index((row["study"], drug))]
     k = math.exp(float(found["log_shape"] + found["study_log_shape"][study]))
     log_cum = k * math.log(row["time"] / T0) + eta
     return float(row["event"] * (math.log(k) + log_cum - math.log(row["time"])) - math.exp(log_cum))

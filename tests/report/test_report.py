@@ -654,7 +654,6 @@ def test_without_levels_only_ratios_are_answered():
         "ab12",
         "seed",
         "It recommends no treatment",
-        "another model, not another view",
         "normal(mean 0, sd 1)",
         "prior only",
         "Averages are over studies like those in the audit",
