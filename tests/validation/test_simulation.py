@@ -147,7 +147,7 @@ def test_sizes_of_drawn_points_are_whole() -> None:
 
 
 def test_parameters_come_from_their_priors_and_effects_from_their_laws() -> None:
-    """150 worlds: intercept N(0, 1), study_sd half-normal; effects over their sd are normal, deviations over sqrt(2) sd."""
+    """150 worlds: intercept N(0, 1), study_sd half-normal; effects over their sds are standard normal."""
     intercepts, sds, level, pairs = [], [], [], []
     for seed in range(150):
         true = bb.simulate(worlds.spec(), seed=seed, studies=4, mix=only("counts"), sizes=(5, 5)).truth
@@ -155,7 +155,7 @@ def test_parameters_come_from_their_priors_and_effects_from_their_laws() -> None
         intercepts.append(of["intercept"])
         sds.append(of["study_sd"])
         level += [value / of["study_sd"] for value in true["study_effect"].values()]
-        sd = of["study_treatment_sd"] / math.sqrt(2)
+        sd = of["study_treatment_sd"] / np.sqrt(2)
         pairs += [value / sd for value in true["study_treatment_effect"].values()]
     assert stats.kstest(intercepts, "norm").pvalue > 0.001
     assert stats.kstest(sds, stats.halfnorm(scale=0.5).cdf).pvalue > 0.001
