@@ -1,5 +1,6 @@
 """Evidence: each rule with a tiny table and numbers by hand; nothing counts twice, nothing is lost without a word."""
 
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_bm.evidence.hazard_ratios import se_range_of_p
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.model.pymc_graph.build import build_model
@@ -378,6 +380,70 @@ def test_one_contrast_printed_twice_is_refused_whatever_the_order() -> None:
     for order in (rows, rows[::-1]):
         with pytest.raises(InputError, match="hazard_ratios, study h: found 2 rows between a and b; allowed: one"):
             selected({"hazard_ratios": order})
+
+
+LOOP_NAMES = [dict(zip("PSF", names, strict=True)) for names in itertools.permutations("bcd")]
+
+
+@pytest.mark.parametrize("names", LOOP_NAMES, ids=lambda names: "".join(names.values()))
+def test_every_contrast_of_a_loop_counts_whatever_the_names(names: dict[str, str]) -> None:
+    """0.80 and 0.90 against a, 0.89 between them: logs that agree within rounding, by least squares over all three.
+
+    The roundings are 0.005 / hr, so weights are hr^2; the constrained estimate is worked out by hand.
+    """
+    first, second = names["P"], names["S"]
+    rows = [
+        ratio("h", first, "a", 0.80, se_log_hr=0.10),
+        ratio("h", second, "a", 0.90, se_log_hr=0.10),
+        ratio("h", first, second, 0.89, se_log_hr=0.09),
+    ]
+    evidence = selected({"hazard_ratios": rows}, treatments={"reference": "a", "compare": list("bcd")})
+    table, covariance = evidence.hazard_ratios, evidence.hr_cholesky @ evidence.hr_cholesky.T
+    signs = np.array(
+        [[(row.treatment == name) - (row.reference == name) for name in (first, second)] for row in table.itertuples()],
+        dtype=float,
+    )
+    both = np.linalg.solve(signs, table["log_hr"].to_numpy())
+    opening = math.log(0.89) - math.log(0.80) + math.log(0.90)
+    variance = np.array([0.80, 0.90, 0.89]) ** -2.0
+    shift = opening / variance.sum() * variance
+    assert both == pytest.approx([math.log(0.80) + shift[0], math.log(0.90) - shift[1]], abs=1e-12)
+    inverse = np.linalg.inv(signs)
+    shared = (0.01 + 0.01 - 0.0081) / 2
+    np.testing.assert_allclose(inverse @ covariance @ inverse.T, [[0.01, shared], [shared, 0.01]], atol=1e-12)
+
+
+def test_a_loop_that_is_open_is_refused_with_its_numbers() -> None:
+    rows = [
+        ratio("h", "b", "a", 0.80, se_log_hr=0.10),
+        ratio("h", "c", "a", 0.90, se_log_hr=0.10),
+        ratio("h", "b", "c", 0.95, se_log_hr=0.09),
+    ]
+    said = r"study h: found ratios of a loop that do not agree: b v a 0\.8 \(the others say 0\.855\)"
+    for order in (rows, rows[::-1]):
+        with pytest.raises(InputError, match=said):
+            selected({"hazard_ratios": order})
+
+
+def test_a_p_near_one_is_refused_or_read_from_the_events() -> None:
+    """hr 1.01 with p 0.80: 1.005 with .795 to 1.015 with .805 are se of 0.019 to 0.060."""
+    least, largest = se_range_of_p(1.01, 0.80)
+    assert (least, largest) == (pytest.approx(0.0192, abs=2e-4), pytest.approx(0.0603, abs=2e-4))
+    near = [ratio("h", "b", "a", 1.01, p=0.80)]
+    with pytest.raises(
+        InputError, match=r"study h, b v a: found hr 1\.01 with p 0\.8 alone: rounding leaves .* 0\.019 and"
+    ):
+        selected({"hazard_ratios": near})
+    arms = [
+        {"study": "h", "arm": name, "treatment": name, "endpoint": "os", "n": 100, "events": events}
+        for name, events in (("a", 40), ("b", 60))
+    ]
+    assert selected({"hazard_ratios": near, "arms": arms}).hazard_ratios["se"].tolist() == [0.2]
+    # far from one the p alone is enough, and an interval is taken whatever p is
+    clear = selected({"hazard_ratios": [ratio("h", "b", "a", 0.5, p=0.01)]})
+    assert clear.hazard_ratios["se"][0] == pytest.approx(math.log(2) / 2.5758, rel=1e-4)
+    with_interval = [ratio("h", "b", "a", 1.01, p=0.80, ci_low=0.8, ci_high=1.275)]
+    assert selected({"hazard_ratios": with_interval}).hazard_ratios["se"][0] == pytest.approx(0.1189, abs=1e-4)
 
 
 def test_a_hazard_ratio_beside_an_effect_on_shape_needs_its_followup() -> None:
