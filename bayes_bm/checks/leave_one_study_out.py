@@ -35,6 +35,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
 from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.spreadsheets import restore
 from bayes_bm.runtime.stores import JsonStore
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Array, Progress
@@ -356,6 +357,6 @@ def saved_with(result: Result, folder: Path) -> tuple[pd.DataFrame, pd.DataFrame
     files = [folder / "leave_one_out" / f"{name}.csv" for name in ("studies", "numbers")]
     if not all(file.is_file() for file in files):
         return None
-    studies, numbers = (pd.read_csv(file) for file in files)
+    studies, numbers = (restore(pd.read_csv(file)) for file in files)
     same = "model" in studies and studies["model"].iloc[0] == analysis_model(result.spec, result.evidence)
     return (studies.fillna({"study": ALL}), numbers) if same else None

@@ -31,6 +31,7 @@ from bayes_bm.model.baseline_hazard import with_knots
 from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.files import atomic_write
 from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.spreadsheets import defuse, restore
 from bayes_bm.runtime.stores import file_name_part
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
@@ -244,7 +245,7 @@ def _with_sampling(spec: Spec, given: Mapping[str, int]) -> Spec:
 
 def _write_table(table: pd.DataFrame, path: Path) -> bool:
     """Write the table whole or not at all; a file that already says this is not touched."""
-    text = table.to_csv(index=False)
+    text = defuse(table).to_csv(index=False)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
     with atomic_write(path) as file:
@@ -494,7 +495,7 @@ def saved_with(result: Result, folder: Path) -> pd.DataFrame | None:
     model = analysis_model(result.spec, result.evidence)
     for path in (folder / "sensitivity.csv", folder / "sensitivity" / "sensitivity.csv"):
         if path.is_file():
-            table = pd.read_csv(path)
+            table = restore(pd.read_csv(path))
             base = table[table["analysis"] == BASE] if {"analysis", "model"} <= set(table) else table.iloc[:0]
             if len(base) and base["model"].iloc[0] == model:
                 return table

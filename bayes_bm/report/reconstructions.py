@@ -11,6 +11,7 @@ import pandas as pd
 from bayes_bm.evidence.manifest import Key, Reconstructions, key_text, with_key
 from bayes_bm.reconstruction.reconstruct import stack_draws
 from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.spreadsheets import defuse
 
 SUMMARY_FILES = ("patients.csv", "summary.csv", "diagnostics.csv", "draws.csv")
 """Names of the tables of a manifest."""
@@ -30,7 +31,7 @@ def write_reconstructions(reconstructions: Reconstructions, folder: Path, *, fig
         tables["draws"] = pd.concat([_labelled_draws(sets, key) for key, sets in reconstructions.draws.items()])
     with ExitStack() as files:
         for name, table in tables.items():
-            table.to_csv(files.enter_context(atomic_write(folder / f"{name}.csv")), index=False)
+            defuse(table).to_csv(files.enter_context(atomic_write(folder / f"{name}.csv")), index=False)
         for key, rec in reconstructions.arms.items() if figures else ():
             file = files.enter_context(atomic_write(folder / figure_name(key)))
             from bayes_bm.report.plots.reconstruction import reconstruction_figure  # not for the processes that rebuild

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.spreadsheets import defuse
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -167,9 +168,9 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def write_csv(table: "DataFrame", path: Path) -> Path:
-    """Write a table without its index, whole or not at all, and return its path."""
+    """Write a table without its index, whole or not at all, and return its path; no cell is a spreadsheet's formula."""
     with atomic_write(path) as file:
-        table.to_csv(file, index=False)
+        defuse(table).to_csv(file, index=False)
     return path
 
 

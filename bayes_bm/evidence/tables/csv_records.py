@@ -9,6 +9,7 @@ from typing import NamedTuple
 from bayes_bm.evidence.tables.cells import shortened
 from bayes_bm.evidence.tables.schema import nearest_name
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.spreadsheets import restore_text
 
 MOST_COLUMNS = 1000
 """Columns of a table; more are a matrix that no spec can name, and their checks would take minutes."""
@@ -95,7 +96,7 @@ def _filled_rows(path: Path, text: io.TextIOWrapper) -> Iterator[tuple[int, list
     reader = csv.reader(text, strict=True)
     try:
         for cells in reader:
-            stripped = [cell.strip() for cell in cells]
+            stripped = [restore_text(cell.strip()) if cell[:1] == "'" else cell.strip() for cell in cells]
             if any(stripped):
                 yield reader.line_num, stripped
     except csv.Error as error:

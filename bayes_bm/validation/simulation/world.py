@@ -20,6 +20,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.spreadsheets import defuse
 from bayes_bm.spec.biases import Biases
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec, read_spec, spec_toml
@@ -89,7 +90,7 @@ class World:
         texts = {"spec.toml": spec_toml(self.spec), "truth.json": json.dumps(self.truth, indent=1) + "\n"}
         with ExitStack() as stack:
             for name, table in tables.items():
-                table.to_csv(stack.enter_context(atomic_write(folder / name)), index=False)
+                defuse(table).to_csv(stack.enter_context(atomic_write(folder / name)), index=False)
             for name, text in texts.items():
                 stack.enter_context(atomic_write(folder / name)).write_text(text, encoding="utf-8")
         return [folder / name for name in (*texts, *tables)]
