@@ -22,6 +22,7 @@ from bayes_bm.checks.stacking import row_elpd
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.who import AverageStudy, NewStudy
 from bayes_bm.evidence.audit import require_usable
+from bayes_bm.evidence.centres import with_centres
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES
@@ -382,16 +383,21 @@ class _Fits:
         return numbers
 
 
+def _settled(spec: Spec, evidence: Evidence) -> Spec:
+    """The spec as a fit writes it down: knots and centres as numbers."""
+    return with_centres(with_knots(spec, evidence), evidence)
+
+
 def analysis_key(spec: Spec, evidence: Evidence) -> str:
     """Return a digest of what a fit follows from: spec (without the names of other analyses), settings, evidence."""
-    alone = with_knots(spec, evidence).model_copy(update={"sensitivity": {}})
+    alone = _settled(spec, evidence).model_copy(update={"sensitivity": {}})
     return _digest(alone.digest(), evidence.digest())
 
 
 def analysis_model(spec: Spec, evidence: Evidence) -> str:
     """Return a digest without sampler settings and seed: whether two fits are of one model and its evidence."""
     plain = {"sensitivity": {}, "sampling": type(spec.sampling)(), "seed": 0}
-    return _digest(with_knots(spec, evidence).model_copy(update=plain).digest(), evidence.digest())
+    return _digest(_settled(spec, evidence).model_copy(update=plain).digest(), evidence.digest())
 
 
 def _digest(*parts: str) -> str:

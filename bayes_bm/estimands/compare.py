@@ -105,7 +105,8 @@ def compared_pairs(
     if not lacks_level(result, who):
         end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
         answers = Query(time_list, end_time, alive_at).answer(population(result, who))
-        yield from absolute_rows(result.spec.treatments.names, AnswerFlags(result), reference_name, answers)
+        labels = AnswerFlags(result, at_centres=not isinstance(who, Patient))
+        yield from absolute_rows(result.spec.treatments.names, labels, reference_name, answers)
 
 
 def _marginal(result: Result, who: Who) -> bool:
@@ -121,7 +122,7 @@ def _ratio_rows(result: Result, who: Who, reference: str, times: list[float]) ->
         return
     timed = _marginal(result, who) or not is_proportional(result)
     ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=reference)
-    labels = AnswerFlags(result)
+    labels = AnswerFlags(result, at_centres=not isinstance(who, Patient))
     for treatment in result.spec.treatments.names:
         if treatment == reference:
             continue

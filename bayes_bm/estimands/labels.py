@@ -7,6 +7,7 @@ import numpy as np
 
 from bayes_bm.estimands.summary import summarize
 from bayes_bm.evidence.audit import follow_up
+from bayes_bm.evidence.centres import far_centres
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.prior_distributions import scipy_distribution
@@ -14,19 +15,23 @@ from bayes_bm.spec.priors import Prior
 
 PRIOR_ONLY_RATIO = 0.9
 """Share of the prior sd (no unit) from which a posterior sd says that the data moved nothing (decision 17)."""
-MARKS = ("extrapolated", "prior only", "all-cause", "excess")
+FAR_CENTRE = "centre beyond the evidence"
+"""Mark of an answer at covariates' centres, one of which lies beyond every patient of the evidence."""
+MARKS = ("extrapolated", FAR_CENTRE, "prior only", "all-cause", "excess")
 """Marks on an answer, in the order in which a label names them."""
 
 
 class AnswerFlags:
     """Marks on an answer: beyond follow-up, from the prior only; with a background hazard, what it speaks about.
 
-    "all-cause": of all deaths, background included; "excess": of the deaths that it does not explain.
+    "all-cause": of all deaths, background included; "excess": of the deaths that it does not explain. `at_centres` says
+    whether the answers are about patients at the covariates' centres.
     """
 
-    def __init__(self, result: Result, *, of_deaths: str = "all-cause") -> None:
+    def __init__(self, result: Result, *, of_deaths: str = "all-cause", at_centres: bool = True) -> None:
         self._until = follow_up(result.spec, result.evidence)
         self._prior_only, self._effect = prior_only(result), result.spec.hazard.treatment_effect
+        self._far = [FAR_CENTRE] if at_centres and far_centres(result.spec, result.evidence) else []
         self._deaths = [of_deaths] if result.spec.evidence.background is not None else []
 
     def until(self, treatment: str) -> float:
@@ -38,7 +43,7 @@ class AnswerFlags:
         extrapolated = time is not None and not (np.isfinite(follow_up_end) and time <= follow_up_end * (1 + 1e-9))
         marks = ["extrapolated"] if extrapolated else []
         unmoved = ["prior only"] if f"{self._effect}[{treatment}]" in self._prior_only else []
-        return "; ".join([*marks, *unmoved, *self._deaths])
+        return "; ".join([*marks, *self._far, *unmoved, *self._deaths])
 
     def contrast(self, *sides: tuple[str, float | None]) -> str:
         """Marks of either side, each at the time it speaks about."""

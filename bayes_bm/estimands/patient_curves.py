@@ -11,6 +11,7 @@ from bayes_bm.estimands.outcomes import outcome_table, outcomes
 from bayes_bm.estimands.predict import patient_distance, patient_missing
 from bayes_bm.estimands.quantities import chosen_treatments, survival
 from bayes_bm.estimands.who import NewStudy, Patient, Who
+from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.inference.result import Result
 
 GRID = 61
@@ -87,7 +88,13 @@ def patient_notes(result: Result, patient: Mapping[str, float], study_effects: W
         f"Prior only, for no evidence here informs them: {', '.join([*named, *effects])}." if named or effects else ""
     )
     of_patient = (
-        [patient_missing(result, patient).text, patient_distance(result, patient).text] if spec.covariates else []
+        [
+            patient_missing(result, patient).text,
+            reading_at_centres(spec, result.evidence),
+            patient_distance(result, patient).text,
+        ]
+        if spec.covariates
+        else []
     )
     gate = "" if result.gate.passed else f"THE CONVERGENCE GATE FAILED: {'; '.join(result.gate.reasons)}."
     last = "Nothing is recommended: the curves are of groups of such patients, and who received what was not at random."

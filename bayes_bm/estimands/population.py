@@ -1,14 +1,13 @@
 """The population behind an answer: levels and shapes over posterior draws, and the effects it is averaged over."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from bayes_bm.estimands.patient_scores import patient_score
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.who import WHO, AverageStudy, NewHospital, NewStudy, Patient, Study, Who, population_of
 from bayes_bm.inference.result import Result
-from bayes_bm.model.covariates.case_mix import checked, score
 from bayes_bm.model.design import DEVIATION_VARIANCE
 from bayes_bm.model.linear_predictor import on_first
 from bayes_bm.runtime.errors import InputError
@@ -21,8 +20,8 @@ from bayes_bm.spec.priors import Prior
 def population(result: Result, who: Who) -> Population:
     """The law of (eta, shape) by draw and treatment for whoever is asked about."""
     if isinstance(who, Patient):
-        base, (shift, sd) = population(result, who.on), _patient_score(result, who.values)
-        return replace(base, eta=base.eta + shift, eta_sd=np.hypot(base.eta_sd, sd))
+        base, score = population(result, who.on), patient_score(result, who.values)
+        return replace(base, eta=base.eta + score.mean, not_given=score.rule)
     if (result.spec.free_levels or result.spec.free_shapes) and not isinstance(who, Study):
         return _baseline_population(result, who)
     match who:
@@ -157,15 +156,9 @@ def log_hr_without_level(result: Result, who: Who) -> Array:
     """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
     deviation = _fresh_contrasts(result) if isinstance(population_of(who), NewHospital) else 0.0
     # of a patient's covariates only what modifies the treatment's effect is left in a ratio
-    shift = _patient_score(result, who.values)[0] if isinstance(who, Patient) else np.zeros((1, 1))
+    shift = patient_score(result, who.values).mean if isinstance(who, Patient) else np.zeros((1, 1))
     return result.predictors.draws.log_hr + deviation + shift - shift[:, :1]
 
 
 def _draw_prior(prior: Prior, samples: int, rng: np.random.Generator) -> Array:
     return np.asarray(scipy_distribution(prior).rvs(size=samples, random_state=rng))
-
-
-def _patient_score(result: Result, values: Mapping[str, float]) -> tuple[Array, Array]:
-    """x . (coefficient + interaction[a]) of a patient, mean and sd over what is not given (sample, treatment)."""
-    spec = result.spec
-    return score(spec, result.case_mix, checked(spec, values), result.predictors.draws.slopes)

@@ -21,7 +21,7 @@ from bayes_bm.estimands.quantities import checked_times, checked_treatment, chos
 from bayes_bm.estimands.summary import summarize
 from bayes_bm.estimands.who import NewStudy, Patient, Who
 from bayes_bm.inference.result import Result
-from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, distance, missing
+from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, complete, distance, missing
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array, Row
 
@@ -120,7 +120,11 @@ def predict(
     time_list = list(checked_times(times_or_default(result, times), alive_at))
     end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
     base_patient = Patient({}, NewStudy() if who is None or isinstance(who, Patient) else who)
-    reference_name, informed, labels = checked_treatment(result, reference), prior_only(result), AnswerFlags(result)
+    reference_name, informed, labels = (
+        checked_treatment(result, reference),
+        prior_only(result),
+        AnswerFlags(result, at_centres=False),
+    )
     everyone, rows = result.spec.treatments.names, dict[int, list[Row]]()
     marks = [_patient_marks(result, values, informed) for values in patients]
     for places, answers_by_key in _alike_answers(
@@ -144,8 +148,8 @@ def _alike_answers(
 ) -> Iterator[tuple[list[int], Mapping[tuple[str, float | None], Array]]]:
     """Yield the places of patients who are alike, and what is asked of them.
 
-    Who is not given differs in spread alone, so patients of whom the same covariates are given share one population
-    and are answered together (`interpolation.patient_answers`).
+    Patients of whom the same covariates are given share one population, shifted, and are answered together
+    (`interpolation.patient_answers`), unless a two-valued covariate is not given: then each has a mixture of his own.
     """
     spec = result.spec
     alike: dict[frozenset[str], dict[tuple[float, ...], list[int]]] = {}
@@ -158,11 +162,14 @@ def _alike_answers(
     for given, places in alike.items():
         covariates = [name for name in spec.covariates if name in given]
         patient_values = np.array(list(places)).reshape(len(places), len(covariates))
-        shared_population = population(
-            result, replace(base_patient, values=dict(zip(covariates, patient_values[0].tolist(), strict=True)))
-        )
-        offsets = (patient_values - patient_values[0]) / np.array([spec.covariates[name].scale for name in covariates])
-        slopes = result.predictors.draws.slopes[:, :, [list(spec.covariates).index(name) for name in covariates]]
+        patients_given = [dict(zip(covariates, row, strict=True)) for row in patient_values.tolist()]
+        cells = complete(spec, result.case_mix, covariates, patient_values).x
+        if cells.shape[1] > 1:
+            for of_patient, values in zip(places.values(), patients_given, strict=True):
+                yield of_patient, query.answer(population(result, replace(base_patient, values=values)))
+            continue
+        shared_population = population(result, replace(base_patient, values=patients_given[0]))
+        offsets, slopes = cells[:, 0] - cells[0, 0], result.predictors.draws.slopes
         yield from zip(places.values(), patient_answers(shared_population, slopes, offsets, query.answer), strict=True)
 
 

@@ -7,7 +7,7 @@ reweight the effects (docs/decisions.md, 14, 15).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from bayes_bm.estimands import level_averages
+from bayes_bm.estimands.gauss_rule import Rule
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
@@ -39,6 +40,8 @@ FEWER_NODES = 16
 """Number of nodes in each piece but the first where pieces are many and short, so that S hardly falls in one."""
 MANY_PARTS = 12
 """Number of ends of pieces above which `FEWER_NODES` is used; yearly steps of a background hazard make so many."""
+TINY = 1e-300
+"""Weight that stands for none: its logarithm is finite."""
 CHUNK = 4_000_000
 """Number of values (draws x treatments x times) worked out at once, about 32 MB an array."""
 
@@ -49,7 +52,7 @@ class Population:
 
     The sds (sample, treatment) are those of eta and of the first shape parameter, zero where not averaged over. Of a
     flexible baseline `walk` holds the square roots of the steps between its coefficients, and the second sd is that of
-    a random walk over all of them.
+    a random walk over all of them. `not_given` is the rule of what covariates that are not given add to eta.
     """
 
     family: Family
@@ -59,14 +62,25 @@ class Population:
     eta_sd: Array
     shape_sd: Array
     walk: Array | None = None
+    not_given: Rule | None = None
 
     @property
     def averaged(self) -> bool:
-        return bool(np.any(self.eta_sd > 0) or np.any(self.shape_sd > 0))
+        return bool(np.any(self.eta_sd > 0) or np.any(self.shape_sd > 0)) or self.not_given is not None
 
     def part(self, rows: slice | Array) -> "Population":
-        fields = (self.eta, self.shape, self.eta_sd, self.shape_sd)
-        return Population(self.family, self.reference_time, *(values[rows] for values in fields), walk=self.walk)
+        fields = {name: getattr(self, name)[rows] for name in ("eta", "shape", "eta_sd", "shape_sd")}
+        rule = None if self.not_given is None else Rule(*(values[rows] for values in self.not_given))
+        return replace(self, **fields, not_given=rule)
+
+    def known(self) -> Iterator[tuple["Population", Array]]:
+        """Yield the population at each node of what is not given, and the log weight (sample, treatment, 1)."""
+        if self.not_given is None:
+            yield self, np.zeros((1, 1, 1))
+            return
+        nodes, weights = (np.moveaxis(values, -1, 0) for values in self.not_given)
+        for node, weight in zip(nodes, weights, strict=True):
+            yield replace(self, eta=self.eta + node, not_given=None), np.log(np.maximum(weight, TINY))[..., None]
 
 
 def _hermite(count: int, needed: bool) -> tuple[Array, Array]:
@@ -142,6 +156,8 @@ def _cum_hazard(population: Population, times: _PlacedTimes, eta: Array, shape: 
 
 def _least_cum_hazard(population: Population, times: _PlacedTimes) -> Array:
     """H of those who last longest, the lowest level at each shape: exp(this) S does not underflow for them."""
+    if population.not_given is not None:
+        return np.min([_least_cum_hazard(known, times) for known, _ in population.known()], axis=0)
     # of accelerated time, those with the largest eta
     sign = 1.0 if population.family.effect == "hazard" else -1.0
     longest: dict[float | tuple[float, ...], float] = {}
@@ -158,6 +174,9 @@ def _least_cum_hazard(population: Population, times: _PlacedTimes) -> Array:
 
 def _survivors(population: Population, times: _PlacedTimes, *, less: Array | float = 0.0) -> Array:
     """E[S] exp(less) at log_u (sample, treatment, time)."""
+    if population.not_given is not None:
+        parts = (_survivors(known, times, less=less + log_weight) for known, log_weight in population.known())
+        return np.add.reduce(list(parts))
     alive = np.zeros((*population.eta.shape, times.log_u.shape[-1]))
     if _level_is_a_factor(population):
         for given in _kernel_inputs(population, times, less, rate=False):
@@ -170,6 +189,9 @@ def _survivors(population: Population, times: _PlacedTimes, *, less: Array | flo
 
 def _moments(population: Population, times: _PlacedTimes, *, less: Array | float = 0.0) -> tuple[Array, Array]:
     """E[S] and E[u h S] at log_u (sample, treatment, time), both times exp(less); u h is the slope of H in log time."""
+    if population.not_given is not None:
+        parts = [_moments(known, times, less=less + log_weight) for known, log_weight in population.known()]
+        return np.add.reduce([alive for alive, _ in parts]), np.add.reduce([slope for _, slope in parts])
     alive, slope = (np.zeros((*population.eta.shape, times.log_u.shape[-1])) for _ in range(2))
     if _level_is_a_factor(population):
         for given in _kernel_inputs(population, times, less, rate=True):

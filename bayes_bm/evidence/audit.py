@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence import biases, clocks
-from bayes_bm.evidence.arm_covariates import averaged_arms, patients_with_missing_covariates, states_covariate
-from bayes_bm.evidence.hazard_ratios import averaged_ratios, unadjusted
+from bayes_bm.evidence.arm_covariates import averaged_arms, states_covariate
+from bayes_bm.evidence.covariate_notes import covariate_notes
 from bayes_bm.evidence.network import parts_of, parts_text, side_by_side
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import GateRefused
@@ -227,66 +227,14 @@ def _middle(arm: Mapping[Any, Any], name: str) -> float:
     return float(arm[f"share_{name}"] if states_covariate(arm, name) == "share" else arm[f"mean_{name}"])
 
 
-def _covariate_notes(spec: Spec, evidence: Evidence):
-    """A line for each coefficient, then what is not modelled about covariates."""
+def _coefficient_notes(spec: Spec, evidence: Evidence):
+    """A line for each coefficient."""
     for row in coefficients(spec, evidence).to_dict("records"):
         with_them = f" with {row['interaction_with']}" if row["interaction_with"] else ""
         term = f"{'Interaction' if with_them else 'Coefficient'} of {row['covariate']}{with_them}"
         unit = "patients" if row["source"].startswith("within") else "arms"
         amount = f" ({row['studies']} studies, {row['rows']} {unit})" if row["rows"] else ": no data inform it"
         yield f"{term}: {row['source']}{amount}."
-    if not spec.covariates:
-        return
-    yield from _missing_notes(spec, evidence)
-    averaged = averaged_arms(spec, evidence.arms, evidence.patients)
-    if averaged.any():
-        yield (
-            f"{int(averaged.sum())} arms are averaged over the covariates they state, by {spec.integration.points}"
-            f" points; {_correlation_text(spec, evidence)}."
-        )
-    printed = (evidence.arms["kind"] != "patients").to_numpy() & ~averaged
-    if printed.any():
-        some = f"{int(printed.sum())} arms do not state every covariate and"
-        which = some if averaged.any() else "Arms known from printed numbers"
-        yield f"{which} are taken at the covariates' centres: their case mix is not modelled."
-    yield from _ratio_notes(spec, evidence.hazard_ratios)
-
-
-def _ratio_notes(spec: Spec, ratios: pd.DataFrame):
-    """Which hazard ratios are of a study's patients together, and which are read as of alike ones."""
-    mixed = averaged_ratios(ratios, spec)
-    if mixed.any():
-        yield (
-            f"{int(mixed.sum())} hazard ratios are averaged over the covariates that their studies' arms state and they"
-            f" were not adjusted for, by {spec.integration.points} points and when events are over their follow-up"
-            " (docs/decisions.md, 7)."
-        )
-    crude = int((unadjusted(ratios, spec).to_numpy(dtype=bool) & ~mixed).sum())
-    if crude:
-        yield (
-            f"{crude} hazard ratios were not adjusted for every covariate and are read as if they were: a crude ratio"
-            " is nearer to 1 than the one between alike patients (docs/decisions.md, 7). One with followup, whose arms"
-            " rows state"
-            " every covariate, is averaged over them."
-        )
-
-
-def _missing_notes(spec: Spec, evidence: Evidence):
-    """How many patients lack each covariate, and what is assumed of them."""
-    patients = evidence.patients
-    lacks = patients_with_missing_covariates(spec, evidence)
-    for name, term in spec.covariates.items() if lacks.any() else ():
-        count = int(patients.loc[lacks, name].isna().sum())
-        if not count:
-            continue
-        observed_count = int(patients[name].notna().sum())
-        studies = patients.loc[lacks & patients[name].isna().to_numpy(), "study"].nunique()
-        distribution = "two-valued" if term.missing == "two_valued" else "normal"
-        yield (
-            f"{count} patients of {studies} studies lack {name} ({observed_count} have it): averaged over a"
-            f" {distribution} law given their arm and other covariates, estimated with the model, taken as missing at"
-            " random (whether it is missing may depend on arm, outcome and known covariates, not on its value)."
-        )
 
 
 def bias_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
@@ -359,13 +307,6 @@ def _tail_notes(spec: Spec, evidence: Evidence):
         )
 
 
-def _correlation_text(spec: Spec, evidence: Evidence) -> str:
-    if spec.integration.correlation is not None:
-        return "their correlation is the spec's"
-    complete = len(evidence.patients) and evidence.patients[list(spec.covariates)].notna().all(axis=1).any()
-    return "their correlation is that of the patients" if complete else "no correlation is stated, so none is taken"
-
-
 def follow_up(spec: Spec, evidence: Evidence) -> dict[str, float]:
     """Last time any row in use speaks about each treatment, on the model's clock: beyond it a curve is extrapolated."""
     table = _treatments(spec, evidence_rows(spec, evidence))
@@ -421,7 +362,8 @@ def _notes(spec: Spec, evidence: Evidence):
             f"The network is not connected ({parts_text(parts)}); comparisons between its parts rest on exchangeable"
             " study levels (docs/decisions.md, 11)."
         )
-    yield from _covariate_notes(spec, evidence)
+    yield from _coefficient_notes(spec, evidence)
+    yield from covariate_notes(spec, evidence)
     yield from _bias_notes(spec, evidence)
     yield from _tail_notes(spec, evidence)
     lesions = evidence.arms["unit_of_analysis"].isin(["lesion", "cavity"])

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from bayes_bm.evidence.audit import require_usable
+from bayes_bm.evidence.centres import with_centres
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.gate import Gate
@@ -89,7 +90,7 @@ def fit(
     m = count_of(imputations, evidence)
     where = placement(processes, scheduler, m)
     require_usable(spec, evidence)
-    inputs = prepare(with_knots(spec, evidence), evidence)
+    inputs = prepare(with_centres(with_knots(spec, evidence), evidence), evidence)
     if m == 1:
         sampled = _fit_once(inputs, say)
     else:

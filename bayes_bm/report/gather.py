@@ -21,6 +21,7 @@ from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.ranking import rank
 from bayes_bm.estimands.who import NewHospital, NewStudy, Patient
 from bayes_bm.evidence.audit import Audit, follow_up
+from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.evidence.network import network
 from bayes_bm.hazards import nonparametric
 from bayes_bm.inference.gate import watched_parameters
@@ -284,7 +285,11 @@ def _patient_answer(
     spec, who = result.spec, NewStudy()
     times = [time for time in spec.answer_times if time >= alive_at] or [alive_at + spec.horizon]
     rows = predict(result, covariates, alive_at=alive_at, times=times, who=who) if table is None else table
-    notes = [patient_missing(result, covariates).text, patient_distance(result, covariates).text]
+    notes = [
+        patient_missing(result, covariates).text,
+        reading_at_centres(spec, result.evidence),
+        patient_distance(result, covariates).text,
+    ]
     if alive_at >= spec.horizon:
         return PatientAnswer(covariates, alive_at, rows, None, notes)
     drawn = survival(

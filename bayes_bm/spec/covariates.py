@@ -21,8 +21,10 @@ class Covariate(Record):
 
     One addition is shared by all of them, or each has its own (`interaction_by = "treatment"`). `margin` is the
     distribution of the covariate in an arm that gives its mean and sd; one that gives a share has a two-valued one.
-    `missing` is the distribution of one that single patients lack, who are then averaged over it
-    (`model/covariates/missing.py`); without it they are refused.
+    `centre`, the mean of the evidence's patients where it is not stated (of a two-valued covariate its lower value),
+    says whom intercept and treatment effects are about; the coefficient is per `scale` of the covariate's unit, 1 where
+    it is not stated, whatever the centre. `missing` is the distribution of one that single patients lack, who are then
+    averaged over it (`model/covariates/missing.py`); without it they are refused.
     """
 
     prior: Prior
@@ -30,7 +32,7 @@ class Covariate(Record):
     interaction_by: Literal["shared", "treatment"] = "shared"
     margin: Margin = "normal"
     missing: Literal["two_valued", "normal"] | None = None
-    centre: float = 0.0
+    centre: float | None = None
     scale: PositiveFloat = 1.0
     unit: str = ""
     lower: float | None = None
@@ -38,7 +40,12 @@ class Covariate(Record):
 
     def scaled(self, value: Any) -> Any:
         """Return the value centred and in units of the scale: what the coefficient multiplies."""
-        return (value - self.centre) / self.scale
+        return (value - self.middle) / self.scale
+
+    @property
+    def middle(self) -> float:
+        """Return the centre as a number: 0 until a fit has settled one that is not stated (`evidence.centres`)."""
+        return 0.0 if self.centre is None else self.centre
 
     @model_validator(mode="after")
     def _ordered_limits(self) -> "Covariate":
@@ -90,7 +97,7 @@ class Integration(Record):
     Without `correlation` it is the pooled one of the patients in the evidence.
     """
 
-    points: Annotated[PositiveInt, Field(le=4096)] = 64
+    points: Annotated[PositiveInt, Field(le=4096)] = 256
     correlation: tuple[Correlation, ...] | None = None
 
     @model_validator(mode="after")

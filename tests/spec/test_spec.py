@@ -79,7 +79,7 @@ def test_the_example_of_the_contract_is_read_as_it_says(contract_file) -> None:
     assert spec.effects.study_shape.sd.sd == 0.2
     assert (spec.priors.intercept.sd, spec.priors.log_hr.sd, spec.priors.log_shape.sd) == (1.0, 1.0, 0.3)
     kps = spec.covariates["kps_10"]
-    assert (kps.centre, kps.scale, kps.prior.sd) == (0.0, 1.0, 0.5)
+    assert (kps.centre, kps.middle, kps.scale, kps.prior.sd) == (None, 0.0, 1.0, 0.5)
     assert (spec.sampling.draws, spec.sampling.tune, spec.sampling.chains) == (1000, 1000, 4)
     assert spec.evidence.effective_share.value == 0.8
 

@@ -221,12 +221,15 @@ def _save_patient_figure(result: "Result", request: PredictRequest, path: Path) 
 
 def predict_document(result: "Result", request: PredictRequest, predictions: Predictions) -> dict[str, Any]:
     """Return the JSON document: rows, what became of each patient's covariates, and outcomes where asked for."""
+    from bayes_bm.evidence.covariate_notes import reading_at_centres
+
     document = {
         "who": request.who_name,
         "alive_at": request.alive_at,
         **gate_field(result),
         "rows": json_rows(predictions.table),
         "patients": [_patient_document(result, title, patient) for title, patient in request.by_title.items()],
+        "notes": [text for text in [reading_at_centres(result.spec, result.evidence)] if text],
     }
     if request.outcomes:
         document["outcomes"] = [
@@ -272,11 +275,16 @@ def _star_prior_only(label: str) -> str:
 
 
 def _print_distances(result: "Result", request: PredictRequest) -> None:
-    """Say, of few patients or of the first, what became of covariates left out and how far the evidence is."""
+    """Say, of few patients or of the first, what became of covariates left out and how far the evidence is; of all,
+    whether arms are read at the covariates' centres.
+    """
     from bayes_bm.estimands.predict import patient_distance, patient_missing
+    from bayes_bm.evidence.covariate_notes import reading_at_centres
 
     several = len(request.patients) > 1
     patients = list(zip(request.titles, request.patients, strict=True))
     for title, patient in patients[:1] if len(patients) > FEW else patients:
         for text in (patient_missing(result, patient).text, patient_distance(result, patient).text):
             ERR.print(Text(f"patient {title}: {text}" if text and several else text))
+    if text := reading_at_centres(result.spec, result.evidence):
+        ERR.print(Text(text))

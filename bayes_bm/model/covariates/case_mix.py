@@ -4,13 +4,14 @@ The population is that of patients whose covariates are known, and of arms that 
 points). Where neither exists, as with abstracts that print no case mix, nothing is known, and that is said.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayes_bm.model.covariates.conditional import Completed, ConditionalLaw, conditional_law
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.covariates import Covariate
@@ -26,12 +27,14 @@ TINY = 1e-9
 class CaseMix:
     """Covariates of the evidence's patients in their own units, x (row, covariate) and their weights (row,).
 
-    `names` are those of the spec; no rows where the evidence says nothing.
+    `names` are those of the spec; no rows where the evidence says nothing. `laws` keeps what has been fitted, by the
+    columns that are given.
     """
 
     names: tuple[str, ...]
     x: np.ndarray
     weight: np.ndarray
+    laws: dict[tuple[int, ...], ConditionalLaw] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def known(self) -> bool:
@@ -73,7 +76,7 @@ def case_mix(inputs: ModelInputs) -> CaseMix:
 def _units(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
     """Scale and centre of every covariate (covariate,)."""
     terms = spec.covariates.values()
-    return np.array([term.scale for term in terms]), np.array([term.centre for term in terms])
+    return np.array([term.scale for term in terms]), np.array([term.middle for term in terms])
 
 
 def checked(spec: Spec, values: Mapping[str, Any], *, where: str = "patient") -> dict[str, float]:
@@ -178,7 +181,9 @@ class Missing:
     def text(self) -> str:
         parts = []
         if self.averaged:
-            parts.append(f"Not given, so averaged over the evidence's patients: {', '.join(self.averaged)}.")
+            parts.append(
+                f"Not given, so averaged over the evidence's patients, given what is given: {', '.join(self.averaged)}."
+            )
         if self.centred:
             why = "the evidence prints no covariates of its patients to average over"
             parts.append(f"Not given, and taken at the centre ({why}): {', '.join(self.centred)}.")
@@ -191,22 +196,19 @@ def missing(spec: Spec, mix: CaseMix, values: Mapping[str, Any]) -> Missing:
     return Missing(absent, ()) if mix.known else Missing((), absent)
 
 
-def score(spec: Spec, mix: CaseMix, values: Mapping[str, float], slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and sd of x . (coefficient + interaction[a]) of a patient (sample, treatment), centred and scaled.
+def complete(spec: Spec, mix: CaseMix, given: Sequence[str], values: np.ndarray) -> Completed:
+    """Covariates of patients of whom `given` is known, values (patient, given), centred and scaled.
 
-    What is not given varies as in the population, whatever is given; with no population it stands at its centre. The
-    score is taken as normal: for two-valued covariates survival then moves by less than half a point
-    (`tests/estimands/test_patients.py`).
+    What is not given has its law in the population given what is; with no population it stands at its centre.
     """
-    centre, spread = np.zeros(len(spec.covariates)), np.zeros((len(spec.covariates),) * 2)
-    scale, middle = _units(spec)
-    names, absent = list(spec.covariates), list(missing(spec, mix, values).averaged)
-    for name, value in values.items():
-        centre[names.index(name)] = spec.covariates[name].scaled(value)
-    if absent:
-        columns = [names.index(name) for name in absent]
-        mean, covariance = mix.moments(absent)
-        centre[columns] = (mean - middle[columns]) / scale[columns]
-        spread[np.ix_(columns, columns)] = covariance / np.outer(scale[columns], scale[columns])
-    variance = np.einsum("sti,ij,stj->st", slopes, spread, slopes)
-    return slopes @ centre, np.sqrt(np.maximum(variance, 0.0))
+    names = list(spec.covariates)
+    columns = tuple(names.index(name) for name in given)
+    scale, centre = _units(spec)
+    if not mix.known or not names:
+        x = np.zeros((len(values), 1, len(names)))
+        x[:, 0, columns] = (values - centre[list(columns)]) / scale[list(columns)]
+        return Completed(x, np.ones((len(values), 1)), np.zeros((1, len(names))), np.ones(1))
+    if columns not in mix.laws:
+        mix.laws[columns] = conditional_law(mix.x, mix.weight, columns)
+    whole = mix.laws[columns].complete(values)
+    return replace(whole, x=(whole.x - centre) / scale, residual=whole.residual / scale)

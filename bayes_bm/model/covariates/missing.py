@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.special import expit
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.model.covariates.regressions import WIDE, linear, logistic
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.covariates import Covariate
@@ -28,9 +28,6 @@ from bayes_bm.spec.document import Spec
 
 NODES = 16
 LARGEST_GRID = 4096
-STEPS = 200
-WIDE = 2.5
-"""Prior sd of a coefficient on standardised covariates (Gelman 2008, doi 10.1214/08-AOAS191, has a t law of it)."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,9 @@ def covariate_models(spec: Spec, evidence: Evidence, rows: Array) -> tuple[Covar
         predictors = (x[complete_rows][:, earlier] - middle[earlier]) / spread[earlier]
         unit = term.scaled(np.array([0.0, 1.0])) if two_valued else np.array([middle[column], spread[column]])
         response = x[complete_rows, column] == unit[1] if two_valued else (x[complete_rows, column] - unit[0]) / unit[1]
-        fitted = _logistic if two_valued else _linear
-        mean, covariance = fitted(arm[complete_rows], predictors, response.astype(float), weight[complete_rows])
+        fitted, design = logistic if two_valued else linear, _design(arm[complete_rows], predictors)
+        ridge = np.full(design.shape[1], 1 / WIDE**2)
+        mean, covariance = fitted(design, response.astype(float), weight[complete_rows], ridge)
         levels = sorted(set(arm[complete_rows]))
         kept_terms = [*(levels.index(column_index) for column_index in arms), *range(len(levels), len(mean))]
         first = sum(len(model.mean) for model in models)
@@ -110,37 +108,6 @@ def _check_grid(models: list[CovariateModel]) -> None:
 def _design(arm: Array, predictors: Array) -> Array:
     """A column a level of the arms, then the predictors."""
     return np.column_stack([arm[:, None] == np.array(sorted(set(arm))), predictors]).astype(float)
-
-
-def _logistic(arm: Array, predictors: Array, response: Array, weight: Array) -> tuple[Array, Array]:
-    """Mode and inverse curvature of a logistic regression's posterior, by Newton's steps."""
-    design = _design(arm, predictors)
-    mode, ridge = np.zeros(design.shape[1]), np.eye(design.shape[1]) / WIDE**2
-    covariance = ridge
-    for _ in range(STEPS):
-        share = expit(design @ mode)
-        covariance = np.linalg.inv((design * (weight * share * (1 - share))[:, None]).T @ design + ridge)
-        step = covariance @ (design.T @ (weight * (response - share)) - mode / WIDE**2)
-        # a step of at most 1 keeps separated data from overshooting
-        mode = mode + step / max(1.0, float(np.abs(step).max()))
-        if np.abs(step).max() < 1e-10:
-            break
-    return mode, covariance
-
-
-def _linear(arm: Array, predictors: Array, response: Array, weight: Array) -> tuple[Array, Array]:
-    """Coefficients and log residual sd of a linear regression: means and covariance, the log sd's 1 / (2 df)."""
-    design = _design(arm, predictors)
-    ridge = np.eye(design.shape[1]) / WIDE**2
-    gram = (design * weight[:, None]).T @ design
-    moment, freedom = design.T @ (weight * response), max(weight.sum() - design.shape[1], 1.0)
-    rough = response - design @ np.linalg.solve(gram + ridge, moment)
-    variance = max(float(weight @ rough**2 / freedom), 1e-12)
-    covariance = np.zeros((design.shape[1] + 1, design.shape[1] + 1))
-    covariance[:-1, :-1] = np.linalg.inv(gram / variance + ridge)
-    beta = covariance[:-1, :-1] @ moment / variance
-    covariance[-1, -1] = 1 / (2 * freedom)
-    return np.append(beta, 0.5 * np.log(variance)), covariance
 
 
 def labels(models: tuple[CovariateModel, ...], spec: Spec, evidence: Evidence) -> list[str]:

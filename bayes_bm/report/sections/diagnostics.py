@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.inference.gate import MAX_DIVERGENT, MAX_RHAT, MIN_BFMI, MIN_ESS
 from bayes_bm.report import figures
 from bayes_bm.report.material import ReportData
@@ -188,8 +189,9 @@ class LimitsSection:
 def limits_section(data: ReportData) -> LimitsSection:
     """Return limits of the answer, and the sensitivity analyses that stand in place of a check."""
     spec = data.spec
+    reading = reading_at_centres(spec, data.result.evidence)
     return LimitsSection(
-        limits=limits(spec),
+        limits=[*limits(spec), reading] if reading else limits(spec),
         analyses=[
             NamedAnalysis(name, ", ".join(patch), fit_command(spec, name)) for name, patch in spec.sensitivity.items()
         ],

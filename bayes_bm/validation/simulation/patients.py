@@ -30,13 +30,13 @@ def two_valued(term: Covariate) -> bool:
 
 
 def share(term: Covariate) -> float:
-    return term.centre if 0 < term.centre < 1 else 0.5
+    return term.middle if 0 < term.middle < 1 else 0.5
 
 
 def _covariate(term: Covariate, rng: np.random.Generator, n: int) -> np.ndarray:
     if two_valued(term):
         return (rng.random(n) < share(term)).astype(float)
-    return np.clip(term.centre + term.scale * rng.standard_normal(n), term.lower, term.upper)
+    return np.clip(term.middle + term.scale * rng.standard_normal(n), term.lower, term.upper)
 
 
 def event_times(truth: Truth, arm: ArmPlan, x: pd.DataFrame, rng: np.random.Generator) -> np.ndarray:

@@ -221,7 +221,7 @@ def _studied(true: Truth, spec: Spec, arm: ArmPlan, survived: float, rng: np.ran
     """Fresh patients who all survived to a time; those of a hazard ratio stand at the centre of every covariate."""
     x = covariates(spec, rng, arm.n)
     if arm.kind == "hazard_ratios":
-        x = x.assign(**{name: term.centre for name, term in spec.covariates.items()})
+        x = x.assign(**{name: term.middle for name, term in spec.covariates.items()})
     death = event_times(true, arm, x, rng)
     for _ in range(10_000):
         early = death <= survived
