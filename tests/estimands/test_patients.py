@@ -59,7 +59,7 @@ def test_the_population_is_of_patients_and_of_arms_that_state_theirs() -> None:
 
 def test_answers_say_who_is_averaged(tmp_path, capsys) -> None:
     for known, word in (
-        (True, "averaged over the evidence's patients, given what is given: good"),
+        (True, "averaged over the evidence's patients: good"),
         (False, "taken at the centre"),
     ):
         made(known=known).save(tmp_path / "r.nc")

@@ -181,9 +181,8 @@ class Missing:
     def text(self) -> str:
         parts = []
         if self.averaged:
-            parts.append(
-                f"Not given, so averaged over the evidence's patients, given what is given: {', '.join(self.averaged)}."
-            )
+            names = ", ".join(self.averaged)
+            parts.append(f"Not given, so averaged over the evidence's patients: {names} (given what is given).")
         if self.centred:
             why = "the evidence prints no covariates of its patients to average over"
             parts.append(f"Not given, and taken at the centre ({why}): {', '.join(self.centred)}.")
