@@ -2,9 +2,11 @@
 first thing a critic asks.
 
 Within    direct evidence: free study levels and shapes, only studies that hold several of the treatments
-Across    indirect evidence: every arm its own pseudo-study, no hazard ratios; the combined fit where nothing is side by
-          side
+Across    indirect evidence: the other studies, each of which holds one treatment; the combined fit where no study holds
+          several
 Combined  the spec as it stands
+
+No study informs both within and across, so that the two may disagree; together they hold every study.
 """
 
 from dataclasses import dataclass, replace
@@ -21,6 +23,7 @@ from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import Measure, contrast_measure
 from bayes_bm.spec.effects import StudyLevel, Treatments
+from bayes_bm.spec.prior_distributions import scipy_distribution
 
 COLUMNS = ("treatment", "reference", "source", "studies", "mean", "sd", "median", "q2_5", "q97_5")
 """First columns of the contrast table; those of the ratio itself follow."""
@@ -31,7 +34,7 @@ class Split:
     """Hold the other fits behind a contrast table; None where nothing is to fit, or where it is the combined fit.
 
     `within_fit` is of the treatments joined to the reference by studies that hold two, `apart` of those joined only
-    among themselves; `across_fit` is of pseudo-studies of one arm each.
+    among themselves; `across_fit` is of the studies that hold one treatment.
     """
 
     within_fit: Result | None
@@ -142,11 +145,11 @@ def _nothing_side_by_side(result: Result) -> bool:
 
 
 def _fit_across(result: Result, progress: Progress) -> Result | None:
-    """Fit pseudo-studies of one arm each; None where they would be the combined fit, or compare nothing."""
+    """Fit the studies of one treatment each; None where they are all studies, or compare nothing."""
     if _nothing_side_by_side(result):
         return None
     progress("across studies")
-    evidence = pseudo_studies(result.evidence)
+    evidence = across_evidence(result.spec, result.evidence)
     available = evidence.treatments
     if (
         result.spec.free_levels
@@ -155,6 +158,13 @@ def _fit_across(result: Result, progress: Progress) -> Result | None:
     ):
         return None
     return fit(result.spec, evidence, say=lambda stage: progress(f"across studies: {stage}"))
+
+
+def across_evidence(spec: Spec, evidence: Evidence) -> Evidence:
+    """Return the studies that hold one of the treatments: no study that is compared side by side is among them."""
+    side_by_side_studies = {study for studies in side_by_side(spec, evidence).values() for study in studies}
+    others = {*evidence.arms["study"]} - side_by_side_studies
+    return keep_studies(evidence, studies=others, treatments=set(spec.treatments.names))
 
 
 def keep_studies(evidence: Evidence, *, studies: set[str], treatments: set[str]) -> Evidence:
@@ -190,26 +200,6 @@ def _sub_cholesky(cholesky: np.ndarray, kept: np.ndarray) -> np.ndarray:
     return np.linalg.cholesky(covariance[np.ix_(kept, kept)]) if kept.any() else np.zeros((0, 0))
 
 
-def pseudo_studies(evidence: Evidence) -> Evidence:
-    """Make every arm its own study, so that nothing is compared side by side."""
-    arm_names = evidence.arms["study"] + " / " + evidence.arms["arm"]
-
-    def renamed(table: pd.DataFrame) -> pd.DataFrame:
-        return table.assign(study=arm_names.to_numpy()[table["arm_row"].astype(int)] if len(table) else table["study"])
-
-    return replace(
-        evidence,
-        arms=evidence.arms.assign(study=arm_names),
-        patients=renamed(evidence.patients),
-        sequences=renamed(evidence.sequences),
-        medians=renamed(evidence.medians),
-        counts=renamed(evidence.counts),
-        registry=renamed(evidence.registry),
-        hazard_ratios=evidence.hazard_ratios.iloc[:0],
-        hr_cholesky=np.zeros((0, 0)),
-    )
-
-
 # ---------------------------------------------------------------------------------------------- table
 
 
@@ -241,17 +231,38 @@ def _pair_rows(result: Result, split: Split, pair: tuple[str, str], measure: Mea
     named = {"treatment": treatment, "reference": reference}
     if result.spec.reproduction:
         return [_source_row(named, "combined", direct, combined_draws, REPRODUCTION, measure=measure)]
-    arms = result.evidence.arms
-    studies = arms["study"][arms["treatment"].isin([treatment, reference])].nunique()
-    missing = "" if within_draws is not None else NO_SIDE_BY_SIDE
+    counts = {name: _count_studies(source, pair) for name, source in (("across", across_fit), ("combined", result))}
+    across_note = _gate_note(across_fit) if across_draws is not None else ONE_SIDED
+    missing = NO_SIDE_BY_SIDE if within_draws is None else "" if across_draws is not None else ONE_SIDED
+    difference = None if across_fit is None else _difference(within_fit, across_draws, pair)
+    combined_words = combined_note(within_draws, across_draws)
     return [
         _source_row(named, "within", direct, within_draws, _within_note(within_fit, direct), measure=measure),
-        _source_row(named, "across", studies, across_draws, _gate_note(across_fit), measure=measure),
+        _source_row(named, "across", counts["across"], across_draws, across_note, measure=measure),
+        _source_row(named, "combined", counts["combined"], combined_draws, combined_words, measure=measure),
         _source_row(
-            named, "combined", studies, combined_draws, combined_note(within_draws, across_draws), measure=measure
+            named,
+            "discrepancy",
+            direct,
+            difference,
+            missing or (PRIOR_ONLY if difference is None else ""),
+            measure=measure,
         ),
-        _source_row(named, "discrepancy", direct, _difference(within_draws, across_draws), missing, measure=measure),
     ]
+
+
+ONE_SIDED = "no study holds only one of the two, for each of them"
+"""Note of a pair without evidence across studies."""
+PRIOR_ONLY = "side-by-side studies say no more than the prior"
+"""Note of a discrepancy that has no number for that reason."""
+
+
+def _count_studies(source_fit: Result | None, pair: tuple[str, str]) -> int:
+    """Count the studies of a fit that hold a treatment of the pair."""
+    if source_fit is None:
+        return 0
+    arms = source_fit.evidence.arms
+    return int(arms["study"][arms["treatment"].isin(pair)].nunique())
 
 
 def _combined_as_across(result: Result) -> Result | None:
@@ -275,12 +286,49 @@ def log_ratio_to_reference(result: Result, treatment: str) -> np.ndarray:
     return draws.log_hr[:, index] + draws.treatment_log_shape[:, index]
 
 
-def _difference(within_draws: np.ndarray | None, across_draws: np.ndarray | None) -> np.ndarray | None:
-    """Subtract draws of independent posteriors: every draw of one may meet any of the other."""
-    if within_draws is None or across_draws is None:
+def _difference(within_fit: Result | None, across_draws: np.ndarray | None, pair: tuple[str, str]) -> np.ndarray | None:
+    """Return draws of within - across (sample,): of two posteriors that share no study, with one prior between them.
+
+    Every draw of one may meet any of the other. Both fits have the prior of the log ratios; it counts once, as the
+    across fit's, and is taken out of the within fit.
+    """
+    if within_fit is None or across_draws is None:
+        return None
+    without_prior = take_out_prior(within_fit)
+    if without_prior is None:
+        return None
+    within_draws = _log_ratio(without_prior, *pair)
+    if within_draws is None:
         return None
     count = min(len(within_draws), len(across_draws))
     return within_draws[:count] - across_draws[:count]
+
+
+def take_out_prior(result: Result) -> Result | None:
+    """Return a fit whose log ratios are as their evidence alone has them; None where that says no more than the prior.
+
+    Of normals the precision of the evidence is that of the posterior less that of the prior, P - P0, and its mean
+    (P - P0)^-1 (P m - P0 m0). The draws are moved and stretched to those moments, so they keep their form.
+    """
+    name = result.spec.hazard.treatment_effect
+    prior = getattr(result.spec.priors, name)
+    law = scipy_distribution(prior)
+    values = result.posterior[name]
+    draws = values.to_numpy().reshape(-1, values.sizes["treatment"])
+    mean, covariance = draws.mean(axis=0), np.atleast_2d(np.cov(draws.T))
+    precision, prior_precision = np.linalg.inv(covariance), np.eye(len(mean)) / law.var()
+    evidence = precision - prior_precision
+    if not np.isfinite(evidence).all() or np.linalg.eigvalsh(evidence).min() <= LEAST_INFORMED * float(1 / law.var()):
+        return None
+    alone = np.linalg.inv(evidence)
+    middle = alone @ (precision @ mean - prior_precision @ np.full(len(mean), law.mean()))
+    stretch = np.linalg.cholesky(alone) @ np.linalg.inv(np.linalg.cholesky(covariance))
+    moved = (middle + (draws - mean) @ stretch.T).reshape(values.shape)
+    return replace(result, posterior=result.posterior.assign({name: (values.dims, moved)}))
+
+
+LEAST_INFORMED = 0.25
+"""Evidence that says less than this part of the prior's precision gives a discrepancy no number."""
 
 
 def _source_row(
@@ -314,10 +362,8 @@ def _within_note(within_fit: Result | None, direct: int) -> str:
 
 
 def _gate_note(result: Result | None) -> str:
-    """Say whether the gate of a fit failed, or that there is no fit."""
-    if result is None:
-        return "no absolute evidence on both"
-    return "" if result.gate.passed else "the gate of this fit failed"
+    """Say whether the gate of a fit failed."""
+    return "" if result is None or result.gate.passed else "the gate of this fit failed"
 
 
 def combined_note(within_draws: np.ndarray | None, across_draws: np.ndarray | None) -> str:

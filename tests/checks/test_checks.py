@@ -276,13 +276,16 @@ def test_within_holds_only_studies_with_both_arms(monkeypatch) -> None:
         row = within.arms.index[(within.arms["study"] == study) & (within.arms["arm"] == name)][0]
         steps = within.sequences[within.sequences["arm_row"] == row]
         assert steps[["study", "arm", "time"]].to_numpy().tolist() == [[study, name, time]]
-    # across: as many studies as arms, no ratio, the same numbers
+    # across: the studies of one treatment, and no study of both; with the same numbers
     assert across_spec == spec
-    assert sorted(across.arms["study"]) == sorted(f"{row['study']} / {row['arm']}" for row in SIDES["arms"])
+    assert set(across.arms["study"]) == {"single", "other", "third"}
     assert across.hazard_ratios.empty
-    assert across.sequences["size"].tolist() == evidence.sequences["size"].tolist()
-    of_rows = across.arms["study"].to_numpy()[across.sequences["arm_row"].astype(int)]
-    assert (across.sequences["study"].to_numpy() == of_rows).all()
+    for table in ("sequences", "medians"):
+        rows, all_rows = getattr(across, table), getattr(evidence, table)
+        kept = all_rows[all_rows["study"].isin({"single", "other", "third"})]
+        assert rows.drop(columns="arm_row").to_numpy().tolist() == kept.drop(columns="arm_row").to_numpy().tolist()
+        of_rows = across.arms["study"].to_numpy()[rows["arm_row"].astype(int)]
+        assert (rows["study"].to_numpy() == of_rows).all()
 
 
 def test_part_of_a_study_block_keeps_its_variance() -> None:
@@ -330,10 +333,42 @@ def test_the_discrepancy_is_within_less_across() -> None:
     across = posteriors.result(spec, evidence, draws=4000, log_hr=rng.normal([-0.1, 0.0], 0.4, (2, 4000, 2)))
     table = direct_indirect.contrast_table(whole, direct_indirect.Split(within, across))
     row = table[(table["treatment"] == "b") & (table["source"] == "discrepancy")].iloc[0]
-    assert row["mean"] == pytest.approx(-0.4, abs=0.02)
-    assert row["sd"] == pytest.approx(0.5, abs=0.02)
-    assert row["q97_5"] == pytest.approx(-0.4 + 1.96 * 0.5, abs=0.06)
+    # the prior N(0, 1) is in both fits and counts once: within without it has precision 1 / 0.09 - 1
+    alone = 1 / (1 / 0.09 - 1)
+    mean, sd = -0.5 / 0.09 * alone + 0.1, math.sqrt(alone + 0.16)
+    assert (mean, sd) == (pytest.approx(-0.4495, abs=1e-4), pytest.approx(0.5089, abs=1e-4))
+    assert row["mean"] == pytest.approx(mean, abs=0.02)
+    assert row["sd"] == pytest.approx(sd, abs=0.02)
+    assert row["q97_5"] == pytest.approx(mean + 1.96 * sd, abs=0.06)
     assert table[(table["treatment"] == "b") & (table["source"] == "within")]["studies"].item() == 3  # both, more, h
+
+
+def test_a_fit_without_its_prior_is_what_its_evidence_says_and_less_than_the_prior_says_nothing() -> None:
+    """A normal mean of 0.3 with sd 0.2 and a prior N(0, 1): the posterior's moments give the two back."""
+    spec, evidence = world()
+    rng = np.random.default_rng(2)
+    one, other = rng.normal(0.3 / 0.04 / 26, math.sqrt(1 / 26), (2, 4000)), rng.normal(0, 0.5, (2, 4000))
+    draws = np.stack([one, other], axis=-1)
+    alone = direct_indirect.take_out_prior(posteriors.result(spec, evidence, draws=4000, log_hr=draws))
+    values = alone.posterior["log_hr"].sel(treatment="b").to_numpy()
+    assert values.mean() == pytest.approx(0.3, abs=0.01)
+    assert values.std() == pytest.approx(0.2, abs=0.01)
+    vague = posteriors.result(spec, evidence, draws=4000, log_hr=rng.normal(0, 0.99, (2, 4000, 2)))
+    assert direct_indirect.take_out_prior(vague) is None
+
+
+def test_where_every_study_is_side_by_side_there_is_nothing_across_and_it_says_so(monkeypatch) -> None:
+    """Before, their arms taken apart made the across fit too, and the two agreed by construction."""
+    arms = [arm(study, treatment, treatment) for study in "stu" for treatment in "ab"]
+    points = [point(row["study"], row["arm"], 12.0, 0.4) for row in arms]
+    spec, evidence = world({"arms": arms, "points": points}, treatments={"reference": "a", "compare": ["b"]})
+    monkeypatch.setattr(direct_indirect, "fit", lambda spec, evidence, say: posteriors.result(spec, evidence))
+    table = direct_indirect.contrast_sources(posteriors.result(spec, evidence)).set_index("source")
+    assert table.loc["across", "note"] == direct_indirect.ONE_SIDED
+    assert table.loc["discrepancy", "note"] == direct_indirect.ONE_SIDED
+    assert table.loc[["across", "discrepancy"], ["mean", "sd"]].isna().all(axis=None)
+    assert table.loc["across", "studies"] == 0
+    assert table.loc["combined", "note"] == "within studies only"
 
 
 def test_contrasts_at_the_reference_time_where_shapes_differ() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_bm.checks.direct_indirect import keep_studies, pseudo_studies
+from bayes_bm.checks.direct_indirect import keep_studies
 from bayes_bm.checks.family_priors import of_family
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.labels import prior_and_posterior
@@ -95,8 +95,6 @@ def test_treatments_and_arms_may_be_named() -> None:
 
 def test_arms_keep_their_amounts_where_they_are_fitted_apart() -> None:
     spec, evidence = world(single_arm={"prior": normal(0.3)})
-    apart = pseudo_studies(evidence)
-    assert make_design(spec, apart).arm_bias.tolist() == make_design(spec, evidence).arm_bias.tolist()
     inside = keep_studies(evidence, studies={"s1"}, treatments={"c"})
     assert make_design(spec, inside).arm_bias.tolist() == [[0.0]]
 

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from bayes_bm.checks.direct_indirect import pseudo_studies
+from bayes_bm.checks.direct_indirect import across_evidence
 from bayes_bm.inference import gate as gates
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.gate import convergence_gate
@@ -283,7 +283,7 @@ def test_a_saved_result_of_ratios_alone_comes_back_and_has_nothing_across_studie
     back = load(result.save(tmp_path / "result.nc"))
     assert_same(result, back)
     assert back.evidence.arms.empty
-    assert pseudo_studies(back.evidence).treatments == set()
+    assert across_evidence(back.spec, back.evidence).treatments == set()
 
 
 def test_anything_else_is_not_a_result(tmp_path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy import integrate, stats
 
 import bayes_bm as bb
-from bayes_bm.checks.direct_indirect import keep_studies, pseudo_studies
+from bayes_bm.checks.direct_indirect import keep_studies
 from bayes_bm.checks.prior_predictive import prior_predictive
 from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.estimands import quadrature
@@ -330,7 +330,6 @@ def test_subsets_keep_the_registry_and_the_background() -> None:
     assert part.arms.loc[part.registry["arm_row"], "arm"].tolist() == part.registry["arm"].tolist()
     assert len(part.registry) == 2
     assert len(part.background) == len(STEPS)
-    assert set(pseudo_studies(rows).registry["study"]) == {"r1 / x", "r2 / x", "r2 / y"}
     assert rows.digest() != replace(rows, background=rows.background.iloc[:2]).digest()
 
 

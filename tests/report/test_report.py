@@ -65,7 +65,9 @@ def made_up_posterior(of, evidence, *, log_hr=-0.4, seed=1):
         "study_log_shape": noise(0, 0.1, study=list(shape.studies)),
     }
     if of.covariates:
-        found["coefficient"] = noise(0.0, 0.5, covariate=list(of.covariates))
+        drawn = noise(0.0, 0.5, covariate=list(of.covariates))
+        # as wide as its prior, whatever was drawn: the evidence says nothing of it
+        found["coefficient"] = 0.5 * drawn / drawn.std()
     return xr.Dataset(found).assign_coords(chain=range(CHAINS), draw=range(DRAWS))
 
 
