@@ -302,6 +302,11 @@ def _read_ticks(table: pd.DataFrame, axis: float, n: int) -> Floats:
     return ticks
 
 
+def ticks_alone(curve: Curve) -> bool:
+    """Return whether ticks alone tell how many were censored: each stands for one or more, so they are lower bounds."""
+    return curve.ticks is not None and curve.events is None and not (curve.risk_count > 0).any()
+
+
 def is_drawn(curve: Curve) -> bool:
     """Return whether the points are the corners of a step line.
 

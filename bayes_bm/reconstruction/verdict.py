@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_bm.reconstruction.contradictions import CONTRADICTIONS
-from bayes_bm.reconstruction.curve import OVERSHOOT, Curve
+from bayes_bm.reconstruction.curve import OVERSHOOT, Curve, ticks_alone
 from bayes_bm.reconstruction.diagnostics import distances, note
 from bayes_bm.reconstruction.patients import Patients
 
@@ -43,6 +43,13 @@ def judge(curve: Curve, method: str, patients: Patients, openness: tuple[int, in
     if contradictions:
         return Verdict("contradictory", _contradiction_text(contradictions))
     doubts = [*_warnings(rows), *_far_points(curve, method, patients, rows), *_open_questions(curve, method)]
+    tight = (
+        _first_row(rows, "survival")["status"] == "honoured" and sum(row["check"] == "survival" for row in rows) == 1
+    )
+    if ticks_alone(curve) and not tight:
+        doubts.append(
+            "ticks are lower bounds, for tied censorings show as one, and no number is printed: the total is open"
+        )
     if openness is None:
         if doubts:
             return Verdict("doubtful", "; ".join(doubts))
@@ -54,9 +61,6 @@ def judge(curve: Curve, method: str, patients: Patients, openness: tuple[int, in
         doubts.append(f"one plausible set in ten differs by more than {open_events - 1} in {total} events")
     if doubts:
         return Verdict("doubtful", "; ".join(doubts))
-    tight = (
-        _first_row(rows, "survival")["status"] == "honoured" and sum(row["check"] == "survival" for row in rows) == 1
-    )
     if tight and open_events == 0 and open_risk <= max(AT_RISK_AGREEMENT * curve.n, 1):
         return Verdict(
             "exact", f"every height within its rounding, {_as_printed(curve)}; nine in ten plausible sets agree"

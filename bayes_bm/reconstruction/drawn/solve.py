@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 
-from bayes_bm.reconstruction.curve import Curve, Floats
+from bayes_bm.reconstruction.curve import Curve, Floats, ticks_alone
 from bayes_bm.reconstruction.diagnostics import note
 from bayes_bm.reconstruction.drawn.lattice import Lattice, Path, build_lattice
 from bayes_bm.reconstruction.drawn.points import Point, corridor, open_corridor, points_of
@@ -24,6 +24,12 @@ USUALLY_TIED = 0.1
 LEAST_TIED = 0.05
 """Least number of censorings expected beyond one a tick where a total tells."""
 
+LOOSER = 4.0
+"""Factor by which heights may err more than the least error at which they are fractions of whole patients.
+
+By chance a wrong path fits at a smaller error than the true one, which needs the largest of all errors of the heights.
+"""
+
 
 def solve_drawn(curve: Curve) -> Solution | None:
     """Rebuild the patients of a drawn curve; None where no whole numbers reproduce the drops."""
@@ -36,6 +42,9 @@ def solve_drawn(curve: Curve) -> Solution | None:
             continue
         patients = partial(_from_path, curve, drops, points, tail)
         path, sampler = states.central(), partial(_redraw, states, patients)
+        if error > drawn_error and ticks_alone(curve):
+            looser = _solved(curve, points, len(tail), min(LOOSER * error, SURVIVAL_ERRORS[-1]))
+            sampler = partial(_redraw_either, (states, looser or states), patients)
         return Solution(patients(path, None), sampler, _notes(drops, error, drawn_error), states.openness(path))
     return None
 
@@ -54,6 +63,11 @@ def _notes(drops: Drops, error: float, drawn_error: float) -> list[dict]:
 def _redraw(states: Lattice, patients, rng: np.random.Generator) -> Patients:
     """Draw one set of patients."""
     return patients(states.sample(rng), rng)
+
+
+def _redraw_either(lattices: tuple[Lattice, Lattice], patients, rng: np.random.Generator) -> Patients:
+    """Draw one set of patients from one of two lattices, either as likely."""
+    return patients(lattices[int(rng.uniform() < 0.5)].sample(rng), rng)
 
 
 def _solved(curve: Curve, points: list[Point], trailing_ticks: int, error: float) -> Lattice | None:
