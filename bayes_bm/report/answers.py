@@ -26,15 +26,21 @@ def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
 
 
 def answer_sentences(
-    result: Result, *, contrasts: pd.DataFrame | None = None, tables: Mapping[str, pd.DataFrame] | None = None
+    result: Result,
+    *,
+    contrasts: pd.DataFrame | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+    reconciled: pd.DataFrame | None = None,
 ) -> list[str]:
     """Return the answer in words, with its numbers; with `contrasts` also within against across studies.
 
-    `tables` are those of `answer_tables` where they are made already.
+    `tables` are those of `answer_tables` where they are made already. With `reconciled`, of `reconcile`, the printed
+    numbers that the model does not agree with are named.
     """
     audit = audit_of(result.spec, result.evidence)
     made = tables or answer_tables(result)
-    return sentences(Answers(result.spec, made, audit, contrasts, result.gate.reasons, reconstruction_summary(result)))
+    summary = reconstruction_summary(result)
+    return sentences(Answers(result.spec, made, audit, contrasts, result.gate.reasons, summary, reconciled))
 
 
 def reconstruction_summary(result: Result) -> ImputationSummary | None:

@@ -61,7 +61,8 @@ def gather(
     """Return every table that the report shows."""
     spec, follow_up_ends = result.spec, follow_up(result.spec, result.evidence)
     clean = _numeric_columns(reconciliation)
-    answers = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, reconstruction_summary(result))
+    summary = reconstruction_summary(result)
+    answers = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, summary, clean)
     observed = [_observed_arm(result, clean, row) for row in range(len(result.evidence.arms))]
     grid, thin, measure = time_grid(spec, follow_up_ends), result.thinned(CURVE_DRAWS), forest_measure(result)
     parameter_rows = parameters(result).to_dict("records")

@@ -58,6 +58,7 @@ class Answers:
     contrasts  within, across, combined, discrepancy; None where those fits were not made
     refused    what a gate said where it was overridden
     rebuilt    what was made of curves; None where nothing was
+    reconciled printed numbers beside what the model says of them; None where that was not asked
     """
 
     spec: Spec
@@ -66,6 +67,7 @@ class Answers:
     contrasts: pd.DataFrame | None = None
     refused: tuple[str, ...] = ()
     rebuilt: ImputationSummary | None = None
+    reconciled: pd.DataFrame | None = None
 
     @property
     def levels(self) -> bool:
@@ -125,6 +127,13 @@ class Answers:
         table, reference = self.audit.contrasts, self.spec.treatments.reference
         rows = table.loc[(table["treatment"] == name) & (table["reference"] == reference)].to_dict("records")
         return int(rows[0]["studies"]) if rows else 0
+
+    def strained(self) -> list[dict[Any, Any]]:
+        """Return the amber and red rows of reconciliation of the compared arms, the least probable first."""
+        if self.reconciled is None:
+            return []
+        rows = self.reconciled[self.reconciled["status"].isin(["amber", "red"])]
+        return rows.sort_values("p", kind="stable").to_dict("records")
 
     def support(self) -> Support:
         """Return what the answer rests on."""

@@ -143,7 +143,8 @@ def make_report(
         elsewhere=elsewhere,
         battery=done.battery,
     )
-    return WrittenReport(path, tuple(answer_sentences(result, contrasts=contrasts, tables=tables)))
+    answer = answer_sentences(result, contrasts=contrasts, tables=tables, reconciled=done.reconciliation)
+    return WrittenReport(path, tuple(answer))
 
 
 def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:

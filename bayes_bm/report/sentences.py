@@ -190,22 +190,50 @@ def _range_sentence(answers: Answers) -> str:
 
 
 def support_sentence(answers: Answers) -> str:
-    """Return the third sentence: what the answer rests on, and whether its two sources agree."""
+    """Return the third sentence: what the answer rests on, whether its two sources agree, and which printed numbers of
+    the compared arms the model does not agree with.
+    """
+    return f"{_support_clause(answers)}{_strained_clause(answers)}."
+
+
+NAMED_ROWS = 3
+"""So many strained numbers are named; the others are counted."""
+
+
+def _strained_clause(answers: Answers) -> str:
+    """Name the printed numbers that are amber or red in the reconciliation; nothing where all agree."""
+    rows = answers.strained()
+    if not rows:
+        return ""
+    named = [_strained_text(row) for row in rows[:NAMED_ROWS]]
+    more = f"; and {len(rows) - NAMED_ROWS} more" if len(rows) > NAMED_ROWS else ""
+    return f". The model strains against {counted(len(rows), 'printed number')}: {'; '.join(named)}{more}"
+
+
+def _strained_text(row: Row) -> str:
+    """Return a printed number beside what the model says of it."""
+    arm = f", {row['arm']}" if row["arm"] else ""
+    printed = f"{row['printed']:.3g}" if np.isfinite(row["printed"]) else "not reached"
+    model = f"{row['predicted']:.3g} ({row['predicted_low']:.3g} to {row['predicted_high']:.3g}) by the model"
+    return f"{row['study']}{arm}: {row['quantity']} {printed} printed, {model}, p = {row['p']:.2g}"
+
+
+def _support_clause(answers: Answers) -> str:
     support = answers.support()
     printed = f" and {counted(support.ratios, 'printed hazard ratio')}" if support.ratios else ""
     opening = (
         f"It rests on {counted(support.studies, 'study')}, about {support.patients:.0f} effective patients{printed}"
     )
     if answers.spec.reproduction:
-        return f"{opening}: the printed summary of one analysis, given back by the model, which adds no evidence to it."
+        return f"{opening}: the printed summary of one analysis, given back by the model, which adds no evidence to it"
     sides = [name for name in answers.compared if answers.side_by_side(name)]
     if not sides:
-        return f"{opening}, compared across studies only ({NO_SIDE_BY_SIDE}): {CHANCE} it."
+        return f"{opening}, compared across studies only ({NO_SIDE_BY_SIDE}): {CHANCE} it"
     if len(answers.compared) == 1:
-        return f"{opening}; {_sources_clause(answers, sides[0])}."
+        return f"{opening}; {_sources_clause(answers, sides[0])}"
     alone = [treatment_text(name) for name in answers.compared if name not in sides]
     rest = f"; {', '.join(alone)} across studies only, where {CHANCE} it" if alone else ""
-    return f"{opening}; side by side with {answers.reference} within studies: {_named_sides(answers, sides)}{rest}."
+    return f"{opening}; side by side with {answers.reference} within studies: {_named_sides(answers, sides)}{rest}"
 
 
 def _named_sides(answers: Answers, names: Sequence[str]) -> str:

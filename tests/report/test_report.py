@@ -505,6 +505,33 @@ def source(name, studies, hr, low, high):
     return {"treatment": "b", "reference": "a", "source": name, "studies": studies, "note": "", **numbers, **log}
 
 
+def test_the_third_sentence_names_the_printed_numbers_that_strain_the_model():
+    """A median of 1.7 under a model's 3.0 was amber in a table and in no sentence."""
+    rows = pd.DataFrame(
+        {
+            "study": ["m", "s1", "n"],
+            "arm": ["x", "y", "z"],
+            "quantity": ["median", "survival at 12", "median"],
+            "printed": [1.7, 0.4, 9.0],
+            "predicted": [3.0, 0.41, 8.8],
+            "predicted_low": [2.3, 0.3, 6.0],
+            "predicted_high": [3.9, 0.5, 12.0],
+            "p": [0.037, 0.9, 0.6],
+            "status": ["amber", "green", "green"],
+        }
+    )
+    result = two_arms()
+    said = answers.answer_sentences(result, reconciled=rows)[2]
+    strain = (
+        "The model strains against 1 printed number: m, x: median 1.7 printed, 3 (2.3 to 3.9) by the model, p = 0.037."
+    )
+    assert said.endswith(strain)
+    quiet = answers.answer_sentences(result, reconciled=rows.assign(status="green"))[2]
+    assert "strains" not in quiet and quiet == answers.answer_sentences(result)[2]
+    many = pd.concat([rows.iloc[:1]] * 5, ignore_index=True)
+    assert answers.answer_sentences(result, reconciled=many)[2].endswith("p = 0.037; and 2 more.")
+
+
 @pytest.mark.parametrize(
     ("ratio", "said"), [((1.1, 0.8, 1.5), "do not clearly disagree"), ((2.0, 1.3, 3.0), "disagree: the interval")]
 )
