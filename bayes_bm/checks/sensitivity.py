@@ -225,6 +225,9 @@ def sensitivity(
         raise InputError("--treatment", found=pair[0], allowed=", ".join(spec.treatments.compare))
     given = {name: value for name, value in (sampling or {}).items() if value is not None}
     base = _with_sampling(spec, given)
+    if any(term.centre is None for term in base.covariates.values()):
+        # every analysis speaks about patients at the same centres, whatever evidence it leaves out
+        base = with_centres(base, read_evidence(base))
     folder = Path(out)
     prepared = [
         _prepared(base, analysis, pair) for analysis in analyses(base, families=families, only=only, cross=cross)

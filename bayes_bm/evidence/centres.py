@@ -77,6 +77,12 @@ def with_centres(spec: Spec, evidence: Evidence) -> Spec:
     return spec.model_copy(update={"covariates": settled})
 
 
+def at_zero(spec: Spec) -> Spec:
+    """The spec with 0 for every centre that it does not state: of a world whose truth is written about zero."""
+    terms = {name: term.model_copy(update={"centre": term.middle}) for name, term in spec.covariates.items()}
+    return spec.model_copy(update={"covariates": terms})
+
+
 def far_centres(spec: Spec, evidence: Evidence) -> dict[str, CovariateRange]:
     """Covariates whose stated centre lies beyond everybody in the evidence, with where these lie."""
     ranges = {name: covariate_range(evidence, name) for name in spec.covariates}

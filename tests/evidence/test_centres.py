@@ -14,6 +14,7 @@ from bayes_bm.evidence.centres import covariate_range, far_centres, with_centres
 from bayes_bm.evidence.covariate_notes import SIZE_OF_ERROR, reading_at_centres
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import load
+from bayes_bm.validation.simulation.world import simulate
 from tests.builders import posteriors, worlds
 from tests.builders.worlds import normal
 
@@ -100,6 +101,11 @@ def test_a_stated_centre_beyond_everybody_is_told_and_marks_answers_at_it() -> N
     assert not predict(result, {"x": 20_000.0}, times=[12.0])["label"].str.contains(FAR_CENTRE).any()
     inside = world(FAR, centre=20_001.0)
     assert not compare(posteriors.result(*inside, draws=4), times=[12.0])["label"].str.contains(FAR_CENTRE).any()
+
+
+def test_a_simulated_world_states_the_centres_that_its_truth_is_about() -> None:
+    spec = worlds.spec(covariates={"x": {"prior": normal(1.0)}}, treatments=TREATMENTS)
+    assert simulate(spec, seed=1, studies=3).spec.covariates["x"].centre == 0.0
 
 
 # ------------------------------------------------------------------------------------------------ read at the centres
