@@ -13,6 +13,7 @@ from threadpoolctl import ThreadpoolController
 from bayes_bm.reconstruction.clicked.last_deaths import settle_last_deaths
 from bayes_bm.reconstruction.clicked.line import Line, fit_clicks, pushed_down, redraw
 from bayes_bm.reconstruction.clicked.mcmc import CENSORED, DEATH, LAST, PITCH, Arm, States, sample_patients
+from bayes_bm.reconstruction.clicked.median_step import place_median_step
 from bayes_bm.reconstruction.clicked.start import starting_patients
 from bayes_bm.reconstruction.curve import SAME, Curve, Floats, Ints
 from bayes_bm.reconstruction.diagnostics import input_row, note
@@ -151,7 +152,8 @@ class _PlausiblePatients:
         time = np.concatenate([t for part in parts for t in part])
         event = np.concatenate([np.full(len(t), k) for part in parts for t, k in zip(part, (True, False), strict=True)])
         time, kind = _ordered(self.arm, time, event)
-        return self._patients(time, settle_last_deaths(self.arm, time, kind, error) == DEATH)
+        kind = settle_last_deaths(self.arm, time, kind, error)
+        return self._patients(place_median_step(self.arm, time, kind, states.time, states.kind), kind == DEATH)
 
     def _patients(self, time: Floats, died: np.ndarray) -> Patients:
         """Return patients from times as shares of the axis and a mask of deaths (n,)."""
