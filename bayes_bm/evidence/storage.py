@@ -1,12 +1,19 @@
 """Evidence inside a stored result, and back."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_bm.evidence.records import Evidence, RebuiltArm
+
+TABLES = (
+    *("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "registry", "set_aside"),
+    "background",
+)
+"""Tables of the evidence, each a variable of the file."""
 
 
 def stored_evidence(evidence: Evidence) -> xr.Dataset:
@@ -28,23 +35,16 @@ def _stored_table(table: pd.DataFrame) -> tuple[tuple[()], np.ndarray, dict[str,
 
 def _read_table(stored: xr.DataArray) -> pd.DataFrame:
     columns = json.loads(str(stored.item()))
-    # results of before types were stored have none
-    if "dtypes" not in stored.attrs:
-        return pd.DataFrame(columns)
     return pd.DataFrame(columns, dtype=object).astype(json.loads(stored.attrs["dtypes"]))
 
 
 def read_stored_evidence(stored: xr.Dataset) -> Evidence:
-    names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "set_aside")
-    # results of before there were registries and backgrounds hold neither
-    names = (*names, *(name for name in ("registry", "background") if name in stored))
-    tables = {name: _read_table(stored[name]) for name in names}
-    # results of version 0.1.0 before decision 19 (docs/decisions.md) was built hold no curves
-    rebuilt = json.loads(str(stored["rebuilt"].item())) if "rebuilt" in stored else []
-    remarks = json.loads(str(stored["remarks"].item())) if "remarks" in stored else []
+    """Return the evidence that `stored_evidence` stored."""
+    tables: dict[str, Any] = {name: _read_table(stored[name]) for name in TABLES}
+    rebuilt = json.loads(str(stored["rebuilt"].item()))
     return Evidence(
         **tables,
-        remarks=tuple(remarks),
+        remarks=tuple(json.loads(str(stored["remarks"].item()))),
         hr_cholesky=stored["hr_cholesky"].values,
         digests=json.loads(str(stored["digests"].item())),
         rebuilt=tuple(RebuiltArm.from_document(arm) for arm in rebuilt),

@@ -17,6 +17,7 @@ from bayes_bm.inference.imputations import (
 )
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.predictors import Predictors, read_predictors
+from bayes_bm.inference.stored import add_digests, check_agreement, read_tree, readable
 from bayes_bm.model.covariates.case_mix import CaseMix, case_mix
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.errors import GateRefused, InputError
@@ -106,6 +107,7 @@ class Result:
         return replace(
             self,
             evidence=evidence,
+            provenance=self.provenance | {"imputation": label, "evidence_digest": evidence.digest()},
             posterior=_of_label(self.posterior, label),
             sample_stats=_of_label(self.sample_stats, label),
             observed_data=observed_dataset(self.spec, evidence),
@@ -159,6 +161,7 @@ class Result:
         tree["evidence"] = xr.DataTree(stored_evidence(self.evidence))
         if self.imputations is not None:
             tree["imputation"] = xr.DataTree(self.imputations.stored())
+        add_digests(tree)
         # in memory first: where a disk is full, HDF5 has no error that says so
         content: Any = tree.to_netcdf(engine="h5netcdf")
         with atomic_write(Path(path)) as file:
@@ -198,69 +201,62 @@ def observed_dataset(spec: Spec, evidence: Evidence) -> xr.Dataset:
 
 
 def load(path: str | Path) -> Result:
-    """Read a result written by `Result.save`.
-
-    Parameters
-    ----------
-    path : str or Path
-        A NetCDF file.
-
-    Returns
-    -------
-    Result
-        The posterior with its spec, evidence, gate and provenance.
-
-    Raises
-    ------
-    InputError
-        For no such file, or a file that is no result.
-
-    Examples
-    --------
-    >>> import bayes_bm as bb
-    >>> bb.load("nowhere.nc")
-    Traceback (most recent call last):
-    ...
-    bayes_bm.runtime.errors.InputError: nowhere.nc: found no such file; make one with: ...
-    """
+    """Read a result written by `Result.save`, and check that it is whole. Raises `InputError` for anything else."""
     file = Path(path)
     if not file.is_file():
         raise InputError(str(path), found="no such file", hint="make one with: bayes-bm fit SPEC --out RESULT.nc")
     try:
-        tree = xr.open_datatree(file, engine="h5netcdf").load()
-        document, attributes = json.loads(tree.attrs["spec"]), tree.attrs
-    except (OSError, KeyError, ValueError) as problem:
-        raise InputError(str(path), found=f"not a result of bayes-bm fit ({problem})") from None
-    finally:
-        if "tree" in locals():
-            tree.close()
+        content = file.read_bytes()
+    except OSError as problem:
+        raise InputError(str(path), found=f"cannot be read ({problem.strerror})") from None
+    return read_result(content, where=str(file))
+
+
+def read_result(content: bytes, *, where: str) -> Result:
+    """Return the result that the bytes of a file hold. Raises `InputError` that names the part that is wrong."""
+    tree = read_tree(content, where)
 
     def group(name: str) -> xr.Dataset:
         return tree[name].to_dataset() if name in tree.children else xr.Dataset()
 
+    with readable(f"{where}, spec"):
+        spec = parse_spec(json.loads(tree.attrs["spec"]), where=f"{where}, spec")
+    with readable(f"{where}, gate"):
+        gate = Gate.from_document(json.loads(tree.attrs["gate"]))
+    with readable(f"{where}, provenance"):
+        provenance = dict(json.loads(tree.attrs["provenance"]))
+    with readable(f"{where}, evidence"):
+        evidence = read_stored_evidence(group("evidence"))
+    with readable(f"{where}, imputation"):
+        imputations = Imputations.from_stored(group("imputation")) if "imputation" in tree.children else None
     result = Result(
-        spec=parse_spec(document, where=f"{file}, spec"),
-        evidence=read_stored_evidence(group("evidence")),
+        spec=spec,
+        evidence=evidence,
         posterior=group("posterior"),
         sample_stats=group("sample_stats"),
         stored_log_likelihood=group("log_likelihood"),
         observed_data=group("observed_data"),
-        gate=Gate.from_document(json.loads(attributes["gate"])),
-        provenance=json.loads(attributes["provenance"]),
-        imputations=Imputations.from_stored(group("imputation")) if "imputation" in tree.children else None,
+        gate=gate,
+        provenance=provenance,
+        imputations=imputations,
     )
-    _check_deviations(result, file)
+    with readable(f"{where}, evidence"):
+        check_agreement(spec, evidence, result.posterior, provenance, where)
+    with readable(f"{where}, evidence"):
+        # spec and evidence joined: a column that the model needs is missed here, not in the middle of an answer
+        result.with_inputs(prepare(spec, evidence))
+        _check_deviations(result, where)
     return result
 
 
-def _check_deviations(result: Result, file: Path) -> None:
+def _check_deviations(result: Result, where: str) -> None:
     """Refuse a result of before the reference had deviations too (docs/decisions.md#10-order-and-reference)."""
     if "study_treatment" not in result.posterior.dims:
         return
     stored, wanted = set(result.posterior["study_treatment"].values.tolist()), set(result.inputs.design.pair_labels)
     if missing := sorted(wanted - stored):
         raise InputError(
-            f"{file}, posterior, study_treatment_effect",
+            f"{where}, posterior, study_treatment_effect",
             found=f"no deviation of {missing[0]!r}" + (f" and {len(missing) - 1} more" if len(missing) > 1 else ""),
             allowed="one for every treatment of every study, the reference too",
             hint="the result was made by an older version, whose reference had none; fit again: bayes-bm fit SPEC",

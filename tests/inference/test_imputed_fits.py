@@ -288,6 +288,7 @@ class Scripted:
 
 def scripted(mixed, monkeypatch, *, kept: int = 10_000, **how: Any) -> tuple[Result, Scripted]:
     spec, evidence = mixed
+    spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"thin": 1})})
     monkeypatch.setattr(import_module("bayes_bm.inference.imputed_fits"), "KEPT", kept)
     fake = Scripted(spec, evidence, **how)
     monkeypatch.setattr(samplers, "sampler", fake.build)
