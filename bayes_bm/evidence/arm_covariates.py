@@ -102,6 +102,11 @@ def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
             )
 
 
+def _first(blank: pd.Series) -> int:
+    """Place of the first patient of the arm who lacks something, from 1."""
+    return int(np.argmax(blank.to_numpy(dtype=bool))) + 1
+
+
 def _check_lacking(spec: Spec, rows: pd.DataFrame, arm: Mapping[Any, Any]) -> None:
     """Single patients of an arm lack covariates: each has a law, somebody of the arm says what it is, from time 0."""
     blank = rows[list(spec.covariates)].isna()
@@ -110,7 +115,8 @@ def _check_lacking(spec: Spec, rows: pd.DataFrame, arm: Mapping[Any, Any]) -> No
         if spec.covariates[name].missing is None:
             raise InputError(
                 where,
-                found=f"{int(blank[name].sum())} empty cells",
+                found=f"{int(blank[name].sum())} empty cells, the first of patient {_first(blank[name])} of the arm",
+                allowed="a number for every patient",
                 hint=f'covariates.{name}.missing = "two_valued" (0 and 1) or "normal" averages over what these patients'
                 " lack, taken as missing at random; or complete them, or leave the covariate out. An arm of which no"
                 " patient's covariates are known may state them in its arms row",

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bayes_bm.evidence.records import no_background
 from bayes_bm.evidence.tables.reading import read_table
+from bayes_bm.evidence.tables.schema import nearest_name
 from bayes_bm.evidence.time_units import DAYS_PER
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -31,9 +32,10 @@ def resolve_path(kind: str, path: str, spec: Spec) -> tuple[Path, bool]:
     if not path.startswith("shipped:"):
         return Path(spec.folder) / path, False
     folder = shipped("data") / path.removeprefix("shipped:")
-    if not folder.is_dir():
+    if not folder.is_dir() or folder.parent != shipped("data"):
         folders = ", ".join(f"shipped:{entry.name}" for entry in sorted(shipped("data").iterdir()) if entry.is_dir())
-        raise InputError(f"evidence.{kind}", found=path, allowed=folders)
+        hint = nearest_name(path, folders.split(", "))
+        raise InputError(f"evidence.{kind}", found=f"{path!r}, no shipped tables", allowed=folders, hint=hint)
     return folder / f"{kind}.csv", True
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from bayes_bm.evidence import summary_statistics
 from bayes_bm.evidence.arm_covariates import check_known, unstated_covariates
 from bayes_bm.evidence.selection import arm_keys, check_acts_on, named_rows, set_aside
+from bayes_bm.evidence.tables.schema import nearest_name
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.biases import CLOCK_BIASES, Bias
 from bayes_bm.spec.document import Spec
@@ -82,7 +83,10 @@ def patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, sp
     missing = [name for name in spec.covariates if len(patients) and name not in patients]
     if missing and all(unstated_covariates(spec, row) for row in arms.to_dict("records")):
         raise InputError(
-            f"patients, column {missing[0]}", found="no such column", hint="a covariate of the spec needs one"
+            f"patients, column {missing[0]}",
+            found="no such column",
+            allowed="a column of numbers for each covariate of the spec",
+            hint=f"{nearest_name(missing[0], [str(name) for name in patients])} or leave covariates.{missing[0]} out",
         )
     rows = np.array([row_of[key] for key in zip(patients["study"], patients["arm"], strict=True)], dtype=int)
     shift, entry = arms["shift"].to_numpy()[rows], arms["entry"].to_numpy()[rows]

@@ -32,6 +32,7 @@ from bayes_bm.evidence.likelihood_rows import (
     sequences_and_medians,
 )
 from bayes_bm.evidence.names import check_choices, check_include, check_once, check_some_named, remarks
+from bayes_bm.evidence.oddities import odd_numbers
 from bayes_bm.evidence.people import covariate_columns
 from bayes_bm.evidence.records import Evidence, no_background
 from bayes_bm.evidence.selection import (
@@ -90,7 +91,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
     aside: list[dict] = []
     check_choices(spec, tables)
-    said = remarks(spec, tables)
+    said = (*remarks(spec, tables), *odd_numbers(spec, tables))
     tables["patients"] = filter_cause(tables["patients"], spec)
     tables, rebuilt = with_curves(tables, spec, digests := dict(digests or {}))
     tables["arms"] = _all_arms(tables, spec)

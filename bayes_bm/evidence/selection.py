@@ -107,7 +107,12 @@ def filter_cause(patients: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     if not causes:
         if spec.cause is None or patients.empty:
             return patients
-        raise InputError("patients, column cause", found="nothing", allowed=f"{spec.cause} where event is 1")
+        raise InputError(
+            "patients, column cause",
+            found=f"no cause in any row, beside cause = {spec.cause} in the spec",
+            allowed=f"{spec.cause}, or another cause, in every row where event is 1",
+            hint="name the cause of each event in the tables of patients, or leave cause out of the spec",
+        )
     if spec.cause is None:
         names = ", ".join(causes)
         hint = f'say in the spec which is the event: cause = "{causes[0]}", one spec a cause, or cause = "{ANY_CAUSE}"'

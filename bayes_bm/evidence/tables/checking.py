@@ -67,7 +67,7 @@ def check_frame(
     for rule in RULES.get(kind, ()):
         rule.apply(table, rows)
     check_unique(kind, table, rows)
-    if kind in ("arms", "curves"):
+    if kind in ("arms", "curves", "patients"):
         check_one_treatment(table, rows)
     if kind == "points":
         check_falling(table, rows)

@@ -32,7 +32,13 @@ class Rule:
 
 def _interval(value: str) -> tuple[Rule, ...]:
     return (
-        Rule("ci_low", lambda t: t.ci_low > t.ci_high, "at most ci_high ({ci_high:g})", "are the limits swapped?"),
+        Rule("ci_low", lambda t: t.ci_low > t.ci_high, "below ci_high ({ci_high:g})", "are the limits swapped?"),
+        Rule(
+            "ci_low",
+            lambda t: t.ci_low == t.ci_high,
+            "below ci_high ({ci_high:g})",
+            "an interval of width 0 would weigh without end: leave both limits blank",
+        ),
         Rule(value, lambda t: t[value] < t.ci_low, "inside its interval, at least ci_low ({ci_low:g})"),
         Rule(value, lambda t: t[value] > t.ci_high, "inside its interval, at most ci_high ({ci_high:g})"),
     )

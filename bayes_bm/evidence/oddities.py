@@ -1,0 +1,93 @@
+"""Numbers of the tables that contradict each other or common sense, said in the audit: they may be right, so nobody is
+stopped.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from bayes_bm.evidence.time_units import DAYS_PER, TIME_COLUMNS
+from bayes_bm.spec.document import Spec
+
+LONGEST_FOLLOW_UP = 100.0
+"""Years; a longer time is a date, or in another unit than the spec says."""
+OFF_MIDDLE = 0.25
+"""Share of half the interval by which a ratio may lie off its middle on the log scale, beyond what rounding does."""
+ROUNDING = 0.005
+"""Half a unit of the second digit, to which ratios and limits are printed."""
+OFF_P = 0.75
+"""Difference of the standard normal quantiles that p and the interval stand for; rounded p differ by less."""
+
+LARGEST_Z = 3.29
+"""Of p = 0.001, which stands for all smaller ones too."""
+
+
+def odd_numbers(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
+    """Return a sentence for each number of the tables as read, times in the spec's unit, that is to be looked at."""
+    return (
+        *_long_times(spec, tables),
+        *_ratios_off_middle(tables["hazard_ratios"]),
+        *_p_against_interval(tables["hazard_ratios"]),
+        *_growing_numbers(tables["registry"]),
+    )
+
+
+def _long_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
+    for kind, table in tables.items():
+        for column in TIME_COLUMNS.get(kind, ()):
+            latest = table[column].max() if column in table and len(table) else np.nan
+            years = latest * DAYS_PER[spec.time_unit] / DAYS_PER["years"]
+            if years > LONGEST_FOLLOW_UP:
+                yield (
+                    f"{kind}, column {column}: up to {latest:.4g} {spec.time_unit}, which is {years:.0f} years: is it a"
+                    " date, or in another time_unit?"
+                )
+
+
+def _with_interval(ratios: pd.DataFrame) -> pd.DataFrame:
+    """Ratios with two limits, their logs, and half the interval's width."""
+    whole = ratios[ratios["ci_low"].notna() & ratios["ci_high"].notna()]
+    low, high = np.log(whole["ci_low"].astype(float)), np.log(whole["ci_high"].astype(float))
+    return whole.assign(log_hr=np.log(whole["hr"].astype(float)), middle=(low + high) / 2, half=(high - low) / 2)
+
+
+def _ratios_off_middle(ratios: pd.DataFrame) -> Iterable[str]:
+    whole = _with_interval(ratios)
+    rounding = ROUNDING * (1 / whole["hr"] + 0.5 / whole["ci_low"] + 0.5 / whole["ci_high"])
+    off = (whole["log_hr"] - whole["middle"]).abs() > OFF_MIDDLE * whole["half"] + rounding
+    for row in whole[off].to_dict("records"):
+        yield (
+            f"{_ratio_text(row)} lies off the middle of its interval ({row['ci_low']:g} to {row['ci_high']:g}, middle"
+            f" {np.exp(row['middle']):.3g}): is one of the three misprinted?"
+        )
+
+
+def _p_against_interval(ratios: pd.DataFrame) -> Iterable[str]:
+    whole = _with_interval(ratios)
+    whole = whole[whole["p"].notna() & (whole["half"] > 0)]
+    level = whole["ci_level"].fillna(0.95).astype(float)
+    z = (whole["log_hr"] / whole["half"]).abs() * ndtri(0.5 + level / 2)
+    printed = -ndtri(whole["p"].astype(float) / 2)
+    difference = (z.clip(upper=LARGEST_Z) - printed.clip(upper=LARGEST_Z)).abs()
+    for row in whole[difference > OFF_P + 0.25 * z].to_dict("records"):
+        yield (
+            f"{_ratio_text(row)} has p = {row['p']:g} beside an interval of {row['ci_low']:g} to"
+            f" {row['ci_high']:g}, which stand for different precisions; the interval is used."
+        )
+
+
+def _ratio_text(row: Mapping) -> str:
+    return f"hazard_ratios: {row['study']}, {row['treatment']} v {row['reference']}: hr {row['hr']:g}"
+
+
+def _growing_numbers(registry: pd.DataFrame) -> Iterable[str]:
+    ordered = registry.sort_values("start", kind="stable")
+    alive = ordered.groupby(["study", "arm", "endpoint"], sort=False)["alive"].shift()
+    for index in ordered.index[(ordered["n"] > alive).to_numpy(dtype=bool)]:
+        row = ordered.loc[index]
+        yield (
+            f"registry: {row['study']}, {row['arm']}: {alive[index]:g} are alive at the end of one interval and"
+            f" {row['n']:g} at the start of the next ({row['start']:g}): are the numbers of one cohort?"
+        )
