@@ -236,7 +236,7 @@ def test_causes_in_patients_need_a_spec_that_says_which() -> None:
     assert 'cause = "death", one spec a cause' in refused(lambda: of(None, rows))
     assert "allowed: death, local_failure, any" in refused(lambda: of("relapse", rows))
     bare = [{key: value for key, value in row.items() if key != "cause"} for row in rows]
-    assert "column cause: found nothing" in refused(lambda: of("death", bare))
+    assert "column cause: found no cause in any row" in refused(lambda: of("death", bare))
     assert len(of(None, bare)[1].patients) == 12
     blank = [
         {**row, "cause": None} if at == 0 else row for at, row in enumerate(sorted(rows, key=lambda r: -r["event"]))
