@@ -1,7 +1,7 @@
 """How often does the battery of checks flag a world? Right worlds, and each wrong one; one row a world in OUT.csv.
 
 Truth from the priors of the default model, but a log hazard ratio of -0.8, so that swapped arms differ; 14 studies,
-arms of 40 to 120. Taken up where it stopped. python scripts/check_power.py OUT.csv WORLDS [MINUTES] [FIRST SEED]
+arms of 40 to 120. Taken up where it stopped. python scripts/check_power.py OUT.csv WORLDS [MINUTES] [FIRST SEED] [KINDS]
 """
 
 import sys
@@ -48,11 +48,13 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 
 if __name__ == "__main__":
     out, begun = Path(sys.argv[1]), time.time()
-    worlds, minutes, first = (float(a) for a in [*sys.argv[2:], *("inf", "0")[len(sys.argv) - 3 :]])
+    worlds, minutes, first = (float(a) for a in [*sys.argv[2:5], *("inf", "0")[len(sys.argv[:5]) - 3 :]])
     seeds = range(int(first), int(first + worlds))
     known, spec = pd.read_csv(out) if out.exists() else pd.DataFrame(), bb.read_spec(MODEL, changes={"covariates": {}})
     done = set(zip(known["kind"], known["seed"], strict=True)) if len(known) else set()
-    for kind, seed in [(kind, seed) for seed in seeds for kind in ("right", *WRONG)]:
+    for kind, seed in [
+        (kind, seed) for seed in seeds for kind in (sys.argv[5].split(",") if len(sys.argv) > 5 else ("right", *WRONG))
+    ]:
         if (kind, seed) in done or time.time() - begun > 60 * minutes:
             continue
         known = pd.concat([known, pd.DataFrame([world(spec, kind, seed)])])

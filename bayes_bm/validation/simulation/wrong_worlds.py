@@ -28,6 +28,10 @@ CROSSING = 0.8
 """Difference in log shape by which hazards cross."""
 VARIED = 0.7
 """Distance of each study's log shape from zero, up or down."""
+EARLY = 0.57
+"""Share of every time of an arm that is left where its level is broken: a median of 1.7 in place of 3.0."""
+STEEP = 2.0
+"""What the shape of an arm is multiplied by where its shape is broken."""
 INFORMED = 0.4
 """Share of deaths that are lost before they happen."""
 
@@ -89,6 +93,31 @@ def _guarantee(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw)
     study = _largest(arms, "patients", "guarantee_period")
     survived = GUARANTEE * spec.reference_time
     return [redraw(arm, survived) if arm.plan.study == study else arm for arm in arms]
+
+
+def _one_arm_level(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
+    return _one_arm(spec, arms, "one_arm_level", lambda time: EARLY * time)
+
+
+def _one_arm_shape(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
+    reference_time = spec.reference_time
+    return _one_arm(spec, arms, "one_arm_shape", lambda time: reference_time * (time / reference_time) ** (1 / STEEP))
+
+
+def _one_arm(spec: Spec, arms: Arms, name: str, change: Callable[[pd.Series], pd.Series]) -> Arms:
+    """Change every time of the compared arm of the largest study with patients of two treatments."""
+    study = _largest(arms, "patients", name, side_by_side=True)
+    compared = max(arm.plan.treatment for arm in arms if arm.plan.study == study and _is_compared(spec, arm))
+    return [
+        replace(arm, patients=arm.patients.assign(time=np.maximum(change(arm.patients["time"]).round(2), 0.01)))
+        if (arm.plan.study, arm.plan.treatment) == (study, compared)
+        else arm
+        for arm in arms
+    ]
+
+
+def _is_compared(spec: Spec, arm: StudiedArm) -> bool:
+    return arm.plan.treatment != spec.treatments.reference
 
 
 def _informative(spec: Spec, arms: Arms, rng: np.random.Generator, redraw: Redraw) -> Arms:
@@ -175,6 +204,16 @@ WRONG: Mapping[str, Wrong] = {
             "in the largest study with patients nobody dies in the first third of the reference time",
             patients=_guarantee,
         ),
+        Wrong(
+            "one_arm_level",
+            f"in the largest study with patients of both, the compared arm's times are {EARLY} of what they are",
+            patients=_one_arm_level,
+        ),
+        Wrong(
+            "one_arm_shape",
+            f"in the largest study with patients of both, the compared arm's shape is {STEEP:g} times what it is",
+            patients=_one_arm_shape,
+        ),
         Wrong("crossing_hazards", f"log HR 0 at the reference time, log shapes differ by {CROSSING}", truth=_crossing),
     )
 }
@@ -192,6 +231,8 @@ def struck_study(name: str, arms: Sequence[StudiedArm]) -> str | None:
         "swapped_arms": (None, True),
         "wrong_units": ("patients", False),
         "guarantee_period": ("patients", False),
+        "one_arm_level": ("patients", True),
+        "one_arm_shape": ("patients", True),
     }
     if name not in where:
         return None
