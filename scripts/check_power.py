@@ -1,7 +1,9 @@
 """How often does the battery of checks flag a world? Right worlds, and each wrong one; one row a world in OUT.csv.
 
 Truth from the priors of the default model, but a log hazard ratio of -0.8, so that swapped arms differ; 14 studies,
-arms of 40 to 120. Taken up where it stopped. python scripts/check_power.py OUT.csv WORLDS [MINUTES] [FIRST SEED] [KINDS]
+arms of 40 to 120. Taken up where it stopped.
+
+    python scripts/check_power.py OUT.csv WORLDS [MINUTES] [FIRST SEED] [KINDS, with commas between]
 """
 
 import sys

@@ -203,7 +203,7 @@ def drawn(spec: Spec, truth: Truth, arms: Sequence[StudiedArm], rng: np.random.G
     rows: Rows = {}
     for arm in arms:
         if arm.plan.kind != "hazard_ratios":
-            # the binomials of points that are drawn know no follow-up (decision 5); a median that is not reached needs it
+            # points that are drawn know no follow-up (decision 5); a median that is not reached needs it
             followup = None if arm.plan.kind == "points" else arm.plan.follow_up
             rows.setdefault("arms", []).append(arm_row(spec, arm.plan, followup=followup))
         if arm.plan.kind == "patients":
