@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_bm.checks.kept_fits import analysis_model
 from bayes_bm.checks.pareto_smoothing import HIGH_K, pareto_smoothed, resampled
 from bayes_bm.checks.reconciliation import reconcile
-from bayes_bm.checks.sensitivity import analysis_model
 from bayes_bm.checks.study_likelihood import (
     StudyRows,
     drop_study,

@@ -23,7 +23,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import GateRefused, InputError
-from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.files import read_kept_json, write_text
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import contrast_measure
@@ -244,13 +244,13 @@ def _stored_or_fitted(
     asked = [spec.digest(), evidence.digest(), kind, pair, sorted((sampling or {}).items())]
     key = hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
     path = None if folder is None else folder / "fits" / f"{kind}-{key}.json"
-    if path is not None and path.is_file():
+    kept = None if path is None else read_kept_json(path)
+    if isinstance(kept, dict):
         progress("kept from before")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return kept
     numbers = _fit_numbers(spec, evidence, kind, pair, sampling, progress)
     if path is not None:
-        with atomic_write(path) as file:
-            file.write_text(json.dumps(numbers), encoding="utf-8")
+        write_text(path, json.dumps(numbers))
     return numbers
 
 

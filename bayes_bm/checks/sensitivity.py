@@ -5,8 +5,6 @@ Each fit is kept in the folder under its name and the digest of its spec and evi
 nothing, an interrupted one goes on, and a changed spec is fitted anew. What fails is a row that says so.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.checks.family_priors import left_out, of_family
+from bayes_bm.checks.kept_fits import KeptFits, analysis_key, analysis_model
 from bayes_bm.checks.pareto_smoothing import HIGH_K
 from bayes_bm.checks.stacking import row_elpd
 from bayes_bm.estimands.compare import compare
@@ -27,13 +26,11 @@ from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.inference.fit import fit
-from bayes_bm.inference.result import Result, load
-from bayes_bm.model.baseline_hazard import with_knots
-from bayes_bm.runtime.errors import BayesBmError, InputError
-from bayes_bm.runtime.files import atomic_write
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import BayesBmError, GateRefused, InputError
+from bayes_bm.runtime.files import write_text
 from bayes_bm.runtime.parallel import map_fits
 from bayes_bm.runtime.spreadsheets import defuse, restore
-from bayes_bm.runtime.stores import file_name_part
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
@@ -96,6 +93,11 @@ class Sensitivity:
     failed: int
     time_unit: str
     changed: bool
+
+    def require_some(self) -> None:
+        """Refuse a call in which every analysis failed (exit status 1); a failed one beside others is a row."""
+        if self.failed and not self.fitted and not self.kept:
+            raise GateRefused(f"all {self.failed} analyses failed: {self.table['note'].iloc[0]}")
 
     @property
     def told(self) -> str:
@@ -232,7 +234,7 @@ def sensitivity(
     prepared = [
         _prepared(base, analysis, pair) for analysis in analyses(base, families=families, only=only, cross=cross)
     ]
-    rows = _with_base(_run(prepared, _Fits(folder / "fits", pair), cores, scheduler, say))
+    rows = _with_base(_run(prepared, KeptFits(folder / "fits", pair, _fit_numbers), cores, scheduler, say))
     table = pd.DataFrame(rows)
     done = [row["done"] for row in rows]
     shown = pd.DataFrame(table.reindex(columns=list(COLUMNS)))
@@ -252,8 +254,7 @@ def _write_table(table: pd.DataFrame, path: Path) -> bool:
     text = defuse(table).to_csv(index=False)
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         return False
-    with atomic_write(path) as file:
-        file.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return True
 
 
@@ -291,7 +292,7 @@ def _prepared(base: Spec, analysis: Analysis, pair: tuple[str, str]) -> _Prepare
 
 
 def _run(
-    prepared: Sequence[_Prepared], fits: "_Fits", cores: int, scheduler: str | None, say: Progress
+    prepared: Sequence[_Prepared], fits: KeptFits, cores: int, scheduler: str | None, say: Progress
 ) -> list[dict[str, Any]]:
     """Return rows of all analyses, in their order; those that cannot be fitted are told first."""
     total, refused = len(prepared), [one for one in prepared if one.refusal]
@@ -320,7 +321,7 @@ def _failure(outcome: Outcome) -> str:
     return f"not fitted: {outcome.failure}" if outcome.refused else f"the fit failed ({outcome.failure})"
 
 
-def _analysis_row(one: _Prepared, outcome: Outcome | None, fits: "_Fits") -> dict[str, Any]:
+def _analysis_row(one: _Prepared, outcome: Outcome | None, fits: KeptFits) -> dict[str, Any]:
     """Return the row of one analysis; a failure is a row too."""
     if outcome is None or one.spec is None:
         return {**one.named, "gate": "", "note": one.refusal, "done": FAILED}
@@ -349,62 +350,6 @@ def _fitted(
         spec, evidence, say=(lambda stage: None) if progress is None else lambda stage: progress(f"{name}: {stage}")
     )
     return result, _fit_numbers(result, pair)
-
-
-@dataclass(frozen=True)
-class _Fits:
-    """Store fits as NetCDF, named by analysis and digest; beside each the numbers of one contrast."""
-
-    path: Path
-    pair: tuple[str, str]
-
-    def file_name(self, name: str, key: str) -> str:
-        return f"{file_name_part(name)}-{key}.nc"
-
-    def get(self, task: Task) -> dict[str, Any] | None:
-        """Return the numbers kept, or those of the fit that is kept."""
-        fit_file = self.path / self.file_name(task.name, task.key)
-        if not fit_file.is_file():
-            return None
-        numbers = self._numbers_file(fit_file)
-        if numbers.is_file():
-            return json.loads(numbers.read_text(encoding="utf-8"))
-        return self._put_numbers(fit_file, _fit_numbers(load(fit_file), self.pair))
-
-    def put(self, task: Task, value: tuple[Result, dict[str, Any]]) -> dict[str, Any]:
-        """Write the fit, then its numbers."""
-        fit_file = self.path / self.file_name(task.name, task.key)
-        value[0].save(fit_file)
-        return self._put_numbers(fit_file, value[1])
-
-    def _numbers_file(self, fit_file: Path) -> Path:
-        return fit_file.with_name(f"{fit_file.stem}.{file_name_part('.'.join(self.pair))}.json")
-
-    def _put_numbers(self, fit_file: Path, numbers: dict[str, Any]) -> dict[str, Any]:
-        with atomic_write(self._numbers_file(fit_file)) as file:
-            file.write_text(json.dumps(numbers), encoding="utf-8")
-        return numbers
-
-
-def _settled(spec: Spec, evidence: Evidence) -> Spec:
-    """The spec as a fit writes it down: knots and centres as numbers."""
-    return with_centres(with_knots(spec, evidence), evidence)
-
-
-def analysis_key(spec: Spec, evidence: Evidence) -> str:
-    """Return a digest of what a fit follows from: spec (without the names of other analyses), settings, evidence."""
-    alone = _settled(spec, evidence).model_copy(update={"sensitivity": {}})
-    return _digest(alone.digest(), evidence.digest())
-
-
-def analysis_model(spec: Spec, evidence: Evidence) -> str:
-    """Return a digest without sampler settings and seed: whether two fits are of one model and its evidence."""
-    plain = {"sensitivity": {}, "sampling": type(spec.sampling)(), "seed": 0}
-    return _digest(_settled(spec, evidence).model_copy(update=plain).digest(), evidence.digest())
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
 
 
 def _fit_numbers(result: Result, pair: tuple[str, str]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """Where tasks run: in this process, on processes of this machine, or on a Dask cluster."""
 
 import multiprocessing
+import re
+import socket
 import threading
 import time
 from collections import deque
@@ -106,19 +108,33 @@ def _outcome(future: Any, task: Task) -> Outcome:
 
 @contextmanager
 def _open_client(scheduler: str) -> Generator[Any]:
-    """Give a Dask client, or refuse where Dask or the scheduler is missing."""
+    """Give a Dask client, or refuse where Dask, the scheduler or its workers are missing."""
     try:
         from distributed import Client
     except ImportError:
         hint = 'install it: pip install "bayes_bm[cluster]"'
         raise InputError("--scheduler", found="no dask.distributed in this environment", hint=hint) from None
+    allowed = "the address that dask scheduler prints, such as tcp://127.0.0.1:8786"
     try:
+        _reach(scheduler)
         client = Client(scheduler, timeout=REACHED_WITHIN, set_as_default=False)
     except (OSError, ValueError, TypeError) as problem:
-        allowed = "the address that dask scheduler prints, such as tcp://127.0.0.1:8786"
         raise InputError("--scheduler", found=f"{scheduler} ({problem})", allowed=allowed) from None
     with client:
+        try:
+            client.wait_for_workers(1, timeout=REACHED_WITHIN)
+        except TimeoutError:
+            found = f"{scheduler}, which has no worker"
+            raise InputError("--scheduler", found=found, allowed="a scheduler with workers that answer") from None
         yield client
+
+
+def _reach(scheduler: str) -> None:
+    """Raise `OSError` or `ValueError` where nobody listens: Dask itself tries for a minute and says it in its words."""
+    address = re.fullmatch(r"(?:[a-z]+://)?\[?([^\[\]/]+)\]?:(\d{1,5})/?", scheduler)
+    if address is None:
+        raise ValueError("no host and port")
+    socket.create_connection((address[1], int(address[2])), timeout=REACHED_WITHIN).close()
 
 
 def _run_on_cluster(client: Any, work: Work, tasks: Sequence[IndexedTask], seed: int) -> Outcomes:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.files import atomic_write, read_kept_json, write_text
 from bayes_bm.runtime.tasks import Task
 
 LONGEST = 100
@@ -30,12 +30,10 @@ class JsonStore:
     path: Path
 
     def get(self, task: Task) -> Any:
-        file = self._file(task)
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+        return read_kept_json(self._file(task))
 
     def put(self, task: Task, value: Any) -> Any:
-        with atomic_write(self._file(task)) as file:
-            file.write_text(json.dumps(value), encoding="utf-8")
+        write_text(self._file(task), json.dumps(value))
         return value
 
     def _file(self, task: Task) -> Path:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+import bayes_bm as bb
 from bayes_bm.checks import sensitivity as checked
 from bayes_bm.checks.family_priors import SPREAD, of_family
 from bayes_bm.checks.sensitivity import BASE, COLUMNS, analyses, saved_with, sensitivity
@@ -26,7 +27,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.report.pipeline import make_report
 from bayes_bm.report.plots.sensitivity import sensitivity_figure
 from bayes_bm.report.sentences import sensitivity_table
-from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec, read_spec
 from tests.builders import families, posteriors, worlds
@@ -443,3 +444,30 @@ def test_a_tiny_world_under_real_fits(small, tmp_path, capsys) -> None:
     assert rows["lognormal"]["loo"].startswith("comparable")
     assert call(*asked, "--draws", 400, "--json") == 0
     assert "nothing to do: all 4 analyses were kept from before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broken", ["fit cut", "fit cut, numbers gone", "numbers cut", "numbers no numbers"])
+def test_what_is_broken_among_the_kept_is_made_anew(small, tmp_path, fitted, broken: str) -> None:
+    """Before, a cut fit was "nothing to do", or could not be read for ever."""
+    spec, out = read_spec(small), tmp_path / "out"
+    first = sensitivity(spec, out, families=[], only=[])
+    [fit_file], [numbers] = (out / "fits").glob("*.nc"), (out / "fits").glob("*.json")
+    if broken.startswith("fit"):
+        fit_file.write_bytes(fit_file.read_bytes()[:2000])
+    if broken.endswith("gone"):
+        numbers.unlink()
+    if broken.startswith("numbers"):
+        numbers.write_text('{"gate": ' if broken == "numbers cut" else "[1]", encoding="utf-8")
+    again = sensitivity(spec, out, families=[], only=[])
+    made_anew = 1 if broken.startswith("fit") else 0
+    assert (len(fitted), again.fitted, again.kept) == (1 + made_anew, made_anew, 1 - made_anew)
+    pd.testing.assert_frame_equal(again.table.drop(columns="seconds"), first.table.drop(columns="seconds"))
+    assert sensitivity(spec, out, families=[], only=[]).kept == 1
+
+
+def test_a_call_in_which_every_analysis_failed_is_refused() -> None:
+    table = pd.DataFrame({"note": ["not fitted: no evidence"]})
+    lost = bb.Sensitivity("s", table, fitted=0, kept=0, failed=1, time_unit="months", changed=True)
+    with pytest.raises(GateRefused, match="all 1 analyses failed: not fitted: no evidence"):
+        lost.require_some()
+    bb.Sensitivity("s", table, fitted=1, kept=0, failed=1, time_unit="months", changed=True).require_some()

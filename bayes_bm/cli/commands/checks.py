@@ -351,6 +351,7 @@ def sensitivity(
         print_json(sensitivity_document(spec.name, analyses, [table, picture]))
     else:
         print_sensitivity(spec, analyses, [table, picture])
+    analyses.require_some()
 
 
 def sensitivity_document(name: str, analyses: "Sensitivity", files: Sequence[Path]) -> dict[str, Any]:
