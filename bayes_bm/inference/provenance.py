@@ -14,7 +14,7 @@ from bayes_bm.inference.imputations import (
 from bayes_bm.inference.result import Result
 from bayes_bm.spec.document import Spec
 
-PACKAGES = ("bayes_bm", "pymc", "pytensor", "nutpie", "arviz", "numpy", "xarray")
+PACKAGES = ("bayes_bm", "pymc", "pytensor", "nutpie", "numba", "arviz", "numpy", "scipy", "pandas", "xarray")
 
 
 def imputation_provenance(result: Result) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def make_provenance(spec: Spec, evidence: Evidence, compiled_in: float, sampled_
         "seed": spec.seed,
         **spec.sampling.model_dump(include={"draws", "tune", "chains", "thin", "sampler", "target_accept"}),
         "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "platform": platform.platform(),
         "seconds_to_compile": round(compiled_in, 2),
         "seconds_to_sample": round(sampled_in, 2),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

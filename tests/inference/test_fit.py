@@ -349,7 +349,18 @@ def test_a_fit_stores_what_it_was_made_of(whole_world, tmp_path) -> None:
     assert provenance["evidence_digest"] == whole_world.evidence.digest()
     settings = {name: provenance[name] for name in ("draws", "tune", "chains", "sampler", "seed", "target_accept")}
     assert settings == {**FEW, "sampler": "nutpie", "seed": 7, "target_accept": 0.9}
-    assert {"pymc", "pytensor", "nutpie", "arviz", "numpy", "python", "bayes_bm"} <= provenance["versions"].keys()
+    assert {
+        "pymc",
+        "pytensor",
+        "nutpie",
+        "numba",
+        "scipy",
+        "pandas",
+        "arviz",
+        "numpy",
+        "python",
+        "bayes_bm",
+    } <= provenance["versions"].keys()
     names = {"intercept", "log_hr", "log_shape", "study_sd", "study_treatment_sd", "study_shape_sd", "study_effect"}
     assert names | {"study_treatment_effect", "study_log_shape"} == set(whole_world.posterior.data_vars)
     assert whole_world.posterior.sizes["chain"] * whole_world.posterior.sizes["draw"] == 2800
