@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bayes_bm.evidence.centres import with_centres
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.result import Result, load
 from bayes_bm.model.baseline_hazard import with_knots
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import read_kept_json, write_text
+from bayes_bm.runtime.spreadsheets import defuse
 from bayes_bm.runtime.stores import file_name_part
 from bayes_bm.runtime.tasks import Task
 from bayes_bm.spec.document import Spec
@@ -78,3 +81,12 @@ def analysis_model(spec: Spec, evidence: Evidence) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:12]
+
+
+def write_changed(table: pd.DataFrame, path: Path) -> bool:
+    """Write the table whole or not at all; a file that already says this is not touched."""
+    text = defuse(table).to_csv(index=False)
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    write_text(path, text)
+    return True

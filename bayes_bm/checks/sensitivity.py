@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.checks.family_priors import left_out, of_family
-from bayes_bm.checks.kept_fits import KeptFits, analysis_key, analysis_model
+from bayes_bm.checks.kept_fits import KeptFits, analysis_key, analysis_model, write_changed
 from bayes_bm.checks.pareto_smoothing import HIGH_K
 from bayes_bm.checks.stacking import row_elpd
 from bayes_bm.estimands.compare import compare
@@ -28,9 +28,8 @@ from bayes_bm.hazards import FAMILIES
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import BayesBmError, GateRefused, InputError
-from bayes_bm.runtime.files import write_text
 from bayes_bm.runtime.parallel import map_fits
-from bayes_bm.runtime.spreadsheets import defuse, restore
+from bayes_bm.runtime.spreadsheets import restore
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
@@ -238,7 +237,7 @@ def sensitivity(
     table = pd.DataFrame(rows)
     done = [row["done"] for row in rows]
     shown = pd.DataFrame(table.reindex(columns=list(COLUMNS)))
-    changed = _write_table(shown, folder / "sensitivity.csv")
+    changed = write_changed(shown, folder / "sensitivity.csv")
     counts = {name: done.count(state) for name, state in (("fitted", FITTED), ("kept", KEPT), ("failed", FAILED))}
     return Sensitivity(spec.name, shown, **counts, time_unit=spec.time_unit, changed=changed)
 
@@ -247,15 +246,6 @@ def _with_sampling(spec: Spec, given: Mapping[str, int]) -> Spec:
     seed = {"seed": given["seed"]} if "seed" in given else {}
     changed = {name: value for name, value in given.items() if name != "seed"}
     return spec.model_copy(update={"sampling": spec.sampling.model_copy(update=changed), **seed})
-
-
-def _write_table(table: pd.DataFrame, path: Path) -> bool:
-    """Write the table whole or not at all; a file that already says this is not touched."""
-    text = defuse(table).to_csv(index=False)
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
-    write_text(path, text)
-    return True
 
 
 @dataclass(frozen=True)
