@@ -343,7 +343,7 @@ def test_given_alive_one_study_divides_its_own_curve_and_counts_from_time_zero()
         ({"times": [3.0], "alive_at": 6.0}, r"times: found 3; allowed: at or after alive_at = 6; times count from 0"),
         ({"times": [0.0]}, "times: found 0; allowed: times above 0"),
         ({"times": [float("nan")]}, "times: found nan"),
-        ({"times": [6.0], "alive_at": -1.0}, "alive_at: found -1.0; allowed: 0 or more"),
+        ({"times": [6.0], "alive_at": -1.0}, "alive_at: found -1.0; allowed: a time, 0 or more"),
         ({"times": [6.0], "horizon": 0.0}, "times: found 0; allowed: times above 0"),
         ({"times": [6.0], "reference": "z"}, "treatment: found z; allowed: a, b, c"),
         ({"times": []}, "times: found ; allowed"),

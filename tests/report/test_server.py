@@ -104,7 +104,7 @@ def test_a_treatment_left_out_is_nowhere(port) -> None:
         ({"treatments": ["z"]}, "treatment: found z; allowed: a, b"),
         ({"times": "1"}, "times: found 1; allowed: at or after alive_at = 2"),
         ({"times": "soon"}, "times: found soon; allowed: a number"),
-        ({"alive_at": "-1"}, "alive_at: found -1.0; allowed: 0 or more"),
+        ({"alive_at": "-1"}, "alive_at: found -1.0; allowed: a time, 0 or more"),
         ({"who": "everybody"}, "--who: found everybody"),
         ({"margin_survival": "500"}, "survival is a proportion"),
     ],
