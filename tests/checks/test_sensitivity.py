@@ -168,7 +168,9 @@ def test_rows_hold_the_answers_of_their_fits(small, tmp_path, fitted) -> None:
 def test_what_fails_is_a_row_and_stops_nothing(small, tmp_path, fitted) -> None:
     done = sensitivity(read_spec(small), tmp_path / "out", families=FEW)
     rows = rows_of(done.table)
-    assert "not fitted: small: the audit refuses before any fit: no usable evidence on os for a" in rows["wrong"]["note"]
+    assert (
+        "not fitted: small: the audit refuses before any fit: no usable evidence on os for a" in rows["wrong"]["note"]
+    )
     assert rows["gompertz"]["note"] == "the fit failed (RuntimeError: no finite start)"
     assert pd.isna(rows["gompertz"]["ratio"])
     assert rows["gamma"]["gate"] == "failed"
