@@ -23,7 +23,7 @@ from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
-from bayes_bm.inference.result import Result
+from bayes_bm.inference.result import Result, load
 from bayes_bm.report.pipeline import make_report
 from bayes_bm.report.plots.sensitivity import sensitivity_figure
 from bayes_bm.report.sentences import sensitivity_table
@@ -148,7 +148,7 @@ def test_rows_hold_the_answers_of_their_fits(small, tmp_path, fitted) -> None:
     assert list(done.table) == list(COLUMNS)
     assert (done.fitted, done.kept, done.failed) == (6, 0, 2)
     base, timed, swapped = rows[BASE], rows["lognormal"], rows["swapped"]
-    result = checked.load(tmp_path / "out" / base["file"])
+    result = load(tmp_path / "out" / base["file"])
     ratio = compare(result, who=AverageStudy()).set_index("estimand").loc["hazard_ratio"]
     new = compare(result, who=NewStudy(), times=[12.0]).set_index("estimand")
     assert base["measure"] == "hazard ratio"
@@ -160,7 +160,7 @@ def test_rows_hold_the_answers_of_their_fits(small, tmp_path, fitted) -> None:
         assert [base[f"{name}_{end}"] for end in ("difference", "low", "high")] == pytest.approx(expected)
     assert (timed["measure"], timed["gate"], timed["seconds"]) == ("time ratio", "passed", 3.5)
     # another reference, the same question: b against a
-    turned = checked.load(tmp_path / "out" / swapped["file"]).posterior["log_hr"].to_numpy()
+    turned = load(tmp_path / "out" / swapped["file"]).posterior["log_hr"].to_numpy()
     assert swapped["ratio"] == pytest.approx(np.median(np.exp(-turned)))
     assert (swapped["treatment"], swapped["reference"]) == ("b", "a")
 

@@ -219,7 +219,7 @@ def test_command_tells_all_of_it(tmp_path, capsys) -> None:
     assert call(*asked[:6], "--without", "b") == 0
     assert " b " not in capsys.readouterr().out
     assert call(*asked[:4], "--margin", "rmst=x") == 2
-    assert "--margin: found rmst=x" in capsys.readouterr().err
+    assert "--margin: found 'rmst=x'" in capsys.readouterr().err
     assert call("predict", tmp_path / "r.nc", "--patient", "age=5") == 2
 
 

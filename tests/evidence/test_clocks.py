@@ -79,6 +79,9 @@ def test_an_arms_law_is_that_of_survivors_read_on_its_own_clock(name: str) -> No
 # ------------------------------------------------------------------------------------------------ the density
 
 
+TIMES_OF_CLOCKS = ("bias_immortal_time", "bias_clock_shift")
+
+
 @pytest.mark.parametrize(
     "name",
     ["weibull", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gompertz", "lognormal", "weibull+cure"))],
@@ -103,8 +106,12 @@ def test_an_unknown_time_has_the_density_of_the_same_time_known(name: str) -> No
     prior = stats.halfnorm(scale=2.0).logpdf([lived, shift]).sum()
     scales = np.log(latest) + np.log(share * (1 - share)) + np.log(shift)
     assert other[1] - one[1] == pytest.approx(prior + scales, abs=1e-7)
-    gradient = build_model(*drawn).compile_dlogp(mode="FAST_COMPILE")(at)
-    assert np.isfinite(gradient).all()
+    model = build_model(*drawn)
+    # of every parameter; where the graph is large, of the two times alone: others are tested with their family
+    clocks = [variable for variable in model.free_RVs if variable.name.startswith(TIMES_OF_CLOCKS)]
+    chosen = None if name == "weibull" else clocks
+    assert chosen is None or len(chosen) == 2
+    assert np.isfinite(model.compile_dlogp(vars=chosen, mode="FAST_COMPILE")(at)).all()
 
 
 def test_a_shift_of_exponential_data_says_nothing_and_an_immortal_time_is_not_lived_through() -> None:

@@ -88,8 +88,10 @@ def test_pointwise_log_likelihood_is_the_models(case: str) -> None:
             assert float(np.sum(values)) == pytest.approx(float(ours.sum()), rel=1e-9)
         else:
             np.testing.assert_allclose(values, ours, rtol=1e-9, atol=1e-9)
-    gradient = model.compile_dlogp(mode="FAST_COMPILE")(point)
-    assert np.isfinite(gradient).all()
+    if case in QUICK:
+        # that of every family by itself is in tests/hazards: finite at the corners of its formula
+        gradient = model.compile_dlogp(mode="FAST_COMPILE")(point)
+        assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("case", SLOW)
