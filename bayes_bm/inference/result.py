@@ -201,7 +201,34 @@ def observed_dataset(spec: Spec, evidence: Evidence) -> xr.Dataset:
 
 
 def load(path: str | Path) -> Result:
-    """Read a result written by `Result.save`, and check that it is whole. Raises `InputError` for anything else."""
+    """Read a result written by `Result.save`, and check that it is whole.
+
+    Parameters
+    ----------
+    path : str or Path
+        A NetCDF file of `bayes-bm fit`, `bayes-bm run` or `Result.save`.
+
+    Returns
+    -------
+    Result
+        The posterior with its spec, evidence, gate and provenance, as they were written.
+
+    Raises
+    ------
+    InputError
+        For anything else, and for a result of which a part is missing, changed, damaged or of an older form; the message
+        names the part (exit status 2).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import bayes_bm as bb
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=200, tune=300)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     back = bb.load(result.save(f"{folder}/result.nc"))
+    >>> back.posterior.equals(result.posterior)
+    True
+    """
     file = Path(path)
     if not file.is_file():
         raise InputError(str(path), found="no such file", hint="make one with: bayes-bm fit SPEC --out RESULT.nc")
