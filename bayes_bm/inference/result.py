@@ -216,8 +216,8 @@ def load(path: str | Path) -> Result:
     Raises
     ------
     InputError
-        For anything else, and for a result of which a part is missing, changed, damaged or of an older form; the message
-        names the part (exit status 2).
+        For anything else, and for a result of which a part is missing, changed, damaged or older than this version; the
+        message names the part (exit status 2).
 
     Examples
     --------
