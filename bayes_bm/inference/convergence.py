@@ -1,8 +1,8 @@
 """Rank R-hat and effective sample sizes of one quantity (Vehtari et al. 2021, doi 10.1214/20-BA1221).
 
 The numbers are ArviZ's (`tests/inference/test_convergence.py`), which takes two seconds to import: half of what the
-first posterior of a model takes. `draws` are (chain, draw); NaN where any of them is. The tail is that of Vehtari et al.,
-5 % and 95 %, `arviz.ess(method="tail", prob=(0.05, 0.95))`: without `prob` ArviZ takes the ends of its own interval, of
+first posterior of a model takes. `draws` are (chain, draw); NaN where any of them is. The tail is the paper's, 5 % and
+95 %, `arviz.ess(method="tail", prob=(0.05, 0.95))`: without `prob` ArviZ takes the ends of its own interval, of
 89 % unless `rcParams["stats.ci_prob"]` says otherwise, and so other numbers.
 """
 
