@@ -53,6 +53,12 @@ class Split:
             None,
         )
 
+    def without_prior(self) -> "Split":
+        """Return the split with the prior of the log ratios taken out of each within-study fit (`take_out_prior`)."""
+        within_fit = None if self.within_fit is None else take_out_prior(self.within_fit)
+        apart = tuple(alone for part in self.apart if (alone := take_out_prior(part)) is not None)
+        return replace(self, within_fit=within_fit, apart=apart)
+
 
 def contrast_sources(result: Result, *, say: Progress = lambda stage: None) -> pd.DataFrame:
     """Return the log ratio of every pair of treatments by source, with the discrepancy within - across.
@@ -118,8 +124,7 @@ def within_parts(spec: Spec, evidence: Evidence) -> list[tuple[Spec, Evidence]]:
     Only studies side by side are kept. Study levels and shapes are free; a part without the spec's reference takes its
     own first treatment as reference, which with free levels moves no contrast.
     """
-    both = side_by_side(spec, evidence)
-    studies_with_two = {study for studies in both.values() for study in studies}
+    studies_with_two = studies_side_by_side(spec, evidence)
     parts = [part for part in parts_of(spec, evidence) if len(part) > 1]
     return [
         (within_spec(spec, list(part)), keep_studies(evidence, studies=studies_with_two, treatments=set(part)))
@@ -162,9 +167,13 @@ def _fit_across(result: Result, progress: Progress) -> Result | None:
 
 def across_evidence(spec: Spec, evidence: Evidence) -> Evidence:
     """Return the studies that hold one of the treatments: no study that is compared side by side is among them."""
-    side_by_side_studies = {study for studies in side_by_side(spec, evidence).values() for study in studies}
-    others = {*evidence.arms["study"]} - side_by_side_studies
+    others = {*evidence.arms["study"]} - studies_side_by_side(spec, evidence)
     return keep_studies(evidence, studies=others, treatments=set(spec.treatments.names))
+
+
+def studies_side_by_side(spec: Spec, evidence: Evidence) -> set[str]:
+    """Return the studies that hold at least two of the treatments, in their arms or in a ratio."""
+    return {study for studies in side_by_side(spec, evidence).values() for study in studies}
 
 
 def keep_studies(evidence: Evidence, *, studies: set[str], treatments: set[str]) -> Evidence:
@@ -215,12 +224,15 @@ def contrast_table(result: Result, split: Split) -> pd.DataFrame:
     """
     names, measure = result.spec.treatments.names, contrast_measure(result.spec)
     pairs = [(treatment, reference) for index, reference in enumerate(names) for treatment in names[index + 1 :]]
-    rows = [row for pair in pairs for row in _pair_rows(result, split, pair, measure)]
+    without_prior = split.without_prior()
+    rows = [row for pair in pairs for row in _pair_rows(result, split, without_prior, pair, measure)]
     ratios = (measure.column, f"{measure.column}_low", f"{measure.column}_high")
     return pd.DataFrame(rows, columns=[*COLUMNS, *ratios, "prob_better", "note"])
 
 
-def _pair_rows(result: Result, split: Split, pair: tuple[str, str], measure: Measure) -> list[dict]:
+def _pair_rows(
+    result: Result, split: Split, without_prior: Split, pair: tuple[str, str], measure: Measure
+) -> list[dict]:
     treatment, reference = pair
     direct = len(side_by_side(result.spec, result.evidence).get(pair, []))
     within_fit = split.fit_holding(*pair)
@@ -234,7 +246,8 @@ def _pair_rows(result: Result, split: Split, pair: tuple[str, str], measure: Mea
     counts = {name: _count_studies(source, pair) for name, source in (("across", across_fit), ("combined", result))}
     across_note = _gate_note(across_fit) if across_draws is not None else ONE_SIDED
     missing = NO_SIDE_BY_SIDE if within_draws is None else "" if across_draws is not None else ONE_SIDED
-    difference = None if across_fit is None else _difference(within_fit, across_draws, pair)
+    # both fits have the prior of the log ratios; it counts once, as the across fit's
+    difference = _difference(_log_ratio(without_prior.fit_holding(*pair), *pair), across_draws)
     combined_words = combined_note(within_draws, across_draws)
     return [
         _source_row(named, "within", direct, within_draws, _within_note(within_fit, direct), measure=measure),
@@ -286,19 +299,9 @@ def log_ratio_to_reference(result: Result, treatment: str) -> np.ndarray:
     return draws.log_hr[:, index] + draws.treatment_log_shape[:, index]
 
 
-def _difference(within_fit: Result | None, across_draws: np.ndarray | None, pair: tuple[str, str]) -> np.ndarray | None:
-    """Return draws of within - across (sample,): of two posteriors that share no study, with one prior between them.
-
-    Every draw of one may meet any of the other. Both fits have the prior of the log ratios; it counts once, as the
-    across fit's, and is taken out of the within fit.
-    """
-    if within_fit is None or across_draws is None:
-        return None
-    without_prior = take_out_prior(within_fit)
-    if without_prior is None:
-        return None
-    within_draws = _log_ratio(without_prior, *pair)
-    if within_draws is None:
+def _difference(within_draws: np.ndarray | None, across_draws: np.ndarray | None) -> np.ndarray | None:
+    """Return draws of within - across (sample,) of independent posteriors: every draw may meet any of the other."""
+    if within_draws is None or across_draws is None:
         return None
     count = min(len(within_draws), len(across_draws))
     return within_draws[:count] - across_draws[:count]
