@@ -30,24 +30,10 @@ from bayes_bm.report.sentences import sensitivity_table
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec, read_spec
-from tests.builders import families, posteriors, worlds
+from tests.builders import families, posteriors, small_spec, worlds
 from tests.builders.worlds import half_normal, normal
 
-SPEC = """
-schema = 1
-name = "small"
-question = "does b differ from a?"
-endpoint = "os"
-[evidence]
-patients = ["ipd.csv"]
-[treatments]
-reference = "a"
-compare = ["b"]
-[priors]
-intercept = { dist = "normal", sd = 1.0, why = "test" }
-log_hr = { dist = "normal", sd = 1.0, why = "test" }
-log_shape = { dist = "normal", sd = 0.3, why = "test" }
-[sampling]
+SPEC = f"""{small_spec.SPEC}[sampling]
 draws = 500
 tune = 300
 chains = 4
@@ -57,9 +43,9 @@ chains = 4
 "treatments.reference" = "b"
 "treatments.compare" = ["a"]
 [sensitivity.fewer]
-"evidence.exclude" = [{ study = "t", why = "test" }]
+"evidence.exclude" = [{{ study = "t", why = "test" }}]
 [sensitivity.wrong]
-"evidence.exclude" = [{ study = "s", why = "test" }, { study = "t", why = "test" }]
+"evidence.exclude" = [{{ study = "s", why = "test" }}, {{ study = "t", why = "test" }}]
 """
 ROWS = "".join(
     f"{study},{arm},{arm},{time},{event}\n"

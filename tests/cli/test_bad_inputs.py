@@ -12,14 +12,12 @@ from typing import NamedTuple
 import pytest
 
 from bayes_bm.evidence.tables.schema import TABLES
-from tests.builders import posteriors, worlds
+from tests.builders import posteriors, small_spec, worlds
 from tests.builders.bad_inputs import GOOD
 from tests.builders.commands import call
 from tests.builders.worlds import normal
 
-PATIENTS = "study,arm,treatment,time,event\n" + "".join(
-    f"s,{arm},{arm},{time},{event}\n" for arm in "ab" for time, event in ((2, 1), (5, 1), (7, 0), (11, 1), (16, 0))
-)
+PATIENTS = small_spec.PATIENTS
 SPEC = """
 schema = 1
 name = "small"

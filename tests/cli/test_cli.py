@@ -17,7 +17,7 @@ import bayes_bm as bb
 from bayes_bm.cli.app import COMMANDS, app, main
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
-from tests.builders import posteriors, worlds
+from tests.builders import posteriors, small_spec, worlds
 from tests.builders.worlds import normal
 
 COMPARE_KEYS = {
@@ -81,21 +81,7 @@ def failed(tmp_path_factory) -> Path:
     return made(gate=gate).save(tmp_path_factory.mktemp("results") / "failed.nc")
 
 
-SPEC = """
-schema = 1
-name = "small"
-question = "is a better than b?"
-endpoint = "os"
-[evidence]
-patients = ["ipd.csv"]
-[treatments]
-reference = "a"
-compare = ["b"]
-[priors]
-intercept = { dist = "normal", sd = 1.0, why = "test" }
-log_hr = { dist = "normal", sd = 1.0, why = "test" }
-log_shape = { dist = "normal", sd = 0.3, why = "test" }
-[sampling]
+SPEC = f"""{small_spec.SPEC}[sampling]
 draws = 500
 tune = 300
 chains = 4
@@ -103,9 +89,7 @@ chains = 4
 "priors.log_hr.sd" = 0.2
 """
 STEPS = pd.DataFrame({"time": [0, 2, 2, 4, 4, 6, 6, 8, 8], "survival": [1, 1, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0]})
-PATIENTS = "study,arm,treatment,time,event\n" + "".join(
-    f"s,{arm},{arm},{time},{event}\n" for arm in "ab" for time, event in ((2, 1), (5, 1), (7, 0), (11, 1), (16, 0))
-)
+PATIENTS = small_spec.PATIENTS
 
 
 @pytest.fixture

@@ -17,25 +17,10 @@ import pytest
 
 import bayes_bm as bb
 from bayes_bm.runtime.signals import Stopped, pass_stops_on, stoppable
+from tests.builders import small_spec
 
-PATIENTS = "study,arm,treatment,time,event\n" + "".join(
-    f"s,{arm},{arm},{time},{event}\n" for arm in "ab" for time, event in ((2, 1), (5, 1), (7, 0), (11, 1), (16, 0))
-)
-SPEC = """
-schema = 1
-name = "small"
-question = "is a better than b?"
-endpoint = "os"
-[evidence]
-patients = ["ipd.csv"]
-[treatments]
-reference = "a"
-compare = ["b"]
-[priors]
-intercept = { dist = "normal", sd = 1.0, why = "test" }
-log_hr = { dist = "normal", sd = 1.0, why = "test" }
-log_shape = { dist = "normal", sd = 0.3, why = "test" }
-[sampling]
+PATIENTS = small_spec.PATIENTS
+SPEC = f"""{small_spec.SPEC}[sampling]
 draws = 2000000
 tune = 300
 chains = 1
