@@ -1,0 +1,1 @@
+"""Pictures: text by recognition, axes and arms from pixels."""
