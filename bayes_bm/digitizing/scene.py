@@ -137,6 +137,8 @@ class Scene:
         Of the file.
     precision
         Rounding of the places in the file, in figure units (a picture: 1 pixel).
+    turned
+        Quarter turns with the clock after which the page reads upright; places are those after the turn.
     """
 
     strokes: tuple[Stroke, ...]
@@ -147,3 +149,4 @@ class Scene:
     source: Literal["svg", "pdf", "picture"]
     pages: int = 1
     precision: float = 1e-3
+    turned: int = 0
