@@ -15,7 +15,7 @@ from bayes_bm.cli.commands import answers, checks, fit, predict, reconstruct
 from bayes_bm.runtime.errors import BayesBmError
 from bayes_bm.runtime.signals import Stopped, stoppable
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     help="Bayesian survival evidence synthesis from published curves and numbers.",
     no_args_is_help=True,
     add_completion=True,
@@ -44,8 +44,8 @@ COMMANDS: dict[Callable[..., None], str] = {
 }
 """Every command in the order in which `--help` lists them, with an example that can be typed as it stands."""
 
-for command, example in COMMANDS.items():
-    app.command(epilog=f"Example: {example}")(command)
+for _command, _example in COMMANDS.items():
+    app.command(epilog=f"Example: {_example}")(_command)
 
 
 def print_version(wanted: bool) -> None:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from bayes_bm.runtime.types import Progress
 
 # a table squeezed into 80 columns loses digits; a narrow terminal may wrap the line instead
-OUT = Console(soft_wrap=True, width=max(shutil.get_terminal_size().columns, 140))
-ERR = Console(stderr=True, soft_wrap=True)
+OUT: Console = Console(soft_wrap=True, width=max(shutil.get_terminal_size().columns, 140))
+ERR: Console = Console(stderr=True, soft_wrap=True)
 
 SHORT = 20
 """Text of up to so many letters is never wrapped in a table."""

@@ -38,7 +38,7 @@ def population(result: Result, who: Who) -> Population:
 
 def make_population(
     result: Result, eta: Array, shape: Array, eta_sd: Array | None = None, shape_sd: Array | None = None
-):
+) -> Population:
     zero = np.zeros_like(eta)
     sds = (zero if eta_sd is None else eta_sd, zero if shape_sd is None else np.broadcast_to(shape_sd, eta.shape))
     knots = result.inputs.family.knots

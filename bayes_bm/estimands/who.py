@@ -99,7 +99,7 @@ class Patient:
 
 
 Who = AverageStudy | NewStudy | NewHospital | Study | Patient
-WHO = {"average-study": AverageStudy(), "new-study": NewStudy(), "new-hospital": NewHospital()}
+WHO: dict[str, Who] = {"average-study": AverageStudy(), "new-study": NewStudy(), "new-hospital": NewHospital()}
 
 
 def parse_who(text: str) -> Who:

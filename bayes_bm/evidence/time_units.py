@@ -1,7 +1,7 @@
 """Units of time, and the columns that hold times."""
 
 DAYS_PER = {"days": 1.0, "weeks": 7.0, "months": 365.25 / 12, "years": 365.25}
-TIME_COLUMNS = {
+TIME_COLUMNS: dict[str, tuple[str, ...]] = {
     "patients": ("time", "entry", "time_upper"),
     "arms": ("survived_to", "clock_shift", "followup"),
     "points": ("time",),

@@ -14,13 +14,13 @@ import numpy as np
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.family import eta_at, inverse
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 NO_ENTRY = -1e4
 """log(entry / t0) that stands for entry at time zero: finite, because -inf has no gradient in the shape."""
 
 
-def cum_hazard_from(family: Family, end: Any, start: Any, eta, shape, *, xp: Namespace):
+def cum_hazard_from(family: Family, end: Any, start: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """H(t) - H(entry): the cumulative hazard of those who were alive at entry; `start` None where none came late."""
     whole = xp.exp(family.log_cum_hazard(end, eta, shape, xp=xp))
     return whole if start is None else whole - xp.exp(family.log_cum_hazard(start, eta, shape, xp=xp))
@@ -31,7 +31,7 @@ def entry(data: Any) -> Any:
     return eta_at(data, "log_entry") if getattr(data, "any_entry", True) else None
 
 
-def patients(family: Family, data, eta, shape, *, xp: Namespace):
+def patients(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """Weighted log density of exact, right-censored and interval-censored patients with entry.
 
     weight * (event log h(t) - H(t) + H(entry)), and for an event in (t, u]: log(S(t) - S(u)) + H(entry).
@@ -50,7 +50,7 @@ def patients(family: Family, data, eta, shape, *, xp: Namespace):
     return data.weight * terms
 
 
-def points(family: Family, data, eta, shape, *, xp: Namespace):
+def points(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """Conditional binomials (decision 5): y = m p still free of the event among m (real), given alive the time
     before.
     """
@@ -59,12 +59,12 @@ def points(family: Family, data, eta, shape, *, xp: Namespace):
     return _binomial(alive, data.size, -drop, xp.log1mexp(-drop), xp=xp)
 
 
-def _binomial(y, size, log_q, log_not_q, *, xp: Namespace):
+def _binomial(y: Tensor, size: Tensor, log_q: Tensor, log_not_q: Tensor, *, xp: Namespace) -> Tensor:
     coefficient = xp.gammaln(size + 1) - xp.gammaln(y + 1) - xp.gammaln(size - y + 1)
     return coefficient + y * log_q + (size - y) * log_not_q
 
 
-def median_order(family: Family, data, eta, shape, *, xp: Namespace):
+def median_order(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """A median with n only: the density of the middle order statistic, Beta(F(m)) f(m) (decision 6)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
     log_dead, log_alive = xp.log1mexp(-used), -used
@@ -72,7 +72,7 @@ def median_order(family: Family, data, eta, shape, *, xp: Namespace):
     return log_beta + family.log_hazard(eta_at(data, "log_u"), eta, shape, xp=xp) - data.log_t0 - used
 
 
-def log_median(family: Family, start: Any, eta, shape, *, log_two: float, xp: Namespace):
+def log_median(family: Family, start: Any, eta: Tensor, shape: Tensor, *, log_two: float, xp: Namespace) -> Tensor:
     """log(median / t0) of those alive at entry: H(m) = log 2 + H(entry); `start` None where nobody entered late."""
     if start is None:
         return inverse(family, np.log(log_two) + 0 * eta, eta, shape, xp=xp)
@@ -80,7 +80,7 @@ def log_median(family: Family, start: Any, eta, shape, *, log_two: float, xp: Na
     return inverse(family, xp.log(log_two + entered), eta, shape, xp=xp)
 
 
-def normal(value, mean, sd, *, xp: Namespace):
+def normal(value: Tensor, mean: Tensor, sd: Tensor, *, xp: Namespace) -> Tensor:
     return -0.5 * ((value - mean) / sd) ** 2 - xp.log(sd) - HALF_LOG_TWO_PI
 
 
@@ -89,7 +89,7 @@ TINY_SURVIVAL = 35.0
 """-log S beyond which the first term of the incomplete beta function is exact to 1e-14 relative."""
 
 
-def median_interval(family: Family, data, eta, shape, *, xp: Namespace):
+def median_interval(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """A median with its interval: normal on log m, on the log scale, about the model's median on the paper's clock.
 
     The arm's clock may start `shift` after the model's zero, so the printed median is the model's less the shift.
@@ -99,7 +99,7 @@ def median_interval(family: Family, data, eta, shape, *, xp: Namespace):
     return normal(data.log_m, printed_clock, data.sd, xp=xp)
 
 
-def median_not_reached(family: Family, data, eta, shape, *, xp: Namespace):
+def median_not_reached(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """P(median > follow-up) under the order-statistic law: 1 - I_F(alpha, alpha) at follow-up (decision 6)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
     # by symmetry 1 - I_F(a, a) = I_S(a, a), which keeps its precision as S -> 0; for tiny S it is S^a / (a B(a, a)),
@@ -110,13 +110,13 @@ def median_not_reached(family: Family, data, eta, shape, *, xp: Namespace):
     return xp.where(tiny, tail, xp.log(xp.betainc(data.alpha, data.alpha, guarded)))
 
 
-def counts(family: Family, data, eta, shape, *, xp: Namespace):
+def counts(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """d events of n by a time: binomial with 1 - S (decision 8)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
     return _binomial(data.n - data.events, data.n, -used, xp.log1mexp(-used), xp=xp)
 
 
-def event_weighted_log_hr(family: Family, data: Any, eta: tuple, shape: tuple, *, xp: Namespace):
+def event_weighted_log_hr(family: Family, data: Any, eta: tuple, shape: tuple, *, xp: Namespace) -> Tensor:
     """Log hazard ratio of two arms of equal size, averaged over follow-up by when the events are (decision 7).
 
     Integral of log(h_a / h_b) f over that of f, f = (f_a + f_b) / 2, over (0, followup]: under proportional hazards it
@@ -152,7 +152,7 @@ def followup_nodes(followup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return log_node, np.log(followup)[:, None] + np.log(POWER * v ** (POWER - 1) * weight / 2)
 
 
-def hazard_ratios(log_hr, mean, whitener, *, log_diagonal, dot):
+def hazard_ratios(log_hr: Tensor, mean: Tensor, whitener: Tensor, *, log_diagonal: Tensor, dot: Tensor) -> Tensor:
     """Log hazard ratios, jointly normal within a study (decision 7).
 
     With L the Cholesky factor of the covariance, noise = L^-1 (log_hr - mean) is white; `log_diagonal` is log diag L.

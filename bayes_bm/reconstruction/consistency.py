@@ -5,6 +5,7 @@ the names and what gives way stand in `contradictions`.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -42,14 +43,14 @@ class ConsistentCurve:
 
     printed: Curve
     used: Curve
-    rows: tuple[dict, ...] = ()
+    rows: tuple[dict[str, Any], ...] = ()
     moved: dict[float, float] = field(default_factory=dict)
 
-    def add_rows(self, *rows: dict) -> "ConsistentCurve":
+    def add_rows(self, *rows: dict[str, Any]) -> "ConsistentCurve":
         """Add rows of the diagnostics."""
         return replace(self, rows=self.rows + rows)
 
-    def drop_row(self, row: int, *rows: dict) -> "ConsistentCurve":
+    def drop_row(self, row: int, *rows: dict[str, Any]) -> "ConsistentCurve":
         """Leave a row of the at-risk table out of what is used."""
         used = replace(
             self.used,
@@ -58,7 +59,7 @@ class ConsistentCurve:
         )
         return replace(self, used=used, rows=self.rows + rows)
 
-    def convert(self, *rows: dict, **changes) -> "ConsistentCurve":
+    def convert(self, *rows: dict[str, Any], **changes: Any) -> "ConsistentCurve":
         """Change fields of the curve, both as printed and as used; only before anything gave way."""
         return replace(
             self,
@@ -322,7 +323,7 @@ def nudge(curve: Curve) -> float:
     return max(2.4 * read_drops(curve).time_error, 1e-9 * curve.axis_max)
 
 
-def count_after(settled: ConsistentCurve, rows: list[int], *said: dict) -> ConsistentCurve:
+def count_after(settled: ConsistentCurve, rows: list[int], *said: dict[str, Any]) -> ConsistentCurve:
     """Read these rows of the at-risk table as time > t: they count just after t."""
     moved, time = dict(settled.moved), settled.used.risk_time.copy()
     for row in rows:

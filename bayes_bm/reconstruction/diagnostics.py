@@ -1,6 +1,7 @@
 """What a reconstruction honoured, contradicted, changed or leaves uncertain: rows of the diagnostics."""
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,15 @@ from bayes_bm.reconstruction.curve import Curve, Floats
 from bayes_bm.reconstruction.patients import Patients
 
 
-def note(check: str, text: str, *, time=np.nan, printed=np.nan, reconstructed=np.nan, status="changed") -> dict:
+def note(
+    check: str,
+    text: str,
+    *,
+    time: float = np.nan,
+    printed: float = np.nan,
+    reconstructed: float = np.nan,
+    status: str = "changed",
+) -> dict[str, Any]:
     """Return one row of the diagnostics."""
     return {
         "check": check,
@@ -23,7 +32,7 @@ def note(check: str, text: str, *, time=np.nan, printed=np.nan, reconstructed=np
     }
 
 
-def contradiction(name: str, text: str, *, status: str = "contradicted", **numbers) -> dict:
+def contradiction(name: str, text: str, *, status: str = "contradicted", **numbers: float) -> dict[str, Any]:
     """Return a row under one of the names of `CONTRADICTIONS`.
 
     Its status is contradicted (something gave way), changed (converted) or uncertain (said, and the data left alone).

@@ -1,7 +1,7 @@
 """Patients as arrays, and what is believed about when they were censored."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ class Solution(NamedTuple):
 
     patients: Patients
     sampler: Callable[[np.random.Generator], Patients]
-    notes: list[dict]
+    notes: list[dict[str, Any]]
     openness: tuple[int, int] | None = None
 
 
@@ -42,7 +42,9 @@ def staggered(share: Floats) -> Floats:
     return remaining * (1 - np.log(np.where(remaining > 0, remaining, 1.0)))
 
 
-def spread_censorings(count: int, marks: Floats, low: float, high: float, rng, *, to_end: bool) -> Floats:
+def spread_censorings(
+    count: int, marks: Floats, low: float, high: float, rng: np.random.Generator | None, *, to_end: bool
+) -> Floats:
     """Return times of `count` censorings: at the ticks, one each at least; without ticks evenly over the gap."""
     if count == 0:
         return np.empty(0)

@@ -58,7 +58,7 @@ class Drawing:
 
 
 SOURCE_LABELS = {"within": "within studies", "across": "across studies", "combined": "combined"}
-NO_RATIO = {"ratio": np.nan, "low": np.nan, "high": np.nan, "text": ""}
+NO_RATIO: dict[str, float | str] = {"ratio": np.nan, "low": np.nan, "high": np.nan, "text": ""}
 
 
 def contrast_records(data: ReportData, name: str, reference: str | None = None) -> list[dict[Any, Any]]:

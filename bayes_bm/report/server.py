@@ -13,7 +13,7 @@ from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pandas as pd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -144,7 +144,7 @@ type NumberOrBlank = Annotated[float, BeforeValidator(_read_number_or_blank)]
 class Question(BaseModel):
     """What the page sends for one patient, numbers still as text; margins are in the unit of time and in points."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
 
     covariates: dict[Text, Number] = {}
     treatments: list[Text] = Field(min_length=1)

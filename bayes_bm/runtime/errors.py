@@ -47,7 +47,10 @@ class InputError(BayesBmError):
             f"allowed: {allowed}" if allowed is not None else "",
             hint,
         ]
-        self.where, self.found, self.allowed, self.hint = where, found, allowed, hint
+        self.where: str = where
+        self.found: object = found
+        self.allowed: object = allowed
+        self.hint: str = hint
         super().__init__(f"{where}: " + "; ".join(part for part in parts if part))
 
 

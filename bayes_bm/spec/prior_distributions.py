@@ -3,6 +3,8 @@
 Apart from `priors`, because scipy's distributions take a second to import and a fit does without them.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy import stats
 from scipy.special import gammaln
@@ -41,7 +43,7 @@ class _HalfT(stats.rv_continuous):
 _HALF_T = _HalfT(a=0.0, name="half_student_t")
 
 
-def scipy_distribution(prior: Prior):
+def scipy_distribution(prior: Prior) -> Any:
     """Return the scipy distribution that defines the prior."""
     match prior:
         case Normal(mean=mean, sd=sd):

@@ -22,7 +22,7 @@ from bayes_bm.runtime.numbers import parse_number
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", " ": "blanks"}
 """What may stand between columns, in words; blanks in any number are one."""
-VALUES = {"curve": "survival", "at_risk": "at_risk", "ticks": None}
+VALUES: dict[str, str | None] = {"curve": "survival", "at_risk": "at_risk", "ticks": None}
 """The column that each kind of table has beside time."""
 UNIT = r"(\s*[\[(].*)?"
 NAMES = {

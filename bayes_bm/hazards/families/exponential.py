@@ -1,30 +1,30 @@
 """Exponential: a constant hazard exp(eta) / t0, and its accelerated-time twin, whose mean is exp(eta) t0."""
 
 from bayes_bm.hazards.family import FormulaFamily
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 
-def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return log_u + eta
 
 
-def log_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return eta + 0 * log_u
 
 
-def inverse(log_cum, eta, shape, *, xp: Namespace):
+def inverse(log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return log_cum - eta
 
 
-def aft_log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def aft_log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return log_u - eta
 
 
-def aft_log_hazard(log_u, eta, shape, *, xp: Namespace):
+def aft_log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return -eta + 0 * log_u
 
 
-def aft_inverse(log_cum, eta, shape, *, xp: Namespace):
+def aft_inverse(log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return log_cum + eta
 
 

@@ -10,7 +10,7 @@ normal), q = 1 Weibull with shape 1 / sd, q = sd gamma; q may be negative. Every
 from typing import Any, NamedTuple
 
 from bayes_bm.hazards.family import FormulaFamily, log_cum_from_tails
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 
 class _Tails(NamedTuple):
@@ -40,20 +40,20 @@ def _log_hazard(log_u, eta, log_sd, q, *, xp: Namespace):
     return xp.log_gamma_density(tails.w, q) - log_sd - log_u - tails.log_alive
 
 
-def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return _log_cum_hazard(log_u, eta, shape[..., 0], shape[..., 1], xp=xp)
 
 
-def log_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return _log_hazard(log_u, eta, shape[..., 0], shape[..., 1], xp=xp)
 
 
-def gamma_log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def gamma_log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     log_sd = -shape[..., 0] / 2
     return _log_cum_hazard(log_u, eta, log_sd, xp.exp(log_sd), xp=xp)
 
 
-def gamma_log_hazard(log_u, eta, shape, *, xp: Namespace):
+def gamma_log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     log_sd = -shape[..., 0] / 2
     return _log_hazard(log_u, eta, log_sd, xp.exp(log_sd), xp=xp)
 

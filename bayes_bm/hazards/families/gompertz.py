@@ -11,7 +11,7 @@ With g < 0 the hazard dies out and a share exp(-H(infinity)) never has the event
 import numpy as np
 
 from bayes_bm.hazards.family import FormulaFamily
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 SERIES = 0.2
 """|x / 2| below which the series of log(sinh(y) / y) is used; it is exact to 1e-15 there."""
@@ -28,17 +28,17 @@ def _log_expm1_over(x, *, xp: Namespace):
     return xp.where(is_small, x / 2 + series, away)
 
 
-def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     slope = shape[..., 0]
     return eta + log_u + _log_expm1_over(slope * xp.exp(log_u), xp=xp) - _log_expm1_over(slope, xp=xp)
 
 
-def log_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     slope = shape[..., 0]
     return eta + slope * xp.exp(log_u) - _log_expm1_over(slope, xp=xp)
 
 
-def inverse(log_cum, eta, shape, *, xp: Namespace):
+def inverse(log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """Return log u with u = log(1 + g y) / g with y = u exp(L(g u)); inf where the total hazard stays below."""
     slope = shape[..., 0]
     log_y = log_cum - eta + _log_expm1_over(slope, xp=xp)

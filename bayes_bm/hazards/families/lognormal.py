@@ -2,7 +2,7 @@
 
 from bayes_bm.hazards.family import FormulaFamily, log_cum_from_tails
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 
 def _standard(log_u, eta, shape, *, xp: Namespace):
@@ -10,12 +10,12 @@ def _standard(log_u, eta, shape, *, xp: Namespace):
     return (log_u - eta) * xp.exp(-shape[..., 0])
 
 
-def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     z = _standard(log_u, eta, shape, xp=xp)
     return log_cum_from_tails(xp.log_ndtr(z), xp.log_ndtr(-z), xp=xp)
 
 
-def log_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     z = _standard(log_u, eta, shape, xp=xp)
     return -(z**2) / 2 - HALF_LOG_TWO_PI - shape[..., 0] - log_u - xp.log_ndtr(-z)
 

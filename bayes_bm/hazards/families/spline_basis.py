@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from bayes_bm.hazards.family import Family, Knots
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 LEAST_TOTAL = 1e-300
 """Added to a sum of basis functions, so that log H stays finite at time zero."""
@@ -85,10 +85,10 @@ class SplineFamily(Family):
         """Integrals at t0 (function,)."""
         return self._basis.integrals(np.ones(()))
 
-    def log_cum_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_cum_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         return eta + self._log_total(placed_time[..., : len(self._at_reference)], shape, xp=xp)
 
-    def log_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         return eta + self._log_total(placed_time[..., len(self._at_reference) :], shape, xp=xp)
 
     def _log_total(self, sums, shape, *, xp: Namespace):

@@ -2,24 +2,24 @@
 
 from bayes_bm.hazards.family import FormulaFamily
 from bayes_bm.hazards.numerics import entire_exponential_integral as ein
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 
-def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return xp.exp(shape[..., 0]) * log_u + eta
 
 
-def log_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """Return log dH/du with u = t / t0: k u^(k-1) exp(eta)."""
     return shape[..., 0] + log_cum_hazard(log_u, eta, shape, xp=xp) - log_u
 
 
-def inverse(log_cum, eta, shape, *, xp: Namespace):
+def inverse(log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """Return log u at which log H = log_cum."""
     return (log_cum - eta) * xp.exp(-shape[..., 0])
 
 
-def event_weighted_log_hr(log_followup, etas, shapes, *, xp: Namespace):
+def event_weighted_log_hr(log_followup: Tensor, etas: Tensor, shapes: Tensor, *, xp: Namespace) -> Tensor:
     """Return the mean of log(h_a / h_b) over (f_a + f_b) / 2 up to the follow-up U (docs/decisions.md, decision 7).
 
     log(h_a / h_b) is linear in log u, and with X = H(U), F = 1 - exp(-X) the integral of log(U / u) f over (0, U] is

@@ -6,18 +6,18 @@ differ.
 """
 
 from bayes_bm.hazards.family import FormulaFamily
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 
-def log_cum_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return xp.exp(shape[..., 0]) * (log_u - eta)
 
 
-def log_hazard(log_u, eta, shape, *, xp: Namespace):
+def log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return shape[..., 0] + log_cum_hazard(log_u, eta, shape, xp=xp) - log_u
 
 
-def inverse(log_cum, eta, shape, *, xp: Namespace):
+def inverse(log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     return eta + log_cum * xp.exp(-shape[..., 0])
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bayes_bm.hazards.modifiers.modifier import Modifier
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 LEAST_LOG_HAZARD = -30.0
 """log of the mean H below which -log of the mean S is the mean H to rounding."""
@@ -53,7 +53,7 @@ class AveragedOverCovariates(Modifier):
         """Whether a point multiplies a proportional hazard: the same means in fewer passes."""
         return self.base.proportional and not self.weighted
 
-    def log_cum_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_cum_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         if self._factor:
             return self._mixture(placed_time, eta, shape, xp=xp)[0]
         log_mean, used, _ = self._survivors(self._spread(placed_time, eta, shape), shape, xp=xp)
@@ -61,7 +61,7 @@ class AveragedOverCovariates(Modifier):
         # the guarded value keeps the gradient of the branch not taken finite
         return xp.where(small, log_mean, xp.log(xp.where(small, 1.0, used)))
 
-    def log_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         if self._factor:
             tilt = self._mixture(placed_time, eta, shape, xp=xp)[1]
             return self.base.log_hazard(placed_time, eta, shape[..., : self.base.width], xp=xp) + tilt

@@ -16,7 +16,7 @@ import numpy as np
 from bayes_bm.hazards.family import Family
 from bayes_bm.hazards.modifiers.modifier import Modifier
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 NEVER = -1e4
 """log of a hazard of zero: finite, because -inf has no gradient; exp of it is 0 all the same."""
@@ -50,11 +50,11 @@ class WithBackground(Modifier):
             logs = [np.maximum(np.log(hazard), NEVER)[..., None] for hazard in hazards]
         return np.concatenate([placed[..., None] if self.base.basis is None else placed, *logs], axis=-1)
 
-    def log_cum_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_cum_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         excess = self.base.log_cum_hazard(self._excess_time(placed_time), eta, shape, xp=xp)
         return xp.logaddexp(excess, placed_time[..., -2])
 
-    def log_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         excess = self.base.log_hazard(self._excess_time(placed_time), eta, shape, xp=xp)
         return xp.logaddexp(excess, placed_time[..., -1])
 

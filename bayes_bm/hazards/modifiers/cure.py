@@ -12,7 +12,7 @@ import numpy as np
 from bayes_bm.hazards.family import CURED, inverse, log_cum_from_tails
 from bayes_bm.hazards.modifiers.modifier import Modifier
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 LEAST_LOG_HAZARD = -37.0
 """log H below which 1 - exp(-H) is H to rounding."""
@@ -39,18 +39,18 @@ class Cured(Modifier):
     def cured(self) -> bool:
         return True
 
-    def log_cum_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_cum_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         log_cured, log_uncured, total, log_dead = self._shares(placed_time, eta, shape, xp=xp)
         log_alive = xp.logaddexp(log_cured, log_uncured - total)
         return log_cum_from_tails(log_uncured + log_dead, log_alive, xp=xp)
 
-    def log_hazard(self, placed_time, eta, shape, *, xp: Namespace):
+    def log_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         log_cured, log_uncured, total, _ = self._shares(placed_time, eta, shape, xp=xp)
         # log S0 - log S, without the difference of two large numbers
         mixed = -xp.logaddexp(log_cured + total, log_uncured)
         return log_uncured + self.base.log_hazard(placed_time, eta, shape[..., :-1], xp=xp) + mixed
 
-    def inverse(self, log_cum, eta, shape, *, xp: Namespace):
+    def inverse(self, log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         """H0 = -log(1 - F / (1 - pi)), F = 1 - exp(-H)."""
         small = log_cum < LEAST_LOG_HAZARD
         log_dead = xp.where(small, log_cum, xp.log1mexp(-xp.where(small, 1.0, xp.exp(log_cum))))

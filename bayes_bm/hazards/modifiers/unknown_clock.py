@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.modifiers.modifier import Modifier
-from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 CLOCKS = ("immortal_time", "clock_shift")
 """Unknown times of an arm's clock, in the order of the shape's last numbers: e, then d."""
@@ -41,7 +41,7 @@ class UnknownClock(Modifier):
     def shapes(self) -> tuple[str, ...]:
         return (*self.base.shapes, *CLOCKS)
 
-    def log_cum_hazard(self, log_u, eta, shape, *, xp: Namespace):
+    def log_cum_hazard(self, log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         time, clock = xp.exp(log_u), _clock(shape)
         reached = time > clock.immortal
         end = _log_or_never(xp.where(reached, time, clock.immortal) + clock.shift, xp=xp)
@@ -51,12 +51,12 @@ class UnknownClock(Modifier):
         has_run = reached & (apart < 0)
         return xp.where(has_run, whole + xp.log1mexp(xp.where(has_run, apart, -1.0)), NEVER)
 
-    def log_hazard(self, log_u, eta, shape, *, xp: Namespace):
+    def log_hazard(self, log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         time, clock = xp.exp(log_u), _clock(shape)
         shifted = _log_or_never(time + clock.shift, xp=xp)
         return xp.where(time > clock.immortal, self.base.log_hazard(shifted, eta, clock.shape, xp=xp), NEVER)
 
-    def inverse(self, log_cum, eta, shape, *, xp: Namespace):
+    def inverse(self, log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         clock = _clock(shape)
         start = _log_or_never(clock.immortal + clock.shift, xp=xp)
         entered = self.base.log_cum_hazard(start, eta, clock.shape, xp=xp)

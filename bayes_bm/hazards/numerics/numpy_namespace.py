@@ -16,6 +16,8 @@ from bayes_bm.hazards.numerics.mixture import mixture
 
 Namespace = Any
 """The functions that formulas are written with: `NUMPY`, or its PyTensor twin."""
+type Tensor = Any
+"""An array of either namespace; PyTensor's variables have no types that a checker could follow."""
 
 
 def _log1mexp(x):
@@ -76,7 +78,9 @@ HIGHEST_LOG_TIME = 700.0
 """Largest log(t / t0) at which `solve` looks; a cumulative hazard that is not reached there is never reached."""
 
 
-def solve_cum_hazard(family, log_cum, eta, shape, *, steps: int = 100, tolerance: float = 1e-13):
+def solve_cum_hazard(
+    family: Any, log_cum: Tensor, eta: Tensor, shape: Tensor, *, steps: int = 100, tolerance: float = 1e-13
+) -> Tensor:
     """Return log u at which log H(u) = log_cum, by Newton's steps inside a bracket; inf where it is never reached.
 
     d log H / d log u = u h / H. Elements that have converged are left alone.

@@ -204,7 +204,7 @@ def _number(context, bits):
 
 
 @njit(**JIT)
-def exponential(x):
+def exponential(x: Any) -> Any:
     """exp(x) as arithmetic that a compiler can do for eight numbers at once: five times faster than the C library's.
 
     Cody and Waite's reduction, x = n log 2 + r with |r| <= log(2) / 2, the Taylor series of exp(r) to r^13, and 2^n put
@@ -227,19 +227,19 @@ def exponential(x):
 
 
 @njit(**JIT)
-def whole(data, field):
+def whole(data: Any, field: int) -> Any:
     """A field of whole numbers."""
     return data[0][data[2][field] : data[2][field + 1]]
 
 
 @njit(**JIT)
-def numbers(data, field):
+def numbers(data: Any, field: int) -> Any:
     """A field of numbers. Their positions stand one further on, behind the end of the whole numbers."""
     return data[1][data[2][field + 1] : data[2][field + 2]]
 
 
 @njit(**JIT)
-def evaluated(x, gradient, data):
+def evaluated(x: Any, gradient: Any, data: Any) -> Any:
     """Log density at `x` (coordinate); its gradient is written into `gradient`. `data` is a `Problem`."""
     theta, slope, score = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
     place = whole(data, Field.place)
@@ -616,7 +616,7 @@ def _polynomial(coefficients, first, t):
 
 
 @njit(**SUMS)
-def log_power_sum(k, log_u, weight):
+def log_power_sum(k: Any, log_u: Any, weight: Any) -> Any:
     """log sum w u^k and its derivative by log k."""
     largest = -np.inf
     for i in range(log_u.size):
@@ -630,7 +630,7 @@ def log_power_sum(k, log_u, weight):
 
 
 @njit(cache=True, **JIT)
-def power_sums(k, log_u, weight, first):
+def power_sums(k: Any, log_u: Any, weight: Any, first: Any) -> Any:
     """log sum w u^k and its derivative by log k of each group at each k (group, k)."""
     values, slopes = np.empty((first.size - 1, k.size)), np.empty((first.size - 1, k.size))
     for g in range(first.size - 1):
@@ -958,7 +958,7 @@ def _array(address_list, i, dtype):
 
 
 @cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), cache=True, **JIT)
-def density(size, x, gradient, value, user):
+def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
     """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
     address_list = carray(user, (6,), np.int64)
     data = (_array(address_list, 0, np.int64), _array(address_list, 1, np.float64), _array(address_list, 2, np.int64))
@@ -971,13 +971,13 @@ def density(size, x, gradient, value, user):
     return 0 if np.isfinite(log_density) else NOT_FINITE
 
 
-def addresses(problem):
+def addresses(problem: Any) -> Any:
     """Where the arrays of a problem are, and how long. It has to outlive their use."""
     return np.array([number for array in problem for number in (array.ctypes.data, len(array))], dtype=np.int64)
 
 
 @cfunc(types.int64(types.uint64, types.uint64, POINTER, POINTER, types.voidptr), cache=True, **JIT)
-def copied(size, kept, x, output, user):
+def copied(size: Any, kept: Any, x: Any, output: Any, user: Any) -> Any:
     """What is kept of a draw: the coordinates themselves; parameters are worked out for all draws at once later."""
     for i in range(size):
         output[i] = x[i]

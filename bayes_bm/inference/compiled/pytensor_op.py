@@ -24,7 +24,7 @@ from bayes_bm.inference.compiled.nutpie import log_density
 class LogDensity(Op):
     """Log density (a number) and its gradient (coordinate) at a vector; the gradient has no gradient of its own."""
 
-    __props__ = ()
+    __props__: tuple[str, ...] = ()
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem

@@ -59,7 +59,8 @@ class Shape:
     """
 
     def __init__(self, columns: Sequence[Any], wide: Any = None) -> None:
-        self.columns, self.wide = tuple(columns), wide
+        self.columns: tuple[Any, ...] = tuple(columns)
+        self.wide: Any = wide
 
     @property
     def parts(self) -> list[Any]:
@@ -82,7 +83,8 @@ class PointShape(Shape):
     """A shape with the integration points' part of eta (row, point) behind it (`hazards.averaged`)."""
 
     def __init__(self, base: Any, offsets: Any) -> None:
-        self.base, self.offsets = base, offsets
+        self.base: Any = base
+        self.offsets: Any = offsets
 
     @property
     def parts(self) -> list[Any]:

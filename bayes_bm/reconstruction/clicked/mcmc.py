@@ -364,7 +364,15 @@ def _advance(arm: Arm, now: State, new: State, hazards: Hazards, schedule: Sched
 
 
 def sample_patients(
-    arm: Arm, time: Floats, kind: Ints, click_error: float, rng, *, hold: int, every: int, keep: int
+    arm: Arm,
+    time: Floats,
+    kind: Ints,
+    click_error: float,
+    rng: np.random.Generator,
+    *,
+    hold: int,
+    every: int,
+    keep: int,
 ) -> States:
     """Return `keep` states of a chain started at these patients (sorted, within their intervals); `rng` decides all.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_bm.reconstruction.curve import Floats, Ints
 from bayes_bm.reconstruction.drawn.points import Corridor, Point
@@ -116,7 +117,7 @@ class NextStates:
     gain: Floats
     weight: Floats
 
-    def select(self, keep) -> "NextStates":
+    def select(self, keep: NDArray[np.bool_]) -> "NextStates":
         """Return the states of a mask."""
         return NextStates(*(column[keep] for column in vars(self).values()))
 

@@ -1,11 +1,19 @@
 """Calibration over simulated worlds: ranks against a uniform distribution, and coverage of intervals."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
 from bayes_bm.report.plots.style import PALETTE
 
-BELOW = {"fontsize": 7, "ncols": 4, "loc": "upper center", "bbox_to_anchor": (0.5, -0.14), "frameon": False}
+BELOW: dict[str, Any] = {
+    "fontsize": 7,
+    "ncols": 4,
+    "loc": "upper center",
+    "bbox_to_anchor": (0.5, -0.14),
+    "frameon": False,
+}
 
 
 def rank_lines(axes: Axes, gaps: pd.DataFrame, *, worlds: int) -> Axes:

@@ -3,15 +3,18 @@
 For calibration of the reconstruction and for its tests; the censoring and the shapes vary on purpose.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from bayes_bm.hazards.nonparametric import at_risk, kaplan_meier
+from bayes_bm.runtime.types import Array
 
 CELL = 1e-4  # vector precision, share of the axis
 
 
-def varied(seed, n, *, censoring, clock=0.0):
+def varied(seed: int | list[int], n: int, *, censoring: str, clock: float = 0.0) -> tuple[Array, Array]:
     """Times and events of n patients: Weibull, log-normal or cured survival, one of six ways to be censored by 36.
 
     `censoring`: staggered entry, exponential dropout, a data cut, light (late entry of a few), early (most of it soon),
@@ -37,7 +40,7 @@ def varied(seed, n, *, censoring, clock=0.0):
     return np.maximum(np.ceil(time / clock), 1) * clock if clock else time, event
 
 
-def drawn(time, event, axis, *, rounded=False):
+def drawn(time: Array, event: Array, axis: float, *, rounded: bool = False) -> pd.DataFrame:
     """Corners of the steps of the Kaplan-Meier curve, as a vector figure holds them."""
     km = kaplan_meier(time, event)
     t = np.concatenate([[0.0], np.repeat(km.time, 2), [time.max()]])
@@ -49,7 +52,7 @@ def drawn(time, event, axis, *, rounded=False):
     return table[(table.shift() != table).any(axis=1)]
 
 
-def printed(time, event, *, rounded=False):
+def printed(time: Array, event: Array, *, rounded: bool = False) -> dict[str, Any]:
     """Everything a paper could print: n, events, at risk every 6 months, ticks (tied ones once), the axis."""
     axis = float(np.ceil(time.max() / 6) * 6)
     table = pd.DataFrame({"time": np.arange(0, axis + 1, 6)})
@@ -61,7 +64,9 @@ def printed(time, event, *, rounded=False):
     return {"n": len(time), "events": int(event.sum()), "at_risk": table, "ticks": ticks, "axis_max": axis}
 
 
-def clicked(time, event, axis, seed, *, clicks=100, error=0.003):
+def clicked(
+    time: Array, event: Array, axis: float, seed: int | list[int], *, clicks: int = 100, error: float = 0.003
+) -> pd.DataFrame:
     """Clicks spread along the drawn line with normal errors in both directions."""
     rng, corners = np.random.default_rng(seed), drawn(time, event, axis).to_numpy()
     length = np.concatenate([[0.0], np.cumsum(np.hypot(*(np.diff(corners, axis=0) / [axis, 1]).T))])
