@@ -52,6 +52,15 @@ class Score:
         p of equal shares.
     time_unit : str
         Unit of all times.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb, pandas as pd
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> cohort = pd.DataFrame({"time": [3.0, 8.0, 15.0, 30.0], "event": [1, 1, 0, 0], "treatment": ["str"] * 4})
+    >>> score = bb.score_cohort(prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200), cohort)
+    >>> score.events, score.time_unit, score.brier.columns.tolist()
+    (2, 'months', ['time', 'brier', 'null'])
     """
 
     patients: int

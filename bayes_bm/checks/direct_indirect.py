@@ -315,16 +315,18 @@ def take_out_prior(result: Result) -> Result | None:
     """
     name = result.spec.hazard.treatment_effect
     prior = getattr(result.spec.priors, name)
-    law = scipy_distribution(prior)
+    distribution = scipy_distribution(prior)
     values = result.posterior[name]
     draws = values.to_numpy().reshape(-1, values.sizes["treatment"])
     mean, covariance = draws.mean(axis=0), np.atleast_2d(np.cov(draws.T))
-    precision, prior_precision = np.linalg.inv(covariance), np.eye(len(mean)) / law.var()
+    precision, prior_precision = np.linalg.inv(covariance), np.eye(len(mean)) / distribution.var()
     evidence = precision - prior_precision
-    if not np.isfinite(evidence).all() or np.linalg.eigvalsh(evidence).min() <= LEAST_INFORMED * float(1 / law.var()):
+    if not np.isfinite(evidence).all() or np.linalg.eigvalsh(evidence).min() <= LEAST_INFORMED * float(
+        1 / distribution.var()
+    ):
         return None
     alone = np.linalg.inv(evidence)
-    middle = alone @ (precision @ mean - prior_precision @ np.full(len(mean), law.mean()))
+    middle = alone @ (precision @ mean - prior_precision @ np.full(len(mean), distribution.mean()))
     stretch = np.linalg.cholesky(alone) @ np.linalg.inv(np.linalg.cholesky(covariance))
     moved = (middle + (draws - mean) @ stretch.T).reshape(values.shape)
     return replace(result, posterior=result.posterior.assign({name: (values.dims, moved)}))

@@ -20,26 +20,26 @@ MOST_SIDE_BY_SIDE = 1024
 
 
 def number_option(
-    option: str, *, above: float | None = None, least: float | None = None, most: float = LATEST
+    option: str, *, greater_than: float | None = None, least: float | None = None, most: float = LATEST
 ) -> Callable[[str], float]:
     """Return how an option's text becomes a number, for typer, to which nan and inf lie within any limits."""
 
     def parse(text: str) -> float:
-        return checked_number(str(text), option, above=above, least=least, most=most)
+        return checked_number(str(text), option, greater_than=greater_than, least=least, most=most)
 
     return parse
 
 
 def checked_number(
-    text: str, option: str, *, above: float | None = None, least: float | None = None, most: float = LATEST
+    text: str, option: str, *, greater_than: float | None = None, least: float | None = None, most: float = LATEST
 ) -> float:
     """Return the number that a text is. Raises `InputError` where it is none, or beyond the limits."""
     number = parse_number(text)
-    low = f"above {above:g}" if above is not None else f"at least {least:g}" if least is not None else ""
-    beyond = number is not None and (
-        number > most or (above is not None and number <= above) or (least is not None and number < least)
+    low = f"above {greater_than:g}" if greater_than is not None else f"at least {least:g}" if least is not None else ""
+    outside_limits = number is not None and (
+        number > most or (greater_than is not None and number <= greater_than) or (least is not None and number < least)
     )
-    if number is None or beyond:
+    if number is None or outside_limits:
         limits = " and ".join(part for part in (low, f"at most {most:g}") if part)
         raise InputError(option, found=repr(text)[:60], allowed=f"a number {limits}")
     return number

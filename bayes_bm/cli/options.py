@@ -28,7 +28,7 @@ WhoName = Annotated[str, typer.Option("--who", help="average-study, new-study, n
 Times = Annotated[str | None, typer.Option("--times", help="Comma-separated, in the spec's time unit, from time 0.")]
 Treatments = Annotated[str | None, typer.Option("--treatment", help="Comma-separated; all where left out.")]
 Horizon = Annotated[
-    float | None, typer.Option(parser=number_option("--horizon", above=0), help="For the restricted mean.")
+    float | None, typer.Option(parser=number_option("--horizon", greater_than=0), help="For the restricted mean.")
 ]
 PatientValues = Annotated[str | None, typer.Option("--patient", help="name=value, separated by commas.")]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on the spec, dotted keys; TOML values.")]

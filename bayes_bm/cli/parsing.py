@@ -20,7 +20,9 @@ def parse_times(text: str | None, option: str = "--times") -> list[float] | None
     """Return `6,12,24` as times, None where the option was left out."""
     if text is None:
         return None
-    return [checked_number(part, option, above=0) for part in filled_parts(text, option, "times, such as 6,12,24")]
+    return [
+        checked_number(part, option, greater_than=0) for part in filled_parts(text, option, "times, such as 6,12,24")
+    ]
 
 
 def filled_parts(text: str, option: str, allowed: str) -> list[str]:

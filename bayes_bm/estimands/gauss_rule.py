@@ -35,11 +35,11 @@ def gauss_rule(atoms: Array, share: Array) -> Rule:
     mean = np.sum(flat * flat_share, axis=1)
     sd = np.sqrt(np.sum((flat - mean[:, None]) ** 2 * flat_share, axis=1))
     scale = np.where(sd > 0, sd, 1.0)
-    diagonal, beside = _recurrence((flat - mean[:, None]) / scale[:, None], flat_share, NODES, NOTHING)
+    diagonal, off_diagonal = _recurrence((flat - mean[:, None]) / scale[:, None], flat_share, NODES, NOTHING)
     matrix = np.zeros((len(flat), NODES, NODES))
     place = np.arange(NODES)
     matrix[:, place, place] = diagonal
-    matrix[:, place[1:], place[:-1]] = beside
+    matrix[:, place[1:], place[:-1]] = off_diagonal
     values, vectors = np.linalg.eigh(matrix)
     nodes = mean[:, None] + scale[:, None] * values
     size = (*atoms.shape[:-1], NODES)
@@ -51,25 +51,25 @@ def _recurrence(atoms, share, nodes, nothing):  # pragma: no cover
     """Diagonal (law, node) and what stands beside it (law, node - 1) in the matrix of the recurrence; 0 once the
     polynomials have as many roots as there are atoms.
     """
-    laws, count = atoms.shape
-    diagonal, beside = np.zeros((laws, nodes)), np.zeros((laws, nodes - 1))
+    densities, count = atoms.shape
+    diagonal, off_diagonal = np.zeros((densities, nodes)), np.zeros((densities, nodes - 1))
     earlier, now = np.empty(count), np.empty(count)
-    for law in range(laws):
-        x, w = atoms[law], share[law]
+    for density in range(densities):
+        x, w = atoms[density], share[density]
         earlier[:], now[:] = 0.0, 1.0
         norm, ratio = np.sum(w), 0.0
         for k in range(nodes):
             moment = 0.0
             for m in range(count):
                 moment += w[m] * x[m] * now[m] * now[m]
-            diagonal[law, k] = moment / norm
+            diagonal[density, k] = moment / norm
             following = 0.0
             for m in range(count):
-                new = (x[m] - diagonal[law, k]) * now[m] - ratio * earlier[m]
+                new = (x[m] - diagonal[density, k]) * now[m] - ratio * earlier[m]
                 earlier[m], now[m] = now[m], new
                 following += w[m] * new * new
             if k == nodes - 1 or following <= nothing * norm:
                 break
             ratio, norm = following / norm, following
-            beside[law, k] = np.sqrt(ratio)
-    return diagonal, beside
+            off_diagonal[density, k] = np.sqrt(ratio)
+    return diagonal, off_diagonal

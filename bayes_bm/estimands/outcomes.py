@@ -120,8 +120,8 @@ TRIES = 1000
 def _draw_effects(population: Population, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     eta = population.eta + population.eta_sd * rng.standard_normal(population.eta.shape)
     if population.not_given is not None:
-        below = np.cumsum(population.not_given.weight, axis=-1) < rng.random((*eta.shape, 1))
-        node = np.minimum(below.sum(axis=-1, keepdims=True), below.shape[-1] - 1)
+        passed = np.cumsum(population.not_given.weight, axis=-1) < rng.random((*eta.shape, 1))
+        node = np.minimum(passed.sum(axis=-1, keepdims=True), passed.shape[-1] - 1)
         eta += np.take_along_axis(population.not_given.node, node, axis=-1)[..., 0]
     shape = population.shape.copy()
     if population.walk is not None:

@@ -27,9 +27,9 @@ class Score(NamedTuple):
 def patient_score(result: Result, values: Mapping[str, float]) -> Score:
     """The score of a patient; covariates that are not given vary as in the population, given what is."""
     spec, slopes = result.spec, result.predictors.draws.slopes
-    known = checked(spec, values)
-    given = [name for name in spec.covariates if name in known]
-    whole = complete(spec, result.case_mix, given, np.array([[known[name] for name in given]]))
+    patient = checked(spec, values)
+    given = [name for name in spec.covariates if name in patient]
+    whole = complete(spec, result.case_mix, given, np.array([[patient[name] for name in given]]))
     cells = slopes @ whole.x[0].T
     mean = cells @ whole.share[0]
     residual = residual_rule(whole, slopes)

@@ -157,7 +157,7 @@ def _cum_hazard(population: Population, times: _PlacedTimes, eta: Array, shape: 
 def _least_cum_hazard(population: Population, times: _PlacedTimes) -> Array:
     """H of those who last longest, the lowest level at each shape: exp(this) S does not underflow for them."""
     if population.not_given is not None:
-        return np.min([_least_cum_hazard(known, times) for known, _ in population.known()], axis=0)
+        return np.min([_least_cum_hazard(placed, times) for placed, _ in population.known()], axis=0)
     # of accelerated time, those with the largest eta
     sign = 1.0 if population.family.effect == "hazard" else -1.0
     longest: dict[float | tuple[float, ...], float] = {}
@@ -175,7 +175,7 @@ def _least_cum_hazard(population: Population, times: _PlacedTimes) -> Array:
 def _survivors(population: Population, times: _PlacedTimes, *, less: Array | float = 0.0) -> Array:
     """E[S] exp(less) at log_u (sample, treatment, time)."""
     if population.not_given is not None:
-        parts = (_survivors(known, times, less=less + log_weight) for known, log_weight in population.known())
+        parts = (_survivors(placed, times, less=less + log_weight) for placed, log_weight in population.known())
         return np.add.reduce(list(parts))
     alive = np.zeros((*population.eta.shape, times.log_u.shape[-1]))
     if _level_is_a_factor(population):
@@ -190,7 +190,7 @@ def _survivors(population: Population, times: _PlacedTimes, *, less: Array | flo
 def _moments(population: Population, times: _PlacedTimes, *, less: Array | float = 0.0) -> tuple[Array, Array]:
     """E[S] and E[u h S] at log_u (sample, treatment, time), both times exp(less); u h is the slope of H in log time."""
     if population.not_given is not None:
-        parts = [_moments(known, times, less=less + log_weight) for known, log_weight in population.known()]
+        parts = [_moments(placed, times, less=less + log_weight) for placed, log_weight in population.known()]
         return np.add.reduce([alive for alive, _ in parts]), np.add.reduce([slope for _, slope in parts])
     alive, slope = (np.zeros((*population.eta.shape, times.log_u.shape[-1])) for _ in range(2))
     if _level_is_a_factor(population):

@@ -57,6 +57,14 @@ class Ranking:
         median_rank, rank_q5, rank_q95, sucra, label.
     warning : str
         What a rank hides.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> ranking = bb.rank(prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200))
+    >>> ranking.estimand, ranking.who, ranking.probabilities["rank"].max().item()
+    ('log_hr', 'average-study', 2)
     """
 
     estimand: Estimand

@@ -39,12 +39,12 @@ def covariate_range(evidence: Evidence, name: str) -> CovariateRange | None:
     """What patients and arms say of a covariate; None where they say nothing."""
     values, weight, low, high = [], [], [], []
     patients = evidence.patients
-    known = patients[patients[name].notna()] if name in patients else patients[:0]
-    if len(known):
-        values += known[name].astype(float).tolist()
-        weight += known["weight"].astype(float).tolist()
+    rows = patients[patients[name].notna()] if name in patients else patients[:0]
+    if len(rows):
+        values += rows[name].astype(float).tolist()
+        weight += rows["weight"].astype(float).tolist()
         low, high = [min(values)], [max(values)]
-    seen = set(known["arm_row"].astype(int))
+    seen = set(rows["arm_row"].astype(int))
     for row, arm in enumerate(evidence.arms.to_dict("records")):
         stated = states_covariate(arm, name)
         if row in seen or not stated:
@@ -71,8 +71,8 @@ def with_centres(spec: Spec, evidence: Evidence) -> Spec:
         return spec
     settled = {}
     for name, term in spec.covariates.items():
-        known = covariate_range(evidence, name) if term.centre is None else None
-        centre = term.middle if known is None else known.centre
+        ranges = covariate_range(evidence, name) if term.centre is None else None
+        centre = term.middle if ranges is None else ranges.centre
         settled[name] = term.model_copy(update={"centre": centre})
     return spec.model_copy(update={"covariates": settled})
 
@@ -87,9 +87,9 @@ def far_centres(spec: Spec, evidence: Evidence) -> dict[str, CovariateRange]:
     """Covariates whose stated centre lies beyond everybody in the evidence, with where these lie."""
     ranges = {name: covariate_range(evidence, name) for name in spec.covariates}
     return {
-        name: known
-        for name, known in ranges.items()
-        if known is not None
+        name: limits
+        for name, limits in ranges.items()
+        if limits is not None
         and (centre := spec.covariates[name].centre) is not None
-        and not known.low <= centre <= known.high
+        and not limits.low <= centre <= limits.high
     }

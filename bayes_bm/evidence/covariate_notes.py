@@ -65,15 +65,15 @@ def reading_at_centres(spec: Spec, evidence: Evidence) -> str:
 def _centre_notes(spec: Spec, evidence: Evidence):
     """Centres that the evidence gives, and stated ones that nobody in it is near."""
     for name, term in spec.covariates.items():
-        if term.centre is None and (known := covariate_range(evidence, name)) is not None:
-            which = "the lower of its two values" if known.two_valued else "the mean in the evidence"
-            yield f"The centre of {name} is not stated and is taken as {known.centre:g}, {which}."
-    for name, known in far_centres(spec, evidence).items():
+        if term.centre is None and (ranges := covariate_range(evidence, name)) is not None:
+            which = "the lower of its two values" if ranges.two_valued else "the mean in the evidence"
+            yield f"The centre of {name} is not stated and is taken as {ranges.centre:g}, {which}."
+    for name, ranges in far_centres(spec, evidence).items():
         yield (
             f"The centre of {name}, {spec.covariates[name].middle:g}, lies beyond everybody in the evidence"
-            f" ({known.low:g} to {known.high:g}): the average study, a new study and every treatment effect"
+            f" ({ranges.low:g} to {ranges.high:g}): the average study, a new study and every treatment effect"
             " beside an interaction are extrapolations to it. Leave `centre` out for the evidence's own"
-            f" ({known.centre:g}), or state one inside."
+            f" ({ranges.centre:g}), or state one inside."
         )
 
 

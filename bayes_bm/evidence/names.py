@@ -63,7 +63,7 @@ def check_some_named(where: str, frame: pd.DataFrame, spec: Spec) -> None:
         if column in frame and not frame[column].isin(names).any():
             there = frame[column].value_counts()
             counts = [f"{name!r} ({rows} rows)" for name, rows in there.items()]
-            meant = next((known for known in names for name in there.index if look_alike(str(name), known)), None)
+            meant = next((right for right in names for name in there.index if look_alike(str(name), right)), None)
             question = f"did you mean {meant!r}? " if meant else ""
             hint = f"{question}correct the name in the table or the spec, or leave the file out of [evidence]"
             raise InputError(
@@ -102,7 +102,7 @@ def _left_out(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
                 continue
             other = table.loc[~table[column].isin(names), column].value_counts()
             for name, rows in other.items():
-                meant = next((known for known in names if look_alike(str(name), known)), None)
+                meant = next((right for right in names if look_alike(str(name), right)), None)
                 if meant is not None:
                     yield (
                         f"{kind}: {_rows(rows)} of {column} {name!r} {'is' if rows == 1 else 'are'} left out, for the"

@@ -56,8 +56,8 @@ def _with_interval(ratios: pd.DataFrame) -> pd.DataFrame:
 def _ratios_off_middle(ratios: pd.DataFrame) -> Iterable[str]:
     whole = _with_interval(ratios)
     rounding = ROUNDING * (1 / whole["hr"] + 0.5 / whole["ci_low"] + 0.5 / whole["ci_high"])
-    off = (whole["log_hr"] - whole["middle"]).abs() > OFF_MIDDLE * whole["half"] + rounding
-    for row in whole[off].to_dict("records"):
+    far = (whole["log_hr"] - whole["middle"]).abs() > OFF_MIDDLE * whole["half"] + rounding
+    for row in whole[far].to_dict("records"):
         yield (
             f"{_ratio_text(row)} lies off the middle of its interval ({row['ci_low']:g} to {row['ci_high']:g}, middle"
             f" {np.exp(row['middle']):.3g}): is one of the three misprinted?"

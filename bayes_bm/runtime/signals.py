@@ -80,11 +80,11 @@ def pass_stops_on() -> Generator[None]:
 @contextmanager
 def _handled(handlers: dict[int, Any]) -> Generator[None]:
     """Install handlers by number, and put those back that were there."""
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    replaced = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in replaced.items():
             signal.signal(number, handler)
 
 

@@ -24,8 +24,8 @@ def patched(document: dict[str, Any], changes: Mapping[str, Any], *, where: str 
     for dotted, change in changes.items():
         *parents, leaf = dotted.split(".")
         if len(parents) >= MOST_DEPTH:
-            found = f"a key of {len(parents) + 1} parts"
-            raise InputError(f"{where}, {dotted[:60]}", found=found, hint="name a key of the spec")
+            depth = f"a key of {len(parents) + 1} parts"
+            raise InputError(f"{where}, {dotted[:60]}", found=depth, hint="name a key of the spec")
         table = document
         for parent in parents:
             value = table.setdefault(parent, {})

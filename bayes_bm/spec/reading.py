@@ -46,8 +46,8 @@ def find_spec(name: str | Path) -> Path:
     path = Path(name)
     longest = max((len(part.encode()) for part in path.parts), default=0)
     if longest > LONGEST_NAME or not path.name:
-        found = f"a name of {longest} letters" if path.name else f"{str(name)!r}, no file's name"
-        raise InputError("SPEC", found=found, allowed=_SPECS, hint=_LIST)
+        given = f"a name of {longest} letters" if path.name else f"{str(name)!r}, no file's name"
+        raise InputError("SPEC", found=given, allowed=_SPECS, hint=_LIST)
     candidate = shipped("models") / f"{path.name.removesuffix('.toml')}.toml"
     plain = path.parent in (Path(), Path("models"))
     if path.is_file():

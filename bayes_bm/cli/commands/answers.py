@@ -108,7 +108,7 @@ def rank(
     time: Annotated[
         float | None,
         typer.Option(
-            parser=number_option("--time", above=0), help="For survival and, if it changes, the hazard ratio."
+            parser=number_option("--time", greater_than=0), help="For survival and, if it changes, the hazard ratio."
         ),
     ] = None,
     horizon: Horizon = None,
@@ -116,7 +116,7 @@ def rank(
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
-    """Probability of every rank of every treatment; rank 1 is the lowest hazard or the longest time."""
+    """Probability of every rank of every treatment; rank 1 is the greater_than hazard or the longest time."""
     from bayes_bm.estimands.ranking import rank as rank_treatments
     from bayes_bm.estimands.who import parse_who
 
@@ -221,7 +221,7 @@ def score(
     calibration_time: Annotated[
         float | None,
         typer.Option(
-            "--at", parser=number_option("--at", above=0), help="Time of the calibration; the reference time."
+            "--at", parser=number_option("--at", greater_than=0), help="Time of the calibration; the reference time."
         ),
     ] = None,
     figure: Annotated[

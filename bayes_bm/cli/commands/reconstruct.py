@@ -34,7 +34,9 @@ class CurveOptions:
     events: Annotated[int | None, typer.Option(min=0, max=MOST_PATIENTS, help="Total events in the arm.")] = None
     axis_max: Annotated[
         float | None,
-        typer.Option("--axis-max", parser=number_option("--axis-max", above=0), help="Right end of the time axis."),
+        typer.Option(
+            "--axis-max", parser=number_option("--axis-max", greater_than=0), help="Right end of the time axis."
+        ),
     ] = None
     figure: Annotated[Path | None, typer.Option("--figure", help="Points, steps, residuals, numbers at risk.")] = None
 

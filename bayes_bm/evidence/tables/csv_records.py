@@ -35,12 +35,12 @@ def read_records(path: Path) -> Records:
     if not header:
         raise InputError(str(path), found="an empty file", allowed="a CSV file with a header and at least one row")
     check_header(header, path)
-    known: dict[str, str | None] = {"": None}
+    shared: dict[str, str | None] = {"": None}
     rows, lines = [], []
     for line, cells in filled:
         if len(cells) != len(header):
             raise _ragged(path, len(rows) + 1, line, cells, header)
-        rows.append([known.setdefault(cell, cell) for cell in cells])
+        rows.append([shared.setdefault(cell, cell) for cell in cells])
         lines.append(line)
     return Records(header, [list(column) for column in zip(*rows, strict=True)] or [[] for _ in header], lines)
 

@@ -69,12 +69,12 @@ class ConditionalLaw:
         standard = (x - self.middle) / self.spread
         log_share = np.zeros(x.shape[:2])
         for place, coefficients in enumerate(self.probits):
-            before = [*self.given, *self.two_valued[:place]]
-            score = coefficients[0] + standard[:, :, before] @ coefficients[1:]
+            predictors = [*self.given, *self.two_valued[:place]]
+            score = coefficients[0] + standard[:, :, predictors] @ coefficients[1:]
             upper = self.cells[:, place] > self.middle[self.two_valued[place]]
             log_share += log_ndtr(np.where(upper, score, -score))
-        known = [*self.given, *self.two_valued]
-        x[:, :, self.others] = self.slopes[0] + standard[:, :, known] @ self.slopes[1:]
+        given = [*self.given, *self.two_valued]
+        x[:, :, self.others] = self.slopes[0] + standard[:, :, given] @ self.slopes[1:]
         share = np.exp(log_share - log_share.max(axis=1, keepdims=True)) + LEAST_SHARE
         return Completed(x, share / share.sum(axis=1, keepdims=True), self.residual, self.residual_share)
 
@@ -94,12 +94,12 @@ def conditional_law(x: Array, weight: Array, given: Sequence[int]) -> Conditiona
         _regression(standard[:, [*given, *two_valued[:place]]], x[:, column] > middle[column], weight)
         for place, column in enumerate(two_valued)
     )
-    known = [*given, *two_valued]
-    slopes = [_regression(standard[:, known], standard[:, column], weight) for column in others]
-    unscaled = np.array(slopes).reshape(len(others), 1 + len(known)).T * spread[others]
+    predictors = [*given, *two_valued]
+    slopes = [_regression(standard[:, predictors], standard[:, column], weight) for column in others]
+    unscaled = np.array(slopes).reshape(len(others), 1 + len(predictors)).T * spread[others]
     unscaled[0] += middle[others]
     residual = np.zeros((len(x), x.shape[1]))
-    residual[:, others] = x[:, others] - unscaled[0] - standard[:, known] @ unscaled[1:]
+    residual[:, others] = x[:, others] - unscaled[0] - standard[:, predictors] @ unscaled[1:]
     rows, residual_share = _alike(residual - share @ residual, share)
     return ConditionalLaw(
         given=tuple(given),

@@ -37,9 +37,9 @@ def probit(design: Array, response: Array, weight: Array, ridge: Array) -> Array
         score = design @ mode
         # phi / Phi of either side, in logarithms: neither underflows where a row is certain
         log_density = -0.5 * score**2 - HALF_LOG_TWO_PI
-        up, down = np.exp(log_density - log_ndtr(score)), np.exp(log_density - log_ndtr(-score))
-        curvature = (design * (weight * up * down)[:, None]).T @ design + np.diag(ridge)
-        slope = design.T @ (weight * sign * np.where(response, up, down)) - ridge * mode
+        upper, lower = np.exp(log_density - log_ndtr(score)), np.exp(log_density - log_ndtr(-score))
+        curvature = (design * (weight * upper * lower)[:, None]).T @ design + np.diag(ridge)
+        slope = design.T @ (weight * sign * np.where(response, upper, lower)) - ridge * mode
         step = np.linalg.solve(curvature, slope)
         mode = mode + step / max(1.0, float(np.abs(step).max()))
         if np.abs(step).max() < 1e-10:

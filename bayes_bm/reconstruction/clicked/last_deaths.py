@@ -44,12 +44,12 @@ def _without_last_death(arm: Arm, kind: Ints) -> list[Ints]:
     if not len(deaths):
         return []
     last = int(deaths[-1])
-    without = kind.copy()
-    without[last] = CENSORED
+    fewer = kind.copy()
+    fewer[last] = CENSORED
     earlier = first + np.flatnonzero(kind[first:last] != DEATH)
     exchanged = []
     for place in earlier.tolist():
-        trial = without.copy()
+        trial = fewer.copy()
         trial[place] = DEATH
         exchanged.append(trial)
-    return exchanged if arm.fixed_total else [without, *exchanged]
+    return exchanged if arm.fixed_total else [fewer, *exchanged]

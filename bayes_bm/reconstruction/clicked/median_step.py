@@ -39,8 +39,8 @@ def crossing_death(kind: Ints) -> int:
     """Return the place of the first death after which survival is 0.5 or less, -1 where there is none."""
     survival = np.empty(len(kind))
     levels(kind, survival, 0, len(kind))
-    below = np.flatnonzero(survival <= HALF + SAME)
-    return int(below[0]) if len(below) else -1
+    lower = np.flatnonzero(survival <= HALF + SAME)
+    return int(lower[0]) if len(lower) else -1
 
 
 def _median(time: Floats, kind: Ints) -> float:
