@@ -63,7 +63,7 @@ def parse_changes(settings: Sequence[str] | None) -> dict[str, Any]:
 
 def _setting(value: str, where: str) -> Any:
     """Return a value as TOML reads it; a bare word, which is no TOML, means itself."""
-    from bayes_bm.spec.toml_text import parse_toml
+    from bayes_bm.runtime.toml_text import parse_toml
 
     try:
         return parse_toml(f"value = {value}", where)["value"]

@@ -5,7 +5,7 @@ from copy import deepcopy
 from typing import Any, cast
 
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.spec.toml_text import MOST_DEPTH
+from bayes_bm.runtime.toml_text import MOST_DEPTH
 
 
 def named_patch(document: dict[str, Any], name: str, where: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from pydantic import (
 )
 
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.toml_text import parse_toml
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.messages import teach
 from bayes_bm.spec.patches import named_patch, patched
-from bayes_bm.spec.toml_text import parse_toml
 
 
 def shipped(kind: Literal["models", "data"]) -> Path:

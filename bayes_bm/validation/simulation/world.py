@@ -22,11 +22,11 @@ from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write
 from bayes_bm.runtime.spreadsheets import defuse
+from bayes_bm.runtime.toml_text import check_plain, parse_toml
 from bayes_bm.spec.biases import Biases
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec, read_spec, spec_toml
 from bayes_bm.spec.sources import EVIDENCE_KINDS
-from bayes_bm.spec.toml_text import check_plain, parse_toml
 from bayes_bm.validation.simulation import printing
 from bayes_bm.validation.simulation.curves import clicked
 from bayes_bm.validation.simulation.curves import drawn as drawn_curve

@@ -16,8 +16,8 @@ _DEEP_KEY = re.compile(rf"(?<![\w\"'-])(?:[\w\"'-]++[ \t]*+\.[ \t]*+){{{MOST_DEP
 _LONG_NUMBER = re.compile(rf"(?<![\w.])[+-]?[\d_]{{{MOST_DIGITS},}}")
 
 
-def parse_toml(text: str, where: str) -> dict[str, Any]:
-    """Return the data of a TOML text.
+def parse_toml(text: str, where: str, hint: str = "see models/ for working examples") -> dict[str, Any]:
+    """Return the data of a TOML text; `hint` says what to do where it is none.
 
     Raises
     ------
@@ -35,7 +35,6 @@ def parse_toml(text: str, where: str) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep(where) from None
     except ValueError as problem:
-        hint = "see models/ for working examples"
         raise InputError(where, found=f"not valid TOML ({problem})", hint=hint) from None
     check_plain(document, where)
     return document
