@@ -1,0 +1,57 @@
+"""From a line on the page to an arm's curve: canonical corners in axis units, cut where the panel ends."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.digitizing.figure import Panel
+from bayes_bm.digitizing.roles import survival
+from bayes_bm.digitizing.scene import Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Curve:
+    """Hold the corners of an arm.
+
+    Attributes
+    ----------
+    corners
+        Floats (corners, 2): x, y in figure units.
+    time, survival
+        Floats (corners,): start at (0, 1); neighbours share one of both exactly.
+    cut
+        `right` or `below` where the line ran out of the panel there, else empty.
+    """
+
+    corners: Floats
+    time: Floats
+    survival: Floats
+    cut: str
+
+
+def curve(points: Floats, panel: Panel) -> Curve:
+    """Return the curve of a step line's corners (points, 2), which runs to the right and falls."""
+    points, cut = _within(points, panel)
+    time, height = panel.time.value(points[:, 0]), survival(panel, points[:, 1])
+    time, height = np.maximum(time, 0.0), np.clip(height, 0.0, 1.0)
+    first = height == height[0]
+    time[points[:, 0] == points[0, 0]] = 0.0
+    height[np.cumprod(first).astype(bool)] = 1.0
+    height = np.minimum.accumulate(height)
+    height[height < 1e-4] = 0.0
+    return Curve(points, time, height, cut)
+
+
+def _within(points: Floats, panel: Panel) -> tuple[Floats, str]:
+    """Return the part of a line inside the panel, and where it leaves."""
+    box = panel.box
+    slack = 1e-3 * max(box.width, box.height)
+    cut = ""
+    below = np.flatnonzero(points[:, 1] > box.bottom + slack)
+    if len(below):
+        points, cut = points[: below[0]], "below"
+    beyond = np.flatnonzero(points[:, 0] > box.right + slack)
+    if len(beyond):
+        last = points[beyond[0] - 1]
+        points, cut = np.vstack([points[: beyond[0]], [box.right, last[1]]]), "right"
+    return points, cut

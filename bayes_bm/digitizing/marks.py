@@ -1,0 +1,321 @@
+"""Censor marks: small shapes and letters that lie on an arm, whatever draws them, and the times they stand at."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
+
+import numpy as np
+
+from bayes_bm.digitizing.formats.affine import bounds
+from bayes_bm.digitizing.scene import Box, Colour, Floats, Scene, Stroke, Text
+from bayes_bm.digitizing.steps import StepLine
+
+_LARGEST = 0.07
+"""Size of a mark as a share of the panel's larger side."""
+_SIGNS = "+|xX×○●◦•oO△▲□■◇◆*✕✚ǀ∣-–"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shape:
+    """Hold something small that may be a mark.
+
+    Attributes
+    ----------
+    kind
+        What it looks like: `upright`, `level`, `rising`, `falling`, `plus`, `cross`, `closed`, or a character.
+    x, y
+        Its middle.
+    box
+        Around it.
+    colour
+        Of its ink.
+    order
+        Place in the drawing: shapes of one arm follow each other.
+    """
+
+    kind: str
+    x: float
+    y: float
+    box: Box
+    colour: Colour
+    order: int
+
+    @property
+    def size(self) -> float:
+        return max(self.box.width, self.box.height)
+
+
+def shapes(scene: Scene, box: Box, taken: Iterable[Stroke] = ()) -> list[Shape]:
+    """Return the small shapes inside a panel; `taken` are strokes that belong to curves."""
+    used = {id(stroke) for stroke in taken}
+    largest = _LARGEST * max(box.width, box.height)
+    found: list[Shape] = []
+    strokes = (stroke for stroke in scene.strokes if id(stroke) not in used)
+    for _, parts in groupby(strokes, key=lambda stroke: stroke.path):
+        shape = _drawn(list(parts), box, largest)
+        found.extend(shape)
+    found = _crossed(found, 1e-3 * max(box.width, box.height))
+    for order, text in enumerate(scene.texts):
+        shape = _written(text, order, box, largest)
+        found.extend([shape] if shape is not None else [])
+    return found
+
+
+def _drawn(parts: list[Stroke], box: Box, largest: float) -> list[Shape]:
+    """Return the shapes of one path: one where its subpaths share their middle, else one a subpath."""
+    boxes = [bounds(part.points) for part in parts]
+    kept = [
+        (part, around)
+        for part, around in zip(parts, boxes, strict=True)
+        if max(around.width, around.height) <= largest
+        and _in(around.centre, box)
+        and max(around.width, around.height) > 0
+    ]
+    singles = [Shape(_kind(part, around), *around.centre, around, _ink(part), part.path) for part, around in kept]
+    return _crossed(singles, 1e-3 * max(box.width, box.height))
+
+
+def _in(place: tuple[float, float], box: Box) -> bool:
+    slack = 0.01 * max(box.width, box.height)
+    return box.left - slack <= place[0] <= box.right + slack and box.top - slack <= place[1] <= box.bottom + slack
+
+
+def _ink(stroke: Stroke) -> Colour:
+    colour = stroke.colour if stroke.colour is not None else stroke.fill
+    return colour if colour is not None else (0.0, 0.0, 0.0)
+
+
+def _kind(stroke: Stroke, box: Box) -> str:
+    """Return what a stroke looks like."""
+    thin = 0.08 * max(box.width, box.height)
+    if box.width <= thin:
+        return "upright"
+    if box.height <= thin:
+        return "level"
+    points = stroke.points
+    if len(points) == 2:
+        return "rising" if (points[1, 0] - points[0, 0]) * (points[1, 1] - points[0, 1]) < 0 else "falling"
+    if stroke.fill is not None and stroke.colour is None and 10 <= len(points) <= 14 and _is_plus(points, box):
+        return "plus"
+    return "closed" if stroke.closed or np.allclose(points[0], points[-1]) else "open"
+
+
+def _is_plus(points: Floats, box: Box) -> bool:
+    """Return whether a polygon of twelve corners is a plus: it touches all four sides near their middles."""
+    centre = np.array(box.centre)
+    touching = [
+        points[np.abs(points[:, axis] - side) < 1e-3 * max(box.width, box.height)][:, 1 - axis]
+        for axis, side in ((0, box.left), (0, box.right), (1, box.top), (1, box.bottom))
+    ]
+    half = np.array([box.height, box.height, box.width, box.width]) / 4
+    middles = np.array([centre[1], centre[1], centre[0], centre[0]])
+    return all(
+        len(place) and np.abs(place - middle).max() < reach
+        for place, middle, reach in zip(touching, middles, half, strict=True)
+    )
+
+
+def _crossed(found: list[Shape], reach: float) -> list[Shape]:
+    """Return shapes in which two strokes that cross in their middles are one plus or one cross."""
+    pairs = {frozenset(("upright", "level")): "plus", frozenset(("rising", "falling")): "cross"}
+    kept: list[Shape] = []
+    cells: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for shape in found:
+        column, row = round(shape.x / reach), round(shape.y / reach)
+        near = [index for across in (-1, 0, 1) for along in (-1, 0, 1) for index in cells[column + across, row + along]]
+        partner = next((index for index in reversed(near) if _pair(kept[index], shape, reach) in pairs), None)
+        if partner is None:
+            cells[column, row].append(len(kept))
+            kept.append(shape)
+        else:
+            other = kept[partner]
+            kind = pairs[frozenset((other.kind, shape.kind))]
+            kept[partner] = replace(other, kind=kind, box=_union(other.box, shape.box))
+    return kept
+
+
+def _pair(first: Shape, second: Shape, reach: float) -> frozenset[str]:
+    """Return the kinds of two strokes that may be one mark; empty where they are not of one colour and size."""
+    like = first.colour == second.colour and abs(first.size - second.size) < 0.2 * max(first.size, second.size)
+    near = abs(first.x - second.x) <= reach and abs(first.y - second.y) <= reach
+    return frozenset((first.kind, second.kind)) if like and near else frozenset()
+
+
+def _union(first: Box, second: Box) -> Box:
+    return Box(
+        min(first.left, second.left),
+        min(first.top, second.top),
+        max(first.right, second.right),
+        max(first.bottom, second.bottom),
+    )
+
+
+def _written(text: Text, order: int, box: Box, largest: float) -> Shape | None:
+    """Return a single character, or an outline that looks like a mark, as a shape."""
+    if not _in(text.box.centre, box) or max(text.box.width, text.box.height) > largest:
+        return None
+    kind = (text.content or "").strip() if text.content is not None else outline_kind(text)
+    if len(kind) != 1 and not (text.content is None and kind):
+        return None
+    x = text.box.centre[0]
+    if text.content is not None and text.edges is not None and len(text.edges) and round(text.angle) == 0:
+        x = float(text.edges.mean())
+    return Shape(f"text {kind}", x, text.box.centre[1], text.box, text.colour, order)
+
+
+def outline_kind(text: Text) -> str:
+    """Return what one glyph of outlines looks like as a mark: `+`, `|`, `o`; empty where it is a letter or several."""
+    if text.edges is None or len(text.edges) != 1 or not 1 <= len(text.outlines) <= 2:
+        return ""
+    points, box = text.outlines[0], text.box
+    if box.width < 0.25 * box.height and len(points) <= 6:
+        return "|"
+    if 11 <= len(points) <= 15 and _is_plus(points, box):
+        return "+"
+    across = np.hypot(*(points - box.centre).T)
+    return "o" if len(points) > 12 and np.ptp(across) < 0.1 * across.max() else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MarkSet:
+    """Hold the marks of the arms.
+
+    Attributes
+    ----------
+    times
+        For each arm floats (marks,): x of its marks, sorted, each place once; None where no arm has marks.
+    shapes
+        Those that are marks.
+    loose
+        Shapes like marks that lie on no arm and no key, inside the panel.
+    """
+
+    times: tuple[Floats | None, ...]
+    shapes: tuple[Shape, ...]
+    loose: tuple[Shape, ...]
+
+
+def assign(found: Sequence[Shape], arms: Sequence[StepLine], box: Box, keys: Sequence[Box], snap: float) -> MarkSet:
+    """Return which shapes mark which arm.
+
+    Parameters
+    ----------
+    found : sequence of Shape
+        Small shapes of the panel.
+    arms : sequence of StepLine
+        Their lines.
+    box : Box
+        Of the panel.
+    keys : sequence of Box
+        Of the keys of a legend, whose marks are none of a curve.
+    snap : float
+        Distance within which a mark stands at a step.
+    """
+    groups: dict[tuple[object, ...], list[Shape]] = defaultdict(list)
+    for shape in found:
+        if not any(_in_key(shape, key) for key in keys):
+            groups[_class(shape)].append(shape)
+    places: list[list[float]] = [[] for _ in arms]
+    kept: list[Shape] = []
+    loose: list[Shape] = []
+    for group in groups.values():
+        placed = _placed(group, arms, box)
+        on_arms = [shape for shape, arm in placed if arm is not None]
+        if not on_arms or len(on_arms) < 0.5 * len(group):
+            continue
+        for shape, arm in placed:
+            if arm is None:
+                loose.append(shape)
+            else:
+                kept.append(shape)
+                places[arm].append(shape.x)
+    if not kept:
+        return MarkSet(tuple(None for _ in arms), (), ())
+    times = tuple(_snapped(np.array(sorted(xs)), arm, snap) for xs, arm in zip(places, arms, strict=True))
+    return MarkSet(times, tuple(kept), tuple(loose))
+
+
+def _in_key(shape: Shape, key: Box) -> bool:
+    height = shape.size
+    return key.left - height <= shape.x <= key.right + height and abs(shape.y - key.centre[1]) <= 0.6 * height
+
+
+def _class(shape: Shape) -> tuple[object, ...]:
+    """Return what marks of one arm, or of all, have in common."""
+    return shape.kind, shape.colour, round(math.log(max(shape.size, 1e-9)) * 4)
+
+
+def _placed(group: list[Shape], arms: Sequence[StepLine], box: Box) -> list[tuple[Shape, int | None]]:
+    """Return for each shape of one class the arm on which it lies.
+
+    A character's middle may lie above or below the line by the same distance throughout: that shift is what makes most
+    of them lie on an arm. Where arms lie on one another the run of marks, which a program draws from left to right for
+    one arm after another, decides.
+    """
+    if group[0].kind in ("level", "open", "rising", "falling") or not arms:
+        return [(shape, None) for shape in group]
+    same = [index for index, arm in enumerate(arms) if _near(arm.colour, group[0].colour)]
+    candidates = same or list(range(len(arms)))
+    gaps = np.array([[_gap(shape, arms[index]) for index in candidates] for shape in group])
+    gaps = gaps - _shift(gaps, group[0], box)
+    reach = max(0.004 * box.height, 0.15 * group[0].size)
+    placed: list[tuple[Shape, int | None]] = []
+    for start, end in _runs(group):
+        off = np.abs(gaps[start:end])
+        fits = np.where(np.isfinite(off), off, np.inf) <= reach
+        best = int(np.lexsort((np.where(fits, off, reach).sum(axis=0), -fits.sum(axis=0)))[0])
+        for row in range(end - start):
+            choice = best if fits[row, best] else int(np.argmin(np.where(fits[row], off[row], np.inf)))
+            placed.append((group[start + row], candidates[choice] if fits[row].any() else None))
+    return placed
+
+
+def _near(first: Colour, second: Colour) -> bool:
+    return max(abs(one - two) for one, two in zip(first, second, strict=True)) < 0.02
+
+
+def _gap(shape: Shape, arm: StepLine) -> float:
+    """Return how far below an arm's line a shape's middle lies (at a step: nearest point of the upright piece)."""
+    points = arm.points
+    slack = 1e-3 * (points[-1, 0] - points[0, 0]) + 0.05 * shape.size
+    if not points[0, 0] - slack <= shape.x <= points[-1, 0] + slack:
+        return math.inf
+    low = np.searchsorted(points[:, 0], shape.x - slack, side="left")
+    high = np.searchsorted(points[:, 0], shape.x + slack, side="right")
+    levels = points[max(low - 1, 0) : high, 1]
+    top, bottom = float(levels.min()), float(levels.max())
+    return min(shape.y - top, 0.0) if shape.y < top else max(shape.y - bottom, 0.0)
+
+
+def _shift(gaps: Floats, shape: Shape, box: Box) -> float:
+    """Return the distance below the line at which most marks of a class lie: 0 unless they all share another one."""
+    reach = max(0.004 * box.height, 0.15 * shape.size)
+    nearest = np.where(np.isfinite(gaps), gaps, 1e9)
+    nearest = nearest[np.arange(len(nearest)), np.abs(nearest).argmin(axis=1)]
+    trials = [0.0, shape.size / 2, -shape.size / 2]
+    if shape.kind.startswith("text"):
+        trials.append(float(np.median(nearest)))
+    hits = [int((np.abs(nearest - trial) <= reach).sum()) for trial in trials]
+    best = int(np.argmax(hits))
+    return trials[best] if hits[best] > 1.2 * hits[0] and abs(trials[best]) <= shape.size else 0.0
+
+
+def _runs(group: list[Shape]) -> list[tuple[int, int]]:
+    """Return start and end of runs of shapes drawn from left to right."""
+    cuts = [index for index in range(1, len(group)) if group[index].x < group[index - 1].x - 1e-6]
+    bounds_of = [0, *cuts, len(group)]
+    return list(pairwise(bounds_of))
+
+
+def _snapped(places: Floats, arm: StepLine, snap: float) -> Floats:
+    """Return sorted places in which those at a step are the step's, each once."""
+    drops = arm.drops
+    if len(drops) and len(places):
+        after = np.clip(np.searchsorted(drops, places), 0, len(drops) - 1)
+        before = np.clip(after - 1, 0, None)
+        nearer = np.where(np.abs(drops[before] - places) < np.abs(drops[after] - places), drops[before], drops[after])
+        places = np.where(np.abs(nearer - places) <= snap, nearer, places)
+    places = np.sort(places)
+    return places[np.concatenate([[True], np.diff(places) > snap])] if len(places) else places

@@ -1,0 +1,299 @@
+"""Numbers at risk: rows of whole numbers that stand under the ticks of the axis of time."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from bayes_bm.digitizing.figure import Axis, Finding, RiskRow
+from bayes_bm.digitizing.labels import character_height, clean
+from bayes_bm.digitizing.scene import Box, Floats, Text
+
+Kind = Literal["at_risk", "censored", "events"]
+_CELL = re.compile(r"(\d[\d, ]*)(?:\s*[(\[]\s*\d[\d, ]*\s*[)\]])?")
+_WORDS: dict[Kind, str] = {
+    "censored": r"censor|zensiert|lost",
+    "events": r"(?<!non-)\bevents?\b|deaths?|died|ereignis|failures?",
+    "at_risk": r"at[ -]risk|unter risiko|\bno\b\.? ?at|patients",
+}
+_HEADING = re.compile(
+    r"^(?:no\.?|n|numbers?|patients|subjects)?\.? ?(?:of patients )?(?:at|under) risk.*", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """Hold the numbers of one line and what stands before them."""
+
+    cells: tuple[tuple[int, int, Text], ...]
+    label: tuple[Text, ...]
+    y: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Hold the rows of a table with their labels' colours, before arms are known."""
+
+    rows: tuple[RiskRow, ...]
+    labels: tuple[Text | None, ...]
+    groups: tuple[str, ...]
+    texts: tuple[Text, ...]
+
+
+def risk_table(texts: Sequence[Text], time: Axis, box: Box, axis_labels: Sequence[Text]) -> Table:
+    """Return the table that belongs to a panel.
+
+    Parameters
+    ----------
+    texts : sequence of Text
+        Of the page, split at wide gaps.
+    time : Axis
+        The axis whose ticks the columns stand under.
+    box : Box
+        Of the panel.
+    axis_labels : sequence of Text
+        Labels of the axes, which are no cells.
+
+    Returns
+    -------
+    Table
+        Rows from top to bottom; `arm` of each row is not known yet.
+    """
+    used = {id(text) for text in axis_labels}
+    words = [text for text in texts if text.content and id(text) not in used and abs(text.angle) < 1]
+    spacing = float(np.min(np.abs(np.diff(time.places)))) if len(time.places) > 1 else box.width
+    lines = _lines([text for text in words if box.top < text.box.centre[1] < box.bottom + 1.5 * box.height])
+    rows = [row for line in lines if (row := _row(line, time.places, spacing, box)) is not None]
+    rows = _one_table(_counted(rows), box)
+    heads = _headings(rows, lines)
+    made = [_risk_row(row, head, time) for row, head in zip(rows, heads, strict=True)]
+    cells = [cell[2] for row in rows for cell in row.cells]
+    return Table(
+        rows=tuple(made),
+        labels=tuple(row.label[0] if row.label else None for row in rows),
+        groups=tuple(head.group for head in heads),
+        texts=(*cells, *(text for row in rows for text in row.label)),
+    )
+
+
+def _lines(texts: Sequence[Text]) -> list[list[Text]]:
+    """Return texts by line, from top to bottom, each from left to right."""
+    lines: list[list[Text]] = []
+    for text in sorted(texts, key=lambda text: text.box.centre[1]):
+        height = character_height(text)
+        if lines and abs(text.box.centre[1] - np.mean([other.box.centre[1] for other in lines[-1]])) < 0.5 * height:
+            lines[-1].append(text)
+        else:
+            lines.append([text])
+    return [sorted(line, key=lambda text: text.box.left) for line in lines]
+
+
+def _row(line: list[Text], columns: Floats, spacing: float, box: Box) -> _Row | None:
+    """Return a line's cells by column and its label; None where it has no cells."""
+    cells: dict[int, tuple[int, int, Text]] = {}
+    for text in line:
+        match = _CELL.fullmatch(clean(text.content or ""))
+        if match is None:
+            continue
+        places = np.array([text.box.centre[0], text.box.left, text.box.right])
+        gaps = np.abs(places[:, None] - columns[None, :]).min(axis=0)
+        column = int(np.argmin(np.abs(columns - text.box.centre[0]) + 1e-3 * gaps))
+        if abs(columns[column] - text.box.centre[0]) < 0.45 * spacing:
+            cells.setdefault(column, (column, int(re.sub(r"\D", "", match[1])), text))
+    if not cells:
+        return None
+    first = min(cell[2].box.left for cell in cells.values())
+    label = tuple(text for text in line if text.box.right <= first + 1 and _is_word(text))
+    return _Row(tuple(cells[column] for column in sorted(cells)), label, line[0].box.centre[1])
+
+
+def _is_word(text: Text) -> bool:
+    return any(sign.isalpha() for sign in text.content or "")
+
+
+def _counted(rows: list[_Row]) -> list[_Row]:
+    """Return the rows that have as many cells as a row of a table: most columns up to its last."""
+    most = max((len(row.cells) for row in rows), default=0)
+    return [row for row in rows if len(row.cells) >= max(2, 0.5 * most) or (row.label and len(row.cells) >= 0.3 * most)]
+
+
+def _one_table(rows: list[_Row], box: Box) -> list[_Row]:
+    """Return the rows without those that are labels of a second axis below the table, or numbers inside the panel.
+
+    Rows inside the panel are a table only where they follow each other; other rows follow without a wide gap.
+    """
+    below = [row for row in rows if row.y > box.bottom]
+    rows = below or [row for row in rows if row.label]
+    kept: list[_Row] = []
+    for row in rows:
+        height = float(np.median([character_height(cell[2]) for cell in row.cells]))
+        if kept and row.y - kept[-1].y > 8 * height:
+            break
+        kept.append(row)
+    return [row for row in kept if not _is_axis(row)]
+
+
+def _is_axis(row: _Row) -> bool:
+    """Return whether a row has no label and rises evenly from 0, as an axis printed twice does."""
+    counts = np.array([cell[1] for cell in row.cells])
+    steps = np.diff(counts)
+    even = len(counts) > 2 and counts[0] == 0 and (steps > 0).all() and len(np.unique(steps)) == 1
+    return bool(even and not row.label)
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    """Hold what stands over a row: the kind of its numbers and the group that it belongs to."""
+
+    kind: Kind | None
+    group: str
+
+
+def _kind(label: str) -> Kind | None:
+    """Return what a label says that its numbers count; None where it says nothing."""
+    return next((kind for kind, pattern in _WORDS.items() if re.search(pattern, label, re.IGNORECASE)), None)
+
+
+def _headings(rows: list[_Row], lines: list[list[Text]]) -> list[_Heading]:
+    """Return for each row the words of lines without numbers above it.
+
+    A line such as "Censored" or "Number at risk" says what the rows under it count; a name says whose they are.
+    """
+    at = {round(row.y, 3) for row in rows}
+    heads: list[_Heading] = []
+    kind: Kind | None = None
+    group = ""
+    texts = [
+        (line[0].box.centre[1], clean(" ".join(text.content or "" for text in line)), line)
+        for line in lines
+        if round(line[0].box.centre[1], 3) not in at
+    ]
+    for index, row in enumerate(rows):
+        above = rows[index - 1].y if index else -np.inf
+        left = row.label[0].box.left if row.label else row.cells[0][2].box.left
+        for y, words, line in texts:
+            if above < y < row.y and _is_word(line[0]) and row.y - y < 30 * character_height(line[0]):
+                said = _kind(words)
+                if said is not None:
+                    kind, group = said, ""
+                elif line[0].box.left <= left + 6 * character_height(line[0]) and index + 1 <= len(rows):
+                    group = words if row.y - y < 4 * character_height(line[0]) else group
+        heads.append(_Heading(kind, group))
+    return heads
+
+
+def _risk_row(row: _Row, head: _Heading, time: Axis) -> RiskRow:
+    """Return a row as a record; columns between its cells that are empty count as not read."""
+    label = clean(" ".join(text.content or "" for text in row.label))
+    columns = [cell[0] for cell in row.cells]
+    full = range(min(columns), max(columns) + 1)
+    counts = np.full(len(full), -1, int)
+    for column, count, _ in row.cells:
+        counts[column - full.start] = count
+    least = min(cell[2].confidence for cell in row.cells)
+    written = any(cell[2].source == "ocr" for cell in row.cells)
+    return RiskRow(
+        kind=_kind(label) or head.kind or "at_risk",
+        arm=None,
+        label=label,
+        times=time.values[full.start : full.stop].copy(),
+        counts=counts.astype(float),
+        source=f"ocr {least:.2f}" if written else "text",
+    )
+
+
+def of_arms(table: Table, names: Sequence[str], colours: Sequence[tuple[float, float, float]]) -> list[RiskRow]:
+    """Return the rows with the arm of each: by its label, by the group over it, by colour, else by order.
+
+    Order decides only where each kind has as many rows as there are arms.
+    """
+    rows: list[RiskRow] = []
+    whole = {kind: sum(row.kind == kind for row in table.rows) for kind in _WORDS}
+    count: dict[str, int] = {}
+    for row, text, group in zip(table.rows, table.labels, table.groups, strict=True):
+        place = count.get(row.kind, 0)
+        count[row.kind] = place + 1
+        arm = _named(row.label, names)
+        if arm is None:
+            arm = _named(group, names)
+        if arm is None and text is not None:
+            near = [index for index, colour in enumerate(colours) if _near(text.colour, colour)]
+            arm = near[0] if len(near) == 1 else None
+        if (
+            arm is None
+            and whole[row.kind] == len(names)
+            and (len(names) == 1 or not any(_said(row) for row in table.rows))
+        ):
+            arm = place
+        rows.append(replace(row, arm=arm))
+    return rows
+
+
+def _said(row: RiskRow) -> bool:
+    """Return whether a row's label is a name, not what its numbers count."""
+    return bool(row.label) and _kind(row.label) is None
+
+
+def _near(first: tuple[float, float, float], second: tuple[float, float, float]) -> bool:
+    return max(abs(one - two) for one, two in zip(first, second, strict=True)) < 0.05
+
+
+def _named(label: str, names: Sequence[str]) -> int | None:
+    """Return the arm that a label names; the longest name where one is part of another."""
+    plain = _plain(label)
+    if not plain:
+        return None
+    exact = [index for index, name in enumerate(names) if _plain(name) == plain]
+    if len(exact) == 1:
+        return exact[0]
+    within = [index for index, name in enumerate(names) if _plain(name) and _plain(name) in plain]
+    within.sort(key=lambda index: -len(names[index]))
+    return within[0] if within and (len(within) == 1 or len(names[within[0]]) > len(names[within[1]])) else None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^\w+]", "", clean(text).casefold())
+
+
+def table_findings(rows: Sequence[RiskRow], names: Sequence[str]) -> list[Finding]:
+    """Return what has to be told of a table: numbers that rise, cells not read, rows without an arm."""
+    found: list[Finding] = []
+    for index, row in enumerate(rows, 1):
+        known = row.counts[row.counts >= 0]
+        place = f'[[row]] number {index} ("{row.label}")'
+        steps = np.diff(known)
+        if (row.kind == "at_risk" and (steps > 0).any()) or (
+            row.kind != "at_risk" and (steps < 0).any() and (steps > 0).any()
+        ):
+            said = ", ".join(f"{value:g}" for value in known)
+            found.append(
+                Finding(
+                    "table_rises",
+                    "question",
+                    f"The row {row.label or index} of the table reads {said}: numbers at risk do not rise.",
+                    f"{place}: counts = [...]",
+                    row.arm,
+                )
+            )
+        if (row.counts < 0).any():
+            found.append(
+                Finding(
+                    "table_cell",
+                    "question",
+                    f"The row {row.label or index} of the table has empty cells.",
+                    f"{place}: counts = [...]",
+                    row.arm,
+                )
+            )
+        if row.arm is None and names:
+            found.append(
+                Finding(
+                    "table_row_without_arm",
+                    "question",
+                    f"The row {row.label or index} of the table is no arm's: the arms are {', '.join(names)}.",
+                    f'{place}: arm = "..."',
+                )
+            )
+    return found
