@@ -85,7 +85,7 @@ def legend(keys: Sequence[Key], texts: Sequence[Text], looks: Sequence[Look], al
     entries.sort(key=lambda entry: (round(entry[0].box.centre[1], 1), entry[0].box.left))
     names: list[Name | None] = [None] * len(looks)
     order: list[int] = []
-    without: list[str] = []
+    without: list[tuple[Key, Text]] = []
     kept: list[tuple[Key, Text]] = []
     for key, text in entries:
         fits = [index for index, look in enumerate(looks) if _like(key, look, alike)]
@@ -96,16 +96,25 @@ def legend(keys: Sequence[Key], texts: Sequence[Text], looks: Sequence[Look], al
             order.append(free[0])
             kept.append((key, text))
         elif not fits and key.line:
-            without.append(clean(text.content or ""))
-            kept.append((key, text))
+            without.append((key, text))
     named = any(name is not None for name in names)
+    without = [entry for entry in without if any(_like_entry(entry, other) for other in kept)]
+    kept.extend(without)
     return Legend(
         names=tuple(names),
         keys=tuple(key.box for key, _ in (kept if named else [])),
         order=tuple(order),
-        without_line=tuple(dict.fromkeys(without)) if named else (),
+        without_line=tuple(dict.fromkeys(clean(text.content or "") for _, text in without)),
         texts=tuple(text for _, text in kept) if named else (),
     )
+
+
+def _like_entry(entry: tuple[Key, Text], other: tuple[Key, Text]) -> bool:
+    """Return whether a key is as long as another one and stands under or beside it, as those of one legend do."""
+    key, like = entry[0].box, other[0].box
+    same_length = abs(key.width - like.width) < 0.05 * like.width
+    aligned = abs(key.left - like.left) < 0.1 * like.width or abs(key.centre[1] - like.centre[1]) < 0.1 * like.width
+    return same_length and aligned
 
 
 def _beside(key: Key, texts: Sequence[Text]) -> Text | None:
@@ -116,7 +125,7 @@ def _beside(key: Key, texts: Sequence[Text]) -> Text | None:
     for text in texts:
         tall = character_height(text)
         off = abs(text.box.centre[1] - height)
-        if abs(text.angle) > 1 or off > 0.8 * tall or not _is_name(text):
+        if abs(text.angle) > 1 or off > 0.8 * tall or not _is_name(text) or (key.line and key.box.width < tall):
             continue
         after, before = text.box.left - key.box.right, key.box.left - text.box.right
         if -0.2 * tall <= after <= 4 * tall:
@@ -184,29 +193,45 @@ def beside_lines(texts: Sequence[Text], looks: Sequence[Look], box: Box, used: S
         and box.left < text.box.centre[0]
         and box.top - 3 * character_height(text) < text.box.centre[1] < box.bottom
     ]
-    names: list[Name | None] = [None] * len(looks)
-    colours = [look.colour for look in looks]
-    for index, look in enumerate(looks):
-        if max(look.colour) - min(look.colour) > 0.1 and colours.count(look.colour) == 1:
-            coloured = [text for text in words if _near(text.colour, look.colour)]
-            if coloured:
-                ordered = sorted(coloured, key=lambda text: (text.box.top, text.box.left))
-                names[index] = Name(" ".join(clean(text.content or "") for text in _together(ordered)), "label")
+    names = _by_colour(words, looks)
     for text in words:
         gaps = [_distance(text.box, look.points) for look in looks]
         nearest = int(np.argmin(gaps)) if gaps else 0
         others = [gap for index, gap in enumerate(gaps) if index != nearest]
         tall = character_height(text)
-        if (
-            gaps
-            and names[nearest] is None
-            and gaps[nearest] < 1.5 * tall
-            and (not others or min(others) > 2 * gaps[nearest] + 0.5 * tall)
-        ) and (
-            not any(_near(text.colour, look.colour) and index != nearest for index, look in enumerate(looks)) or True
-        ):
+        clear = (
+            bool(gaps) and gaps[nearest] < 1.5 * tall and min(others, default=np.inf) > 2 * gaps[nearest] + 0.5 * tall
+        )
+        if clear and names[nearest] is None and not _of_another(text, looks, nearest):
             names[nearest] = Name(clean(text.content or ""), "label")
     return names
+
+
+def _by_colour(words: Sequence[Text], looks: Sequence[Look]) -> list[Name | None]:
+    """Return the names that words in a line's colour give: of coloured lines first, then of the one black or grey line.
+
+    Black words are everywhere; they name a black line only where all other lines have their word in colour.
+    """
+    names: list[Name | None] = [None] * len(looks)
+    colours = [look.colour for look in looks]
+    single = [index for index, colour in enumerate(colours) if colours.count(colour) == 1]
+    coloured = [index for index in single if max(colours[index]) - min(colours[index]) > 0.1]
+    dark = [index for index in single if index not in coloured]
+    for index in (*coloured, *sorted(dark, key=lambda index: -max(colours[index]))):
+        if index in dark and (not any(names) or sum(name is None for name in names) > len(dark)):
+            continue
+        same = [text for text in words if _near(text.colour, colours[index])]
+        if same:
+            ordered = sorted(same, key=lambda text: (text.box.top, text.box.left))
+            names[index] = Name(" ".join(clean(text.content or "") for text in _together(ordered)), "label")
+    return names
+
+
+def _of_another(text: Text, looks: Sequence[Look], nearest: int) -> bool:
+    """Return whether a word is in the colour of another line than the nearest."""
+    return any(_near(text.colour, look.colour) for index, look in enumerate(looks) if index != nearest) and not _near(
+        text.colour, looks[nearest].colour
+    )
 
 
 def _near(first: Colour, second: Colour) -> bool:

@@ -258,17 +258,18 @@ def _placed(group: list[Shape], arms: Sequence[StepLine], box: Box) -> list[tupl
         return [(shape, None) for shape in group]
     same = [index for index, arm in enumerate(arms) if _near(arm.colour, group[0].colour)]
     candidates = same or list(range(len(arms)))
-    gaps = np.array([[_gap(shape, arms[index]) for index in candidates] for shape in group])
-    gaps = gaps - _shift(gaps, group[0], box)
+    spans = np.array([[_span(shape, arms[index]) for index in candidates] for shape in group])
+    heights = np.array([shape.y for shape in group])
     reach = max(0.004 * box.height, 0.15 * group[0].size)
+    off = np.abs(_below(heights - _shift(heights, spans, group[0], reach), spans))
+    fits = off <= reach
     placed: list[tuple[Shape, int | None]] = []
     for start, end in _runs(group):
-        off = np.abs(gaps[start:end])
-        fits = np.where(np.isfinite(off), off, np.inf) <= reach
-        best = int(np.lexsort((np.where(fits, off, reach).sum(axis=0), -fits.sum(axis=0)))[0])
-        for row in range(end - start):
-            choice = best if fits[row, best] else int(np.argmin(np.where(fits[row], off[row], np.inf)))
-            placed.append((group[start + row], candidates[choice] if fits[row].any() else None))
+        score = np.where(fits[start:end], off[start:end], reach).sum(axis=0)
+        best = int(np.lexsort((score, -fits[start:end].sum(axis=0)))[0])
+        for row in range(start, end):
+            choice = best if fits[row, best] else int(np.argmin(off[row]))
+            placed.append((group[row], candidates[choice] if fits[row].any() else None))
     return placed
 
 
@@ -276,28 +277,34 @@ def _near(first: Colour, second: Colour) -> bool:
     return max(abs(one - two) for one, two in zip(first, second, strict=True)) < 0.02
 
 
-def _gap(shape: Shape, arm: StepLine) -> float:
-    """Return how far below an arm's line a shape's middle lies (at a step: nearest point of the upright piece)."""
+def _span(shape: Shape, arm: StepLine) -> tuple[float, float]:
+    """Return between which heights an arm's line runs where a shape stands: one height but at a step."""
     points = arm.points
     slack = 1e-3 * (points[-1, 0] - points[0, 0]) + 0.05 * shape.size
     if not points[0, 0] - slack <= shape.x <= points[-1, 0] + slack:
-        return math.inf
+        return math.inf, math.inf
     low = np.searchsorted(points[:, 0], shape.x - slack, side="left")
     high = np.searchsorted(points[:, 0], shape.x + slack, side="right")
     levels = points[max(low - 1, 0) : high, 1]
-    top, bottom = float(levels.min()), float(levels.max())
-    return min(shape.y - top, 0.0) if shape.y < top else max(shape.y - bottom, 0.0)
+    return float(levels.min()), float(levels.max())
 
 
-def _shift(gaps: Floats, shape: Shape, box: Box) -> float:
+def _below(heights: Floats, spans: Floats) -> Floats:
+    """Return how far (shapes, arms) heights lie below spans (shapes, arms, 2); infinite where an arm is not there."""
+    top, bottom = spans[:, :, 0], spans[:, :, 1]
+    with np.errstate(invalid="ignore"):
+        gaps = np.maximum(heights[:, None] - bottom, 0) + np.minimum(heights[:, None] - top, 0)
+    return np.where(np.isfinite(top), gaps, np.inf)
+
+
+def _shift(heights: Floats, spans: Floats, shape: Shape, reach: float) -> float:
     """Return the distance below the line at which most marks of a class lie: 0 unless they all share another one."""
-    reach = max(0.004 * box.height, 0.15 * shape.size)
-    nearest = np.where(np.isfinite(gaps), gaps, 1e9)
-    nearest = nearest[np.arange(len(nearest)), np.abs(nearest).argmin(axis=1)]
+    gaps = _below(heights, spans)
+    nearest = gaps[np.arange(len(gaps)), np.abs(gaps).argmin(axis=1)]
     trials = [0.0, shape.size / 2, -shape.size / 2]
-    if shape.kind.startswith("text"):
-        trials.append(float(np.median(nearest)))
-    hits = [int((np.abs(nearest - trial) <= reach).sum()) for trial in trials]
+    if shape.kind.startswith("text") and np.isfinite(nearest).any():
+        trials.append(float(np.median(nearest[np.isfinite(nearest)])))
+    hits = [int((np.abs(_below(heights - trial, spans)).min(axis=1) <= reach).sum()) for trial in trials]
     best = int(np.argmax(hits))
     return trials[best] if hits[best] > 1.2 * hits[0] and abs(trials[best]) <= shape.size else 0.0
 

@@ -80,8 +80,8 @@ def _is_survival(column: Scale) -> bool:
 def _round_steps(values: Floats) -> bool:
     """Return whether labels go up in steps that people choose; numbers of patients do not."""
     step = float(np.min(np.diff(np.sort(values)))) if len(values) > 1 else 0.0
-    mantissa = step / 10.0 ** np.floor(np.log10(step)) if step > 0 else 0.0
-    return bool(np.min(np.abs(mantissa - np.array([1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0]))) < 1e-6)
+    mantissa = step / 10.0 ** np.floor(np.log10(step) + 1e-6) if step > 0 else 0.0
+    return bool(np.min(np.abs(mantissa - np.array([1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0]))) < 1e-4)
 
 
 def _is_time(row: Scale) -> bool:

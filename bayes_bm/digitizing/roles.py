@@ -64,7 +64,7 @@ def roles(lines: Sequence[StepLine], panel: Panel) -> Roles:
         elif rises and not falls and starts_early and abs(heights[0]) <= 0.05:
             rising.append(line)
         elif not falls and not rises:
-            if starts_early and abs(heights[0] - 1) <= START:
+            if starts_early and abs(heights[0] - 1) <= START and not _on_frame(line, panel):
                 level.append(line)
         elif falls >= 2 and not rises:
             late.append(line)
@@ -97,6 +97,11 @@ def _is_axis(line: StepLine, panel: Panel) -> bool:
     return bool((upright & tall & (np.abs(points[:-1, 0] - _origin(panel)) <= 2 * slack)).any()) or bool(
         (upright & tall & at_side[:-1]).any()
     )
+
+
+def _on_frame(line: StepLine, panel: Panel) -> bool:
+    """Return whether a level line is the top of the frame."""
+    return bool(abs(line.points[0, 1] - panel.box.top) <= 0.004 * panel.box.height)
 
 
 def _origin(panel: Panel) -> float:

@@ -1,10 +1,11 @@
 """Step lines of a scene: pieces along the axes that join into one line, whatever number of elements draws it."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_bm.digitizing.formats.affine import bounds
 from bayes_bm.digitizing.outlined import centre_line
@@ -12,6 +13,8 @@ from bayes_bm.digitizing.scene import Box, Colour, Floats, Scene, Stroke
 
 _PARALLEL = 1e-4
 """How far, as a share of the panel, the ends of a piece may lie apart across its axis."""
+_SLANTED = 1e-3
+"""The same for the pieces in which a program hides a corner: a ninth of a point of 110 pt or more."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,42 +62,62 @@ class StepLine:
         return self.colour, tuple(round(value, 2) for value in self.dash), round(self.width, 2)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """Hold one stroke that a step line may consist of, from left to right."""
+
+    order: int
+    stroke: Stroke
+    points: Floats
+    slant: float
+
+
 def step_lines(scene: Scene, box: Box) -> list[StepLine]:
     """Return the step lines inside a panel, each as one line: one path, many segments, or a filled outline."""
     size = max(box.width, box.height)
-    tolerance = _PARALLEL * size
-    looks: dict[tuple[object, ...], list[tuple[int, Stroke, Floats]]] = defaultdict(list)
+    copies = Counter(stroke.symbol for stroke in scene.strokes if stroke.symbol is not None)
+    looks: dict[tuple[object, ...], list[_Piece]] = defaultdict(list)
     lines: list[StepLine] = []
     for order, stroke in enumerate(scene.strokes):
-        if not _inside(bounds(stroke.points), box):
+        marks = stroke.symbol is not None and copies[stroke.symbol] > 2
+        if marks or not _inside(bounds(stroke.points), box):
             continue
         if stroke.colour is not None and not stroke.closed:
-            points = _oriented(stroke.points, tolerance)
-            if points is not None:
+            oriented = _oriented(stroke.points, size)
+            if oriented is not None:
                 key = (stroke.colour, tuple(np.round(stroke.dash, 2)), round(stroke.width, 2))
-                looks[key].append((order, stroke, points))
-        elif (
-            stroke.fill is not None
-            and (stroke.colour is None or stroke.colour == stroke.fill)
-            and len(stroke.points) > 7
-        ):
-            line = centre_line(stroke.points, tolerance)
-            if line is not None:
-                points = _oriented(line.points, tolerance)
-                if points is not None:
-                    corners = _corners(points, size)
-                    lines.append(StepLine(corners, stroke.fill, (), line.width, order, (stroke,), line.rounding))
-    for group in looks.values():
-        for chain in _chained(group, tolerance):
-            points = np.concatenate([points for _, _, points in chain])
-            strokes = tuple(stroke for _, stroke, _ in chain)
-            first = strokes[0]
-            assert first.colour is not None
-            corners = _corners(points, size)
-            if len(corners) > 1:
-                order = min(order for order, _, _ in chain)
-                lines.append(StepLine(corners, first.colour, first.dash, first.width, order, strokes))
-    return _once(sorted(lines, key=lambda line: line.order), size)
+                looks[key].append(_Piece(order, stroke, *oriented))
+        elif stroke.fill is not None and stroke.colour in (None, stroke.fill) and len(stroke.points) > 7:
+            line = _outlined(order, stroke, size)
+            lines.extend([line] if line is not None else [])
+    for pieces in looks.values():
+        lines.extend(_line(chain, size) for chain in _chained(pieces, _PARALLEL * size))
+    bent = [line for line in lines if len(line.points) > 1]
+    return _once(sorted(bent, key=lambda line: line.order), size)
+
+
+def _outlined(order: int, stroke: Stroke, size: float) -> StepLine | None:
+    """Return the line that a filled outline stands for; None where it is something else."""
+    line = centre_line(stroke.points, _PARALLEL * size)
+    oriented = _oriented(line.points, size) if line is not None else None
+    if line is None or oriented is None or stroke.fill is None:
+        return None
+    return StepLine(_corners(oriented[0], size), stroke.fill, (), line.width, order, (stroke,), line.rounding)
+
+
+def _line(chain: list[_Piece], size: float) -> StepLine:
+    """Return the line that joined pieces make."""
+    first = chain[0].stroke
+    assert first.colour is not None
+    return StepLine(
+        points=_corners(np.concatenate([piece.points for piece in chain]), size),
+        colour=first.colour,
+        dash=first.dash,
+        width=first.width,
+        order=min(piece.order for piece in chain),
+        strokes=tuple(piece.stroke for piece in chain),
+        rounding=max(piece.slant for piece in chain),
+    )
 
 
 def _inside(piece: Box, box: Box) -> bool:
@@ -108,63 +131,80 @@ def _inside(piece: Box, box: Box) -> bool:
     )
 
 
-def _oriented(points: Floats, tolerance: float) -> Floats | None:
-    """Return points from left to right; None where a piece is not along an axis or the line turns back."""
+def _oriented(points: Floats, size: float) -> tuple[Floats, float] | None:
+    """Return points from left to right, and how far slanted pieces hide their corners; None where it is no step line.
+
+    Matplotlib draws two drops that are nearer than a ninth of a point as one slanted piece. Such a piece stands for two
+    drops of equal height at its ends.
+    """
     steps = np.diff(points, axis=0)
-    across, along = np.abs(steps[:, 0]), np.abs(steps[:, 1])
-    if (np.minimum(across, along) > tolerance).any():
+    off = np.abs(steps).min(axis=1)
+    slanted = off > _PARALLEL * size
+    if (off > _SLANTED * size).any() or slanted.sum() > 0.2 * len(steps):
         return None
     if points[0, 0] > points[-1, 0] or (points[0, 0] == points[-1, 0] and points[0, 1] > points[-1, 1]):
-        points, steps = points[::-1], -steps[::-1]
-    return points if (steps[:, 0] >= -tolerance).all() else None
+        points, steps, slanted = points[::-1], -steps[::-1], slanted[::-1]
+    if (steps[:, 0] < -_PARALLEL * size).any():
+        return None
+    return _straightened(points, slanted), float(off[slanted].max()) if slanted.any() else 0.0
 
 
-def _chained(pieces: list[tuple[int, Stroke, Floats]], tolerance: float) -> list[list[tuple[int, Stroke, Floats]]]:
-    """Return pieces of one look joined where one begins at another's end."""
+def _straightened(points: Floats, slanted: NDArray[np.bool_]) -> Floats:
+    """Return points in which each slanted piece is two drops of half its height, or one drop in the middle of a run."""
+    if not slanted.any():
+        return points
+    kept = [points[:1]]
+    for index, slants in enumerate(slanted):
+        (x, y), (u, v) = points[index], points[index + 1]
+        if slants and abs(v - y) > abs(u - x):
+            kept.append(np.array([(x, (y + v) / 2), (u, (y + v) / 2), (u, v)]))
+        elif slants:
+            kept.append(np.array([((x + u) / 2, y), ((x + u) / 2, v), (u, v)]))
+        else:
+            kept.append(points[index + 1 : index + 2])
+    return np.concatenate(kept)
+
+
+def _chained(pieces: list[_Piece], tolerance: float) -> list[list[_Piece]]:
+    """Return pieces of one look joined where one begins at another's end, nearest ends first."""
     cell = 4 * tolerance
     starts: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, (_, _, points) in enumerate(pieces):
-        starts[round(points[0, 0] / cell), round(points[0, 1] / cell)].append(index)
-    order = sorted(range(len(pieces)), key=lambda index: (pieces[index][2][0, 0], pieces[index][2][0, 1]))
-    used: set[int] = set()
+    for index, piece in enumerate(pieces):
+        starts[round(piece.points[0, 0] / cell), round(piece.points[0, 1] / cell)].append(index)
+    joints = [joint for index in range(len(pieces)) for joint in _joints(pieces, index, starts, tolerance)]
     following: dict[int, int] = {}
-    for index in order:
-        nearest = _next(pieces, index, starts, used, cell, tolerance)
-        if nearest is not None:
-            following[index] = nearest
-            used.add(nearest)
-    chains: list[list[tuple[int, Stroke, Floats]]] = []
-    for index in order:
+    used: set[int] = set()
+    for _, _, _, index, other in sorted(joints):
+        if index not in following and other not in used:
+            following[index] = other
+            used.add(other)
+    chains: list[list[_Piece]] = []
+    for index in range(len(pieces)):
         if index not in used:
             chain = [index]
-            while (after := following.get(chain[-1])) is not None and after not in chain[-1:]:
+            while (after := following.get(chain[-1])) is not None:
                 chain.append(after)
             chains.append([pieces[member] for member in chain])
     return chains
 
 
-def _next(
-    pieces: list[tuple[int, Stroke, Floats]],
-    index: int,
-    starts: dict[tuple[int, int], list[int]],
-    used: set[int],
-    cell: float,
-    tolerance: float,
-) -> int | None:
-    """Return the piece that begins where one ends; a piece that bends there is nearer than one that goes on."""
-    points = pieces[index][2]
-    end = points[-1]
-    level = points[-1, 1] == points[-2, 1]
-    near: list[tuple[bool, float, int]] = []
+def _joints(
+    pieces: list[_Piece], index: int, starts: dict[tuple[int, int], list[int]], tolerance: float
+) -> Iterator[tuple[int, bool, float, int, int]]:
+    """Return the pieces that begin where one ends: those exactly there first, of these those that bend there."""
+    points = pieces[index].points
+    end, level = points[-1], points[-1, 1] == points[-2, 1]
+    cell = 4 * tolerance
     column, row = round(end[0] / cell), round(end[1] / cell)
     for across in (-1, 0, 1):
         for along in (-1, 0, 1):
             for other in starts.get((column + across, row + along), ()):
-                start = pieces[other][2]
+                start = pieces[other].points
                 gap = float(np.abs(start[0] - end).max())
-                if other != index and other not in used and gap <= tolerance:
-                    near.append(((start[0, 1] == start[1, 1]) == level, gap, other))
-    return min(near)[2] if near else None
+                forward = (start[0, 0], start[0, 1], other) > (points[0, 0], points[0, 1], index)
+                if other != index and gap <= tolerance and forward:
+                    goes_on = (start[0, 1] == start[1, 1]) == level
+                    yield round(20 * gap / tolerance), goes_on, gap, index, other
 
 
 def _corners(points: Floats, size: float) -> Floats:

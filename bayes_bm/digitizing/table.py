@@ -7,8 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from bayes_bm.digitizing.figure import Axis, Finding, RiskRow
+from bayes_bm.digitizing.figure import ArmLine, Axis, Finding, RiskRow
 from bayes_bm.digitizing.labels import character_height, clean
+from bayes_bm.digitizing.legend import Look, Name
 from bayes_bm.digitizing.scene import Box, Floats, Text
 
 Kind = Literal["at_risk", "censored", "events"]
@@ -204,12 +205,36 @@ def _risk_row(row: _Row, head: _Heading, time: Axis) -> RiskRow:
     )
 
 
-def of_arms(table: Table, names: Sequence[str], colours: Sequence[tuple[float, float, float]]) -> list[RiskRow]:
+def names_by_colour(table: Table, looks: Sequence[Look]) -> list[Name | None]:
+    """Return the names that rows' labels give to arms whose colour they alone have.
+
+    Labels count where they have several colours: a table in black says nothing.
+    """
+    names: list[Name | None] = [None] * len(looks)
+    labels = [text for row, text in zip(table.rows, table.labels, strict=True) if text is not None and _said(row)]
+    if len({text.colour for text in labels}) < 2:
+        return names
+    for row, text in zip(table.rows, table.labels, strict=True):
+        near = [] if text is None else [index for index, look in enumerate(looks) if _near(text.colour, look.colour)]
+        if len(near) == 1 and names[near[0]] is None and _said(row):
+            names[near[0]] = Name(row.label, "table")
+    return names
+
+
+def of_arms(table: Table, arms: Sequence[ArmLine], by_order: bool) -> list[RiskRow]:
     """Return the rows with the arm of each: by its label, by the group over it, by colour, else by order.
 
-    Order decides only where each kind has as many rows as there are arms.
+    Parameters
+    ----------
+    table : Table
+        As printed.
+    arms : sequence of ArmLine
+        In the order of the legend.
+    by_order : bool
+        Whether a legend gives that order. Rows without labels follow it where each kind has a row for each arm.
     """
     rows: list[RiskRow] = []
+    names, labelled = [arm.name for arm in arms], any(_said(row) for row in table.rows)
     whole = {kind: sum(row.kind == kind for row in table.rows) for kind in _WORDS}
     count: dict[str, int] = {}
     for row, text, group in zip(table.rows, table.labels, table.groups, strict=True):
@@ -219,13 +244,9 @@ def of_arms(table: Table, names: Sequence[str], colours: Sequence[tuple[float, f
         if arm is None:
             arm = _named(group, names)
         if arm is None and text is not None:
-            near = [index for index, colour in enumerate(colours) if _near(text.colour, colour)]
-            arm = near[0] if len(near) == 1 else None
-        if (
-            arm is None
-            and whole[row.kind] == len(names)
-            and (len(names) == 1 or not any(_said(row) for row in table.rows))
-        ):
+            near = [index for index, other in enumerate(arms) if _near(text.colour, other.colour)]
+            arm = near[0] if len(near) == 1 and max(text.colour) - min(text.colour) > 0.1 else None
+        if arm is None and whole[row.kind] == len(arms) and (len(arms) == 1 or (by_order and not labelled)):
             arm = place
         rows.append(replace(row, arm=arm))
     return rows
@@ -257,8 +278,9 @@ def _plain(text: str) -> str:
     return re.sub(r"[^\w+]", "", clean(text).casefold())
 
 
-def table_findings(rows: Sequence[RiskRow], names: Sequence[str]) -> list[Finding]:
+def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Finding]:
     """Return what has to be told of a table: numbers that rise, cells not read, rows without an arm."""
+    names = [arm.name for arm in arms]
     found: list[Finding] = []
     for index, row in enumerate(rows, 1):
         known = row.counts[row.counts >= 0]
@@ -287,6 +309,16 @@ def table_findings(rows: Sequence[RiskRow], names: Sequence[str]) -> list[Findin
                     row.arm,
                 )
             )
+        if row.arm is not None and row.kind == "at_risk" and (when := _too_many(row, arms[row.arm])) is not None:
+            found.append(
+                Finding(
+                    "table_against_curve",
+                    "question",
+                    f"More patients of {arms[row.arm].name} are at risk at time {when:g} than its curve leaves alive.",
+                    f"{place}: counts = [...]",
+                    row.arm,
+                )
+            )
         if row.arm is None and names:
             found.append(
                 Finding(
@@ -297,3 +329,18 @@ def table_findings(rows: Sequence[RiskRow], names: Sequence[str]) -> list[Findin
                 )
             )
     return found
+
+
+def _too_many(row: RiskRow, arm: ArmLine) -> float | None:
+    """Return the first time at which more patients are at risk than the curve leaves; None where there is none.
+
+    Without censoring n S(t-) are at risk, with censoring fewer: S falls by events among those who are left.
+    """
+    known = row.counts >= 0
+    if not known.any() or row.times[known][0] != 0:
+        return None
+    counts, times = row.counts[known], row.times[known]
+    place = np.clip(np.searchsorted(arm.time, times, side="left") - 1, 0, None)
+    before = np.where(times <= arm.time[0], 1.0, arm.survival[place])
+    over = (counts > counts[0] * before + 0.5 + 1e-3 * counts[0]) & (times <= arm.time[-1])
+    return float(times[over][0]) if over.any() else None

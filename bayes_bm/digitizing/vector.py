@@ -140,12 +140,11 @@ def _reading(
         for name, line, drawn, places in zip(names, lines, curves, marked.times, strict=True)
     ]
     order = _order(said, arms)
-    rows = tables.of_arms(table, [arms[index].name for index in order], [arms[index].colour for index in order])
-    findings += [
-        *_arm_findings(kinds, said, [arms[index] for index in order], [curves[index] for index in order], made)
-    ]
-    findings += tables.table_findings(rows, [arms[index].name for index in order])
-    return FigureReading(made, boxes, tuple(arms[index] for index in order), tuple(rows), _sorted(findings))
+    ordered = [arms[index] for index in order]
+    rows = tables.of_arms(table, ordered, by_order=len(said.order) == len(arms))
+    findings += _arm_findings(kinds, said, ordered, [curves[index] for index in order], made)
+    findings += tables.table_findings(rows, ordered)
+    return FigureReading(made, boxes, tuple(ordered), tuple(rows), _sorted(findings))
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
@@ -195,6 +194,7 @@ def _names(said: Legend, words: Sequence[Text], looks: Sequence[Look], box: Box,
         used = [*said.texts, *table.texts]
         beside = beside_lines(words, looks, box, used)
         names = [name or other for name, other in zip(names, beside, strict=True)]
+    names = [name or other for name, other in zip(names, tables.names_by_colour(table, looks), strict=True)]
     missing = [index for index, name in enumerate(names) if name is None]
     labels = [row.label for row in table.rows if row.kind == "at_risk" and row.label]
     free = [label for label in labels if all(name is None or name.name != label for name in names)]

@@ -1,5 +1,6 @@
 """Texts made of outlines: copies of glyphs that follow each other, with or without words that say their characters."""
 
+import html
 import math
 import re
 from dataclasses import dataclass, replace
@@ -114,7 +115,7 @@ def labelled(parts: list[Text], comment: str) -> Text:
     Matplotlib draws a glyph for each character that is not blank, in order, so places of characters follow where the
     counts agree. Mathematical text says more than it draws (`$\\mathdefault{10}$`): its signs are taken out.
     """
-    content = re.sub(r"\\math\w+|\\,|[${}]", "", comment).strip("\n").rstrip()
+    content = re.sub(r"\\math\w+|\\,|[${}]", "", html.unescape(comment)).strip("\n").rstrip()
     content = content.replace("\\minus", "-").lstrip()
     edges = np.concatenate([part.edges for part in parts if part.edges is not None])
     points = np.array([[(part.box.left, part.box.top), (part.box.right, part.box.bottom)] for part in parts])

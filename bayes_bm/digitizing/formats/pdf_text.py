@@ -23,7 +23,9 @@ _FEW_MARKS = 3
 _WORD_GAP = 0.18
 """Gap, as a share of the font size, that stands for a blank which the file does not write."""
 _JOIN_GAP = 0.9
-"""Gap, as a share of the font size, above which two characters belong to different labels."""
+_JOIN_OTHER = 0.42
+"""Gaps, as shares of the font size, above which two characters belong to different labels: in one string of the file,
+and where a new string begins, which programs that write word by word do after a blank of 0.25 to 0.35."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +48,8 @@ class Character:
         Of the font.
     angle, colour
         As in `Text`.
+    string
+        Number of the file's string that it belongs to.
     """
 
     sign: str
@@ -57,6 +61,7 @@ class Character:
     size: float
     angle: float
     colour: Colour
+    string: int = 0
 
 
 def texts(path: Path, document: Any, index: int, matrix: Matrix, deadline: float) -> list[Text]:
@@ -84,6 +89,7 @@ def _of_pdfium(path: Path, page: Any, matrix: Matrix) -> Iterator[Character]:
     box = [ctypes.c_double() for _ in range(4)]
     origin = [ctypes.c_double() for _ in range(2)]
     loose, own, channels = raw.FS_RECTF(), raw.FS_MATRIX(), [ctypes.c_uint() for _ in range(4)]
+    strings: dict[int, int] = {}
     for place in range(count):
         code = raw.FPDFText_GetUnicode(layer, place)
         if raw.FPDFText_IsGenerated(layer, place) == 1 or code in (0, 0xFFFE, 0xFFFF, 13, 10):
@@ -94,7 +100,9 @@ def _of_pdfium(path: Path, page: Any, matrix: Matrix) -> Iterator[Character]:
         raw.FPDFText_GetMatrix(layer, place, ctypes.byref(own))
         raw.FPDFText_GetFillColor(layer, place, *(ctypes.byref(value) for value in channels))
         left, right, bottom, top = (value.value for value in box)
+        item = ctypes.cast(raw.FPDFText_GetTextObject(layer, place), ctypes.c_void_p).value or 0
         yield _character(
+            string=strings.setdefault(item, len(strings)),
             sign=chr(code) if code < 0x110000 else "�",
             matrix=matrix,
             direction=(own.a, own.b),
@@ -115,6 +123,7 @@ def _character(
     advance: list[tuple[float, float]],
     ink: list[tuple[float, float]],
     colour: Colour,
+    string: int = 0,
 ) -> Character:
     """Return a character in the view from what is known of it in the page's space."""
     a, b, c, d, *_ = matrix
@@ -133,6 +142,7 @@ def _character(
         size=size * abs(a * d - b * c) ** 0.5,
         angle=round(-math.degrees(turn), 1) % 360,
         colour=colour,
+        string=string,
     )
 
 
@@ -240,12 +250,13 @@ def _lines(characters: list[Character]) -> Iterator[list[Character]]:
 def _follows(last: Character, character: Character) -> bool:
     """Return whether a character continues the run of the last one."""
     size = max(last.size, 1e-6)
+    reach = _JOIN_GAP if character.string == last.string else _JOIN_OTHER
     return (
         character.angle == last.angle
         and character.colour == last.colour
         and abs(character.size - size) < 0.05 * size
         and abs(character.base - last.base) < 0.1 * size
-        and -0.5 * size < character.start - last.end < _JOIN_GAP * size
+        and -0.5 * size < character.start - last.end < reach * size
     )
 
 
