@@ -193,7 +193,8 @@ def beside_lines(texts: Sequence[Text], looks: Sequence[Look], box: Box, used: S
         and box.left < text.box.centre[0]
         and box.top - 3 * character_height(text) < text.box.centre[1] < box.bottom
     ]
-    names = _by_colour(words, looks)
+    names = _by_colour(words, looks, box)
+    words = [text for text in words if text.box.top > box.top]
     for text in words:
         gaps = [_distance(text.box, look.points) for look in looks]
         nearest = int(np.argmin(gaps)) if gaps else 0
@@ -207,7 +208,7 @@ def beside_lines(texts: Sequence[Text], looks: Sequence[Look], box: Box, used: S
     return names
 
 
-def _by_colour(words: Sequence[Text], looks: Sequence[Look]) -> list[Name | None]:
+def _by_colour(words: Sequence[Text], looks: Sequence[Look], box: Box) -> list[Name | None]:
     """Return the names that words in a line's colour give: of coloured lines first, then of the one black or grey line.
 
     Black words are everywhere; they name a black line only where all other lines have their word in colour.
@@ -221,6 +222,8 @@ def _by_colour(words: Sequence[Text], looks: Sequence[Look]) -> list[Name | None
         if index in dark and (not any(names) or sum(name is None for name in names) > len(dark)):
             continue
         same = [text for text in words if _near(text.colour, colours[index])]
+        if index in dark:
+            same = [text for text in same if box.top < text.box.top and text.box.right < box.right]
         if same:
             ordered = sorted(same, key=lambda text: (text.box.top, text.box.left))
             names[index] = Name(" ".join(clean(text.content or "") for text in _together(ordered)), "label")

@@ -261,8 +261,10 @@ def _placed(group: list[Shape], arms: Sequence[StepLine], box: Box) -> list[tupl
     spans = np.array([[_span(shape, arms[index]) for index in candidates] for shape in group])
     heights = np.array([shape.y for shape in group])
     reach = max(0.004 * box.height, 0.15 * group[0].size)
-    off = np.abs(_below(heights - _shift(heights, spans, group[0], reach), spans))
+    heights = heights - _shift(heights, spans, group[0], reach)
+    off = np.abs(_below(heights, spans))
     fits = off <= reach
+    off = off + 0.01 * np.abs(heights[:, None] - spans[:, :, 1])  # at a step, marks stand at its foot
     placed: list[tuple[Shape, int | None]] = []
     for start, end in _runs(group):
         score = np.where(fits[start:end], off[start:end], reach).sum(axis=0)

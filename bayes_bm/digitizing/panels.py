@@ -231,10 +231,11 @@ def _side_findings(name: str, scale: Scale, line: Axis, unit: str, loose: float)
         yield Finding(
             "few_labels", "question", f"The axis of {name} has only the labels {said}: nothing confirms them.", answer
         )
-    if line.source == "labels":
+    if line.source.startswith("labels"):
+        start = " and the start of the curves" if line.source != "labels" else ""
         yield Finding(
             "axis_without_ticks",
-            "question",
-            f"The axis of {name} has neither ticks nor grid lines at its labels {said}; their middles serve.",
+            "note" if start and len(line.values) > 2 else "question",
+            f"The axis of {name} has neither ticks nor grid lines at its labels {said}; their middles{start} serve.",
             answer,
         )

@@ -1,7 +1,7 @@
 """What each step line of a panel is: an arm, a confidence limit, an axis, a reference line, or something untold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,7 +10,10 @@ from bayes_bm.digitizing.scene import Floats
 from bayes_bm.digitizing.steps import StepLine
 
 START = 0.004
-"""How far from 1 a curve may start; half a printed width at most figure sizes."""
+START_BY_LABELS = 0.02
+"""How far from 1 a curve may start; half a printed width at most figure sizes. Middles of labels may be off by more."""
+ANCHORED = "labels, start"
+"""Source of an axis without ticks that was moved so that curves start where they must."""
 _EARLY = 0.005
 """Share of the axis within which a curve starts at time 0."""
 _SMALL = 0.06
@@ -49,6 +52,7 @@ def survival(panel: Panel, y: Floats | float) -> Floats:
 
 def roles(lines: Sequence[StepLine], panel: Panel) -> Roles:
     """Return the step lines of a panel sorted by what they are; marks, axes and reference lines are left out."""
+    near = START if panel.level.source in ("ticks", "grid", "given") else START_BY_LABELS
     arms: list[StepLine] = []
     rising: list[StepLine] = []
     late: list[StepLine] = []
@@ -59,12 +63,12 @@ def roles(lines: Sequence[StepLine], panel: Panel) -> Roles:
         heights, starts_early = survival(panel, line.points[:, 1]), _starts_early(line, panel)
         steps = np.diff(heights)
         falls, rises = int((steps < 0).sum()), int((steps > 0).sum())
-        if falls and not rises and starts_early and abs(heights[0] - 1) <= START:
+        if falls and not rises and starts_early and abs(heights[0] - 1) <= near:
             arms.append(line)
         elif rises and not falls and starts_early and abs(heights[0]) <= 0.05:
             rising.append(line)
         elif not falls and not rises:
-            if starts_early and abs(heights[0] - 1) <= START and not _on_frame(line, panel):
+            if starts_early and abs(heights[0] - 1) <= near and not _on_frame(line, panel):
                 level.append(line)
         elif falls >= 2 and not rises:
             late.append(line)
@@ -82,6 +86,23 @@ def _starts_early(line: StepLine, panel: Panel) -> bool:
     """Return whether a line begins at time 0, or runs along the top until its first step."""
     span = abs(panel.time.value(panel.box.right) - panel.time.value(panel.box.left))
     return bool(abs(panel.time.value(line.points[0, 0])) <= _EARLY * span)
+
+
+def anchored(panel: Panel, arms: Sequence[StepLine]) -> Panel:
+    """Return the panel with axes that stand on labels alone moved so that its curves start at (0, 1).
+
+    The middle of a label lies off its tick by up to the height of its digits, by the same for all labels of an axis.
+    """
+    starts = np.array([line.points[0] for line in arms])
+    if not len(starts) or np.ptp(starts, axis=0).max() > 1e-3 * max(panel.box.width, panel.box.height):
+        return panel
+    x, y = np.median(starts, axis=0)
+    time, level = panel.time, panel.level
+    if time.source == "labels":
+        time = replace(time, origin=float(x), source=ANCHORED)
+    if level.source == "labels":
+        level = replace(level, origin=float(y - level.step * (100.0 if panel.percent else 1.0)), source=ANCHORED)
+    return replace(panel, time=time, level=level)
 
 
 def _is_axis(line: StepLine, panel: Panel) -> bool:

@@ -15,7 +15,7 @@ from bayes_bm.digitizing.formats.affine import bounds
 from bayes_bm.digitizing.labels import number, parted
 from bayes_bm.digitizing.legend import Key, Legend, Look, Name, beside_lines, legend
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
-from bayes_bm.digitizing.roles import Roles, roles
+from bayes_bm.digitizing.roles import Roles, anchored, roles
 from bayes_bm.digitizing.scene import Box, Scene, Text
 from bayes_bm.digitizing.segments import Segment, axis_marks, frames, segments
 from bayes_bm.digitizing.steps import StepLine, step_lines
@@ -103,6 +103,7 @@ def _sight(scene: Scene, pair: AxisPair, texts: Sequence[Text], pieces: Sequence
     made = panel(pair, texts, axis_marks(pieces, pair.time, core), axis_marks(pieces, pair.level, core), box)
     lines = step_lines(scene, box)
     kinds = roles(lines, made)
+    made = anchored(made, kinds.arms)
     return _Sight(pair, made, tuple(lines), kinds) if kinds.arms or kinds.rising or kinds.late else None
 
 
