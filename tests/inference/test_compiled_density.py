@@ -53,6 +53,8 @@ def assert_agree(wanted, found) -> None:
 
 
 def assert_is_the_graph(spec, evidence) -> None:
+    """In the graph's own coordinates, standard normals; `test_centred_coordinates...` holds others against these."""
+    spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"centring": "none"})})
     assert why_not(prepare(spec, evidence)) is None
     evaluate, names = graph(spec, evidence)
     at, data = pack_problem(prepare(spec, evidence))
@@ -149,18 +151,26 @@ def some_centred(spec, shape, chosen: np.random.Generator) -> Parametrization:
 
 
 def log_stretch(at: Coordinates, x: np.ndarray) -> float:
-    """log |d plain / d x|: each centred effect is divided by its sd, deviations by what their pair leaves free too."""
-    known, of, total = at._parameters(x), at.centring, 0.0
-    for name, chosen in (("study_sd", of.level), ("study_shape_sd", of.shape), ("study_treatment_sd", of.pair)):
-        total -= chosen.sum() * np.log(known[name]) if name in known else 0.0
-    return float(total - np.log(np.diag(at.design.pair_cholesky))[of.pair].sum())
+    """log |d plain / d x|: each centred effect is divided by its sd, deviations by what their pair leaves free too, a
+    level that is walked on with its base's deviation by the sd of their sum; turns stretch nothing.
+    """
+    values, of, total = at._parameters(x), at.centring, 0.0
+    of_pair, factor = of.pair & (at.pair_level == 0), np.diag(at.design.pair_cholesky)
+    for j in np.flatnonzero(of.level):
+        base = at.level_base[j] - 1
+        beside = values["study_treatment_sd"] * factor[base] if base >= 0 else 0.0
+        total -= np.log(np.hypot(values["study_sd"], beside))
+    for name, chosen in (("study_shape_sd", of.shape), ("study_treatment_sd", of_pair)):
+        total -= chosen.sum() * np.log(values[name]) if name in values else 0.0
+    return float(total - np.log(factor)[of_pair].sum())
 
 
 @pytest.mark.parametrize("name", [name for name in STRUCTURES if name != "no effects"])
 def test_centred_coordinates_have_the_same_density(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the change of variables from the coordinates that the graph has; the gradient by central differences."""
     spec, evidence = world(STRUCTURES[name])
-    _, plain = pack_problem(prepare(spec, evidence))
+    turned, plain = pack_problem(prepare(spec, evidence))
+    assert not turned.centred.any()
     monkeypatch.setattr(
         "bayes_bm.inference.compiled.packing.choose_parametrization",
         lambda inputs: some_centred(inputs.spec, inputs.design, np.random.default_rng(1)),
@@ -169,7 +179,7 @@ def test_centred_coordinates_have_the_same_density(name: str, monkeypatch: pytes
     assert at.centred.any()
 
     def wanted(x: np.ndarray) -> float:
-        return log_density(at.plain(x), plain)[0] + log_stretch(at, x)
+        return log_density(turned._recoordinated(at.plain(x), standard=True), plain)[0] + log_stretch(at, x)
 
     for x in [*points(at)][:3]:
         found, gradient = log_density(x, data)
@@ -387,7 +397,7 @@ def test_posterior_has_the_models_names_dims_and_labels() -> None:
     assert found["interaction"].dims == ("chain", "draw", "treatment", "effect_modifier")
     first = at.starts["study_effect_standard"]
     sd = np.exp(draws[..., at.starts["study_sd"]])
-    wanted = sd[..., None] * draws[..., first : first + len(shape.studies)]
+    wanted = sd[..., None] * at.plain(draws)[..., first : first + len(shape.studies)]
     np.testing.assert_allclose(found["study_effect"], wanted)
     np.testing.assert_allclose(shape.pair_factor @ shape.pair_factor.T, 0.5 * np.eye(len(shape.pairs)), atol=1e-14)
 

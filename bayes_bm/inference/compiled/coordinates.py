@@ -90,10 +90,9 @@ class Coordinates:
 
     def _standards(self) -> Iterator[tuple[str, np.ndarray]]:
         """Blocks of standard normals, and which of each are centred instead."""
-        chosen_by_effect = self.centring
-        for name, chosen in zip(
-            STANDARDS, (chosen_by_effect.level, chosen_by_effect.shape, chosen_by_effect.pair), strict=True
-        ):
+        # a base that is walked on together with a level is a standard normal, whatever was chosen
+        pair = self.centring.pair & (self.pair_level == 0)
+        for name, chosen in zip(STANDARDS, (self.centring.level, self.centring.shape, pair), strict=True):
             if name in self.starts:
                 yield name, chosen
 
@@ -112,9 +111,30 @@ class Coordinates:
         """Draws of the coordinates (..., coordinate) with standard normals for centred effects."""
         return self._recoordinated(draws, standard=False)
 
+    @cached_property
+    def pair_level(self) -> np.ndarray:
+        """Number of the study (from 1) whose level is walked on together with this pair, its base; else 0 (pair,)."""
+        both = {"study_effect_standard", "study_treatment_effect_standard"} <= self.starts.keys()
+        together = both and self.centring.turned
+        studies = [self.design.studies.index(name) + 1 if name in self.design.studies else 0 for name in self._studies]
+        is_base = self.design.pair_base == np.arange(len(studies))
+        return np.where(is_base & together, np.array(studies, dtype=np.int64), 0)
+
+    @cached_property
+    def level_base(self) -> np.ndarray:
+        """Number of the pair (from 1) that a study's level is walked on together with; else 0 (study,)."""
+        base = np.zeros(len(self.design.studies), dtype=np.int64)
+        pairs = np.flatnonzero(self.pair_level)
+        base[self.pair_level[pairs] - 1] = pairs + 1
+        return base
+
+    @property
+    def _studies(self) -> list[str]:
+        return [study for study, _ in self.design.pairs]
+
     def _recoordinated(self, draws: np.ndarray, *, standard: bool) -> np.ndarray:
-        """Centred effects of standard normals (`standard`), or standard normals of them."""
-        if not self.centred.any():
+        """The sampler's coordinates of standard normals (`standard`), or standard normals of them."""
+        if not self.centred.any() and not self.pair_level.any():
             return draws
         changed, parameters = draws.copy(), self._parameters(draws)
         means = {"study_effect_standard": "intercept", "study_log_shape_standard": "log_shape"}
@@ -124,6 +144,8 @@ class Coordinates:
             for j in np.flatnonzero(chosen).tolist() if name in means else ():
                 middle, sd, given = parameters[means[name]], parameters[sds[name]], parameters[name][..., j]
                 if name == "study_effect_standard":
+                    if self.level_base[j]:
+                        continue
                     middle = middle + self._of_main_arm(j, parameters, deviations)
                 changed[..., self.starts[name] + j] = middle + sd * given if standard else (given - middle) / sd
         return changed
@@ -135,7 +157,7 @@ class Coordinates:
         return deviation + parameters["log_hr"][..., treatment - 1] if treatment else deviation
 
     def _with_deviations(self, parameters: dict[str, np.ndarray], changed: np.ndarray, *, standard: bool) -> np.ndarray:
-        """Deviations of no pair (0) and of each (..., pair), and the coordinates of pairs put into `found`."""
+        """Deviations of no pair (0) and of each (..., pair); the coordinates of pairs are put into `changed`."""
         size, name = len(self.design.pairs), "study_treatment_effect_standard"
         deviation = np.zeros((*changed.shape[:-1], size + 1))
         if name not in parameters:
@@ -146,13 +168,51 @@ class Coordinates:
         for p, base in enumerate(self.design.pair_base):
             contrast = log_hr[..., treatment[p]] - log_hr[..., treatment[base]]
             earlier = z[..., :p] @ factor[p, :p]
-            if self.centring.pair[p] and not standard:
+            if self.pair_level[p]:
+                z[..., p] = self._turned(p, parameters, changed, deviation, sd * earlier, standard=standard)
+            elif self.centring.pair[p] and not standard:
                 z[..., p] = ((parameters[name][..., p] - contrast) / sd - earlier) / factor[p, p]
             deviation[..., p + 1] = sd * (earlier + factor[p, p] * z[..., p])
+            if self.pair_level[p]:
+                continue
             centred = self.centring.pair[p] and standard
             changed[..., self.starts[name] + p] = contrast + deviation[..., p + 1] if centred else z[..., p]
         deviation[..., 1:] = deviation[..., 1:] @ contrasts_to_deviations(self.design.pair_base).T
         return deviation
+
+    def _turned(
+        self,
+        p: int,
+        parameters: dict[str, np.ndarray],
+        changed: np.ndarray,
+        contrasts: np.ndarray,
+        middle: np.ndarray,
+        *,
+        standard: bool,
+    ) -> np.ndarray:
+        """Turn level and base deviation of a study (`kernel._level_and_base`) in `changed`; the base's standard.
+
+        `contrasts` are the deviations of the study's other pairs to the base, `middle` what the base's is about.
+        """
+        j = int(self.pair_level[p]) - 1
+        level_place = self.starts["study_effect_standard"] + j
+        pair_place = self.starts["study_treatment_effect_standard"] + p
+        level_sd = parameters["study_sd"]
+        deviation_sd = parameters["study_treatment_sd"] * self.design.pair_cholesky[p, p]
+        both = np.hypot(level_sd, deviation_sd)
+        cosine, sine = level_sd / both, deviation_sd / both
+        given = parameters["study_effect_standard"][..., j], parameters["study_treatment_effect_standard"][..., p]
+        mean = parameters["intercept"] + middle
+        treatment, main = (which[self.centring.main[j]] for which in (self.design.arm_treatment, self.design.arm_pair))
+        mean = mean + (parameters["log_hr"][..., treatment - 1] if treatment else 0.0)
+        mean = mean + (contrasts[..., main] if main != p + 1 else 0.0)
+        centred = self.centring.level[j]
+        first = (given[0] - mean) / both if centred and not standard else given[0]
+        # a turn and a reflection: its own inverse
+        turned = cosine * first + sine * given[1], sine * first - cosine * given[1]
+        changed[..., level_place] = mean + both * turned[0] if centred and standard else turned[0]
+        changed[..., pair_place] = turned[1]
+        return given[1] if standard else turned[1]
 
     def posterior(self, draws: np.ndarray) -> xr.Dataset:
         """Every parameter and effect by name from draws of the coordinates (chain, draw, coordinate)."""

@@ -60,6 +60,8 @@ class Field(IntEnum):
     level_centred = auto()  # of each study, 1 where its coordinate is eta of its main arm, without biases
     level_treatment = auto()  # treatment and pair of that arm
     level_pair = auto()
+    level_base = auto()  # its base's pair where the two are walked on together (`_level_and_base`), else 0
+    pair_level = auto()  # the study of such a base, else 0
     shape_centred = auto()  # 1 where its coordinate is its log shape
     coefficient_at = auto()  # coordinate of each covariate's coefficient
     interaction_at = auto()  # (treatment compared x covariate) its coordinate, -1 without
@@ -321,8 +323,10 @@ def _effects(theta, data, study, pair):
         study[:, OF_LEVEL] = theta[place[INTERCEPT]]
     if place[SHAPE] >= 0:
         study[:, OF_SHAPE] = theta[place[SHAPE]]
-    value = _deviations(theta, data, pair) if place[DEVIATION] >= 0 else 0.0
+    value = _deviations(theta, data, study, pair) if place[DEVIATION] >= 0 else 0.0
     for j in range(1, study.shape[0] if place[LEVEL] >= 0 else 0):
+        if whole(data, Field.level_base)[j - 1]:
+            continue
         if whole(data, Field.level_centred)[j - 1]:
             main = theta[place[LEVEL] + j - 1] - _of_main_arm(theta, data, pair, j - 1)
             value += _centred(main, theta[place[LEVEL_SD]], study, j, OF_LEVEL)
@@ -358,9 +362,9 @@ def _centred(of_study, sd, study, j, column):
 
 
 @njit(**JIT)
-def _deviations(theta, data, pair):
+def _deviations(theta, data, study, pair):
     """Contrast to the base: sd x Cholesky factor x standard, or its coordinate without log_hr, whose standard is then
-    found; the base's own deviation, the last of its study, is added to each contrast of the study.
+    worked out; the base's own deviation, the last of its study, is added to each contrast of the study.
     """
     place, first, cholesky = whole(data, Field.place), whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
     centred, base = whole(data, Field.pair_centred), whole(data, Field.pair_base)
@@ -369,7 +373,10 @@ def _deviations(theta, data, pair):
         earlier, diagonal = 0.0, cholesky[p * first.size + p]
         for q in range(first[p], p):
             earlier += cholesky[p * first.size + q] * pair[q + 1, STANDARD]
-        if centred[p]:
+        if whole(data, Field.pair_level)[p]:
+            value += _level_and_base(theta, data, study, pair, p, sd * earlier)
+            z = pair[p + 1, STANDARD]
+        elif centred[p]:
             pair[p + 1, DEVIATES] = theta[place[DEVIATION] + p] - _contrast(theta, data, p)
             z = (pair[p + 1, DEVIATES] / sd - earlier) / diagonal
             value -= 0.5 * z * z + math.log(sd * diagonal)
@@ -381,6 +388,71 @@ def _deviations(theta, data, pair):
             for q in range(first[p], p):
                 pair[q + 1, DEVIATES] += pair[p + 1, DEVIATES]
     return value
+
+
+@njit(**JIT)
+def _level_and_base(theta, data, study, pair, p, middle):
+    """Level of a study and deviation of its base, whose sum is all that an arm tells, of two coordinates.
+
+    Given the contrasts, level and deviation are normal with sds a and b about the average study and `middle`. Of two
+    standard normals y and z the level has a (cos y + sin z), the deviation b (sin y - cos z) with tan = b / a: their
+    sum is hypot(a, b) y, and nothing tells z. So no arm that is told makes a funnel of a small a or b. A centred y is
+    eta of the main arm less its mean, over hypot(a, b). y is kept as the base's standard.
+    """
+    place, j = whole(data, Field.place), whole(data, Field.pair_level)[p]
+    level_sd, deviation_sd, both = _turn(theta, data, p)
+    y, z, value = theta[place[LEVEL] + j - 1], theta[place[DEVIATION] + p], 0.0
+    if whole(data, Field.level_centred)[j - 1]:
+        treatment, main = whole(data, Field.level_treatment)[j - 1], whole(data, Field.level_pair)[j - 1]
+        mean = study[0, OF_LEVEL] + middle
+        mean += theta[place[LOG_HR] + treatment - 1] if treatment > 0 else 0.0
+        mean += pair[main, DEVIATES] if main != p + 1 else 0.0
+        y = (y - mean) / both
+        value = -0.5 * y * y - math.log(both)
+    cosine, sine = level_sd / both, deviation_sd / both
+    study[j, OF_LEVEL] = study[0, OF_LEVEL] + level_sd * (cosine * y + sine * z)
+    pair[p + 1, DEVIATES] = middle + deviation_sd * (sine * y - cosine * z)
+    pair[p + 1, STANDARD] = y
+    return value
+
+
+@njit(**JIT)
+def _turn(theta, data, p):
+    """Sds of a study's level and of its base's deviation given the contrasts, and of their sum."""
+    place, size = whole(data, Field.place), whole(data, Field.pair_first).size
+    level_sd = theta[place[LEVEL_SD]]
+    deviation_sd = theta[place[DEVIATION_SD]] * numbers(data, Field.pair_cholesky)[p * size + p]
+    return level_sd, deviation_sd, math.sqrt(level_sd * level_sd + deviation_sd * deviation_sd)
+
+
+@njit(**JIT)
+def _level_and_base_back(theta, data, study, pair, p, score):
+    """The derivative by the mean of the base's deviation given the contrasts (`middle` of `_level_and_base`)."""
+    place, j = whole(data, Field.place), whole(data, Field.pair_level)[p]
+    level_sd, deviation_sd, both = _turn(theta, data, p)
+    cosine, sine = level_sd / both, deviation_sd / both
+    y, z = pair[p + 1, STANDARD], theta[place[DEVIATION] + p]
+    level_standard, deviation_standard = cosine * y + sine * z, sine * y - cosine * z
+    by_level, by_deviation = level_sd * study[j, BY_LEVEL], deviation_sd * pair[p + 1, BY_DEVIATION]
+    by_y, by_both, by_mean = cosine * by_level + sine * by_deviation, 0.0, 0.0
+    if whole(data, Field.level_centred)[j - 1]:
+        by_y -= y
+        by_both, by_mean = -(y * by_y + 1) / both, -by_y / both
+        score[place[LEVEL] + j - 1] -= by_mean
+        treatment, main = whole(data, Field.level_treatment)[j - 1], whole(data, Field.level_pair)[j - 1]
+        if treatment > 0:
+            score[place[LOG_HR] + treatment - 1] += by_mean
+        if main != p + 1:
+            pair[main, BY_DEVIATION] += by_mean
+    else:
+        score[place[LEVEL] + j - 1] += by_y
+    score[place[DEVIATION] + p] += sine * by_level - cosine * by_deviation
+    turned = (by_deviation * level_standard - by_level * deviation_standard) / both
+    score[place[LEVEL_SD]] += level_standard * study[j, BY_LEVEL] - sine * turned + cosine * by_both
+    by_deviation_sd = deviation_standard * pair[p + 1, BY_DEVIATION] + cosine * turned + sine * by_both
+    score[place[DEVIATION_SD]] += deviation_sd / theta[place[DEVIATION_SD]] * by_deviation_sd
+    study[0, BY_LEVEL] += study[j, BY_LEVEL] + by_mean
+    return pair[p + 1, BY_DEVIATION] + by_mean
 
 
 @njit(**JIT)
@@ -405,6 +477,8 @@ def _contrast_back(data, p, slope, score):
 def _effects_back(theta, data, study, pair, score):
     place = whole(data, Field.place)
     for j in range(1, study.shape[0] if place[LEVEL] >= 0 else 0):
+        if whole(data, Field.level_base)[j - 1]:
+            continue
         if whole(data, Field.level_centred)[j - 1]:
             slope = _centred_back(place[LEVEL] + j - 1, place[LEVEL_SD], study, j, OF_LEVEL, theta, score)
             treatment = whole(data, Field.level_treatment)[j - 1]
@@ -424,7 +498,7 @@ def _effects_back(theta, data, study, pair, score):
             _scaled_back(place_index, place[SHAPE_SD], study[j, BY_SHAPE], theta, score)
             study[0, BY_SHAPE] += study[j, BY_SHAPE]
     if place[DEVIATION] >= 0:
-        _deviations_back(theta, data, pair, score)
+        _deviations_back(theta, data, study, pair, score)
     _averages_back(place, study, score)
 
 
@@ -459,7 +533,7 @@ def _centred_back(index, sd_index, study, j, column, theta, score):
 
 
 @njit(**JIT)
-def _deviations_back(theta, data, pair, score):
+def _deviations_back(theta, data, study, pair, score):
     """From the last pair to the first: with w = L^-T z of centred ones, d log prior / d contrast = -w / sd."""
     place, first, cholesky = whole(data, Field.place), whole(data, Field.pair_first), numbers(data, Field.pair_cholesky)
     centred, base = whole(data, Field.pair_centred), whole(data, Field.pair_base)
@@ -472,7 +546,12 @@ def _deviations_back(theta, data, pair, score):
             for q in range(first[p], p):
                 pair[p + 1, BY_DEVIATION] += pair[q + 1, BY_DEVIATION]
                 pair[q + 1, DEVIATES] -= pair[p + 1, DEVIATES]
-        if centred[p]:
+        if whole(data, Field.pair_level)[p]:
+            slope = _level_and_base_back(theta, data, study, pair, p, score)
+            for q in range(first[p], p):
+                score[place[DEVIATION_SD]] += slope * cholesky[p * first.size + q] * pair[q + 1, STANDARD]
+            earlier_slope = sd * slope
+        elif centred[p]:
             # what its standard is worth, by itself and to the pairs after it
             worth = (by_standard[p] - z) / (sd * diagonal)
             slope = pair[p + 1, BY_DEVIATION] + worth

@@ -62,6 +62,8 @@ def _structure(coordinates: Coordinates, spec: Spec, design: Design) -> Fields:
         "level_centred": coordinates.centring.level,
         "level_treatment": design.arm_treatment[coordinates.centring.main],
         "level_pair": design.arm_pair[coordinates.centring.main],
+        "level_base": coordinates.level_base,
+        "pair_level": coordinates.pair_level,
         "shape_centred": coordinates.centring.shape,
         "coefficient_at": _whole([coordinates.starts[f"coefficient_{name}"] for name in spec.covariates]),
         "interaction_at": _interaction_places(coordinates, spec, len(design.compared)),

@@ -178,7 +178,7 @@ def draw_figure(
     'one.svg'
     """
     path = Path(path).with_suffix(f".{style.file}")
-    settings = {
+    settings: dict[Any, Any] = {
         "svg.fonttype": "path" if style.text_as_paths else "none",
         "pdf.fonttype": style.font_type,
         "svg.hashsalt": path.stem,
@@ -222,8 +222,10 @@ def _figure(arms: Mapping[str, Patients], style: FigureStyle, time_unit: str, ti
         _draw_arm(axes, name, kaplan_meier(time, event), time[np.asarray(event) == 0], style, place, end)
     _draw_axes(axes, style, end, time_unit, title)
     if style.legend in ("inside", "outside"):
-        outside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
-        axes.legend(frameon=style.legend == "inside", **(outside if style.legend == "outside" else {"loc": "best"}))
+        where: dict[str, Any] = {"loc": "best"}
+        if style.legend == "outside":
+            where = {"loc": "center left", "bbox_to_anchor": (1.02, 0.5)}
+        axes.legend(frameon=style.legend == "inside", **where)
     if style.table:
         _draw_table(axes, arms, end)
     return figure
@@ -242,14 +244,15 @@ def _draw_arm(
         low, high = _limits(curve)
         edges = [scale * np.append(np.insert(edge, 0, 1.0), edge[-1]) for edge in (low, high)]
         if style.band == "filled":
-            axes.fill_between(times, *edges, step="post", color=colour, alpha=0.2, linewidth=0, zorder=1)
+            axes.fill_between(times, edges[0], edges[1], step="post", color=colour, alpha=0.2, linewidth=0, zorder=1)
         else:
+            thin: dict[str, Any] = {**drawn, "linewidth": 0.6}
             for edge in edges:
-                axes.step(times, edge, linestyle=(0, (3, 2)), zorder=2, **(drawn | {"linewidth": 0.6}))
+                axes.step(times, edge, linestyle=(0, (3, 2)), zorder=2, **thin)
     if style.marks and len(marks):
         at = np.unique(marks)
-        shown = {"marker": style.marks, "linestyle": "none", "color": colour, "markersize": MARK_POINTS}
-        hollow = {"markerfacecolor": "none"} if style.marks == "o" else {}
+        shown: dict[str, Any] = {"marker": style.marks, "linestyle": "none", "color": colour, "markersize": MARK_POINTS}
+        hollow: dict[str, Any] = {"markerfacecolor": "none"} if style.marks == "o" else {}
         axes.plot(at, scale * curve(at), markeredgewidth=0.9, zorder=4, **shown, **hollow)
     if style.legend == "direct":
         where = min(float(times[-1]), end)
