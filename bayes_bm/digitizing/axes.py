@@ -5,7 +5,7 @@ were found.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -130,7 +130,23 @@ def _linear(line: list[Label], upright: bool) -> list[Scale]:
     low, high = best.places.min(), best.places.max()
     before = [label for label in line if _along(label, upright) < low]
     after = [label for label in line if _along(label, upright) > high]
-    return [best, *_linear(before, upright), *_linear(after, upright)]
+    going_on = [label for label in before if _continues(label, best, low)]
+    going_on += [label for label in after if _continues(label, best, high)]
+    best = replace(best, strangers=(*best.strangers, *going_on))
+    others = [[label for label in side if label not in going_on] for side in (before, after)]
+    return [best, *_linear(others[0], upright), *_linear(others[1], upright)]
+
+
+def _continues(label: Label, scale: Scale, end: float) -> bool:
+    """Return whether a label beyond an end of a scale belongs to it, though it lies where it should not.
+
+    Its value lies beyond the scale's on the same side, and it is no further away than two labels; the axis of another
+    panel begins anew.
+    """
+    beyond = (_along(label, scale.upright) - end) * np.sign(scale.step)
+    outside = label.value > scale.values.max() if beyond > 0 else label.value < scale.values.min()
+    spacing = float(np.max(np.abs(np.diff(scale.places))))
+    return bool(outside and abs(beyond) < 2.5 * spacing)
 
 
 def _best(line: list[Label], upright: bool) -> Scale | None:

@@ -211,7 +211,8 @@ def axis_findings(pair: AxisPair, made: Panel, unit: str, loose: float) -> list[
 def _side_findings(name: str, scale: Scale, line: Axis, unit: str, loose: float) -> Iterable[Finding]:
     """Return what has to be told of one axis."""
     said = ", ".join(f"{value:g}" for value in line.values)
-    answer = f"[{name}]: ticks = [[value, place], ...]"
+    key = "level" if scale.upright else "time"
+    answer = f"[{key}]: ticks = [{{ place = ..., value = ... }}, ...]"
     if scale.strangers:
         odd = ", ".join(clean(label.text.content or "") for label in scale.strangers)
         yield Finding(

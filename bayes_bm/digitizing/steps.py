@@ -91,7 +91,8 @@ def step_lines(scene: Scene, box: Box) -> list[StepLine]:
             line = _outlined(order, stroke, size)
             lines.extend([line] if line is not None else [])
     for pieces in looks.values():
-        lines.extend(_line(chain, size) for chain in _chained(pieces, _PARALLEL * size))
+        chains = _stacked(_chained(pieces, _PARALLEL * size), _PARALLEL * size)
+        lines.extend(_line(chain, size) for chain in chains)
     bent = [line for line in lines if len(line.points) > 1]
     return _once(sorted(bent, key=lambda line: line.order), size)
 
@@ -205,6 +206,30 @@ def _joints(
                 if other != index and gap <= tolerance and forward:
                     goes_on = (start[0, 1] == start[1, 1]) == level
                     yield round(20 * gap / tolerance), goes_on, gap, index, other
+
+
+def _stacked(chains: list[list[_Piece]], tolerance: float) -> list[list[_Piece]]:
+    """Return chains in which level pieces that follow each other downwards are one line without its upright pieces."""
+    level = [chain for chain in chains if len(chain) == 1 and np.ptp(chain[0].points[:, 1]) == 0]
+    rest = [chain for chain in chains if chain not in level]
+    level.sort(key=lambda chain: (chain[0].points[0, 0], chain[0].points[0, 1]))
+    joined: list[list[_Piece]] = []
+    while level:
+        line = level.pop(0)
+        while True:
+            end = line[-1].points[-1]
+            below = [
+                chain
+                for chain in level
+                if abs(chain[0].points[0, 0] - end[0]) <= tolerance and chain[0].points[0, 1] > end[1]
+            ]
+            if not below:
+                break
+            nearest = min(below, key=lambda chain: chain[0].points[0, 1])
+            level.remove(nearest)
+            line = [*line, *nearest]
+        joined.append(line)
+    return rest + joined
 
 
 def _corners(points: Floats, size: float) -> Floats:

@@ -284,7 +284,7 @@ def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Fin
     found: list[Finding] = []
     for index, row in enumerate(rows, 1):
         known = row.counts[row.counts >= 0]
-        place = f'[[row]] number {index} ("{row.label}")'
+        place = f'[[rows]] number {index} ("{row.label}")'
         steps = np.diff(known)
         if (row.kind == "at_risk" and (steps > 0).any()) or (
             row.kind != "at_risk" and (steps < 0).any() and (steps > 0).any()

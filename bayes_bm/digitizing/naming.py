@@ -1,0 +1,71 @@
+"""Which name belongs to which line: legend first, then words beside lines, then the rows of the table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bayes_bm.digitizing.figure import ArmLine
+from bayes_bm.digitizing.formats.affine import bounds
+from bayes_bm.digitizing.legend import Key, Legend, Look, Name, beside_lines, legend
+from bayes_bm.digitizing.roles import Roles
+from bayes_bm.digitizing.scene import Box, Scene, Text
+from bayes_bm.digitizing.segments import Segment
+from bayes_bm.digitizing.steps import StepLine
+from bayes_bm.digitizing.table import Table, names_by_colour
+
+_LONGEST = 0.2
+"""Length of a key as a share of the page's width."""
+_PALE = 0.8
+"""Least channel of a colour from which on a level line is a grid line whatever a legend says."""
+
+
+def keys(scene: Scene, pieces: Sequence[Segment], kinds: Roles) -> list[Key]:
+    """Return the short level lines and small patches of a scene that may be keys of a legend."""
+    curves = {id(stroke) for line in (*kinds.arms, *kinds.limits, *kinds.rising) for stroke in line.strokes}
+    longest = _LONGEST * scene.width
+    found = [
+        Key(piece.colour, piece.dash, piece.width, Box(piece.low, piece.place, piece.high, piece.place))
+        for piece in pieces
+        if not piece.upright and piece.length <= longest and id(piece.stroke) not in curves
+    ]
+    for stroke in scene.strokes:
+        if stroke.fill is not None and stroke.closed and len(stroke.points) in (4, 5):
+            box = bounds(stroke.points)
+            if 0 < box.width <= longest and 0 < box.height <= 0.06 * scene.height:
+                found.append(Key(stroke.fill, (), stroke.width, box, line=False))
+    return found
+
+
+def look(line: StepLine) -> Look:
+    """Return how a line is drawn."""
+    return Look(line.colour, line.dash, line.width, line.points)
+
+
+def with_level(kinds: Roles, found: Sequence[Key], words: Sequence[Text]) -> list[StepLine]:
+    """Return the arms, and lines without a step whose look a legend's key shares: arms without an event."""
+    named = legend(found, words, [look(line) for line in (*kinds.arms, *kinds.level)]).names[len(kinds.arms) :]
+    pairs = zip(kinds.level, named, strict=True)
+    return [*kinds.arms, *(line for line, name in pairs if name is not None and max(line.colour) < _PALE)]
+
+
+def names(said: Legend, words: Sequence[Text], lines: Sequence[StepLine], box: Box, table: Table) -> list[Name]:
+    """Return the name of each line: of the legend, of words beside it, of the table, else a number."""
+    looks = [look(line) for line in lines]
+    found = list(said.names)
+    if any(name is None for name in found):
+        beside = beside_lines(words, looks, box, [*said.texts, *table.texts])
+        found = [name or other for name, other in zip(found, beside, strict=True)]
+    found = [name or other for name, other in zip(found, names_by_colour(table, looks), strict=True)]
+    missing = [index for index, name in enumerate(found) if name is None]
+    labels = [row.label for row in table.rows if row.kind == "at_risk" and row.label]
+    free = [label for label in labels if all(name is None or name.name != label for name in found)]
+    if len(missing) == 1 and len(free) == 1 and len(labels) == len(found):
+        found[missing[0]] = Name(free[0], "table")
+    return [name or Name(f"arm {index}", "none") for index, name in enumerate(found, 1)]
+
+
+def order(said: Legend, arms: Sequence[ArmLine]) -> list[int]:
+    """Return the arms in the order of the legend, then from the highest line down."""
+    area = [float(np.sum(np.diff(arm.time) * arm.survival[:-1]) / max(arm.time[-1], 1e-9)) for arm in arms]
+    rest = sorted((index for index in range(len(arms)) if index not in said.order), key=lambda index: -area[index])
+    return [*said.order, *rest]
