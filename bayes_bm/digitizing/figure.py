@@ -164,6 +164,25 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class OtherInk:
+    """Hold ink inside the panel that is no arm, so that the check of a reading (`ink`) does not ask what it is.
+
+    Attributes
+    ----------
+    kind
+        `limit` (of a confidence interval), `key` (of the legend), `text`, `frame`, `grid`, `reference`, `mark`.
+    points
+        Floats (points, 2): the line, in figure units; of a text or a box, its two opposite corners.
+    width
+        Of the line, in figure units.
+    """
+
+    kind: str
+    points: Floats
+    width: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FigureReading:
     """Hold everything that was read from one panel.
 
@@ -181,6 +200,8 @@ class FigureReading:
         What has to be told, errors first.
     page
         From 1.
+    others
+        Ink inside the panel that was told apart from arms; what is not named here stays unexplained.
     """
 
     panel: Panel | None
@@ -189,3 +210,4 @@ class FigureReading:
     rows: tuple[RiskRow, ...]
     findings: tuple[Finding, ...]
     page: int = 1
+    others: tuple[OtherInk, ...] = ()

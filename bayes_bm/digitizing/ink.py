@@ -1,0 +1,211 @@
+"""The check of a reading against its figure: is there ink under each line that was read, and a line on all its ink.
+
+A line read wrongly leaves the ink: it runs where there is none (`missing`), where only other ink is (`hidden`), or
+leaves ink of its own colour behind (`unexplained`). Ink is told by unmixing a pixel between the background and the
+colour of an arm, which follows the smoothed edges of a line.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_bm.digitizing.canvas import Canvas
+from bayes_bm.digitizing.figure import ArmLine, FigureReading, OtherInk
+from bayes_bm.digitizing.scene import Box, Colour, Floats
+
+FAR = 60.0
+"""Distance in sRGB (0 to 255) from the line between background and colour at which a pixel counts exp(-1)."""
+OWN = 0.35
+"""Share of an arm's colour from which a pixel is its ink."""
+ANY = 0.25
+"""Share of full darkness from which a pixel is ink of something."""
+SAME_COLOUR = 0.12
+"""Distance in sRGB (0 to 1 each) below which two arms have one colour."""
+SLACK = 1.5
+"""Pixels beside a line that its smoothed edge takes, and half a pixel of snapping."""
+MARK = 0.03
+"""Half the size of a censor mark, as a share of the panel's height."""
+SHORT = 0.03
+"""Ink narrower than this share of the panel is a speck, a mark or a letter."""
+KEY = 0.15
+"""Level ink narrower than this share of the panel may be the key of a legend."""
+LEVEL = 0.06
+"""Ink lower than this share of the panel's height is level: a key, or a line of text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmInk:
+    """Hold what one arm's line leaves open, each a share, 0 to 1.
+
+    Attributes
+    ----------
+    missing
+        Of the line's length: no ink beneath it.
+    hidden
+        Of the line's length: only ink of another colour beneath it.
+    unexplained
+        Of the ink of the arm's colour in the panel: no line on it.
+    """
+
+    missing: float
+    hidden: float
+    unexplained: float
+
+
+def measure_ink(canvas: Canvas, reading: FigureReading) -> tuple[ArmInk, ...]:
+    """Return for each arm of a reading what it leaves open of the figure."""
+    if reading.panel is None or not reading.arms:
+        return ()
+    window = _Window.cut(canvas, reading.panel.box)
+    shares = [window.share_of(arm.colour) for arm in reading.arms]
+    measured = []
+    for arm, share in zip(reading.arms, shares, strict=True):
+        missing, hidden = _beneath(window, arm, share)
+        same = [other for other in reading.arms if _distance(other.colour, arm.colour) < SAME_COLOUR]
+        measured.append(ArmInk(missing, hidden, _left_over(window, same, reading.others, share)))
+    return tuple(measured)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Window:
+    """The pixels of the panel (rows, columns, 3) as floats, the background, and where the window begins."""
+
+    pixels: Floats
+    background: Floats
+    left: float
+    top: float
+    scale: float
+
+    @classmethod
+    def cut(cls, canvas: Canvas, box: Box) -> "_Window":
+        rows, columns = canvas.pixels.shape[:2]
+        left, right = (int(np.clip(round(x * canvas.scale), 0, columns)) for x in (box.left, box.right))
+        top, bottom = (int(np.clip(round(y * canvas.scale), 0, rows)) for y in (box.top, box.bottom))
+        pixels = canvas.pixels[top : max(bottom, top + 2), left : max(right, left + 2)].astype(float)
+        flat = pixels.reshape(-1, 3)
+        light = flat[flat.sum(axis=1) >= np.median(flat.sum(axis=1))]
+        return cls(pixels, np.median(light, axis=0), left, top, canvas.scale)
+
+    def share_of(self, colour: Colour) -> Floats:
+        """Return the share of a colour (rows, columns) in each pixel, 0 to 1."""
+        towards = np.asarray(colour) * 255 - self.background
+        length = max(float(towards @ towards), 1.0)
+        away = self.pixels - self.background
+        share = np.clip(away @ towards / length, 0.0, 1.0)
+        rest = np.linalg.norm(away - share[..., None] * towards, axis=-1)
+        return share * np.exp(-((rest / FAR) ** 2))
+
+    def ink(self) -> Floats:
+        """Return how far each pixel is from the background (rows, columns), 1 at the distance of black."""
+        away = np.linalg.norm(self.pixels - self.background, axis=-1)
+        return away / max(float(np.linalg.norm(self.background)), 1.0)
+
+    def place(self, points: Floats) -> Floats:
+        return np.asarray(points, float) * self.scale - np.array([self.left, self.top])
+
+
+def _distance(one: Colour, other: Colour) -> float:
+    return float(np.abs(np.subtract(one, other)).max())
+
+
+def _beneath(window: _Window, arm: ArmLine, share: Floats) -> tuple[float, float]:
+    """Return the shares of an arm's line without ink beneath, and with ink of another colour alone."""
+    path = _walk(window.place(arm.corners))
+    rows, columns = np.floor(path[:, 1]).astype(int), np.floor(path[:, 0]).astype(int)
+    inside = (rows >= 0) & (rows < share.shape[0]) & (columns >= 0) & (columns < share.shape[1])
+    if inside.sum() < 2:
+        return 1.0, 0.0
+    rows, columns = rows[inside], columns[inside]
+    reach = int(np.ceil(SLACK + (arm.error + 0.25 * arm.width) * window.scale))
+    own = _bridge(_largest_near(share, rows, columns, reach) > OWN, arm, window.scale)
+    some = _bridge(_largest_near(window.ink(), rows, columns, reach) > ANY, arm, window.scale)
+    return float((~own & ~some).mean()), float((~own & some).mean())
+
+
+def _walk(corners: Floats) -> Floats:
+    """Return places a pixel apart along a line (places, 2)."""
+    lengths = np.abs(np.diff(corners, axis=0)).sum(axis=1)
+    along = np.concatenate([[0.0], np.cumsum(lengths)])
+    steps = np.arange(0.0, along[-1], 1.0)
+    return np.column_stack([np.interp(steps, along, corners[:, axis]) for axis in (0, 1)])
+
+
+def _largest_near(values: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64], reach: int) -> Floats:
+    """Return the largest value within `reach` pixels of each place."""
+    from scipy.ndimage import maximum_filter
+
+    return maximum_filter(values, size=2 * reach + 1)[rows, columns]
+
+
+def _bridge(ink: NDArray[np.bool_], arm: ArmLine, scale: float) -> NDArray[np.bool_]:
+    """Return the mask along a line with the gaps of its dashes closed."""
+    if not arm.dash:
+        return ink
+    from scipy.ndimage import binary_closing
+
+    gap = int(np.ceil((max(arm.dash) + 2 * arm.width) * scale)) + 2
+    padded = np.pad(ink, gap, mode="edge")
+    return binary_closing(padded, np.ones(gap, bool))[gap:-gap]
+
+
+def _left_over(window: _Window, arms: list[ArmLine], others: tuple[OtherInk, ...], share: Floats) -> float:
+    """Return the share of a colour's ink that no line of that colour, mark or other known ink explains."""
+    from scipy.ndimage import binary_dilation, find_objects, label
+
+    own = share > 0.5
+    height, width = own.shape
+    edge = int(np.ceil(2 * max(arm.width for arm in arms) * window.scale + SLACK))
+    own[:edge], own[-edge:], own[:, :edge], own[:, -edge:] = False, False, False, False
+    known = np.zeros_like(own)
+    for arm in arms:
+        _draw(known, window.place(arm.corners), (arm.width / 2 + arm.error) * window.scale + SLACK)
+        _draw_marks(known, window, arm)
+    for other in others:
+        _draw_other(known, window, other)
+    total = int(own.sum())
+    rest = own & ~known
+    if not total or not rest.any():
+        return 0.0
+    together, count = label(binary_dilation(rest, iterations=max(2, round(0.006 * width))))
+    left = 0
+    for number, part in enumerate(find_objects(together, count), 1):
+        tall, wide = (part[0].stop - part[0].start) / height, (part[1].stop - part[1].start) / width
+        if wide > SHORT + 0.012 and (tall > LEVEL or wide > KEY):
+            left += int((rest[part] & (together[part] == number)).sum())
+    return left / total
+
+
+def _draw(mask: NDArray[np.bool_], points: Floats, reach: float) -> None:
+    """Set the mask within `reach` pixels of a line of axis-parallel pieces."""
+    for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+        top, bottom = int(np.floor(min(y0, y1) - reach)), int(np.ceil(max(y0, y1) + reach))
+        left, right = int(np.floor(min(x0, x1) - reach)), int(np.ceil(max(x0, x1) + reach))
+        mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True
+
+
+def _draw_marks(mask: NDArray[np.bool_], window: _Window, arm: ArmLine) -> None:
+    if arm.marks is None or not len(arm.marks):
+        return
+    half = MARK * mask.shape[0]
+    x, y = mark_places(arm).T
+    for place in window.place(np.column_stack([x, y])):
+        _draw(mask, np.vstack([place, place]), half)
+
+
+def mark_places(arm: ArmLine) -> Floats:
+    """Return places (marks, 2) of an arm's censor marks in figure units, on its line just after their times."""
+    if arm.marks is None or not len(arm.marks):
+        return np.empty((0, 2))
+    x = np.interp(arm.marks, arm.time, arm.corners[:, 0])
+    after = np.clip(np.searchsorted(arm.time, arm.marks, side="right") - 1, 0, len(arm.time) - 1)
+    return np.column_stack([x, arm.corners[after, 1]])
+
+
+def _draw_other(mask: NDArray[np.bool_], window: _Window, other: OtherInk) -> None:
+    points = window.place(other.points)
+    if other.kind in ("text", "frame", "mark"):
+        low, high = points.min(axis=0), points.max(axis=0)
+        _draw(mask, np.array([low, high]), SLACK)
+    else:
+        _draw(mask, points, (other.width / 2) * window.scale + SLACK)

@@ -1,0 +1,103 @@
+"""How far a reading can be trusted: `exact`, `good`, `doubtful` or `refused`, with the reason and a bound of the error.
+
+What decides is the re-rendering of the reading laid over the figure (`ink`); questions that a reader asked, and ticks
+that do not lie on a line, come first where there are any.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.digitizing.figure import ArmLine, Finding, FigureReading, Panel, Verdict
+from bayes_bm.digitizing.ink import ArmInk
+
+EXACT_MISSING, GOOD_MISSING, MOST_MISSING = 0.005, 0.03, 0.3
+"""Share of a line without ink beneath it: of an exact reading, of a good one, and of one that is refused."""
+EXACT_LEFT, GOOD_LEFT = 0.02, 0.05
+"""Share of a colour's ink without a line on it: of an exact reading and of a good one."""
+GOOD_HIDDEN = 0.12
+"""Share of a line that other ink hides, of a good reading; arms that cross hide a few per cent of each other."""
+PIXEL_RESIDUAL = 1.0
+"""Pixels by which a tick of a picture may miss the line through all ticks."""
+VECTOR_RESIDUAL = 1e-3
+"""Share of the axis by which a tick of a vector file may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmVerdict:
+    """Hold the verdict on one arm, its reason, and a bound of its mean absolute error in survival."""
+
+    verdict: Verdict
+    reason: str
+    iae_bound: float
+
+
+def judge_reading(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[ArmVerdict, ...]:
+    """Return a verdict for each arm of a reading whose findings are complete (`ink_findings` among them)."""
+    if reading.panel is None:
+        return ()
+    return tuple(
+        _judge_arm(reading.panel, arm, one, [f for f in reading.findings if f.arm in (None, place)])
+        for place, (arm, one) in enumerate(zip(reading.arms, ink, strict=True))
+    )
+
+
+def worst_verdict(verdicts: Sequence[ArmVerdict]) -> Verdict:
+    """Return the worst of all arms' verdicts; `refused` where there is none."""
+    order: tuple[Verdict, ...] = ("refused", "doubtful", "good", "exact")
+    return min((one.verdict for one in verdicts), key=order.index, default="refused")
+
+
+def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, findings: Sequence[Finding]) -> ArmVerdict:
+    bound = _iae_bound(panel, arm, ink)
+    errors = [finding for finding in findings if finding.severity == "error"]
+    questions = [finding for finding in findings if finding.severity == "question"]
+    if errors:
+        return ArmVerdict("refused", errors[0].message, bound)
+    if questions:
+        more = f" ({len(questions) - 1} more)" if len(questions) > 1 else ""
+        return ArmVerdict("doubtful", questions[0].message + more, bound)
+    if arm.error == 0 and ink.missing <= EXACT_MISSING and ink.unexplained <= EXACT_LEFT:
+        return ArmVerdict("exact", "corners of the file; the re-rendered line lies on its ink everywhere", bound)
+    error = f", error {arm.error:.2g} units" if arm.error else ""
+    words = f"{ink.missing:.1%} of the line without ink, {ink.unexplained:.1%} of the ink without a line{error}"
+    return ArmVerdict("good", words, bound)
+
+
+def ink_findings(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[Finding, ...]:
+    """Return questions and errors where the re-rendered reading and the figure do not agree."""
+    found: list[Finding] = []
+    for place, (arm, one) in enumerate(zip(reading.arms, ink, strict=True)):
+        answer = f'accepted = ["{{kind}}: {arm.name}"], or through = [[x, y], ...] in its [[arms]]'
+        if one.missing > MOST_MISSING:
+            words = (
+                f"{one.missing:.0%} of the line read for {arm.name} has no ink beneath it: it is not this arm's line"
+            )
+            found.append(Finding("line_without_ink", "error", words, answer.format(kind="line_without_ink"), place))
+        elif one.missing > GOOD_MISSING:
+            words = f"{one.missing:.0%} of the line read for {arm.name} has no ink beneath it"
+            found.append(Finding("line_without_ink", "question", words, answer.format(kind="line_without_ink"), place))
+        if one.unexplained > GOOD_LEFT:
+            words = f"{one.unexplained:.0%} of the ink of {arm.name}'s colour has no line on it: is there another arm, or a limit?"
+            found.append(Finding("ink_without_line", "question", words, answer.format(kind="ink_without_line"), place))
+        if one.hidden > GOOD_HIDDEN:
+            words = f"{one.hidden:.0%} of the line of {arm.name} lies under other ink: what is there is a guess"
+            found.append(Finding("hidden_line", "question", words, answer.format(kind="hidden_line"), place))
+    return tuple(found)
+
+
+def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk) -> float:
+    """Return a bound of the mean absolute error of an arm's curve.
+
+    Heights err by twice a corner's sd and the tick that misses most; times move the whole fall of the curve sideways;
+    where nothing of the line is seen it lies somewhere between the levels before and after.
+    """
+    unit = 100.0 if panel.percent else 1.0
+    up = (2 * arm.error + panel.level.residual) / max(abs(panel.level.step) * unit, 1e-12)
+    span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
+    along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
+    fall = float(arm.survival[0] - arm.survival[-1])
+    unseen = max(arm.hidden, ink.hidden) + ink.missing
+    bound = up + along * fall + unseen * min(fall, 1.0) / 2
+    return float(np.clip(bound, 1e-6, 1.0))
