@@ -17,6 +17,8 @@ from .checks.sensitivity import Sensitivity as Sensitivity
 from .checks.sensitivity import sensitivity as sensitivity
 from .checks.stacking import stacked as stacked
 from .checks.stacking import stacking as stacking
+from .digitizing.digitize import Digitized as Digitized
+from .digitizing.digitize import digitize as digitize
 from .estimands.compare import compare as compare
 from .estimands.competing_risks import cumulative_incidence as cumulative_incidence
 from .estimands.imputation_variance import imputation_summary as imputation_summary

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_bm.digitizing.scene import Floats, Scene
+from bayes_bm.digitizing.scene import Floats, Picture, Scene, Stroke
 
-LONG_SIDE = 1800
-"""Pixels of the longer side of a vector figure: a line of 1 pt of a 6-inch figure is then 4 pixels wide."""
+LONG_SIDE = 1300
+"""Pixels of the longer side of a vector figure: a line of 1 pt of a 6-inch figure is then 3 pixels wide."""
 MOST_SCALE = 20.0
 """Pixels per figure unit, of tiny pages."""
 
@@ -37,8 +37,8 @@ def picture_canvas(pixels: NDArray[np.uint8], skew: float = 0.0) -> Canvas:
     turn = np.deg2rad(skew)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     middle = np.array([rows, columns]) / 2
-    offset = middle - matrix @ middle
-    turned = [
+    offset: Any = middle - matrix @ middle
+    turned: list[Any] = [
         affine_transform(pixels[..., channel], matrix, offset, order=1, mode="nearest", output=np.uint8)
         for channel in range(3)
     ]
@@ -52,7 +52,8 @@ def page_canvas(path: Path, page: int, scene: Scene) -> Canvas:
     scale = _scale(scene)
     document = pypdfium2.PdfDocument(path)
     try:
-        rendered = document[page - 1].render(scale=scale)
+        opened: Any = document[page - 1]
+        rendered = opened.render(scale=scale)
         pixels = np.array(rendered.to_numpy()[..., :3][..., ::-1])
     finally:
         document.close()
@@ -63,80 +64,62 @@ def page_canvas(path: Path, page: int, scene: Scene) -> Canvas:
 
 
 def scene_canvas(scene: Scene) -> Canvas:
-    """Return the canvas of a scene, drawn stroke by stroke."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Return the canvas of a scene, drawn stroke by stroke; texts are drawn where the file has their outlines."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.path import Path as Outline
+    from matplotlib.transforms import Affine2D
 
     scale = _scale(scene)
-    page = Figure(figsize=(scene.width * scale / 100, scene.height * scale / 100), dpi=100)
-    axes = page.add_axes((0, 0, 1, 1))
-    axes.set_axis_off()
-    axes.set_xlim(0, scene.width)
-    axes.set_ylim(scene.height, 0)
-    points = 72 * scale / 100
+    width, height = max(round(scene.width * scale), 2), max(round(scene.height * scale), 2)
+    renderer = RendererAgg(width, height, 72)
+    whole = renderer.new_gc()
+    whole.set_linewidth(0)
     for picture in scene.pictures:
-        box = picture.box
-        axes.imshow(picture.pixels, extent=(box.left, box.right, box.bottom, box.top), aspect="auto", zorder=0)
-    for number, stroke in enumerate(scene.strokes):
-        axes.add_patch(_patch(stroke, axes, points, number))
+        _draw_picture(renderer, whole, picture, scale, height)
+    down = Affine2D().scale(scale, -scale).translate(0, height)
+    for stroke in scene.strokes:
+        points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
+        renderer.draw_path(
+            _pen(renderer, stroke, scale, height), Outline(points, closed=stroke.closed), down, stroke.fill
+        )
     for text in scene.texts:
         for outline in text.outlines:
-            axes.fill(*outline.T, color=text.colour, lw=0, zorder=len(scene.strokes))
-        if text.content is not None and not text.outlines:
-            _draw_text(axes, text, points, len(scene.strokes))
-    axes.set_xlim(0, scene.width)
-    axes.set_ylim(scene.height, 0)
-    canvas = FigureCanvasAgg(page)
-    canvas.draw()
-    return Canvas(np.asarray(canvas.buffer_rgba())[..., :3].copy(), scale)
+            renderer.draw_path(whole, Outline(np.vstack([outline, outline[:1]]), closed=True), down, text.colour)
+    pixels = np.asarray(renderer.buffer_rgba()).astype(float)
+    opaque = pixels[..., 3:] / 255
+    return Canvas((pixels[..., :3] * opaque + 255 * (1 - opaque)).astype(np.uint8), scale)
+
+
+def _draw_picture(renderer: Any, pen: Any, picture: Picture, scale: float, height: int) -> None:
+    """Draw a picture into its box, by the nearest pixel."""
+    box = picture.box
+    rows, columns = max(round(box.height * scale), 1), max(round(box.width * scale), 1)
+    source_row = (np.arange(rows) * picture.pixels.shape[0] // rows).astype(int)
+    source_column = (np.arange(columns) * picture.pixels.shape[1] // columns).astype(int)
+    shown = np.full((rows, columns, 4), 255, np.uint8)
+    shown[..., :3] = picture.pixels[source_row][:, source_column, :3]
+    renderer.draw_image(pen, box.left * scale, height - box.bottom * scale, shown[::-1])
+
+
+def _pen(renderer: Any, stroke: Stroke, scale: float, height: int) -> Any:
+    """Return the pen of a stroke: colour, width, dash and clip, in pixels."""
+    from matplotlib.transforms import Bbox
+
+    pen = renderer.new_gc()
+    pen.set_antialiased(True)
+    pen.set_capstyle("butt")
+    pen.set_joinstyle("miter")
+    pen.set_linewidth(stroke.width * scale if stroke.colour is not None else 0.0)
+    pen.set_foreground(stroke.colour if stroke.colour is not None else (0.0, 0.0, 0.0))
+    pen.set_alpha(stroke.alpha)
+    if stroke.dash and stroke.colour is not None:
+        pen.set_dashes(0, [max(length * scale, 1e-3) for length in stroke.dash])
+    if stroke.clip is not None:
+        clip = stroke.clip
+        sides = (clip.left * scale, height - clip.bottom * scale, clip.right * scale, height - clip.top * scale)
+        pen.set_clip_rectangle(Bbox.from_extents(*sides))
+    return pen
 
 
 def _scale(scene: Scene) -> float:
     return min(LONG_SIDE / max(scene.width, scene.height, 1.0), MOST_SCALE)
-
-
-def _patch(stroke: Any, axes: Any, points: float, number: int) -> Any:
-    from matplotlib.patches import PathPatch, Rectangle
-    from matplotlib.path import Path as Outline
-
-    outline = Outline(stroke.points, closed=False)
-    if stroke.closed:
-        outline = Outline(np.vstack([stroke.points, stroke.points[:1]]), closed=True)
-    width = stroke.width * points if stroke.colour is not None else 0.0
-    dash = (0, tuple(max(length, 1e-3) * points for length in stroke.dash)) if stroke.dash and width else "solid"
-    patch = PathPatch(
-        outline,
-        facecolor=stroke.fill if stroke.fill is not None else "none",
-        edgecolor=stroke.colour if stroke.colour is not None else "none",
-        linewidth=width,
-        linestyle=dash,
-        alpha=stroke.alpha,
-        capstyle="butt",
-        joinstyle="miter",
-        zorder=number + 1,
-    )
-    patch.set_transform(axes.transData)
-    if stroke.clip is not None:
-        clip = stroke.clip
-        rectangle = Rectangle((clip.left, clip.top), clip.width, clip.height, transform=axes.transData)
-        patch.set_clip_path(rectangle)
-    return patch
-
-
-def _draw_text(axes: Any, text: Any, points: float, order: int) -> None:
-    """Draw characters without outlines in a font of their height; a place is enough, nothing is measured on it."""
-    x, y = text.box.centre
-    upright = abs(text.angle) < 45
-    size = (text.box.height if upright else text.box.width) * points * 0.9
-    words = text.content.replace("$", r"\$")
-    axes.text(
-        x,
-        y,
-        words,
-        fontsize=max(size, 1.0),
-        rotation=text.angle,
-        color=text.colour,
-        ha="center",
-        va="center",
-        zorder=order,
-    )

@@ -172,7 +172,7 @@ class OtherInk:
     kind
         `limit` (of a confidence interval), `key` (of the legend), `text`, `frame`, `grid`, `reference`, `mark`.
     points
-        Floats (points, 2): the line, in figure units; of a text or a box, its two opposite corners.
+        Floats (points, 2): the line, in figure units; of a key, a text, a frame or a mark, two opposite corners.
     width
         Of the line, in figure units.
     """

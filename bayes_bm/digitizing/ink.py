@@ -6,6 +6,8 @@ colour of an arm, which follows the smoothed edges of a line.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from numpy.typing import NDArray
 from bayes_bm.digitizing.canvas import Canvas
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, OtherInk
 from bayes_bm.digitizing.scene import Box, Colour, Floats
+
+type Picture = NDArray[np.float32]
 
 FAR = 60.0
 """Distance in sRGB (0 to 255) from the line between background and colour at which a pixel counts exp(-1)."""
@@ -58,21 +62,34 @@ def measure_ink(canvas: Canvas, reading: FigureReading) -> tuple[ArmInk, ...]:
     if reading.panel is None or not reading.arms:
         return ()
     window = _Window.cut(canvas, reading.panel.box)
-    shares = [window.share_of(arm.colour) for arm in reading.arms]
-    measured = []
-    for arm, share in zip(reading.arms, shares, strict=True):
-        missing, hidden = _beneath(window, arm, share)
-        same = [other for other in reading.arms if _distance(other.colour, arm.colour) < SAME_COLOUR]
-        measured.append(ArmInk(missing, hidden, _left_over(window, same, reading.others, share)))
-    return tuple(measured)
+    measured: list[ArmInk | None] = [None] * len(reading.arms)
+    for places in _of_one_colour(reading.arms):
+        arms = [reading.arms[place] for place in places]
+        share = window.share_of(arms[0].colour)
+        left = _left_over(window, arms, reading.others, share)
+        for place, arm in zip(places, arms, strict=True):
+            measured[place] = ArmInk(*_beneath(window, arm, share), left)
+    return tuple(one for one in measured if one is not None)
+
+
+def _of_one_colour(arms: tuple[ArmLine, ...]) -> list[list[int]]:
+    """Return places of arms, those of one colour together."""
+    groups: list[list[int]] = []
+    for place, arm in enumerate(arms):
+        same = [group for group in groups if _distance(arms[group[0]].colour, arm.colour) < SAME_COLOUR]
+        if same:
+            same[0].append(place)
+        else:
+            groups.append([place])
+    return groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Window:
     """The pixels of the panel (rows, columns, 3) as floats, the background, and where the window begins."""
 
-    pixels: Floats
-    background: Floats
+    pixels: Picture
+    background: Picture
     left: float
     top: float
     scale: float
@@ -82,24 +99,24 @@ class _Window:
         rows, columns = canvas.pixels.shape[:2]
         left, right = (int(np.clip(round(x * canvas.scale), 0, columns)) for x in (box.left, box.right))
         top, bottom = (int(np.clip(round(y * canvas.scale), 0, rows)) for y in (box.top, box.bottom))
-        pixels = canvas.pixels[top : max(bottom, top + 2), left : max(right, left + 2)].astype(float)
-        flat = pixels.reshape(-1, 3)
+        pixels = canvas.pixels[top : max(bottom, top + 2), left : max(right, left + 2)].astype(np.float32)
+        flat = pixels[::3, ::3].reshape(-1, 3)
         light = flat[flat.sum(axis=1) >= np.median(flat.sum(axis=1))]
-        return cls(pixels, np.median(light, axis=0), left, top, canvas.scale)
+        return cls(pixels, np.median(light, axis=0).astype(np.float32), left, top, canvas.scale)
 
-    def share_of(self, colour: Colour) -> Floats:
+    def share_of(self, colour: Colour) -> Picture:
         """Return the share of a colour (rows, columns) in each pixel, 0 to 1."""
-        towards = np.asarray(colour) * 255 - self.background
+        towards = np.asarray(colour, np.float32) * 255 - self.background
         length = max(float(towards @ towards), 1.0)
         away = self.pixels - self.background
         share = np.clip(away @ towards / length, 0.0, 1.0)
-        rest = np.linalg.norm(away - share[..., None] * towards, axis=-1)
-        return share * np.exp(-((rest / FAR) ** 2))
+        rest = away - share[..., None] * towards
+        return share * np.exp(-np.einsum("rck,rck->rc", rest, rest) / FAR**2)
 
-    def ink(self) -> Floats:
+    def ink(self) -> Picture:
         """Return how far each pixel is from the background (rows, columns), 1 at the distance of black."""
-        away = np.linalg.norm(self.pixels - self.background, axis=-1)
-        return away / max(float(np.linalg.norm(self.background)), 1.0)
+        away = self.pixels - self.background
+        return np.sqrt(np.einsum("rck,rck->rc", away, away)) / max(float(np.linalg.norm(self.background)), 1.0)
 
     def place(self, points: Floats) -> Floats:
         return np.asarray(points, float) * self.scale - np.array([self.left, self.top])
@@ -109,7 +126,7 @@ def _distance(one: Colour, other: Colour) -> float:
     return float(np.abs(np.subtract(one, other)).max())
 
 
-def _beneath(window: _Window, arm: ArmLine, share: Floats) -> tuple[float, float]:
+def _beneath(window: _Window, arm: ArmLine, share: Picture) -> tuple[float, float]:
     """Return the shares of an arm's line without ink beneath, and with ink of another colour alone."""
     path = _walk(window.place(arm.corners))
     rows, columns = np.floor(path[:, 1]).astype(int), np.floor(path[:, 0]).astype(int)
@@ -131,11 +148,12 @@ def _walk(corners: Floats) -> Floats:
     return np.column_stack([np.interp(steps, along, corners[:, axis]) for axis in (0, 1)])
 
 
-def _largest_near(values: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64], reach: int) -> Floats:
+def _largest_near(values: Picture, rows: NDArray[np.int64], columns: NDArray[np.int64], reach: int) -> Picture:
     """Return the largest value within `reach` pixels of each place."""
     from scipy.ndimage import maximum_filter
 
-    return maximum_filter(values, size=2 * reach + 1)[rows, columns]
+    largest: Any = maximum_filter(values, size=2 * reach + 1)
+    return largest[rows, columns]
 
 
 def _bridge(ink: NDArray[np.bool_], arm: ArmLine, scale: float) -> NDArray[np.bool_]:
@@ -146,12 +164,13 @@ def _bridge(ink: NDArray[np.bool_], arm: ArmLine, scale: float) -> NDArray[np.bo
 
     gap = int(np.ceil((max(arm.dash) + 2 * arm.width) * scale)) + 2
     padded = np.pad(ink, gap, mode="edge")
-    return binary_closing(padded, np.ones(gap, bool))[gap:-gap]
+    closed: NDArray[np.bool_] = np.asarray(binary_closing(padded, np.ones(gap, bool)), bool)
+    return closed[gap:-gap]
 
 
-def _left_over(window: _Window, arms: list[ArmLine], others: tuple[OtherInk, ...], share: Floats) -> float:
+def _left_over(window: _Window, arms: list[ArmLine], others: tuple[OtherInk, ...], share: Picture) -> float:
     """Return the share of a colour's ink that no line of that colour, mark or other known ink explains."""
-    from scipy.ndimage import binary_dilation, find_objects, label
+    from scipy.ndimage import find_objects, label, maximum_filter
 
     own = share > 0.5
     height, width = own.shape
@@ -167,9 +186,11 @@ def _left_over(window: _Window, arms: list[ArmLine], others: tuple[OtherInk, ...
     rest = own & ~known
     if not total or not rest.any():
         return 0.0
-    together, count = label(binary_dilation(rest, iterations=max(2, round(0.006 * width))))
+    labelled: Any = label(maximum_filter(rest, size=2 * max(2, round(0.006 * width)) + 1))
+    together, count = labelled
     left = 0
-    for number, part in enumerate(find_objects(together, count), 1):
+    parts: list[Any] = find_objects(together, count)
+    for number, part in enumerate(parts, 1):
         tall, wide = (part[0].stop - part[0].start) / height, (part[1].stop - part[1].start) / width
         if wide > SHORT + 0.012 and (tall > LEVEL or wide > KEY):
             left += int((rest[part] & (together[part] == number)).sum())
@@ -178,7 +199,7 @@ def _left_over(window: _Window, arms: list[ArmLine], others: tuple[OtherInk, ...
 
 def _draw(mask: NDArray[np.bool_], points: Floats, reach: float) -> None:
     """Set the mask within `reach` pixels of a line of axis-parallel pieces."""
-    for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(points):
         top, bottom = int(np.floor(min(y0, y1) - reach)), int(np.ceil(max(y0, y1) + reach))
         left, right = int(np.floor(min(x0, x1) - reach)), int(np.ceil(max(x0, x1) + reach))
         mask[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = True
@@ -204,7 +225,7 @@ def mark_places(arm: ArmLine) -> Floats:
 
 def _draw_other(mask: NDArray[np.bool_], window: _Window, other: OtherInk) -> None:
     points = window.place(other.points)
-    if other.kind in ("text", "frame", "mark"):
+    if other.kind in ("key", "text", "frame", "mark"):
         low, high = points.min(axis=0), points.max(axis=0)
         _draw(mask, np.array([low, high]), SLACK)
     else:

@@ -12,7 +12,7 @@ from bayes_bm.digitizing import naming
 from bayes_bm.digitizing import table as tables
 from bayes_bm.digitizing.arms import Curve, curve
 from bayes_bm.digitizing.calibration import Calibration
-from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, Panel
+from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, OtherInk, Panel
 from bayes_bm.digitizing.findings import arm_findings, in_order, no_curve, nothing_found, several_panels, unexplained
 from bayes_bm.digitizing.labels import number, parted
 from bayes_bm.digitizing.legend import Legend, Name, legend
@@ -168,7 +168,15 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Find
     told += arm_findings(kinds, key_says, ordered, [curves[index] for index in order], made)
     told += tables.table_findings(rows, ordered)
     told += unexplained(page.scene, made, kinds, lines, marked, key_says)
-    return FigureReading(made, boxes, tuple(ordered), tuple(rows), in_order(told))
+    others = _others(kinds, key_says, page.texts)
+    return FigureReading(made, boxes, tuple(ordered), tuple(rows), in_order(told), others=others)
+
+
+def _others(kinds: Roles, key_says: Legend, texts: Sequence[Text]) -> tuple[OtherInk, ...]:
+    """Return the ink that was told apart from arms: limits, keys and texts."""
+    lines = [OtherInk("limit", line.points, line.width) for line in (*kinds.limits, *kinds.rising, *kinds.late)]
+    boxes = [("key", box) for box in key_says.keys] + [("text", text.box) for text in texts]
+    return (*lines, *(OtherInk(kind, np.array([[b.left, b.top], [b.right, b.bottom]])) for kind, b in boxes))
 
 
 def _as_given(

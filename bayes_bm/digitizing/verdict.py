@@ -4,12 +4,13 @@ What decides is the re-rendering of the reading laid over the figure (`ink`); qu
 that do not lie on a line, come first where there are any.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from bayes_bm.digitizing.figure import ArmLine, Finding, FigureReading, Panel, Verdict
+from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, Panel, Verdict
 from bayes_bm.digitizing.ink import ArmInk
 
 EXACT_MISSING, GOOD_MISSING, MOST_MISSING = 0.005, 0.03, 0.3
@@ -45,8 +46,12 @@ def judge_reading(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[ArmVer
 
 def worst_verdict(verdicts: Sequence[ArmVerdict]) -> Verdict:
     """Return the worst of all arms' verdicts; `refused` where there is none."""
-    order: tuple[Verdict, ...] = ("refused", "doubtful", "good", "exact")
-    return min((one.verdict for one in verdicts), key=order.index, default="refused")
+    reached = {one.verdict for one in verdicts}
+    if "refused" in reached or not reached:
+        return "refused"
+    if "doubtful" in reached:
+        return "doubtful"
+    return "good" if "good" in reached else "exact"
 
 
 def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, findings: Sequence[Finding]) -> ArmVerdict:
@@ -67,37 +72,39 @@ def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, findings: Sequence[Findi
 
 def ink_findings(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[Finding, ...]:
     """Return questions and errors where the re-rendered reading and the figure do not agree."""
-    found: list[Finding] = []
-    for place, (arm, one) in enumerate(zip(reading.arms, ink, strict=True)):
-        answer = f'accepted = ["{{kind}}: {arm.name}"], or through = [[x, y], ...] in its [[arms]]'
-        if one.missing > MOST_MISSING:
-            words = (
-                f"{one.missing:.0%} of the line read for {arm.name} has no ink beneath it: it is not this arm's line"
-            )
-            found.append(Finding("line_without_ink", "error", words, answer.format(kind="line_without_ink"), place))
-        elif one.missing > GOOD_MISSING:
-            words = f"{one.missing:.0%} of the line read for {arm.name} has no ink beneath it"
-            found.append(Finding("line_without_ink", "question", words, answer.format(kind="line_without_ink"), place))
-        if one.unexplained > GOOD_LEFT:
-            words = f"{one.unexplained:.0%} of the ink of {arm.name}'s colour has no line on it: is there another arm, or a limit?"
-            found.append(Finding("ink_without_line", "question", words, answer.format(kind="ink_without_line"), place))
-        if one.hidden > GOOD_HIDDEN:
-            words = f"{one.hidden:.0%} of the line of {arm.name} lies under other ink: what is there is a guess"
-            found.append(Finding("hidden_line", "question", words, answer.format(kind="hidden_line"), place))
-    return tuple(found)
+    pairs = zip(reading.arms, ink, strict=True)
+    return tuple(finding for place, (arm, one) in enumerate(pairs) for finding in _ink_of_arm(place, arm, one))
+
+
+def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk) -> Iterator[Finding]:
+    def ask(kind: str, words: str, severity: Literal["question", "error"] = "question") -> Finding:
+        answer = f'accepted = ["{kind}: {arm.name}"], or through = [[x, y], ...] in its [[arms]]'
+        return Finding(kind, severity, words, answer, place)
+
+    if ink.missing > GOOD_MISSING:
+        severity = "error" if ink.missing > MOST_MISSING else "question"
+        yield ask(
+            "line_without_ink", f"{ink.missing:.0%} of the line read for {arm.name} has no ink beneath it", severity
+        )
+    if ink.unexplained > GOOD_LEFT:
+        words = f"{ink.unexplained:.0%} of the ink of {arm.name}'s colour has no line on it: is there another arm?"
+        yield ask("ink_without_line", words)
+    if arm.error and ink.hidden > GOOD_HIDDEN:
+        words = f"{ink.hidden:.0%} of the line of {arm.name} lies under other ink: what is there is a guess"
+        yield ask("hidden_line", words)
 
 
 def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk) -> float:
     """Return a bound of the mean absolute error of an arm's curve.
 
     Heights err by twice a corner's sd and the tick that misses most; times move the whole fall of the curve sideways;
-    where nothing of the line is seen it lies somewhere between the levels before and after.
+    where nothing of a picture's line is seen it lies somewhere between the levels before and after.
     """
     unit = 100.0 if panel.percent else 1.0
     up = (2 * arm.error + panel.level.residual) / max(abs(panel.level.step) * unit, 1e-12)
     span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
     along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
     fall = float(arm.survival[0] - arm.survival[-1])
-    unseen = max(arm.hidden, ink.hidden) + ink.missing
+    unseen = max(arm.hidden, ink.hidden) + ink.missing if arm.error else ink.missing
     bound = up + along * fall + unseen * min(fall, 1.0) / 2
     return float(np.clip(bound, 1e-6, 1.0))

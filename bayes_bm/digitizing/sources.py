@@ -1,0 +1,144 @@
+"""Which reader a file goes to: vector files to that of scenes, pictures and pages of nothing else to that of pixels."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_bm.digitizing.calibration import Calibration
+from bayes_bm.digitizing.canvas import Canvas, page_canvas, picture_canvas, scene_canvas
+from bayes_bm.digitizing.figure import FigureReading, Finding
+from bayes_bm.digitizing.scene import Scene
+from bayes_bm.runtime.errors import InputError
+
+VECTORS = (".svg", ".pdf")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+OTHERS = {
+    ".eps": "print it to PDF (epstopdf figure.eps)",
+    ".ps": "print it to PDF (ps2pdf figure.ps)",
+    ".gif": "save it as PNG",
+    ".docx": "save the picture inside it, or print the page to PDF",
+    ".svgz": "unpack it (gunzip -S .svgz figure.svgz)",
+}
+"""Endings that people try, and what to do."""
+MOST_PAGES = 60
+"""Pages of a PDF that are looked through for curves."""
+SECONDS = 8.0
+"""Longest time that pages are looked through."""
+FEW_STROKES = 6
+"""Strokes up to which a page with a picture is a picture: a frame, a rule, a line beside the page number."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Hold a reading and how its figure is made a picture."""
+
+    reading: FigureReading
+    canvas: Callable[[], Canvas]
+
+
+def read_figure(path: Path, given: Calibration | None, page: int | None, panel: int | None) -> Source:
+    """Return the reading of a figure's file.
+
+    Raises
+    ------
+    InputError
+        If the file is of no kind that is read, is absent, or is broken.
+    """
+    ending = path.suffix.lower()
+    if ending not in (*VECTORS, *PICTURES):
+        allowed = ", ".join((*VECTORS, *PICTURES))
+        hint = OTHERS.get(ending, "save the figure as one of these")
+        raise InputError(str(path), found=f"a file that ends in {ending or 'nothing'}", allowed=allowed, hint=hint)
+    if not path.is_file():
+        raise InputError(str(path), found="a folder" if path.is_dir() else "no such file", allowed="a figure's file")
+    if page is not None and ending != ".pdf" and page != 1:
+        raise InputError("--page", found=page, allowed="1: this file has one page")
+    if ending in PICTURES:
+        pixels = _pictures().read_picture(path)
+        return _read_pixels(pixels, given, panel)
+    if ending == ".svg":
+        scene = import_module("bayes_bm.digitizing.formats.svg").read_svg(path)
+        return _read_scene(scene, given, panel, lambda: scene_canvas(scene))
+    return _read_pdf(path, given, page, panel)
+
+
+def _pictures() -> Any:
+    """Return the module that reads pictures; one line where the extra is not installed."""
+    for name in ("cv2", "rapidocr", "onnxruntime"):
+        try:
+            import_module(name)
+        except ImportError:
+            hint = "pip install 'bayes_bm[digitize]'; SVG and PDF files are read without it"
+            raise InputError("a picture", found=f"no package {name}", allowed="the extra digitize", hint=hint) from None
+    return import_module("bayes_bm.digitizing.formats.pictures")
+
+
+def _read_pixels(pixels: NDArray[np.uint8], given: Calibration | None, panel: int | None) -> Source:
+    _pictures()
+    reading: FigureReading = import_module("bayes_bm.digitizing.raster.read").read_pixels(pixels, given, panel)
+    skew = reading.panel.skew if reading.panel is not None else 0.0
+    return Source(reading, lambda: picture_canvas(pixels, skew))
+
+
+def _read_scene(scene: Scene, given: Calibration | None, panel: int | None, canvas: Callable[[], Canvas]) -> Source:
+    """Return the reading of a scene; of its largest picture where it holds little else."""
+    largest = max(scene.pictures, key=lambda picture: picture.box.width * picture.box.height, default=None)
+    if largest is not None and len(scene.strokes) <= FEW_STROKES:
+        return _read_pixels(largest.pixels, given, panel)
+    read_scene = import_module("bayes_bm.digitizing.vector").read_scene
+    reading: FigureReading = read_scene(scene, given, panel)
+    if not reading.arms and largest is not None:
+        return _read_pixels(largest.pixels, given, panel)
+    return Source(reading, canvas)
+
+
+def _read_pdf(path: Path, given: Calibration | None, page: int | None, panel: int | None) -> Source:
+    """Return the reading of one page; where none is named, of the first on which there are curves."""
+    read_pdf = import_module("bayes_bm.digitizing.formats.pdf").read_pdf
+
+    def read(number: int) -> tuple[Source, int]:
+        scene = read_pdf(path, number)
+        source = _read_scene(scene, given, panel, lambda: page_canvas(path, number, scene))
+        return replace(source, reading=replace(source.reading, page=number)), scene.pages
+
+    first, pages = read(page or 1)
+    if page is not None or pages == 1:
+        return first
+    until = time.perf_counter() + SECONDS
+    read_pages, sources = 1, [first] if first.reading.arms else []
+    for number in range(2, min(pages, MOST_PAGES) + 1):
+        if time.perf_counter() > until:
+            break
+        source, _ = read(number)
+        read_pages = number
+        sources += [source] if source.reading.arms else []
+    if not sources:
+        words = f"{read_pages} of {pages} pages were looked through: none has a curve"
+        raise InputError(str(path), found=words, hint="say which page holds the figure: --page N")
+    return _told_of_pages(sources, read_pages, pages)
+
+
+def _told_of_pages(sources: list[Source], read_pages: int, pages: int) -> Source:
+    """Return the first source, with a question where other pages have curves too or were not looked at."""
+    numbers = [source.reading.page for source in sources]
+    chosen = sources[0].reading
+    words = f"Page {numbers[0]} of {pages} was read"
+    if len(numbers) > 1:
+        listed = ", ".join(map(str, numbers))
+        asked = Finding("several_pages", "question", f"{words}; curves are on pages {listed}.", f"page = {numbers[0]}")
+    elif read_pages < pages:
+        asked = Finding(
+            "several_pages",
+            "question",
+            f"{words}; pages from {read_pages + 1} were not looked at.",
+            f"page = {numbers[0]}",
+        )
+    else:
+        asked = Finding("page", "note", f"{words}: the only one with curves.")
+    return replace(sources[0], reading=replace(chosen, findings=(*chosen.findings, asked)))
