@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bayes_bm.cli.commands import answers, checks, fit, predict, reconstruct
+from bayes_bm.cli.commands import answers, checks, digitize, fit, predict, reconstruct
 from bayes_bm.runtime.errors import BayesBmError
 from bayes_bm.runtime.signals import Stopped, stoppable
 
@@ -25,6 +25,7 @@ app: typer.Typer = typer.Typer(
 COMMANDS: dict[Callable[..., None], str] = {
     fit.models: "bayes-bm models",
     checks.simulate: "bayes-bm simulate os_reresection_vs_resrs --out world --seed 1",
+    digitize.digitize: "bayes-bm digitize figure.pdf --page 3 --out figure",
     reconstruct.reconstruct: "bayes-bm reconstruct curve.csv --n 120 --out patients.csv",
     fit.audit: "bayes-bm audit os_reresection_vs_resrs --figure network.png",
     fit.fit: "bayes-bm fit os_reresection_vs_resrs --out result.nc",

@@ -350,10 +350,8 @@ def _written(reading: FigureReading, given: Calibration | None, panel: int | Non
     described = describe_reading(reading, panel)
     if given is None:
         return described
-    asked: dict[str, Any] = {arm.name: arm for arm in given.arms}
-    arms = [
-        asked[arm.name] if arm.name in asked and asked[arm.name].source == "given" else arm for arm in described.arms
-    ]
+    asked = {arm.name: arm for arm in given.arms if arm.source == GIVEN}
+    arms = [asked.get(arm.name, arm) for arm in described.arms]
     dropped = [arm for arm in given.arms if arm.drop]
     kept_axes = {
         name: getattr(given, name)

@@ -166,7 +166,7 @@ def _reconstruct_manifest(
 
     check_folder("--out", out, SUMMARY_FILES, registered_files(manifest))
     asked: dict[str, Any] = {"cores": many.cores, "draws": drawing.draws, "seed": drawing.seed}
-    with _show_count("reconstruct") as progress:
+    with show_count("reconstruct") as progress:
         reconstructions = reconstruct_all(manifest, **asked, time_unit=many.time_unit, say=progress)
     files = write_reconstructions(reconstructions, out, figures=many.figures)
     if as_json:
@@ -177,7 +177,7 @@ def _reconstruct_manifest(
 
 
 @contextmanager
-def _show_count(title: str) -> Generator[Callable[[int, int, str], None]]:
+def show_count(title: str) -> Generator[Callable[[int, int, str], None]]:
     """Show a bar on standard error where somebody is watching, else a plain line an arm."""
     if not ERR.is_terminal:
         yield lambda done, total, name: print(f"{title}: {done}/{total} {name}", file=sys.stderr, flush=True)
