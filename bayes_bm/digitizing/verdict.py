@@ -64,7 +64,7 @@ def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, findings: Sequence[Findi
         more = f" ({len(questions) - 1} more)" if len(questions) > 1 else ""
         return ArmVerdict("doubtful", questions[0].message + more, bound)
     if arm.error == 0 and ink.missing <= EXACT_MISSING and ink.unexplained <= EXACT_LEFT:
-        return ArmVerdict("exact", "corners of the file; the re-rendered line lies on its ink everywhere", bound)
+        return ArmVerdict("exact", "corners of the file, on their ink", bound)
     error = f", error {arm.error:.2g} units" if arm.error else ""
     words = f"{ink.missing:.1%} of the line without ink, {ink.unexplained:.1%} of the ink without a line{error}"
     return ArmVerdict("good", words, bound)

@@ -21,6 +21,10 @@ SAME = 1e-9
 """Two numbers closer than this share of an axis are the same."""
 UNITS = {"days": 1.0, "weeks": 7.0, "months": 30.4375, "years": 365.25}
 """Length of each unit of time, in days."""
+STATED_ERROR = "x_click_error"
+"""Column of a curve that was read from a picture: standard deviation of its corners, as a share of an axis."""
+LINE_POINTS = 200
+"""Points that stand for a line with corners that are not exact: twice what a person clicks."""
 OVERSHOOT = 0.1
 """A click may leave the axes by this share of them; beyond it the numbers mean something else."""
 
@@ -48,6 +52,8 @@ class Curve:
         Total of events, or None where it is not printed.
     changes
         One line for each change made to what was given.
+    click_error
+        Standard deviation of a point as a share of an axis, where whoever read the curve says it; 0 where nobody does.
 
     Examples
     --------
@@ -71,6 +77,7 @@ class Curve:
     ticks: Floats | None = None
     events: int | None = None
     changes: tuple[str, ...] = ()
+    click_error: float = 0.0
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
@@ -104,6 +111,9 @@ def read_curve(
     axis = _axis_end(time, axis_max, changes)
     _check_range(time, survival, axis, changes)
     _check_falls(time, survival)
+    error = _stated_error(curve)
+    if error:
+        time, survival = _along_line(time, survival, axis)
     risk_time, risk_count = _read_at_risk(at_risk)
     n = _patient_count(n, risk_time, risk_count, changes)
     _check_events(events, n)
@@ -119,6 +129,7 @@ def read_curve(
         marks,
         events if events is None else int(events),
         tuple(changes),
+        error,
     )
 
 
@@ -137,7 +148,7 @@ def _with_printed(curve: Curve, *, at_risk, ticks, n, events, axis_max) -> Curve
         events=curve.events if events is None else events,
         axis_max=curve.axis_max if axis_max is None else axis_max,
     )
-    return replace(read, changes=curve.changes + read.changes)
+    return replace(read, changes=curve.changes + read.changes, click_error=curve.click_error)
 
 
 def _read_columns(table: pd.DataFrame, name: str, wanted: tuple[str, ...]) -> dict[str, Floats]:
@@ -177,6 +188,24 @@ def _as_proportion(survival: Floats, changes: list[str]) -> Floats:
     raise refusal(
         "percent", where, value=f"{top:g}", allowed="0 to 1", hint="give proportions; in percent it starts at 100"
     )
+
+
+def _stated_error(curve: pd.DataFrame) -> float:
+    """Return the largest `x_click_error` of a curve that was read from a picture, 0 where there is no such column."""
+    if STATED_ERROR not in curve:
+        return 0.0
+    error = float(_finite_numbers(curve[STATED_ERROR], "curve", STATED_ERROR).max())
+    if not 0 <= error <= OVERSHOOT:
+        allowed = f"a share of an axis, 0 to {OVERSHOOT:g}"
+        raise InputError(f"curve, column {STATED_ERROR}", found=f"{error:g}", allowed=allowed)
+    return error
+
+
+def _along_line(time: Floats, survival: Floats, axis: float) -> tuple[Floats, Floats]:
+    """Return points evenly spread along the line through corners that are not exact, as if it had been clicked on."""
+    length = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(time) / axis, np.diff(survival)))])
+    places = np.linspace(0.0, length[-1], LINE_POINTS)
+    return np.interp(places, length, time), np.interp(places, length, survival)
 
 
 def _axis_end(time: Floats, axis_max: float | None, changes: list[str]) -> float:
@@ -312,7 +341,7 @@ def is_drawn(curve: Curve) -> bool:
 
     Neighbours share their time or their survival exactly.
     """
-    if len(curve.time) < 2:
+    if len(curve.time) < 2 or curve.click_error:
         return False
     same_time = np.abs(np.diff(curve.time)) <= SAME * curve.axis_max
     same_survival = np.abs(np.diff(curve.survival)) <= SAME

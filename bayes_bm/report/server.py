@@ -1,18 +1,11 @@
-"""The patient page on the loopback address: one page, the numbers of `predict` and `outcomes`, nothing stored.
+"""The patient page on the loopback address: one page, the numbers of `predict` and `outcomes`, nothing stored."""
 
-Only this machine is answered: the socket is bound to 127.0.0.1 and other Host headers are refused, so that no page
-elsewhere can read it through the browser (DNS rebinding). The page asks nothing of any other host.
-"""
-
-import json
 import math
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
+from http.server import ThreadingHTTPServer
 from typing import Annotated, Any, ClassVar
 
 import pandas as pd
@@ -23,20 +16,16 @@ from bayes_bm.estimands.predict import predict
 from bayes_bm.estimands.who import WHO, parse_who
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import limits
+from bayes_bm.report.loopback import LoopbackHandler, loopback_server
 from bayes_bm.report.plots.patient import WIDTH, patient_figure
 from bayes_bm.report.plots.style import svg
 from bayes_bm.report.text import treatment_text
-from bayes_bm.runtime.errors import BayesBmError, InputError
+from bayes_bm.runtime.errors import InputError
 
-ADDRESS = "127.0.0.1"
-"""The loopback address: nobody but this machine is answered."""
-LARGEST_QUESTION = 100_000
-"""Bytes of a question."""
 NARROW = 4.0
 """Inches of the figure on a telephone."""
 DRAWS = 1000
 """Draws that answer on the page; `predict` uses all."""
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
 WHO_WORDS = {
     "new-study": "studies (their population)",
     "new-hospital": "nothing: one new hospital",
@@ -254,87 +243,13 @@ def _outcome_rows(table: pd.DataFrame, unit: str) -> dict[str, Any]:
 def server(page: PatientPage, port: int = 0) -> ThreadingHTTPServer:
     """Return a server on the loopback address, not yet running; port 0 takes a free one."""
 
-    class Handler(_Handler):
-        patient_page = page
+    class Handler(LoopbackHandler):
+        template = "page.html"
 
-    try:
-        return ThreadingHTTPServer((ADDRESS, port), Handler)
-    except OSError as problem:
-        raise InputError("--port", found=f"{port} ({problem.strerror})", allowed="a free port, or 0 for any") from None
-    except OverflowError:
-        raise InputError("--port", found=port, allowed="0 to 65535") from None
+        def about(self) -> dict[str, Any]:
+            return page.about()
 
+        def questions(self) -> Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]]:
+            return {"/answer": page.answer}
 
-class _Handler(BaseHTTPRequestHandler):
-    patient_page: PatientPage
-    server_version = "bayes-bm"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        if not self._is_here():
-            return
-        if self.path == "/":
-            text = resources.files("bayes_bm").joinpath("report/templates/page.html").read_bytes()
-            self._send(HTTPStatus.OK, text, "text/html; charset=utf-8")
-        elif self.path == "/about":
-            self._json(HTTPStatus.OK, self.patient_page.about())
-        else:
-            self._json(HTTPStatus.NOT_FOUND, {"error": "there is one page here, /"})
-
-    def do_POST(self) -> None:
-        if not self._is_here():
-            return
-        if self.path != "/answer":
-            self._json(HTTPStatus.NOT_FOUND, {"error": "questions go to /answer"})
-            return
-        try:
-            self._json(HTTPStatus.OK, self.patient_page.answer(self._question()))
-        except BayesBmError as problem:
-            self._json(HTTPStatus.BAD_REQUEST, {"error": str(problem)})
-        except Exception as problem:
-            text = f"a fault of the program, not of the input: {type(problem).__name__}: {problem}"
-            self._json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": text})
-
-    def _is_here(self) -> bool:
-        """Whether the page was asked for under this machine's own address."""
-        address: Any = self.server.server_address
-        port = address[1]
-        if self.headers.get("Host") in (f"{ADDRESS}:{port}", f"localhost:{port}"):
-            return True
-        self._json(HTTPStatus.FORBIDDEN, {"error": f"this page is answered at http://{ADDRESS}:{port}/ only"})
-        return False
-
-    def _question(self) -> Mapping[str, Any]:
-        # a form of another site cannot send this type without asking first
-        if self.headers.get_content_type() != "application/json":
-            raise InputError("question", found=self.headers.get_content_type(), allowed="application/json")
-        size = self.headers.get("Content-Length", "")
-        if not size.isdigit() or int(size) > LARGEST_QUESTION:
-            raise InputError("question", found=f"{size or 'no'} bytes", allowed=f"up to {LARGEST_QUESTION}")
-        try:
-            document = json.loads(self.rfile.read(int(size)))
-        except ValueError:
-            raise InputError("question", found="no JSON", allowed="a JSON object") from None
-        if not isinstance(document, dict):
-            raise InputError("question", found="no JSON object", allowed="a JSON object")
-        return document
-
-    def _json(self, status: HTTPStatus, document: Mapping[str, Any]) -> None:
-        self._send(status, json.dumps(document).encode(), "application/json")
-
-    def _send(self, status: HTTPStatus, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        for name, value in {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "Content-Security-Policy": POLICY,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-        }.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """The library is silent; what patients are asked about is not written anywhere."""
+    return loopback_server(Handler, port)

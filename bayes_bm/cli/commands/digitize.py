@@ -1,7 +1,8 @@
 """The command `digitize`: published figures to curves, censor marks and numbers at risk."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from bayes_bm.cli.options import Cores, Json, expand_records
 from bayes_bm.cli.printing import ERR, OUT, json_rows, print_json, print_table
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import check_folder
+from bayes_bm.runtime.signals import Stopped
 
 if TYPE_CHECKING:
     from bayes_bm.digitizing.many import Asked, Saved
@@ -64,7 +66,7 @@ def digitize(
     asked = _asked(paths, out, which, names)
     check_folder("--out", out, FILES, paths)
     if which.review:
-        _review(asked, out)
+        asked = [_review(asked[0])]
     if len(asked) == 1:
         saved = [digitize_and_save(asked[0])]
         together: list[Path] = []
@@ -130,8 +132,29 @@ def _parse_treatments(texts: Sequence[str] | None) -> dict[str, str]:
     return treatments
 
 
-def _review(asked: "Sequence[Asked]", out: Path) -> None:
-    raise InputError("--review", found="not built yet", allowed="the command without it")
+def _review(asked: "Asked") -> "Asked":
+    """Show the reading in the browser until somebody is done; return what is asked with the calibration saved there."""
+    import sys
+    import threading
+    import webbrowser
+
+    from bayes_bm.digitizing.calibration_file import read_calibration
+    from bayes_bm.digitizing.digitize import digitize as read_figure
+    from bayes_bm.report.review import ReviewPage, review_server
+
+    read = read_figure(asked.figure, asked.calibration, asked.page, asked.panel)
+    page = ReviewPage(read, asked.folder, asked.study, asked.endpoint, asked.treatments or {})
+    read.save(asked.folder, study=asked.study, endpoint=asked.endpoint, treatments=asked.treatments)
+    with review_server(page) as running:
+        host, number = running.server_address[:2]
+        address = f"http://{host!s}:{number}/"
+        print(f"{address} shows {asked.figure}; Done on the page or Ctrl-C ends it", file=sys.stderr, flush=True)
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        webbrowser.open(address)
+        with suppress(KeyboardInterrupt, Stopped):
+            page.done.wait()
+        running.shutdown()
+    return replace(asked, calibration=read_calibration(asked.folder / "calibration.toml"))
 
 
 def digitize_document(saved: "Sequence[Saved]", together: Sequence[Path]) -> dict[str, Any]:

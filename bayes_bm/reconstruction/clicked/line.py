@@ -67,10 +67,18 @@ def fit_clicks(curve: Curve) -> Line:
     size of both and the click error. The slope limits are then restored by isotonic regression of time and of
     survival along u.
 
+    A stated error of the reading is the least that the click error can be.
+
     Clicks that were pushed down to a largest rise above the lowest click before them are lower bounds, not readings:
     they are replaced by what the line expects above the bound (EM, as in a Tobit regression).
     Source: Wahba 1978 (smoothing splines as such processes); Barlow et al. 1972 (isotonic); Tobin 1958.
     """
+    line = _fit_clicks(curve)
+    return replace(line, click_error=max(line.click_error, curve.click_error))
+
+
+def _fit_clicks(curve: Curve) -> Line:
+    """Return the line and the click error that the clicks themselves tell."""
     bound = pushed_down(curve)
     ratios = _variance_ratios(_rotated(curve, curve.survival))
     line = _fit(curve, curve.survival, ratios, spread=not bound.any())

@@ -60,7 +60,7 @@ def is_step_list(curve: Curve) -> bool:
     the number of such fractions, 0.3 (n S)^2 each.
     """
     time, survival = np.maximum(curve.time, 0.0), np.clip(curve.survival, 0.0, 1.0)
-    if (np.diff(time) <= SAME * curve.axis_max).any() or (np.diff(survival) > SAME).any():
+    if curve.click_error or (np.diff(time) <= SAME * curve.axis_max).any() or (np.diff(survival) > SAME).any():
         return False
     level = np.concatenate([[1.0], survival[survival < 1 - SAME]])
     level = level[np.concatenate([[True], np.diff(level) < -SAME])]
