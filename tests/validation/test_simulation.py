@@ -349,6 +349,23 @@ def test_curves_are_rebuilt_into_the_patients_they_show(how: Any, tmp_path: Path
         assert abs(gap) < (0.02 if how == "drawn" else 0.05)
 
 
+def test_figures_are_read_into_the_patients_they_show() -> None:
+    given: dict[str, Any] = {"studies": 4, "mix": only("patients")}
+    right = world(3, **given).tables["patients"]
+    evidence = world(3, **given, curves="figures", figure_files=("svg", "pdf")).evidence()
+    assert len(evidence.patients) == len(right)
+    shown = dict(iter(right.groupby(["study", "arm"])))
+    read = dict(iter(evidence.patients.groupby(["study", "arm"])))
+    assert read.keys() == shown.keys()
+    for key, patients in read.items():
+        wanted = shown[key]
+        for time in (4.0, 8.0):
+            gap = kaplan_meier(patients["time"], patients["event"])(time) - kaplan_meier(
+                wanted["time"], wanted["event"]
+            )(time)
+            assert abs(gap) < 0.01, key
+
+
 def main_ok(*arguments: str) -> None:
     with pytest.raises(SystemExit) as done:
         main(list(arguments))

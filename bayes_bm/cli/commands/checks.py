@@ -85,7 +85,10 @@ def simulate(
         str, typer.Option(help="patients (as a paper would) or likelihood (as the model says).")
     ] = "patients",
     wrong: Annotated[str | None, typer.Option(help="A wrong assumption by name, such as swapped_arms.")] = None,
-    curves: Annotated[str | None, typer.Option(help="Patients as curves: drawn or clicked.")] = None,
+    curves: Annotated[str | None, typer.Option(help="Patients as curves: drawn or clicked; or as figures.")] = None,
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Each study's patients as a figure in some journal's style.")
+    ] = False,
     click_error: Annotated[
         float,
         typer.Option(
@@ -98,13 +101,15 @@ def simulate(
     as_json: Json = False,
 ) -> None:
     """A synthetic world from the model with recorded truth, and a spec that runs on it."""
-    from bayes_bm.validation.simulation.world import WORLD_FILES, read_truth
+    from bayes_bm.validation.simulation.world import DIGITIZED, FIGURES, WORLD_FILES, read_truth
     from bayes_bm.validation.simulation.world import simulate as simulate_world
 
     spec = changes.read(spec_name)
     inputs = [Path(spec_name), *([truth] if truth is not None else [])]
     check_folder("--out", out, WORLD_FILES, inputs)
-    asked: dict[str, Any] = {"numbers": numbers, "wrong": wrong, "curves": curves}
+    if figures and curves not in (None, "figures"):
+        raise InputError("--figures", found=f"--curves {curves} too", allowed="one of the two")
+    asked: dict[str, Any] = {"numbers": numbers, "wrong": wrong, "curves": "figures" if figures else curves}
     world = simulate_world(
         spec,
         seed=seed,
@@ -123,6 +128,8 @@ def simulate(
 
     rows = pd.DataFrame(world.truth["answers"])
     print_table(rows[rows["time"].isna() | (rows["time"] == spec.reference_time)], "true answers")
+    if world.figures:
+        OUT.print(Text(f"first: bayes-bm digitize {out / FIGURES} --endpoint {spec.endpoint} --out {out / DIGITIZED}"))
     return OUT.print(Text(f"written: {out}; next: bayes-bm run {out / 'spec.toml'} --out {out / 'run'}"))
 
 

@@ -22,6 +22,7 @@ from bayes_bm.runtime.types import Array
 Patients = tuple[Array, Array]
 """Time (n,) and event (n,)."""
 FileKind = Literal["svg", "pdf", "png"]
+FILE_KINDS: tuple[FileKind, ...] = ("svg", "pdf", "png")
 PALETTES: tuple[tuple[str, ...], ...] = (
     ("#1f77b4", "#ff7f0e", "#2ca02c"),
     ("#BC3C29", "#0072B5", "#E18727"),
@@ -119,7 +120,7 @@ def random_style(rng: np.random.Generator, arms: int, *, file: FileKind | None =
     file
         Kind of the file; drawn where it is None.
     """
-    kind: FileKind = file or ("svg", "pdf", "png")[int(rng.integers(3))]
+    kind: FileKind = file or FILE_KINDS[int(rng.integers(3))]
     black = bool(rng.uniform() < 0.2)
     dashed = black or rng.uniform() < 0.15
     legends: tuple[Literal["inside", "outside", "direct"], ...] = ("inside", "outside", "direct")
@@ -190,6 +191,20 @@ def draw_figure(
         plain: dict[str, Any] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": None}
         figure.savefig(path, dpi=style.dpi, metadata=plain[style.file])
     return path
+
+
+@dataclass(frozen=True)
+class StudyFigure:
+    """The figure of a study: patients of each arm by the name that the legend prints, and how it is drawn."""
+
+    arms: Mapping[str, Patients]
+    style: FigureStyle
+    time_unit: str
+
+    def draw(self, path: Path) -> Path:
+        """Draw it into a file and return that; the style gives the ending."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return draw_figure(path, self.arms, self.style, time_unit=self.time_unit)
 
 
 def axis_end(arms: Mapping[str, Patients], style: FigureStyle) -> float:

@@ -4,7 +4,7 @@ One seed, one stream a stage: the same seed gives the same bytes.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from bayes_bm.digitizing.many import Asked, digitize_all, write_together
 from bayes_bm.evidence.centres import at_zero
 from bayes_bm.evidence.reading import read_evidence, select
 from bayes_bm.evidence.records import Evidence
@@ -31,6 +32,7 @@ from bayes_bm.validation.simulation import printing
 from bayes_bm.validation.simulation.curves import clicked
 from bayes_bm.validation.simulation.curves import drawn as drawn_curve
 from bayes_bm.validation.simulation.curves import printed as printed_beside
+from bayes_bm.validation.simulation.journal_figures import FILE_KINDS, FileKind, StudyFigure, random_style
 from bayes_bm.validation.simulation.patients import censoring_times, covariates, event_times, seen
 from bayes_bm.validation.simulation.plan import MIX, SIZES, ArmPlan, plan
 from bayes_bm.validation.simulation.printing import Rows, StudiedArm
@@ -38,10 +40,12 @@ from bayes_bm.validation.simulation.truth import Truth, answers, draw_effects, d
 from bayes_bm.validation.simulation.wrong_worlds import Wrong, struck_study, wrong_world
 
 Numbers = Literal["patients", "likelihood"]
-Curves = Literal["drawn", "clicked"]
+Curves = Literal["drawn", "clicked", "figures"]
 STAGES = ("plan", "parameters", "effects", "patients", "wrong", "printing", "curves", "patient")
 
 
+FIGURES, DIGITIZED = "figures", "digitized"
+"""Folders of a world whose studies are figures: as drawn, and where its spec looks for what was read from them."""
 WORLD_FILES = ("spec.toml", "truth.json", *(f"{kind}.csv" for kind in EVIDENCE_KINDS))
 """Names of the files that a world may have, beside those of its curves."""
 
@@ -61,6 +65,8 @@ class World:
         What is recorded, as plain data: seed, parameters, effects of studies, true answers.
     files : mapping of str to pandas.DataFrame
         Further CSV files by name: curves and numbers at risk.
+    figures : mapping of str to StudyFigure
+        Figures by the name of their study, whose patients are in no table.
 
     Examples
     --------
@@ -74,12 +80,21 @@ class World:
     tables: Mapping[str, pd.DataFrame]
     truth: Mapping[str, Any]
     files: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    figures: Mapping[str, StudyFigure] = field(default_factory=dict)
 
     def evidence(self) -> Evidence:
-        """The evidence as read from files; patients of curves are rebuilt from them."""
-        if self.files:
+        """The evidence as read from files; figures are read, and patients of curves are rebuilt from them."""
+        if self.files or self.figures:
             with TemporaryDirectory() as folder:
-                self.write(folder)
+                drawn = [file for file in self.write(folder) if file.parent.name == FIGURES]
+                together = Path(folder) / DIGITIZED
+                asked = [Asked(file, together / file.stem, endpoint=self.spec.endpoint) for file in drawn]
+                if asked:
+                    saved = digitize_all(asked, cores=1)
+                    refused = next((one.refusal for one in saved if one.refusal), None)
+                    if refused is not None:
+                        raise InputError("figures", found=refused, allowed="figures that bb.digitize reads")
+                    write_together(saved, together)
                 return read_evidence(read_spec(Path(folder) / "spec.toml"))
         checked = {kind: check_table(kind, table, where=kind) for kind, table in self.tables.items()}
         return select(self.spec, checked)
@@ -89,12 +104,13 @@ class World:
         folder = Path(folder)
         tables = {f"{kind}.csv": table for kind, table in self.tables.items()} | dict(self.files)
         texts = {"spec.toml": spec_toml(self.spec), "truth.json": json.dumps(self.truth, indent=1) + "\n"}
+        drawn = [figure.draw(folder / FIGURES / study) for study, figure in self.figures.items()]
         with ExitStack() as stack:
             for name, table in tables.items():
                 defuse(table).to_csv(stack.enter_context(atomic_write(folder / name)), index=False)
             for name, text in texts.items():
                 stack.enter_context(atomic_write(folder / name)).write_text(text, encoding="utf-8")
-        return [folder / name for name in (*texts, *tables)]
+        return [*(folder / name for name in (*texts, *tables)), *drawn]
 
 
 def simulate(
@@ -110,6 +126,7 @@ def simulate(
     curves: Curves | None = None,
     click_error: float = 0.003,
     clicks: int = 100,
+    figure_files: Sequence[FileKind] = FILE_KINDS,
 ) -> World:
     """Return a synthetic world of a spec's model: parameters from its priors, except those given by `truth`.
 
@@ -132,12 +149,15 @@ def simulate(
         (docs/decisions.md, 5 to 8), as calibration needs.
     wrong : str, optional
         A wrong assumption by name (`wrong_worlds.WRONG`).
-    curves : {"drawn", "clicked"}, optional
-        Patients are given as the drawn curve, or as clicks on it, with n and numbers at risk.
+    curves : {"drawn", "clicked", "figures"}, optional
+        Patients are given as the drawn curve, or as clicks on it, with n and numbers at risk; or as the figure of
+        their study in the style of some journal (SVG, PDF or PNG), which `bayes_bm.digitize` reads.
     click_error : float, default 0.003
         Standard deviation of a click, as a share of each axis.
     clicks : int, default 100
         Number of clicks on each curve.
+    figure_files : sequence of {"svg", "pdf", "png"}, optional
+        Kinds of file among which each figure's is drawn; all by default.
 
     Returns
     -------
@@ -182,8 +202,10 @@ def simulate(
         rows = printing.printed(spec, studied)
     if error is not None and error.rows is not None:
         rows = error.rows(spec, studied, rows)
-    tables, files = _tables(rows), {}
-    if curves is not None:
+    tables, files, figures = _tables(rows), {}, {}
+    if curves == "figures":
+        tables, figures = _as_figures(spec, tables, np.random.default_rng(streams["curves"]), figure_files)
+    elif curves is not None:
         tables, files = _as_curves(spec, tables, curves, clicks=clicks, error=click_error, seed=streams["curves"])
     one = covariates(spec, rng["patient"], 1).iloc[0].to_dict() if spec.covariates else {}
     patient = {str(name): float(value) for name, value in one.items()}
@@ -198,14 +220,15 @@ def simulate(
         "patient": patient,
         "answers": _json_rows(answers(true, patient)),
     }
-    return World(_spec_of(spec, tables, seed), tables, recorded, files)
+    curves_at = f"{DIGITIZED}/curves.csv" if figures else None
+    return World(_spec_of(spec, tables, seed, curves_at), tables, recorded, files, figures)
 
 
 def _check_call(spec: Spec, numbers: str, wrong: str | None, curves: str | None) -> None:
     if numbers not in ("patients", "likelihood"):
         raise InputError("numbers", found=numbers, allowed="patients, likelihood")
-    if curves not in (None, "drawn", "clicked"):
-        raise InputError("curves", found=curves, allowed="drawn, clicked")
+    if curves not in (None, "drawn", "clicked", "figures"):
+        raise InputError("curves", found=curves, allowed="drawn, clicked, figures")
     if numbers == "likelihood" and wrong is not None:
         raise InputError("wrong", found=f"{wrong} with numbers = likelihood", allowed="numbers = patients")
     unsupported = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
@@ -298,13 +321,38 @@ def _as_curves(
     return {**remaining, "curves": pd.DataFrame(rows)}, files
 
 
+def _as_figures(
+    spec: Spec, tables: Mapping[str, pd.DataFrame], rng: np.random.Generator, files: Sequence[FileKind]
+) -> tuple[dict[str, pd.DataFrame], dict[str, StudyFigure]]:
+    """Patients as one figure a study, with a legend that names every arm and numbers at risk below."""
+    if "patients" not in tables:
+        raise InputError("curves", found="no study with patients", allowed="a mix with patients")
+    if not files or not set(files) <= set(FILE_KINDS):
+        raise InputError("figure_files", found=", ".join(files) or "nothing", allowed=", ".join(FILE_KINDS))
+    remaining = {kind: table for kind, table in tables.items() if kind != "patients"}
+    figures = {}
+    for study, patients in tables["patients"].groupby("study", sort=True):
+        arms = {
+            str(arm): (rows["time"].to_numpy(), rows["event"].to_numpy())
+            for arm, rows in patients.groupby("arm", sort=True)
+        }
+        style = random_style(rng, len(arms), file=files[int(rng.integers(len(files)))])
+        # a paper says how many patients an arm had; here the table does
+        style = replace(style, table=True, legend="inside" if style.legend == "none" else style.legend)
+        figures[str(study)] = StudyFigure(arms, style, spec.time_unit)
+    if spec.covariates:
+        stated = [_stated_row(spec, tables["patients"], row) for row in remaining["arms"].to_dict("records")]
+        remaining["arms"] = pd.DataFrame(stated)
+    return remaining, figures
+
+
 def _stated_row(spec: Spec, patients: pd.DataFrame, row: Mapping[Any, Any]) -> dict[str, Any]:
     arm_patients = patients[(patients["study"] == row["study"]) & (patients["arm"] == row["arm"])]
     cells = {str(name): value for name, value in row.items()}
     return cells | (printing.stated(spec, arm_patients) if len(arm_patients) else {})
 
 
-def _spec_of(spec: Spec, tables: Mapping[str, pd.DataFrame], seed: int) -> Spec:
+def _spec_of(spec: Spec, tables: Mapping[str, pd.DataFrame], seed: int, curves: str | None = None) -> Spec:
     """The spec with the world's tables as its evidence; analyses that choose evidence are left out, it has none."""
     document = spec.document()
     kept = {name: document["evidence"][name] for name in ("effective_share", "icc") if name in document["evidence"]}
@@ -318,7 +366,11 @@ def _spec_of(spec: Spec, tables: Mapping[str, pd.DataFrame], seed: int) -> Spec:
         "name": f"{spec.name}_simulated",
         "question": f"A simulated world: {spec.question}",
         "seed": seed,
-        "evidence": {**{kind: [f"{kind}.csv"] for kind in tables}, **kept},
+        "evidence": {
+            **{kind: [f"{kind}.csv"] for kind in tables},
+            **({"curves": [curves]} if curves else {}),
+            **kept,
+        },
         "sensitivity": named,
         "external_checks": [],
         "cannot_say": ["Anything about patients: these studies were simulated, and truth.json holds what is true."],
