@@ -1,0 +1,251 @@
+"""Recognition of text: the page once for the places, each place at full size for the characters."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayes_bm.digitizing.raster.ink import Mask, Pixels, ink_colour, ink_mask, joined, runs
+from bayes_bm.digitizing.raster.libraries import library, opencv, recogniser
+from bayes_bm.digitizing.scene import Box, Floats, Text
+
+_PAGE_SIDE = 1200
+"""Pixels of the long side when the page is searched for text: larger costs time and finds no more (facts, section 3)."""
+_LEAST_CONFIDENCE = 0.5
+"""A reading below this is no text: grid lines and marks are read with less."""
+_TALL = 1.15
+"""Height over width from which a piece may be text that runs upwards."""
+_WORD_GAP = 0.9
+"""Gap over height of the ink from which two pieces of text are two labels."""
+_TRAILING = re.compile(r"(?<=[\d%])\s*[-–—_.,'’:]+$")
+_LEADING = re.compile(r"^[-–—_]\s*(?=[\d]+([.,]\d+)?%?$)(?=0|1\.0|100)")
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Hold where a text stands: columns left to right, rows top to bottom (whole pixels, ends excluded)."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    turned: bool = False
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+def read_texts(pixels: Pixels) -> tuple[Text, ...]:
+    """Read all texts of a page.
+
+    Parameters
+    ----------
+    pixels
+        Bytes (rows, columns, 3), sRGB.
+    """
+    regions = [piece for place in _places(pixels) for piece in _pieces(pixels, place)]
+    return read_regions(pixels, regions)
+
+
+def read_regions(pixels: Pixels, regions: list[Region]) -> tuple[Text, ...]:
+    """Read the text of each region; a tall one both upright and turned, of which the surer reading counts."""
+    ways: list[tuple[int, bool]] = []
+    for index, region in enumerate(regions):
+        if region.height <= 2.2 * region.width:
+            ways.append((index, False))
+        if region.height >= _TALL * region.width:
+            ways.append((index, True))
+    crops = [_crop(pixels, regions[index], turned) for index, turned in ways]
+    best: dict[int, Text] = {}
+    for (index, turned), (content, confidence) in zip(ways, _recognise(crops), strict=True):
+        content = _tidy(content)
+        if not content or confidence < _LEAST_CONFIDENCE:
+            continue
+        if index not in best or confidence > best[index].confidence:
+            best[index] = _text(pixels, replace(regions[index], turned=turned), content, confidence)
+    return tuple(best[index] for index in sorted(best))
+
+
+def recognise_outlines(texts: tuple[Text, ...]) -> tuple[Text, ...]:
+    """Return the texts with the characters of those that have outlines alone, equal outlines read once."""
+    images: dict[tuple[float, ...], Pixels] = {}
+    keys: list[tuple[float, ...] | None] = []
+    for text in texts:
+        key = _shape_key(text) if text.content is None and text.outlines else None
+        keys.append(key)
+        if key is not None and key not in images:
+            images[key] = _filled(text)
+    readings = dict(zip(images, _recognise(list(images.values())), strict=True))
+    return tuple(
+        text if key is None else _recognised(text, *readings[key]) for text, key in zip(texts, keys, strict=True)
+    )
+
+
+def _recognised(text: Text, content: str, confidence: float) -> Text:
+    if not content:
+        return text
+    return replace(text, content=content.strip(), confidence=confidence, source="ocr")
+
+
+def _places(pixels: Pixels) -> list[Region]:
+    """Where text stands, in pixels of the full picture."""
+    cv2 = opencv()
+    scale = min(_PAGE_SIDE / max(pixels.shape[:2]), 3.0)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    page = cv2.resize(pixels[:, :, ::-1], None, fx=scale, fy=scale, interpolation=way)
+    outcome = recogniser()._load_det_model()(np.ascontiguousarray(page))
+    if outcome.boxes is None:
+        return []
+    rows, columns = pixels.shape[:2]
+    result = []
+    for corners in np.asarray(outcome.boxes, float) / scale:
+        left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(corners.max(axis=0)), [columns, rows]).astype(int)
+        if right - left >= 3 and bottom - top >= 3:
+            result.append(Region(int(left), int(top), int(right), int(bottom)))
+    return result
+
+
+def _pieces(pixels: Pixels, place: Region) -> list[Region]:
+    """A place cut where wide gaps or strokes of a legend's key part its labels."""
+    turned = place.height > 1.8 * place.width
+    mask = _without_lines(ink_mask(pixels[place.top : place.bottom, place.left : place.right]))
+    along = mask.T if turned else mask
+    height = _ink_height(along)
+    if height < 3:
+        return []
+    words = [run for run in runs(along.any(axis=0)) if not _is_key(along[:, run.start : run.end], height)]
+    pieces = joined(words, _WORD_GAP * height)
+    pad = max(2, round(0.25 * height))
+    regions = []
+    for piece in pieces:
+        start, end = max(0, piece.start - pad), min(along.shape[1], piece.end + pad)
+        if turned:
+            regions.append(Region(place.left, place.top + start, place.right, place.top + end, True))
+        else:
+            regions.append(Region(place.left + start, place.top, place.left + end, place.bottom))
+    return regions
+
+
+def _without_lines(mask: Mask) -> Mask:
+    """The ink (rows, columns) without an axis line that runs through the region near one of its sides."""
+    rows, columns = mask.shape
+    result = mask.copy()
+    for part, length in ((result, rows), (result.T, columns)):
+        through = part.mean(axis=1) > 0.95
+        places = np.arange(length)
+        through &= (places < 0.25 * length) | (places >= 0.75 * length)
+        part[through] = False
+    return result
+
+
+def _ink_height(mask: Mask) -> int:
+    filled = np.flatnonzero(mask.any(axis=1))
+    return 0 if len(filled) == 0 else int(filled[-1] - filled[0] + 1)
+
+
+def _is_key(mask: Mask, height: int) -> bool:
+    """Whether a run of ink (rows, columns) is a stroke of a legend: long, with one row that runs through it."""
+    return mask.shape[1] > 1.3 * height and float(mask.mean(axis=1).max()) > 0.92
+
+
+def _crop(pixels: Pixels, region: Region, turned: bool) -> Pixels:
+    piece = pixels[region.top : region.bottom, region.left : region.right, ::-1]
+    return np.ascontiguousarray(np.rot90(piece, -1) if turned else piece)
+
+
+def _recognise(crops: list[Pixels]) -> list[tuple[str, float]]:
+    """Characters and confidence of each crop (rows, columns, BGR)."""
+    if not crops:
+        return []
+    inputs: Any = library("rapidocr.ch_ppocr_rec").TextRecInput(img=crops, return_word_box=False)
+    outcome = recogniser()._load_rec_model()(inputs)
+    return [(str(content), float(score)) for content, score in zip(outcome.txts, outcome.scores, strict=True)]
+
+
+def _tidy(content: str) -> str:
+    """A reading without the tick stroke that looks like a dash."""
+    content = content.strip()
+    content = _TRAILING.sub("", content)
+    return _LEADING.sub("", content).strip()
+
+
+def _text(pixels: Pixels, region: Region, content: str, confidence: float) -> Text:
+    piece = pixels[region.top : region.bottom, region.left : region.right]
+    mask = _without_lines(ink_mask(piece))
+    left, top, right, bottom = _tight(mask, region)
+    return Text(
+        content=content,
+        box=Box(left, top, right, bottom),
+        angle=90.0 if region.turned else 0.0,
+        colour=ink_colour(piece, mask),
+        source="ocr",
+        confidence=confidence,
+    )
+
+
+def _tight(mask: Mask, region: Region) -> tuple[float, float, float, float]:
+    """The box of the ink; a thin run at the right end, apart from the characters, is a tick stroke and left out."""
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if len(columns) == 0:
+        return region.left, region.top, region.right, region.bottom
+    if not region.turned:
+        height = rows[-1] - rows[0] + 1
+        strokes = [run for run in runs(mask.any(axis=0)) if not _is_tick(mask[:, run.start : run.end], height)]
+        if strokes:
+            kept = mask[:, strokes[0].start : strokes[-1].end].any(axis=1)
+            rows = np.flatnonzero(kept)
+            columns = np.array([strokes[0].start, strokes[-1].end - 1])
+    return (
+        float(region.left + columns[0]),
+        float(region.top + rows[0]),
+        float(region.left + columns[-1] + 1),
+        float(region.top + rows[-1] + 1),
+    )
+
+
+def _is_tick(mask: Mask, height: int) -> bool:
+    """Whether a run of ink touches the edge of its region and is flat: a tick stroke beside a label."""
+    filled = np.flatnonzero(mask.any(axis=1))
+    return len(filled) > 0 and filled[-1] - filled[0] + 1 <= 0.22 * height and mask.shape[1] >= 0.3 * height
+
+
+def _upright(text: Text) -> list[Floats]:
+    """The outlines as if the text were read from left to right."""
+    if abs(text.angle) < 45:
+        return list(text.outlines)
+    sign = 1.0 if text.angle > 0 else -1.0
+    return [np.column_stack([-sign * outline[:, 1], sign * outline[:, 0]]) for outline in text.outlines]
+
+
+def _extent(outlines: list[Floats]) -> tuple[Floats, Floats]:
+    points = np.concatenate(outlines)
+    return points.min(axis=0), points.max(axis=0)
+
+
+def _shape_key(text: Text) -> tuple[float, ...]:
+    """Numbers that equal texts share wherever they stand: places relative to the corner, to a 50th of the height."""
+    outlines = _upright(text)
+    low, high = _extent(outlines)
+    unit = max(float(high[1] - low[1]), 1e-9) / 50.0
+    return tuple(np.rint((np.concatenate(outlines) - low) / unit).ravel().tolist())
+
+
+def _filled(text: Text) -> Pixels:
+    """The outlines as black ink on white, 34 pixels high with a margin (rows, columns, 3)."""
+    cv2 = opencv()
+    outlines = _upright(text)
+    low, high = _extent(outlines)
+    scale = 34.0 / max(float(high[1] - low[1]), 1e-9)
+    columns, rows = np.ceil((high - low) * scale).astype(int) + 28
+    image = np.full((int(rows), int(min(columns, 4000)), 3), 255, np.uint8)
+    shift = 4
+    corners = [np.rint(((line - low) * scale + 14) * 2**shift).astype(np.int32) for line in outlines]
+    cv2.fillPoly(image, corners, (0, 0, 0), lineType=cv2.LINE_AA, shift=shift)
+    return image
