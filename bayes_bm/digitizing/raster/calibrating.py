@@ -1,14 +1,11 @@
-"""From pixels and texts to the axes: the picture is turned straight, tick strokes are measured below a pixel."""
-
-from dataclasses import dataclass
+"""What axes need from pixels: by how much the picture is turned, and where the tick strokes are, below a pixel."""
 
 import numpy as np
 
-from bayes_bm.digitizing.figure import Axis
-from bayes_bm.digitizing.raster.ink import Pixels
-from bayes_bm.digitizing.raster.labels import Labels, axis_labels
+from bayes_bm.digitizing.axes import Marks, Scale
+from bayes_bm.digitizing.raster.ink import Pixels, runs
 from bayes_bm.digitizing.raster.libraries import opencv
-from bayes_bm.digitizing.scene import Floats, Text
+from bayes_bm.digitizing.scene import Floats
 
 _LEAST_SKEW = 0.04
 """Degrees below which a picture is left as it is: 0.5 px over 700."""
@@ -50,81 +47,26 @@ def turned_back(pixels: Pixels, degrees: float) -> Pixels:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """Hold the labels of one pair of axes."""
-
-    time: Labels
-    level: Labels
-
-
-def frames(texts: tuple[Text, ...]) -> list[Frame]:
-    """Return the pairs of axes that the numbers of a page show, from left to right and from top to bottom."""
-    rows = axis_labels(texts, upwards=False)
-    columns = [column for column in axis_labels(texts, upwards=True) if _is_survival(column)]
-    result: list[Frame] = []
-    used: set[int] = set()
-    for column in columns:
-        pairs = [(_distance(row, column), index) for index, row in enumerate(rows) if index not in used]
-        pairs = [pair for pair in pairs if np.isfinite(pair[0])]
-        if pairs:
-            index = min(pairs)[1]
-            used.add(index)
-            result.append(Frame(rows[index], column))
-    return sorted(result, key=lambda frame: (frame.level.box.left, frame.level.box.top))
-
-
-def _is_survival(column: Labels) -> bool:
-    top = float(column.values.max())
-    return column.values.min() >= -0.11 * top and (0.05 <= top <= 1.2 or 5.0 <= top <= 120.0)
-
-
-def _distance(row: Labels, column: Labels) -> float:
-    """How far below a column of labels a row stands; infinite where both cannot be one pair of axes."""
-    low = column.places.max()
-    height = row.box.height
-    gap = row.box.centre[1] - low
-    span = np.ptp(column.places)
-    if gap < -0.5 * height or gap > 0.8 * span or row.places.max() < column.box.right:
-        return np.inf
-    aside = row.places.min() - column.box.right
-    if aside < -1.5 * column.box.width or aside > 0.6 * np.ptp(row.places):
-        return np.inf
-    return float(gap + max(aside, 0.0))
-
-
-def measured(grey: Floats, labels: Labels, *, upwards: bool, inner: float) -> Axis:
-    """Return the axis through the tick strokes or grid lines beside the labels; through the labels where there are none.
+def stroke_marks(grey: Floats, scale: Scale, inner: float) -> list[Marks]:
+    """Return the places of the tick strokes or grid lines beside the labels of an axis; none where there are none.
 
     Parameters
     ----------
     grey
         Of the picture (rows, columns), 0 to 255.
-    labels
-        Of this axis.
-    upwards
-        Whether this is the axis of survival.
+    scale
+        The labels of the axis.
     inner
         How far into the panel strokes are looked for: a row for the axis of time, a column for that of survival.
     """
-    image = grey.T if upwards else grey
-    inside = (0.1 if labels.texts[0].angle else 0.7) * labels.height
-    outer = labels.box.right - inside if upwards else labels.box.top + inside
-    lines = np.arange(int(outer), int(inner), 1 if upwards else -1)
+    image = grey.T if scale.upright else grey
+    inside = (0.1 if scale.labels[0].text.angle else 0.7) * scale.height
+    outer = scale.box.right - inside if scale.upright else scale.box.top + inside
+    lines = np.arange(int(outer), int(inner), 1 if scale.upright else -1)
     lines = lines[(lines >= 0) & (lines < image.shape[0])]
-    places = labels.origin + labels.step * labels.values
+    places = scale.origin + scale.step * scale.values
     strokes = _strokes(image, lines, places)
-    confidence = f"ocr {labels.confidence:.2f}"
-    if strokes is None:
-        return _axis(labels.values, labels.places, confidence)
-    kept = np.isfinite(strokes)
-    return _axis(labels.values[kept], strokes[kept], "ticks")
-
-
-def _axis(values: Floats, places: Floats, source: str) -> Axis:
-    step, origin = np.polyfit(values, places, 1)
-    residual = float(np.abs(places - origin - step * values).max())
-    return Axis(values, places, float(origin), float(step), residual, source)
+    return [] if strokes is None else [Marks(strokes[np.isfinite(strokes)], "ticks")]
 
 
 def _strokes(image: Floats, lines: Floats, places: Floats) -> Floats | None:
@@ -132,18 +74,29 @@ def _strokes(image: Floats, lines: Floats, places: Floats) -> Floats | None:
     spacing = float(np.min(np.abs(np.diff(np.sort(places))))) if len(places) > 1 else 40.0
     window = int(np.clip(0.25 * spacing, 3, 9))
     columns = np.rint(places).astype(int)[:, None] + np.arange(-window, window + 1)
-    if len(lines) == 0 or columns.min() < 0 or columns.max() >= image.shape[1]:
-        columns = np.clip(columns, 0, image.shape[1] - 1)
+    columns = np.clip(columns, 0, image.shape[1] - 1)
+    if len(lines) == 0:
+        return None
     pieces = image[lines[:, None, None], columns[None]]  # (lines, labels, window)
     centres, strong = _ridges(pieces, columns)
-    good = _linear(centres, strong, places)
-    band = _first_band(good)
-    if band is None:
-        return None
-    mean = pieces[band[0] : band[1]].mean(axis=0, keepdims=True)
-    centre, strong = _ridges(mean, columns)
-    centre = np.where(strong, centre, np.nan)[0]
-    return centre if np.isfinite(centre).sum() >= 2 else None
+    options = [_in_band(pieces, columns, band) for band in _bands(_linear(centres, strong, places))]
+    return max(options, key=lambda option: _trust(option, places), default=None)
+
+
+def _trust(strokes: Floats, places: Floats) -> tuple[int, float]:
+    """How many labels have a stroke, then how straight strokes are and how near to the labels' middles."""
+    kept = np.isfinite(strokes)
+    if kept.sum() < 2:
+        return int(kept.sum()), 0.0
+    off = (strokes - places)[kept]
+    bend = off - np.polyval(np.polyfit(places[kept], off, 1), places[kept])
+    return int(kept.sum()), -float(np.abs(bend).max() + 0.3 * np.abs(off).mean())
+
+
+def _in_band(pieces: Floats, columns: Floats, band: tuple[int, int]) -> Floats:
+    """Places (labels,) of the strokes in the mean of some lines."""
+    centre, strong = _ridges(pieces[band[0] : band[1]].mean(axis=0, keepdims=True), columns)
+    return np.where(strong, centre, np.nan)[0]
 
 
 def _ridges(pieces: Floats, columns: Floats) -> tuple[Floats, Floats]:
@@ -174,14 +127,6 @@ def _linear(centres: Floats, strong: Floats, places: Floats) -> Floats:
     return good
 
 
-def _first_band(good: Floats) -> tuple[int, int] | None:
-    """The first run of at least three lines that show strokes; of a grid no more than the first 200."""
-    start = None
-    for index, flag in enumerate([*good, False]):
-        if flag and start is None:
-            start = index
-        elif not flag and start is not None:
-            if index - start >= 3:
-                return start, min(index, start + 200)
-            start = None
-    return None
+def _bands(good: Floats) -> list[tuple[int, int]]:
+    """The runs of at least three lines that show strokes; of a grid no more than the first 200 lines."""
+    return [(run.start, min(run.end, run.start + 200)) for run in runs(good) if run.length >= 3]

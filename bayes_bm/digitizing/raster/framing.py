@@ -3,11 +3,14 @@
 import numpy as np
 
 from bayes_bm.digitizing.figure import Axis
+from bayes_bm.digitizing.panels import AxisPair
 from bayes_bm.digitizing.raster.ink import Mask, Pixels, Run, distance, paper_colour, runs
 from bayes_bm.digitizing.scene import Box, Floats
 
 _LINE = 28.0
 """Grey values by which a line of the frame differs from the panel's paper."""
+_TINT = 12.0
+"""Grey values by which the page differs from a panel with a paper of its own; noise of a JPEG is below."""
 _COVER = 0.9
 """Share of the span of the ticks that a line of the frame fills."""
 _NEAR = 3.5
@@ -16,30 +19,37 @@ _REACH = 0.25
 """Span of the ticks beyond which no line belongs to this panel."""
 
 
-def panel_box(pixels: Pixels, time: Axis, level: Axis, *, left: float, bottom: float, right: float) -> Box:
+def panel_box(pixels: Pixels, pair: AxisPair, time: Axis, level: Axis, right: float) -> Box:
     """Return the box inside the axis lines.
 
     Parameters
     ----------
     pixels
         Bytes (rows, columns, 3).
+    pair
+        The labels of the panel's axes.
     time, level
-        The axes of the panel.
-    left, bottom, right
-        Outer limits in pixels: the labels of the axes, and the next panel or the end of the picture.
+        The axes.
+    right
+        Outer limit in pixels: the next panel or the end of the picture.
     """
+    left = pair.level.box.right if pair.level.box.right < time.places.min() + _NEAR else 0.0
+    bottom = pair.time.box.top
     x_low, x_high = float(time.places.min()), float(time.places.max())
     y_high, y_low = float(level.places.min()), float(level.places.max())
+    full = level.origin + level.step * (100.0 if pair.percent else 1.0)
+    y_high = min(y_high, max(full, 0.0))
     inside = pixels[max(int(y_high), 0) : int(y_low) + 1, max(int(x_low), 0) : int(x_high) + 1]
     paper = paper_colour(inside)
-    ink = distance(pixels, paper) > _LINE
+    far = distance(pixels, paper)
+    ink = far > _LINE
     columns = runs(ink[max(int(y_high), 0) : int(y_low) + 1].mean(axis=0) > _COVER)
     rows = runs(ink[:, max(int(x_low), 0) : int(x_high) + 1].mean(axis=1) > _COVER)
     wide, tall = x_high - x_low, y_low - y_high
     return Box(
         left=_before(columns, x_low, max(left, x_low - _REACH * wide), 0.04 * wide),
         top=_before(rows, y_high, max(0.0, y_high - _REACH * tall), 0.06 * tall, strict=True),
-        right=_behind(columns, x_high, min(right, x_high + _REACH * wide), _paper_end(ink, x_high, right, rows)),
+        right=_behind(columns, x_high, min(right, x_high + _REACH * wide), _paper_end(far, x_high, right, rows)),
         bottom=_behind(rows, y_low, min(bottom, y_low + _REACH * tall), y_low + 0.03 * tall),
     )
 
@@ -66,13 +76,13 @@ def _behind(lines: list[Run], tick: float, limit: float, otherwise: float) -> fl
     return min(otherwise, limit)
 
 
-def _paper_end(ink: Mask, tick: float, right: float, rows: list[Run]) -> float:
+def _paper_end(far: Floats, tick: float, right: float, rows: list[Run]) -> float:
     """Column where the axis line or the panel's own paper ends to the right of the last tick."""
-    stop = int(min(right, ink.shape[1]))
-    ends = [_run_end(ink[int(row.centre)], int(tick) - 2, stop) for row in rows]
+    stop = int(min(right, far.shape[1]))
+    ends = [_run_end(far[int(row.centre)] > _LINE, int(tick) - 2, stop) for row in rows]
     if ends and max(ends) > tick + _NEAR:
         return float(max(ends))
-    paper = ~ink[:, int(tick) : stop]
+    paper = far[:, int(tick) : stop] < _TINT
     share = paper.mean(axis=0) if paper.size else np.zeros(0)
     bare = np.flatnonzero(share < 0.3)
     return float(int(tick) + bare[0]) if len(bare) else float(stop)
@@ -82,13 +92,3 @@ def _run_end(line: Mask, start: int, stop: int) -> int:
     """Where the run through a place ends."""
     empty = np.flatnonzero(~line[start + 2 : stop])
     return start + 2 + int(empty[0]) if len(empty) else stop
-
-
-def corner_box(box: Box) -> tuple[int, int, int, int]:
-    """Return the whole pixels inside a box: first row, row behind the last, first column, column behind the last."""
-    return int(np.ceil(box.top)), int(box.bottom), int(np.ceil(box.left)), int(box.right)
-
-
-def shifted(axis: Axis, offset: float) -> tuple[float, Floats]:
-    """Return origin and places of an axis as seen from a corner `offset` pixels in."""
-    return axis.origin - offset, axis.places - offset

@@ -1,0 +1,216 @@
+"""Colours of a panel: its paper, the inks that lines are drawn with, and how much of a pixel each ink covers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.digitizing.raster.ink import Mask, Pixels, distance, paper_colour
+from bayes_bm.digitizing.raster.libraries import opencv
+from bayes_bm.digitizing.scene import Floats
+
+_STANDS_OUT = 36.0
+"""Grey values from the paper from which a pixel may belong to a line."""
+_RADIUS = 26.0
+"""Grey values within which colours are one ink."""
+_LEAST_SUPPORT = 0.05
+"""Share of the panel's columns in which an ink that is a line's appears."""
+_RESIDUAL = 60.0
+"""Grey values off the way from paper to ink at which a pixel's membership falls to 1/e (facts, section 4.2)."""
+_MOST_INKS = 12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """Hold the pixels of one panel.
+
+    Attributes
+    ----------
+    pixels
+        Bytes (rows, columns, 3).
+    hidden
+        Mask (rows, columns): texts and keys, where nothing is known of lines.
+    paper
+        Bytes (rows, columns, 3): what would be seen without lines, bands included.
+    far
+        Floats (rows, columns): distance of each pixel from its paper.
+    left, top
+        Of the first pixel in the picture.
+    """
+
+    pixels: Pixels
+    hidden: Mask
+    paper: Pixels
+    far: Floats
+    left: int
+    top: int
+
+    @property
+    def rows(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def columns(self) -> int:
+        return self.pixels.shape[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ink:
+    """Hold a colour (3,) of lines, 0 to 255, and the number of columns in which it appears."""
+
+    colour: Floats
+    support: int
+
+    @property
+    def chromatic(self) -> bool:
+        return float(np.ptp(self.colour)) > 28.0
+
+
+def crop(pixels: Pixels, box: tuple[int, int, int, int], hidden: Mask) -> Crop:
+    """Return the part of a picture inside a box (left, top, right, bottom) with its paper.
+
+    `hidden` is a mask of the whole picture.
+    """
+    left, top, right, bottom = box
+    part = np.ascontiguousarray(pixels[top:bottom, left:right])
+    cover = hidden[top:bottom, left:right]
+    paper = _paper(part)
+    far = np.abs(part.astype(np.float32) - paper).max(axis=2)
+    return Crop(part, cover, paper, far, left, top)
+
+
+def _paper(pixels: Pixels) -> Pixels:
+    """What lies behind lines (rows, columns, 3): a wide median, in which grid lines are kept apart."""
+    base = paper_colour(pixels)
+    plain = pixels.copy()
+    grid = np.zeros(pixels.shape[:2], bool)
+    for image, part, mask in (
+        (plain, pixels, grid),
+        (plain.swapaxes(0, 1), pixels.swapaxes(0, 1), grid.T),
+    ):
+        lines, colours = _grid_lines(part, base)
+        for line, colour in zip(lines, colours, strict=True):
+            same = distance(part[line : line + 1], colour)[0] < 20
+            image[line, same] = base.astype(np.uint8)
+            mask[line, same] = True
+    reach = max(9, int(0.085 * min(pixels.shape[:2]))) | 1
+    wide = opencv().medianBlur(plain, min(reach, 151))
+    bare = grid & (distance(wide, base) < 12)
+    wide[bare] = pixels[bare]
+    return wide
+
+
+def _grid_lines(pixels: Pixels, base: Floats) -> tuple[list[int], list[Floats]]:
+    """Rows that are of one colour other than the paper from side to side, and their colours."""
+    middle = np.median(pixels, axis=1)
+    odd = np.abs(middle - base).max(axis=1) > 5
+    lines, colours = [], []
+    edge = max(2, pixels.shape[1] // 40)
+    for line in np.flatnonzero(odd):
+        same = distance(pixels[line : line + 1], middle[line])[0] < 20
+        if same.mean() > 0.75 and same[:edge].mean() > 0.5 and same[-edge:].mean() > 0.5:
+            lines.append(int(line))
+            colours.append(middle[line])
+    return lines, colours
+
+
+def inks(panel: Crop) -> list[Ink]:
+    """Return the inks that may be lines' in a panel, the one with most columns first."""
+    cores, places = _cores(panel)
+    if len(cores) == 0:
+        return []
+    rest = np.ones(len(cores), bool)
+    result: list[Ink] = []
+    members: list[Mask] = []
+    while rest.sum() > 10 and len(result) < _MOST_INKS:
+        colour = _commonest(cores[rest], places[rest])
+        near = np.abs(cores - colour).max(axis=1) < _RADIUS
+        own = near & rest
+        support = len(np.unique(places[own, 1]))
+        rest &= ~near
+        if support < _LEAST_SUPPORT * panel.columns:
+            if own.sum() == 0:
+                break
+            continue
+        result.append(Ink(colour, support))
+        members.append(own)
+    return _without_mixtures(panel, result, [places[own] for own in members])
+
+
+def _cores(panel: Crop) -> tuple[Floats, Floats]:
+    """Colours (pixels, 3) and places (row, column) of pixels in the middle of lines."""
+    cv2 = opencv()
+    far = panel.far
+    tall = cv2.dilate(far, np.ones((5, 1), np.uint8))
+    core = (far > _STANDS_OUT) & (far >= 0.94 * tall) & ~panel.hidden
+    core[:2], core[-2:] = False, False
+    places = np.argwhere(core)
+    return panel.pixels[core].astype(float), places
+
+
+def _commonest(colours: Floats, places: Floats) -> Floats:
+    """The colour (3,) around which most columns are found."""
+    codes = (colours // 12).astype(np.int64) @ np.array([10000, 100, 1])
+    width = int(places[:, 1].max()) + 1
+    pairs = np.unique(codes * width + places[:, 1])
+    values, counts = np.unique(pairs // width, return_counts=True)
+    centre = colours[codes == values[np.argmax(counts)]].mean(axis=0)
+    for _ in range(4):
+        near = np.abs(colours - centre).max(axis=1) < 0.8 * _RADIUS
+        centre = np.median(colours[near], axis=0)
+    return centre
+
+
+def _without_mixtures(panel: Crop, candidates: list[Ink], places: list[Floats]) -> list[Ink]:
+    """The inks without those whose pixels lie on the edges of stronger ones: tints and colours of crossings."""
+    cv2 = opencv()
+    kept: list[Ink] = []
+    cover = np.zeros((panel.rows, panel.columns), np.uint8)
+    for ink, own in zip(candidates, places, strict=True):
+        beside = cover[own[:, 0], own[:, 1]].mean() if kept else 0.0
+        if beside > 0.6:
+            continue
+        kept.append(ink)
+        mine = np.zeros_like(cover)
+        mine[own[:, 0], own[:, 1]] = 1
+        cover |= cv2.dilate(mine, np.ones((7, 7), np.uint8))
+    return kept
+
+
+def membership(panel: Crop, colour: Floats) -> Floats:
+    """Return how much of each pixel (rows, columns) an ink covers, 0 to 1, by unmixing it from the paper in sRGB."""
+    paper = panel.paper.astype(np.float32)
+    over = panel.pixels.astype(np.float32) - paper
+    way = np.asarray(colour, np.float32) - paper
+    share = (over * way).sum(axis=2) / np.maximum((way * way).sum(axis=2), 1.0)
+    share = np.clip(share, 0.0, 1.0)
+    residual = np.sqrt(((over - share[..., None] * way) ** 2).sum(axis=2))
+    weak = (way * way).sum(axis=2) < 900.0
+    return np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2))).astype(np.float32)
+
+
+def line_width(share: Floats) -> float:
+    """Return the width in pixels of the lines in a membership (rows, columns): the commonest height of level runs."""
+    core = share > 0.5
+    padded = np.pad(core, ((1, 1), (0, 0))).astype(np.int8)
+    edges = np.diff(padded, axis=0)
+    starts, ends = np.argwhere(edges.T == 1), np.argwhere(edges.T == -1)
+    if len(starts) == 0:
+        return 2.0
+    lengths = ends[:, 1] - starts[:, 1]
+    lengths = lengths[lengths <= max(3, share.shape[0] // 25)]
+    if len(lengths) == 0:
+        return 2.0
+    counts = np.bincount(lengths)
+    mode = int(np.argmax(counts))
+    return _exact_width(share, starts, ends, mode)
+
+
+def _exact_width(share: Floats, starts: Floats, ends: Floats, mode: int) -> float:
+    """Width with its fraction: the mean sum of membership across runs of the commonest height."""
+    usual = (ends[:, 1] - starts[:, 1]) == mode
+    columns, first = starts[usual, 0], starts[usual, 1]
+    total = np.zeros(len(columns))
+    for offset in range(-2, mode + 2):
+        rows = np.clip(first + offset, 0, share.shape[0] - 1)
+        total += share[rows, columns]
+    return float(np.median(total))

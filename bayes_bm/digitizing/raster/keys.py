@@ -1,0 +1,156 @@
+"""Keys of a legend: short strokes, solid or dashed, or patches, that stand alone before words."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.digitizing.labels import character_height, clean, number
+from bayes_bm.digitizing.raster.ink import Mask, Pixels, Run, distance, joined, paper_colour, runs
+from bayes_bm.digitizing.scene import Box, Floats, Text
+
+_REACH = 7.0
+"""How far left of its words a key may begin, in heights of the characters."""
+_NO_NAME = re.compile(r"^(p|hr|n|log[- ]?rank|hazard|median|logrank|no\.?|number|chi)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnKey:
+    """Hold a key of a legend as it is drawn.
+
+    Attributes
+    ----------
+    colour
+        Floats (3,), 0 to 255.
+    kind
+        `solid`, `dashed`, `dotted` or `patch`.
+    box
+        Of its ink.
+    text
+        The words behind it.
+    mark
+        Half the height of a censor mark on the key, in pixels; 0 where there is none.
+    """
+
+    colour: Floats
+    kind: str
+    box: Box
+    text: Text
+    mark: float
+
+    @property
+    def name(self) -> str:
+        return clean(self.text.content or "")
+
+
+def legend_keys(pixels: Pixels, texts: tuple[Text, ...], others: tuple[Text, ...]) -> list[DrawnKey]:
+    """Return the keys before words, from top to bottom and from left to right.
+
+    Parameters
+    ----------
+    pixels
+        Bytes (rows, columns, 3).
+    texts
+        Words that may be names.
+    others
+        Everything printed, which is no key.
+    """
+    printed = text_mask(pixels.shape[:2], others, 1)
+    keys = [key for text in texts if _may_name(text) and (key := _key(pixels, printed, text)) is not None]
+    return sorted(_one_each(keys), key=lambda key: (round(key.box.centre[1] / 8), key.box.left))
+
+
+def text_mask(shape: tuple[int, ...], texts: tuple[Text, ...], pad: int) -> Mask:
+    """Return the pixels (rows, columns) inside the boxes of texts, `pad` pixels around them included."""
+    mask = np.zeros(shape[:2], bool)
+    for text in texts:
+        box = text.box
+        top, left = max(int(box.top) - pad, 0), max(int(box.left) - pad, 0)
+        mask[top : int(box.bottom) + pad + 1, left : int(box.right) + pad + 1] = True
+    return mask
+
+
+def _may_name(text: Text) -> bool:
+    content = clean(text.content or "")
+    letters = sum(sign.isalnum() for sign in content)
+    return abs(text.angle) < 1 and letters > 0 and number(content) is None and not _NO_NAME.match(content)
+
+
+def _one_each(keys: list[DrawnKey]) -> list[DrawnKey]:
+    """The keys of the largest group that shares a left side or a line of print, or all where they are two kinds."""
+    best: list[DrawnKey] = []
+    for key in keys:
+        tall = character_height(key.text)
+        below = [other for other in keys if abs(other.box.left - key.box.left) < 0.8 * tall]
+        beside = [other for other in keys if abs(other.box.centre[1] - key.box.centre[1]) < 0.6 * tall]
+        best = max(best, below, beside, key=len)
+    return best
+
+
+def _key(pixels: Pixels, printed: Mask, text: Text) -> DrawnKey | None:
+    tall = character_height(text)
+    box = text.box
+    left = max(int(box.left - _REACH * tall), 0)
+    right = int(box.left - 0.1 * tall)
+    middle = box.centre[1]
+    top, bottom = max(int(middle - 0.75 * tall), 0), int(middle + 0.75 * tall) + 1
+    if right - left < 4 or bottom - top < 4:
+        return None
+    piece = pixels[top:bottom, left:right]
+    near = piece[:, -int(min(2.5 * tall, right - left)) :]
+    far = distance(piece, paper_colour(near))
+    far[printed[top:bottom, left:right]] = 0.0
+    peak = float(far[:, -near.shape[1] :].max())
+    if peak < 40:
+        return None
+    mask = far > max(30.0, 0.35 * peak)
+    run, row = _longest_row(mask, tall)
+    if run is None:
+        return None
+    return _described(piece, far, mask, run, row, text, (left, top))
+
+
+def _longest_row(mask: Mask, tall: float) -> tuple[Run | None, int]:
+    """The last stroke along the row with most ink, and that row."""
+    best, best_row, best_ink = None, 0, 0
+    for row in range(mask.shape[0]):
+        pieces = joined(runs(mask[row]), 0.9 * tall)
+        if not pieces:
+            continue
+        last = pieces[-1]
+        ink = int(mask[row, last.start : last.end].sum())
+        fits = tall <= last.length <= 6.2 * tall and mask.shape[1] - last.end <= 2.6 * tall
+        if fits and last.start >= 2 and ink > best_ink:
+            best, best_row, best_ink = last, row, ink
+    if best is None or best_ink < 0.3 * best.length:
+        return None, 0
+    return best, best_row
+
+
+def _described(
+    piece: Pixels, far: Floats, mask: Mask, run: Run, row: int, text: Text, corner: tuple[int, int]
+) -> DrawnKey | None:
+    """A key from the pixels (rows, columns) of its surroundings; None where it is no stroke and no patch."""
+    tall = character_height(text)
+    part = mask[:, run.start : run.end]
+    heights = part.sum(axis=0)
+    filled = heights[heights > 0]
+    thick = float(np.median(filled))
+    line = part[max(row - 1, 0) : row + 2].any(axis=0)
+    breaks = [gap for gap in runs(~line) if gap.length >= 2]
+    patch = thick > 0.5 * tall
+    if patch and (breaks or float(part.mean()) < 0.5):
+        return None
+    strokes = runs(line)
+    kind = "patch" if patch else "solid"
+    if len(breaks) >= 1 and not patch:
+        longest = max(stroke.length for stroke in strokes)
+        kind = "dotted" if len(strokes) >= 4 and longest <= 2.2 * thick else "dashed"
+    core = part & (far[:, run.start : run.end] >= np.quantile(far[:, run.start : run.end][part], 0.6))
+    colour = np.median(piece[:, run.start : run.end][core], axis=0).astype(float)
+    tallest = float(heights.max())
+    mark = tallest / 2 if not patch and tallest > 2.2 * thick and tallest > thick + 4 else 0.0
+    rows = np.flatnonzero(part.any(axis=1))
+    left, top = corner
+    box = Box(left + run.start, top + int(rows[0]), left + run.end, top + int(rows[-1]) + 1)
+    return DrawnKey(colour, kind, box, text, mark)

@@ -1,0 +1,142 @@
+"""Censor marks on a traced line: ink that sticks out above and below it, where its own drops and other lines do not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.digitizing.raster.ink import Run, runs
+from bayes_bm.digitizing.raster.levels import Staircase
+from bayes_bm.digitizing.scene import Floats
+
+_FULL = 0.5
+"""Share of a mark's height that must be ink."""
+_LEAST_ROWS = 2.0
+"""Pixels above or below the line's own ink that are needed to see a mark."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MarkShape:
+    """Hold half the height of the marks of a figure and the width of their upright stroke, in pixels."""
+
+    half: float
+    width: float
+
+
+def _protrusions(share: Floats, line: Staircase, width: float) -> tuple[Floats, Floats, Floats]:
+    """Rows of ink (columns,) above and below a line's own ink, and the columns."""
+    columns = np.arange(int(line.start), int(line.end))
+    reach = int(6 * width) + 8
+    across = columns + 0.5
+    top = line.at(across - width / 2) - width / 2
+    bottom = line.at(across + width / 2) + width / 2
+    steps = np.arange(reach)
+    up = _ink_from(share, columns, np.floor(top - 1.0).astype(int), -steps)
+    down = _ink_from(share, columns, np.ceil(bottom).astype(int), steps)
+    return up, down, columns
+
+
+def _ink_from(share: Floats, columns: Floats, rows: Floats, steps: Floats) -> Floats:
+    """Length of the run of ink (columns,) from rows on."""
+    index = rows[:, None] + steps[None, :]
+    outside = (index < 0) | (index >= share.shape[0])
+    profile = share[np.clip(index, 0, share.shape[0] - 1), columns[:, None]]
+    inked = np.where(outside, 0.0, profile) > 0.45
+    return np.where(inked.all(axis=1), len(steps), (~inked).argmax(axis=1)).astype(float)
+
+
+def mark_shape(shares: list[Floats], lines: list[Staircase], widths: list[float]) -> MarkShape | None:
+    """Return the shape of the marks that stick out of a figure's lines as one; None where too few do."""
+    heights: list[Floats] = []
+    strokes: list[int] = []
+    for share, line, width in zip(shares, lines, widths, strict=True):
+        up, down, _ = _protrusions(share, line, width)
+        both = np.minimum(up, down)
+        # ink of the line's own drops ends elsewhere above than below
+        alike = (both >= max(_LEAST_ROWS, 0.35 * width)) & (np.abs(up - down) <= 2.0 + 0.25 * both)
+        heights.append(both[alike] + width / 2)
+        strokes += [run.length for run in runs(alike)]
+    every = np.concatenate(heights) if heights else np.zeros(0)
+    if len(every) < 2:
+        return None
+    counts = np.bincount(np.rint(every).astype(int))
+    smooth = np.convolve(counts, np.ones(3), "same")
+    mode = int(np.argmax(smooth))
+    lengths = np.array([length for length in strokes if length <= 4 * max(widths)])
+    width = float(np.bincount(lengths).argmax()) if len(lengths) else 2.0
+    return MarkShape(float(mode), max(width, 1.0))
+
+
+def marks(share: Floats, cover: Floats, line: Staircase, width: float, shape: MarkShape) -> Floats:
+    """Return where censor marks stand on a line (marks,), in pixels across.
+
+    Parameters
+    ----------
+    share, cover
+        Membership of the line's ink, and what hides it (rows, columns).
+    line
+        The staircase.
+    width
+        Of the line, in pixels.
+    shape
+        Of the figure's marks.
+    """
+    start, end = int(line.start), int(min(line.end + shape.width, share.shape[1]))
+    columns = np.arange(start, end)
+    response = np.maximum(
+        _response(share, cover, line, width, shape, columns, 0.0),
+        _response(share, cover, line, width, shape, columns, shape.width / 2 + 1.0),
+    )
+    stroke = _stroke_width(response, shape)
+    places: list[float] = []
+    for run in runs(response > _FULL):
+        places += _within(response, run, stroke)
+    return np.array(places) + start
+
+
+def _response(
+    share: Floats, cover: Floats, line: Staircase, width: float, shape: MarkShape, columns: Floats, shift: float
+) -> Floats:
+    """Share of a mark's free height that is ink (columns,), the lesser of above and below."""
+    across = columns + 0.5
+    level = line.at(across + shift)
+    top = np.minimum(line.at(across - width / 2 - 0.5), level) - width / 2 - 0.7
+    bottom = np.maximum(line.at(across + width / 2 + 0.5), level) + width / 2 + 0.7
+    up, free_up = _filled(share, cover, columns, level - shape.half + 1.0, top)
+    down, free_down = _filled(share, cover, columns, bottom, level + shape.half - 1.0)
+    both = np.minimum(np.where(free_up, up, np.inf), np.where(free_down, down, np.inf))
+    return np.where(np.isfinite(both), both, 0.0)
+
+
+def _filled(share: Floats, cover: Floats, columns: Floats, top: Floats, bottom: Floats) -> tuple[Floats, Floats]:
+    """Mean membership (columns,) of rows between two places, and whether there is room and nothing else stands there."""
+    sums = np.vstack([np.zeros(share.shape[1]), np.cumsum(share, axis=0)])
+    others = np.vstack([np.zeros(share.shape[1]), np.cumsum(cover > 0.5, axis=0)])
+    first = np.clip(np.rint(top).astype(int), 0, share.shape[0])
+    last = np.clip(np.rint(bottom).astype(int), 0, share.shape[0])
+    room = last - first
+    free = room >= _LEAST_ROWS
+    mean = (sums[last, columns] - sums[first, columns]) / np.maximum(room, 1)
+    hidden = (others[last, columns] - others[first, columns]) / np.maximum(room, 1)
+    return mean, free & (hidden < 0.5)
+
+
+def _stroke_width(response: Floats, shape: MarkShape) -> float:
+    """Width of one upright stroke: the lower quartile of the inked lengths, near the shape's."""
+    lengths = np.array([response[max(run.start - 1, 0) : run.end + 1].sum() for run in runs(response > _FULL)])
+    near = lengths[(lengths > 0.4 * shape.width) & (lengths < 1.8 * shape.width)]
+    return float(np.median(near)) if len(near) else shape.width
+
+
+def _within(response: Floats, run: Run, stroke: float) -> list[float]:
+    """Places of the marks that one run of ink consists of: as few as fill it."""
+    first, last = max(run.start - 1, 0), min(run.end + 1, len(response))
+    part = response[first:last]
+    length = float(part.sum())
+    if length < 0.4 * stroke:
+        return []
+    count = max(1, int(np.ceil(length / stroke - 0.35)))
+    centre = float((part * (np.arange(first, last) + 0.5)).sum() / length)
+    if count == 1:
+        return [centre]
+    spread = length - stroke
+    return list(centre + np.linspace(-spread / 2, spread / 2, count))

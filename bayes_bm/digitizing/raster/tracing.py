@@ -1,0 +1,172 @@
+"""The way of one arm through its panel: the cheapest line that starts at (0, 1), never rises and may be hidden or end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.digitizing.raster.ink import Mask
+from bayes_bm.digitizing.raster.libraries import opencv
+from bayes_bm.digitizing.scene import Floats
+
+_DROP = 0.3
+"""Cost of a drop, in columns without ink: 1.2 loses small steps (facts, section 4.2)."""
+_MISSING_STROKE = 0.5
+"""Cost of a row of a drop without its vertical stroke."""
+_HIDDEN = 0.35
+"""Cost of a column where something else covers the line."""
+_ENDED = 0.36
+"""Cost of a column behind the end of the line: just above hidden, or hidden stretches would end it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Path:
+    """Hold where a line runs, column by column from `start`.
+
+    Attributes
+    ----------
+    start
+        First column.
+    rows
+        Whole numbers (columns,): the middle of the line at the right edge of each column's drop.
+    seen
+        Mask (columns,): where its own ink was there.
+    hidden
+        Mask (columns,): where something else stood in its place.
+    cost
+        Per column up to the end.
+    """
+
+    start: int
+    rows: Floats
+    seen: Mask
+    hidden: Mask
+    cost: float
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.rows)
+
+    @property
+    def coverage(self) -> float:
+        """Share of the columns at which its own ink was seen, of those where nothing hid it."""
+        open_columns = ~self.hidden
+        return float(self.seen[open_columns].mean()) if open_columns.any() else 0.0
+
+
+def trace(share: Floats, cover: Floats, width: float, start: tuple[int, float], hidden_cost: float = _HIDDEN) -> Path:
+    """Return the cheapest way of a line.
+
+    Parameters
+    ----------
+    share
+        Membership (rows, columns), gaps of dashes closed.
+    cover
+        Of each pixel (rows, columns), 0 to 1: how much something else hides it.
+    width
+        Of the line, in pixels.
+    start
+        Column of time 0 and row of survival 1.
+    hidden_cost
+        Cost of a column where the line is hidden.
+    """
+    column, row = max(start[0], 0), start[1]
+    node, stroke = _costs(share[:, column:], cover[:, column:], width, hidden_cost)
+    first = np.full(share.shape[0], np.inf, np.float32)
+    reach = max(3.0, 0.8 * width)
+    low, high = int(max(row - reach, 0)), int(min(row + reach + 1, share.shape[0]))
+    first[low:high] = 0.0
+    rows, cost = _cheapest(node, stroke, first)
+    columns = np.arange(len(rows)) + column
+    inside = rows.astype(int)
+    own, other = _band(share, width), _band(cover, width)
+    seen = own[inside, columns] > 0.5
+    hidden = ~seen & (other[inside, columns] > 0.35)
+    return _ended(Path(column, rows, seen, hidden, cost / max(len(rows), 1)))
+
+
+def _ended(path: Path) -> Path:
+    """The path without a tail in which nothing was seen."""
+    seen = np.flatnonzero(path.seen)
+    length = int(seen[-1]) + 1 if len(seen) else 0
+    return Path(path.start, path.rows[:length], path.seen[:length], path.hidden[:length], path.cost)
+
+
+def _band(image: Floats, width: float) -> Floats:
+    """Mean over the height of a line (rows, columns)."""
+    size = max(1, round(width))
+    return opencv().blur(np.ascontiguousarray(image, np.float32), (1, size))
+
+
+def _costs(share: Floats, cover: Floats, width: float, hidden_cost: float) -> tuple[Floats, Floats]:
+    """Cost of each pixel, and cost of passing each row in a drop (columns, rows), as sums from the top."""
+    cv2 = opencv()
+    own = _band(share, width)
+    usual = float(np.quantile(own.max(axis=0), 0.4)) if own.size else 1.0
+    own = np.clip(own / np.clip(usual, 0.35, 1.0), 0.0, 1.0)
+    other = np.clip(_band(cover, width), 0.0, 1.0)
+    node = np.minimum(1.0 - own, 1.0 - (1.0 - hidden_cost) * other)
+    near = cv2.dilate(np.ascontiguousarray(share, np.float32), np.ones((1, 3), np.uint8))
+    near = np.maximum(near / np.clip(usual, 0.35, 1.0), 0.7 * other)
+    missing = _MISSING_STROKE * (1.0 - np.clip(near, 0.0, 1.0))
+    return np.ascontiguousarray(node.T, np.float32), np.cumsum(missing.T, axis=1, dtype=np.float64)
+
+
+def _cheapest(node: Floats, stroke: Floats, first: Floats) -> tuple[Floats, float]:
+    """Rows (columns up to the end,) of the cheapest way and its cost; costs as (columns, rows)."""
+    columns, rows = node.shape
+    places = np.arange(rows)
+    origin = np.empty((columns, rows), np.int32)
+    total = first.astype(np.float64)
+    ended, end_column = np.inf, 0
+    ends = np.empty(columns, np.int32)
+    end_rows = np.empty(columns, np.int32)
+    for column in range(columns):
+        least = int(np.argmin(total))
+        if total[least] <= ended:  # the line may have ended before this column
+            ended, end_column, end_row = float(total[least]), column, least
+        ended += _ENDED
+        ends[column], end_rows[column] = end_column, end_row
+        fall = total - stroke[column]
+        best = np.minimum.accumulate(fall)
+        source = np.maximum.accumulate(np.where(fall <= best, places, 0))
+        dropped = best + stroke[column] + _DROP
+        level = total <= dropped
+        origin[column] = np.where(level, places, source)
+        total = np.where(level, total, dropped) + node[column]
+    least = int(np.argmin(total))
+    if total[least] <= ended or columns == 0:
+        return _walk(origin, least, columns), float(total[least])
+    stop = int(ends[-1])
+    return _walk(origin, int(end_rows[-1]), stop), float(ended)
+
+
+def _walk(origin: Floats, row: int, columns: int) -> Floats:
+    """Rows (columns,) from the last column back."""
+    result = np.empty(columns, np.int32)
+    for column in range(columns - 1, -1, -1):
+        result[column] = row
+        row = int(origin[column, row])
+    return result
+
+
+def closed(share: Floats, gap: float) -> Floats:
+    """Return a membership in which gaps up to `gap` pixels along rows, and then along columns, are filled."""
+    cv2 = opencv()
+    size = max(1, round(gap)) | 1
+    image = np.ascontiguousarray(share, np.float32)
+    flat = cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((1, size), np.uint8))
+    tall = cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((size, 1), np.uint8))
+    return np.maximum(flat, tall)
+
+
+def covered(path: Path, shape: tuple[int, int], width: float) -> Mask:
+    """Return the pixels (rows, columns) that a traced line covers, its drops included and a pixel around it."""
+    mask = np.zeros(shape, bool)
+    half = width / 2 + 1.0
+    before = np.concatenate([path.rows[:1], path.rows[:-1]])
+    for index, (high, low) in enumerate(zip(before, path.rows, strict=True)):
+        column = path.start + index
+        top, bottom = int(max(high - half, 0)), int(low + half + 1)
+        reach = round(half) if low > high else 0
+        mask[top:bottom, max(column - reach, 0) : column + reach + 1] = True
+    return mask
