@@ -3,9 +3,8 @@
 import numpy as np
 
 from bayes_bm.digitizing.axes import Marks, Scale
-from bayes_bm.digitizing.raster.ink import Pixels, runs
+from bayes_bm.digitizing.raster.ink import Array, Pixels, runs
 from bayes_bm.digitizing.raster.libraries import opencv
-from bayes_bm.digitizing.scene import Floats
 
 _LEAST_SKEW = 0.04
 """Degrees below which a picture is left as it is: 0.5 px over 700."""
@@ -42,12 +41,10 @@ def turned_back(pixels: Pixels, degrees: float) -> Pixels:
     cv2 = opencv()
     rows, columns = pixels.shape[:2]
     matrix = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), -degrees, 1.0)
-    return cv2.warpAffine(
-        pixels, matrix, (columns, rows), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    return cv2.warpAffine(pixels, matrix, (columns, rows), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def stroke_marks(grey: Floats, scale: Scale, inner: float) -> list[Marks]:
+def stroke_marks(grey: Array, scale: Scale, inner: float) -> list[Marks]:
     """Return the places of the tick strokes or grid lines beside the labels of an axis; none where there are none.
 
     Parameters
@@ -69,7 +66,7 @@ def stroke_marks(grey: Floats, scale: Scale, inner: float) -> list[Marks]:
     return [] if strokes is None else [Marks(strokes[np.isfinite(strokes)], "ticks")]
 
 
-def _strokes(image: Floats, lines: Floats, places: Floats) -> Floats | None:
+def _strokes(image: Array, lines: Array, places: Array) -> Array | None:
     """Places (labels,) of the strokes in the first lines that show them all; nan where a label has none."""
     spacing = float(np.min(np.abs(np.diff(np.sort(places))))) if len(places) > 1 else 40.0
     window = int(np.clip(0.25 * spacing, 3, 9))
@@ -83,7 +80,7 @@ def _strokes(image: Floats, lines: Floats, places: Floats) -> Floats | None:
     return max(options, key=lambda option: _trust(option, places), default=None)
 
 
-def _trust(strokes: Floats, places: Floats) -> tuple[int, float]:
+def _trust(strokes: Array, places: Array) -> tuple[int, float]:
     """How many labels have a stroke, then how straight strokes are and how near to the labels' middles."""
     kept = np.isfinite(strokes)
     if kept.sum() < 2:
@@ -93,13 +90,13 @@ def _trust(strokes: Floats, places: Floats) -> tuple[int, float]:
     return int(kept.sum()), -float(np.abs(bend).max() + 0.3 * np.abs(off).mean())
 
 
-def _in_band(pieces: Floats, columns: Floats, band: tuple[int, int]) -> Floats:
+def _in_band(pieces: Array, columns: Array, band: tuple[int, int]) -> Array:
     """Places (labels,) of the strokes in the mean of some lines."""
     centre, strong = _ridges(pieces[band[0] : band[1]].mean(axis=0, keepdims=True), columns)
     return np.where(strong, centre, np.nan)[0]
 
 
-def _ridges(pieces: Floats, columns: Floats) -> tuple[Floats, Floats]:
+def _ridges(pieces: Array, columns: Array) -> tuple[Array, Array]:
     """Centre of the narrow stroke in each window, and whether there is one (lines, labels)."""
     window = pieces.shape[2] // 2
     contrast = np.abs(pieces - np.median(pieces, axis=2, keepdims=True))
@@ -114,7 +111,7 @@ def _ridges(pieces: Floats, columns: Floats) -> tuple[Floats, Floats]:
     return centre, (peak[..., 0] > _CONTRAST) & (wide <= window + 1)
 
 
-def _linear(centres: Floats, strong: Floats, places: Floats) -> Floats:
+def _linear(centres: Array, strong: Array, places: Array) -> Array:
     """Which lines (lines,) show strokes for most labels, all shifted alike."""
     shift = np.where(strong, centres - places, np.nan)
     enough = strong.sum(axis=1) >= max(2, int(np.ceil(0.7 * len(places))))
@@ -127,6 +124,6 @@ def _linear(centres: Floats, strong: Floats, places: Floats) -> Floats:
     return good
 
 
-def _bands(good: Floats) -> list[tuple[int, int]]:
+def _bands(good: Array) -> list[tuple[int, int]]:
     """The runs of at least three lines that show strokes; of a grid no more than the first 200 lines."""
     return [(run.start, min(run.end, run.start + 200)) for run in runs(good) if run.length >= 3]

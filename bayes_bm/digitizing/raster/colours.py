@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.digitizing.raster.ink import Mask, Pixels, distance, paper_colour
+from bayes_bm.digitizing.raster.ink import Array, Mask, Pixels, distance, paper_colour
 from bayes_bm.digitizing.raster.libraries import opencv
-from bayes_bm.digitizing.scene import Floats
 
 _STANDS_OUT = 36.0
 """Grey values from the paper from which a pixel may belong to a line."""
@@ -40,7 +39,7 @@ class Crop:
     pixels: Pixels
     hidden: Mask
     paper: Pixels
-    far: Floats
+    far: Array
     left: int
     top: int
 
@@ -57,7 +56,7 @@ class Crop:
 class Ink:
     """Hold a colour (3,) of lines, 0 to 255, and the number of columns in which it appears."""
 
-    colour: Floats
+    colour: Array
     support: int
 
     @property
@@ -99,7 +98,7 @@ def _paper(pixels: Pixels) -> Pixels:
     return wide
 
 
-def _grid_lines(pixels: Pixels, base: Floats) -> tuple[list[int], list[Floats]]:
+def _grid_lines(pixels: Pixels, base: Array) -> tuple[list[int], list[Array]]:
     """Rows that are of one colour other than the paper from side to side, and their colours."""
     middle = np.median(pixels, axis=1)
     odd = np.abs(middle - base).max(axis=1) > 5
@@ -107,7 +106,7 @@ def _grid_lines(pixels: Pixels, base: Floats) -> tuple[list[int], list[Floats]]:
     edge = max(2, pixels.shape[1] // 40)
     for line in np.flatnonzero(odd):
         same = distance(pixels[line : line + 1], middle[line])[0] < 20
-        if same.mean() > 0.75 and same[:edge].mean() > 0.5 and same[-edge:].mean() > 0.5:
+        if same.mean() > 0.55 and same[:edge].mean() > 0.5 and same[-edge:].mean() > 0.5:
             lines.append(int(line))
             colours.append(middle[line])
     return lines, colours
@@ -136,7 +135,7 @@ def inks(panel: Crop) -> list[Ink]:
     return _without_mixtures(panel, result, [places[own] for own in members])
 
 
-def _cores(panel: Crop) -> tuple[Floats, Floats]:
+def _cores(panel: Crop) -> tuple[Array, Array]:
     """Colours (pixels, 3) and places (row, column) of pixels in the middle of lines."""
     cv2 = opencv()
     far = panel.far
@@ -147,7 +146,7 @@ def _cores(panel: Crop) -> tuple[Floats, Floats]:
     return panel.pixels[core].astype(float), places
 
 
-def _commonest(colours: Floats, places: Floats) -> Floats:
+def _commonest(colours: Array, places: Array) -> Array:
     """The colour (3,) around which most columns are found."""
     codes = (colours // 12).astype(np.int64) @ np.array([10000, 100, 1])
     width = int(places[:, 1].max()) + 1
@@ -160,7 +159,7 @@ def _commonest(colours: Floats, places: Floats) -> Floats:
     return centre
 
 
-def _without_mixtures(panel: Crop, candidates: list[Ink], places: list[Floats]) -> list[Ink]:
+def _without_mixtures(panel: Crop, candidates: list[Ink], places: list[Array]) -> list[Ink]:
     """The inks without those whose pixels lie on the edges of stronger ones: tints and colours of crossings."""
     cv2 = opencv()
     kept: list[Ink] = []
@@ -176,7 +175,7 @@ def _without_mixtures(panel: Crop, candidates: list[Ink], places: list[Floats]) 
     return kept
 
 
-def membership(panel: Crop, colour: Floats) -> Floats:
+def membership(panel: Crop, colour: Array) -> Array:
     """Return how much of each pixel (rows, columns) an ink covers, 0 to 1, by unmixing it from the paper in sRGB."""
     paper = panel.paper.astype(np.float32)
     over = panel.pixels.astype(np.float32) - paper
@@ -188,7 +187,7 @@ def membership(panel: Crop, colour: Floats) -> Floats:
     return np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2))).astype(np.float32)
 
 
-def line_width(share: Floats) -> float:
+def line_width(share: Array) -> float:
     """Return the width in pixels of the lines in a membership (rows, columns): the commonest height of level runs."""
     core = share > 0.5
     padded = np.pad(core, ((1, 1), (0, 0))).astype(np.int8)
@@ -205,7 +204,7 @@ def line_width(share: Floats) -> float:
     return _exact_width(share, starts, ends, mode)
 
 
-def _exact_width(share: Floats, starts: Floats, ends: Floats, mode: int) -> float:
+def _exact_width(share: Array, starts: Array, ends: Array, mode: int) -> float:
     """Width with its fraction: the mean sum of membership across runs of the commonest height."""
     usual = (ends[:, 1] - starts[:, 1]) == mode
     columns, first = starts[usual, 0], starts[usual, 1]

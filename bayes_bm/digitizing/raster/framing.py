@@ -4,8 +4,8 @@ import numpy as np
 
 from bayes_bm.digitizing.figure import Axis
 from bayes_bm.digitizing.panels import AxisPair
-from bayes_bm.digitizing.raster.ink import Mask, Pixels, Run, distance, paper_colour, runs
-from bayes_bm.digitizing.scene import Box, Floats
+from bayes_bm.digitizing.raster.ink import Array, Mask, Pixels, Run, distance, paper_colour, runs
+from bayes_bm.digitizing.scene import Box
 
 _LINE = 28.0
 """Grey values by which a line of the frame differs from the panel's paper."""
@@ -76,7 +76,7 @@ def _behind(lines: list[Run], tick: float, limit: float, otherwise: float) -> fl
     return min(otherwise, limit)
 
 
-def _paper_end(far: Floats, tick: float, right: float, rows: list[Run]) -> float:
+def _paper_end(far: Array, tick: float, right: float, rows: list[Run]) -> float:
     """Column where the axis line or the panel's own paper ends to the right of the last tick."""
     stop = int(min(right, far.shape[1]))
     ends = [_run_end(far[int(row.centre)] > _LINE, int(tick) - 2, stop) for row in rows]

@@ -1,6 +1,6 @@
 """Ink against paper in a small piece of a picture: masks, runs along a line, tight boxes."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,8 @@ from bayes_bm.digitizing.scene import Floats
 
 Mask = NDArray[np.bool_]
 Pixels = NDArray[np.uint8]
+Array = NDArray[Any]
+"""Numbers of whatever type: memberships in 32 bits, rows and columns in whole numbers."""
 
 _CONTRAST = 0.3
 """Share of the largest distance from the paper above which a pixel is ink."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_bm.digitizing.labels import character_height, clean, number
-from bayes_bm.digitizing.raster.ink import Mask, Pixels, Run, distance, joined, paper_colour, runs
-from bayes_bm.digitizing.scene import Box, Floats, Text
+from bayes_bm.digitizing.raster.ink import Array, Mask, Pixels, Run, distance, joined, paper_colour, runs
+from bayes_bm.digitizing.scene import Box, Text
 
 _REACH = 7.0
 """How far left of its words a key may begin, in heights of the characters."""
@@ -32,7 +32,7 @@ class DrawnKey:
         Half the height of a censor mark on the key, in pixels; 0 where there is none.
     """
 
-    colour: Floats
+    colour: Array
     kind: str
     box: Box
     text: Text
@@ -128,7 +128,7 @@ def _longest_row(mask: Mask, tall: float) -> tuple[Run | None, int]:
 
 
 def _described(
-    piece: Pixels, far: Floats, mask: Mask, run: Run, row: int, text: Text, corner: tuple[int, int]
+    piece: Pixels, far: Array, mask: Mask, run: Run, row: int, text: Text, corner: tuple[int, int]
 ) -> DrawnKey | None:
     """A key from the pixels (rows, columns) of its surroundings; None where it is no stroke and no patch."""
     tall = character_height(text)

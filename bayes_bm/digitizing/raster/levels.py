@@ -9,44 +9,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.digitizing.raster.ink import Mask
+from bayes_bm.digitizing.raster.ink import Array, Mask
 from bayes_bm.digitizing.raster.tracing import Path
-from bayes_bm.digitizing.scene import Floats
 
-_LEAST_NOISE = 0.08
+_LEAST_NOISE = 0.12
 """Pixels: below this the rounding of coverage to bytes and of the pen's corners shows."""
-_PENALTY = 12.0
+_PENALTY = 16.0
 """Cost of a step in squared standard deviations of a sample."""
-_LEAST_DROP = 0.22
-"""Pixels: a lower step is noise."""
+_LEAST_DROP = 0.4
+"""Pixels: a lower step is noise, or the rounding of a program that draws on whole pixels."""
+_ROUGH = 0.04
+"""Weight of the traced way, good to half a pixel or so, where no edge could be measured."""
 _TRUST = 2.5
 """Pixels by which an edge may differ from the traced way before it is taken for a mark or another line."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Hold measurements of a step line: places across and down (samples,), in pixels, sorted across."""
+    """Hold measurements of a step line: places across and down (samples,), in pixels, sorted across; their weight."""
 
-    across: Floats
-    down: Floats
+    across: Array
+    down: Array
+    weight: Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Staircase:
     """Hold a step line: `levels` (steps + 1,) down, `places` (steps,) across, its end, and the noise of a sample."""
 
-    places: Floats
-    levels: Floats
+    places: Array
+    levels: Array
     start: float
     end: float
     noise: float
 
-    def at(self, across: Floats) -> Floats:
+    def at(self, across: Array) -> Array:
         """Return the level (the shape of `across`) behind each place."""
         return self.levels[np.searchsorted(self.places, across, side="right")]
 
 
-def edge_samples(share: Floats, cover: Floats, path: Path, width: float) -> Samples:
+def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Samples:
     """Return what both edges of the ink say of a traced line, where nothing else touches them."""
     half = width / 2
     columns = np.arange(path.start, path.end)
@@ -61,12 +63,27 @@ def edge_samples(share: Floats, cover: Floats, path: Path, width: float) -> Samp
         near = (level > way[0] - _TRUST) & (level < way[1] + _TRUST)
         good = clear & near & path.seen
         parts.append(np.column_stack([across[good], level[good]]))
-    both = np.concatenate(parts)
+    measured = np.concatenate(parts)
+    rough = _where_unmeasured(path, measured[:, 0])
+    both = np.concatenate([measured, rough])
+    weight = np.concatenate([np.ones(len(measured)), np.full(len(rough), _ROUGH)])
     order = np.argsort(both[:, 0], kind="stable")
-    return Samples(both[order, 0], both[order, 1])
+    return Samples(both[order, 0], both[order, 1], weight[order])
 
 
-def _ways(path: Path, half: float) -> tuple[Floats, Floats]:
+def _where_unmeasured(path: Path, across: Array) -> Array:
+    """Places of the traced way (columns, 2) where its ink was seen but neither edge could be measured."""
+    middles = np.arange(path.start, path.end) + 0.5
+    across = np.sort(across)
+    index = np.searchsorted(across, middles)
+    before = np.where(index > 0, across[np.maximum(index - 1, 0)] if len(across) else -np.inf, -np.inf)
+    behind = across[np.minimum(index, len(across) - 1)] if len(across) else np.full(len(middles), np.inf)
+    behind = np.where(index < len(across), behind, np.inf)
+    alone = (np.minimum(np.abs(middles - before), np.abs(behind - middles)) > 1.5) & path.seen
+    return np.column_stack([middles[alone], path.rows[alone] + 0.5])
+
+
+def _ways(path: Path, half: float) -> tuple[Array, Array]:
     """Least and largest traced rows (2, columns) near half a width before, and behind, each column."""
     count = len(path.rows)
     index = np.arange(count)
@@ -79,9 +96,7 @@ def _ways(path: Path, half: float) -> tuple[Floats, Floats]:
     return sides[0], sides[1]
 
 
-def _edge(
-    share: Floats, cover: Floats, columns: Floats, rows: Floats, sign: int, width: float
-) -> tuple[Floats, Mask]:
+def _edge(share: Array, cover: Array, columns: Array, rows: Array, sign: int, width: float) -> tuple[Array, Mask]:
     """Places (columns,) of the upper (-1) or lower (1) edge of the ink, and whether they are clear of other ink."""
     reach = int(np.ceil(1.5 * width)) + 10
     steps = np.arange(reach)
@@ -109,28 +124,58 @@ def staircase(samples: Samples, path: Path) -> Staircase | None:
     """Return the step line through samples; None where there are too few."""
     if len(samples.across) < 6:
         return None
-    noise = _noise(samples.down)
-    weight = np.ones(len(samples.down))
+    exact = samples.weight == 1.0
+    noise = _noise(samples.down[exact]) if exact.sum() > 5 else 0.5
+    weight = samples.weight.copy()
     cuts = _segments(samples.down, weight, _PENALTY * noise**2)
     fitted = _levels(samples.down, weight, cuts)
     off = np.abs(samples.down - np.repeat(fitted, np.diff(cuts)))
-    weight = np.where(off > 4 * noise, 0.02, 1.0)
-    weight[np.r_[cuts[1:-1], cuts[1:-1] - 1]] = 1.0
+    edge = np.zeros(len(weight), bool)
+    edge[np.r_[cuts[1:-1], cuts[1:-1] - 1]] = True
+    weight = np.where((off > 4 * noise) & ~edge, 0.02 * weight, weight)
     cuts = _segments(samples.down, weight, _PENALTY * noise**2)
-    cuts = _falling(samples.down, weight, cuts, max(_LEAST_DROP, 1.5 * noise))
+    cuts = _falling(samples.down, weight, cuts, max(_LEAST_DROP, 2.5 * noise))
     levels = _levels(samples.down, weight, cuts)
     places = np.array([_place(samples, levels, cut, index, path) for index, cut in enumerate(cuts[1:-1])])
     places = np.maximum.accumulate(places) if len(places) else places
     return Staircase(places, levels, float(path.start), float(path.end), noise)
 
 
-def _noise(down: Floats) -> float:
+def with_last_drop(line: Staircase, share: Array, width: float, zero: float) -> Staircase:
+    """Return the line with the drop at its end that no level follows: a stroke down, longer than the one up.
+
+    `zero` is the row of survival 0: a stroke that ends near it ends there.
+    """
+    end, level = int(line.end), float(line.levels[-1])
+    columns = np.arange(max(end - int(width) - 3, 0), min(end + 3, share.shape[1]))
+    down = _stroke(share, columns, int(level + width / 2 + 1), 1)
+    up = _stroke(share, columns, int(level - width / 2 - 1), -1)
+    best = int(np.argmax(down))
+    if down[best] < max(2 * width, 6.0) or down[best] < 1.5 * up[best] + width:
+        return line
+    bottom = level + width / 2 + float(down[best])
+    bottom = zero if bottom > zero - width - 4 else bottom
+    inked = down > 0.7 * down[best]
+    place = float(columns[inked].mean()) + 0.5
+    kept = line.places < place - 0.5
+    levels = np.concatenate([line.levels[:1], line.levels[1:][kept], [bottom]])
+    return Staircase(np.concatenate([line.places[kept], [place]]), levels, line.start, max(line.end, place), line.noise)
+
+
+def _stroke(share: Array, columns: Array, row: int, way: int) -> Array:
+    """Length (columns,) of the ink that runs up or down from a row."""
+    part = share[row:, columns] if way > 0 else share[max(row, 0) :: -1, columns]
+    inked = part > 0.45
+    return np.where(inked.all(axis=0), len(part), (~inked).argmax(axis=0)).astype(float) if len(part) else np.zeros(0)
+
+
+def _noise(down: Array) -> float:
     """Standard deviation of a sample, from neighbours on level stretches."""
     gaps = np.abs(np.diff(down, n=2)) / np.sqrt(6.0)
     return max(_LEAST_NOISE, float(1.4826 * np.median(gaps)))
 
 
-def _segments(down: Floats, weight: Floats, penalty: float) -> Floats:
+def _segments(down: Array, weight: Array, penalty: float) -> Array:
     """Bounds (segments + 1,) of the level pieces of least squares, each step at a penalty."""
     count = len(down)
     one = np.concatenate([[0.0], np.cumsum(weight)])
@@ -152,24 +197,24 @@ def _segments(down: Floats, weight: Floats, penalty: float) -> Floats:
     return np.array(cuts[::-1])
 
 
-def _levels(down: Floats, weight: Floats, cuts: Floats) -> Floats:
+def _levels(down: Array, weight: Array, cuts: Array) -> Array:
     mass = np.add.reduceat(weight, cuts[:-1])
     return np.add.reduceat(weight * down, cuts[:-1]) / mass
 
 
-def _falling(down: Floats, weight: Floats, cuts: Floats, least: float) -> Floats:
+def _falling(down: Array, weight: Array, cuts: Array, least: float) -> Array:
     """Bounds of pieces that each lie at least `least` below the one before: others are joined."""
-    cuts = list(cuts)
-    while len(cuts) > 2:
-        drops = np.diff(_levels(down, weight, np.array(cuts)))
+    kept = [int(cut) for cut in cuts]
+    while len(kept) > 2:
+        drops = np.diff(_levels(down, weight, np.array(kept)))
         worst = int(np.argmin(drops))
         if drops[worst] >= least:
             break
-        del cuts[worst + 1]
-    return np.array(cuts)
+        del kept[worst + 1]
+    return np.array(kept)
 
 
-def _place(samples: Samples, levels: Floats, cut: int, index: int, path: Path) -> float:
+def _place(samples: Samples, levels: Array, cut: int, index: int, path: Path) -> float:
     """Where a step is: by area between its levels, or where the trace fell if the step could not be seen."""
     across, down = samples.across, samples.down
     before, behind = across[cut - 1], across[cut]

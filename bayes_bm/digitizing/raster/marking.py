@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.digitizing.raster.ink import Run, runs
+from bayes_bm.digitizing.raster.ink import Array, Run, runs
 from bayes_bm.digitizing.raster.levels import Staircase
-from bayes_bm.digitizing.scene import Floats
 
 _FULL = 0.5
 """Share of a mark's height that must be ink."""
@@ -22,7 +21,7 @@ class MarkShape:
     width: float
 
 
-def _protrusions(share: Floats, line: Staircase, width: float) -> tuple[Floats, Floats, Floats]:
+def _protrusions(share: Array, line: Staircase, width: float) -> tuple[Array, Array, Array]:
     """Rows of ink (columns,) above and below a line's own ink, and the columns."""
     columns = np.arange(int(line.start), int(line.end))
     reach = int(6 * width) + 8
@@ -35,7 +34,7 @@ def _protrusions(share: Floats, line: Staircase, width: float) -> tuple[Floats, 
     return up, down, columns
 
 
-def _ink_from(share: Floats, columns: Floats, rows: Floats, steps: Floats) -> Floats:
+def _ink_from(share: Array, columns: Array, rows: Array, steps: Array) -> Array:
     """Length of the run of ink (columns,) from rows on."""
     index = rows[:, None] + steps[None, :]
     outside = (index < 0) | (index >= share.shape[0])
@@ -44,9 +43,9 @@ def _ink_from(share: Floats, columns: Floats, rows: Floats, steps: Floats) -> Fl
     return np.where(inked.all(axis=1), len(steps), (~inked).argmax(axis=1)).astype(float)
 
 
-def mark_shape(shares: list[Floats], lines: list[Staircase], widths: list[float]) -> MarkShape | None:
+def mark_shape(shares: list[Array], lines: list[Staircase], widths: list[float]) -> MarkShape | None:
     """Return the shape of the marks that stick out of a figure's lines as one; None where too few do."""
-    heights: list[Floats] = []
+    heights: list[Array] = []
     strokes: list[int] = []
     for share, line, width in zip(shares, lines, widths, strict=True):
         up, down, _ = _protrusions(share, line, width)
@@ -66,7 +65,7 @@ def mark_shape(shares: list[Floats], lines: list[Staircase], widths: list[float]
     return MarkShape(float(mode), max(width, 1.0))
 
 
-def marks(share: Floats, cover: Floats, line: Staircase, width: float, shape: MarkShape) -> Floats:
+def marks(share: Array, cover: Array, line: Staircase, width: float, shape: MarkShape) -> Array:
     """Return where censor marks stand on a line (marks,), in pixels across.
 
     Parameters
@@ -94,8 +93,8 @@ def marks(share: Floats, cover: Floats, line: Staircase, width: float, shape: Ma
 
 
 def _response(
-    share: Floats, cover: Floats, line: Staircase, width: float, shape: MarkShape, columns: Floats, shift: float
-) -> Floats:
+    share: Array, cover: Array, line: Staircase, width: float, shape: MarkShape, columns: Array, shift: float
+) -> Array:
     """Share of a mark's free height that is ink (columns,), the lesser of above and below."""
     across = columns + 0.5
     level = line.at(across + shift)
@@ -107,8 +106,8 @@ def _response(
     return np.where(np.isfinite(both), both, 0.0)
 
 
-def _filled(share: Floats, cover: Floats, columns: Floats, top: Floats, bottom: Floats) -> tuple[Floats, Floats]:
-    """Mean membership (columns,) of rows between two places, and whether there is room and nothing else stands there."""
+def _filled(share: Array, cover: Array, columns: Array, top: Array, bottom: Array) -> tuple[Array, Array]:
+    """Mean membership (columns,) of rows between two places, and whether there is room that nothing else takes."""
     sums = np.vstack([np.zeros(share.shape[1]), np.cumsum(share, axis=0)])
     others = np.vstack([np.zeros(share.shape[1]), np.cumsum(cover > 0.5, axis=0)])
     first = np.clip(np.rint(top).astype(int), 0, share.shape[0])
@@ -120,14 +119,14 @@ def _filled(share: Floats, cover: Floats, columns: Floats, top: Floats, bottom: 
     return mean, free & (hidden < 0.5)
 
 
-def _stroke_width(response: Floats, shape: MarkShape) -> float:
+def _stroke_width(response: Array, shape: MarkShape) -> float:
     """Width of one upright stroke: the lower quartile of the inked lengths, near the shape's."""
     lengths = np.array([response[max(run.start - 1, 0) : run.end + 1].sum() for run in runs(response > _FULL)])
     near = lengths[(lengths > 0.4 * shape.width) & (lengths < 1.8 * shape.width)]
     return float(np.median(near)) if len(near) else shape.width
 
 
-def _within(response: Floats, run: Run, stroke: float) -> list[float]:
+def _within(response: Array, run: Run, stroke: float) -> list[float]:
     """Places of the marks that one run of ink consists of: as few as fill it."""
     first, last = max(run.start - 1, 0), min(run.end + 1, len(response))
     part = response[first:last]

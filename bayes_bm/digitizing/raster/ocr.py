@@ -11,7 +11,7 @@ from bayes_bm.digitizing.raster.libraries import library, opencv, recogniser
 from bayes_bm.digitizing.scene import Box, Floats, Text
 
 _PAGE_SIDE = 1200
-"""Pixels of the long side when the page is searched for text: larger costs time and finds no more (facts, section 3)."""
+"""Pixels of the long side when the page is searched for text: more cost time and show no more text."""
 _LEAST_CONFIDENCE = 0.5
 """A reading below this is no text: grid lines and marks are read with less."""
 _TALL = 1.15

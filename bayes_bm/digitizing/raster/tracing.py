@@ -1,12 +1,11 @@
-"""The way of one arm through its panel: the cheapest line that starts at (0, 1), never rises and may be hidden or end."""
+"""The way of one arm: the cheapest line from (0, 1) on that never rises and may be hidden or end."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.digitizing.raster.ink import Mask
+from bayes_bm.digitizing.raster.ink import Array, Mask
 from bayes_bm.digitizing.raster.libraries import opencv
-from bayes_bm.digitizing.scene import Floats
 
 _DROP = 0.3
 """Cost of a drop, in columns without ink: 1.2 loses small steps (facts, section 4.2)."""
@@ -37,7 +36,7 @@ class Path:
     """
 
     start: int
-    rows: Floats
+    rows: Array
     seen: Mask
     hidden: Mask
     cost: float
@@ -53,7 +52,7 @@ class Path:
         return float(self.seen[open_columns].mean()) if open_columns.any() else 0.0
 
 
-def trace(share: Floats, cover: Floats, width: float, start: tuple[int, float], hidden_cost: float = _HIDDEN) -> Path:
+def trace(share: Array, cover: Array, width: float, start: tuple[int, float], hidden_cost: float = _HIDDEN) -> Path:
     """Return the cheapest way of a line.
 
     Parameters
@@ -91,13 +90,13 @@ def _ended(path: Path) -> Path:
     return Path(path.start, path.rows[:length], path.seen[:length], path.hidden[:length], path.cost)
 
 
-def _band(image: Floats, width: float) -> Floats:
+def _band(image: Array, width: float) -> Array:
     """Mean over the height of a line (rows, columns)."""
     size = max(1, round(width))
     return opencv().blur(np.ascontiguousarray(image, np.float32), (1, size))
 
 
-def _costs(share: Floats, cover: Floats, width: float, hidden_cost: float) -> tuple[Floats, Floats]:
+def _costs(share: Array, cover: Array, width: float, hidden_cost: float) -> tuple[Array, Array]:
     """Cost of each pixel, and cost of passing each row in a drop (columns, rows), as sums from the top."""
     cv2 = opencv()
     own = _band(share, width)
@@ -111,7 +110,7 @@ def _costs(share: Floats, cover: Floats, width: float, hidden_cost: float) -> tu
     return np.ascontiguousarray(node.T, np.float32), np.cumsum(missing.T, axis=1, dtype=np.float64)
 
 
-def _cheapest(node: Floats, stroke: Floats, first: Floats) -> tuple[Floats, float]:
+def _cheapest(node: Array, stroke: Array, first: Array) -> tuple[Array, float]:
     """Rows (columns up to the end,) of the cheapest way and its cost; costs as (columns, rows)."""
     columns, rows = node.shape
     places = np.arange(rows)
@@ -140,7 +139,7 @@ def _cheapest(node: Floats, stroke: Floats, first: Floats) -> tuple[Floats, floa
     return _walk(origin, int(end_rows[-1]), stop), float(ended)
 
 
-def _walk(origin: Floats, row: int, columns: int) -> Floats:
+def _walk(origin: Array, row: int, columns: int) -> Array:
     """Rows (columns,) from the last column back."""
     result = np.empty(columns, np.int32)
     for column in range(columns - 1, -1, -1):
@@ -149,7 +148,7 @@ def _walk(origin: Floats, row: int, columns: int) -> Floats:
     return result
 
 
-def closed(share: Floats, gap: float) -> Floats:
+def closed(share: Array, gap: float) -> Array:
     """Return a membership in which gaps up to `gap` pixels along rows, and then along columns, are filled."""
     cv2 = opencv()
     size = max(1, round(gap)) | 1

@@ -1,0 +1,253 @@
+"""Arms of a panel: a traced line for each key of the legend; without one, for each ink that runs from (0, 1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, membership
+from bayes_bm.digitizing.raster.ink import Array, Mask
+from bayes_bm.digitizing.raster.levels import Samples, Staircase, edge_samples, staircase, with_last_drop
+from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace
+
+_ORDER = {"solid": 0, "patch": 0, "dashed": 1, "dotted": 2}
+_ALIKE = 62.0
+"""Grey values by which a key may differ from the ink of its line: thin keys are paler in a JPEG."""
+_LEAST_COVERAGE = 0.55
+"""Share of a traced line that must be its own ink where nothing hides it."""
+_SURE_COVERAGE = 0.85
+"""The same for a line that no key asks for."""
+_UNDER_LINE = 0.6
+"""Cost of a column hidden by a line of the same colour: an arm rarely lies on another for long."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """Hold what is known of an arm before it is traced.
+
+    Attributes
+    ----------
+    colour
+        Floats (3,), 0 to 255.
+    kind
+        `solid`, `dashed`, `dotted` or `patch`.
+    name
+        Of its key; empty where no key asks for it.
+    source
+        `legend`, `given` or `none`.
+    through
+        Floats (points, 2): places in the panel (column, row) through which the line runs.
+    """
+
+    colour: Array
+    kind: str
+    name: str
+    source: str
+    through: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Hold where curves start in a panel: column of time 0, row of survival 1; and the row of survival 0."""
+
+    column: int
+    row: float
+    zero: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Traced:
+    """Hold a traced arm: what was wanted, its membership and what hides it (rows, columns), its way and its steps."""
+
+    wanted: Wanted
+    share: Array
+    cover: Array
+    width: float
+    path: Path
+    samples: Samples
+    line: Staircase
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Search:
+    """Hold the arms of a panel, and the wanted ones for which there is no line."""
+
+    arms: tuple[Traced, ...]
+    missing: tuple[Wanted, ...]
+
+
+def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: Start) -> Search:
+    """Return the traced arms of a panel.
+
+    Parameters
+    ----------
+    panel
+        Pixels of the panel.
+    wanted
+        What keys or a person ask for; empty where nothing does.
+    inks
+        Of the panel's lines.
+    start
+        Where curves start.
+    """
+    arms: list[Traced] = []
+    missing: list[Wanted] = []
+    for group in _groups(wanted, inks):
+        traced, absent = _trace_group(panel, group, start)
+        arms += traced
+        missing += absent
+    for ink in _spare(panel, inks, wanted):
+        if wanted and not ink.chromatic:
+            continue
+        arms += _unasked(panel, ink, start, arms)
+    return Search(tuple(_apart(arms)), tuple(missing))
+
+
+def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]:
+    """Wanted arms by ink, the solid one first; each takes the colour of its ink."""
+    groups: list[list[Wanted]] = []
+    for item in wanted:
+        near = min(inks, key=lambda ink: np.abs(ink.colour - item.colour).max(), default=None)
+        colour = item.colour
+        if near is not None and np.abs(near.colour - item.colour).max() < _ALIKE:
+            colour = near.colour
+        same = [group for group in groups if np.abs(group[0].colour - colour).max() < 12]
+        if same:
+            same[0].append(_with_colour(item, colour))
+        else:
+            groups.append([_with_colour(item, colour)])
+    return [sorted(group, key=lambda item: _ORDER.get(item.kind, 0)) for group in groups]
+
+
+def _with_colour(item: Wanted, colour: Array) -> Wanted:
+    return Wanted(colour, item.kind, item.name, item.source, item.through)
+
+
+def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[list[Traced], list[Wanted]]:
+    """The lines of one ink, solid first: each is taken out before the next is traced."""
+    share = membership(panel, group[0].colour)
+    share[panel.hidden] = 0.0
+    cover = _cover(panel, share)
+    width = line_width(share)
+    arms, missing = [], []
+    for item in group:
+        arm = _traced(item, share, cover, width, start, under=bool(arms))
+        if arm is None or arm.path.coverage < _LEAST_COVERAGE:
+            missing.append(item)
+            continue
+        arms.append(arm)
+        taken = covered(arm.path, share.shape, width)
+        share, cover = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
+    return arms, missing
+
+
+def _cover(panel: Crop, share: Array) -> Array:
+    """How much something other than an ink hides each pixel (rows, columns)."""
+    cover = np.clip(panel.far / 80.0, 0.0, 1.0) * (1.0 - share)
+    cover[panel.hidden] = 1.0
+    return cover.astype(np.float32)
+
+
+def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start, *, under: bool) -> Traced | None:
+    gap = 5 * width + 2 if item.kind in ("dashed", "dotted") else 0.0
+    image = closed(share, gap) if gap else share
+    image = _guided(image, item.through, width)
+    path = trace(image, cover, width, (start.column, start.row), _UNDER_LINE if under else 0.35)
+    if len(path.rows) < 5:
+        return None
+    samples = edge_samples(share, cover, path, width)
+    line = staircase(samples, path)
+    if line is None:
+        return None
+    line = with_last_drop(line, share, width, start.zero)
+    return Traced(item, share, cover, width, path, samples, line)
+
+
+def _guided(share: Array, through: Array, width: float) -> Array:
+    """A membership (rows, columns) with nothing but the given points in their columns."""
+    if len(through) == 0:
+        return share
+    result = share.copy()
+    half = max(2, round(width / 2))
+    for column, row in np.rint(through).astype(int):
+        if 0 <= column < share.shape[1] and 0 <= row < share.shape[0]:
+            result[:, column] = 0.0
+            result[max(row - half, 0) : row + half + 1, column] = 1.0
+    return result
+
+
+def _spare(panel: Crop, inks: Sequence[Ink], wanted: Sequence[Wanted]) -> list[Ink]:
+    """The inks that no wanted arm has and that are no tint of a stronger, coloured one."""
+    spare: list[Ink] = []
+    paper = np.median(panel.paper.reshape(-1, 3), axis=0)
+    strong = [ink for ink in inks if ink.chromatic]
+    for ink in inks:
+        asked = any(np.abs(ink.colour - item.colour).max() < _ALIKE for item in wanted)
+        if not asked and not any(_is_tint(ink.colour, other.colour, paper) for other in strong if other is not ink):
+            spare.append(ink)
+    return spare
+
+
+def _is_tint(colour: Array, full: Array, paper: Array) -> bool:
+    """Whether a colour is a lighter shade of a full one on its paper."""
+    way, part = full - paper, colour - paper
+    share = float(part @ way / max(way @ way, 1.0))
+    off = float(np.linalg.norm(part - share * way))
+    return 0.0 < share < 0.8 and off < 34.0
+
+
+def _unasked(panel: Crop, ink: Ink, start: Start, others: Sequence[Traced]) -> list[Traced]:
+    """The lines of an ink that no key asks for: a solid one, or a dashed one, and a dashed one beside a solid black."""
+    solid = Wanted(ink.colour, "solid", "", "none", np.zeros((0, 2)))
+    dashed = Wanted(ink.colour, "dashed", "", "none", np.zeros((0, 2)))
+    share = membership(panel, ink.colour)
+    share[panel.hidden] = 0.0
+    cover = _cover(panel, share)
+    width = line_width(share)
+    arms: list[Traced] = []
+    first = _traced(solid, share, cover, width, start, under=False)
+    if first is None or not _is_arm(first, panel, _SURE_COVERAGE):
+        first = _traced(dashed, share, cover, width, start, under=False)
+    if first is None or not _is_arm(first, panel, _SURE_COVERAGE):
+        return []
+    arms.append(first)
+    if not ink.chromatic and not others:
+        taken = covered(first.path, share.shape, width)
+        rest, hidden = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
+        second = _traced(dashed, rest, hidden, width, start, under=True)
+        if second is not None and _is_arm(second, panel, _SURE_COVERAGE) and second.path.hidden.mean() < 0.4:
+            arms.append(second)
+    return arms
+
+
+def _is_arm(arm: Traced, panel: Crop, least: float) -> bool:
+    """Whether a traced line looks like a curve: its own ink, from the start on, long and falling."""
+    path = arm.path
+    early = max(5, int(0.1 * (panel.columns - path.start)))
+    seen_early = path.seen[:early].mean() + path.hidden[:early].mean() > 0.5
+    long = len(path.rows) > 0.1 * (panel.columns - path.start)
+    falls = float(path.rows[-1] - path.rows[0]) > max(2.0, 0.5 * arm.width)
+    return bool(path.coverage >= least and path.hidden.mean() < 0.5 and seen_early and long and falls)
+
+
+def _apart(arms: Sequence[Traced]) -> list[Traced]:
+    """The arms without those that lie on another one for most of their length and that no key asks for."""
+    kept: list[Traced] = []
+    for arm in sorted(arms, key=lambda arm: (arm.wanted.name == "", -arm.path.coverage)):
+        if arm.wanted.name or not any(_on_top(arm.path, other.path, max(arm.width, other.width)) for other in kept):
+            kept.append(arm)
+    return kept
+
+
+def _on_top(one: Path, two: Path, width: float) -> bool:
+    """Whether a path lies within a line's width of another for 80 % of its length."""
+    first, last = max(one.start, two.start), min(one.end, two.end)
+    if last - first < 0.5 * len(one.rows):
+        return False
+    gaps = np.abs(one.rows[first - one.start : last - one.start] - two.rows[first - two.start : last - two.start])
+    return float((gaps <= width + 1).sum()) > 0.8 * len(one.rows)
+
+
+def ink_of_arms(arms: Sequence[Traced], shape: tuple[int, int]) -> list[Mask]:
+    """Return for each arm the pixels (rows, columns) that it covers."""
+    return [covered(arm.path, shape, arm.width) for arm in arms]

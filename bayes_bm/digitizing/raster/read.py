@@ -1,0 +1,315 @@
+"""A picture to a reading: turned straight, its panel measured, its arms traced, and what has to be told of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bayes_bm.digitizing import table as tables
+from bayes_bm.digitizing.arms import curve
+from bayes_bm.digitizing.axes import axis
+from bayes_bm.digitizing.calibration import Calibration, GivenAxis
+from bayes_bm.digitizing.figure import ArmLine, Axis, FigureReading, Finding, Panel
+from bayes_bm.digitizing.labels import number
+from bayes_bm.digitizing.legend import Look, Name, beside_lines
+from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
+from bayes_bm.digitizing.raster.arms import Search, Start, Traced, Wanted, search
+from bayes_bm.digitizing.raster.calibrating import skew, stroke_marks, turned_back
+from bayes_bm.digitizing.raster.colours import Crop, crop, inks
+from bayes_bm.digitizing.raster.framing import panel_box
+from bayes_bm.digitizing.raster.ink import Pixels
+from bayes_bm.digitizing.raster.keys import DrawnKey, legend_keys, text_mask
+from bayes_bm.digitizing.raster.marking import mark_shape, marks
+from bayes_bm.digitizing.raster.ocr import read_texts
+from bayes_bm.digitizing.raster.telling import arm_findings
+from bayes_bm.digitizing.scene import Box, Floats, Text
+
+_LOOSE = 0.6
+"""Pixels by which ticks may be off a straight line: programs that round ticks to whole pixels reach 0.5."""
+_DASHES = {"solid": (), "patch": (), "dashed": (4.0, 3.0), "dotted": (1.0, 2.0)}
+"""Lengths of line and gap that stand for a kind of line, in widths of the line."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Page:
+    """Hold a straight picture and what is printed on it."""
+
+    pixels: Pixels
+    skew: float
+    texts: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sight:
+    """Hold one panel: its labels, where there are some, its axes, and the box inside the axis lines."""
+
+    pair: AxisPair | None
+    panel: Panel
+    inner: Box
+
+
+def read_pixels(pixels: Pixels, given: Calibration | None = None, panel: int | None = None) -> FigureReading:
+    """Return what one panel of a picture shows.
+
+    Parameters
+    ----------
+    pixels
+        Bytes (rows, columns, 3), sRGB.
+    given : Calibration, optional
+        What a person said; it wins over what is read.
+    panel : int, optional
+        Which panel, from 1; the first where none is given, with a question.
+
+    Returns
+    -------
+    FigureReading
+        Places are pixels of the picture after it was turned back by `Panel.skew`. `panel` is None, with an error among
+        the findings, where there are no axes.
+    """
+    given = given or Calibration()
+    turn = given.skew if given.skew is not None else skew(pixels)
+    straight = turned_back(pixels, turn)
+    page = _Page(straight, turn, read_texts(straight))
+    sights = _sights(page, given)
+    if not sights:
+        return FigureReading(None, (), (), (), (_nothing(page),))
+    boxes = tuple(sight.panel.box for sight in sights)
+    chosen = panel or 1
+    if not 1 <= chosen <= len(sights):
+        wrong = Finding("no_such_panel", "error", f"The page has {len(sights)} panels, not {chosen}.", "panel = 1")
+        return FigureReading(None, boxes, (), (), (wrong,))
+    told = [_several(sights)] if len(sights) > 1 and panel is None else []
+    return _reading(page, sights[chosen - 1], boxes, given, told)
+
+
+def _nothing(page: _Page) -> Finding:
+    numbers = [text.content or "" for text in page.texts if number(text.content or "") is not None]
+    said = ", ".join(numbers[:12]) or "none"
+    message = f"No axes: no row and column of evenly placed numbers; numbers read on the page: {said}."
+    return Finding("no_axes", "error", message, "[time] and [survival]: ticks = [[value, place], ...]")
+
+
+def _several(sights: Sequence[_Sight]) -> Finding:
+    listed = "; ".join(
+        f"{index}: {sight.panel.level.title or 'survival'} by {sight.panel.time.title or 'time'}"
+        for index, sight in enumerate(sights, 1)
+    )
+    message = f"The page has {len(sights)} panels ({listed}); panel 1 was read."
+    return Finding("several_panels", "question", message, "panel = 1")
+
+
+def _sights(page: _Page, given: Calibration) -> list[_Sight]:
+    """The panels of a page, from left to right."""
+    pairs = axis_pairs(page.texts)
+    if given.time is not None and given.level is not None and len(pairs) < 2:
+        return [_given_sight(page, given, pairs)]
+    grey = page.pixels.mean(axis=2)
+    sights = []
+    for pair in pairs:
+        others = [other.level.box.left for other in pairs if other.level.box.left > pair.core.right]
+        right = min([*others, float(page.pixels.shape[1])])
+        sights.append(_with_given(_sight(page, grey, pair, right), given))
+    return sights
+
+
+def _sight(page: _Page, grey: Floats, pair: AxisPair, right: float) -> _Sight:
+    core = pair.core
+    time_marks = stroke_marks(grey, pair.time, core.top)
+    level_marks = stroke_marks(grey, pair.level, core.right)
+    time, level = axis(pair.time, time_marks, core.width), axis(pair.level, level_marks, core.height)
+    box = panel_box(page.pixels, pair, time, level, right)
+    return _Sight(pair, panel(pair, page.texts, time_marks, level_marks, _to_zero(box, level), page.skew), box)
+
+
+def _to_zero(box: Box, level: Axis) -> Box:
+    """The box down to survival 0 where the axis line stands there: curves end inside that line."""
+    zero = float(level.place(0.0)) + 1.0
+    return replace(box, bottom=zero) if 0.0 < zero - box.bottom < 12.0 else box
+
+
+def _given_axis(said: GivenAxis) -> Axis:
+    """The axis through ticks that a person gave."""
+    places = np.array([tick.place for tick in said.ticks])
+    values = np.array([tick.value for tick in said.ticks])
+    step, origin = np.polyfit(values, places, 1)
+    residual = float(np.abs(places - origin - step * values).max())
+    return Axis(values, places, float(origin), float(step), residual, said.source)
+
+
+def _with_given(sight: _Sight, given: Calibration) -> _Sight:
+    """The panel with what a person said of it."""
+    made = sight.panel
+    time = made.time if given.time is None else replace(_given_axis(given.time), title=made.time.title)
+    level = made.level if given.level is None else replace(_given_axis(given.level), title=made.level.title)
+    percent = made.percent if given.percent is None else given.percent
+    unit = made.time_unit if given.time_unit is None else given.time_unit
+    box = made.box if given.box is None else given.box
+    inner = sight.inner if given.box is None else given.box
+    return _Sight(sight.pair, Panel(box, time, level, percent, unit, made.skew), inner)
+
+
+def _given_sight(page: _Page, given: Calibration, pairs: Sequence[AxisPair]) -> _Sight:
+    """The panel that a person's ticks make, where labels make none or one."""
+    assert given.time is not None and given.level is not None
+    time, level = _given_axis(given.time), _given_axis(given.level)
+    percent = given.percent if given.percent is not None else bool(level.values.max() > 1.6)
+    box = given.box or Box(
+        float(time.places.min()), float(level.places.min()) - 5, float(time.places.max()), float(level.places.max()) + 3
+    )
+    made = Panel(_to_zero(box, level), time, level, percent, given.time_unit, page.skew)
+    return _Sight(pairs[0] if pairs else None, made, box)
+
+
+def _reading(
+    page: _Page, sight: _Sight, boxes: tuple[Box, ...], given: Calibration, told: list[Finding]
+) -> FigureReading:
+    """Everything about one panel."""
+    made = sight.panel
+    words = tuple(text for text in page.texts if number(text.content or "") is None)
+    axis_texts = _axis_texts(sight.pair)
+    table = tables.risk_table(page.texts, made.time, made.box, axis_texts)
+    used = {id(text) for text in (*table.texts, *axis_texts)}
+    keys = legend_keys(page.pixels, tuple(text for text in words if id(text) not in used), page.texts)
+    area = _area(page, sight.inner, keys)
+    unit = 100.0 if made.percent else 1.0
+    start = Start(
+        round(float(made.time.place(0.0))) - area.left,
+        float(made.level.place(unit)) - area.top,
+        float(made.level.place(0.0)) - area.top,
+    )
+    traced = search(area, _wanted(keys, given, area), inks(area), start)
+    names = _names(traced, words, made, area, table)
+    lines = _arm_lines(traced, names, made, area, given)
+    order = _order(traced, lines, keys)
+    lines = [lines[index] for index in order]
+    arms = [traced.arms[index] for index in order]
+    rows = tables.of_arms(table, lines, by_order=bool(keys))
+    findings = [*told, *arm_findings(made, arms, traced.missing, lines, bool(keys))]
+    if sight.pair is not None:
+        findings += axis_findings(sight.pair, made, "px", _LOOSE)
+    findings += tables.table_findings(rows, lines)
+    return FigureReading(made, boxes, tuple(lines), tuple(rows), _sorted(findings))
+
+
+def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    rank = {"error": 0, "question": 1, "note": 2}
+    return tuple(sorted(findings, key=lambda finding: rank[finding.severity]))
+
+
+def _axis_texts(pair: AxisPair | None) -> list[Text]:
+    if pair is None:
+        return []
+    scales = (pair.time, pair.level)
+    return [label.text for scale in scales for label in (*scale.labels, *scale.strangers)]
+
+
+def _area(page: _Page, box: Box, keys: Sequence[DrawnKey]) -> Crop:
+    """The pixels of a panel, texts and keys hidden."""
+    hidden = text_mask(page.pixels.shape, page.texts, 2)
+    for key in keys:
+        place = key.box
+        hidden[int(place.top) - 2 : int(place.bottom) + 3, int(place.left) - 2 : int(place.right) + 3] = True
+    rows, columns = page.pixels.shape[:2]
+    inner = (int(np.ceil(box.left)), int(np.ceil(box.top)), min(int(box.right), columns), min(int(box.bottom), rows))
+    return crop(page.pixels, inner, hidden)
+
+
+def _wanted(keys: Sequence[DrawnKey], given: Calibration, area: Crop) -> list[Wanted]:
+    """What a person, or else the legend, asks for."""
+    asked = [arm for arm in given.traced_arms if arm.colour is not None]
+    if asked:
+        corner = np.array([area.left, area.top], float)
+        return [
+            Wanted(
+                np.array(arm.colour) * 255.0,
+                "dashed" if arm.dash else "solid",
+                arm.name,
+                "given" if arm.source == "given" else arm.source,
+                np.array(arm.through, float).reshape(-1, 2) - corner,
+            )
+            for arm in asked
+        ]
+    none = np.zeros((0, 2))
+    return [Wanted(key.colour, key.kind, key.name, "legend", none) for key in keys]
+
+
+def _points(arm: Traced, made: Panel, area: Crop) -> Floats:
+    """Corners (points, 2) of a traced arm in the picture; starts at (0, 1)."""
+    unit = 100.0 if made.percent else 1.0
+    corner = (float(made.time.place(0.0)), float(made.level.place(unit)))
+    levels = arm.line.levels + area.top
+    places = np.maximum(arm.line.places + area.left, corner[0] + 1e-6)
+    points = [corner]
+    last = corner[1]
+    if abs(levels[0] - corner[1]) > max(1.5, 4 * arm.line.noise):
+        points.append((corner[0], float(levels[0])))
+        last = float(levels[0])
+    for place, level in zip(places, np.maximum.accumulate(levels[1:]), strict=True):
+        if level > last:
+            points += [(float(place), last), (float(place), float(level))]
+            last = float(level)
+    points.append((max(arm.line.end + area.left, points[-1][0]), last))
+    return np.array(points)
+
+
+def _arm_lines(traced: Search, names: Sequence[Name], made: Panel, area: Crop, given: Calibration) -> list[ArmLine]:
+    """The arms as records."""
+    arms = traced.arms
+    shape = None
+    if given.marks is not False:
+        shape = mark_shape([arm.share for arm in arms], [arm.line for arm in arms], [arm.width for arm in arms])
+    lines = []
+    for arm, name in zip(arms, names, strict=True):
+        drawn = curve(_points(arm, made, area), made)
+        times = None
+        if shape is not None:
+            places = marks(arm.share, arm.cover, arm.line, arm.width, shape) + area.left
+            times = np.clip(made.time.value(places), 0.0, None)
+        red, green, blue = np.clip(arm.wanted.colour / 255.0, 0.0, 1.0)
+        lines.append(
+            ArmLine(
+                name=name.name,
+                name_source=name.source,
+                colour=(float(red), float(green), float(blue)),
+                dash=tuple(length * arm.width for length in _DASHES[arm.wanted.kind]),
+                width=arm.width,
+                corners=drawn.corners,
+                time=drawn.time,
+                survival=drawn.survival,
+                marks=times,
+                error=max(0.3, 2.0 * arm.line.noise),
+                hidden=float(arm.path.hidden.mean()),
+            )
+        )
+    return lines
+
+
+def _names(traced: Search, words: Sequence[Text], made: Panel, area: Crop, table: tables.Table) -> list[Name]:
+    """The name of each arm: of its key, of words beside its line, of the table's only row, else a number."""
+    names: list[Name | None] = [
+        Name(arm.wanted.name, arm.wanted.source) if arm.wanted.name else None for arm in traced.arms
+    ]
+    if any(name is None for name in names):
+        looks = [_look(arm, area) for arm in traced.arms]
+        beside = beside_lines(words, looks, made.box, [*table.texts])
+        names = [name or other for name, other in zip(names, beside, strict=True)]
+    missing = [index for index, name in enumerate(names) if name is None]
+    labels = [row.label for row in table.rows if row.kind == "at_risk" and row.label]
+    free = [label for label in labels if all(name is None or name.name != label for name in names)]
+    if len(missing) == 1 and len(free) == 1 and len(labels) == len(names):
+        names[missing[0]] = Name(free[0], "table")
+    return [name or Name(f"arm {index}", "none") for index, name in enumerate(names, 1)]
+
+
+def _look(arm: Traced, area: Crop) -> Look:
+    red, green, blue = np.clip(arm.wanted.colour / 255.0, 0.0, 1.0)
+    columns = np.arange(arm.path.start, arm.path.end)
+    points = np.column_stack([columns + 0.5 + area.left, arm.path.rows + 0.5 + area.top]).astype(float)
+    return Look((float(red), float(green), float(blue)), (), arm.width, points)
+
+
+def _order(traced: Search, lines: Sequence[ArmLine], keys: Sequence[DrawnKey]) -> list[int]:
+    """Arms in the order of the legend, then from the highest line down."""
+    place = {key.name: index for index, key in enumerate(keys)}
+    area = [float(np.sum(np.diff(line.time) * line.survival[:-1]) / max(line.time[-1], 1e-9)) for line in lines]
+    return sorted(range(len(lines)), key=lambda index: (place.get(lines[index].name, len(place)), -area[index]))

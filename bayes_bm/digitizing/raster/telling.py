@@ -1,0 +1,89 @@
+"""What has to be told of the arms of a picture: never a wrong curve without a word."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from bayes_bm.digitizing.figure import ArmLine, Finding, Panel
+from bayes_bm.digitizing.raster.arms import Traced, Wanted
+
+_SEEN = 0.9
+"""Share of a line's own ink below which its trace is in doubt."""
+_HIDDEN = 0.05
+"""Share of a line that may be hidden without a question."""
+
+
+def arm_findings(
+    made: Panel, arms: Sequence[Traced], missing: Sequence[Wanted], lines: Sequence[ArmLine], legend: bool
+) -> list[Finding]:
+    """Return what has to be told of the traced arms of a panel."""
+    findings = [
+        Finding(
+            "legend_without_line",
+            "question",
+            f"The legend names {item.name}, but no line in its colour runs from (0, 1).",
+            f'[[arm]]: name = "{item.name}", line = [[time, survival], ...]',
+        )
+        for item in missing
+    ]
+    if not arms:
+        findings.append(
+            Finding("no_curve", "error", "No line falls from (0, 1) in the panel.", "[[arm]]: colour, line = [...]")
+        )
+    for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
+        findings += _one(index, arm, line, made, legend)
+    findings += _close(arms, lines)
+    return findings
+
+
+def _one(index: int, arm: Traced, line: ArmLine, made: Panel, legend: bool) -> Iterator[Finding]:
+    answer = f'[[arm]] number {index + 1} ("{line.name}"): line = [[time, survival], ...]'
+    if arm.path.coverage < _SEEN:
+        yield Finding(
+            "coverage",
+            "question",
+            f"Only {arm.path.coverage:.0%} of the line of {line.name} shows its own ink.",
+            answer,
+            index,
+        )
+    if line.hidden > _HIDDEN:
+        yield Finding(
+            "hidden",
+            "question",
+            f"{line.name} is hidden under other lines, marks or text for {line.hidden:.0%} of its length.",
+            answer,
+            index,
+        )
+    if line.name_source == "none":
+        yield Finding(
+            "line_without_entry" if legend else "arm_without_name",
+            "question",
+            f"Nothing on the page names {line.name}.",
+            f'[[arm]] number {index + 1}: name = "..."',
+            index,
+        )
+
+
+def _close(arms: Sequence[Traced], lines: Sequence[ArmLine]) -> Iterator[Finding]:
+    """Questions about arms that lie on one another for long."""
+    for one in range(len(arms)):
+        for two in range(one):
+            shared = _shared(arms[one], arms[two])
+            if shared > 0.2:
+                yield Finding(
+                    "arms_on_one_another",
+                    "question",
+                    f"{lines[one].name} and {lines[two].name} lie within a line's width for {shared:.0%} of the time.",
+                    f'[[arm]] number {one + 1} ("{lines[one].name}"): line = [[time, survival], ...]',
+                    one,
+                )
+
+
+def _shared(one: Traced, two: Traced) -> float:
+    """Share of the shorter arm's columns at which both lie within a line's width."""
+    first, last = max(one.path.start, two.path.start), min(one.path.end, two.path.end)
+    if last <= first:
+        return 0.0
+    rows_one = one.path.rows[first - one.path.start : last - one.path.start]
+    rows_two = two.path.rows[first - two.path.start : last - two.path.start]
+    return float(np.mean(np.abs(rows_one - rows_two) < max(one.width, two.width)))
