@@ -70,10 +70,11 @@ class Traced:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
-    """Hold the arms of a panel, and the wanted ones for which there is no line."""
+    """Hold the arms of a panel, the wanted ones for which there is no line, and lines that a full legend leaves out."""
 
     arms: tuple[Traced, ...]
     missing: tuple[Wanted, ...]
+    odd: tuple[Traced, ...]
 
 
 def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: Start) -> Search:
@@ -96,11 +97,16 @@ def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: St
         traced, absent = _trace_group(panel, group, start)
         arms += traced
         missing += absent
+    complete = bool(wanted) and not missing
+    spare: list[Traced] = []
     for ink in _spare(panel, inks, wanted):
-        if wanted and not ink.chromatic:
-            continue
-        arms += _unasked(panel, ink, start, arms)
-    return Search(tuple(_apart(arms)), tuple(missing))
+        if not wanted or ink.chromatic:
+            spare += _unasked(panel, ink, start, arms)
+    kept = _apart([*arms, *spare])
+    odd = [arm for arm in kept if not arm.wanted.name]
+    if complete:
+        return Search(tuple(arm for arm in kept if arm.wanted.name), (), tuple(odd))
+    return Search(tuple(kept), tuple(missing), ())
 
 
 def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]:

@@ -164,15 +164,19 @@ def with_last_drop(line: Staircase, share: Array, width: float, zero: float) -> 
 
 def _stroke(share: Array, columns: Array, row: int, way: int) -> Array:
     """Length (columns,) of the ink that runs up or down from a row."""
-    part = share[row:, columns] if way > 0 else share[max(row, 0) :: -1, columns]
+    part = share[max(row, 0) :, columns] if way > 0 else share[max(row, 0) :: -1, columns]
+    if len(part) == 0:
+        return np.zeros(len(columns))
     inked = part > 0.45
-    return np.where(inked.all(axis=0), len(part), (~inked).argmax(axis=0)).astype(float) if len(part) else np.zeros(0)
+    return np.where(inked.all(axis=0), len(part), (~inked).argmax(axis=0)).astype(float)
 
 
 def _noise(down: Array) -> float:
-    """Standard deviation of a sample, from neighbours on level stretches."""
-    gaps = np.abs(np.diff(down, n=2)) / np.sqrt(6.0)
-    return max(_LEAST_NOISE, float(1.4826 * np.median(gaps)))
+    """Standard deviation of a sample, from neighbours, and from samples 4 pixels apart: JPEG noise comes in blocks."""
+    near = np.abs(np.diff(down, n=2)) / np.sqrt(6.0)
+    apart = np.abs(down[8:] - down[:-8]) / np.sqrt(2.0)
+    medians = [float(np.median(gaps)) for gaps in (near, apart) if len(gaps)]
+    return max([_LEAST_NOISE, *(1.4826 * median for median in medians)])
 
 
 def _segments(down: Array, weight: Array, penalty: float) -> Array:

@@ -51,7 +51,7 @@ def mark_shape(shares: list[Array], lines: list[Staircase], widths: list[float])
         up, down, _ = _protrusions(share, line, width)
         both = np.minimum(up, down)
         # ink of the line's own drops ends elsewhere above than below
-        alike = (both >= max(_LEAST_ROWS, 0.35 * width)) & (np.abs(up - down) <= 2.0 + 0.25 * both)
+        alike = (both >= max(2.5, 0.6 * width)) & (np.abs(up - down) <= 2.0 + 0.25 * both)
         heights.append(both[alike] + width / 2)
         strokes += [run.length for run in runs(alike)]
     every = np.concatenate(heights) if heights else np.zeros(0)

@@ -15,6 +15,7 @@ from bayes_bm.digitizing.legend import Look, Name, beside_lines
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
 from bayes_bm.digitizing.raster.arms import Search, Start, Traced, Wanted, search
 from bayes_bm.digitizing.raster.calibrating import skew, stroke_marks, turned_back
+from bayes_bm.digitizing.raster.cells import missing_cells, missing_labels
 from bayes_bm.digitizing.raster.colours import Crop, crop, inks
 from bayes_bm.digitizing.raster.framing import panel_box
 from bayes_bm.digitizing.raster.ink import Pixels
@@ -70,6 +71,7 @@ def read_pixels(pixels: Pixels, given: Calibration | None = None, panel: int | N
     turn = given.skew if given.skew is not None else skew(pixels)
     straight = turned_back(pixels, turn)
     page = _Page(straight, turn, read_texts(straight))
+    page = _with_labels(page)
     sights = _sights(page, given)
     if not sights:
         return FigureReading(None, (), (), (), (_nothing(page),))
@@ -80,6 +82,12 @@ def read_pixels(pixels: Pixels, given: Calibration | None = None, panel: int | N
         return FigureReading(None, boxes, (), (), (wrong,))
     told = [_several(sights)] if len(sights) > 1 and panel is None else []
     return _reading(page, sights[chosen - 1], boxes, given, told)
+
+
+def _with_labels(page: _Page) -> _Page:
+    """The page with labels of axes that were passed over."""
+    extra = tuple(text for pair in axis_pairs(page.texts) for text in missing_labels(page.pixels, page.texts, pair))
+    return replace(page, texts=(*page.texts, *extra))
 
 
 def _nothing(page: _Page) -> Finding:
@@ -168,6 +176,10 @@ def _reading(
     words = tuple(text for text in page.texts if number(text.content or "") is None)
     axis_texts = _axis_texts(sight.pair)
     table = tables.risk_table(page.texts, made.time, made.box, axis_texts)
+    extra = missing_cells(page.pixels, page.texts, table, made.time)
+    if extra:
+        page = replace(page, texts=(*page.texts, *extra))
+        table = tables.risk_table(page.texts, made.time, made.box, axis_texts)
     used = {id(text) for text in (*table.texts, *axis_texts)}
     keys = legend_keys(page.pixels, tuple(text for text in words if id(text) not in used), page.texts)
     area = _area(page, sight.inner, keys)
@@ -184,7 +196,7 @@ def _reading(
     lines = [lines[index] for index in order]
     arms = [traced.arms[index] for index in order]
     rows = tables.of_arms(table, lines, by_order=bool(keys))
-    findings = [*told, *arm_findings(made, arms, traced.missing, lines, bool(keys))]
+    findings = [*told, *arm_findings(arms, traced, lines, bool(keys))]
     if sight.pair is not None:
         findings += axis_findings(sight.pair, made, "px", _LOOSE)
     findings += tables.table_findings(rows, lines)

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from bayes_bm.digitizing.figure import ArmLine, Finding, Panel
-from bayes_bm.digitizing.raster.arms import Traced, Wanted
+from bayes_bm.digitizing.figure import ArmLine, Finding
+from bayes_bm.digitizing.raster.arms import Search, Traced
 
 _SEEN = 0.9
 """Share of a line's own ink below which its trace is in doubt."""
@@ -13,9 +13,7 @@ _HIDDEN = 0.05
 """Share of a line that may be hidden without a question."""
 
 
-def arm_findings(
-    made: Panel, arms: Sequence[Traced], missing: Sequence[Wanted], lines: Sequence[ArmLine], legend: bool
-) -> list[Finding]:
+def arm_findings(arms: Sequence[Traced], traced: Search, lines: Sequence[ArmLine], legend: bool) -> list[Finding]:
     """Return what has to be told of the traced arms of a panel."""
     findings = [
         Finding(
@@ -24,19 +22,32 @@ def arm_findings(
             f"The legend names {item.name}, but no line in its colour runs from (0, 1).",
             f'[[arm]]: name = "{item.name}", line = [[time, survival], ...]',
         )
-        for item in missing
+        for item in traced.missing
+    ]
+    findings += [
+        Finding(
+            "line_without_entry",
+            "question",
+            f"A line in the colour {_hexadecimal(odd)} falls from (0, 1), but the legend does not name it.",
+            "[[arm]]: colour, name = ...",
+        )
+        for odd in traced.odd
     ]
     if not arms:
         findings.append(
             Finding("no_curve", "error", "No line falls from (0, 1) in the panel.", "[[arm]]: colour, line = [...]")
         )
     for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
-        findings += _one(index, arm, line, made, legend)
+        findings += _one(index, arm, line, legend)
     findings += _close(arms, lines)
     return findings
 
 
-def _one(index: int, arm: Traced, line: ArmLine, made: Panel, legend: bool) -> Iterator[Finding]:
+def _hexadecimal(arm: Traced) -> str:
+    return "#" + "".join(f"{round(float(channel)):02x}" for channel in np.clip(arm.wanted.colour, 0, 255))
+
+
+def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Finding]:
     answer = f'[[arm]] number {index + 1} ("{line.name}"): line = [[time, survival], ...]'
     if arm.path.coverage < _SEEN:
         yield Finding(
