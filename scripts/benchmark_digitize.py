@@ -1,0 +1,209 @@
+"""How well figures are read: found curves, their error, marks, tables and seconds, by figure and format.
+
+python scripts/benchmark_digitize.py [set SET_DIR] [--formats svg,pdf,png,jpg] [--out FOLDER]
+    a set with truth.json (../shared/figures/generated), beside the scores of SurvdigitizeR
+python scripts/benchmark_digitize.py stress [FIGURES] [--first SEED] [--formats svg,pdf,png]
+    random figures in the styles of `validation.simulation.journal_figures`: found, wrong, silent by kind
+"""
+
+import argparse
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import bayes_bm as bb
+from bayes_bm.hazards.nonparametric import kaplan_meier
+from bayes_bm.validation.simulation.curves import varied
+from bayes_bm.validation.simulation.journal_figures import axis_end, draw_figure, random_style
+
+SHARED = Path(__file__).parents[2] / "shared" / "figures" / "generated"
+WRONG = 0.02
+"""Mean absolute error in survival from which a curve is read wrongly."""
+CENSORINGS = ("staggered", "dropout", "cut", "light", "early")
+
+
+def iae(time_true: np.ndarray, event: np.ndarray, curve: pd.DataFrame, end: float) -> float:
+    """Return the mean absolute distance of a read curve from the Kaplan-Meier curve of the patients up to `end`."""
+    km = kaplan_meier(time_true, event)
+    end = min(end, float(time_true.max()))
+    rows = curve.groupby("time", sort=True)["survival"].last()
+    grid = np.unique(np.clip(np.concatenate([[0.0, end], km.time, rows.index.to_numpy()]), 0, end))
+    middle, width = (grid[1:] + grid[:-1]) / 2, np.diff(grid)
+    levels = np.concatenate([[1.0], rows.to_numpy()])
+    read = levels[np.searchsorted(rows.index.to_numpy(), middle, side="right")]
+    return float(np.sum(np.abs(km(middle) - read) * width) / end)
+
+
+# --- a set with truth ---------------------------------------------------------------------------------------------
+
+
+def benchmark_set(folder: Path, formats: list[str], out: Path) -> None:
+    """Print one row a figure and format, then a summary by format beside SurvdigitizeR."""
+    spec = importlib.util.spec_from_file_location("score", folder / "score.py")
+    assert spec is not None and spec.loader is not None
+    scoring: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scoring)
+    rows = [read_one(folder, path, file_format, out) for path, file_format in figures_of(folder, formats)]
+    told = pd.DataFrame(rows)
+    scores = scoring.score(str(folder), str(out), True)
+    scores = scores[scores["format"].isin(formats)]
+    number = {"iae": ("iae", "max"), "corners": ("corner_recall", "mean"), "precision": ("corner_prec", "mean")}
+    number |= {"marks": ("mark_recall", "mean"), "mark_precision": ("mark_prec", "mean"), "found": ("found", "sum")}
+    table = scores.groupby(["figure", "format"], sort=False).agg(arms=("arm", "size"), **number).reset_index()
+    table = table.merge(told, on=["figure", "format"])
+    table["silent"] = (table["iae"] > WRONG) & table["status"].eq(0)
+    table.loc[table["status"].eq(2), "silent"] = False
+    other = pd.read_csv(folder / "survdigitizer_scores.csv")
+    whole = other[other["setting"].str.startswith("full")]
+    worst = whole.groupby(["figure", "setting"])["iae"].max().groupby("figure").min()
+    table["survdigitizer_iae"] = table["figure"].map(worst).where(table["format"].eq("png"))
+    print(table.round(5).to_string(index=False))
+    print()
+    summary = scores.groupby("format").agg(
+        curves=("arm", "size"), found=("found", "sum"), iae_median=("iae", "median"), iae_worst=("iae", "max"),
+        corners=("corner_recall", "mean"), precision=("corner_prec", "mean"),
+        marks=("mark_recall", "mean"), mark_precision=("mark_prec", "mean"),
+    )  # fmt: skip
+    extra = told.groupby("format").agg(cells=("cells", "sum"), of_cells=("of_cells", "sum"), names=("names", "sum"),
+        seconds=("seconds", "median"), false_arms=("false_arms", "sum"))  # fmt: skip
+    print(summary.join(extra).join(table.groupby("format")["silent"].sum()).round(5).to_string())
+
+
+def figures_of(folder: Path, formats: list[str]) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.glob("*/truth.json")):
+        yield from ((path, file_format) for file_format in formats)
+
+
+def read_one(folder: Path, truth_file: Path, file_format: str, out: Path) -> dict[str, Any]:
+    """Return what became of one file; its curves go to `out` under their number, for `score.py --match`."""
+    truth = json.loads(truth_file.read_text())
+    figure = truth["figure"]
+    start = time.perf_counter()
+    row: dict[str, Any] = {"figure": figure, "format": file_format}
+    try:
+        read = bb.digitize(truth_file.parent / f"{figure}.{file_format}")
+    except bb.BayesBmError as problem:
+        return {
+            **row,
+            "status": 2,
+            "verdict": "refused",
+            "seconds": time.perf_counter() - start,
+            "kinds": str(problem)[:60],
+        }
+    row |= {"seconds": time.perf_counter() - start, "status": int(bool(read.questions)), "verdict": read.verdict}
+    out.mkdir(parents=True, exist_ok=True)
+    for place, name in enumerate(read):
+        stem = f"{figure}.{file_format}.{place}"
+        read[name].to_csv(out / f"{stem}.csv", index=False)
+        if name in read.ticks:
+            read.ticks[name].to_csv(out / f"{stem}.marks.csv", index=False)
+    names = {plain(arm["label"]) for arm in truth["arms"]}
+    printed = [count for row_name, counts in (truth.get("at_risk") or {}).get("rows", {}).items() for count in counts
+               if "cens" not in row_name.lower() and "event" not in row_name.lower()]  # fmt: skip
+    cells = [int(count) for table in read.at_risk.values() for count in table["at_risk"]]
+    kinds = ", ".join(dict.fromkeys(finding.kind for finding in read.questions))
+    return row | {
+        "names": len(names & {plain(name) for name in read}),
+        "false_arms": max(0, len(read) - len(names)),
+        "cells": len(cells) - len(multiset_difference(cells, printed)),
+        "of_cells": len(printed),
+        "bound": max(one.iae_bound for one in read.verdicts),
+        "kinds": kinds,
+    }
+
+
+def plain(name: str) -> str:
+    return "".join(letter for letter in name.lower().replace("−", "-") if letter.isalnum())
+
+
+def multiset_difference(values: list[int], allowed: list[int]) -> list[int]:
+    rest, extra = list(allowed), []
+    for value in values:
+        if value in rest:
+            rest.remove(value)
+        else:
+            extra.append(value)
+    return extra
+
+
+# --- random figures -----------------------------------------------------------------------------------------------
+
+
+def stress(count: int, first: int, formats: list[str]) -> None:
+    """Draw random figures, read them, and print what was found, wrong and silent, by kind."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seed in range(first, first + count):
+            rows += stress_one(seed, Path(folder), formats)
+    table = pd.DataFrame(rows)
+    for key in ("format", "band", "marks", "legend", "black", "ticks", "gap"):
+        summary = table.groupby(key).agg(
+            arms=("found", "size"), found=("found", "sum"), wrong=("wrong", "sum"), silent=("silent", "sum"),
+            iae_median=("iae", "median"), iae_worst=("iae", "max"), above_bound=("above_bound", "sum"),
+        )  # fmt: skip
+        print(summary.round(5).to_string(), end="\n\n")
+    bad = table[table["wrong"] | ~table["found"] | table["above_bound"]]
+    print(bad[["seed", "format", "arm", "status", "iae", "bound", "kinds"]].to_string(index=False))
+    silent, asked = int(table["silent"].sum()), table.groupby("seed")["status"].max()
+    print(f"{count} figures: silent {silent}; questions {int((asked == 1).sum())}; refused {int((asked == 2).sum())}")
+
+
+def stress_one(seed: int, folder: Path, formats: list[str]) -> list[dict[str, Any]]:
+    """Draw and read one random figure: a row an arm."""
+    rng = np.random.default_rng(seed)
+    names = ("Re-resection", "Repeat SRS", "Control")[: int(rng.integers(1, 4))]
+    arms = {}
+    for place, name in enumerate(names):
+        n, censoring = int(rng.integers(15, 250)), CENSORINGS[int(rng.integers(len(CENSORINGS)))]
+        arms[name] = varied([seed, place], n, censoring=censoring)
+    file: Any = formats[int(rng.integers(len(formats)))]
+    style = random_style(rng, len(arms), file=file)
+    path = draw_figure(folder / f"figure_{seed}", arms, style)
+    end = axis_end(arms, style)
+    kind = {"seed": seed, "format": file, "band": style.band, "marks": style.marks or "none", "legend": style.legend,
+            "black": style.colours[0] == style.colours[1], "ticks": style.ticks, "gap": style.gap}  # fmt: skip
+    try:
+        read = bb.digitize(path)
+    except bb.BayesBmError as problem:
+        lost = {"found": False, "wrong": False, "silent": False, "above_bound": False, "status": 2, "iae": np.nan,
+                "bound": np.nan, "kinds": str(problem)[-70:]}  # fmt: skip
+        return [{**kind, "arm": name, **lost} for name in arms]
+    status = int(bool(read.questions))
+    kinds = ", ".join(dict.fromkeys(finding.kind for finding in read.questions))
+    errors = np.array([[iae(*arms[name], read[line], end) for line in read] for name in arms])
+    bounds = {name: verdict.iae_bound for name, verdict in zip(read, read.verdicts, strict=True)}
+    rows = []
+    for place, name in enumerate(arms):
+        line = name if name in read else list(read)[int(errors[place].argmin())]
+        error = float(errors[place, list(read).index(line)])
+        found, bound = error <= WRONG, bounds[line]
+        told = {"found": found, "wrong": not found, "silent": not found and status == 0, "status": status}
+        told |= {"iae": error, "bound": bound, "above_bound": error > bound + 1e-4, "kinds": kinds}
+        rows.append({**kind, "arm": name, **told})
+    if len(read) > len(arms) and status == 0:
+        rows[0]["silent"] = True
+    return rows
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mode", choices=("set", "stress"), nargs="?", default="set")
+    parser.add_argument("what", nargs="?", help="folder of the set, or number of figures")
+    parser.add_argument("--formats", default="")
+    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    if given.mode == "set":
+        chosen = given.formats.split(",") if given.formats else ["svg", "pdf", "png", "jpg"]
+        with tempfile.TemporaryDirectory() as temporary:
+            benchmark_set(Path(given.what) if given.what else SHARED, chosen, given.out or Path(temporary))
+    else:
+        chosen = given.formats.split(",") if given.formats else ["svg", "pdf", "png"]
+        stress(int(given.what or 400), given.first, chosen)
