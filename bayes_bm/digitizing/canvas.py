@@ -29,20 +29,11 @@ class Canvas:
 
 def picture_canvas(pixels: NDArray[np.uint8], skew: float = 0.0) -> Canvas:
     """Return the canvas of a picture, turned back by `skew` degrees as its reading was."""
-    if abs(skew) < 1e-3:
-        return Canvas(np.ascontiguousarray(pixels[..., :3]), 1.0)
-    from scipy.ndimage import affine_transform
+    if skew:
+        from bayes_bm.digitizing.raster.calibrating import turned_back
 
-    rows, columns = pixels.shape[:2]
-    turn = np.deg2rad(skew)
-    matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    middle = np.array([rows, columns]) / 2
-    offset: Any = middle - matrix @ middle
-    turned: list[Any] = [
-        affine_transform(pixels[..., channel], matrix, offset, order=1, mode="nearest", output=np.uint8)
-        for channel in range(3)
-    ]
-    return Canvas(np.stack(turned, axis=-1), 1.0)
+        pixels = turned_back(pixels, skew)
+    return Canvas(np.ascontiguousarray(pixels[..., :3]), 1.0)
 
 
 def page_canvas(path: Path, page: int, scene: Scene) -> Canvas:

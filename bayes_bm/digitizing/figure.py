@@ -5,6 +5,7 @@
 survival is a proportion.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -180,6 +181,12 @@ class OtherInk:
     kind: str
     points: Floats
     width: float = 1.0
+
+
+def known_ink(texts: Iterable[Box], keys: Iterable[Box]) -> tuple[OtherInk, ...]:
+    """Return the ink of texts and of a legend's keys."""
+    boxes = [("text", box) for box in texts] + [("key", box) for box in keys]
+    return tuple(OtherInk(kind, np.array([[b.left, b.top], [b.right, b.bottom]])) for kind, b in boxes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

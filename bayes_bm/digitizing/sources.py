@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from bayes_bm.digitizing.scene import Scene
 from bayes_bm.runtime.errors import InputError
 
 VECTORS = (".svg", ".pdf")
+PAGED = (".pdf", ".tif", ".tiff")
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 OTHERS = {
     ".eps": "print it to PDF (epstopdf figure.eps)",
@@ -57,30 +57,18 @@ def read_figure(path: Path, given: Calibration | None, page: int | None, panel: 
         raise InputError(str(path), found=f"a file that ends in {ending or 'nothing'}", allowed=allowed, hint=hint)
     if not path.is_file():
         raise InputError(str(path), found="a folder" if path.is_dir() else "no such file", allowed="a figure's file")
-    if page is not None and ending != ".pdf" and page != 1:
+    if page not in (None, 1) and ending not in PAGED:
         raise InputError("--page", found=page, allowed="1: this file has one page")
     if ending in PICTURES:
-        pixels = _pictures().read_picture(path)
-        return _read_pixels(pixels, given, panel)
+        pictures = import_module("bayes_bm.digitizing.formats.pictures")
+        return _read_pixels(pictures.read_picture(path, page=page or 1), given, panel)
     if ending == ".svg":
         scene = import_module("bayes_bm.digitizing.formats.svg").read_svg(path)
         return _read_scene(scene, given, panel, lambda: scene_canvas(scene))
     return _read_pdf(path, given, page, panel)
 
 
-def _pictures() -> Any:
-    """Return the module that reads pictures; one line where the extra is not installed."""
-    for name in ("cv2", "rapidocr", "onnxruntime"):
-        try:
-            import_module(name)
-        except ImportError:
-            hint = "pip install 'bayes_bm[digitize]'; SVG and PDF files are read without it"
-            raise InputError("a picture", found=f"no package {name}", allowed="the extra digitize", hint=hint) from None
-    return import_module("bayes_bm.digitizing.formats.pictures")
-
-
 def _read_pixels(pixels: NDArray[np.uint8], given: Calibration | None, panel: int | None) -> Source:
-    _pictures()
     reading: FigureReading = import_module("bayes_bm.digitizing.raster.read").read_pixels(pixels, given, panel)
     skew = reading.panel.skew if reading.panel is not None else 0.0
     return Source(reading, lambda: picture_canvas(pixels, skew))

@@ -12,7 +12,7 @@ from bayes_bm.digitizing import naming
 from bayes_bm.digitizing import table as tables
 from bayes_bm.digitizing.arms import Curve, curve
 from bayes_bm.digitizing.calibration import Calibration
-from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, OtherInk, Panel
+from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, OtherInk, Panel, known_ink
 from bayes_bm.digitizing.findings import arm_findings, in_order, no_curve, nothing_found, several_panels, unexplained
 from bayes_bm.digitizing.labels import number, parted
 from bayes_bm.digitizing.legend import Legend, Name, legend
@@ -175,8 +175,7 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Find
 def _others(kinds: Roles, key_says: Legend, texts: Sequence[Text]) -> tuple[OtherInk, ...]:
     """Return the ink that was told apart from arms: limits, keys and texts."""
     lines = [OtherInk("limit", line.points, line.width) for line in (*kinds.limits, *kinds.rising, *kinds.late)]
-    boxes = [("key", box) for box in key_says.keys] + [("text", text.box) for text in texts]
-    return (*lines, *(OtherInk(kind, np.array([[b.left, b.top], [b.right, b.bottom]])) for kind, b in boxes))
+    return (*lines, *known_ink((text.box for text in texts), key_says.keys))
 
 
 def _as_given(

@@ -9,7 +9,7 @@ from bayes_bm.digitizing import table as tables
 from bayes_bm.digitizing.arms import curve
 from bayes_bm.digitizing.axes import axis
 from bayes_bm.digitizing.calibration import Calibration, GivenAxis
-from bayes_bm.digitizing.figure import ArmLine, Axis, FigureReading, Finding, Panel
+from bayes_bm.digitizing.figure import ArmLine, Axis, FigureReading, Finding, Panel, known_ink
 from bayes_bm.digitizing.labels import number
 from bayes_bm.digitizing.legend import Look, Name, beside_lines
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
@@ -200,7 +200,8 @@ def _reading(
     if sight.pair is not None:
         findings += axis_findings(sight.pair, made, "px", _LOOSE)
     findings += tables.table_findings(rows, lines)
-    return FigureReading(made, boxes, tuple(lines), tuple(rows), _sorted(findings))
+    others = known_ink((text.box for text in page.texts), (key.box for key in keys))
+    return FigureReading(made, boxes, tuple(lines), tuple(rows), _sorted(findings), others=others)
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
