@@ -1,6 +1,5 @@
 """What has to be told of a vector reading: nothing that was seen and has no role stays unsaid."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from bayes_bm.digitizing.arms import Curve
@@ -11,7 +10,7 @@ from bayes_bm.digitizing.legend import Legend
 from bayes_bm.digitizing.marks import MarkSet
 from bayes_bm.digitizing.roles import Roles
 from bayes_bm.digitizing.scene import Box, Scene, Text
-from bayes_bm.digitizing.steps import StepLine
+from bayes_bm.digitizing.steps import StepLine, copied
 
 _TICKS = "[time] and [level]: ticks = [{ place = ..., value = ... }, ...]"
 _UNTOLD = 0.04
@@ -83,7 +82,7 @@ def unexplained(
 ) -> list[Finding]:
     """Return the question what lines are that are drawn in an arm's colour but belong to nothing that was read."""
     told = {id(stroke) for line in (*arms, *kinds.limits, *kinds.late, *kinds.rising) for stroke in line.strokes}
-    copies = Counter(stroke.symbol for stroke in scene.strokes if stroke.symbol is not None)
+    told |= copied(scene)
     found: list[Finding] = []
     for index, arm in enumerate(arms):
         if max(arm.colour) - min(arm.colour) < 0.1:
@@ -93,7 +92,6 @@ def unexplained(
             for stroke in scene.strokes
             if stroke.colour == arm.colour
             and id(stroke) not in told
-            and (stroke.symbol is None or copies[stroke.symbol] < 3)
             and not stroke.closed
         ]
         untold = [part for part in rest if not _explained(part, panel.box, marks, said)]
@@ -113,6 +111,12 @@ def _explained(part: Box, box: Box, marks: MarkSet, said: Legend) -> bool:
     if not (box.left < x < box.right and box.top < y < box.bottom):
         return True
     size = max(part.width, part.height, 1e-9)
-    in_key = any(abs(key.centre[1] - y) <= 0.6 * size and key.left - size <= x <= key.right + size for key in said.keys)
-    on_mark = any(abs(shape.x - x) <= 0.3 * size and abs(shape.y - y) <= 0.6 * size for shape in marks.shapes)
+    in_key = any(
+        size <= 1.5 * key.width and abs(key.centre[1] - y) <= 0.6 * size and key.left - size <= x <= key.right + size
+        for key in said.keys
+    )
+    on_mark = any(
+        size <= 1.5 * shape.size and abs(shape.x - x) <= 0.3 * size and abs(shape.y - y) <= 0.6 * size
+        for shape in marks.shapes
+    )
     return in_key or on_mark

@@ -211,13 +211,15 @@ def assign(found: Sequence[Shape], arms: Sequence[StepLine], box: Box, keys: Seq
     keys : sequence of Box
         Of the keys of a legend, whose marks are none of a curve.
     snap : float
-        Distance within which a mark stands at a step.
+        Distance within which a mark that is a character stands at a step: half the rounding of widths of characters.
+        Drawn marks are as exact as the curve.
     """
     groups: dict[tuple[object, ...], list[Shape]] = defaultdict(list)
     for shape in found:
         if not any(_in_key(shape, key) for key in keys):
             groups[_class(shape)].append(shape)
-    places: list[list[float]] = [[] for _ in arms]
+    places: list[list[tuple[float, float]]] = [[] for _ in arms]
+    exact = 2e-5 * box.width
     kept: list[Shape] = []
     loose: list[Shape] = []
     for group in groups.values():
@@ -230,10 +232,10 @@ def assign(found: Sequence[Shape], arms: Sequence[StepLine], box: Box, keys: Seq
                 loose.append(shape)
             else:
                 kept.append(shape)
-                places[arm].append(shape.x)
+                places[arm].append((shape.x, snap if shape.kind.startswith("text") else min(snap, exact)))
     if not kept:
         return MarkSet(tuple(None for _ in arms), (), ())
-    times = tuple(_snapped(np.array(sorted(xs)), arm, snap) for xs, arm in zip(places, arms, strict=True))
+    times = tuple(_snapped(sorted(xs), arm, exact) for xs, arm in zip(places, arms, strict=True))
     return MarkSet(times, tuple(kept), tuple(loose))
 
 
@@ -257,7 +259,19 @@ def _placed(group: list[Shape], arms: Sequence[StepLine], box: Box) -> list[tupl
     if group[0].kind in ("level", "open", "rising", "falling") or not arms:
         return [(shape, None) for shape in group]
     same = [index for index, arm in enumerate(arms) if _near(arm.colour, group[0].colour)]
-    candidates = same or list(range(len(arms)))
+    everything = list(range(len(arms)))
+    placed = _on_arms(group, arms, same or everything, box)
+    if same and sum(arm is not None for _, arm in placed) < 0.7 * len(group):  # black marks on all arms, one is black
+        wider = _on_arms(group, arms, everything, box)
+        if sum(arm is not None for _, arm in wider) > 0.9 * len(group):
+            return wider
+    return placed
+
+
+def _on_arms(
+    group: list[Shape], arms: Sequence[StepLine], candidates: list[int], box: Box
+) -> list[tuple[Shape, int | None]]:
+    """Return for each shape of one class the arm, of some, on which it lies."""
     spans = np.array([[_span(shape, arms[index]) for index in candidates] for shape in group])
     heights = np.array([shape.y for shape in group])
     reach = max(0.004 * box.height, 0.15 * group[0].size)
@@ -318,13 +332,14 @@ def _runs(group: list[Shape]) -> list[tuple[int, int]]:
     return list(pairwise(bounds_of))
 
 
-def _snapped(places: Floats, arm: StepLine, snap: float) -> Floats:
-    """Return sorted places in which those at a step are the step's, each once."""
+def _snapped(marks: list[tuple[float, float]], arm: StepLine, exact: float) -> Floats:
+    """Return sorted places in which those nearer to a step than their own precision are the step's, each once."""
+    places, reach = np.array(marks, float).reshape(-1, 2).T
     drops = arm.drops
     if len(drops) and len(places):
         after = np.clip(np.searchsorted(drops, places), 0, len(drops) - 1)
         before = np.clip(after - 1, 0, None)
         nearer = np.where(np.abs(drops[before] - places) < np.abs(drops[after] - places), drops[before], drops[after])
-        places = np.where(np.abs(nearer - places) <= snap, nearer, places)
+        places = np.where(np.abs(nearer - places) <= reach, nearer, places)
     places = np.sort(places)
-    return places[np.concatenate([[True], np.diff(places) > snap])] if len(places) else places
+    return places[np.concatenate([[True], np.diff(places) > exact])] if len(places) else places

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,12 +75,11 @@ class _Piece:
 def step_lines(scene: Scene, box: Box) -> list[StepLine]:
     """Return the step lines inside a panel, each as one line: one path, many segments, or a filled outline."""
     size = max(box.width, box.height)
-    copies = Counter(stroke.symbol for stroke in scene.strokes if stroke.symbol is not None)
+    marks = copied(scene)
     looks: dict[tuple[object, ...], list[_Piece]] = defaultdict(list)
     lines: list[StepLine] = []
     for order, stroke in enumerate(scene.strokes):
-        marks = stroke.symbol is not None and copies[stroke.symbol] > 2
-        if marks or not _inside(bounds(stroke.points), box):
+        if id(stroke) in marks or not _inside(bounds(stroke.points), box):
             continue
         if stroke.colour is not None and not stroke.closed:
             oriented = _oriented(stroke.points, size)
@@ -95,6 +94,19 @@ def step_lines(scene: Scene, box: Box) -> list[StepLine]:
         lines.extend(_line(chain, size) for chain in chains)
     bent = [line for line in lines if len(line.points) > 1]
     return _once(sorted(bent, key=lambda line: line.order), size)
+
+
+def copied(scene: Scene) -> set[int]:
+    """Return the identities of the strokes that are drawn alike three times or more by reuse: marks and ticks."""
+
+    def shape(stroke: Stroke) -> tuple[object, ...]:
+        box = bounds(stroke.points)
+        grain = 1e-4 * max(scene.width, scene.height)
+        return stroke.symbol, len(stroke.points), round(box.width / grain), round(box.height / grain)
+
+    reused = [(stroke, shape(stroke)) for stroke in scene.strokes if stroke.symbol is not None]
+    count = Counter(look for _, look in reused)
+    return {id(stroke) for stroke, look in reused if count[look] > 2}
 
 
 def _outlined(order: int, stroke: Stroke, size: float) -> StepLine | None:
@@ -260,9 +272,8 @@ def _once(lines: Sequence[StepLine], size: float) -> list[StepLine]:
     kept: list[StepLine] = []
     for line in lines:
         same = [other for other in kept if _equal(line, other, size) and _same_arm(line, other)]
-        for other in same:
-            kept.remove(other)
-        kept.append(line)
+        kept = [other for other in kept if not any(other is one for one in same)]
+        kept.append(replace(line, strokes=(*line.strokes, *(stroke for other in same for stroke in other.strokes))))
     return kept
 
 
@@ -271,5 +282,5 @@ def _equal(first: StepLine, second: StepLine, size: float) -> bool:
 
 
 def _same_arm(first: StepLine, second: StepLine) -> bool:
-    """Return whether two equal lines are one arm's: of one colour and dash, or a pale halo below it."""
-    return (first.colour, first.dash) == (second.colour, second.dash) or min(first.colour) > 0.9
+    """Return whether two equal lines are one arm's: of one colour and dash, or the lower one, second, is a halo."""
+    return (first.colour, first.dash) == (second.colour, second.dash) or min(second.colour) > 0.9

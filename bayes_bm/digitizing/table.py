@@ -15,13 +15,10 @@ from bayes_bm.digitizing.scene import Box, Floats, Text
 Kind = Literal["at_risk", "censored", "events"]
 _CELL = re.compile(r"(\d[\d, ]*)(?:\s*[(\[]\s*\d[\d, ]*\s*[)\]])?")
 _WORDS: dict[Kind, str] = {
+    "at_risk": r"(?:at|under)[ -]risk|unter risiko",
     "censored": r"censor|zensiert|lost",
     "events": r"(?<!non-)\bevents?\b|deaths?|died|ereignis|failures?",
-    "at_risk": r"at[ -]risk|unter risiko|\bno\b\.? ?at|patients",
 }
-_HEADING = re.compile(
-    r"^(?:no\.?|n|numbers?|patients|subjects)?\.? ?(?:of patients )?(?:at|under) risk.*", re.IGNORECASE
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -340,7 +337,8 @@ def _too_many(row: RiskRow, arm: ArmLine) -> float | None:
     if not known.any() or row.times[known][0] != 0:
         return None
     counts, times = row.counts[known], row.times[known]
-    place = np.clip(np.searchsorted(arm.time, times, side="left") - 1, 0, None)
+    early = times - 2e-3 * arm.time[-1]  # an event at the tick itself may be read a little before it
+    place = np.clip(np.searchsorted(arm.time, early, side="left") - 1, 0, None)
     before = np.where(times <= arm.time[0], 1.0, arm.survival[place])
     over = (counts > counts[0] * before + 0.5 + 1e-3 * counts[0]) & (times <= arm.time[-1])
     return float(times[over][0]) if over.any() else None

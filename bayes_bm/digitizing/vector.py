@@ -202,7 +202,7 @@ def _marks(scene: Scene, sight: _Sight, lines: Sequence[StepLine], key_says: Leg
     """Return the censor marks of the arms."""
     box = sight.panel.box
     taken = [stroke for line in sight.lines if len(line.points) > 4 for stroke in line.strokes]
-    snap = max(2 * scene.precision, 2e-4 * box.width)
+    snap = 2e-4 * box.width
     return marking.assign(marking.shapes(scene, box, taken), lines, box, key_says.keys, snap)
 
 
