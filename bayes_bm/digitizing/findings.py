@@ -90,9 +90,7 @@ def unexplained(
         rest = [
             bounds(stroke.points)
             for stroke in scene.strokes
-            if stroke.colour == arm.colour
-            and id(stroke) not in told
-            and not stroke.closed
+            if stroke.colour == arm.colour and id(stroke) not in told and not stroke.closed
         ]
         untold = [part for part in rest if not _explained(part, panel.box, marks, said)]
         length = sum(part.width + part.height for part in untold) / panel.box.width

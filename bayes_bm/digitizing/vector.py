@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 
 import numpy as np
 
@@ -110,8 +109,9 @@ def _readable(scene: Scene) -> list[Text]:
     known = [text for text in scene.texts if text.content is not None]
     outlines = [text for text in scene.texts if text.content is None and not marking.outline_kind(text)]
     if outlines:
-        ocr = import_module("bayes_bm.digitizing.raster.ocr")
-        known.extend(text for text in ocr.recognise_outlines(tuple(outlines)) if text.content is not None)
+        from bayes_bm.digitizing.raster.ocr import recognise_outlines
+
+        known.extend(text for text in recognise_outlines(tuple(outlines)) if text.content is not None)
     return parted(known)
 
 
