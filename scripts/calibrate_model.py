@@ -1,8 +1,9 @@
 """Ranks of every parameter (sbc), or coverage of intervals (coverage; patient: with a covariate), over many worlds.
 
-14 studies. sbc: rows from the model's own law; else numbers worked out from patients; clicks: curves, rebuilt.
+14 studies. sbc: rows from the model's own law; else numbers worked out from patients; clicks: curves, rebuilt;
+vector, png: figures in journals' styles, read and rebuilt.
 One row a world, taken up where it stopped. BREAK breaks a likelihood or is `sampler` (`bb.fit`), `imputed` (20 draws).
-python scripts/calibrate_model.py sbc|coverage|patient|clicks OUT.csv WORLDS [MINUTES] [BREAK] [--cores N]
+python scripts/calibrate_model.py sbc|coverage|patient|clicks|vector|png OUT.csv WORLDS [MINUTES] [BREAK] [--cores N]
 """
 
 import argparse
@@ -23,6 +24,11 @@ from bayes_bm.validation.two_stage import two_stage_fit
 
 DROP = {f"covariates.{name}": "none" for name in ("extracranial_controlled", "interval_over_6_months")}
 SPECS = {"patient": {**DROP, "integration.points": 16}}  # else none
+CURVES = {
+    "clicks": {"curves": "clicked"},
+    "vector": {"curves": "figures", "figure_files": ("svg", "pdf")},
+    "png": {"curves": "figures", "figure_files": ("png",)},
+}
 FEW = {"sampling.draws": 500, "sampling.tune": 500, "sampling.cores": 1}
 
 
@@ -31,7 +37,7 @@ def world(given: tuple[bb.Spec, str, int, str, float], _: np.random.SeedSequence
     if time.time() > until:
         raise BayesBmError("the minutes are over")
     break_likelihood(how)
-    curves = {"curves": "clicked", "mix": {"patients": 1.0}} if what == "clicks" else {}
+    curves = {**CURVES[what], "mix": {"patients": 1.0}} if what in CURVES else {}
     made = bb.simulate(spec, seed=seed, numbers="likelihood" if what == "sbc" else "patients", **curves)
     evidence, sampled, count = made.evidence(), how in ("sampler", "imputed"), 20 if how == "imputed" else None
     fit = bb.fit(made.spec, evidence, imputations=count) if sampled else two_stage_fit(made.spec, evidence)
