@@ -66,7 +66,7 @@ def measure_ink(canvas: Canvas, reading: FigureReading) -> tuple[ArmInk, ...]:
     for places in _of_one_colour(reading.arms):
         arms = [reading.arms[place] for place in places]
         share = window.share_of(arms[0].colour)
-        left = _left_over(window, arms, reading.others, share)
+        left = _left_over(window, reading, share)
         for place, arm in zip(places, arms, strict=True):
             measured[place] = ArmInk(*_beneath(window, arm, share), left)
     return tuple(one for one in measured if one is not None)
@@ -168,19 +168,22 @@ def _bridge(ink: NDArray[np.bool_], arm: ArmLine, scale: float) -> NDArray[np.bo
     return closed[gap:-gap]
 
 
-def _left_over(window: _Window, arms: list[ArmLine], others: tuple[OtherInk, ...], share: Picture) -> float:
-    """Return the share of a colour's ink that no line of that colour, mark or other known ink explains."""
+def _left_over(window: _Window, reading: FigureReading, share: Picture) -> float:
+    """Return the share of a colour's ink that no line, no mark and no other known ink explains.
+
+    Lines of all arms explain ink: a pale line unmixes as a part of a darker one of its hue.
+    """
     from scipy.ndimage import find_objects, label, maximum_filter
 
     own = share > 0.5
     height, width = own.shape
-    edge = int(np.ceil(2 * max(arm.width for arm in arms) * window.scale + SLACK))
+    edge = int(np.ceil(2 * max(arm.width for arm in reading.arms) * window.scale + SLACK))
     own[:edge], own[-edge:], own[:, :edge], own[:, -edge:] = False, False, False, False
     known = np.zeros_like(own)
-    for arm in arms:
+    for arm in reading.arms:
         _draw(known, window.place(arm.corners), (arm.width / 2 + arm.error) * window.scale + SLACK)
         _draw_marks(known, window, arm)
-    for other in others:
+    for other in reading.others:
         _draw_other(known, window, other)
     total = int(own.sum())
     rest = own & ~known

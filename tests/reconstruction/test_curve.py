@@ -116,6 +116,23 @@ def test_clicks_just_outside_the_axes_are_kept_with_a_note():
     ]
 
 
+def test_corners_of_a_picture_are_clicks_with_the_error_that_is_stated():
+    stated = CURVE.assign(x_click_error=0.004)
+    curve = read_curve(stated, n=10, axis_max=10.0)
+    assert not is_drawn(curve)
+    assert curve.click_error == 0.004
+    # the points lie on the line through the corners, a fixed length of it apart
+    length = np.abs(np.diff(curve.time)) / 10 + np.abs(np.diff(curve.survival))
+    on_corner = length > 1.01 * np.median(length)
+    assert len(curve.time) == 200
+    assert not on_corner.any()
+    assert np.isclose(curve.survival[(curve.time > 2.2) & (curve.time < 4.8)], 0.8).all()
+    assert fit_clicks(curve).click_error >= 0.004
+    assert is_drawn(read_curve(CURVE.assign(x_click_error=0.0), n=10, axis_max=10.0))
+    with pytest.raises(InputError, match=r"curve, column x_click_error: found 0\.5; allowed: a share of an axis"):
+        read_curve(CURVE.assign(x_click_error=0.5), n=10)
+
+
 def test_drawn_and_clicked_are_told_apart_from_the_numbers():
     assert is_drawn(read_curve(CURVE, n=10, axis_max=10))
     table = clicks(np.random.default_rng(1))
