@@ -94,7 +94,7 @@ def _nothing(page: _Page) -> Finding:
     numbers = [text.content or "" for text in page.texts if number(text.content or "") is not None]
     said = ", ".join(numbers[:12]) or "none"
     message = f"No axes: no row and column of evenly placed numbers; numbers read on the page: {said}."
-    return Finding("no_axes", "error", message, "[time] and [survival]: ticks = [[value, place], ...]")
+    return Finding("no_axes", "error", message, "[time] and [level]: ticks = [{ place = ..., value = ... }, ...]")
 
 
 def _several(sights: Sequence[_Sight]) -> Finding:

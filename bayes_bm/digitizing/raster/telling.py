@@ -20,7 +20,7 @@ def arm_findings(arms: Sequence[Traced], traced: Search, lines: Sequence[ArmLine
             "legend_without_line",
             "question",
             f"The legend names {item.name}, but no line in its colour runs from (0, 1).",
-            f'[[arm]]: name = "{item.name}", line = [[time, survival], ...]',
+            f'[[arms]]: name = "{item.name}", corners = [[time, survival], ...]',
         )
         for item in traced.missing
     ]
@@ -29,13 +29,18 @@ def arm_findings(arms: Sequence[Traced], traced: Search, lines: Sequence[ArmLine
             "line_without_entry",
             "question",
             f"A line in the colour {_hexadecimal(odd)} falls from (0, 1), but the legend does not name it.",
-            "[[arm]]: colour, name = ...",
+            '[[arms]]: name, colour; or accepted = ["line_without_entry"]',
         )
         for odd in traced.odd
     ]
     if not arms:
         findings.append(
-            Finding("no_curve", "error", "No line falls from (0, 1) in the panel.", "[[arm]]: colour, line = [...]")
+            Finding(
+                "no_curve",
+                "error",
+                "No line falls from (0, 1) in the panel.",
+                "[[arms]]: through = [[x, y], ...]",
+            )
         )
     for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
         findings += _one(index, arm, line, legend)
@@ -48,7 +53,7 @@ def _hexadecimal(arm: Traced) -> str:
 
 
 def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Finding]:
-    answer = f'[[arm]] number {index + 1} ("{line.name}"): line = [[time, survival], ...]'
+    answer = f'[[arms]] number {index + 1} ("{line.name}"): corners = [[time, survival], ...]'
     if arm.path.coverage < _SEEN:
         yield Finding(
             "coverage",
@@ -70,7 +75,7 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Findi
             "line_without_entry" if legend else "arm_without_name",
             "question",
             f"Nothing on the page names {line.name}.",
-            f'[[arm]] number {index + 1}: name = "..."',
+            f'[[arms]] number {index + 1}: name = "..."',
             index,
         )
 
@@ -85,7 +90,7 @@ def _close(arms: Sequence[Traced], lines: Sequence[ArmLine]) -> Iterator[Finding
                     "arms_on_one_another",
                     "question",
                     f"{lines[one].name} and {lines[two].name} lie within a line's width for {shared:.0%} of the time.",
-                    f'[[arm]] number {one + 1} ("{lines[one].name}"): line = [[time, survival], ...]',
+                    f'[[arms]] number {one + 1} ("{lines[one].name}"): corners = [[time, survival], ...]',
                     one,
                 )
 
