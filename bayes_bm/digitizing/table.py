@@ -21,6 +21,14 @@ _WORDS: dict[Kind, str] = {
 }
 
 
+_FILLING = re.compile(
+    r"(?:\W|\d|\b(?:no|n|nr|number|numbers|patients|subjects|cumulative|cum|of|at|under|risk|unter|risiko|censored|"
+    r"censoring|zensiert|lost|to|follow|up|events?|deaths?|died|ereignisse?|failures?)\b)*",
+    re.IGNORECASE,
+)
+"""A label of such words alone is no arm's name."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Row:
     """Hold the numbers of one line and what stands before them."""
@@ -141,6 +149,17 @@ def _is_axis(row: _Row) -> bool:
     return bool(even and not row.label)
 
 
+def _row_kind(label: str, head: "_Heading") -> Kind:
+    """Return what the numbers of a row count: an arm may be called "Surgery after SRS failure" and count no events.
+
+    A label that holds nothing but such words says it, then the heading, then words of risk or censoring in a label.
+    """
+    said = _kind(label)
+    if said is not None and _FILLING.fullmatch(label):
+        return said
+    return head.kind or (said if said in ("at_risk", "censored") else None) or "at_risk"
+
+
 @dataclass(frozen=True, slots=True)
 class _Heading:
     """Hold what stands over a row: the kind of its numbers and the group that it belongs to."""
@@ -193,7 +212,7 @@ def _risk_row(row: _Row, head: _Heading, time: Axis) -> RiskRow:
     least = min(cell[2].confidence for cell in row.cells)
     written = any(cell[2].source == "ocr" for cell in row.cells)
     return RiskRow(
-        kind=_kind(label) or head.kind or "at_risk",
+        kind=_row_kind(label, head),
         arm=None,
         label=label,
         times=time.values[full.start : full.stop].copy(),

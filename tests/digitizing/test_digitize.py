@@ -205,3 +205,10 @@ def test_a_finding_without_a_key_is_answered_before_the_first_table() -> None:
     finding = Finding("several_panels", "question", "", "panel = 2")
     assert answer_line(finding, [], "# words\npage = 1\npanel = 1\n[time]\n") == 3
     assert answer_line(replace(finding, answer="time_unit = 1"), [], "page = 1\n[time]\n") == 2
+
+
+def test_an_arm_whose_name_holds_a_word_of_events_has_its_numbers_at_risk(tmp_path: Path) -> None:
+    arms = {"Surgery after SRS failure": ARMS["Re-resection"], "No events before": ARMS["Repeat SRS"]}
+    read = bb.digitize(draw_figure(tmp_path / "figure", arms, FigureStyle(file="pdf")))
+    assert [row.kind for row in read.reading.rows] == ["at_risk", "at_risk"]
+    assert [read.patients(name) for name in arms] == [40, 60]
