@@ -45,7 +45,7 @@ def page_canvas(path: Path, page: int, scene: Scene) -> Canvas:
     try:
         opened: Any = document[page - 1]
         rendered = opened.render(scale=scale)
-        pixels = np.array(rendered.to_numpy()[..., :3][..., ::-1])
+        pixels = np.rot90(np.array(rendered.to_numpy()[..., :3][..., ::-1]), -scene.turned)
     finally:
         document.close()
     wanted = np.array([scene.height, scene.width]) * scale

@@ -74,7 +74,8 @@ def risk_table(texts: Sequence[Text], time: Axis, box: Box, axis_labels: Sequenc
     rows = [row for line in lines if (row := _row(line, time.places, spacing, box)) is not None]
     rows = _one_table(_counted(rows), box)
     heads = _headings(rows, lines)
-    made = [_risk_row(row, head, time) for row, head in zip(rows, heads, strict=True)]
+    columns = sorted({cell[0] for row in rows for cell in row.cells})
+    made = [_risk_row(row, head, time, columns) for row, head in zip(rows, heads, strict=True)]
     cells = [cell[2] for row in rows for cell in row.cells]
     return Table(
         rows=tuple(made),
@@ -201,22 +202,20 @@ def _headings(rows: list[_Row], lines: list[list[Text]]) -> list[_Heading]:
     return heads
 
 
-def _risk_row(row: _Row, head: _Heading, time: Axis) -> RiskRow:
-    """Return a row as a record; columns between its cells that are empty count as not read."""
+def _risk_row(row: _Row, head: _Heading, time: Axis, columns: Sequence[int]) -> RiskRow:
+    """Return a row as a record; a column before its last cell that is empty counts as not read."""
     label = clean(" ".join(text.content or "" for text in row.label))
-    columns = [cell[0] for cell in row.cells]
-    full = range(min(columns), max(columns) + 1)
-    counts = np.full(len(full), -1, int)
-    for column, count, _ in row.cells:
-        counts[column - full.start] = count
+    last = max(cell[0] for cell in row.cells)
+    full = [column for column in columns if column <= last]
+    known = {cell[0]: cell[1] for cell in row.cells}
     least = min(cell[2].confidence for cell in row.cells)
     written = any(cell[2].source == "ocr" for cell in row.cells)
     return RiskRow(
         kind=_row_kind(label, head),
         arm=None,
         label=label,
-        times=time.values[full.start : full.stop].copy(),
-        counts=counts.astype(float),
+        times=time.values[full].copy(),
+        counts=np.array([known.get(column, -1) for column in full], float),
         source=f"ocr {least:.2f}" if written else "text",
     )
 

@@ -16,7 +16,7 @@ from bayes_bm.digitizing.scene import Box, Colour, Scene, Stroke
 from bayes_bm.runtime.errors import InputError
 
 _MOST_BYTES = 200_000_000
-_MOST_OBJECTS = 300_000
+_MOST_OBJECTS = 100_000
 _MOST_SEGMENTS = 2_000_000
 _MOST_DEPTH = 20
 _SECONDS = 8.0
@@ -37,11 +37,11 @@ class _Walk:
     segments: int = 0
     paths: int = 0
 
-    def count(self, segments: int = 0) -> None:
-        """Count an object; stop where a page is made to take for ever."""
-        self.objects += 1
+    def count(self, segments: int = 0, objects: int = 1) -> None:
+        """Count objects; stop where a page is made to take for ever."""
+        self.objects += objects
         self.segments += segments
-        if self.objects > _MOST_OBJECTS or self.segments > _MOST_SEGMENTS or time.perf_counter() > self.deadline:
+        if self.objects > _MOST_OBJECTS or self.segments > _MOST_SEGMENTS or time.thread_time() > self.deadline:
             raise InputError(
                 str(self.path),
                 found=f"a page with {self.objects:,} drawn objects and {self.segments:,} lines",
@@ -85,7 +85,8 @@ def read_pdf(path: Path, page: int = 1) -> Scene:
         except pypdfium2.PdfiumError as error:
             raise InputError(f"{path}, page {page}", found="a page that cannot be read", hint=_SAVE) from error
         matrix, width, height = _view(opened)
-        walk = _Walk(path, deadline=time.perf_counter() + _SECONDS)
+        walk = _Walk(path, deadline=time.thread_time() + _SECONDS)
+        _refuse_masses(walk, opened)
         _objects(walk, _of_page(opened), matrix, None, 0)
         scene = Scene(
             strokes=tuple(walk.strokes),
@@ -144,6 +145,15 @@ def _view(page: Any) -> tuple[Matrix, float, float]:
         (0.0, -1.0, -1.0, 0.0, top, right),
     ]
     return maps[turn], *((height, width) if turn % 2 else (width, height))
+
+
+def _refuse_masses(walk: _Walk, page: Any) -> None:
+    """Refuse a page with too many objects before any is read."""
+    import pypdfium2.raw as raw
+
+    count = raw.FPDFPage_CountObjects(page)
+    if count > _MOST_OBJECTS:
+        walk.count(objects=count)
 
 
 def _of_page(page: Any) -> Iterator[Any]:

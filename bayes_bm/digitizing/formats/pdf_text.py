@@ -187,7 +187,7 @@ def _of_pdfminer(path: Path, index: int, matrix: Matrix, deadline: float) -> Ite
         """Stop when the time is up."""
 
         def render_char(self, *args: Any, **kwargs: Any) -> float:
-            if time.perf_counter() > deadline:
+            if time.thread_time() > deadline:
                 raise InputError(str(path), found="a page whose text takes too long", hint="cut the figure out of it")
             return super().render_char(*args, **kwargs)
 

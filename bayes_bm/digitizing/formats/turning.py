@@ -17,7 +17,7 @@ def upright(scene: Scene) -> Scene:
     """Return the scene turned by quarters so that it reads upright.
 
     Where much of the text runs upwards, the numbers decide: R turns the labels of the axis of survival, so that
-    counting characters alone would lay some figures on their side. Where no numbers are known, nearly all text has to agree.
+    counting characters alone would lay some figures on their side. Without numbers nearly all text has to agree.
     """
     count: Counter[int] = Counter()
     for text in scene.texts:
