@@ -9,7 +9,7 @@ from bayes_bm.digitizing import given as saying
 from bayes_bm.digitizing import marks as marking
 from bayes_bm.digitizing import naming
 from bayes_bm.digitizing import table as tables
-from bayes_bm.digitizing.arms import Curve, curve
+from bayes_bm.digitizing.arms import Curve, curve, rounded_times
 from bayes_bm.digitizing.calibration import Calibration
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, OtherInk, Panel, known_ink
 from bayes_bm.digitizing.findings import arm_findings, in_order, no_curve, nothing_found, several_panels, unexplained
@@ -217,9 +217,7 @@ def _arm(name: Name, line: StepLine, drawn: Curve, places: np.ndarray | None, ma
     times = None
     if places is not None:
         seen = places[places <= drawn.corners[-1, 0] + 1e-3 * made.box.width]
-        times = np.maximum(made.time.value(seen), 0.0)
-        for step in np.unique(drawn.time):
-            times[np.abs(times - step) < 1e-9 * max(drawn.time[-1], 1.0)] = step
+        times = rounded_times(np.maximum(made.time.value(seen), 0.0), made)
     return ArmLine(
         name=name.name,
         name_source=name.source,
