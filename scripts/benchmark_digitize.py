@@ -177,7 +177,7 @@ def stress_one(seed: int, folder: Path, formats: list[str]) -> list[dict[str, An
         return [{**kind, "arm": name, **lost} for name in arms]
     status = int(bool(read.questions))
     kinds = ", ".join(dict.fromkeys(finding.kind for finding in read.questions))
-    errors = np.array([[iae(*arms[name], read[line], end) for line in read] for name in arms])
+    errors = np.array([[iae(time, event, read[line], end) for line in read] for time, event in arms.values()])
     bounds = {name: verdict.iae_bound for name, verdict in zip(read, read.verdicts, strict=True)}
     rows = []
     for place, name in enumerate(arms):

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -28,7 +29,7 @@ OTHERS = {
 """Endings that people try, and what to do."""
 MOST_PAGES = 60
 """Pages of a PDF that are looked through for curves."""
-SECONDS = 8.0
+SECONDS = 5.0
 """Longest time that pages are looked through."""
 FEW_STROKES = 6
 """Strokes up to which a page with a picture is a picture: a frame, a rule, a line beside the page number."""
@@ -88,31 +89,32 @@ def _read_scene(scene: Scene, given: Calibration | None, panel: int | None, canv
 
 def _read_pdf(path: Path, given: Calibration | None, page: int | None, panel: int | None) -> Source:
     """Return the reading of one page; where none is named, of the first on which there are curves."""
-    read_pdf = import_module("bayes_bm.digitizing.formats.pdf").read_pdf
-
-    def read(number: int) -> tuple[Source, int]:
-        scene = read_pdf(path, number)
-        source = _read_scene(scene, given, panel, lambda: page_canvas(path, number, scene))
-        return replace(source, reading=replace(source.reading, page=number)), scene.pages
-
-    first, pages = read(page or 1)
+    first, pages = _read_page(path, page or 1, given, panel)
     if page is not None or pages == 1:
         return first
     until = time.perf_counter() + SECONDS
-    read_pages, sources = 1, [first] if first.reading.arms else []
+    looked_at, sources = 1, [first] if first.reading.arms else []
     for number in range(2, min(pages, MOST_PAGES) + 1):
         if time.perf_counter() > until:
             break
-        source, _ = read(number)
-        read_pages = number
-        sources += [source] if source.reading.arms else []
+        looked_at = number
+        with suppress(InputError):  # a page that cannot be read has no curve
+            source, _ = _read_page(path, number, given, panel)
+            sources += [source] if source.reading.arms else []
     if not sources:
-        words = f"{read_pages} of {pages} pages were looked through: none has a curve"
+        words = f"{looked_at} of {pages} pages were looked through: none has a curve"
         raise InputError(str(path), found=words, hint="say which page holds the figure: --page N")
-    return _told_of_pages(sources, read_pages, pages)
+    return _told_of_pages(sources, looked_at, pages)
 
 
-def _told_of_pages(sources: list[Source], read_pages: int, pages: int) -> Source:
+def _read_page(path: Path, number: int, given: Calibration | None, panel: int | None) -> tuple[Source, int]:
+    """Return the reading of a page and the number of pages."""
+    scene = import_module("bayes_bm.digitizing.formats.pdf").read_pdf(path, number)
+    source = _read_scene(scene, given, panel, lambda: page_canvas(path, number, scene))
+    return replace(source, reading=replace(source.reading, page=number)), scene.pages
+
+
+def _told_of_pages(sources: list[Source], looked_at: int, pages: int) -> Source:
     """Return the first source, with a question where other pages have curves too or were not looked at."""
     numbers = [source.reading.page for source in sources]
     chosen = sources[0].reading
@@ -120,11 +122,11 @@ def _told_of_pages(sources: list[Source], read_pages: int, pages: int) -> Source
     if len(numbers) > 1:
         listed = ", ".join(map(str, numbers))
         asked = Finding("several_pages", "question", f"{words}; curves are on pages {listed}.", f"page = {numbers[0]}")
-    elif read_pages < pages:
+    elif looked_at < pages:
         asked = Finding(
             "several_pages",
             "question",
-            f"{words}; pages from {read_pages + 1} were not looked at.",
+            f"{words}; pages from {looked_at + 1} were not looked at.",
             f"page = {numbers[0]}",
         )
     else:
