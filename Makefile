@@ -43,7 +43,7 @@ test: setup  ## lint, types, every test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/pyright
+	@$(BIN)/python scripts/compile_ahead.py & $(BIN)/pyright && wait $$!
 	@$(BIN)/pytest -q -m "slow or not slow"
 
 fast: setup  ## the fast part of the tests

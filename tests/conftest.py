@@ -2,6 +2,7 @@
 absent.
 """
 
+import gc
 import os
 from pathlib import Path
 
@@ -13,6 +14,19 @@ os.environ.setdefault("PYTENSOR_FLAGS", "traceback__limit=0")
 import pytest
 
 from tests.paths import SHARED
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every search for garbage from here on: it stays until the end."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that no worker is left with one when the others have ended."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(scope="session")

@@ -188,14 +188,16 @@ def _each_study(result: Result, normal: Normal, covariances: Array) -> list[dict
     """Return the rows of every study's level, shape and contrast against what the others predict."""
     mean = normal.fixed @ normal.prior_mean
     whole = covariances + (normal.fixed * normal.prior_sd**2) @ normal.fixed.T
+    rest_of_all = normal.y - mean
+    joint = _joint(rest_of_all, whole)
     names = sorted({*result.inputs.design.studies, *result.evidence.hazard_ratios["study"]})
     rows = []
     for index, name in enumerate(names):
         study_rows = normal.study == index
         if not study_rows.any() or study_rows.all():
             continue
-        predicted, spread, weight = _predicted_by_others(normal.y - mean, whole, study_rows)
-        rest = normal.y[study_rows] - mean[study_rows] - predicted
+        predicted, spread, weight = _predicted_by_others(rest_of_all[study_rows], joint, study_rows)
+        rest = rest_of_all[study_rows] - predicted
         study_covariance = (spread - np.eye(int(study_rows.sum()))) * weight[:, None, None]
         typical = np.linalg.inv(study_covariance.sum(axis=0) + np.eye(int(study_rows.sum())))
         for question, direction, nuisance in _directions(result, normal, study_rows, index):
@@ -232,20 +234,37 @@ class _Prediction(NamedTuple):
     weight: Array
 
 
-def _predicted_by_others(rest: Array, whole: Array, study_rows: Array) -> _Prediction:
-    """Predict the rows of a study from those of the others, at each node of the standard deviations."""
-    other_rows = ~study_rows
-    factor = np.linalg.cholesky(whole[:, other_rows][:, :, other_rows])
-    white = np.linalg.solve(factor, np.broadcast_to(rest[other_rows][:, None], (len(whole), int(other_rows.sum()), 1)))
-    cross = np.linalg.solve(factor, whole[:, other_rows][:, :, study_rows])
-    log_weight = -0.5 * np.sum(white**2, axis=(1, 2)) - np.log(np.einsum("tii->ti", factor)).sum(axis=1)
+class _Joint(NamedTuple):
+    """Hold the normal of all rows at each node: its precision (node, row, row), the precision times what was found less
+    its mean (node, row), the sum of squares of that (node,) and the log determinant of the covariance (node,).
+
+    What the others of any study say follows from these by small matrices of its own rows, so that no study costs a
+    factorisation of all rows.
+    """
+
+    precision: Array
+    weighed: Array
+    squares: Array
+    log_determinant: Array
+
+
+def _joint(rest: Array, whole: Array) -> _Joint:
+    precision = np.linalg.inv(whole)
+    weighed = precision @ rest
+    return _Joint(precision, weighed, weighed @ rest, np.linalg.slogdet(whole)[1])
+
+
+def _predicted_by_others(rest: Array, joint: _Joint, study_rows: Array) -> _Prediction:
+    """Predict the rows of a study, whose own are `rest`, from those of the others, at each node."""
+    own_precision = joint.precision[:, study_rows][:, :, study_rows]
+    covariance = np.linalg.inv(own_precision)
+    weighed = joint.weighed[:, study_rows]
+    distance = np.einsum("tij,tj->ti", covariance, weighed)
+    squares_of_others = joint.squares - np.sum(weighed * distance, axis=1)
+    log_determinant_of_others = joint.log_determinant + np.linalg.slogdet(own_precision)[1]
+    log_weight = -0.5 * (squares_of_others + log_determinant_of_others)
     weight = np.exp(log_weight - log_weight.max())
-    turned = cross.transpose(0, 2, 1)
-    return _Prediction(
-        mean=(turned @ white)[..., 0],
-        covariance=whole[:, study_rows][:, :, study_rows] - turned @ cross,
-        weight=weight / weight.sum(),
-    )
+    return _Prediction(mean=rest - distance, covariance=covariance, weight=weight / weight.sum())
 
 
 class _Direction(NamedTuple):

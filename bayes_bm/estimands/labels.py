@@ -1,6 +1,7 @@
 """Labels of answers: what the evidence informs, and what is the prior alone."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,10 @@ class AnswerFlags:
     """
 
     def __init__(self, result: Result, *, of_deaths: str = "all-cause", at_centres: bool = True) -> None:
-        self._until = follow_up(result.spec, result.evidence)
-        self._prior_only, self._effect = prior_only(result), result.spec.hazard.treatment_effect
-        self._far = [FAR_CENTRE] if at_centres and far_centres(result.spec, result.evidence) else []
+        known = _known_marks(result)
+        self._until, self._prior_only = known.until, known.prior_only
+        self._effect = result.spec.hazard.treatment_effect
+        self._far = [FAR_CENTRE] if at_centres and known.far else []
         self._deaths = [of_deaths] if result.spec.evidence.background is not None else []
 
     def until(self, treatment: str) -> float:
@@ -51,24 +53,48 @@ class AnswerFlags:
         return "; ".join(mark for mark in MARKS if any(mark in side_marks for side_marks in marks))
 
 
+@dataclass(frozen=True)
+class _KnownMarks:
+    """Hold what the marks of all answers of a result follow from."""
+
+    until: dict[str, float]
+    prior_only: list[str]
+    far: bool
+
+
+def _known_marks(result: Result) -> _KnownMarks:
+    """Return the marks of a result, worked out once: they cost more than an answer, and a page asks for many."""
+    kept = vars(result)
+    if "known_marks" not in kept:
+        spec, evidence = result.spec, result.evidence
+        kept["known_marks"] = _KnownMarks(
+            follow_up(spec, evidence), prior_only(result), bool(far_centres(spec, evidence))
+        )
+    return kept["known_marks"]
+
+
 def prior_only(result: Result) -> list[str]:
     """Parameters whose posterior sd is at least 0.9 of the prior's (docs/decisions.md#17-prior-only)."""
-    return [row["parameter"] for row in prior_and_posterior(result) if row["prior_only"]]
+    return [label for label, prior, values in prior_draws(result) if _is_prior_only(prior, values)]
+
+
+def _is_prior_only(prior: Prior, values: Array) -> bool:
+    prior_sd = float(scipy_distribution(prior).std())
+    return bool(np.isfinite(prior_sd) and float(np.std(values, ddof=1)) >= PRIOR_ONLY_RATIO * prior_sd)
 
 
 def prior_and_posterior(result: Result) -> list[dict[str, Any]]:
     """Prior and posterior of each top-level parameter side by side."""
     rows = []
     for label, prior, values in prior_draws(result):
-        distribution, sd = scipy_distribution(prior), float(np.std(values, ddof=1))
-        prior_sd = float(distribution.std())
+        distribution = scipy_distribution(prior)
         rows.append(
             {
                 "parameter": label,
                 "prior": prior,
                 "prior_mean": float(distribution.mean()),
-                "prior_sd": prior_sd,
-                "prior_only": bool(np.isfinite(prior_sd) and sd >= PRIOR_ONLY_RATIO * prior_sd),
+                "prior_sd": float(distribution.std()),
+                "prior_only": _is_prior_only(prior, values),
                 **summarize(values),
             }
         )

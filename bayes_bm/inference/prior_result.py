@@ -5,6 +5,7 @@ import xarray as xr
 
 from bayes_bm.evidence.files import read_background
 from bayes_bm.evidence.reading import select
+from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.result import Result
 from bayes_bm.model.baseline_hazard import LAST, MANY, family_of
@@ -90,8 +91,23 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
     }
     posterior = xr.Dataset(variables, coords=coords)
     empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
-    evidence = select(spec, {"background": read_background(spec, {})})
+    evidence = _no_rows(spec)
     return Result(_levels_as_one(spec), evidence, posterior, empty, empty, empty, passed)
+
+
+def _no_rows(spec: Spec) -> Evidence:
+    """Evidence without a row, but for a background."""
+    if spec.evidence.background is not None:
+        return select(spec, {"background": read_background(spec, {})})
+    key = spec.digest()
+    if key not in _KEPT:
+        _KEPT.clear()
+        _KEPT[key] = select(spec, {})
+    return _KEPT[key]
+
+
+_KEPT: dict[str, Evidence] = {}
+"""What `_no_rows` gave for the last spec, by its digest: a thousand simulated worlds of a spec ask for it each time."""
 
 
 def _shape(spec: Spec, name: str, drawn) -> np.ndarray:

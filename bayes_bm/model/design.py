@@ -110,7 +110,12 @@ def _make_pairs(evidence: Evidence, reference: str) -> tuple[tuple[str, str], ..
     sides = {*zip(arms["study"], arms["treatment"], strict=True)}
     for side in ("treatment", "reference"):
         sides |= {*zip(ratios["study"], ratios[side], strict=True)}
-    return tuple(sorted(sides, key=lambda pair: (pair[0], pair[1] == reference, pair[1])))
+    return tuple(sorted(sides, key=lambda pair: (pair[0], *reference_last(pair[1], reference))))
+
+
+def reference_last(treatment: str, reference: str) -> tuple[bool, str]:
+    """Return what treatments of a study are sorted by: their names, the reference last."""
+    return treatment == reference, treatment
 
 
 def _last_in_study(studies: Sequence[str]) -> np.ndarray:

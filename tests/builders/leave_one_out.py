@@ -9,8 +9,11 @@ from bayes_bm.checks.study_likelihood import StudyRows
 from bayes_bm.inference.result import Result
 
 
-def brute(result: Result, study: str, *, half: float = 7.0, count: int = 81) -> np.ndarray:
-    """A trapezoid over a grid of scores: no mode, no derivative."""
+def brute(result: Result, study: str, *, half: float = 7.0, count: int = 29) -> np.ndarray:
+    """A trapezoid over a grid of scores: no mode, no derivative.
+
+    Of a bell of sd s a step h errs by exp(-2 pi^2 s^2 / h^2): 29 points agree with 41 to 1e-6 in all of `worlds`.
+    """
     axis, found = np.linspace(-half, half, count), []
     for draw in range(result.predictors.draws.samples):
         effects = StudyRows(result, study).effects

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.builders.commands import call
-from tests.cli.test_stopped import write_world
+from tests.builders.small_spec import write_world
 
 CURVE = "time,survival\n0,1\n2,1\n2,0.75\n4,0.75\n4,0.5\n8,0.5\n"
 

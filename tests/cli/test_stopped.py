@@ -17,22 +17,14 @@ import pytest
 
 import bayes_bm as bb
 from bayes_bm.runtime.signals import Stopped, pass_stops_on, stoppable
-from tests.builders import small_spec
+from tests.builders.small_spec import OLD, write_world
 
-PATIENTS = small_spec.PATIENTS
-SPEC = f"""{small_spec.SPEC}[sampling]
-draws = 2000000
-tune = 300
-chains = 1
-"""
-"""Draws for a quarter of an hour: whoever comes to the end of them was not stopped."""
 LOGNORMAL = {
     "[priors]": '[hazard]\nfamily = "lognormal"\n[priors]',
     "log_hr": "log_time_ratio",
     "log_shape": "log_sd",
 }
 """Changes of the spec for a family that is sampled through the graph."""
-OLD = b"a result of before"
 
 
 class Ended(NamedTuple):
@@ -59,15 +51,6 @@ def stopped(folder: Path, number: signal.Signals, command: str, *, after: str, o
     finally:
         running.kill()
         running.communicate()
-
-
-def write_world(folder: Path, changes: dict[str, str]) -> None:
-    text = SPEC
-    for old, new in changes.items():
-        text = text.replace(old, new)
-    (folder / "ipd.csv").write_text(PATIENTS, encoding="utf-8")
-    (folder / "small.toml").write_text(text, encoding="utf-8")
-    (folder / "r.nc").write_bytes(OLD)
 
 
 def assert_nothing_written(folder: Path, ended: Ended, number: signal.Signals) -> None:

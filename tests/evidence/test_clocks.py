@@ -33,7 +33,7 @@ from bayes_bm.report.gather import arm_medians
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import families, posteriors, worlds
-from tests.builders.graphs import random_point, values
+from tests.builders.graphs import random_point, slopes, values
 from tests.builders.worlds import half_normal, normal
 
 WHY = {"why": "test"}
@@ -111,7 +111,7 @@ def test_an_unknown_time_has_the_density_of_the_same_time_known(name: str) -> No
     clocks = [variable for variable in model.free_RVs if variable.name.startswith(TIMES_OF_CLOCKS)]
     chosen = None if name == "weibull" else clocks
     assert chosen is None or len(chosen) == 2
-    assert np.isfinite(model.compile_dlogp(vars=chosen, mode="FAST_COMPILE")(at)).all()
+    assert np.isfinite(slopes(model, at, chosen)).all()
 
 
 def test_a_shift_of_exponential_data_says_nothing_and_an_immortal_time_is_not_lived_through() -> None:
@@ -170,7 +170,7 @@ def of_one_arm(clock: str, prior: dict[str, Any]) -> tuple[Spec, Any]:
 def by_quadrature(clock: str, law: Any, upper: float) -> tuple[float, float]:
     """Mean and sd of the time, by a grid over level, log shape and time, with scipy's Weibull law."""
     time = np.array([row["time"] for row in PATIENTS])
-    level, shape, of_clock = np.linspace(-1.5, 2.5, 161), np.linspace(0.1, 1.1, 81), np.linspace(1e-3, upper, 241)
+    level, shape, of_clock = np.linspace(-1.5, 2.5, 81), np.linspace(0.1, 1.1, 41), np.linspace(1e-3, upper, 121)
     eta, log_k = (one[..., None] for one in np.meshgrid(level, shape, indexing="ij"))
     log_weight = np.empty((len(of_clock), *eta.shape[:2]))
     for at, clocked_by in enumerate(of_clock):
@@ -180,6 +180,8 @@ def by_quadrature(clock: str, law: Any, upper: float) -> tuple[float, float]:
         log_weight[at] = (of.logpdf(time + d) - of.logsf(start)).sum(axis=-1)
     log_weight += stats.norm(0, 1).logpdf(eta)[..., 0] + stats.norm(0.6, 0.15).logpdf(log_k)[..., 0]
     weight = np.exp(log_weight - log_weight.max()).sum(axis=(1, 2)) * law.pdf(of_clock)
+    # the trapezoid: the density does not end at zero
+    weight[[0, -1]] /= 2
     weight /= weight.sum()
     mean = float(weight @ of_clock)
     return mean, float(np.sqrt(weight @ (of_clock - mean) ** 2))
@@ -190,7 +192,7 @@ def by_quadrature(clock: str, law: Any, upper: float) -> tuple[float, float]:
 def test_the_posterior_is_that_of_quadrature(clock: str) -> None:
     law, first = stats.halfnorm(scale=3.0), min(row["time"] for row in PATIENTS)
     spec, evidence = of_one_arm(clock, half_normal(3.0))
-    result = fit(spec, evidence, draws=2000, tune=1000, chains=4)
+    result = fit(spec, evidence, draws=1000, tune=700, chains=2)
     drawn = result.posterior["bias"].sel(bias_term=clock).to_numpy().ravel()
     mean, sd = by_quadrature(clock, law, first if clock == "immortal_time" else 12.0)
     assert result.gate.passed

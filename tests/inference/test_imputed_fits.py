@@ -93,6 +93,18 @@ def mixed(tmp_path_factory) -> tuple[Spec, Evidence]:
     return read(folder)
 
 
+DRAWN: dict[tuple[int, int, int], tuple[Evidence, list[Evidence]]] = {}
+"""By identity of an evidence, number of sets and seed; the evidence is kept, so that no other has its identity."""
+
+
+def drawn_once(evidence: Evidence, m: int, *, seed: int) -> list[Evidence]:
+    """`imputed`, whose Markov chains take seconds, worked out once for all tests of the same evidence."""
+    key = id(evidence), m, seed
+    if key not in DRAWN:
+        DRAWN[key] = evidence, imputed(evidence, m, seed=seed)
+    return DRAWN[key][1]
+
+
 def times(evidence: Evidence, study: str, arm: str) -> np.ndarray:
     rows = evidence.patients
     return rows.loc[(rows["study"] == study) & (rows["arm"] == arm), "time"].to_numpy()
@@ -103,7 +115,7 @@ def times(evidence: Evidence, study: str, arm: str) -> np.ndarray:
 
 def test_only_arms_from_curves_change_and_all_else_is_the_same(mixed) -> None:
     _, evidence = mixed
-    sets = imputed(evidence, M, seed=3)
+    sets = drawn_once(evidence, M, seed=3)
     assert len(sets) == M
     assert [arm.key for arm in evidence.rebuilt] == [("s", "x"), ("s", "y"), ("t", "x")]
     known = evidence.patients["study"] == "p"
@@ -123,7 +135,7 @@ def test_only_arms_from_curves_change_and_all_else_is_the_same(mixed) -> None:
 def test_draws_are_those_of_the_curve_in_the_specs_unit_and_on_the_models_clock(mixed) -> None:
     """Weeks become months once; the clock shift of `t` is added; the same curve in two arms is drawn independently."""
     _, evidence = mixed
-    sets = imputed(evidence, M, seed=3)
+    sets = drawn_once(evidence, M, seed=3)
     for arm, factor, shift in zip(evidence.rebuilt, (1.0, WEEKS, 1.0), (0.0, 0.0, 2.0), strict=True):
         printed = CURVES[next(key for key in CURVES if key[:2] == arm.key)]
         rec = bb.reconstruct(**printed)
@@ -147,13 +159,13 @@ def test_neither_the_order_nor_the_number_of_arms_or_sets_matters(tmp_path) -> N
     _, forward = read(registered(tmp_path / "forward", CURVES))
     _, backward = read(registered(tmp_path / "backward", dict(reversed(CURVES.items()))))
     _, fewer = read(registered(tmp_path / "fewer", {key: CURVES[key] for key in list(CURVES)[1:]}))
-    one, other, less = (imputed(of, M, seed=5) for of in (forward, backward, fewer))
-    more = imputed(forward, M + 5, seed=5)
-    for a, b, c, d in zip(one, other, less, more[:M], strict=True):
+    one, other, less = (imputed(of, 5, seed=5) for of in (forward, backward, fewer))
+    more = imputed(forward, 7, seed=5)
+    for a, b, c, d in zip(one, other, less, more[:5], strict=True):
         pd.testing.assert_frame_equal(a.patients, b.patients)
         pd.testing.assert_frame_equal(a.patients, d.patients)
         np.testing.assert_array_equal(times(a, "s", "y"), times(c, "s", "y"))
-    assert not np.allclose(times(one[0], "s", "x"), times(imputed(forward, M, seed=6)[0], "s", "x"))
+    assert not np.allclose(times(one[0], "s", "x"), times(imputed(forward, 1, seed=6)[0], "s", "x"))
 
 
 def test_a_curve_that_leaves_nothing_open_gives_the_same_patients_every_time(tmp_path) -> None:
@@ -241,7 +253,7 @@ def test_variance_of_a_rate_is_that_of_its_gamma_posteriors(mixed) -> None:
     """
     _, evidence = mixed
     rng, posterior = np.random.default_rng(4), []
-    for of in imputed(evidence, M, seed=3):
+    for of in drawn_once(evidence, M, seed=3):
         rows = of.patients[of.patients["study"] == "s"]
         posterior.append((rows["event"].sum() + 1, rows["time"].sum() + 1))
     shape, rate = np.array(posterior, dtype=float).T
@@ -289,7 +301,9 @@ class Scripted:
 def scripted(mixed, monkeypatch, *, kept: int = 10_000, **how: Any) -> tuple[Result, Scripted]:
     spec, evidence = mixed
     spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"thin": 1})})
-    monkeypatch.setattr(import_module("bayes_bm.inference.imputed_fits"), "KEPT", kept)
+    imputed_fits = import_module("bayes_bm.inference.imputed_fits")
+    monkeypatch.setattr(imputed_fits, "KEPT", kept)
+    monkeypatch.setattr(imputed_fits, "imputed", drawn_once)
     fake = Scripted(spec, evidence, **how)
     monkeypatch.setattr(samplers, "sampler", fake.build)
     return fit(spec, evidence, imputations=M, seed=11), fake

@@ -11,6 +11,7 @@ from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.pytensor_op import log_density_op
 from bayes_bm.model.model_inputs import prepare
+from tests.builders.graphs import UNOPTIMISED
 from tests.builders.structures import STRUCTURES, points, world
 
 
@@ -18,7 +19,7 @@ from tests.builders.structures import STRUCTURES, points, world
 def test_the_gradient_is_that_of_the_value_by_pytensors_check(name: str) -> None:
     at, data = pack_problem(prepare(*world(STRUCTURES[name])))
     density = log_density_op(data)
-    given = {"rng": np.random.default_rng(1), "abs_tol": 1e-4, "rel_tol": 1e-4, "mode": "FAST_COMPILE"}
+    given = {"rng": np.random.default_rng(1), "abs_tol": 1e-4, "rel_tol": 1e-4, "mode": UNOPTIMISED}
     verify_grad(lambda x: density(x), [next(points(at))], **given)
 
 
@@ -28,7 +29,7 @@ def test_a_pymc_model_holds_it_beside_terms_of_its_own() -> None:
         x = pm.Flat("x", shape=at.size)
         pm.Potential("density", log_density_op(data)(x))
         pm.Potential("more", -0.5 * pt.sum((x - 1) ** 2))
-    both = model.logp_dlogp_function(ravel_inputs=True, mode="FAST_COMPILE")
+    both = model.logp_dlogp_function(ravel_inputs=True, mode=UNOPTIMISED)
     both.set_extra_values({})
     point = next(points(at))
     value, gradient = log_density(point, data)

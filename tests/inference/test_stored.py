@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,15 @@ def content(tmp_path_factory) -> bytes:
     return made().save(tmp_path_factory.mktemp("stored") / "r.nc").read_bytes()
 
 
+@cache
+def loaded(content: bytes) -> Tree:
+    with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as opened:
+        return opened.load()
+
+
 def changed(content: bytes, change: Callable[[Tree], Tree | None], *, digests: bool = False) -> bytes:
     """The file with one part changed; with `digests` by somebody who writes the digests of the parts anew."""
-    with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as opened:
-        tree = opened.load()
+    tree = loaded(content).copy(deep=True)
     tree = change(tree) or tree
     if digests:
         tree.attrs["digests"] = json.dumps(part_digests(tree))

@@ -35,7 +35,14 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec
 from tests.builders import families, posteriors, worlds
-from tests.builders.graphs import as_parameters, constrained, random_point, standard_to_effect_jacobian
+from tests.builders.graphs import (
+    as_parameters,
+    log_density,
+    random_point,
+    slopes,
+    standard_to_effect_jacobian,
+    values_at,
+)
 from tests.witness import slow_twin
 
 STEPS = [(0.0, 0.002), (5.0, 0.004), (12.0, 0.001), (30.0, 0.02)]
@@ -86,7 +93,7 @@ def _with(spec: Spec, rows: dict, frames: dict) -> Evidence:
 
 
 def density(spec: Spec, rows: Evidence, point: dict[str, np.ndarray]) -> float:
-    return float(models.build_model(spec, rows).compile_logp(jacobian=False, mode="FAST_COMPILE")(point))
+    return log_density(models.build_model(spec, rows), point, jacobian=False)
 
 
 # --------------------------------------------------------------------------------------------- one hazard on another
@@ -182,13 +189,13 @@ def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
     rows = evidence(spec, **changed)
     model, shape = models.build_model(spec, rows), make_design(spec, rows)
     point = random_point(model, seed)
-    found = constrained(model, point)
+    found = values_at(model, point)
     document = worlds.document(**changes)
     document.setdefault("evidence", {})["icc"] = {"value": spec.evidence.icc.value, "why": "default"}
     witness = slow_twin.log_density(document, tables(**changed), as_parameters(found, spec, shape))
     expected = float(witness) + standard_to_effect_jacobian(found, shape)
     assert density(spec, rows, point) == pytest.approx(expected, rel=1e-9, abs=1e-9)
-    assert np.isfinite(model.compile_dlogp(mode="FAST_COMPILE")(point)).all()
+    assert np.isfinite(slopes(model, point)).all()
 
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("mspline", "lognormal", "weibull+cure")]
@@ -201,13 +208,12 @@ def test_a_background_of_zero_is_the_model_without_one_exactly(name: str) -> Non
     plain, zero = evidence(without), evidence(named, background=nothing)
     ours = [models.build_model(spec, rows) for spec, rows in ((without, plain), (named, zero))]
     point = random_point(ours[0], 3)
-    values = [one.compile_logp(mode="FAST_COMPILE")(point) for one in ours]
+    values = [log_density(one, point) for one in ours]
     # the graph adds in another order
     assert values[0] == pytest.approx(values[1], rel=1e-13)
     if name not in ("weibull", "mspline"):
         return
-    slopes = [one.compile_dlogp(mode="FAST_COMPILE")(point) for one in ours]
-    np.testing.assert_allclose(slopes[0], slopes[1], rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(*(slopes(one, point) for one in ours), rtol=1e-12, atol=1e-13)
 
 
 def test_a_background_moves_every_kind_by_what_it_adds() -> None:

@@ -29,6 +29,7 @@ from bayes_bm.model.baseline_hazard import family_of, with_knots
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from tests.builders import families, posteriors, worlds
+from tests.builders.graphs import evaluated, slopes, values_at
 from tests.builders.worlds import half_normal, normal
 from tests.paths import GOLDEN as NUMBERS
 
@@ -68,15 +69,11 @@ def test_pointwise_log_likelihood_is_the_models(case: str) -> None:
     logps = dict(
         zip(
             [variable.name for variable in model.observed_RVs],
-            model.compile_fn(
-                model.logp(vars=model.observed_RVs, sum=False), inputs=model.value_vars, mode="FAST_COMPILE"
-            )(point),
+            evaluated(model, model.logp(vars=model.observed_RVs, sum=False), point),
             strict=True,
         )
     )
-    names = list(model.unobserved_value_vars)
-    values = model.compile_fn(names, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")(point)
-    found = {variable.name: value for variable, value in zip(names, values, strict=True)}
+    found = values_at(model, point)
     made = families.result(spec, evidence, chains=1, draws=1)
     posterior = made.posterior.copy()
     for name in posterior.data_vars:
@@ -90,8 +87,7 @@ def test_pointwise_log_likelihood_is_the_models(case: str) -> None:
             np.testing.assert_allclose(values, ours, rtol=1e-9, atol=1e-9)
     if case in QUICK:
         # that of every family by itself is in tests/hazards: finite at the corners of its formula
-        gradient = model.compile_dlogp(mode="FAST_COMPILE")(point)
-        assert np.isfinite(gradient).all()
+        assert np.isfinite(slopes(model, point)).all()
 
 
 @pytest.mark.parametrize("case", SLOW)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -28,8 +28,8 @@ from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.covariates import Integration
 from bayes_bm.spec.document import Spec
-from tests.builders import posteriors, worlds
-from tests.builders.graphs import data_term, moved, values_at
+from tests.builders import graphs, posteriors, worlds
+from tests.builders.graphs import UNOPTIMISED, data_term, log_density, moved, values_at
 from tests.builders.patients import AGE, MALE, patients
 from tests.builders.worlds import normal
 
@@ -190,8 +190,19 @@ def test_without_a_stated_correlation_it_is_the_patients_within_studies() -> Non
 # ------------------------------------------------------------------------------------------------- the model
 
 
-def arm_curve(spec: Spec, evidence: Evidence, found: dict, arm_row: int, points: list[tuple[float, float, float]]):
-    """S and f of an arm by plain sums over (weight, age in tens from 60, male)."""
+class ArmLaw(NamedTuple):
+    """Of an arm: eta of a woman of 60, what ten years and a man add, and the shape of the Weibull."""
+
+    eta: float
+    by_age: float
+    by_male: float
+    k: float
+
+    def level(self, age: float, male: float) -> float:
+        return self.eta + self.by_age * age + self.by_male * male
+
+
+def arm_law(spec: Spec, evidence: Evidence, found: dict, arm_row: int) -> ArmLaw:
     row = evidence.arms.iloc[arm_row]
     j, a = sorted(set(evidence.arms["study"])).index(row["study"]), row["treatment"]
     pairs = make_design(spec, evidence).pairs
@@ -203,7 +214,13 @@ def arm_curve(spec: Spec, evidence: Evidence, found: dict, arm_row: int, points:
         eta += float(found["log_hr"][at])
         slope += float(found["interaction"][at, 0])
     k = math.exp(float(found["log_shape"] + found["study_log_shape"][j]))
-    levels = [(w, eta + slope * age + float(found["coefficient"][1]) * male) for w, age, male in points]
+    return ArmLaw(eta, slope, float(found["coefficient"][1]), k)
+
+
+def arm_curve(spec: Spec, evidence: Evidence, found: dict, arm_row: int, points: list[tuple[float, float, float]]):
+    """S and f of an arm by plain sums over (weight, age in tens from 60, male)."""
+    law = arm_law(spec, evidence, found, arm_row)
+    k, levels = law.k, [(w, law.level(age, male)) for w, age, male in points]
 
     def alive(time: float) -> float:
         return math.fsum(w * math.exp(-math.exp(level) * (time / T0) ** k) for w, level in levels)
@@ -290,13 +307,16 @@ def test_many_points_are_the_integral_over_two_covariates() -> None:
     row = next(iter(nodes))
     stated = evidence.arms.iloc[row]
 
+    law, men_above = arm_law(spec, evidence, found, row), float(stats.norm.ppf(1 - stated["share_male"]))
+
     def inner(w: float, z: float) -> float:
-        male = float(0.4 * z + math.sqrt(1 - 0.16) * w > stats.norm.ppf(1 - stated["share_male"]))
-        alone = [(1.0, (stated["mean_age"] + stated["sd_age"] * z - 60) / 10, male)]
-        return arm_curve(spec, evidence, found, row, alone)[0](9.0) * math.exp(-(z**2 + w**2) / 2) / (2 * math.pi)
+        male = float(0.4 * z + math.sqrt(1 - 0.16) * w > men_above)
+        level = law.level((stated["mean_age"] + stated["sd_age"] * z - 60) / 10, male)
+        alive = math.exp(-math.exp(level) * (9.0 / T0) ** law.k)
+        return alive * math.exp(-(z**2 + w**2) / 2) / (2 * math.pi)
 
     def cut(z: float) -> float:
-        return (stats.norm.ppf(1 - stated["share_male"]) - 0.4 * z) / math.sqrt(1 - 0.16)
+        return (men_above - 0.4 * z) / math.sqrt(1 - 0.16)
 
     tolerance: Any = {"epsabs": 1e-7}
     below = integrate.dblquad(inner, -7, 7, lambda z: -7.0, cut, **tolerance)[0]
@@ -346,8 +366,8 @@ def test_the_order_of_arms_and_the_names_of_others_change_nothing() -> None:
 def test_the_gradient_is_that_of_the_density() -> None:
     model = models.build_model(*world())
     point = moved(model)
-    gradient = model.compile_dlogp(jacobian=False, mode="FAST_COMPILE")(point)
-    density = model.compile_logp(jacobian=False, mode="FAST_COMPILE")
+    gradient = graphs.slopes(model, point, jacobian=False)
+    density = model.compile_logp(jacobian=False, mode=UNOPTIMISED)
     start = 0
     for variable in model.value_vars:
         size = np.size(point[variable.name])
@@ -693,7 +713,7 @@ def test_other_patients_of_averaged_arms_can_take_their_place() -> None:
     fresh = models.build_model(spec, other)
     # the observed times are the data's
     np.testing.assert_allclose(
-        model.compile_logp(jacobian=False, mode="FAST_COMPILE")(point),
-        fresh.compile_logp(jacobian=False, mode="FAST_COMPILE")(point),
+        log_density(model, point, jacobian=False),
+        log_density(fresh, point, jacobian=False),
         rtol=1e-12,
     )

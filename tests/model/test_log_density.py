@@ -12,7 +12,14 @@ from bayes_bm.model.design import make_design
 from bayes_bm.model.likelihoods import NO_ENTRY, median_not_reached
 from bayes_bm.model.pymc_graph import build as models
 from tests.builders import worlds
-from tests.builders.graphs import as_parameters, constrained, random_point, standard_to_effect_jacobian
+from tests.builders.graphs import (
+    as_parameters,
+    log_density,
+    random_point,
+    slopes,
+    standard_to_effect_jacobian,
+    values_at,
+)
 from tests.builders.worlds import half_normal, normal
 from tests.witness import slow_twin
 
@@ -73,8 +80,8 @@ def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
     spec, evidence, document, tables = build(*CASES[case])
     model, shape = models.build_model(spec, evidence), make_design(spec, evidence)
     point = random_point(model, seed)
-    found = constrained(model, point)
-    ours = float(model.compile_logp(jacobian=False, mode="FAST_COMPILE")(point))
+    found = values_at(model, point)
+    ours = log_density(model, point, jacobian=False)
     witness = slow_twin.log_density(document, tables, as_parameters(found, spec, shape))
     free_natural_shape = float(np.sum(np.log(found["study_shape"]))) if "study_shape" in found else 0.0
     expected = float(witness) + standard_to_effect_jacobian(found, shape) - free_natural_shape
@@ -89,7 +96,7 @@ def test_gradient_equals_the_slow_twin() -> None:
     model, shape = models.build_model(spec, evidence), make_design(spec, evidence)
     # on a grid of 2^-20, so that a step of 2^-20 is exact in float64
     point = {name: np.round(value * 2**20) / 2**20 for name, value in random_point(model, 3).items()}
-    ours = model.compile_dlogp(jacobian=False, mode="FAST_COMPILE")(point)
+    ours = slopes(model, point, jacobian=False)
 
     def witness(name: str, at: int, step: float) -> slow_twin.mpf:
         moved = {key: np.array(value, dtype=float) for key, value in point.items()}

@@ -17,6 +17,7 @@ from bayes_bm.model.design import make_design
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
+from tests.builders.graphs import log_density, slopes
 from tests.builders.networks import FREE, LOOP, VAGUE, counts, exact, net, ratio, ratios
 
 Row = dict[str, Any]
@@ -59,12 +60,12 @@ def density(
         found = [values[variable.name].setdefault(name, 0.0) for name in names[value]]
         point[value] = np.array(found) if dims else np.array(found[0])
     free = [model.rvs_to_values[variable] for variable in model.free_RVs]
-    log_density = float(model.compile_logp(mode="FAST_COMPILE")(point))
+    value = log_density(model, point)
     if not gradient:
-        return log_density, {}
-    slope = np.atleast_1d(model.compile_dlogp(vars=model.free_RVs, mode="FAST_COMPILE")(point))
+        return value, {}
+    slope = slopes(model, point)
     listed = [name for value in free for name in names[value.name]]
-    return log_density, dict(zip(listed, slope, strict=True))
+    return value, dict(zip(listed, slope, strict=True))
 
 
 class Stated(dict):

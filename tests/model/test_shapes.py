@@ -21,7 +21,7 @@ from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from tests.builders import families, worlds
-from tests.builders.graphs import random_point
+from tests.builders.graphs import log_density, random_point
 from tests.builders.worlds import half_normal, normal
 
 BY_STUDY: dict[str, Any] = {"effects__study_shape": {"sd": half_normal(0.4)}}
@@ -36,7 +36,7 @@ def world(family: str = "mspline", **more: Any):
 def likelihoods(spec, rows, point) -> float:
     model = build_model(spec, rows)
     known = {name: point[name] for name in model.initial_point()}
-    return float(model.compile_logp(vars=model.observed_RVs, jacobian=False, mode="FAST_COMPILE")(known))
+    return log_density(model, known, vars=model.observed_RVs, jacobian=False)
 
 
 @pytest.mark.parametrize("family", ["mspline", pytest.param("piecewise", marks=pytest.mark.slow)])

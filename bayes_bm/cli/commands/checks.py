@@ -123,7 +123,7 @@ def simulate(
     )
     files = world.write(out)
     if as_json:
-        return print_json({"spec": world.spec.name, "files": [str(file) for file in files], "truth": world.truth})
+        return print_json({"spec": world.spec.name, "files": [str(file) for file in files], "truth": dict(world.truth)})
     import pandas as pd
 
     rows = pd.DataFrame(world.truth["answers"])

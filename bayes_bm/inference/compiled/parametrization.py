@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.model.design import Design
+from bayes_bm.model.design import Design, reference_last
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.priors import Prior, median
 
@@ -82,9 +82,8 @@ def _main_arm(design: Design, events: np.ndarray, study: int) -> int:
     """The base's arm where it has at least a tenth of the study's events, else the arm with most of them."""
     rows = np.flatnonzero(design.arm_study == study)
     treatments = design.arm_treatment[rows]
-    # as `Design.pair_base`: the reference, or the last by name
-    named = sorted(treatments.tolist(), key=lambda index: (index == 0, design.treatments[index]))
-    base = rows[treatments == named[-1]]
+    last = max(treatments.tolist(), key=lambda index: reference_last(design.treatments[index], design.treatments[0]))
+    base = rows[treatments == last]
     if events[base].max() >= 0.1 * events[rows].sum():
         return int(base[np.argmax(events[base])])
     return int(rows[np.argmax(events[rows])])

@@ -5,8 +5,9 @@ Answers come from the same code as those of a fit, asked of a "posterior" of one
 simulation.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,31 @@ def _study_values(rng: np.random.Generator, count: int, sd: float, free: Prior |
 
 RATIOS = ("log_hazard_ratio", "log_time_ratio")
 ABSOLUTE = ("survival", "survival_difference", "median", "rmst", "rmst_difference")
+
+
+class Recorded(Mapping[str, Any]):
+    """Give what is recorded of a world by name, as plain data; its answers are worked out when they are asked for.
+
+    Answers are half of what a world costs, and who counts ranks of parameters never reads them.
+    """
+
+    def __init__(self, known: Mapping[str, Any], truth: Truth, patient: Mapping[str, float]) -> None:
+        self._known, self._truth, self._patient = known, truth, patient
+
+    @cached_property
+    def _answers(self) -> list[dict[str, Any]]:
+        table = answers(self._truth, self._patient)
+        clean = table.astype(object).where(table.notna(), None)
+        return [{str(name): value for name, value in row.items()} for row in clean.to_dict("records")]
+
+    def __getitem__(self, name: str) -> Any:
+        return self._answers if name == "answers" else self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._known, "answers"))
+
+    def __len__(self) -> int:
+        return len(self._known) + 1
 
 
 def answers(truth: Truth, patient: Mapping[str, float]) -> pd.DataFrame:

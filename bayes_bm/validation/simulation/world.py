@@ -36,7 +36,7 @@ from bayes_bm.validation.simulation.journal_figures import FILE_KINDS, FileKind,
 from bayes_bm.validation.simulation.patients import censoring_times, covariates, event_times, seen
 from bayes_bm.validation.simulation.plan import MIX, SIZES, ArmPlan, plan
 from bayes_bm.validation.simulation.printing import Rows, StudiedArm
-from bayes_bm.validation.simulation.truth import Truth, answers, draw_effects, draw_parameters
+from bayes_bm.validation.simulation.truth import Recorded, Truth, draw_effects, draw_parameters
 from bayes_bm.validation.simulation.wrong_worlds import Wrong, struck_study, wrong_world
 
 Numbers = Literal["patients", "likelihood"]
@@ -62,7 +62,8 @@ class World:
         Contract tables by kind (arms, patients, points, medians, hazard_ratios, counts, curves), in the spec's time
         unit.
     truth : mapping
-        What is recorded, as plain data: seed, parameters, effects of studies, true answers.
+        What is recorded, as plain data: seed, parameters, effects of studies, true answers. The answers are worked
+        out when they are first asked for.
     files : mapping of str to pandas.DataFrame
         Further CSV files by name: curves and numbers at risk.
     figures : mapping of str to StudyFigure
@@ -103,7 +104,7 @@ class World:
         """spec.toml, truth.json, a CSV a table; all made before the first takes its name."""
         folder = Path(folder)
         tables = {f"{kind}.csv": table for kind, table in self.tables.items()} | dict(self.files)
-        texts = {"spec.toml": spec_toml(self.spec), "truth.json": json.dumps(self.truth, indent=1) + "\n"}
+        texts = {"spec.toml": spec_toml(self.spec), "truth.json": json.dumps(dict(self.truth), indent=1) + "\n"}
         drawn = [figure.draw(folder / FIGURES / study) for study, figure in self.figures.items()]
         with ExitStack() as stack:
             for name, table in tables.items():
@@ -209,7 +210,7 @@ def simulate(
         tables, files = _as_curves(spec, tables, curves, clicks=clicks, error=click_error, seed=streams["curves"])
     one = covariates(spec, rng["patient"], 1).iloc[0].to_dict() if spec.covariates else {}
     patient = {str(name): float(value) for name, value in one.items()}
-    recorded = {
+    known = {
         "seed": seed,
         "model": spec.name,
         "numbers": numbers,
@@ -218,9 +219,9 @@ def simulate(
         "struck": _struck(error, studied),
         **true.document(),
         "patient": patient,
-        "answers": _json_rows(answers(true, patient)),
     }
     curves_at = f"{DIGITIZED}/curves.csv" if figures else None
+    recorded = Recorded(known, true, patient)
     return World(_spec_of(spec, tables, seed, curves_at), tables, recorded, files, figures)
 
 
@@ -272,11 +273,6 @@ def _struck(error: Wrong | None, studied: list[StudiedArm]) -> list[str]:
 def _tables(rows: Rows) -> dict[str, pd.DataFrame]:
     order = ("arms", "patients", "points", "medians", "hazard_ratios", "counts")
     return {kind: pd.DataFrame(rows[kind]) for kind in order if rows.get(kind)}
-
-
-def _json_rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    clean = table.astype(object).where(table.notna(), None)
-    return [{str(k): v for k, v in row.items()} for row in clean.to_dict("records")]
 
 
 # ---------------------------------------------------------------------------------------------- curves, spec

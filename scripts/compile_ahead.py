@@ -1,0 +1,44 @@
+"""Let numba compile what the package compiles, once: a minute that every process of the tests would wait for at once.
+
+    python scripts/compile_ahead.py
+
+`make test` runs it while pyright works on the other core. What is compiled is kept beside the files (or in
+NUMBA_CACHE_DIR) until they change.
+"""
+
+import pandas as pd
+
+import bayes_bm as bb
+from bayes_bm.inference.prior_result import prior_result
+
+PATIENTS = [{"good_performance": float(at % 2), "extracranial_controlled": 1.0} for at in range(40)]
+"""As many as are read off a table of curves."""
+
+
+def answers() -> None:
+    """Ask for averages over studies, many patients at once, and a cohort, of a model with covariates."""
+    spec = bb.read_spec("os_reresection_vs_resrs")
+    result = prior_result(spec, draws=20)
+    for who in (bb.NewStudy(), bb.NewHospital()):
+        bb.compare(result, who=who)
+    bb.predict(result, PATIENTS, times=[12.0], who=bb.NewStudy())
+    bb.survival_table(result, PATIENTS, [12.0])
+    bb.standardise(result, PATIENTS, [12.0])
+
+
+def density() -> None:
+    """Sample a little of a model with printed numbers alone, and pack one with patients."""
+    bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=10, tune=10, chains=1)
+
+
+def curves() -> None:
+    """Rebuild the patients of clicks, and draw others."""
+    clicks = pd.DataFrame({"time": [0.0, 2, 4, 6, 8, 10, 12], "survival": [1, 0.9, 0.75, 0.6, 0.5, 0.42, 0.35]})
+    counts = pd.DataFrame({"time": [0, 6], "at_risk": [30, 16]})
+    bb.reconstruct(clicks, n=30, at_risk=counts, axis_max=12).draw(1)
+
+
+if __name__ == "__main__":
+    density()
+    curves()
+    answers()
