@@ -95,6 +95,8 @@ def _left_out(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
     """Rows of other endpoints and treatments; of shipped tables, which hold many, only names that look like slips."""
     columns = {"endpoint": [spec.endpoint], "treatment": spec.treatments.names, "reference": spec.treatments.names}
     for kind, table in tables.items():
+        if table.empty:
+            continue
         sources = getattr(spec.evidence, kind, ())
         shipped = bool(sources) and all(source.path.startswith("shipped:") for source in sources)
         for column, names in columns.items():

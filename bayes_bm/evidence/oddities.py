@@ -26,11 +26,12 @@ LARGEST_Z = 3.29
 
 def odd_numbers(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ...]:
     """Return a sentence for each number of the tables as read, times in the spec's unit, that is to be looked at."""
+    ratios = _with_interval(tables["hazard_ratios"]) if len(tables["hazard_ratios"]) else None
     return (
         *_long_times(spec, tables),
-        *_ratios_off_middle(tables["hazard_ratios"]),
-        *_p_against_interval(tables["hazard_ratios"]),
-        *_growing_numbers(tables["registry"]),
+        *([] if ratios is None else _ratios_off_middle(ratios)),
+        *([] if ratios is None else _p_against_interval(ratios)),
+        *(_growing_numbers(tables["registry"]) if len(tables["registry"]) else []),
     )
 
 
@@ -53,8 +54,8 @@ def _with_interval(ratios: pd.DataFrame) -> pd.DataFrame:
     return whole.assign(log_hr=np.log(whole["hr"].astype(float)), middle=(low + high) / 2, half=(high - low) / 2)
 
 
-def _ratios_off_middle(ratios: pd.DataFrame) -> Iterable[str]:
-    whole = _with_interval(ratios)
+def _ratios_off_middle(whole: pd.DataFrame) -> Iterable[str]:
+    """Of ratios with their interval."""
     rounding = ROUNDING * (1 / whole["hr"] + 0.5 / whole["ci_low"] + 0.5 / whole["ci_high"])
     far = (whole["log_hr"] - whole["middle"]).abs() > OFF_MIDDLE * whole["half"] + rounding
     for row in whole[far].to_dict("records"):
@@ -64,8 +65,8 @@ def _ratios_off_middle(ratios: pd.DataFrame) -> Iterable[str]:
         )
 
 
-def _p_against_interval(ratios: pd.DataFrame) -> Iterable[str]:
-    whole = _with_interval(ratios)
+def _p_against_interval(whole: pd.DataFrame) -> Iterable[str]:
+    """Of ratios with their interval."""
     whole = whole[whole["p"].notna() & (whole["half"] > 0)]
     level = whole["ci_level"].fillna(0.95).astype(float)
     z = (whole["log_hr"] / whole["half"]).abs() * ndtri(0.5 + level / 2)

@@ -47,6 +47,8 @@ def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -
 
     An arms row stays for any row of evidence that needs it: whether it is in use follows from those (`arms_in_use`).
     """
+    if frame.empty:
+        return frame
     listed = set(spec.treatments.names)
     keep = frame["treatment"].isin(listed)
     if kind == "hazard_ratios":
@@ -233,6 +235,8 @@ def arm_keys(frame: pd.DataFrame) -> set[tuple[str, str]]:
 
 
 def _without(frame: pd.DataFrame, taken: set, kind: str, reason: str, aside: list[dict]) -> pd.DataFrame:
+    if frame.empty or not taken:
+        return frame
     counted = np.array([key in taken for key in zip(frame["study"], frame["arm"], strict=True)], dtype=bool)
     set_aside(aside, kind, frame[counted], reason)
     return frame[~counted].reset_index(drop=True)
@@ -283,6 +287,8 @@ def check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
 
 
 def _check_ratio_overlap(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:
+    if ratios["overlap_group"].isna().all():
+        return
     grouped = pd.concat([ratios, arms])[["study", "overlap_group"]].dropna()
     studies = grouped.drop_duplicates().groupby("overlap_group")["study"].agg(lambda names: "; ".join(sorted(names)))
     for name in sorted(set(ratios["overlap_group"].dropna())):

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import integrate, stats
 
 from bayes_bm.checks import leave_one_study_out as left
 from bayes_bm.checks import study_likelihood
-from bayes_bm.checks.leave_one_study_out import coverage, leave_one_out, saved_with
+from bayes_bm.checks.leave_one_study_out import LeaveOneOut, coverage, leave_one_out, saved_with
 from bayes_bm.checks.pareto_smoothing import pareto_smoothed, resampled
 from bayes_bm.checks.study_likelihood import StudyRows, drop_study, integrated_log_density, keep_study, studies_of
 from bayes_bm.cli import app
@@ -146,6 +147,11 @@ def ratios(*, draws: int = 10_000, seed: int = 1) -> Result:
     return posteriors.result(spec, evidence, chains=1, draws=draws, **fixed)
 
 
+@cache
+def each_left_out() -> LeaveOneOut:
+    return leave_one_out(ratios())
+
+
 def posterior(y: np.ndarray, variance: np.ndarray) -> tuple[float, float]:
     """Mean and sd of mu given log ratios y with these sampling variances."""
     weight = 1 / (variance + BETWEEN**2)
@@ -162,7 +168,7 @@ def exact(left_out: int) -> tuple[float, float, float]:
 
 
 def test_normal_studies_have_their_closed_form() -> None:
-    done = leave_one_out(ratios())
+    done = each_left_out()
     assert done.studies["method"].tolist()[1:] == ["psis"] * 5
     for at, row in enumerate(done.studies.iloc[1:].to_dict("records")):
         elpd, mean, sd = exact(at)
@@ -173,7 +179,7 @@ def test_normal_studies_have_their_closed_form() -> None:
 
 
 def test_what_the_others_foretell_of_a_ratio_is_their_predictive_law() -> None:
-    done = leave_one_out(ratios())
+    done = each_left_out()
     for at, row in enumerate(done.numbers.to_dict("records")):
         study, y, se = RATIOS[at]
         _, mean, sd = exact(at)

@@ -41,7 +41,9 @@ def content(tmp_path_factory) -> bytes:
 @cache
 def loaded(content: bytes) -> Tree:
     with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as opened:
-        return opened.load()
+        tree = Tree.from_dict({name: group.to_dataset().load() for name, group in opened.children.items()})
+        tree.attrs = dict(opened.attrs)
+        return tree
 
 
 def changed(content: bytes, change: Callable[[Tree], Tree | None], *, digests: bool = False) -> bytes:

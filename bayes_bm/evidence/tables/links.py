@@ -95,6 +95,8 @@ def overlapping_rows(arms: pd.DataFrame) -> list[tuple[int, int]]:
     from the other by `x_overlap_parent` (a chain of arm names), or they split one parent in two ways
     (`x_overlap_split`).
     """
+    if arms["overlap_group"].isna().all():
+        return []
     grouped = arms.reset_index(drop=True).dropna(subset=["overlap_group"]).groupby(["overlap_group", "endpoint"])
     return sorted(pair for _, rows in grouped for pair in _overlaps_in(rows))
 
