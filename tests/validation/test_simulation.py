@@ -176,6 +176,21 @@ def test_recorded_answers_are_those_of_simulation() -> None:
     assert np.ravel(ratio)[0] == pytest.approx(-0.5)
 
 
+def test_answers_are_worked_out_when_they_are_asked_for_and_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def answers(*given: Any) -> pd.DataFrame:
+        asked.append(given)
+        return pd.DataFrame({"who": ["average-study"], "time": [12.0]})
+
+    monkeypatch.setattr("bayes_bm.validation.simulation.truth.answers", answers)
+    truth = world(mix=only("counts"), studies=3, sizes=(5, 5)).truth
+    assert truth["parameters"]["log_shape"] == 0.25
+    assert not asked
+    assert dict(truth)["answers"] == truth["answers"] == [{"who": "average-study", "time": 12.0}]
+    assert len(asked) == 1
+
+
 def test_a_new_hospital_is_a_fresh_draw() -> None:
     given = {**FIXED, "study_sd": 0.6, "study_treatment_sd": 0.0, "study_shape_sd": 0.0}
     z = []
