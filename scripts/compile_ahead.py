@@ -6,6 +6,7 @@
 NUMBA_CACHE_DIR) until they change.
 """
 
+import numpy as np
 import pandas as pd
 
 import bayes_bm as bb
@@ -33,7 +34,8 @@ def density() -> None:
 
 def curves() -> None:
     """Rebuild the patients of clicks, and draw others."""
-    clicks = pd.DataFrame({"time": [0.0, 2, 4, 6, 8, 10, 12], "survival": [1, 0.9, 0.75, 0.6, 0.5, 0.42, 0.35]})
+    times = np.linspace(0, 12, 40)
+    clicks = pd.DataFrame({"time": times, "survival": np.exp(-times / 11.3)})
     counts = pd.DataFrame({"time": [0, 6], "at_risk": [30, 16]})
     bb.reconstruct(clicks, n=30, at_risk=counts, axis_max=12).draw(1)
 
