@@ -45,7 +45,7 @@ def curve(points: Floats, panel: Panel) -> Curve:
 def rounded_times(times: Floats, panel: Panel) -> Floats:
     """Return times to a millionth of the axis: 32-bit places of a PDF make 52 out of 52.0000004."""
     span = abs(float(panel.time.value(panel.box.right) - panel.time.value(panel.box.left)))
-    return np.round(times, max(5 - int(np.floor(np.log10(max(span, 1e-9)))), 0))
+    return np.round(times, max(6 - int(np.floor(np.log10(max(span, 1e-9)))), 0))
 
 
 def _within(points: Floats, panel: Panel) -> tuple[Floats, str]:

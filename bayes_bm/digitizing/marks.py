@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bayes_bm.digitizing.formats.affine import bounds
 from bayes_bm.digitizing.scene import Box, Colour, Floats, Scene, Stroke, Text
@@ -279,10 +280,14 @@ def _on_arms(
     off = np.abs(_below(heights, spans))
     fits = off <= reach
     off = off + 0.01 * np.abs(heights[:, None] - spans[:, :, 1])  # at a step, marks stand at its foot
+    drawn = np.array([arms[index].strokes[0].path for index in candidates])
+    in_turn = not group[0].kind.startswith("text") and bool((drawn > group[0].order).any())
     placed: list[tuple[Shape, int | None]] = []
-    for start, end in _runs(group):
+    for start, end in _runs(group, drawn if in_turn else drawn[:0]):
         score = np.where(fits[start:end], off[start:end], reach).sum(axis=0)
-        best = int(np.lexsort((score, -fits[start:end].sum(axis=0)))[0])
+        later = drawn > group[start].order  # marks follow their own line where lines and marks are drawn in turn
+        last = np.where(later, np.inf, -drawn) if in_turn else np.zeros(len(drawn))
+        best = int(np.lexsort((score, last, -fits[start:end].sum(axis=0)))[0])
         for row in range(start, end):
             choice = best if fits[row, best] else int(np.argmin(off[row]))
             placed.append((group[row], candidates[choice] if fits[row].any() else None))
@@ -325,9 +330,14 @@ def _shift(heights: Floats, spans: Floats, shape: Shape, reach: float) -> float:
     return trials[best] if hits[best] > 1.2 * hits[0] and abs(trials[best]) <= shape.size else 0.0
 
 
-def _runs(group: list[Shape]) -> list[tuple[int, int]]:
-    """Return start and end of runs of shapes drawn from left to right."""
-    cuts = [index for index in range(1, len(group)) if group[index].x < group[index - 1].x - 1e-6]
+def _runs(group: list[Shape], drawn: NDArray[np.int_]) -> list[tuple[int, int]]:
+    """Return start and end of runs of shapes drawn from left to right, none of the lines `drawn` between them."""
+    cuts = [
+        index
+        for index in range(1, len(group))
+        if group[index].x < group[index - 1].x - 1e-6
+        or ((drawn > group[index - 1].order) & (drawn < group[index].order)).any()
+    ]
     bounds_of = [0, *cuts, len(group)]
     return list(pairwise(bounds_of))
 

@@ -215,3 +215,16 @@ def test_place_size_and_turn_of_a_figure_do_not_matter(tmp_path: Path, kind: str
 def test_a_page_without_axes_says_what_it_has(tmp_path: Path) -> None:
     reading = read(tmp_path, svg.whole(svg.ARMS, "0 0 400 330"))
     assert reading.panel is None and reading.findings[0].kind == "no_axes" and reading.findings[0].severity == "error"
+
+
+def test_marks_where_black_arms_lie_on_one_another_follow_the_order_of_drawing(tmp_path: Path) -> None:
+    def marks(times: tuple[float, ...]) -> str:
+        return "".join(f'<path d="M{svg.x(time)} {svg.y(0.4)}m0 -4v8" stroke="black"/>' for time in times)
+
+    solid, dashed = "stroke:black;stroke-width:1.5", "stroke:black;stroke-width:1.5;stroke-dasharray:4 2"
+    first, second = svg.corners((3, 8), (0.8, 0.4), 30), svg.corners((5, 9), (0.7, 0.4), 30)
+    body = svg.line(first, solid) + marks((12, 14)) + svg.line(second, dashed) + marks((17, 22))
+    reading = read(tmp_path, svg.figure(body + svg.key(60, "Alpha", solid) + svg.key(75, "Beta", dashed)))
+    assert [arm.name for arm in reading.arms] == ["Alpha", "Beta"]
+    np.testing.assert_allclose(reading.arms[0].marks, (12, 14), atol=1e-3)
+    np.testing.assert_allclose(reading.arms[1].marks, (17, 22), atol=1e-3)
