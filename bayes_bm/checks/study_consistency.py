@@ -235,12 +235,7 @@ class _Prediction(NamedTuple):
 
 
 class _Joint(NamedTuple):
-    """Hold the normal of all rows at each node: its precision (node, row, row), the precision times what was found less
-    its mean (node, row), the sum of squares of that (node,) and the log determinant of the covariance (node,).
-
-    What the others of any study say follows from these by small matrices of its own rows, so that no study costs a
-    factorisation of all rows.
-    """
+    """Hold precision, precision times distance from the mean, its squares and log determinant of all rows, by node."""
 
     precision: Array
     weighed: Array
@@ -249,8 +244,8 @@ class _Joint(NamedTuple):
 
 
 def _joint(rest: Array, whole: Array) -> _Joint:
-    precision = np.linalg.inv(whole)
-    weighed = precision @ rest
+    """Return what the others of any study say, but for small matrices of its own rows."""
+    weighed = (precision := np.linalg.inv(whole)) @ rest
     return _Joint(precision, weighed, weighed @ rest, np.linalg.slogdet(whole)[1])
 
 
@@ -260,9 +255,8 @@ def _predicted_by_others(rest: Array, joint: _Joint, study_rows: Array) -> _Pred
     covariance = np.linalg.inv(own_precision)
     weighed = joint.weighed[:, study_rows]
     distance = np.einsum("tij,tj->ti", covariance, weighed)
-    squares_of_others = joint.squares - np.sum(weighed * distance, axis=1)
-    log_determinant_of_others = joint.log_determinant + np.linalg.slogdet(own_precision)[1]
-    log_weight = -0.5 * (squares_of_others + log_determinant_of_others)
+    squares = joint.squares - np.sum(weighed * distance, axis=1)
+    log_weight = -0.5 * (squares + joint.log_determinant + np.linalg.slogdet(own_precision)[1])
     weight = np.exp(log_weight - log_weight.max())
     return _Prediction(mean=rest - distance, covariance=covariance, weight=weight / weight.sum())
 
