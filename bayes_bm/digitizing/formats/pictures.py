@@ -14,12 +14,14 @@ Pixels = NDArray[np.uint8]
 
 _MOST_PIXELS = 60_000_000
 """A page of A4 at 600 dpi has 35 million; decoded with transparency these are 0.4 GB."""
+_LONGEST = 4000
+"""Pixels of the longer side to which larger pictures are reduced: a page of A4 at 340 dpi, read within 1 GB."""
 _FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP", "PPM", "JPEG2000")
 """Formats whose readers are part of Pillow; EPS, which starts another program, is not among them."""
 
 
 def read_picture(path: str | Path, *, page: int = 1) -> Pixels:
-    """Read a picture as a person sees it: turned as its EXIF says, transparency over white.
+    """Read a picture as a person sees it: turned as its EXIF says, transparency over white, at most 4000 pixels long.
 
     Parameters
     ----------
@@ -39,7 +41,7 @@ def read_picture(path: str | Path, *, page: int = 1) -> Pixels:
         _turn_page(image, path, page)
         _check_size(image, path)
         try:
-            return _seen(module, image)
+            return _seen(module, _reduced(module, image))
         except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
             raise _damaged(path, error) from error
 
@@ -86,6 +88,18 @@ def _turn_page(image: Any, path: str | Path, page: int) -> None:
         raise InputError(str(path), found=f"page {page}", allowed=f"1 to {pages}", hint="give a page of the file")
     if pages > 1:
         image.seek(page - 1)
+
+
+def _reduced(module: Any, image: Any) -> Any:
+    """The image, or a smaller one of the same kind where its longer side has too many pixels."""
+    scale = _LONGEST / max(image.size)
+    if scale >= 1.0:
+        return image
+    size = (max(1, round(image.size[0] * scale)), max(1, round(image.size[1] * scale)))
+    plain = image.convert("RGBA" if "transparency" in image.info else "RGB") if image.mode in ("P", "1") else image
+    reduced = plain.resize(size, module.Resampling.BOX)
+    reduced.info = dict(plain.info)
+    return reduced
 
 
 def _seen(module: Any, image: Any) -> Pixels:

@@ -84,8 +84,8 @@ def _paper_end(far: Array, tick: float, right: float, rows: list[Run]) -> float:
         return float(max(ends))
     paper = far[:, int(tick) : stop] < _TINT
     share = paper.mean(axis=0) if paper.size else np.zeros(0)
-    bare = np.flatnonzero(share < 0.3)
-    return float(int(tick) + bare[0]) if len(bare) else float(stop)
+    bare = [run for run in runs(share < 0.3) if run.length >= 8]  # a grid line is narrower
+    return float(int(tick) + bare[0].start) if bare else float(stop)
 
 
 def _run_end(line: Mask, start: int, stop: int) -> int:

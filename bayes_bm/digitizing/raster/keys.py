@@ -11,7 +11,9 @@ from bayes_bm.digitizing.scene import Box, Text
 
 _REACH = 7.0
 """How far left of its words a key may begin, in heights of the characters."""
-_NO_NAME = re.compile(r"^(p|hr|n|log[- ]?rank|hazard|median|logrank|no\.?|number|chi)\b", re.IGNORECASE)
+_NO_NAME = re.compile(
+    r"^(p|hr|n|log[- ]?rank|hazard ratio|median|logrank|(no\.?|number) at risk|strata)\b(?! group)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +57,7 @@ def legend_keys(pixels: Pixels, texts: tuple[Text, ...], others: tuple[Text, ...
     others
         Everything printed, which is no key.
     """
-    printed = text_mask(pixels.shape[:2], others, 1)
+    printed = text_mask(pixels.shape[:2], tuple(text for text in others if is_print(text)), 1)
     keys = [key for text in texts if _may_name(text) and (key := _key(pixels, printed, text)) is not None]
     return sorted(_one_each(keys), key=lambda key: (round(key.box.centre[1] / 8), key.box.left))
 
@@ -68,6 +70,12 @@ def text_mask(shape: tuple[int, ...], texts: tuple[Text, ...], pad: int) -> Mask
         top, left = max(int(box.top) - pad, 0), max(int(box.left) - pad, 0)
         mask[top : int(box.bottom) + pad + 1, left : int(box.right) + pad + 1] = True
     return mask
+
+
+def is_print(text: Text) -> bool:
+    """Return whether a text is more than a mark or a piece of a line that recognition took for a sign."""
+    signs = sum(sign.isalnum() for sign in text.content or "")
+    return signs >= 3 or (signs == 2 and text.confidence > 0.8)
 
 
 def _may_name(text: Text) -> bool:

@@ -5,6 +5,7 @@ s(x + w/2) + w/2: both edges are the whole staircase, shifted. Each is measured 
 together they are two samples of s a pixel, into which the step line with fewest steps is fitted.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ _LEAST_DROP = 0.4
 """Pixels: a lower step is noise, or the rounding of a program that draws on whole pixels."""
 _ROUGH = 0.04
 """Weight of the traced way, good to half a pixel or so, where no edge could be measured."""
+_BLUR = 1.3
+"""Pixels over which a drop is spread: one of the picture, and a rest."""
 _TRUST = 2.5
 """Pixels by which an edge may differ from the traced way before it is taken for a mark or another line."""
 
@@ -135,10 +138,37 @@ def staircase(samples: Samples, path: Path) -> Staircase | None:
     weight = np.where((off > 4 * noise) & ~edge, 0.02 * weight, weight)
     cuts = _segments(samples.down, weight, _PENALTY * noise**2)
     cuts = _falling(samples.down, weight, cuts, max(_LEAST_DROP, 2.5 * noise))
-    levels = _levels(samples.down, weight, cuts)
-    places = np.array([_place(samples, levels, cut, index, path) for index, cut in enumerate(cuts[1:-1])])
-    places = np.maximum.accumulate(places) if len(places) else places
-    return Staircase(places, levels, float(path.start), float(path.end), noise)
+    steps = _steps(samples, weight, cuts, _BLUR if noise < 0.25 else 2 * _BLUR)
+    levels = _level_means(samples.down, weight, steps)
+    places = [_place(samples, levels[index : index + 2], step, path) for index, step in enumerate(steps[1:-1])]
+    return Staircase(np.maximum.accumulate(np.array(places)), levels, float(path.start), float(path.end), noise)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Hold a step: the sample behind the last one of the level before, and the first one of the level behind."""
+
+    stop: int
+    start: int
+
+
+def _steps(samples: Samples, weight: Array, cuts: Array, blur: float) -> list[_Step]:
+    """Steps, with one at each end. A short piece between two levels is the pixel in which a drop stands, no level."""
+    steps = [_Step(0, 0)]
+    last_short = False
+    for index in range(1, len(cuts) - 1):
+        first, stop = int(cuts[index - 1]), int(cuts[index])
+        wide = float(samples.across[stop - 1] - samples.across[first])
+        exact = bool((samples.weight[first:stop] == 1.0).all())
+        short = index > 1 and wide < blur and stop - first <= 2 * blur + 1 and exact and not last_short
+        last_short = short
+        steps[-1:] = [_Step(steps[-1].stop, stop)] if short else [steps[-1], _Step(stop, stop)]
+    return [*steps, _Step(len(weight), len(weight))]
+
+
+def _level_means(down: Array, weight: Array, steps: list[_Step]) -> Array:
+    pieces = [slice(one.start, two.stop) for one, two in itertools.pairwise(steps)]
+    return np.array([np.average(down[piece], weights=weight[piece]) for piece in pieces])
 
 
 def with_last_drop(line: Staircase, share: Array, width: float, zero: float) -> Staircase:
@@ -218,18 +248,16 @@ def _falling(down: Array, weight: Array, cuts: Array, least: float) -> Array:
     return np.array(kept)
 
 
-def _place(samples: Samples, levels: Array, cut: int, index: int, path: Path) -> float:
-    """Where a step is: by area between its levels, or where the trace fell if the step could not be seen."""
+def _place(samples: Samples, levels: Array, step: _Step, path: Path) -> float:
+    """Where a step is: by area between its two levels, or where the trace fell if the step could not be seen."""
     across, down = samples.across, samples.down
-    before, behind = across[cut - 1], across[cut]
-    if behind - before > 3.0:
-        return _fall(path, before, behind)
-    first, last = max(cut - 3, 0), min(cut + 3, len(across))
-    part = np.clip((levels[index + 1] - down[first:last]) / (levels[index + 1] - levels[index]), 0.0, 1.0)
-    part[: cut - first - 2], part[cut - first + 2 :] = 1.0, 0.0
-    place = across[first:last]
-    area = float(np.sum((part[1:] + part[:-1]) / 2 * np.diff(place)))
-    return float(np.clip(place[0] + area, before - 1.5, behind + 1.5))
+    first, last = step.stop - 1, step.start
+    if across[last] - across[first] > 4.0:
+        return _fall(path, float(across[first]), float(across[last]))
+    part = np.clip((levels[1] - down[first : last + 1]) / (levels[1] - levels[0]), 0.0, 1.0)
+    part[0], part[-1] = 1.0, 0.0
+    place = across[first : last + 1]
+    return float(place[0] + np.sum((part[1:] + part[:-1]) / 2 * np.diff(place)))
 
 
 def _fall(path: Path, before: float, behind: float) -> float:

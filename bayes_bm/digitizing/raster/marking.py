@@ -102,8 +102,7 @@ def _response(
     bottom = np.maximum(line.at(across + width / 2 + 0.5), level) + width / 2 + 0.7
     up, free_up = _filled(share, cover, columns, level - shape.half + 1.0, top)
     down, free_down = _filled(share, cover, columns, bottom, level + shape.half - 1.0)
-    both = np.minimum(np.where(free_up, up, np.inf), np.where(free_down, down, np.inf))
-    return np.where(np.isfinite(both), both, 0.0)
+    return np.where(free_up & free_down, np.minimum(up, down), 0.0)
 
 
 def _filled(share: Array, cover: Array, columns: Array, top: Array, bottom: Array) -> tuple[Array, Array]:

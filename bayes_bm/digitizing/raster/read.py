@@ -19,7 +19,7 @@ from bayes_bm.digitizing.raster.cells import missing_cells, missing_labels
 from bayes_bm.digitizing.raster.colours import Crop, crop, inks
 from bayes_bm.digitizing.raster.framing import panel_box
 from bayes_bm.digitizing.raster.ink import Pixels
-from bayes_bm.digitizing.raster.keys import DrawnKey, legend_keys, text_mask
+from bayes_bm.digitizing.raster.keys import DrawnKey, is_print, legend_keys, text_mask
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
 from bayes_bm.digitizing.raster.ocr import read_texts
 from bayes_bm.digitizing.raster.telling import arm_findings
@@ -218,7 +218,7 @@ def _axis_texts(pair: AxisPair | None) -> list[Text]:
 
 def _area(page: _Page, box: Box, keys: Sequence[DrawnKey]) -> Crop:
     """The pixels of a panel, texts and keys hidden."""
-    hidden = text_mask(page.pixels.shape, page.texts, 2)
+    hidden = text_mask(page.pixels.shape, tuple(text for text in page.texts if is_print(text)), 2)
     for key in keys:
         place = key.box
         hidden[int(place.top) - 2 : int(place.bottom) + 3, int(place.left) - 2 : int(place.right) + 3] = True

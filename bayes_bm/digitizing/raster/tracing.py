@@ -100,12 +100,14 @@ def _costs(share: Array, cover: Array, width: float, hidden_cost: float) -> tupl
     """Cost of each pixel, and cost of passing each row in a drop (columns, rows), as sums from the top."""
     cv2 = opencv()
     own = _band(share, width)
-    usual = float(np.quantile(own.max(axis=0), 0.4)) if own.size else 1.0
-    own = np.clip(own / np.clip(usual, 0.35, 1.0), 0.0, 1.0)
-    other = np.clip(_band(cover, width), 0.0, 1.0)
+    top = own.max(axis=0)
+    inked = top[top > 0.4]
+    usual = np.clip(float(np.quantile(inked, 0.4)) if len(inked) else 1.0, 0.5, 1.0)
+    own = np.clip(own / usual, 0.0, 1.0)
+    other = np.clip(_band(cover, width) / 0.85, 0.0, 1.0)
     node = np.minimum(1.0 - own, 1.0 - (1.0 - hidden_cost) * other)
     near = cv2.dilate(np.ascontiguousarray(share, np.float32), np.ones((1, 3), np.uint8))
-    near = np.maximum(near / np.clip(usual, 0.35, 1.0), 0.7 * other)
+    near = np.maximum(near / usual, 0.7 * other)
     missing = _MISSING_STROKE * (1.0 - np.clip(near, 0.0, 1.0))
     return np.ascontiguousarray(node.T, np.float32), np.cumsum(missing.T, axis=1, dtype=np.float64)
 

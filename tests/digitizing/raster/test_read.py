@@ -1,0 +1,111 @@
+"""Whole pictures, drawn here from simulated patients, against their true Kaplan-Meier curves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.digitizing.raster.drawing import Style, draw, error, jpeg, kaplan_meier, matched, simulate, turned
+
+pytest.importorskip("rapidocr")
+
+ARMS = [simulate("Control", 60, 9.0, 1), simulate("Treated", 70, 18.0, 2)]
+SHARED = Path(__file__).parents[4] / "shared" / "figures" / "generated"
+
+
+def _by_name(reading):
+    return {arm.name: arm for arm in reading.arms}
+
+
+def _check(reading, worst, arms=ARMS, end=40.0):
+    assert reading.panel is not None
+    assert len(reading.arms) == len(arms)
+    lines = _by_name(reading)
+    for arm in arms:
+        line = lines[arm.name]
+        assert error(arm, line.time, line.survival, end) < worst
+        assert line.time[0] == 0.0
+        assert line.survival[0] == 1.0
+        assert (np.diff(line.survival) <= 0).all()
+        assert (np.diff(line.time) >= 0).all()
+
+
+STYLES = {
+    "plain": (Style(), None, 0.003),
+    "72 dpi": (Style(dpi=100), None, 0.008),
+    "grid and band": (Style(grid=True, band=True), None, 0.004),
+    "percent, black, dashed": (
+        Style(percent=True, colours=("black", "black"), dashes=("-", "--"), mark=""),
+        None,
+        0.005,
+    ),
+    "grey and near hues": (Style(colours=("#808080", "#2f6f9f")), None, 0.003),
+    "JPEG": (Style(), jpeg, 0.005),
+}
+
+
+@pytest.mark.parametrize("kind", STYLES)
+def test_a_picture_shows_its_patients_curves(reader, kind):
+    style, change, worst = STYLES[kind]
+    pixels = draw(ARMS, style)
+    reading = reader(pixels if change is None else change(pixels))
+    _check(reading, worst)
+    assert reading.panel.time_unit == "months"
+    assert reading.panel.percent == style.percent
+
+
+def test_marks_and_steps_are_those_of_the_patients(reader):
+    reading = reader(draw(ARMS, Style(dpi=250)))
+    lines = _by_name(reading)
+    for arm in ARMS:
+        line = lines[arm.name]
+        true = np.unique(arm.time[(arm.event == 0) & (arm.time <= 40.0)])
+        pairs = matched(true, np.sort(line.marks), 0.12)
+        assert pairs >= 0.8 * len(true)
+        assert pairs >= 0.9 * len(line.marks)
+        times, _ = kaplan_meier(arm)
+        steps = np.unique(line.time[1:][np.diff(line.survival) < 0])
+        assert matched(times[times < 40.0], steps, 0.1) >= 0.7 * (times < 40.0).sum()
+
+
+def test_a_turned_scan_is_read_as_if_it_were_straight(reader):
+    reading = reader(turned(draw(ARMS, Style()), 1.3))
+    assert reading.panel.skew == pytest.approx(1.3, abs=0.05)
+    _check(reading, 0.006)
+
+
+def test_numbers_at_risk_are_read(reader):
+    reading = reader(draw(ARMS, Style(table=True, size=(6.0, 5.5))))
+    _check(reading, 0.004)
+    rows = {reading.arms[row.arm].name: row for row in reading.rows if row.arm is not None}
+    for arm in ARMS:
+        true = [(arm.time >= time).sum() for time in range(0, 41, 10)]
+        assert rows[arm.name].counts.tolist() == true
+
+
+def test_a_legend_that_names_an_arm_too_many_is_a_question(reader):
+    pixels = draw([*ARMS, simulate("Absent", 1, 9.0, 3)], Style(colours=("#1f77b4", "#d62728", "#2ca02c")))
+    reading = reader(pixels)
+    kinds = {finding.kind for finding in reading.findings if finding.severity != "note"}
+    assert "legend_without_line" in kinds or len(reading.arms) == 3
+
+
+def test_no_axes_are_an_error_that_says_what_was_read(reader):
+    reading = reader(np.full((300, 400, 3), 255, np.uint8))
+    assert reading.panel is None
+    (finding,) = reading.findings
+    assert (finding.kind, finding.severity) == ("no_axes", "error")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["s03_veteran/s03_veteran.png", "s07_aml/s07_aml.jpg", "s12_whas/s12_whas.png"])
+def test_generated_figures(reader, name):
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip("the shared figures are absent")
+    from bayes_bm.digitizing.formats.pictures import read_picture
+
+    truth = json.loads((path.parent / "truth.json").read_text())
+    reading = reader(read_picture(path))
+    assert len(reading.arms) == len(truth["arms"])

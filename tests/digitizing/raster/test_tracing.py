@@ -1,0 +1,132 @@
+"""Tracing on a known calibration: no recognition of text, only pixels and the place of (0, 1)."""
+
+import numpy as np
+import pytest
+
+from bayes_bm.digitizing.raster.arms import Start, Wanted, search
+from bayes_bm.digitizing.raster.colours import crop, inks, line_width, membership
+from bayes_bm.digitizing.raster.levels import Staircase
+from bayes_bm.digitizing.raster.marking import mark_shape, marks
+
+cv2 = pytest.importorskip("cv2")
+WHITE = (255, 255, 255)
+NONE = np.zeros((0, 2))
+
+
+def _canvas(rows=300, columns=400, paper=WHITE):
+    return np.full((rows, columns, 3), paper, np.uint8)
+
+
+def _draw(pixels, places, levels, colour, width=4, end=380, start=10):
+    """Draw a step line four times as large and take the mean, so that its edges lie between pixels."""
+    large = np.repeat(np.repeat(pixels, 4, axis=0), 4, axis=1)
+    half = 2 * width
+    bounds = [start, *places, end]
+    for index, level in enumerate(levels):
+        top, bottom = round(4 * level) - half, round(4 * level) + half
+        left, right = round(4 * bounds[index]) - half, round(4 * bounds[index + 1]) + half
+        large[max(top, 0) : bottom, max(left, 0) : right] = colour
+        if index:
+            above = round(4 * levels[index - 1]) - half
+            large[max(above, 0) : bottom, left : left + 2 * half] = colour
+    return large.reshape(pixels.shape[0], 4, pixels.shape[1], 4, 3).mean(axis=(1, 3)).round().astype(np.uint8)
+
+
+def _search(pixels, wanted=(), first=20.0):
+    area = crop(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), np.zeros(pixels.shape[:2], bool))
+    return area, search(area, list(wanted), inks(area), Start(10, first, 290.0))
+
+
+def test_corners_are_found_below_a_pixel():
+    places, levels = [60.25, 110.0, 118.5, 200.75, 300.0], [20.0, 41.25, 43.0, 80.5, 150.0, 221.75]
+    _, found = _search(_draw(_canvas(), places, levels, (31, 119, 180)))
+    (arm,) = found.arms
+    np.testing.assert_allclose(arm.line.levels, levels, atol=0.15)
+    np.testing.assert_allclose(arm.line.places, places, atol=0.3)
+
+
+def test_a_hidden_stretch_does_not_end_a_line_and_its_end_is_its_own():
+    first = _draw(_canvas(), [100.0, 200.0], [20.0, 100.0, 160.0], (200, 16, 46), end=300)
+    both = _draw(first, [60.0, 150.0], [20.0, 130.0, 160.0], (31, 78, 158), end=370)
+    _, found = _search(both)
+    red = next(arm for arm in found.arms if arm.wanted.colour[0] > 150)
+    blue = next(arm for arm in found.arms if arm.wanted.colour[0] < 150)
+    np.testing.assert_allclose(blue.line.levels, [20.0, 130.0, 160.0], atol=0.2)
+    np.testing.assert_allclose(red.line.levels[:2], [20.0, 100.0], atol=0.6)
+    assert blue.line.end == pytest.approx(372, abs=2)
+    assert red.line.end < 310  # its own end, not that of the line that covers it
+
+
+def test_a_dashed_black_arm_beside_a_solid_one():
+    pixels = _draw(_canvas(), [120.0, 250.0], [20.0, 60.0, 90.0], (0, 0, 0))
+    dashed = _draw(_canvas(), [60.0, 140.0, 260.0], [20.0, 120.0, 180.0, 250.0], (0, 0, 0))
+    stripes = (np.add.outer(np.arange(300), np.arange(400)) % 20) < 12
+    pixels = np.where(stripes[..., None], np.minimum(pixels, dashed), pixels).astype(np.uint8)
+    wanted = [Wanted(np.zeros(3), "solid", "A", "legend", NONE), Wanted(np.zeros(3), "dashed", "B", "legend", NONE)]
+    _, found = _search(pixels, wanted)
+    lines = {arm.wanted.name: arm.line for arm in found.arms}
+    np.testing.assert_allclose(lines["A"].levels, [20.0, 60.0, 90.0], atol=0.3)
+    np.testing.assert_allclose(lines["B"].levels[-3:], [120.0, 180.0, 250.0], atol=0.6)
+
+
+def test_grid_lines_and_a_reference_line_are_no_arms():
+    pixels = _canvas()
+    pixels[20::60] = (204, 204, 204)
+    pixels[:, ::80] = (204, 204, 204)
+    pixels[149:151, 10:380] = (120, 120, 120)
+    _, found = _search(_draw(pixels, [90.0, 210.0], [20.0, 90.0, 130.0], (31, 119, 180)))
+    assert len(found.arms) == 1
+
+
+def test_a_key_without_a_line_is_missing():
+    wanted = [
+        Wanted(np.array([31.0, 119, 180]), "solid", "A", "legend", NONE),
+        Wanted(np.array([220.0, 20, 20]), "solid", "B", "legend", NONE),
+    ]
+    _, found = _search(_draw(_canvas(), [90.0, 210.0], [20.0, 90.0, 130.0], (31, 119, 180)), wanted)
+    assert [arm.wanted.name for arm in found.arms] == ["A"]
+    assert [item.name for item in found.missing] == ["B"]
+
+
+def test_marks_stand_where_they_were_drawn_and_drops_are_none():
+    pixels = _draw(_canvas(), [120.0, 250.0], [20.0, 60.0, 90.0], (0, 114, 178))
+    true = [40, 80, 160, 171, 200, 300, 304, 340]
+    for place in true:
+        level = [20, 60, 90][np.searchsorted([120, 250], place)]
+        pixels[level - 10 : level + 10, place - 1 : place + 1] = (0, 114, 178)
+    _, found = _search(pixels)
+    (arm,) = found.arms
+    shape = mark_shape([arm.share], [arm.line], [arm.width])
+    assert shape is not None
+    assert shape.half == pytest.approx(10, abs=1.5)
+    np.testing.assert_allclose(marks(arm.share, arm.cover, arm.line, arm.width, shape), true, atol=1.0)
+
+
+def test_no_marks_without_marks():
+    _, found = _search(_draw(_canvas(), [60.0, 64.0, 67.0, 250.0], [20.0, 60.0, 100.0, 140.0, 150.0], (0, 114, 178)))
+    (arm,) = found.arms
+    shape = mark_shape([arm.share], [arm.line], [arm.width])
+    assert shape is None or len(marks(arm.share, arm.cover, arm.line, arm.width, shape)) == 0
+
+
+def test_membership_is_the_share_of_ink_on_paper_and_on_a_band():
+    pixels = _canvas(40, 400)
+    pixels[:20] = (210, 228, 240)
+    for row in (10, 30):
+        paper = pixels[row, 0].astype(float)
+        for share, offset in ((0.5, -1), (1.0, 0), (0.25, 1)):
+            pixels[row + offset] = np.round(paper + share * (np.array([31.0, 119, 180]) - paper))
+    area = crop(pixels, (0, 0, 400, 40), np.zeros((40, 400), bool))
+    share = membership(area, np.array([31.0, 119, 180]))
+    # full rows of one colour are grid lines to `crop`; a cut in the middle makes them lines
+    assert share.shape == (40, 400)
+    pixels[:, 180:] = 255
+    area = crop(pixels, (0, 0, 400, 40), np.zeros((40, 400), bool))
+    share = membership(area, np.array([31.0, 119, 180]))
+    np.testing.assert_allclose(share[29:32, 100], [0.5, 1.0, 0.25], atol=0.03)
+    assert line_width(share) == pytest.approx(1.75, abs=0.1)
+
+
+def test_a_staircase_says_the_level_behind_a_place():
+    line = Staircase(np.array([10.0, 20.0]), np.array([1.0, 5.0, 7.0]), 0.0, 30.0, 0.1)
+    assert line.at(np.array([5.0, 10.0, 15.0, 25.0])).tolist() == [1.0, 5.0, 5.0, 7.0]
