@@ -15,6 +15,8 @@ _ALIKE = 62.0
 """Grey values by which a key may differ from the ink of its line: thin keys are paler in a JPEG."""
 _LEAST_COVERAGE = 0.55
 """Share of a traced line that must be its own ink where nothing hides it."""
+_BARE = 0.4
+"""Share of a line's drops without a stroke above which it is a level line that the way fell upon."""
 _SURE_COVERAGE = 0.85
 """The same for a line that no key asks for."""
 _UNDER_LINE = 0.6
@@ -233,7 +235,9 @@ def _is_arm(arm: Traced, panel: Crop, least: float) -> bool:
     seen_early = path.seen[:early].mean() + path.hidden[:early].mean() > 0.5
     long = len(path.rows) > 0.1 * (panel.columns - path.start)
     falls = float(path.rows[-1] - path.rows[0]) > max(2.0, 0.5 * arm.width)
-    return bool(path.coverage >= least and path.hidden.mean() < 0.5 and seen_early and long and falls)
+    return bool(
+        path.coverage >= least and path.bare < _BARE and path.hidden.mean() < 0.5 and seen_early and long and falls
+    )
 
 
 def _apart(arms: Sequence[Traced]) -> list[Traced]:

@@ -9,6 +9,8 @@ from bayes_bm.digitizing.raster.arms import Search, Traced
 
 _SEEN = 0.9
 """Share of a line's own ink below which its trace is in doubt."""
+_BARE = 0.3
+"""Share of a line's drops without a stroke above which the trace is in doubt."""
 _HIDDEN = 0.05
 """Share of a line that may be hidden without a question."""
 
@@ -59,6 +61,14 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Findi
             "coverage",
             "question",
             f"Only {arm.path.coverage:.0%} of the line of {line.name} shows its own ink.",
+            answer,
+            index,
+        )
+    if arm.path.bare > _BARE:
+        yield Finding(
+            "bare_drops",
+            "question",
+            f"{arm.path.bare:.0%} of the drops of {line.name} show no stroke: it may be another line further on.",
             answer,
             index,
         )

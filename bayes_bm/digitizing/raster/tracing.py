@@ -1,6 +1,6 @@
 """The way of one arm: the cheapest line from (0, 1) on that never rises and may be hidden or end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class Path:
         Mask (columns,): where something else stood in its place.
     cost
         Per column up to the end.
+    bare
+        Share of the rows of its drops without a stroke.
     """
 
     start: int
@@ -40,6 +42,7 @@ class Path:
     seen: Mask
     hidden: Mask
     cost: float
+    bare: float
 
     @property
     def end(self) -> int:
@@ -80,14 +83,24 @@ def trace(share: Array, cover: Array, width: float, start: tuple[int, float], hi
     own, other = _band(share, width), _band(cover, width)
     seen = own[inside, columns] > 0.5
     hidden = ~seen & (other[inside, columns] > 0.35)
-    return _ended(Path(column, rows, seen, hidden, cost / max(len(rows), 1)))
+    return _ended(Path(column, rows, seen, hidden, cost / max(len(rows), 1), _bare(rows, stroke)))
 
 
 def _ended(path: Path) -> Path:
     """The path without a tail in which nothing was seen."""
     seen = np.flatnonzero(path.seen)
     length = int(seen[-1]) + 1 if len(seen) else 0
-    return Path(path.start, path.rows[:length], path.seen[:length], path.hidden[:length], path.cost)
+    return replace(path, rows=path.rows[:length], seen=path.seen[:length], hidden=path.hidden[:length])
+
+
+def _bare(rows: Array, stroke: Array) -> float:
+    """Share of the rows of drops that show no stroke; costs as sums (columns, rows)."""
+    if len(rows) < 2:
+        return 0.0
+    columns = np.arange(1, len(rows))
+    fallen = int(rows[-1] - rows[0])
+    missing = stroke[columns, rows[1:]] - stroke[columns, rows[:-1]]
+    return float(missing.sum() / (_MISSING_STROKE * max(fallen, 1)))
 
 
 def _band(image: Array, width: float) -> Array:
