@@ -69,6 +69,13 @@ class Traced:
     samples: Samples
     line: Staircase
 
+    @property
+    def inked(self) -> float:
+        """Share of the columns in which the line itself is ink, gaps of dashes not closed."""
+        columns = np.arange(self.path.start, self.path.end)
+        rows = np.clip(self.path.rows[:, None] + np.array([-1, 0, 1]), 0, self.share.shape[0] - 1)
+        return float((self.share[rows, columns[:, None]].max(axis=1) > 0.4).mean())
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
