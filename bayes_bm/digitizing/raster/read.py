@@ -27,6 +27,8 @@ from bayes_bm.digitizing.scene import Box, Floats, Text
 
 _LOOSE = 0.6
 """Pixels by which ticks may be off a straight line: programs that round ticks to whole pixels reach 0.5."""
+_LEAST_PANEL = 40
+"""Pixels of a side below which no curve can be read."""
 _DASHES = {"solid": (), "patch": (), "dashed": (4.0, 3.0), "dotted": (1.0, 2.0)}
 """Lengths of line and gap that stand for a kind of line, in widths of the line."""
 
@@ -173,6 +175,8 @@ def _reading(
 ) -> FigureReading:
     """Everything about one panel."""
     made = sight.panel
+    if min(sight.inner.width, sight.inner.height) < _LEAST_PANEL:
+        return FigureReading(None, boxes, (), (), (_no_room(sight.inner),))
     words = tuple(text for text in page.texts if number(text.content or "") is None)
     axis_texts = _axis_texts(sight.pair)
     table = tables.risk_table(page.texts, made.time, made.box, axis_texts)
@@ -202,6 +206,11 @@ def _reading(
     findings += tables.table_findings(rows, lines)
     others = known_ink((text.box for text in page.texts), (key.box for key in keys))
     return FigureReading(made, boxes, tuple(lines), tuple(rows), _sorted(findings), others=others)
+
+
+def _no_room(box: Box) -> Finding:
+    message = f"The panel is {max(box.width, 0):.0f} x {max(box.height, 0):.0f} pixels: too few for a curve."
+    return Finding("no_panel", "error", message, "[panel]: box = [left, top, right, bottom]")
 
 
 def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
