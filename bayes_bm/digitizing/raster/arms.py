@@ -171,7 +171,7 @@ def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start
     if len(path.rows) < 5:
         return None
     samples = edge_samples(share, cover, path, width)
-    line = staircase(samples, path)
+    line = staircase(samples, path, share, width)
     if line is None:
         return None
     line = with_last_drop(line, share, width, start.zero)

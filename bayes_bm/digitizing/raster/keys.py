@@ -106,7 +106,10 @@ def _key(pixels: Pixels, printed: Mask, text: Text) -> DrawnKey | None:
         return None
     piece = pixels[top:bottom, left:right]
     near = piece[:, -int(min(2.5 * tall, right - left)) :]
-    far = distance(piece, paper_colour(near))
+    far = distance(piece, paper_colour(pixels[top:bottom, left : int(box.right) + int(tall)]))
+    for line in runs((far > 30).mean(axis=0) > 0.95):
+        if line.length <= 0.35 * tall:  # an axis line beside the legend
+            far[:, line.start : line.end] = 0.0
     far[printed[top:bottom, left:right]] = 0.0
     peak = float(far[:, -near.shape[1] :].max())
     if peak < 40:

@@ -67,14 +67,14 @@ def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Sample
         good = clear & near & path.seen
         parts.append(np.column_stack([across[good], level[good]]))
     measured = np.concatenate(parts)
-    rough = _where_unmeasured(path, measured[:, 0])
+    rough = _where_unmeasured(path, measured[:, 0], half)
     both = np.concatenate([measured, rough])
     weight = np.concatenate([np.ones(len(measured)), np.full(len(rough), _ROUGH)])
     order = np.argsort(both[:, 0], kind="stable")
     return Samples(both[order, 0], both[order, 1], weight[order])
 
 
-def _where_unmeasured(path: Path, across: Array) -> Array:
+def _where_unmeasured(path: Path, across: Array, half: float) -> Array:
     """Places of the traced way (columns, 2) where its ink was seen but neither edge could be measured."""
     middles = np.arange(path.start, path.end) + 0.5
     across = np.sort(across)
@@ -83,6 +83,10 @@ def _where_unmeasured(path: Path, across: Array) -> Array:
     behind = across[np.minimum(index, len(across) - 1)] if len(across) else np.full(len(middles), np.inf)
     behind = np.where(index < len(across), behind, np.inf)
     alone = (np.minimum(np.abs(middles - before), np.abs(behind - middles)) > 1.5) & path.seen
+    index = np.arange(len(path.rows))
+    reach = round(half) + 1
+    first, last = np.maximum(index - reach, 0), np.minimum(index + reach, len(path.rows) - 1)
+    alone &= path.rows[last] - path.rows[first] <= max(2.0, half)  # in a drop the traced row means nothing
     return np.column_stack([middles[alone], path.rows[alone] + 0.5])
 
 
@@ -123,7 +127,7 @@ def _edge(share: Array, cover: Array, columns: Array, rows: Array, sign: int, wi
     return edge, (stop > 0) & (stop < reach - 2) & (floor < 0.45) & ~touched
 
 
-def staircase(samples: Samples, path: Path) -> Staircase | None:
+def staircase(samples: Samples, path: Path, share: Array, width: float) -> Staircase | None:
     """Return the step line through samples; None where there are too few."""
     if len(samples.across) < 6:
         return None
@@ -141,6 +145,10 @@ def staircase(samples: Samples, path: Path) -> Staircase | None:
     steps = _steps(samples, weight, cuts, _BLUR if noise < 0.25 else 2 * _BLUR)
     levels = _level_means(samples.down, weight, steps)
     places = [_place(samples, levels[index : index + 2], step, path) for index, step in enumerate(steps[1:-1])]
+    places = [
+        _stroke_place(share, place, float(levels[index]), float(levels[index + 1]), width)
+        for index, place in enumerate(places)
+    ]
     return Staircase(np.maximum.accumulate(np.array(places)), levels, float(path.start), float(path.end), noise)
 
 
@@ -205,8 +213,10 @@ def _noise(down: Array) -> float:
     """Standard deviation of a sample, from neighbours, and from samples 4 pixels apart: JPEG noise comes in blocks."""
     near = np.abs(np.diff(down, n=2)) / np.sqrt(6.0)
     apart = np.abs(down[8:] - down[:-8]) / np.sqrt(2.0)
-    medians = [float(np.median(gaps)) for gaps in (near, apart) if len(gaps)]
-    return max([_LEAST_NOISE, *(1.4826 * median for median in medians)])
+    close = 1.4826 * float(np.median(near)) if len(near) else 0.0
+    # a fifth of the pairs at least lies on one level; a fifth of a normal law lies within 0.253 of 0
+    wide = float(np.quantile(apart, 0.2)) / 0.253 if len(apart) else 0.0
+    return max(_LEAST_NOISE, close, min(wide, 3 * max(close, _LEAST_NOISE)))
 
 
 def _segments(down: Array, weight: Array, penalty: float) -> Array:
@@ -258,6 +268,20 @@ def _place(samples: Samples, levels: Array, step: _Step, path: Path) -> float:
     part[0], part[-1] = 1.0, 0.0
     place = across[first : last + 1]
     return float(place[0] + np.sum((part[1:] + part[:-1]) / 2 * np.diff(place)))
+
+
+def _stroke_place(share: Array, place: float, high: float, low: float, width: float) -> float:
+    """Where a tall drop is: the middle of its stroke between the levels; `place` where there is no such stroke."""
+    top, bottom = int(np.ceil(high + width)), int(low - width)
+    if bottom - top < 3:
+        return place
+    first = max(int(place - width - 4), 0)
+    profile = share[top:bottom, first : int(place + width + 5)].mean(axis=0)
+    profile = np.where(profile > 0.12, profile, 0.0)
+    total = float(profile.sum())
+    if not 0.6 * width < total < 1.5 * width:
+        return place
+    return float((profile * (np.arange(len(profile)) + first + 0.5)).sum() / total)
 
 
 def _fall(path: Path, before: float, behind: float) -> float:

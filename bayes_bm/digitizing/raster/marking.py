@@ -9,6 +9,8 @@ from bayes_bm.digitizing.raster.levels import Staircase
 
 _FULL = 0.5
 """Share of a mark's height that must be ink."""
+_SURE = 0.85
+"""The same where only one side can be seen."""
 _LEAST_ROWS = 2.0
 """Pixels above or below the line's own ink that are needed to see a mark."""
 
@@ -102,7 +104,8 @@ def _response(
     bottom = np.maximum(line.at(across + width / 2 + 0.5), level) + width / 2 + 0.7
     up, free_up = _filled(share, cover, columns, level - shape.half + 1.0, top)
     down, free_down = _filled(share, cover, columns, bottom, level + shape.half - 1.0)
-    return np.where(free_up & free_down, np.minimum(up, down), 0.0)
+    one_side = np.where(free_up, up, np.where(free_down, down, 0.0))
+    return np.where(free_up & free_down, np.minimum(up, down), np.where(one_side > _SURE, one_side, 0.0))
 
 
 def _filled(share: Array, cover: Array, columns: Array, top: Array, bottom: Array) -> tuple[Array, Array]:

@@ -200,7 +200,7 @@ def _reading(
     lines = [lines[index] for index in order]
     arms = [traced.arms[index] for index in order]
     rows = tables.of_arms(table, lines, by_order=bool(keys))
-    findings = [*told, *arm_findings(arms, traced, lines, start, bool(keys))]
+    findings = [*told, *arm_findings(arms, traced, lines, bool(keys))]
     if sight.pair is not None:
         findings += axis_findings(sight.pair, made, "px", _LOOSE)
     findings += tables.table_findings(rows, lines)

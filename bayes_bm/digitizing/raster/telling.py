@@ -5,23 +5,21 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bayes_bm.digitizing.figure import ArmLine, Finding
-from bayes_bm.digitizing.raster.arms import Search, Start, Traced
+from bayes_bm.digitizing.raster.arms import Search, Traced
 
 _SEEN = 0.9
 """Share of a line's own ink below which its trace is in doubt."""
 _BARE = 0.3
 """Share of a line's drops without a stroke above which the trace is in doubt."""
-_START = 3.0
-"""Pixels by which a curve may start away from survival 1."""
+_START = 0.3
+"""Share of the first stretch of a curve that must be seen."""
 _BRIDGED = 0.4
 """Share of a dashed line that must be ink: dashes of all programs are longer than their gaps."""
 _HIDDEN = 0.05
 """Share of a line that may be hidden without a question."""
 
 
-def arm_findings(
-    arms: Sequence[Traced], traced: Search, lines: Sequence[ArmLine], start: Start, legend: bool
-) -> list[Finding]:
+def arm_findings(arms: Sequence[Traced], traced: Search, lines: Sequence[ArmLine], legend: bool) -> list[Finding]:
     """Return what has to be told of the traced arms of a panel."""
     findings = [
         Finding(
@@ -51,7 +49,7 @@ def arm_findings(
             )
         )
     for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
-        findings += _one(index, arm, line, start, legend)
+        findings += _one(index, arm, line, legend)
     findings += _close(arms, lines)
     return findings
 
@@ -70,12 +68,12 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Findi
             answer,
             index,
         )
-    off = float(arm.line.levels[0]) - start.row
-    if abs(off) > _START:
+    early = max(6, len(arm.path.rows) // 50)
+    if arm.path.seen[:early].mean() < _START:
         yield Finding(
-            "starts_elsewhere",
+            "start_hidden",
             "question",
-            f"The first stretch of {line.name} lies {off:.1f} px below survival 1.",
+            f"The first stretch of {line.name} from (0, 1) on cannot be seen.",
             answer,
             index,
         )

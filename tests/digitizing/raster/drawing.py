@@ -81,7 +81,8 @@ def draw(arms: list[Patients], style: Style) -> Pixels:
     axes.set_ylim(0, 1.03 * unit)
     axes.set_xlabel("Time (months)")
     axes.set_ylabel("Survival (%)" if style.percent else "Survival")
-    axes.grid(style.grid, color="#d8d8d8")
+    if style.grid:
+        axes.grid(True, color="#d8d8d8")
     if style.legend:
         axes.legend(loc=style.legend)
     if style.table:
@@ -97,7 +98,7 @@ def _table(axes: plt.Axes, arms: list[Patients], times: NDArray[np.float64]) -> 
     axes.text(-0.08, -0.26, "Number at risk", transform=axes.transAxes)
     for row, arm in enumerate(arms):
         height = -0.34 - 0.08 * row
-        axes.text(-0.03, height, arm.name, transform=axes.transAxes, ha="right")
+        axes.text(-0.08, height, arm.name, transform=axes.transAxes, ha="right")
         for time in times:
             count = int((arm.time >= time).sum())
             axes.text(time / times[-1] if times[-1] else 0.0, height, str(count), transform=axes.transAxes, ha="center")
