@@ -64,7 +64,9 @@ def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Sample
         across = columns + 0.5 + sign * half
         way = (low if sign < 0 else high) + 0.5
         near = (level > way[0] - _TRUST) & (level < way[1] + _TRUST)
-        good = clear & near & path.seen
+        ends = np.minimum(np.abs(level - way[0]), np.abs(level - way[1])) < _TRUST
+        tall = way[1] - way[0] > 3 * width  # between the ends of a tall drop only a dash ends
+        good = clear & near & (ends | ~tall) & path.seen
         parts.append(np.column_stack([across[good], level[good]]))
     measured = np.concatenate(parts)
     rough = _where_unmeasured(path, measured[:, 0], half)
