@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from bayes_bm.cli.commands import answers, checks, digitize, fit, predict, reconstruct
+from bayes_bm.cli.streams import OutputClosed, written_streams
 from bayes_bm.runtime.errors import BayesBmError
 from bayes_bm.runtime.signals import Stopped, stoppable
 
@@ -70,12 +71,12 @@ def read_global_options(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: every error this package raises on purpose becomes one message and an exit status."""
     try:
-        with stoppable():
+        with stoppable(), written_streams():
             app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except BayesBmError as problem:
         _refuse(str(problem), problem.exit_status)
-    except BrokenPipeError:
-        sys.exit(0)
+    except OutputClosed as closed:
+        sys.exit(closed.exit_status)
     except Stopped as stop:
         _refuse(f"stopped by {stop}; nothing half-written is left behind", stop.exit_status)
     except Exception as problem:
