@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bayes_bm.runtime.errors import InputError
@@ -72,7 +73,7 @@ def written_streams() -> Generator[None]:
 def _checked(stream: Any, descriptor: int) -> Any:
     """Return the stream over a `_Channel`; one that is closed takes everything, one of a caller's own stays."""
     if stream is None:
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+        return Path(os.devnull).open("w", encoding="utf-8")
     if stream not in (sys.__stdout__, sys.__stderr__):
         return stream
     stream.flush()

@@ -1,4 +1,4 @@
-"""Standard output where nobody can write: a full disk, a closed pipe, a terminal of ASCII; in processes of their own."""
+"""Standard output where nobody can write: a full disk, a closed pipe, a terminal of ASCII; in other processes."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def ended(*arguments: Any, **given: Any) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_full_disk_is_one_line_and_status_2(result: Path, options: tuple[str, ...]) -> None:
     """Before, exit status 3."""
-    with open("/dev/full", "w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         said = ended("compare", result, *options, stdout=full, stderr=subprocess.PIPE)
     assert said.returncode == 2
     assert said.stderr == (
@@ -51,7 +51,7 @@ with written_streams():
 
 
 def test_progress_that_cannot_be_written_stops_nothing() -> None:
-    with open("/dev/full", "w", encoding="utf-8") as full:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
         said = subprocess.run([sys.executable, "-c", PROGRESS], stdout=subprocess.PIPE, stderr=full, check=False)
         assert (said.returncode, said.stdout) == (0, b"done\n")
         assert ended("nonsense", stderr=full).returncode == 2
