@@ -74,7 +74,7 @@ def _checked(stream: Any, descriptor: int) -> Any:
     """Return the stream over a `_Channel`; one that is closed takes everything, one of a caller's own stays."""
     if stream is None:
         return Path(os.devnull).open("w", encoding="utf-8")
-    if stream not in (sys.__stdout__, sys.__stderr__):
+    if stream is not sys.__stdout__ and stream is not sys.__stderr__:
         return stream
     stream.flush()
     return io.TextIOWrapper(

@@ -7,8 +7,8 @@ recurrence of the law's polynomials by Stieltjes' procedure, then nodes and weig
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.types import Array
 
 NODES = 12
@@ -46,7 +46,7 @@ def gauss_rule(atoms: Array, share: Array) -> Rule:
     return Rule(nodes.reshape(size), (vectors[:, 0] ** 2).reshape(size))
 
 
-@njit(cache=True)
+@cached_njit()
 def _recurrence(atoms, share, nodes, nothing):  # pragma: no cover
     """Diagonal (law, node) and what stands beside it (law, node - 1) in the matrix of the recurrence; 0 once the
     polynomials have as many roots as there are atoms.

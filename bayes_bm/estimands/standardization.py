@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numba import njit
 
 from bayes_bm.estimands.gauss_rule import Rule
 from bayes_bm.estimands.patient_scores import residual_rule
@@ -23,6 +22,7 @@ from bayes_bm.estimands.survival_surface import STEP, Surface, survival_surface
 from bayes_bm.estimands.who import NewStudy, Patient, Who
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import checked, complete
+from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
@@ -278,7 +278,7 @@ def _summary_rows(
     return pd.DataFrame({"patient": patient, "treatment": treatment, "time": np.tile(times, len(places)), **columns})
 
 
-@njit(cache=True)
+@cached_njit()
 def _count_quantiles(counts, share, samples):  # pragma: no cover
     """From counts of survival in equal bins (patient, time, bin), evenly spread inside a bin."""
     patients, times, bins = counts.shape
@@ -296,7 +296,7 @@ def _count_quantiles(counts, share, samples):  # pragma: no cover
 # ---------------------------------------------------------------------------------------------- sums
 
 
-@njit(cache=True, inline="always", fastmath=True)
+@cached_njit(inline="always", fastmath=True)
 def _cubic_survival(rows, position, out):  # pragma: no cover
     """Cubic between rows of a grid (point, time): S at every time into `out`."""
     k = min(max(int(position), 1), len(rows) - 3)
@@ -308,7 +308,7 @@ def _cubic_survival(rows, position, out):  # pragma: no cover
         out[t] = a * rows[k - 1, t] + b * rows[k, t] + c * rows[k + 1, t] + d * rows[k + 2, t]
 
 
-@njit(cache=True, fastmath=True)
+@cached_njit(fastmath=True)
 def _reduce_draws(eta, share, low, values, step, bins):  # pragma: no cover
     """Sums of S and S^2 over draws (patient, time, 2), and counts of S in equal bins (patient, time, bin).
 
@@ -336,7 +336,7 @@ def _reduce_draws(eta, share, low, values, step, bins):  # pragma: no cover
     return moments, counts
 
 
-@njit(cache=True, fastmath=True)
+@cached_njit(fastmath=True)
 def _reduce_patients(eta, low, values, step, weight):  # pragma: no cover
     """Weighted sum of S over patients (draw, time); weight (patient, draw)."""
     patients, draws = eta.shape

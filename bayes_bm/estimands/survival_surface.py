@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.gauss_rule import Rule
@@ -129,7 +128,7 @@ def _level_survival(cum_hazard, factor, node_weight):  # pragma: no cover
     return total
 
 
-@njit(cache=True, fastmath=True)
+@cached_njit(fastmath=True)
 def _add_table_rows(table, position, weight, total):  # pragma: no cover
     """Adds weight x table, read off by cubics at `at`, in steps of the table, and whole rows of it further on.
 

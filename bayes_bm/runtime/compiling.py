@@ -1,8 +1,9 @@
-"""Functions compiled by numba whose code on disk notices a change in every file that it was compiled from.
+"""Functions compiled by numba, kept on disk where that can be, whose code there notices every change.
 
 numba keeps compiled code beside the file of a function and makes it anew when that file changes. A function that calls
 compiled functions of another file has their code inside its own, and numba does not look at that file: after an edit
-there it would go on with the old code.
+there it would go on with the old code. Where neither the package nor the user's cache can be written numba refuses to
+compile; `runtime.caches` then lends it a folder.
 """
 
 import hashlib
@@ -11,19 +12,62 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
+
+from bayes_bm.runtime.caches import lend_numba_cache, tell_not_kept
 
 
 def cached_njit(*reads: ModuleType, **options: Any) -> Callable[[Callable], Any]:
     """`numba.njit(cache=True, **options)` for a function that calls compiled functions of the modules `reads`."""
 
     def decorate(function: Callable) -> Any:
-        compiled: Any = njit(cache=True, **options)(function)
-        kept = compiled._cache._cache_file
-        kept._source_stamp = (kept._source_stamp, _digest(reads))
+        compiled = _kept(njit, function, options)
+        cache: Any = getattr(compiled, "_cache", None)
+        if hasattr(cache, "_save_overload"):
+            kept = cache._cache_file
+            kept._source_stamp = (kept._source_stamp, _digest(reads))
+            cache._save_overload = _saved_if_possible(cache._save_overload)
         return compiled
 
     return decorate
+
+
+def cached_cfunc(signature: Any, **options: Any) -> Callable[[Callable], Any]:
+    """`numba.cfunc(signature, cache=True, **options)`."""
+    return lambda function: _kept(lambda **given: cfunc(signature, **given), function, options)
+
+
+def _kept(decorator: Callable, function: Callable, options: dict[str, Any]) -> Any:
+    """The compiled function, kept beside the package, in the user's cache, in a folder that is lent, or not at all."""
+    try:
+        return decorator(cache=True, **options)(function)
+    except (RuntimeError, OSError) as problem:
+        if not _no_cache(problem):
+            raise
+    if lend_numba_cache():
+        try:
+            return decorator(cache=True, **options)(function)
+        except (RuntimeError, OSError) as problem:
+            if not _no_cache(problem):
+                raise
+    return decorator(**options)(function)
+
+
+def _no_cache(problem: Exception) -> bool:
+    """Whether numba says that no folder can be written, or that one took no file."""
+    return isinstance(problem, OSError) or "cannot cache function" in str(problem)
+
+
+def _saved_if_possible(save: Callable) -> Callable:
+    """As numba saves compiled code; where the disk takes no file, this process goes on with what it has."""
+
+    def save_if_possible(signature: Any, data: Any) -> None:
+        try:
+            save(signature, data)
+        except OSError as problem:
+            tell_not_kept(str(problem.strerror))
+
+    return save_if_possible
 
 
 def _digest(modules: tuple[ModuleType, ...]) -> str:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, njit, types  # pyright: ignore[reportPrivateImportUsage]
+from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
 # these never change: no cached code goes stale
@@ -30,6 +30,7 @@ from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.entire_exponential_integral import LOG_ALL_DEAD
 from bayes_bm.hazards.numerics.entire_exponential_integral import NODE as EIN_NODE
 from bayes_bm.hazards.numerics.entire_exponential_integral import WEIGHT as EIN_WEIGHT
+from bayes_bm.runtime.compiling import cached_cfunc, cached_njit
 
 NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM, CENTRED = range(9)
 """Laws of a coordinate; `Field.prior_...` are their numbers. Centred ones are judged with the effects."""
@@ -708,7 +709,7 @@ def log_power_sum(k: Any, log_u: Any, weight: Any) -> Any:
     return math.log(total) + k * largest, k * moment / total
 
 
-@njit(cache=True, **JIT)
+@cached_njit(**JIT)
 def power_sums(k: Any, log_u: Any, weight: Any, first: Any) -> Any:
     """log sum w u^k and its derivative by log k of each group at each k (group, k)."""
     values, slopes = np.empty((first.size - 1, k.size)), np.empty((first.size - 1, k.size))
@@ -1036,7 +1037,7 @@ def _array(address_list, i, dtype):
     return carray(_pointer(address_list[2 * i]), (address_list[2 * i + 1],), dtype)  # pyright: ignore[reportCallIssue]
 
 
-@cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), cache=True, **JIT)
+@cached_cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), **JIT)
 def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
     """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
     address_list = carray(user, (6,), np.int64)
@@ -1055,7 +1056,7 @@ def addresses(problem: Any) -> Any:
     return np.array([number for array in problem for number in (array.ctypes.data, len(array))], dtype=np.int64)
 
 
-@cfunc(types.int64(types.uint64, types.uint64, POINTER, POINTER, types.voidptr), cache=True, **JIT)
+@cached_cfunc(types.int64(types.uint64, types.uint64, POINTER, POINTER, types.voidptr), **JIT)
 def copied(size: Any, kept: Any, x: Any, output: Any, user: Any) -> Any:
     """What is kept of a draw: the coordinates themselves; parameters are worked out for all draws at once later."""
     for i in range(size):

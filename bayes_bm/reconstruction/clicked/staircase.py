@@ -13,10 +13,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from bayes_bm.reconstruction.curve import Floats, Ints
+from bayes_bm.runtime.compiling import cached_njit
 
 CENSORED = 0
 """Kind of a patient who was censored before the end of follow-up."""
@@ -77,7 +77,7 @@ class State(NamedTuple):
 # The density of a click stands inline: a call counts references to every array of both records, a third of all time.
 
 
-@njit(cache=True)
+@cached_njit()
 def levels(kind: Ints, survival: Floats, first: int, last: int) -> None:
     """Write survival after each patient from `first` to before `last`.
 
@@ -91,7 +91,7 @@ def levels(kind: Ints, survival: Floats, first: int, last: int) -> None:
         survival[i] = level
 
 
-@njit(cache=True)
+@cached_njit()
 def staircase(state: State, pitch: float, node: int, low: int, high: int, last_length: float) -> int:
     """Write nodes from `node` on, from patient `low` on; past patient `high` only up to length `last_length`.
 
@@ -118,7 +118,7 @@ def staircase(state: State, pitch: float, node: int, low: int, high: int, last_l
     return k
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def _falling(q: float) -> float:
     """Return exp(-q) for q >= 0 from a table, within 1e-5 of it; 0 where it ends."""
     if q >= TABLE_END:
@@ -128,7 +128,7 @@ def _falling(q: float) -> float:
     return TABLE[k] + (place - k) * (TABLE[k + 1] - TABLE[k])
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def density(arm: Arm, state: State, c: int, nodes: int, sigma: float) -> float:
     """Return the log density of click c, but for a constant; of a lower limit, the chance of a survival above it.
 
@@ -151,14 +151,14 @@ def density(arm: Arm, state: State, c: int, nodes: int, sigma: float) -> float:
     return math.log(total * arm.pitch + 1e-290) - 2.0 * math.log(sigma)
 
 
-@njit(cache=True)
+@cached_njit()
 def weigh(arm: Arm, state: State, sigma: float, out: Floats) -> None:
     """Write the log density of every click."""
     for c in range(len(out)):
         out[c] = density(arm, state, c, state.nodes[0], sigma)
 
 
-@njit(cache=True)
+@cached_njit()
 def refresh_state(arm: Arm, state: State) -> None:
     """Work out anew everything that follows from the patients."""
     n = len(state.time)
@@ -167,14 +167,14 @@ def refresh_state(arm: Arm, state: State) -> None:
     weigh(arm, state, state.scalars[0], state.logs)
 
 
-@njit(cache=True, inline="always")
+@cached_njit(inline="always")
 def length(state: State) -> float:
     """Return the length U of the staircase, in units of the axes."""
     n = len(state.time)
     return state.time[n - 1] + 1.0 - state.survival[n - 1]
 
 
-@njit(cache=True)
+@cached_njit()
 def log_clicks(arm: Arm, state: State) -> float:
     """Return the log density of all clicks, all that follows from the patients worked out anew."""
     refresh_state(arm, state)
@@ -193,7 +193,7 @@ def new_state(arm: Arm, time: Floats, kind: Ints, click_error: float, end: float
     return state
 
 
-@njit(cache=True)
+@cached_njit()
 def copy_state(source: State, target: State) -> None:
     """Copy the patients and all that follows from them, but for the scalars and the number of nodes."""
     target.time[:], target.kind[:], target.survival[:] = source.time, source.kind, source.survival
