@@ -1,11 +1,9 @@
 """The patient page on the loopback address: one page, the numbers of `predict` and `outcomes`, nothing stored."""
 
 import math
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from http.server import ThreadingHTTPServer
 from typing import Annotated, Any, ClassVar
 
 import pandas as pd
@@ -16,16 +14,21 @@ from bayes_bm.estimands.predict import predict
 from bayes_bm.estimands.who import WHO, parse_who
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import limits
-from bayes_bm.report.loopback import LoopbackHandler, loopback_server
+from bayes_bm.report.loopback import LoopbackHandler, LoopbackServer, loopback_server
 from bayes_bm.report.plots.patient import WIDTH, patient_figure
 from bayes_bm.report.plots.style import svg
 from bayes_bm.report.text import treatment_text
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.numbers import parse_number
 
 NARROW = 4.0
 """Inches of the figure on a telephone."""
 DRAWS = 1000
 """Draws that answer on the page; `predict` uses all."""
+MOST_TREATMENTS = 100
+"""Treatments of one question; no spec compares as many."""
+MOST_TIMES = 50
+"""Times of one question, each an integral for every draw and treatment: 2,000 took ten seconds."""
 WHO_WORDS = {
     "new-study": "studies (their population)",
     "new-hospital": "nothing: one new hospital",
@@ -38,7 +41,6 @@ class PatientPage:
     """What the page is sent: `about` once, `answer` for each patient; both are plain data."""
 
     result: Result
-    _lock: threading.Lock = field(default_factory=threading.Lock, compare=False)
 
     def __post_init__(self) -> None:
         if self.result.spec.needs_baseline:
@@ -74,19 +76,20 @@ class PatientPage:
         }
 
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
-        """Return curves, tables and notes for one patient. Raises `InputError` for what cannot be answered."""
+        """Return curves, tables and notes for one patient. Raises `InputError` for what cannot be answered.
+
+        Not for two threads at once: matplotlib and the quadrature share what they keep.
+        """
         spec, asked = self.result.spec, read_question(question)
         given: dict[str, Any] = {
             "treatments": asked.treatments,
             "alive_at": asked.alive_at,
             "who": parse_who(asked.who),
         }
-        # one at a time: matplotlib and the quadrature share what they keep
-        with self._lock:
-            rows = predict(self.thin, asked.covariates, times=asked.times or None, margins=asked.margins, **given)
-            curves = patient_curves(self.thin, asked.covariates, times=asked.times, **given)
-            drawing = patient_figure(curves, notes=False, width=NARROW if asked.narrow else WIDTH)
-            drawn = svg(drawing, title="Curves, and what could happen to one patient")
+        rows = predict(self.thin, asked.covariates, times=asked.times or None, margins=asked.margins, **given)
+        curves = patient_curves(self.thin, asked.covariates, times=asked.times, **given)
+        drawing = patient_figure(curves, notes=False, width=NARROW if asked.narrow else WIDTH)
+        drawn = svg(drawing, title="Curves, and what could happen to one patient")
         unit = spec.time_unit
         return {
             "figure": drawn,
@@ -113,7 +116,10 @@ def _limits_text(low: float, high: float) -> str:
 
 def _read_number(value: object) -> float:
     """Return a number as people type it, with a point or a comma; raises ValueError for anything else."""
-    return float(str(value).strip().replace(",", "."))
+    number = parse_number(str(value).replace(",", "."))
+    if number is None:
+        raise ValueError("no number")
+    return number
 
 
 def _read_number_or_blank(value: object) -> float:
@@ -136,11 +142,11 @@ class Question(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="ignore")
 
     covariates: dict[Text, Number] = {}
-    treatments: list[Text] = Field(min_length=1)
+    treatments: list[Text] = Field(min_length=1, max_length=MOST_TREATMENTS)
     margin_rmst: NumberOrBlank = 0.0
     margin_survival: NumberOrBlank = 0.0
     alive_at: NumberOrBlank = 0.0
-    times: Annotated[list[Number], BeforeValidator(_split_times)] = []
+    times: Annotated[list[Number], BeforeValidator(_split_times)] = Field([], max_length=MOST_TIMES)
     who: Text = "new-study"
     narrow: Annotated[bool, BeforeValidator(lambda value: value is True)] = False
 
@@ -166,6 +172,11 @@ def _form_error(problem: ValidationError) -> InputError:
     """The first fault in the words of the form."""
     error = problem.errors(include_url=False)[0]
     field, *keys = error["loc"]
+    if error["type"] == "too_long":
+        limits = error["ctx"]
+        return InputError(
+            str(field), found=f"{limits['actual_length']} of them", allowed=f"up to {limits['max_length']}"
+        )
     if field == "treatments":
         return InputError("treatments", found="none", allowed="at least one that the patient can have")
     if field == "covariates" and not keys:
@@ -240,7 +251,7 @@ def _outcome_rows(table: pd.DataFrame, unit: str) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------- HTTP
 
 
-def server(page: PatientPage, port: int = 0) -> ThreadingHTTPServer:
+def server(page: PatientPage, port: int = 0) -> LoopbackServer:
     """Return a server on the loopback address, not yet running; port 0 takes a free one."""
 
     class Handler(LoopbackHandler):

@@ -1,14 +1,24 @@
 """The patient page by HTTP: the numbers of `predict`, errors in words, and nobody but this machine."""
 
+import contextlib
 import json
+import signal
+import socket
+import struct
+import subprocess
+import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from bayes_bm.estimands.predict import predict
+from bayes_bm.report import loopback
 from bayes_bm.report.server import PatientPage, server
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
@@ -138,3 +148,147 @@ def test_what_has_no_level_is_refused_before_it_starts() -> None:
         PatientPage(posteriors.result(spec, worlds.evidence(spec)))
     with pytest.raises(InputError, match="--port: found 99999; allowed: 0 to 65535"):
         server(PatientPage(made()), 99999)
+
+
+# ------------------------------------------------------------------------------------------------ real sockets
+
+SHORT = 0.5
+"""Seconds that clients have in these tests."""
+
+
+def sent(port: int, data: bytes) -> bytes:
+    """What comes back for raw bytes until the server closes the connection."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(data)
+        return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def raw(port: int, *headers: str, body: bytes = b"{}") -> bytes:
+    lines = ["POST /answer HTTP/1.0", f"Host: 127.0.0.1:{port}", "Content-Type: application/json", *headers]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ("Content-Length: \xb2",),
+        (f"Content-Length: {'9' * 5000}",),
+        ("Content-Length: -1",),
+        ("Content-Length: +2",),
+        ("Content-Length: 1_0",),
+        ("Content-Length: 2", "Content-Length: 3"),
+        (),
+        ("Transfer-Encoding: chunked",),
+    ],
+)
+def test_a_length_is_plain_digits_said_once(port, headers: tuple[str, ...]) -> None:
+    """Before, 500 for a superscript two and for 5,000 digits."""
+    reply = sent(port, raw(port, *headers))
+    assert reply.startswith(b"HTTP/1.0 400 ")
+    assert b"Content-Length: up to 100000" in reply
+
+
+@pytest.mark.parametrize("body", [b"[" * 90_000, b'{"a":' * 15_000, b"\xff\xfe", b"", b"9" * 90_000])
+def test_what_is_no_json_is_refused(port, body: bytes) -> None:
+    """Before, 500 for deep nesting."""
+    reply = sent(port, raw(port, f"Content-Length: {len(body)}", body=body))
+    assert reply.startswith(b"HTTP/1.0 400 ")
+    assert b"found no JSON" in reply
+
+
+def test_two_hosts_are_refused(port) -> None:
+    reply = sent(port, raw(port, "Host: evil.example", "Content-Length: 2"))
+    assert reply.startswith(b"HTTP/1.0 403 ")
+
+
+@pytest.mark.parametrize("number", ["nan", "1e999", "-inf"])
+def test_numbers_are_finite(port, number: str) -> None:
+    assert ask(port, "POST", "/answer", question(covariates={"age": number}))[0] == 400
+    assert ask(port, "POST", "/answer", question(alive_at=number))[0] == 400
+
+
+def test_thousands_of_times_are_refused(port) -> None:
+    """Before, 2,000 times held all others up for ten seconds."""
+    began = time.perf_counter()
+    status, answer, _ = ask(port, "POST", "/answer", question(times=",".join(["6"] * 2000)))
+    assert (status, answer["error"]) == (400, "times: found 2000 of them; allowed: up to 50")
+    assert ask(port, "POST", "/answer", question(treatments=["a"] * 101))[0] == 400
+    assert time.perf_counter() - began < 1
+
+
+def test_a_slow_client_is_not_waited_for(port, monkeypatch) -> None:
+    """Neither one that says nothing nor one that sends a byte now and then."""
+    monkeypatch.setattr(loopback, "ASKED_WITHIN", SHORT)
+    began = time.perf_counter()
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as silent:
+        assert silent.recv(100) == b""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as dripping:
+        dripping.sendall(raw(port, "Content-Length: 1000"))
+        for _ in range(30):
+            with contextlib.suppress(OSError):
+                dripping.sendall(b" ")
+            time.sleep(SHORT / 10)
+        assert dripping.recv(100).startswith(b"HTTP/1.0 408 ")
+    assert time.perf_counter() - began < 5
+
+
+class _SlowPage:
+    """A page whose answers take a while."""
+
+    def about(self) -> dict[str, Any]:
+        return {}
+
+    def answer(self, question: Any) -> dict[str, Any]:
+        time.sleep(0.05)
+        return {"who": question["who"]}
+
+
+def test_two_hundred_questions_at_once_are_answered_or_refused_in_time() -> None:
+    """Before, 93 of them were answered in 170 seconds, and the others' connections dropped."""
+    running = server(cast(Any, _SlowPage()))
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    port = running.server_address[1]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(200) as clients:
+        replies = list(clients.map(lambda number: ask(port, "POST", "/answer", {"who": number}), range(200)))
+    assert time.perf_counter() - began < 15
+    running.shutdown()
+    running.server_close()
+    statuses = Counter(status for status, _, _ in replies)
+    assert set(statuses) == {200, 503} and statuses[200] >= loopback.WAITING + 1
+    assert all(answer == {"who": number} for number, (status, answer, _) in enumerate(replies) if status == 200)
+    assert {reply.headers["Retry-After"] for status, _, reply in replies if status == 503} == {"5"}
+
+
+def test_a_client_that_leaves_prints_nothing(capfd) -> None:
+    """Before, a traceback on standard error: BrokenPipeError, or a reset connection."""
+    running = server(cast(Any, _SlowPage()))
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    port = running.server_address[1]
+    body = json.dumps({"who": "x" * 50_000}).encode()
+    for _ in range(5):
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(raw(port, f"Content-Length: {len(body)}", body=body))
+    assert ask(port, "POST", "/answer", {"who": "after"})[0] == 200
+    running.shutdown()
+    running.server_close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_ctrl_c_ends_it_at_once_with_a_connection_open(tmp_path) -> None:
+    """Before, four seconds."""
+    made(draws=20).save(tmp_path / "r.nc")
+    command = [sys.executable, "-m", "bayes_bm.cli", "serve", str(tmp_path / "r.nc")]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    port = int(running.stderr.readline().split("/")[2].split(":")[1])
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+        client.sendall(b"POST /answer HTTP/1.0\r\n")
+        time.sleep(0.2)
+        began = time.perf_counter()
+        running.send_signal(signal.SIGINT)
+        running.wait(timeout=10)
+        assert time.perf_counter() - began < 1.5
+    assert running.returncode == 0
+    assert running.stderr.read() == "ended\n"
