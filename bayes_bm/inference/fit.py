@@ -153,7 +153,7 @@ def _provenance(inputs: ModelInputs, sampled: _Sampled) -> dict[str, Any]:
 
     each = inputs.spec.model_copy(update={"sampling": sampled.sampling})
     made = make_provenance(each, inputs.evidence, sampled.seconds_to_compile, sampled.seconds_to_sample)
-    density = {"density": density_of(inputs), "centring": centring_of(inputs)}
+    density = {"density": density_of(inputs), "centring": centring_of(inputs, again=bool(sampled.gate.first_try))}
     return made | {"spec_digest": inputs.spec.digest()} | density
 
 

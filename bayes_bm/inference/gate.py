@@ -1,5 +1,6 @@
 """The convergence gate (docs/decisions.md#18-convergence-gate): a refusal, not a warning."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -111,6 +112,38 @@ def _reasons(row: dict[str, Any]):
     for kind in ("bulk", "tail"):
         if not row[f"ess_{kind}"] >= MIN_ESS:
             yield f"{kind} ESS of {name} is {row[f'ess_{kind}']:.0f} (allowed: at least {MIN_ESS})"
+
+
+SDS = {
+    "study_sd": "effects.study",
+    "study_treatment_sd": "effects.study_treatment",
+    "study_shape_sd": "effects.study_shape",
+}
+"""The table of a spec behind each spread between studies."""
+STUCK = 1.05
+"""An R-hat from which on chains are in different places, and more draws do not help."""
+ENOUGH = 1.3
+"""Draws that a remedy asks for, over those that would just reach `MIN_ESS`."""
+
+
+def remedy(gate: Gate, draws: int) -> str:
+    """Return what helps where a gate failed after its retry, by what it failed; `draws` are those of a chain.
+
+    More draws help where they are few, and nothing else: divergences and chains in different places stay.
+    """
+    spreads = [SDS[row["parameter"]] for row in gate.rows if row["parameter"] in SDS]
+    if gate.divergences > MAX_DIVERGENT * gate.draws or not gate.min_bfmi > MIN_BFMI:
+        if not spreads:
+            return "Divergences do not go away with more draws: give the priors less room, or use fewer parameters"
+        return (
+            "More draws do not help: few studies tell little of a spread between studies; leave one effect out "
+            f"({', '.join(spreads)}), or give its sd a prior with less room"
+        )
+    if not all(row["rhat"] < STUCK for row in gate.rows):
+        return "Chains are in different places: ask for more warm-up (--tune), or look for evidence in conflict (audit)"
+    least = min((min(row["ess_bulk"], row["ess_tail"]) for row in gate.rows), default=MIN_ESS)
+    wanted = max(draws * ENOUGH * MIN_ESS / max(least, 1.0), 1.5 * draws)
+    return f"Ask for more draws: --draws {math.ceil(wanted / 100) * 100}"
 
 
 def _bfmi(energy: np.ndarray) -> float:

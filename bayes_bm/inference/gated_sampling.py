@@ -1,8 +1,7 @@
 """Sampling with the convergence gate and its one retry (docs/decisions.md#18-convergence-gate)."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import xarray as xr
@@ -10,10 +9,16 @@ import xarray as xr
 from bayes_bm.inference.gate import Gate, convergence_gate
 from bayes_bm.inference.sampling import require_whole
 from bayes_bm.runtime.types import Progress
-from bayes_bm.spec.document import Sampling, Spec
+from bayes_bm.spec.document import Spec
 
 RETRY_ACCEPT = 0.99
 """Target acceptance of the retry."""
+
+
+class Sample(Protocol):
+    """Samples at a target acceptance and seed; `again` after a gate failed: (posterior, sample_stats)."""
+
+    def __call__(self, accept: float, seed: int, *, again: bool) -> tuple[xr.Dataset, xr.Dataset]: ...
 
 
 class Run(NamedTuple):
@@ -26,28 +31,24 @@ class Run(NamedTuple):
 
 def sample_with_retry(
     spec: Spec,
-    sample: Callable[[float, int], tuple[xr.Dataset, xr.Dataset]],
+    sample: Sample,
     say: Progress,
     *,
     seeds: np.random.SeedSequence | None = None,
 ) -> Run:
-    """Sample; where the gate fails, once more at a higher target acceptance. `seeds` default to the spec's."""
+    """Sample; where the gate fails, once more at a higher target acceptance and with no effect of a study centred.
+    `seeds` default to the spec's.
+    """
     first, second = (int(seed) for seed in (seeds or np.random.SeedSequence(spec.seed)).generate_state(2))
     settings, accept = spec.sampling, spec.sampling.target_accept
     say(f"sampling {settings.chains} chains of {settings.tune} + {settings.draws}")
-    posterior, stats = _sample_whole(settings, sample, accept, first)
+    posterior, stats = sample(accept, first, again=False)
+    require_whole(posterior, stats, settings)
     gate = convergence_gate(posterior, stats, target_accept=accept)
     if gate.passed:
         return Run(posterior, stats, gate)
     say("the gate failed; one retry at a higher target acceptance")
-    posterior, stats = _sample_whole(settings, sample, RETRY_ACCEPT, second)
+    posterior, stats = sample(RETRY_ACCEPT, second, again=True)
+    require_whole(posterior, stats, settings)
     retried = convergence_gate(posterior, stats, target_accept=RETRY_ACCEPT)
     return Run(posterior, stats, replace(retried, first_try=gate.reasons))
-
-
-def _sample_whole(
-    settings: Sampling, sample: Callable[[float, int], tuple[xr.Dataset, xr.Dataset]], accept: float, seed: int
-) -> tuple[xr.Dataset, xr.Dataset]:
-    posterior, stats = sample(accept, seed)
-    require_whole(posterior, stats, settings)
-    return posterior, stats

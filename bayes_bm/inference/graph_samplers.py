@@ -39,7 +39,7 @@ def graph_sampler(inputs: ModelInputs, model: Any, say: Progress) -> Sampler:
         _set_patients(model, patients)
         return compiled
 
-    def sample(accept: float, seed: int, *, patients: Evidence | None = None) -> Groups:
+    def sample(accept: float, seed: int, *, patients: Evidence | None = None, again: bool = False) -> Groups:
         target = with_patients(inputs if patients is None else prepare(inputs.spec, patients))
         # the low-rank matrix quadruples the ESS of correlated levels where gradients are what costs
         return _groups(run_nutpie(target, settings, accept, seed, cores=cores, adaptation="low_rank"), settings.thin)
@@ -152,7 +152,7 @@ def pymc_sampler(inputs: ModelInputs, model: Any) -> Sampler:
     settings = inputs.spec.sampling
     counts = draw_counts(settings, cores=used_cores(settings))
 
-    def sample(accept: float, seed: int, *, patients: Evidence | None = None) -> Groups:
+    def sample(accept: float, seed: int, *, patients: Evidence | None = None, again: bool = False) -> Groups:
         import pymc as pm
 
         _set_patients(model, inputs if patients is None else prepare(inputs.spec, patients))

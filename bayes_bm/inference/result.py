@@ -11,7 +11,7 @@ import xarray as xr
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.storage import read_stored_evidence, stored_evidence
-from bayes_bm.inference.gate import Gate
+from bayes_bm.inference.gate import Gate, remedy
 from bayes_bm.inference.imputations import (
     Imputations,
 )
@@ -172,7 +172,8 @@ class Result:
         """Refuse to answer from a posterior that has not converged (exit status 1)."""
         if not self.gate.passed and not allow_failed:
             reasons = "; ".join(self.gate.reasons)
-            raise GateRefused(f"the convergence gate failed: {reasons}. Sample longer, or say --allow-failed-gate")
+            helps = remedy(self.gate, self.spec.sampling.draws)
+            raise GateRefused(f"the convergence gate failed: {reasons}. {helps}; or say --allow-failed-gate")
 
 
 def _of_label(group: xr.Dataset, label: int) -> xr.Dataset:

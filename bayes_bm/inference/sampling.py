@@ -17,9 +17,14 @@ KEPT_STATISTICS = ("diverging", "energy", "n_steps", "tree_depth", "depth", "ste
 
 
 class Sampler(Protocol):
-    """Samples at a target acceptance and seed, with other `patients` where given: (posterior, sample_stats)."""
+    """Samples at a target acceptance and seed, with other `patients` where given: (posterior, sample_stats).
 
-    def __call__(self, accept: float, seed: int, *, patients: Evidence | None = None) -> Groups: ...
+    `again` after a gate failed: with no effect centred, unless the spec says which are.
+    """
+
+    def __call__(
+        self, accept: float, seed: int, *, patients: Evidence | None = None, again: bool = False
+    ) -> Groups: ...
 
 
 def run_nutpie(target: Any, settings: Sampling, accept: float, seed: int, *, cores: int, **more: Any) -> Any:

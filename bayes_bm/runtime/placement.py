@@ -6,11 +6,11 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.signals import work_for_parent
@@ -28,6 +28,13 @@ DIED = "its process died"
 """The failure of a task whose process is gone."""
 REACHED_WITHIN = 10
 """Seconds to wait for a scheduler."""
+WITHOUT_WORKERS = 60.0
+"""Seconds without any worker after which a cluster is given up; Dask's setting `bayes-bm.without-workers` has another
+number (in the environment DASK_BAYES_BM__WITHOUT_WORKERS)."""
+ASKED_EVERY = 1.0
+"""Seconds between two looks at the workers while no task ends."""
+LOOKED_EVERY = 0.05
+"""Seconds between two looks at what has ended; a fit takes many."""
 _one_task_lock = threading.Lock()
 
 
@@ -141,17 +148,37 @@ def _run_on_cluster(client: Any, work: Work, tasks: Sequence[IndexedTask], seed:
     """Leave it to Dask to move tasks of a worker that is gone to another, and to give up those of which several are
     gone.
     """
+    from dask import config
     from distributed import as_completed
 
+    patience = float(config.get("bayes-bm.without-workers", WITHOUT_WORKERS))
     # not pure: Dask would take two tasks of equal content for one
     waiting: dict[Any, IndexedTask] = {
         client.submit(_attempt, work, task, seed, pure=False): (index, task) for index, task in tasks
     }
     try:
-        finished = cast("Iterator[Any]", as_completed(list(waiting), loop=client.loop))
-        for future in finished:
+        finished: Any = as_completed(list(waiting), loop=client.loop)
+        while waiting:
+            _await_one(client, finished, patience)
+            future = next(finished)
             index, task = waiting.pop(future)
             yield index, _outcome(future, task)
             future.release()
     finally:
         client.cancel(list(waiting))
+
+
+def _await_one(client: Any, finished: Any, patience: float) -> None:
+    """Return when a task has ended. Raises `InputError` when there was no worker for so many seconds: Dask would wait
+    for a new one for ever.
+    """
+    seen = asked = time.monotonic()
+    while not finished.has_ready():
+        time.sleep(LOOKED_EVERY)
+        now = time.monotonic()
+        if now - asked >= min(ASKED_EVERY, patience):
+            asked = now
+            seen = now if client.nthreads() else seen
+        if now - seen > patience:
+            found = f"{client.scheduler.address}, whose workers have been gone for {patience:g} seconds"
+            raise InputError("--scheduler", found=found, hint="start workers (dask worker ADDRESS) and call again")

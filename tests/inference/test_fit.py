@@ -211,7 +211,8 @@ def test_a_failed_gate_is_retried_once_and_recorded() -> None:
     asked: list[tuple[float, int]] = []
 
     def sampler(answers: list[Any]):
-        def sample(accept: float, seed: int) -> Any:
+        def sample(accept: float, seed: int, *, again: bool) -> Any:
+            assert again is bool(asked)
             asked.append((accept, seed))
             return answers[len(asked) - 1]
 
@@ -234,7 +235,7 @@ def test_a_failed_gate_is_retried_once_and_recorded() -> None:
 def test_a_cut_trace_is_never_kept(chains: int, draws: int, transitions: int) -> None:
     """Fewer chains, draws or transitions than asked for: before, they were kept as a whole posterior."""
 
-    def sample(accept: float, seed: int) -> Any:
+    def sample(accept: float, seed: int, *, again: bool) -> Any:
         posterior, stats = draws_of(independent())
         return posterior.isel(chain=slice(chains), draw=slice(draws)), stats.isel(transition=slice(transitions))
 

@@ -165,6 +165,11 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch) -> None:
     monkeypatch.setattr(placement, "REACHED_WITHIN", 0.5)
     with pytest.raises(InputError, match=r"--scheduler: found tcp://127.0.0.1:9 .*allowed: the address that dask"):
         map_fits(number, tasks(1), scheduler="tcp://127.0.0.1:9")
+    began = time.perf_counter()
+    for nowhere in ("hello", "tcp://hello", "hello:", "tcp://hello.invalid:8786"):
+        with pytest.raises(InputError, match=f"--scheduler: found {nowhere} .*allowed: the address that dask"):
+            map_fits(number, tasks(1), scheduler=nowhere)
+    assert time.perf_counter() - began < 10
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"no dask.distributed .*pip install \"bayes_bm\[cluster\]\""):
         map_fits(number, tasks(1), scheduler="tcp://127.0.0.1:9")
@@ -228,3 +233,22 @@ def test_the_command_line_reaches_a_cluster_by_its_address(cluster) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[0, 1, 4, 9]"
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_only_worker_died_is_given_up(tmp_path) -> None:
+    """Before, it waited for ever without a word."""
+    import dask
+    from distributed import LocalCluster
+
+    of_one = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
+    with dask.config.set({"bayes-bm.without-workers": 1.0}), LocalCluster(n_workers=1, **of_one) as alone:
+
+        def end_worker(done: int, total: int, outcome: Outcome) -> None:
+            # the nanny would start another one
+            alone.scale(0)
+
+        began = time.perf_counter()
+        with pytest.raises(InputError, match="whose workers have been gone for 1 seconds; start workers"):
+            map_fits(number, tasks(4, sleep=1.0), scheduler=alone.scheduler_address, progress=end_worker)
+        assert time.perf_counter() - began < 20
