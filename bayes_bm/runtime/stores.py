@@ -1,7 +1,9 @@
 """Where values of tasks stay, so that an interrupted call is taken up by the next one."""
 
+import csv
 import hashlib
 import json
+import logging
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,8 +68,22 @@ class CsvStore:
     def _rows(self) -> dict[str, Any]:
         import pandas as pd
 
-        rows = pd.read_csv(self.path).to_dict("records") if self.path.is_file() else []
-        return {self._row_name(row): row for row in rows}
+        if not self.path.is_file():
+            return {}
+        if not self._is_whole():
+            logging.getLogger("bayes_bm").warning("%s is cut or broken: its rows are made anew", self.path)
+            return {}
+        return {self._row_name(row): row for row in pd.read_csv(self.path).to_dict("records")}
+
+    def _is_whole(self) -> bool:
+        """Whether the file is a table with the columns of the names, every row as long as its header."""
+        try:
+            text = self.path.read_text(encoding="utf-8")
+            header, *rows = csv.reader(text.splitlines(), strict=True)
+        except (OSError, ValueError, csv.Error):
+            return False
+        columns = len(set(header)) == len(header) and set(self.name_columns) <= set(header)
+        return columns and text.endswith("\n") and all(len(row) == len(header) for row in rows)
 
     def _row_name(self, row: Any) -> str:
         # a whole number may come back from a file as 3.0

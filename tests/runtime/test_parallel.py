@@ -93,6 +93,29 @@ def test_rows_of_a_csv_are_kept_and_taken_up_again(tmp_path: Path) -> None:
         map_fits(row, [Task("7", {"x": 1})], store=store())
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"kind,seed,value\nright,0,0.0\nright,1",
+        b"kind,seed\nright,0\n\xff\xfe",
+        b"\0" * 50,
+        b'kind,seed\n"right,0\n',
+    ]
+    + [b"kind,value\nright,0.0\n", b"kind,seed,value\nright,0,0.0\nright,1,1.0", b"kind,seed,seed\nright,0,0\n"],
+)
+def test_kept_rows_that_are_cut_or_broken_are_made_anew_and_it_is_told(tmp_path: Path, data: bytes, caplog) -> None:
+    """Before, pandas' exception, or a row without its value."""
+    path = tmp_path / "rows.csv"
+    path.write_bytes(data)
+    asked = [Task(f"right {x}", {"x": x}) for x in range(3)]
+    made = map_fits(row, asked, store=CsvStore(path, ("kind", "seed")))
+    assert [one.status for one in made] == ["computed"] * 3
+    assert caplog.messages == [f"{path} is cut or broken: its rows are made anew"]
+    again = map_fits(row, asked, store=CsvStore(path, ("kind", "seed")))
+    assert [one.status for one in again] == ["cached"] * 3
+
+
 def fails_at_first(given: dict[str, Any], seeds: np.random.SeedSequence) -> Any:
     """Dies, raises or refuses as often as `given` says; the marks on disk count the attempts."""
     marks = Path(given["marks"])
