@@ -4,8 +4,11 @@
 nothing else; progress and messages go to standard error.
 """
 
+import atexit
+import contextlib
 import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -69,7 +72,34 @@ def read_global_options(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line: every error this package raises on purpose becomes one message and an exit status."""
+    """Run the command line: every error this package raises on purpose becomes one message and an exit status.
+
+    Without `arguments` the process is this command's own, and ends with it.
+    """
+    if arguments is not None:
+        _run(arguments)
+        return
+    try:
+        _run(None)
+    except SystemExit as end:
+        if isinstance(end.code, int | None):
+            _leave(end.code or 0)
+        raise
+
+
+def _leave(status: int) -> None:
+    """End the process when its threads and exit handlers are done, without taking apart what it has compiled: that
+    takes a second of work, for which Ctrl-C would have to wait.
+    """
+    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
     try:
         with stoppable(), written_streams():
             app(args=list(arguments) if arguments is not None else None, standalone_mode=True)

@@ -13,6 +13,12 @@ from bayes_bm.spec.document import Spec
 
 LONGEST_FOLLOW_UP = 100.0
 """Years; a longer time is a date, or in another unit than the spec says."""
+SHORTEST_TIME = 1 / 1440
+"""Days: a minute. A shorter time that is not 0 is a misprint, and its logarithm would weigh on the shape."""
+FAR = 20.0
+"""Standard deviations of the other patients from their median, beyond which a covariate is in another unit."""
+FEW = 5
+"""Patients of a covariate below which nothing is said of its spread."""
 OFF_MIDDLE = 0.25
 """Share of half the interval by which a ratio may lie off its middle on the log scale, beyond what rounding does."""
 ROUNDING = 0.005
@@ -29,6 +35,8 @@ def odd_numbers(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ..
     ratios = _with_interval(tables["hazard_ratios"]) if len(tables["hazard_ratios"]) else None
     return (
         *_long_times(spec, tables),
+        *_short_times(spec, tables),
+        *_far_covariates(spec, tables),
         *([] if ratios is None else _ratios_off_middle(ratios)),
         *([] if ratios is None else _p_against_interval(ratios)),
         *(_growing_numbers(tables["registry"]) if len(tables["registry"]) else []),
@@ -45,6 +53,53 @@ def _long_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]
                     f"{kind}, column {column}: up to {latest:.4g} {spec.time_unit}, which is {years:.0f} years: is it a"
                     " date, or in another time_unit?"
                 )
+
+
+def _short_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
+    for kind, table in tables.items():
+        for column in TIME_COLUMNS.get(kind, ()):
+            times = table[column].dropna().astype(float) if column in table else pd.Series(dtype=float)
+            above = times[times > 0]
+            if len(above) and above.min() * DAYS_PER[spec.time_unit] < SHORTEST_TIME:
+                yield (
+                    f"{kind}, column {column}: {above.min():.4g} {spec.time_unit} is less than a minute: is it"
+                    " misprinted? A time of the first day may be 0."
+                )
+
+
+def _far_covariates(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
+    """Patients, or arms by their printed mean, far from all (other) patients: a study in another unit is one."""
+    patients, arms = tables["patients"], tables["arms"]
+    for name in spec.covariates:
+        if name not in patients or patients[name].notna().sum() < FEW:
+            continue
+        values = patients[name].astype(float)
+        for study, rows in patients.groupby("study", sort=False):
+            others = values.drop(rows.index).dropna()
+            middle = float(values.loc[rows.index].median())
+            if len(others) >= FEW and abs(middle - others.median()) > FAR * _spread(others):
+                yield _far_text(f"patients, column {name}: the median {middle:g} of study {study}", others)
+                continue
+            own = values.loc[rows.index].dropna()
+            far = (own - own.median()).abs() > FAR * _spread(own)
+            if len(own) >= FEW and far.any():
+                yield _far_text(f"patients, column {name}: {own[far].iloc[0]:g} of study {study}", own[~far])
+        if f"mean_{name}" in arms:
+            means = arms[f"mean_{name}"].astype(float)
+            for index in means.index[(means - values.median()).abs() > FAR * _spread(values.dropna())]:
+                place = f"arms, column mean_{name}: {means[index]:g} of study {arms.loc[index, 'study']}"
+                yield _far_text(place, values.dropna())
+
+
+def _spread(values: pd.Series) -> float:
+    """The standard deviation of the middle half where it has one, else of all; infinite where all are equal."""
+    quarter, three = values.quantile([0.25, 0.75])
+    sd = (three - quarter) / (2 * ndtri(0.75)) or float(values.std())
+    return sd if sd > 0 else np.inf
+
+
+def _far_text(place: str, others: pd.Series) -> str:
+    return f"{place} lies far from the other patients ({others.min():g} to {others.max():g}): is it in another unit?"
 
 
 def _with_interval(ratios: pd.DataFrame) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bayes_bm.evidence.tables.reading import read_table
 from bayes_bm.evidence.tables.schema import Column
+from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
 
@@ -44,14 +45,22 @@ def read_people(spec: Spec, path: Path) -> People:
     Returns
     -------
     People
-        Covariates and a name for each row; a row without a name is called by its number.
+        Covariates and a name for each row; where there are none, a row is called by its number.
 
     Raises
     ------
     InputError
-        Where the file is no table of these columns, or a name stands there twice.
+        Where the file is no table of these columns, or a name stands there twice or is missing beside others.
     """
     table = read_table("people", path, named=covariate_columns(spec))
+    blank = table["patient"].isna()
+    if blank.any() and not blank.all():
+        raise InputError(
+            f"{path}, row {int(blank.to_numpy().argmax()) + 1}, column patient",
+            found="a blank",
+            allowed="a name in every row, or in none",
+            hint="rows of a file without names are called by their numbers",
+        )
     names = [str(row + 1) if name is None else name for row, name in enumerate(table["patient"])]
     given = [name for name in spec.covariates if name in table]
     rows = table[given].to_dict("records") if given else [{} for _ in names]

@@ -150,6 +150,8 @@ def _read_kind(kind: str, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
         )
     frames = [_read_source(kind, source, spec, digests) for source in sources]
     _refuse_copies(kind, paths)
+    if kind == "patients":
+        _refuse_mixed_arms(paths, frames)
     return pd.concat(frames, ignore_index=True) if frames else _empty(kind)
 
 
@@ -165,6 +167,23 @@ def _refuse_copies(kind: str, paths: list[Path]) -> None:
                 allowed="each file once: its rows would count twice",
                 hint="leave out the copy",
             )
+
+
+def _refuse_mixed_arms(paths: list[Path], frames: list[pd.DataFrame]) -> None:
+    """An arm whose patients stand in two files has one treatment in both; within a file its reader has looked."""
+    first: dict[tuple[str, str], tuple[str, str]] = {}
+    for path, frame in zip(paths, frames, strict=True):
+        rows = frame.drop_duplicates(["study", "arm"])
+        for row, study, arm, treatment in zip(rows.index, rows["study"], rows["arm"], rows["treatment"], strict=True):
+            place = f"{path.name}, row {int(row) + 1}"
+            other, other_place = first.setdefault((study, arm), (treatment, place))
+            if other != treatment:
+                raise InputError(
+                    f"{place}, column treatment",
+                    found=f"{treatment} in study {study}, arm {arm}",
+                    allowed=f"{other}, as in {other_place}",
+                    hint="an arm has one treatment; give each its own arm name",
+                )
 
 
 def _background(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

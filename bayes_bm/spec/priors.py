@@ -9,10 +9,15 @@ to the logarithm.
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from scipy.special import gammaincinv, ndtri, stdtrit
 
 Why = Annotated[str, Field(min_length=1, description="the reason for this prior, with its source")]
+
+LARGEST = 1e6
+"""Size of a number of a prior: wider ones are as flat, and densities of far larger ones are no numbers any more."""
+Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
+Positive = Annotated[float, Field(gt=0, ge=1 / LARGEST, le=LARGEST)]
 
 
 class _Prior(BaseModel):
@@ -22,49 +27,49 @@ class _Prior(BaseModel):
 
 class Normal(_Prior):
     dist: Literal["normal"]
-    mean: float = 0.0
-    sd: PositiveFloat
+    mean: Number = 0.0
+    sd: Positive
 
 
 class HalfNormal(_Prior):
     dist: Literal["half_normal"]
-    sd: PositiveFloat
+    sd: Positive
 
 
 class StudentT(_Prior):
     dist: Literal["student_t"]
-    df: PositiveFloat
-    mean: float = 0.0
-    sd: PositiveFloat
+    df: Positive
+    mean: Number = 0.0
+    sd: Positive
 
 
 class HalfStudentT(_Prior):
     dist: Literal["half_student_t"]
-    df: PositiveFloat
-    sd: PositiveFloat
+    df: Positive
+    sd: Positive
 
 
 class Exponential(_Prior):
     dist: Literal["exponential"]
-    rate: PositiveFloat
+    rate: Positive
 
 
 class Gamma(_Prior):
     dist: Literal["gamma"]
-    shape: PositiveFloat
-    rate: PositiveFloat
+    shape: Positive
+    rate: Positive
 
 
 class LogNormal(_Prior):
     dist: Literal["log_normal"]
-    mean: float = 0.0
-    sd: PositiveFloat
+    mean: Number = 0.0
+    sd: Positive
 
 
 class Uniform(_Prior):
     dist: Literal["uniform"]
-    lower: float
-    upper: float
+    lower: Number
+    upper: Number
 
     @model_validator(mode="after")
     def _ordered(self) -> "Uniform":

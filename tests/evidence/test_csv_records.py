@@ -90,15 +90,17 @@ PEOPLE = [
 ]
 
 
-@pytest.mark.parametrize(("text", "said"), PEOPLE)
+@pytest.mark.parametrize(
+    ("text", "said"), [*PEOPLE, ("patient,age\na,50\n,60\n", "row 2, column patient: found a blank")]
+)
 def test_files_of_patients_to_predict_go_through_the_same_reader(file, text, said) -> None:
     with pytest.raises(InputError, match=said):
         read_people(SPEC, file(text))
 
 
 def test_patients_are_read_as_written(file) -> None:
-    people = read_people(SPEC, file("patient,age,x_note\na,50.5,n\n,NA,\n"))
-    assert people.names == ["a", "2"] and people.patients == [{"age": 50.5}, {}]
+    people = read_people(SPEC, file("patient,age,x_note\n,50.5,n\n,NA,\n"))
+    assert people.names == ["1", "2"] and people.patients == [{"age": 50.5}, {}]
     cohort = read_cohort(SPEC, file("time,event,treatment,age\n,,,50\n"))
     pd.testing.assert_frame_equal(cohort, pd.DataFrame({"age": [50.0]}))
 

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import bayes_bm as bb
+from bayes_bm.runtime.errors import InputError
 from tests.builders import worlds
 
 RATIO = {"study": "h", "endpoint": "os", "treatment": "b", "reference": "a"}
@@ -53,3 +55,54 @@ def test_times_of_centuries_and_cohorts_that_grow_are_said() -> None:
     (remark,) = said("registry", {**key, **first}, {**key, **second})
     assert "28 are alive at the end of one interval and 500 at the start of the next (5)" in remark
     assert said("registry", {**key, **first}, {**key, **second, "n": 28, "alive": 9}) == []
+
+
+def test_times_of_less_than_a_minute_are_said() -> None:
+    rows = [{"study": "p", "arm": "x", "treatment": "a", "time": time, "event": 1} for time in (0.0, 3.0, 1e-300)]
+    (remark,) = said("patients", *rows)
+    assert remark.startswith("patients, column time: 1e-300 months is less than a minute")
+    # an hour and a half of the first day, in months
+    assert said("patients", *rows[:2], {**rows[0], "time": 0.002}) == []
+
+
+def ages(values: dict[str, list[float]]) -> list[str]:
+    """What is said of the ages of studies, in tens of years."""
+    rows = [
+        {"study": study, "arm": "x", "treatment": "a", "time": 3.0, "event": 1, "age10": age}
+        for study, several in values.items()
+        for age in several
+    ]
+    spec = worlds.spec(covariates={"age10": {"prior": worlds.normal(0.5)}})
+    arm = {"study": "r", "arm": "x", "treatment": "a", "endpoint": "os", "n": 40}
+    return list(worlds.evidence(spec, {"arms": [arm], "patients": rows}).remarks)
+
+
+def test_a_covariate_in_another_unit_is_said() -> None:
+    """One patient of a study, and a whole study; skewed and two-valued covariates are not said."""
+    rng = np.random.default_rng(3)
+    usual, years = rng.normal(6.1, 0.9, 40).tolist(), rng.normal(61, 9, 30).tolist()
+    (remark,) = ages({"p": [*usual, 61.0]})
+    assert remark.startswith("patients, column age10: 61 of study p lies far from the other patients (")
+    assert remark.endswith("is it in another unit?")
+    said_of_studies = ages({"p": usual, "q": rng.normal(6.3, 0.8, 30).tolist(), "r2": years})
+    assert [text.split(": ")[1].split(" lies")[0].split()[-1] for text in said_of_studies] == ["r2"]
+    assert ages({"p": usual, "q": rng.normal(7.5, 0.4, 30).tolist()}) == []
+    assert ages({"p": rng.lognormal(0, 1, 300).tolist(), "q": [0.0] * 38 + [1.0] * 2}) == []
+
+
+def test_two_treatments_of_one_arm_in_two_files_are_refused_by_row(tmp_path) -> None:
+    """Within one file the reader has looked; before, two files gave no row."""
+    spec = (
+        'schema = 1\nname = "s"\nquestion = "q"\nendpoint = "os"\n[evidence]\npatients = ["one.csv", "two.csv"]\n'
+        '[treatments]\nreference = "a"\ncompare = ["b"]\n'
+        '[priors]\nintercept = { dist = "normal", sd = 1.0, why = "w" }\n'
+        'log_hr = { dist = "normal", sd = 1.0, why = "w" }\nlog_shape = { dist = "normal", sd = 0.3, why = "w" }\n'
+    )
+    (tmp_path / "s.toml").write_text(spec, encoding="utf-8")
+    (tmp_path / "one.csv").write_text("study,arm,treatment,time,event\ns,x,a,3,1\ns,y,b,4,1\n", encoding="utf-8")
+    (tmp_path / "two.csv").write_text("study,arm,treatment,time,event\ns,y,b,5,1\ns,x,b,6,1\n", encoding="utf-8")
+    with pytest.raises(
+        InputError,
+        match="two.csv, row 2, column treatment: found b in study s, arm x; allowed: a, as in one.csv, row 1",
+    ):
+        bb.read_evidence(bb.read_spec(tmp_path / "s.toml"))

@@ -289,6 +289,6 @@ def test_ctrl_c_ends_it_at_once_with_a_connection_open(tmp_path) -> None:
         began = time.perf_counter()
         running.send_signal(signal.SIGINT)
         running.wait(timeout=10)
-        assert time.perf_counter() - began < 1.5
+        assert time.perf_counter() - began < 1
     assert running.returncode == 0
     assert running.stderr.read() == "ended\n"

@@ -173,9 +173,9 @@ def serve(
 
     running = server(PatientPage(load_gated(result_file, allow_failed=allow_failed_gate)), port)
     host, number = running.server_address[:2]
-    print(f"http://{host!s}:{number}/ answers for {result_file}; Ctrl-C ends it", file=sys.stderr, flush=True)
     with running:
         try:
+            print(f"http://{host!s}:{number}/ answers for {result_file}; Ctrl-C ends it", file=sys.stderr, flush=True)
             running.serve_forever()
         except (KeyboardInterrupt, Stopped):
             print("ended", file=sys.stderr)
