@@ -244,8 +244,9 @@ def _pair_rows(
     if result.spec.reproduction:
         return [_source_row(named, "combined", direct, combined_draws, REPRODUCTION, measure=measure)]
     counts = {name: _count_studies(source, pair) for name, source in (("across", across_fit), ("combined", result))}
-    across_note = _gate_note(across_fit) if across_draws is not None else ONE_SIDED
-    missing = NO_SIDE_BY_SIDE if within_draws is None else "" if across_draws is not None else ONE_SIDED
+    no_across = FREE_LEVELS if result.spec.free_levels else ONE_SIDED
+    across_note = _gate_note(across_fit) if across_draws is not None else no_across
+    missing = NO_SIDE_BY_SIDE if within_draws is None else "" if across_draws is not None else no_across
     # both fits have the prior of the log ratios; it counts once, as the across fit's
     difference = _difference(_log_ratio(without_prior.fit_holding(*pair), *pair), across_draws)
     combined_words = combined_note(within_draws, across_draws)
@@ -266,6 +267,8 @@ def _pair_rows(
 
 ONE_SIDED = "no study holds only one of the two, for each of them"
 """Note of a pair without evidence across studies."""
+FREE_LEVELS = "study levels are free, so arms of different studies are not compared: there is no fit across"
+"""Note of a pair whose spec has `effects.study.exchangeable = false`."""
 PRIOR_ONLY = "side-by-side studies say no more than the prior"
 """Note of a discrepancy that has no number for that reason."""
 

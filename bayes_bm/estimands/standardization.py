@@ -62,7 +62,8 @@ def survival_table(
     Returns
     -------
     pandas.DataFrame
-        Columns patient (row of the cohort, from 1), treatment, time, mean, sd, q5, median, q95.
+        Columns patient (row of the cohort, from 1), treatment, time, mean, sd, q5, median, q95; treatments in the order
+        of the spec.
 
     Raises
     ------
@@ -75,18 +76,19 @@ def survival_table(
     >>> from bayes_bm.inference.prior_result import prior_result
     >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
     >>> bb.survival_table(result, [{}, {}], [12])[["patient", "treatment"]].to_numpy().tolist()
-    [[1, 'gtr'], [2, 'gtr'], [1, 'str'], [2, 'str']]
+    [[1, 'str'], [2, 'str'], [1, 'gtr'], [2, 'gtr']]
     """
-    time_array, rows = _checked_survival_times(times), []
+    time_array, tables = _checked_survival_times(times), []
     groups = _missingness_groups(result, cohort)
     for treatment in chosen_treatments(result, treatments, without):
+        rows = []
         for places, patients in groups:
             for batch in _patient_batches(result, treatment, places, patients, time_array, who):
                 surface = batch.surface
                 moments, counts = _reduce_draws(batch.eta, batch.share, surface.low, surface.values, STEP, BINS)
                 rows.append(_summary_rows(batch.places, treatment, time_array, moments, counts, len(surface.low)))
-    table = pd.concat(rows, ignore_index=True)
-    return table.sort_values(["treatment", "patient", "time"], kind="stable", ignore_index=True)
+        tables.append(pd.concat(rows).sort_values(["patient", "time"], kind="stable"))
+    return pd.concat(tables, ignore_index=True)
 
 
 def standardise(
@@ -305,7 +307,9 @@ def _cubic_survival(rows, position, out):  # pragma: no cover
     a, b = -f * (f - one) * (f - two) / six, (f + one) * (f - one) * (f - two) / two
     c, d = -(f + one) * f * (f - two) / two, (f + one) * f * (f - one) / six
     for t in range(rows.shape[1]):
-        out[t] = a * rows[k - 1, t] + b * rows[k, t] + c * rows[k + 1, t] + d * rows[k + 2, t]
+        # a cubic swings by a rounding error beyond rows that are all 0 or all 1: -1e-25 was seen
+        s = a * rows[k - 1, t] + b * rows[k, t] + c * rows[k + 1, t] + d * rows[k + 2, t]
+        out[t] = min(max(s, np.float32(0)), one)
 
 
 @cached_njit(fastmath=True)

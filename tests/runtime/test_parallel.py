@@ -96,14 +96,9 @@ def test_rows_of_a_csv_are_kept_and_taken_up_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"kind,seed,value\nright,0,0.0\nright,1",
-        b"kind,seed\nright,0\n\xff\xfe",
-        b"\x00" * 50,
-        b'kind,seed\n"right,0\n',
-        b"kind,value\nright,0.0\n",
+        *(b"", b"kind,seed,value\nright,0,0.0\nright,1", b"kind,seed\nright,0\n\xff\xfe", b"\x00" * 50),
+        *(b'kind,seed\n"right,0\n', b"kind,value\nright,0.0\n", b"kind,seed,seed\nright,0,0\n"),
         b"kind,seed,value\nright,0,0.0\nright,1,1.0",
-        b"kind,seed,seed\nright,0,0\n",
     ],
 )
 def test_kept_rows_that_are_cut_or_broken_are_made_anew_and_it_is_told(tmp_path: Path, data: bytes, caplog) -> None:
