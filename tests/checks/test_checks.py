@@ -357,6 +357,18 @@ def test_a_fit_without_its_prior_is_what_its_evidence_says_and_less_than_the_pri
     assert direct_indirect.take_out_prior(vague) is None
 
 
+def test_free_levels_are_why_there_is_no_fit_across(monkeypatch) -> None:
+    """Before, the note was that no study holds only one of the two, where several do."""
+    arms = [arm(study, treatment, treatment) for study in "st" for treatment in "ab"] + [arm("u", "a", "a")]
+    arms.append(arm("v", "b", "b"))
+    points = [point(row["study"], row["arm"], 12.0, 0.4) for row in arms]
+    free = {"effects": {"study": {"exchangeable": False}}}
+    spec, evidence = world({"arms": arms, "points": points}, treatments={"reference": "a", "compare": ["b"]}, **free)
+    monkeypatch.setattr(direct_indirect, "fit", lambda spec, evidence, say: posteriors.result(spec, evidence))
+    table = direct_indirect.contrast_sources(posteriors.result(spec, evidence)).set_index("source")
+    assert set(table.loc[["across", "discrepancy"], "note"]) == {direct_indirect.FREE_LEVELS}
+
+
 def test_where_every_study_is_side_by_side_there_is_nothing_across_and_it_says_so(monkeypatch) -> None:
     """Before, their arms taken apart made the across fit too, and the two agreed by construction."""
     arms = [arm(study, treatment, treatment) for study in "stu" for treatment in "ab"]

@@ -12,6 +12,7 @@ from PIL import Image
 from bayes_bm.checks.cohort_scores import score_cohort
 from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.standardization import (
+    _cubic_survival,
     mean_survival,
     standardise,
     standardised_table,
@@ -21,7 +22,7 @@ from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient
 from bayes_bm.evidence.people import read_cohort
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
-from tests.builders import worlds
+from tests.builders import posteriors, worlds
 from tests.builders.commands import call
 from tests.builders.patients import TWO, made
 
@@ -58,6 +59,24 @@ def test_many_patients_have_the_curves_of_each(who: Any) -> None:
     assert mean_survival(result, cohort, list("ababa"), TIMES, who=who) == pytest.approx(
         np.array([expected[at, :, "ab".index(name)].mean(axis=0) for at, name in enumerate("ababa")]), abs=2e-4
     )
+
+
+def test_treatments_stand_in_the_order_of_the_spec() -> None:
+    """Before, in that of the alphabet."""
+    spec = worlds.spec(treatments={"reference": "c", "compare": ["b", "a"]})
+    result = posteriors.result(spec, worlds.evidence(spec))
+    table = survival_table(result, [{}, {}], TIMES)
+    assert table["treatment"].drop_duplicates().tolist() == ["c", "b", "a"]
+    assert table["patient"].tolist() == [*[1] * len(TIMES), *[2] * len(TIMES)] * 3
+    assert table["time"].tolist() == TIMES * 6
+
+
+def test_a_curve_between_nodes_is_a_probability() -> None:
+    """The cubic through 1, 0.001, 0, 0 is -0.06 halfway between the middle two, that through 0, 0.999, 1, 1 above 1."""
+    for nodes, end in (([1, 0.001, 0, 0], 0.0), ([0, 0.999, 1, 1], 1.0)):
+        curve = np.empty(1, dtype=np.float32)
+        _cubic_survival(np.array(nodes, dtype=np.float32)[:, None], 1.5, curve)
+        assert curve[0] == end
 
 
 def test_a_standardised_curve_is_the_mean_of_its_patients() -> None:
