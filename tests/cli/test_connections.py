@@ -66,8 +66,7 @@ if __name__ == "__main__":
     call("compare", "out/result.nc", "--allow-failed-gate")
     call("report", "out/result.nc", "--out", "page.html", "--allow-failed-gate")
     from bayes_bm.inference.result import load
-    from bayes_bm.report.loopback import server
-    from bayes_bm.report.server import PatientPage
+    from bayes_bm.report.server import PatientPage, server
     page = server(PatientPage(load("out/result.nc")))
     threading.Thread(target=page.serve_forever, daemon=True).start()
     ask(page)
