@@ -90,7 +90,7 @@ def test_no_command_speaks_to_another_machine(tmp_path: Path) -> None:
         "commands.py": COMMANDS,
         "s.toml": SPEC,
         "patients.csv": "study,arm,treatment,time,event\n" + "\n".join(rows) + "\n",
-        "curve.csv": "time,survival\n0,1\n5,0.8\n10,0.5\n20,0.2\n",
+        "curve.csv": "time,survival\n" + "".join(f"{time},{np.exp(-time / 12):.4f}\n" for time in range(0, 26, 2)),
         "curves.csv": "study,arm,treatment,endpoint,curve,n\n"
         + "".join(f"u,{arm},{arm},os,curve.csv,30\n" for arm in "ab"),
     }
