@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -91,8 +91,11 @@ def _leave(status: int) -> None:
     """End the process when its threads and exit handlers are done, without taking apart what it has compiled: that
     takes a second of work, for which Ctrl-C would have to wait.
     """
-    threading._shutdown()  # pyright: ignore[reportAttributeAccessIssue]
-    atexit._run_exitfuncs()
+    # Python has no public names for these two, which multiprocessing calls too
+    threads: Any = threading
+    handlers: Any = atexit
+    threads._shutdown()
+    handlers._run_exitfuncs()
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -116,13 +116,14 @@ def save_figure(page: "Figure", path: Path) -> None:
 
 def write_figure(page: "Figure", file: Path) -> None:
     """Write a figure in the format of the file's ending; the same picture gives the same bytes."""
-    from matplotlib import rc_context
+    import matplotlib as mpl
 
     ending = file.suffix.removeprefix(".").lower()
     writable: Any = page
+    settings: Any = mpl
     metadata = dict.fromkeys(UNSTABLE_METADATA[ending])
     # labels of ticks are made when a figure is drawn: a $ in a name is no formula there either
-    with rc_context({"text.parse_math": False}):
+    with settings.rc_context({"text.parse_math": False}):
         writable.savefig(file, dpi=150, format=ending, metadata=metadata)
 
 

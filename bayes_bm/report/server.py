@@ -173,10 +173,9 @@ def _form_error(problem: ValidationError) -> InputError:
     error = problem.errors(include_url=False)[0]
     field, *keys = error["loc"]
     if error["type"] == "too_long":
-        limits = error["ctx"]
-        return InputError(
-            str(field), found=f"{limits['actual_length']} of them", allowed=f"up to {limits['max_length']}"
-        )
+        limits = error.get("ctx", {})
+        count, most = limits.get("actual_length"), limits.get("max_length")
+        return InputError(str(field), found=f"{count} of them", allowed=f"up to {most}")
     if field == "treatments":
         return InputError("treatments", found="none", allowed="at least one that the patient can have")
     if field == "covariates" and not keys:

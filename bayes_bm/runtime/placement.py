@@ -151,7 +151,8 @@ def _run_on_cluster(client: Any, work: Work, tasks: Sequence[IndexedTask], seed:
     from dask import config
     from distributed import as_completed
 
-    patience = float(config.get("bayes-bm.without-workers", WITHOUT_WORKERS))
+    settings: Any = config
+    patience = float(settings.get("bayes-bm.without-workers", WITHOUT_WORKERS))
     # not pure: Dask would take two tasks of equal content for one
     waiting: dict[Any, IndexedTask] = {
         client.submit(_attempt, work, task, seed, pure=False): (index, task) for index, task in tasks
