@@ -17,6 +17,8 @@ SHORTEST_TIME = 1 / 1440
 """Days: a minute. A shorter time that is not 0 is a misprint, and its logarithm would weigh on the shape."""
 FAR = 20.0
 """Standard deviations of the other patients from their median, beyond which a covariate is in another unit."""
+FAR_IN_LOGS = 6.0
+"""The same of logarithms, where all values are above 0: skewed ones reach far on their own scale."""
 FEW = 5
 """Patients of a covariate below which nothing is said of its spread."""
 OFF_MIDDLE = 0.25
@@ -63,7 +65,7 @@ def _short_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str
             if len(above) and above.min() * DAYS_PER[spec.time_unit] < SHORTEST_TIME:
                 yield (
                     f"{kind}, column {column}: {above.min():.4g} {spec.time_unit} is less than a minute: is it"
-                    " misprinted? A time of the first day may be 0."
+                    " misprinted? Where it was rounded down, give half the rounding unit."
                 )
 
 
@@ -77,18 +79,27 @@ def _far_covariates(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[
         for study, rows in patients.groupby("study", sort=False):
             others = values.drop(rows.index).dropna()
             middle = float(values.loc[rows.index].median())
-            if len(others) >= FEW and abs(middle - others.median()) > FAR * _spread(others):
+            if len(others) >= FEW and _far_away(pd.Series([middle]), others).any():
                 yield _far_text(f"patients, column {name}: the median {middle:g} of study {study}", others)
                 continue
             own = values.loc[rows.index].dropna()
-            far = (own - own.median()).abs() > FAR * _spread(own)
+            far = _far_away(own, own)
             if len(own) >= FEW and far.any():
                 yield _far_text(f"patients, column {name}: {own[far].iloc[0]:g} of study {study}", own[~far])
         if f"mean_{name}" in arms:
             means = arms[f"mean_{name}"].astype(float)
-            for index in means.index[(means - values.median()).abs() > FAR * _spread(values.dropna())]:
+            for index in means.index[_far_away(means, values.dropna())]:
                 place = f"arms, column mean_{name}: {means[index]:g} of study {arms.loc[index, 'study']}"
                 yield _far_text(place, values.dropna())
+
+
+def _far_away(values: pd.Series, others: pd.Series) -> pd.Series:
+    """Which values lie far from the others, on their scale and, where all are above 0, on that of logarithms."""
+    far = (values - others.median()).abs() > FAR * _spread(others)
+    if min(values.min(), others.min()) > 0:
+        logs, other_logs = np.log(values), np.log(others)
+        far &= (logs - other_logs.median()).abs() > FAR_IN_LOGS * _spread(other_logs)
+    return far
 
 
 def _spread(values: pd.Series) -> float:
