@@ -9,8 +9,11 @@ input chooses the reader. A fault ends the run, prints the exception and keeps t
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-import atheris  # pyright: ignore[reportMissingImports]
+import atheris as atheris_module  # pyright: ignore[reportMissingImports, reportMissingModuleSource]
+
+atheris: Any = atheris_module
 
 with atheris.instrument_imports(include=["bayes_bm.evidence", "bayes_bm.spec", "bayes_bm.runtime", "tomllib"]):
     from tests.builders.bad_inputs import READERS

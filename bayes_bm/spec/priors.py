@@ -9,7 +9,7 @@ to the logarithm.
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from scipy.special import gammaincinv, ndtri, stdtrit
 
 Why = Annotated[str, Field(min_length=1, description="the reason for this prior, with its source")]
@@ -17,7 +17,16 @@ Why = Annotated[str, Field(min_length=1, description="the reason for this prior,
 LARGEST = 1e6
 """Size of a number of a prior: wider ones are as flat, and densities of far larger ones are no numbers any more."""
 Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
-Positive = Annotated[float, Field(gt=0, ge=1 / LARGEST, le=LARGEST)]
+
+
+def _not_tiny(number: float) -> float:
+    """A standard deviation or a rate as it is; its inverse must be a number of usual size too."""
+    if number < 1 / LARGEST:
+        raise ValueError(f"should be at least {1 / LARGEST:g}")
+    return number
+
+
+Positive = Annotated[float, Field(gt=0, le=LARGEST), AfterValidator(_not_tiny)]
 
 
 class _Prior(BaseModel):

@@ -14,7 +14,7 @@ import os, sys
 def watch(event, arguments, log=os.environ["SOCKETS_LOG"]):
     if event in ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"):
         place = arguments[1]
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr", "urllib.Request"):
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
         place = arguments[0]
     else:
         return
@@ -41,9 +41,10 @@ log_shape = { dist = "normal", sd = 0.3, why = "test" }
 [effects.study]
 sd = { dist = "half_normal", sd = 0.5, why = "test" }
 [sampling]
-draws = 250
-tune = 250
+draws = 40
+tune = 100
 chains = 2
+thin = 1
 """
 COMMANDS = """
 import threading, urllib.request
@@ -64,7 +65,6 @@ if __name__ == "__main__":
     call("reconstruct", "--manifest", "curves.csv", "--cores", "2", "--out", "rebuilt")
     call("run", "s.toml", "--out", "out", "--allow-failed-gate")
     call("compare", "out/result.nc", "--allow-failed-gate")
-    call("report", "out/result.nc", "--out", "page.html", "--allow-failed-gate")
     from bayes_bm.inference.result import load
     from bayes_bm.report.server import PatientPage, server
     page = server(PatientPage(load("out/result.nc")))
