@@ -23,7 +23,7 @@ from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.kernel import DEGREE, log_power_sum
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
-from bayes_bm.inference.compiled.parametrization import Parametrization
+from bayes_bm.inference.compiled.parametrization import Parametrization, choose_parametrization
 from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums
 from bayes_bm.inference.convergence import mean_ess
 from bayes_bm.inference.fit import fit
@@ -31,7 +31,7 @@ from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import make_design
-from bayes_bm.model.model_inputs import prepare
+from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.reading import list_models, read_spec
 from tests.builders import worlds
@@ -56,12 +56,19 @@ def assert_agree(wanted, found) -> None:
     np.testing.assert_allclose(found[1], gradient, rtol=1e-8, atol=1e-8 * max(1.0, np.abs(gradient).max()))
 
 
+def standard_normals(inputs: ModelInputs) -> Parametrization:
+    """No effect of a study centred, no level turned with a deviation."""
+    chosen = choose_parametrization(inputs)
+    none = {name: np.zeros_like(getattr(chosen, name)) for name in ("level", "shape", "pair")}
+    return replace(chosen, **none, turned=False)
+
+
 def assert_is_the_graph(spec, evidence) -> None:
     """In the graph's own coordinates, standard normals; `test_centred_coordinates...` holds others against these."""
-    spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"centring": "none"})})
     assert why_not(prepare(spec, evidence)) is None
     evaluate, names = graph(spec, evidence)
-    at, data = pack_problem(prepare(spec, evidence))
+    with patch("bayes_bm.inference.compiled.packing.choose_parametrization", standard_normals):
+        at, data = pack_problem(prepare(spec, evidence))
     assert [block.name for block in at.blocks] == names
     compared = 0
     for x in points(at):

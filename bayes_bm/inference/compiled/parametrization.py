@@ -71,7 +71,7 @@ def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     if effects.study_treatment is not None:
         informed = _of_contrasts(design, events, main) * _variance(effects.study_treatment.sd) > enough
         pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(design)], dtype=bool)
-    return Parametrization(level, shapes, pair, main, turned=spec.sampling.centring != "none")
+    return Parametrization(level, shapes, pair, main)
 
 
 def _variance(prior: Prior | None) -> float:
