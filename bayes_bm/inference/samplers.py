@@ -79,8 +79,8 @@ def _density_sampler(inputs: ModelInputs) -> Sampler:
 def _not_centred(inputs: ModelInputs) -> ModelInputs:
     """The model with every effect of a study as a standard normal, unless the spec says which are centred.
 
-    Where few studies leave the sd of a level all but unknown, a centred level and its sd form a funnel: of 50 random
-    small networks 6 failed the second try with levels centred, and none of them without (docs/checks.md).
+    Where few studies leave the sd of a level all but unknown, a centred level and its sd form a funnel: of 38 random
+    small networks 5 failed the second try with levels centred, and none of them without (docs/checks.md).
     """
     if inputs.spec.sampling.centring is not None:
         return inputs
