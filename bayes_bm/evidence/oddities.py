@@ -2,6 +2,7 @@
 stopped.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -97,7 +98,7 @@ def _far_away(values: pd.Series, others: pd.Series) -> pd.Series:
     """Which values lie far from the others, on their scale and, where all are above 0, on that of logarithms."""
     far = (values - others.median()).abs() > FAR * _spread(others)
     if min(values.min(), others.min()) > 0:
-        logs, other_logs = np.log(values), np.log(others)
+        logs, other_logs = values.map(math.log), others.map(math.log)
         far &= (logs - other_logs.median()).abs() > FAR_IN_LOGS * _spread(other_logs)
     return far
 

@@ -22,7 +22,7 @@ Number = Annotated[float, Field(ge=-LARGEST, le=LARGEST)]
 def _not_tiny(number: float) -> float:
     """A standard deviation or a rate as it is; its inverse must be a number of usual size too."""
     if number < 1 / LARGEST:
-        raise ValueError(f"should be at least {1 / LARGEST:g}")
+        raise ValueError(f"found {number:g}; allowed: at least {1 / LARGEST:g}")
     return number
 
 
