@@ -1,4 +1,4 @@
-"""What a person said of a vector figure, put in place of what was read; contradictions are told, not checked away."""
+"""What a person said of a figure, put in place of what was read; contradictions are told, not checked away."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

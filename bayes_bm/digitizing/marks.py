@@ -15,7 +15,6 @@ from bayes_bm.digitizing.steps import StepLine
 
 _LARGEST = 0.07
 """Size of a mark as a share of the panel's larger side."""
-_SIGNS = "+|xX×○●◦•oO△▲□■◇◆*✕✚ǀ∣-–"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -56,16 +56,22 @@ def names(said: Legend, words: Sequence[Text], lines: Sequence[StepLine], box: B
         beside = beside_lines(words, looks, box, [*said.texts, *table.texts])
         found = [name or other for name, other in zip(found, beside, strict=True)]
     found = [name or other for name, other in zip(found, names_by_colour(table, looks), strict=True)]
-    missing = [index for index, name in enumerate(found) if name is None]
+    return completed(found, table)
+
+
+def completed(found: Sequence[Name | None], table: Table) -> list[Name]:
+    """Return a name for every line: the only one without has the table's only row without a line, else a number."""
+    whole = list(found)
+    missing = [index for index, name in enumerate(whole) if name is None]
     labels = [row.label for row in table.rows if row.kind == "at_risk" and row.label]
-    free = [label for label in labels if all(name is None or name.name != label for name in found)]
-    if len(missing) == 1 and len(free) == 1 and len(labels) == len(found):
-        found[missing[0]] = Name(free[0], "table")
-    return [name or Name(f"arm {index}", "none") for index, name in enumerate(found, 1)]
+    free = [label for label in labels if all(name is None or name.name != label for name in whole)]
+    if len(missing) == 1 and len(free) == 1 and len(labels) == len(whole):
+        whole[missing[0]] = Name(free[0], "table")
+    return [name or Name(f"arm {index}", "none") for index, name in enumerate(whole, 1)]
 
 
-def order(said: Legend, arms: Sequence[ArmLine]) -> list[int]:
-    """Return the arms in the order of the legend, then from the highest line down."""
+def order(first: Sequence[int], arms: Sequence[ArmLine]) -> list[int]:
+    """Return the arms that the legend puts first, in its order, then the others from the highest line down."""
     area = [float(np.sum(np.diff(arm.time) * arm.survival[:-1]) / max(arm.time[-1], 1e-9)) for arm in arms]
-    rest = sorted((index for index in range(len(arms)) if index not in said.order), key=lambda index: -area[index])
-    return [*said.order, *rest]
+    rest = sorted((index for index in range(len(arms)) if index not in first), key=lambda index: -area[index])
+    return [*first, *rest]

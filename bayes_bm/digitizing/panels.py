@@ -28,6 +28,11 @@ class AxisPair:
         return Box(float(across.min()), float(along.min()), float(across.max()), float(along.max()))
 
     @property
+    def texts(self) -> list[Text]:
+        """Return the texts that stand beside the axes, those that fit no scale too."""
+        return [label.text for scale in (self.time, self.level) for label in (*scale.labels, *scale.strangers)]
+
+    @property
     def percent(self) -> bool:
         """Return whether survival is counted to 100."""
         return any(label.percent for label in self.level.labels) or float(self.level.values.max()) > _PERCENT

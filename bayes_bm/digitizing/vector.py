@@ -150,7 +150,7 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Find
     if not lines and not any(ask.arm.corners for ask in asked):
         return FigureReading(made, boxes, (), (), in_order([*told, no_curve(kinds)]))
     key_says = legend(keys, page.words, [naming.look(line) for line in lines])
-    table = tables.risk_table(page.texts, made.time, made.box, _axis_texts(sight.pair))
+    table = tables.risk_table(page.texts, made.time, made.box, sight.pair.texts if sight.pair else [])
     marked = _marks(page.scene, sight, lines, key_says)
     curves = [curve(line.points, made) for line in lines]
     names = naming.names(key_says, page.words, lines, made.box, table)
@@ -162,7 +162,7 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Find
         order = list(range(len(arms)))
     else:
         arms = [saying.with_marks(arm, None, said) for arm in arms]
-        order = naming.order(key_says, arms)
+        order = naming.order(key_says.order, arms)
     ordered = [arms[index] for index in order]
     rows = saying.rows(said, tables.of_arms(table, ordered, len(key_says.order) == len(arms)), ordered)
     told += arm_findings(kinds, key_says, ordered, [curves[index] for index in order], made)
@@ -204,12 +204,6 @@ def _marks(scene: Scene, sight: _Sight, lines: Sequence[StepLine], key_says: Leg
     taken = [stroke for line in sight.lines if len(line.points) > 4 for stroke in line.strokes]
     snap = 2e-4 * box.width
     return marking.assign(marking.shapes(scene, box, taken), lines, box, key_says.keys, snap)
-
-
-def _axis_texts(pair: AxisPair | None) -> list[Text]:
-    """Return the texts that label the axes."""
-    scales = (pair.time, pair.level) if pair is not None else ()
-    return [label.text for scale in scales for label in (*scale.labels, *scale.strangers)]
 
 
 def _arm(name: Name, line: StepLine, drawn: Curve, places: np.ndarray | None, made: Panel) -> ArmLine:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, membership
-from bayes_bm.digitizing.raster.ink import Array, Mask
+from bayes_bm.digitizing.raster.ink import Array
 from bayes_bm.digitizing.raster.levels import Samples, Staircase, edge_samples, staircase, with_last_drop
 from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace
 
@@ -263,8 +263,3 @@ def _on_top(one: Path, two: Path, width: float) -> bool:
         return False
     gaps = np.abs(one.rows[first - one.start : last - one.start] - two.rows[first - two.start : last - two.start])
     return float((gaps <= width + 1).sum()) > 0.8 * len(one.rows)
-
-
-def ink_of_arms(arms: Sequence[Traced], shape: tuple[int, int]) -> list[Mask]:
-    """Return for each arm the pixels (rows, columns) that it covers."""
-    return [covered(arm.path, shape, arm.width) for arm in arms]

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayes_bm.digitizing import given as saying
+from bayes_bm.digitizing import naming
 from bayes_bm.digitizing import table as tables
 from bayes_bm.digitizing.arms import curve
 from bayes_bm.digitizing.axes import axis
-from bayes_bm.digitizing.calibration import Calibration, GivenAxis
+from bayes_bm.digitizing.calibration import Calibration
 from bayes_bm.digitizing.figure import ArmLine, Axis, FigureReading, Finding, Panel, known_ink
+from bayes_bm.digitizing.findings import in_order
 from bayes_bm.digitizing.labels import number
 from bayes_bm.digitizing.legend import Look, Name, beside_lines
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
@@ -137,20 +140,11 @@ def _to_zero(box: Box, level: Axis) -> Box:
     return replace(box, bottom=zero) if 0.0 < zero - box.bottom < 12.0 else box
 
 
-def _given_axis(said: GivenAxis) -> Axis:
-    """The axis through ticks that a person gave."""
-    places = np.array([tick.place for tick in said.ticks])
-    values = np.array([tick.value for tick in said.ticks])
-    step, origin = np.polyfit(values, places, 1)
-    residual = float(np.abs(places - origin - step * values).max())
-    return Axis(values, places, float(origin), float(step), residual, said.source)
-
-
 def _with_given(sight: _Sight, given: Calibration) -> _Sight:
     """The panel with what a person said of it."""
     made = sight.panel
-    time = made.time if given.time is None else replace(_given_axis(given.time), title=made.time.title)
-    level = made.level if given.level is None else replace(_given_axis(given.level), title=made.level.title)
+    time, level = saying.axis(given.time, made.time), saying.axis(given.level, made.level)
+    assert time is not None and level is not None
     percent = made.percent if given.percent is None else given.percent
     unit = made.time_unit if given.time_unit is None else given.time_unit
     box = made.box if given.box is None else given.box
@@ -160,8 +154,8 @@ def _with_given(sight: _Sight, given: Calibration) -> _Sight:
 
 def _given_sight(page: _Page, given: Calibration, pairs: Sequence[AxisPair]) -> _Sight:
     """The panel that a person's ticks make, where labels make none or one."""
-    assert given.time is not None and given.level is not None
-    time, level = _given_axis(given.time), _given_axis(given.level)
+    time, level = saying.axis(given.time, None), saying.axis(given.level, None)
+    assert time is not None and level is not None
     percent = given.percent if given.percent is not None else bool(level.values.max() > 1.6)
     box = given.box or Box(
         float(time.places.min()), float(level.places.min()) - 5, float(time.places.max()), float(level.places.max()) + 3
@@ -178,7 +172,7 @@ def _reading(
     if min(sight.inner.width, sight.inner.height) < _LEAST_PANEL:
         return FigureReading(None, boxes, (), (), (_no_room(sight.inner),))
     words = tuple(text for text in page.texts if number(text.content or "") is None)
-    axis_texts = _axis_texts(sight.pair)
+    axis_texts = sight.pair.texts if sight.pair else []
     table = tables.risk_table(page.texts, made.time, made.box, axis_texts)
     extra = missing_cells(page.pixels, page.texts, table, made.time)
     if extra:
@@ -196,7 +190,9 @@ def _reading(
     traced = search(area, _wanted(keys, given, area), inks(area), start)
     names = _names(traced, words, made, area, table)
     lines = _arm_lines(traced, names, made, area, given)
-    order = _order(traced, lines, keys)
+    place = {key.name: index for index, key in enumerate(keys)}
+    first = sorted((i for i, line in enumerate(lines) if line.name in place), key=lambda i: place[lines[i].name])
+    order = naming.order(first, lines)
     lines = [lines[index] for index in order]
     arms = [traced.arms[index] for index in order]
     rows = tables.of_arms(table, lines, by_order=bool(keys))
@@ -205,24 +201,12 @@ def _reading(
         findings += axis_findings(sight.pair, made, "px", _LOOSE)
     findings += tables.table_findings(rows, lines)
     others = known_ink((text.box for text in page.texts), (key.box for key in keys))
-    return FigureReading(made, boxes, tuple(lines), tuple(rows), _sorted(findings), others=others)
+    return FigureReading(made, boxes, tuple(lines), tuple(rows), in_order(findings), others=others)
 
 
 def _no_room(box: Box) -> Finding:
     message = f"The panel is {max(box.width, 0):.0f} x {max(box.height, 0):.0f} pixels: too few for a curve."
     return Finding("no_panel", "error", message, "[panel]: box = [left, top, right, bottom]")
-
-
-def _sorted(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    rank = {"error": 0, "question": 1, "note": 2}
-    return tuple(sorted(findings, key=lambda finding: rank[finding.severity]))
-
-
-def _axis_texts(pair: AxisPair | None) -> list[Text]:
-    if pair is None:
-        return []
-    scales = (pair.time, pair.level)
-    return [label.text for scale in scales for label in (*scale.labels, *scale.strangers)]
 
 
 def _area(page: _Page, box: Box, keys: Sequence[DrawnKey]) -> Crop:
@@ -315,12 +299,7 @@ def _names(traced: Search, words: Sequence[Text], made: Panel, area: Crop, table
         looks = [_look(arm, area) for arm in traced.arms]
         beside = beside_lines(words, looks, made.box, [*table.texts])
         names = [name or other for name, other in zip(names, beside, strict=True)]
-    missing = [index for index, name in enumerate(names) if name is None]
-    labels = [row.label for row in table.rows if row.kind == "at_risk" and row.label]
-    free = [label for label in labels if all(name is None or name.name != label for name in names)]
-    if len(missing) == 1 and len(free) == 1 and len(labels) == len(names):
-        names[missing[0]] = Name(free[0], "table")
-    return [name or Name(f"arm {index}", "none") for index, name in enumerate(names, 1)]
+    return naming.completed(names, table)
 
 
 def _look(arm: Traced, area: Crop) -> Look:
@@ -328,10 +307,3 @@ def _look(arm: Traced, area: Crop) -> Look:
     columns = np.arange(arm.path.start, arm.path.end)
     points = np.column_stack([columns + 0.5 + area.left, arm.path.rows + 0.5 + area.top]).astype(float)
     return Look((float(red), float(green), float(blue)), (), arm.width, points)
-
-
-def _order(traced: Search, lines: Sequence[ArmLine], keys: Sequence[DrawnKey]) -> list[int]:
-    """Arms in the order of the legend, then from the highest line down."""
-    place = {key.name: index for index, key in enumerate(keys)}
-    area = [float(np.sum(np.diff(line.time) * line.survival[:-1]) / max(line.time[-1], 1e-9)) for line in lines]
-    return sorted(range(len(lines)), key=lambda index: (place.get(lines[index].name, len(place)), -area[index]))
