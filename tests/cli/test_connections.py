@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.builders.small_spec import SPEC
+
 WATCH = """
 import os, sys
 
@@ -24,20 +26,7 @@ def watch(event, arguments, log=os.environ["SOCKETS_LOG"]):
 
 sys.addaudithook(watch)
 """
-SPEC = """
-schema = 1
-name = "small"
-question = "does it speak to anybody?"
-endpoint = "os"
-[evidence]
-patients = ["patients.csv"]
-[treatments]
-reference = "a"
-compare = ["b"]
-[priors]
-intercept = { dist = "normal", sd = 1.0, why = "test" }
-log_hr = { dist = "normal", sd = 1.0, why = "test" }
-log_shape = { dist = "normal", sd = 0.3, why = "test" }
+MORE = """
 [effects.study]
 sd = { dist = "half_normal", sd = 0.5, why = "test" }
 [sampling]
@@ -46,6 +35,7 @@ tune = 100
 chains = 2
 thin = 1
 """
+"""An effect of studies and few draws, beside the small spec."""
 COMMANDS = """
 import threading, urllib.request
 from bayes_bm.cli.app import main
@@ -88,8 +78,8 @@ def test_no_command_speaks_to_another_machine(tmp_path: Path) -> None:
     files = {
         "sitecustomize.py": WATCH,
         "commands.py": COMMANDS,
-        "s.toml": SPEC,
-        "patients.csv": "study,arm,treatment,time,event\n" + "\n".join(rows) + "\n",
+        "s.toml": SPEC + MORE,
+        "ipd.csv": "study,arm,treatment,time,event\n" + "\n".join(rows) + "\n",
         "curve.csv": "time,survival\n" + "".join(f"{time},{np.exp(-time / 12):.4f}\n" for time in range(0, 26, 2)),
         "curves.csv": "study,arm,treatment,endpoint,curve,n\n"
         + "".join(f"u,{arm},{arm},os,curve.csv,30\n" for arm in "ab"),
