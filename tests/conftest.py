@@ -4,6 +4,7 @@ absent.
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 # many tiny matrices: BLAS threads competing for two cores cost more than they give; set before numpy is imported
@@ -14,6 +15,10 @@ os.environ.setdefault("PYTENSOR_FLAGS", "traceback__limit=0")
 import pytest
 
 from tests.paths import SHARED
+
+# a shell's background job ignores Ctrl-C, and so would every command that a test stops
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -281,7 +281,9 @@ class Scripted:
         self.built, self.settings = self.built + 1, inputs.spec.sampling
         return self
 
-    def __call__(self, accept: float, seed: int, *, patients: Evidence | None = None) -> tuple[xr.Dataset, xr.Dataset]:
+    def __call__(
+        self, accept: float, seed: int, *, patients: Evidence | None = None, again: bool = False
+    ) -> tuple[xr.Dataset, xr.Dataset]:
         assert patients is not None
         if not any(patients is known for known in self.sets):
             self.sets.append(patients)
@@ -355,8 +357,10 @@ def test_an_imputation_that_breaks_off_is_named_and_nothing_is_answered(mixed, m
     """Tried twice, then named; the others do not make an answer of less than M."""
     made, tried = Scripted.__call__, list[int]()
 
-    def broken(self: Scripted, accept: float, seed: int, *, patients: Evidence | None = None) -> Any:
-        found = made(self, accept, seed, patients=patients)
+    def broken(
+        self: Scripted, accept: float, seed: int, *, patients: Evidence | None = None, again: bool = False
+    ) -> Any:
+        found = made(self, accept, seed, patients=patients, again=again)
         if len(self.sets) > 2 and patients is self.sets[2]:
             tried.append(seed)
             raise FloatingPointError("no start was found")
