@@ -106,6 +106,51 @@ def whitened_ratios(design: Design, evidence: Evidence, bias: Array) -> Whitened
     return WhitenedRatios(whiten @ printed, whiten @ sides[:, 1:], whiten @ pair_sides[:, 1:])
 
 
+class LinearRows(NamedTuple):
+    """Hold rows y = sum of blocks . parameters + N(0, 1): the arms' normals, then the printed ratios.
+
+    `study` (row,) names the study of each row. `blocks`: what a row reads of a parameter (row, column), by the
+    parameter's name in the posterior; `shape_by_treatment` (row, treatment) has the reference's column too.
+    """
+
+    y: Array
+    study: Array
+    blocks: Mapping[str, Array]
+    shape_by_treatment: Array
+
+
+def linear_rows(design: Design, sites: ArmNormals, evidence: Evidence, bias: Array, *, ratios: bool) -> LinearRows:
+    """Return the normals of all arms and, if asked for, the printed ratios as one linear model, less their biases."""
+    arm, eta, kappa = sites.arm, sites.slope[:, :1], sites.slope[:, 1:2]
+    by_study = np.eye(len(design.studies))[design.arm_study[arm]]
+    by_treatment = np.eye(len(design.treatments))[design.arm_treatment[arm]]
+    by_pair = np.eye(len(design.pairs) + 1)[design.arm_pair[arm]][:, 1:]
+    blocks = {
+        "intercept": eta,
+        "log_hr": eta * by_treatment[:, 1:],
+        "log_shape": kappa,
+        "treatment_log_shape": kappa * by_treatment[:, 1:],
+        "coefficient": sites.slope[:, 2:],
+        "study_effect": eta * by_study,
+        "study_log_shape": kappa * by_study,
+        "study_treatment_effect": eta * by_pair,
+    }
+    y, shape_by_treatment = sites.value - eta[:, 0] * (design.arm_bias @ bias)[arm], kappa * by_treatment
+    study = np.array(design.studies, dtype=object)[design.arm_study[arm]]
+    if not ratios or not len(evidence.hr_cholesky):
+        return LinearRows(y, study, blocks, shape_by_treatment)
+    printed = whitened_ratios(design, evidence, bias)
+    # a ratio informs contrasts alone: nothing of levels, shapes, coefficients
+    read = {"log_hr": printed.by_treatment, "study_treatment_effect": printed.by_pair}
+    nothing = {name: np.zeros((len(printed.value), block.shape[1])) for name, block in blocks.items()}
+    return LinearRows(
+        np.concatenate([y, printed.value]),
+        np.concatenate([study, evidence.hazard_ratios["study"].to_numpy(dtype=object)]),
+        {name: np.concatenate([block, read.get(name, nothing[name])]) for name, block in blocks.items()},
+        np.concatenate([shape_by_treatment, np.zeros((len(printed.value), by_treatment.shape[1]))]),
+    )
+
+
 @dataclass(frozen=True)
 class _SharedInputs:
     """Hold what all arms read: the rows of every kind, each arm's mean shape (arm, shape), its integration points."""

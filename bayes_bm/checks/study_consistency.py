@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayes_bm.checks.arm_normals import ArmNormals, arm_normals, whitened_ratios
+from bayes_bm.checks.arm_normals import ArmNormals, arm_normals, linear_rows
 from bayes_bm.evidence.hazard_ratios import averaged_ratios
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import DEVIATION_VARIANCE
@@ -81,53 +81,28 @@ def study_checks(result: Result) -> pd.DataFrame:
 def _normal(result: Result, sites: ArmNormals) -> Normal:
     """Put the normals of all arms and the printed ratios into one linear model."""
     design, spec, evidence = result.inputs.design, result.spec, result.evidence
-    linear = spec.proportional and len(evidence.hr_cholesky) and not averaged_ratios(evidence.hazard_ratios, spec).any()
-    ratios = evidence.hazard_ratios if linear else evidence.hazard_ratios.iloc[:0]
-    names = sorted({*design.studies, *ratios["study"]})
-    study_places = {name: index for index, name in enumerate(names)}
-    treatments, pairs = len(design.treatments), len(design.pairs)
-    eta, kappa = sites.slope[:, 0], sites.slope[:, 1]
-    arm = sites.arm
-    study_index = np.array([study_places[design.studies[study]] for study in design.arm_study[arm]], dtype=int)
-    by_study, by_treatment = np.eye(len(names))[study_index], np.eye(treatments)[design.arm_treatment[arm]]
-    by_pair = np.eye(pairs + 1)[design.arm_pair[arm]][:, 1:]
-    common = _shared_priors(result)
-    blocks = {
-        "intercept": eta[:, None],
-        "log_hr": eta[:, None] * by_treatment[:, 1:],
-        "log_shape": kappa[:, None],
-        "treatment_log_shape": kappa[:, None] * by_treatment[:, 1:],
-    }
-    fixed = np.concatenate([blocks[name] for name in common], axis=1)
+    ratios = spec.proportional and not averaged_ratios(evidence.hazard_ratios, spec).any()
     # biases stand at their posterior means
     bias = result.predictors.draws.bias.mean(axis=0)
-    y = sites.value - eta * (design.arm_bias @ bias)[arm]
-    level, shape = eta[:, None] * by_study, kappa[:, None] * by_study
-    deviation, shapes = eta[:, None] * by_pair, kappa[:, None] * by_treatment
-    study = study_index
-    if len(ratios):
-        rows = _ratio_rows(result, study_places, treatments, list(common))
-        y, study = np.concatenate([y, rows["y"]]), np.concatenate([study, rows["study"]])
-        fixed = np.concatenate([fixed, rows["fixed"]])
-        level, shape = (np.concatenate([one, np.zeros((len(rows["y"]), len(names)))]) for one in (level, shape))
-        deviation = np.concatenate([deviation, rows["deviation"]])
-        shapes = np.concatenate([shapes, np.zeros((len(rows["y"]), treatments))])
+    rows = linear_rows(design, sites, evidence, bias, ratios=ratios)
+    names = sorted({*design.studies, *rows.study})
+    places = {name: index for index, name in enumerate(names)}
+    columns = [places[name] for name in design.studies]
+    level, shape = np.zeros((2, len(rows.y), len(names)))
+    level[:, columns], shape[:, columns] = rows.blocks["study_effect"], rows.blocks["study_log_shape"]
+    common = _shared_priors(result)
     mean, sd = (np.concatenate([common[name][index] for name in common]) for index in (0, 1))
-    return Normal(y, study, fixed, mean, sd, level, shape, deviation, shapes)
-
-
-def _ratio_rows(result: Result, study_places: dict[str, int], treatments: int, common: list[str]) -> dict[str, Array]:
-    """Return printed log hazard ratios, whitened: each informs a contrast alone."""
-    design, table = result.inputs.design, result.evidence.hazard_ratios
-    y, by_treatment, by_pair = whitened_ratios(design, result.evidence, result.predictors.draws.bias.mean(axis=0))
-    width = {"intercept": 1, "log_hr": treatments - 1, "log_shape": 1, "treatment_log_shape": treatments - 1}
-    blocks = [by_treatment if name == "log_hr" else np.zeros((len(table), width[name])) for name in common]
-    return {
-        "y": y,
-        "study": np.array([study_places[name] for name in table["study"]], dtype=int),
-        "fixed": np.concatenate(blocks, axis=1),
-        "deviation": by_pair,
-    }
+    return Normal(
+        y=rows.y,
+        study=np.array([places[name] for name in rows.study], dtype=int),
+        fixed=np.concatenate([rows.blocks[name] for name in common], axis=1),
+        prior_mean=mean,
+        prior_sd=sd,
+        level=level,
+        shape=shape,
+        deviation=rows.blocks["study_treatment_effect"],
+        by_treatment=rows.shape_by_treatment,
+    )
 
 
 def _shared_priors(result: Result) -> dict[str, tuple[Array, Array]]:

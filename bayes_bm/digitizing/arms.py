@@ -53,11 +53,11 @@ def _within(points: Floats, panel: Panel) -> tuple[Floats, str]:
     box = panel.box
     slack = 1e-3 * max(box.width, box.height)
     cut = ""
-    below = np.flatnonzero(points[:, 1] > box.bottom + slack)
-    if len(below):
-        points, cut = points[: below[0]], "below"
-    beyond = np.flatnonzero(points[:, 0] > box.right + slack)
-    if len(beyond):
-        last = points[beyond[0] - 1]
-        points, cut = np.vstack([points[: beyond[0]], [box.right, last[1]]]), "right"
+    low = np.flatnonzero(points[:, 1] > box.bottom + slack)
+    if len(low):
+        points, cut = points[: low[0]], "below"
+    late = np.flatnonzero(points[:, 0] > box.right + slack)
+    if len(late):
+        last = points[late[0] - 1]
+        points, cut = np.vstack([points[: late[0]], [box.right, last[1]]]), "right"
     return points, cut

@@ -128,12 +128,12 @@ def _linear(line: list[Label], upright: bool) -> list[Scale]:
     if best is None:
         return []
     low, high = best.places.min(), best.places.max()
-    before = [label for label in line if _along(label, upright) < low]
-    after = [label for label in line if _along(label, upright) > high]
-    going_on = [label for label in before if _continues(label, best, low)]
-    going_on += [label for label in after if _continues(label, best, high)]
+    lower = [label for label in line if _along(label, upright) < low]
+    higher = [label for label in line if _along(label, upright) > high]
+    going_on = [label for label in lower if _continues(label, best, low)]
+    going_on += [label for label in higher if _continues(label, best, high)]
     best = replace(best, strangers=(*best.strangers, *going_on))
-    others = [[label for label in side if label not in going_on] for side in (before, after)]
+    others = [[label for label in side if label not in going_on] for side in (lower, higher)]
     return [best, *_linear(others[0], upright), *_linear(others[1], upright)]
 
 
@@ -143,10 +143,10 @@ def _continues(label: Label, scale: Scale, end: float) -> bool:
     Its value lies beyond the scale's on the same side, and it is no further away than two labels; the axis of another
     panel begins anew.
     """
-    beyond = (_along(label, scale.upright) - end) * np.sign(scale.step)
-    outside = label.value > scale.values.max() if beyond > 0 else label.value < scale.values.min()
+    excess = (_along(label, scale.upright) - end) * np.sign(scale.step)
+    extends = label.value > scale.values.max() if excess > 0 else label.value < scale.values.min()
     spacing = float(np.max(np.abs(np.diff(scale.places))))
-    return bool(outside and abs(beyond) < 2.5 * spacing)
+    return bool(extends and abs(excess) < 2.5 * spacing)
 
 
 def _best(line: list[Label], upright: bool) -> Scale | None:
@@ -161,10 +161,10 @@ def _best(line: list[Label], upright: bool) -> Scale | None:
             if (rise >= 0) if upright else (rise <= 0) or places[second] - places[first] < line[first].height:
                 continue
             step = (places[second] - places[first]) / rise
-            off = np.abs(places - places[first] - step * (values - values[first]))
-            fits = off < tolerance
-            fits &= ~_repeated(values, off, fits)
-            score = (int(fits.sum()), -float(off[fits].sum()))
+            misses = np.abs(places - places[first] - step * (values - values[first]))
+            fits = misses < tolerance
+            fits &= ~_repeated(values, misses, fits)
+            score = (int(fits.sum()), -float(misses[fits].sum()))
             if best is None or score > best[:2]:
                 best = (*score, fits)
     if best is None or best[0] < 2:
@@ -173,18 +173,18 @@ def _best(line: list[Label], upright: bool) -> Scale | None:
     step, origin = np.polyfit(values[fits], places[fits], 1)
     members = tuple(label for label, fit in zip(line, fits, strict=True) if fit)
     low, high = places[fits].min(), places[fits].max()
-    between = [low < place < high and not fit for place, fit in zip(places, fits, strict=True)]
-    strangers = tuple(label for label, odd in zip(line, between, strict=True) if odd)
+    strange = [low < place < high and not fit for place, fit in zip(places, fits, strict=True)]
+    strangers = tuple(label for label, odd in zip(line, strange, strict=True) if odd)
     return Scale(members, strangers, upright, float(origin), float(step))
 
 
-def _repeated(values: Floats, off: Floats, fits: np.ndarray) -> np.ndarray:
+def _repeated(values: Floats, misses: Floats, fits: np.ndarray) -> np.ndarray:
     """Return which labels say a value that another one, nearer to its place, says as well."""
     twice = np.zeros(len(values), bool)
     for value in np.unique(values[fits]):
         same = np.flatnonzero(fits & (values == value))
         if len(same) > 1:
-            twice[np.delete(same, np.argmin(off[same]))] = True
+            twice[np.delete(same, np.argmin(misses[same]))] = True
     return twice
 
 
@@ -231,10 +231,10 @@ def _matched(scale: Scale, marks: Marks, title: str) -> Axis | None:
     reach = min(max(1.2 * scale.height, 0.15 * spacing), 0.45 * spacing)
     gaps = np.abs(scale.places[:, None] - marks.places[None, :])
     nearest = gaps.argmin(axis=1)
-    near = gaps.min(axis=1) <= reach
-    if near.sum() < max(2, 0.7 * len(near)) or len(set(nearest[near])) < near.sum():
+    close = gaps.min(axis=1) <= reach
+    if close.sum() < max(2, 0.7 * len(close)) or len(set(nearest[close])) < close.sum():
         return None
-    return _fitted(scale.values[near], marks.places[nearest[near]], marks.source, title)
+    return _fitted(scale.values[close], marks.places[nearest[close]], marks.source, title)
 
 
 def _fitted(values: Floats, places: Floats, source: str, title: str) -> Axis:

@@ -134,19 +134,19 @@ def describe_reading(reading: FigureReading, panel: int | None = None) -> Calibr
 
     `panel` counts from 1; None where the figure has one.
     """
-    found = reading.panel
-    if found is None:
+    layout = reading.panel
+    if layout is None:
         return Calibration(page=reading.page, panel=panel)
     names = [arm.name for arm in reading.arms]
     return Calibration(
         page=reading.page,
         panel=panel if panel is not None else 1,
-        box=found.box,
-        skew=found.skew,
-        time=_describe_axis(found.time),
-        level=_describe_axis(found.level),
-        percent=found.percent,
-        time_unit=found.time_unit,
+        box=layout.box,
+        skew=layout.skew,
+        time=_describe_axis(layout.time),
+        level=_describe_axis(layout.level),
+        percent=layout.percent,
+        time_unit=layout.time_unit,
         arms=tuple(_describe_arm(arm) for arm in reading.arms),
         rows=tuple(_describe_row(row, names) for row in reading.rows),
         marks=any(arm.marks is not None for arm in reading.arms),

@@ -67,15 +67,15 @@ def scene_canvas(scene: Scene) -> Canvas:
     whole.set_linewidth(0)
     for picture in scene.pictures:
         _draw_picture(renderer, whole, picture, scale, height)
-    down = Affine2D().scale(scale, -scale).translate(0, height)
+    flip = Affine2D().scale(scale, -scale).translate(0, height)
     for stroke in scene.strokes:
         points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
         renderer.draw_path(
-            _pen(renderer, stroke, scale, height), Outline(points, closed=stroke.closed), down, stroke.fill
+            _pen(renderer, stroke, scale, height), Outline(points, closed=stroke.closed), flip, stroke.fill
         )
     for text in scene.texts:
         for outline in text.outlines:
-            renderer.draw_path(whole, Outline(np.vstack([outline, outline[:1]]), closed=True), down, text.colour)
+            renderer.draw_path(whole, Outline(np.vstack([outline, outline[:1]]), closed=True), flip, text.colour)
     pixels = np.asarray(renderer.buffer_rgba()).astype(float)
     opaque = pixels[..., 3:] / 255
     return Canvas((pixels[..., :3] * opaque + 255 * (1 - opaque)).astype(np.uint8), scale)

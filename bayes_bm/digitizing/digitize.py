@@ -273,8 +273,8 @@ def _curve_table(arm: ArmLine, panel: Panel) -> pd.DataFrame:
     """Return corners (time, survival), and of a picture the error of a corner as a share of an axis."""
     table = pd.DataFrame({"time": arm.time, "survival": arm.survival})
     if arm.error:
-        across, down = panel.box.width, panel.box.height
-        table["x_click_error"] = round(arm.error / np.sqrt(across * down), 6)
+        width, height = panel.box.width, panel.box.height
+        table["x_click_error"] = round(arm.error / np.sqrt(width * height), 6)
     return table
 
 

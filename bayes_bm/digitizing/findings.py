@@ -54,43 +54,43 @@ def arm_findings(
     kinds: Roles, said: Legend, arms: Sequence[ArmLine], curves: Sequence[Curve], panel: Panel
 ) -> list[Finding]:
     """Return what has to be told of arms, names and lines without a role."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if kinds.rising:
         message = f"{len(kinds.rising)} curves rise from 0 and were left out: cumulative incidence is not survival."
-        found.append(Finding("rising_curve", "question", message, 'accepted = ["rising_curve"]'))
+        findings.append(Finding("rising_curve", "question", message, 'accepted = ["rising_curve"]'))
     for line in kinds.late:
         when = float(panel.time.value(line.points[0, 0]))
         message = (
             f"A falling line of {len(line.drops)} steps starts at time {when:.3g}, not at (0, 1), and was left out."
         )
-        found.append(Finding("line_without_role", "question", message, 'accepted = ["line_without_role"]'))
+        findings.append(Finding("line_without_role", "question", message, 'accepted = ["line_without_role"]'))
     for name in said.without_line:
         message = f"The legend names {name}, but no curve is drawn like its key."
-        found.append(Finding("legend_without_line", "question", message, 'accepted = ["legend_without_line"]'))
+        findings.append(Finding("legend_without_line", "question", message, 'accepted = ["legend_without_line"]'))
     for index, (arm, drawn) in enumerate(zip(arms, curves, strict=True)):
         if arm.name_source == "none":
             message = f"Nothing on the page names {arm.name}."
-            found.append(Finding("arm_without_name", "question", message, '[[arms]]: name = "..."', index))
+            findings.append(Finding("arm_without_name", "question", message, '[[arms]]: name = "..."', index))
         if drawn.cut == "below":
             message = f"{arm.name} leaves the axis of survival at time {arm.time[-1]:.4g}."
-            found.append(Finding("leaves_axis", "note", message, "", index))
-    return found
+            findings.append(Finding("leaves_axis", "note", message, "", index))
+    return findings
 
 
 def unexplained(
     scene: Scene, panel: Panel, kinds: Roles, arms: Sequence[StepLine], marks: MarkSet, said: Legend
 ) -> list[Finding]:
     """Return the question what lines are that are drawn in an arm's colour but belong to nothing that was read."""
-    told = {id(stroke) for line in (*arms, *kinds.limits, *kinds.late, *kinds.rising) for stroke in line.strokes}
-    told |= copied(scene)
-    found: list[Finding] = []
+    explained = {id(stroke) for line in (*arms, *kinds.limits, *kinds.late, *kinds.rising) for stroke in line.strokes}
+    explained |= copied(scene)
+    findings: list[Finding] = []
     for index, arm in enumerate(arms):
         if max(arm.colour) - min(arm.colour) < 0.1:
             continue
         rest = [
             bounds(stroke.points)
             for stroke in scene.strokes
-            if stroke.colour == arm.colour and id(stroke) not in told and not stroke.closed
+            if stroke.colour == arm.colour and id(stroke) not in explained and not stroke.closed
         ]
         untold = [part for part in rest if not _explained(part, panel.box, marks, said)]
         length = sum(part.width + part.height for part in untold) / panel.box.width
@@ -99,8 +99,8 @@ def unexplained(
                 f"{len(untold)} lines in an arm's colour ({length:.0%} of the panel's width) belong to nothing read."
             )
             answer = "[[arms]]: through = [[x, y], ...]"
-            found.append(Finding("strokes_without_role", "question", message, answer, index))
-    return found
+            findings.append(Finding("strokes_without_role", "question", message, answer, index))
+    return findings
 
 
 def _explained(part: Box, box: Box, marks: MarkSet, said: Legend) -> bool:

@@ -64,16 +64,16 @@ def figure_tables(
     for name, verdict in zip(names, read.verdicts, strict=True):
         if verdict.verdict == "refused":
             continue
-        own = {"curve": read[name].round({"time": 9, "survival": 9})}
-        own |= {kind: table[name] for kind, table in (("at_risk", at_risk), ("ticks", ticks)) if name in table}
-        files |= {f"{stems[name]}.{kind}.csv": table for kind, table in own.items()}
+        tables = {"curve": read[name].round({"time": 9, "survival": 9})}
+        tables |= {kind: table[name] for kind, table in (("at_risk", at_risk), ("ticks", ticks)) if name in table}
+        files |= {f"{stems[name]}.{kind}.csv": table for kind, table in tables.items()}
         rows.append(
             {
                 "study": study or read.figure.stem,
                 "arm": name,
                 "treatment": treatments.get(name, name),
                 "endpoint": endpoint or read.endpoint or NOT_NAMED,
-                **{kind: f"{stems[name]}.{kind}.csv" for kind in own},
+                **{kind: f"{stems[name]}.{kind}.csv" for kind in tables},
                 "n": read.patients(name),
                 "axis_max": round(read.axis_max, 9),
                 "time_unit": read.time_unit,

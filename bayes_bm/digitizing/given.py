@@ -50,15 +50,15 @@ def panel(given: Calibration, read: Panel | None) -> Panel | None:
 
 def contradictions(given: Calibration, read: Panel) -> list[Finding]:
     """Return where a given axis lies elsewhere than the one that was read."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for name, said, seen in (("time", given.time, read.time), ("survival", given.level, read.level)):
         made = axis(said, None)
         if made is not None:
             apart = float(np.abs(made.place(seen.values) - seen.places).max())
             if apart > _FAR * float(np.ptp(seen.places)):
                 message = f"The given axis of {name} lies up to {apart:.3g} from the ticks that were read."
-                found.append(Finding("given_against_read", "note", message))
-    return found
+                findings.append(Finding("given_against_read", "note", message))
+    return findings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,7 @@ def asked(arms: Sequence[GivenArm], lines: Sequence[StepLine], box: Box) -> list
 
     Of lines of the arm's colour and dash it is the one that runs nearest to the points that are given.
     """
-    found: list[Asked] = []
+    questions: list[Asked] = []
     free = list(lines)
     grain = 1e-3 * box.height
     for arm in arms:
@@ -86,8 +86,8 @@ def asked(arms: Sequence[GivenArm], lines: Sequence[StepLine], box: Box) -> list
         )
         if best is not None:
             free.remove(best)
-        found.append(Asked(arm, best))
-    return found
+        questions.append(Asked(arm, best))
+    return questions
 
 
 def without_line(asks: Sequence[Asked]) -> list[Finding]:

@@ -130,14 +130,14 @@ def _beneath(window: _Window, arm: ArmLine, share: Picture) -> tuple[float, floa
     """Return the shares of an arm's line without ink beneath, and with ink of another colour alone."""
     path = _walk(window.place(arm.corners))
     rows, columns = np.floor(path[:, 1]).astype(int), np.floor(path[:, 0]).astype(int)
-    inside = (rows >= 0) & (rows < share.shape[0]) & (columns >= 0) & (columns < share.shape[1])
-    if inside.sum() < 2:
+    visible = (rows >= 0) & (rows < share.shape[0]) & (columns >= 0) & (columns < share.shape[1])
+    if visible.sum() < 2:
         return 1.0, 0.0
-    rows, columns = rows[inside], columns[inside]
+    rows, columns = rows[visible], columns[visible]
     reach = int(np.ceil(SLACK + (arm.error + 0.25 * arm.width) * window.scale))
-    own = _bridge(_largest_near(share, rows, columns, reach) > OWN, arm, window.scale)
+    inked = _bridge(_largest_near(share, rows, columns, reach) > OWN, arm, window.scale)
     some = _bridge(_largest_near(window.ink(), rows, columns, reach) > ANY, arm, window.scale)
-    return float((~own & ~some).mean()), float((~own & some).mean())
+    return float((~inked & ~some).mean()), float((~inked & some).mean())
 
 
 def _walk(corners: Floats) -> Floats:
@@ -175,18 +175,18 @@ def _left_over(window: _Window, reading: FigureReading, share: Picture) -> float
     """
     from scipy.ndimage import find_objects, label, maximum_filter
 
-    own = share > 0.5
-    height, width = own.shape
+    inked = share > 0.5
+    height, width = inked.shape
     edge = int(np.ceil(2 * max(arm.width for arm in reading.arms) * window.scale + SLACK))
-    own[:edge], own[-edge:], own[:, :edge], own[:, -edge:] = False, False, False, False
-    known = np.zeros_like(own)
+    inked[:edge], inked[-edge:], inked[:, :edge], inked[:, -edge:] = False, False, False, False
+    explained = np.zeros_like(inked)
     for arm in reading.arms:
-        _draw(known, window.place(arm.corners), (arm.width / 2 + arm.error) * window.scale + SLACK)
-        _draw_marks(known, window, arm)
+        _draw(explained, window.place(arm.corners), (arm.width / 2 + arm.error) * window.scale + SLACK)
+        _draw_marks(explained, window, arm)
     for other in reading.others:
-        _draw_other(known, window, other)
-    total = int(own.sum())
-    rest = own & ~known
+        _draw_other(explained, window, other)
+    total = int(inked.sum())
+    rest = inked & ~explained
     if not total or not rest.any():
         return 0.0
     labelled: Any = label(maximum_filter(rest, size=2 * max(2, round(0.006 * width)) + 1))
@@ -222,8 +222,8 @@ def mark_places(arm: ArmLine) -> Floats:
     if arm.marks is None or not len(arm.marks):
         return np.empty((0, 2))
     x = np.interp(arm.marks, arm.time, arm.corners[:, 0])
-    after = np.clip(np.searchsorted(arm.time, arm.marks, side="right") - 1, 0, len(arm.time) - 1)
-    return np.column_stack([x, arm.corners[after, 1]])
+    step = np.clip(np.searchsorted(arm.time, arm.marks, side="right") - 1, 0, len(arm.time) - 1)
+    return np.column_stack([x, arm.corners[step, 1]])
 
 
 def _draw_other(mask: NDArray[np.bool_], window: _Window, other: OtherInk) -> None:

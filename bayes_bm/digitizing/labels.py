@@ -86,14 +86,14 @@ def number(content: str, comma: str = "thousands") -> float | None:
 
 def labels(texts: Iterable[Text], comma: str = "thousands") -> list[Label]:
     """Return the texts that are numbers."""
-    found: list[Label] = []
+    read: list[Label] = []
     for text in texts:
         content = text.content or ""
         content = re.sub(r"(?<=\d)[-–_.]+$", "", content.strip()) if text.source == "ocr" else content
         value = number(content, comma)
         if value is not None:
-            found.append(Label(value, "%" in content, text))
-    return found
+            read.append(Label(value, "%" in content, text))
+    return read
 
 
 def parted(texts: Iterable[Text]) -> list[Text]:

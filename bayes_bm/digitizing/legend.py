@@ -85,7 +85,7 @@ def legend(keys: Sequence[Key], texts: Sequence[Text], looks: Sequence[Look], al
     entries.sort(key=lambda entry: (round(entry[0].box.centre[1], 1), entry[0].box.left))
     names: list[Name | None] = [None] * len(looks)
     order: list[int] = []
-    without: list[tuple[Key, Text]] = []
+    lineless: list[tuple[Key, Text]] = []
     kept: list[tuple[Key, Text]] = []
     for key, text in entries:
         fits = [index for index, look in enumerate(looks) if _like(key, look, alike)]
@@ -96,15 +96,15 @@ def legend(keys: Sequence[Key], texts: Sequence[Text], looks: Sequence[Look], al
             order.append(free[0])
             kept.append((key, text))
         elif not fits and key.line:
-            without.append((key, text))
+            lineless.append((key, text))
     named = any(name is not None for name in names)
-    without = [entry for entry in without if any(_like_entry(entry, other) for other in kept)]
-    kept.extend(without)
+    lineless = [entry for entry in lineless if any(_like_entry(entry, other) for other in kept)]
+    kept.extend(lineless)
     return Legend(
         names=tuple(names),
         keys=tuple(key.box for key, _ in (kept if named else [])),
         order=tuple(order),
-        without_line=tuple(dict.fromkeys(clean(text.content or "") for _, text in without)),
+        without_line=tuple(dict.fromkeys(clean(text.content or "") for _, text in lineless)),
         texts=tuple(text for _, text in kept) if named else (),
     )
 
@@ -124,14 +124,14 @@ def _beside(key: Key, texts: Sequence[Text]) -> Text | None:
     left: list[tuple[float, Text]] = []
     for text in texts:
         tall = character_height(text)
-        off = abs(text.box.centre[1] - height)
-        if abs(text.angle) > 1 or off > 0.8 * tall or not _is_name(text) or (key.line and key.box.width < tall):
+        shift = abs(text.box.centre[1] - height)
+        if abs(text.angle) > 1 or shift > 0.8 * tall or not _is_name(text) or (key.line and key.box.width < tall):
             continue
-        after, before = text.box.left - key.box.right, key.box.left - text.box.right
-        if -0.2 * tall <= after <= 4 * tall:
-            right.append((after, text))
-        elif -0.2 * tall <= before <= 1.5 * tall:
-            left.append((before, text))
+        gap_right, gap_left = text.box.left - key.box.right, key.box.left - text.box.right
+        if -0.2 * tall <= gap_right <= 4 * tall:
+            right.append((gap_right, text))
+        elif -0.2 * tall <= gap_left <= 1.5 * tall:
+            left.append((gap_left, text))
     nearest = min(right or left, key=lambda item: item[0], default=None)
     return nearest[1] if nearest is not None else None
 
@@ -246,8 +246,8 @@ def _together(texts: Sequence[Text]) -> list[Text]:
     kept = [texts[0]]
     for text in texts[1:]:
         tall = character_height(text)
-        below = 0 < text.box.top - kept[-1].box.top < 2 * tall + 1
-        if below and min(text.box.right, kept[-1].box.right) > max(text.box.left, kept[-1].box.left):
+        continues = 0 < text.box.top - kept[-1].box.top < 2 * tall + 1
+        if continues and min(text.box.right, kept[-1].box.right) > max(text.box.left, kept[-1].box.left):
             kept.append(text)
     return kept
 
@@ -255,10 +255,10 @@ def _together(texts: Sequence[Text]) -> list[Text]:
 def _distance(box: Box, points: Floats) -> float:
     """Return how far a box is from the end of a step line, or from the line itself where it lies beside it."""
     places = np.linspace(box.left, box.right, 7)
-    inside = (places >= points[0, 0]) & (places <= points[-1, 0])
+    spanned = (places >= points[0, 0]) & (places <= points[-1, 0])
     gaps = [np.hypot(max(box.left - points[-1, 0], 0.0), max(box.top - points[-1, 1], points[-1, 1] - box.bottom, 0.0))]
-    if inside.any():
-        index = np.searchsorted(points[:, 0], places[inside], side="right") - 1
+    if spanned.any():
+        index = np.searchsorted(points[:, 0], places[spanned], side="right") - 1
         levels = points[index, 1]
         gaps.append(np.maximum(np.maximum(box.top - levels, levels - box.bottom), 0.0).min())
     return float(min(gaps))

@@ -79,17 +79,17 @@ def digitize_and_save(asked: Asked) -> Saved:
 
 def figures_in(places: Sequence[Path]) -> list[Path]:
     """Return the figures that files and folders name, those of a folder sorted by name."""
-    found: list[Path] = []
+    figures: list[Path] = []
     for place in places:
         if place.is_dir():
-            inside = sorted(file for file in place.iterdir() if file.suffix.lower() in (*VECTORS, *PICTURES))
-            if not inside:
+            files = sorted(file for file in place.iterdir() if file.suffix.lower() in (*VECTORS, *PICTURES))
+            if not files:
                 allowed = f"files that end in {', '.join((*VECTORS, *PICTURES))}"
                 raise InputError(str(place), found="a folder without a figure", allowed=allowed)
-            found += inside
+            figures += files
         else:
-            found.append(place)
-    return found
+            figures.append(place)
+    return figures
 
 
 def digitize_all(
@@ -128,8 +128,8 @@ def write_together(saved: Sequence[Saved], folder: Path) -> list[Path]:
         if one.files:
             manifest = pd.read_csv(one.folder / MANIFEST, dtype=object)
             for column in ("curve", "at_risk", "ticks"):
-                inside = manifest[column].notna()
-                manifest.loc[inside, column] = f"{one.folder.name}/" + manifest.loc[inside, column].astype(str)
+                filled = manifest[column].notna()
+                manifest.loc[filled, column] = f"{one.folder.name}/" + manifest.loc[filled, column].astype(str)
             manifests.append(manifest)
     tables = {FIGURES: figures_table(saved)}
     if manifests:

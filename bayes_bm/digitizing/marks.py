@@ -51,29 +51,27 @@ def shapes(scene: Scene, box: Box, taken: Iterable[Stroke] = ()) -> list[Shape]:
     """Return the small shapes inside a panel; `taken` are strokes that belong to curves."""
     used = {id(stroke) for stroke in taken}
     largest = _LARGEST * max(box.width, box.height)
-    found: list[Shape] = []
+    drawn: list[Shape] = []
     strokes = (stroke for stroke in scene.strokes if id(stroke) not in used)
     for _, parts in groupby(strokes, key=lambda stroke: stroke.path):
         shape = _drawn(list(parts), box, largest)
-        found.extend(shape)
-    found = _crossed(found, 1e-3 * max(box.width, box.height))
+        drawn.extend(shape)
+    drawn = _crossed(drawn, 1e-3 * max(box.width, box.height))
     for order, text in enumerate(scene.texts):
         shape = _written(text, order, box, largest)
-        found.extend([shape] if shape is not None else [])
-    return found
+        drawn.extend([shape] if shape is not None else [])
+    return drawn
 
 
 def _drawn(parts: list[Stroke], box: Box, largest: float) -> list[Shape]:
     """Return the shapes of one path: one where its subpaths share their middle, else one a subpath."""
     boxes = [bounds(part.points) for part in parts]
     kept = [
-        (part, around)
-        for part, around in zip(parts, boxes, strict=True)
-        if max(around.width, around.height) <= largest
-        and _in(around.centre, box)
-        and max(around.width, around.height) > 0
+        (part, frame)
+        for part, frame in zip(parts, boxes, strict=True)
+        if max(frame.width, frame.height) <= largest and _in(frame.centre, box) and max(frame.width, frame.height) > 0
     ]
-    singles = [Shape(_kind(part, around), *around.centre, around, _ink(part), part.path) for part, around in kept]
+    singles = [Shape(_kind(part, frame), *frame.centre, frame, _ink(part), part.path) for part, frame in kept]
     return _crossed(singles, 1e-3 * max(box.width, box.height))
 
 
@@ -117,15 +115,15 @@ def _is_plus(points: Floats, box: Box) -> bool:
     )
 
 
-def _crossed(found: list[Shape], reach: float) -> list[Shape]:
+def _crossed(drawn: list[Shape], reach: float) -> list[Shape]:
     """Return shapes in which two strokes that cross in their middles are one plus or one cross."""
     pairs = {frozenset(("upright", "level")): "plus", frozenset(("rising", "falling")): "cross"}
     kept: list[Shape] = []
     cells: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for shape in found:
+    for shape in drawn:
         column, row = round(shape.x / reach), round(shape.y / reach)
-        near = [index for across in (-1, 0, 1) for along in (-1, 0, 1) for index in cells[column + across, row + along]]
-        partner = next((index for index in reversed(near) if _pair(kept[index], shape, reach) in pairs), None)
+        close = [index for i in (-1, 0, 1) for j in (-1, 0, 1) for index in cells[column + i, row + j]]
+        partner = next((index for index in reversed(close) if _pair(kept[index], shape, reach) in pairs), None)
         if partner is None:
             cells[column, row].append(len(kept))
             kept.append(shape)
@@ -139,8 +137,8 @@ def _crossed(found: list[Shape], reach: float) -> list[Shape]:
 def _pair(first: Shape, second: Shape, reach: float) -> frozenset[str]:
     """Return the kinds of two strokes that may be one mark; empty where they are not of one colour and size."""
     like = first.colour == second.colour and abs(first.size - second.size) < 0.2 * max(first.size, second.size)
-    near = abs(first.x - second.x) <= reach and abs(first.y - second.y) <= reach
-    return frozenset((first.kind, second.kind)) if like and near else frozenset()
+    close = abs(first.x - second.x) <= reach and abs(first.y - second.y) <= reach
+    return frozenset((first.kind, second.kind)) if like and close else frozenset()
 
 
 def _union(first: Box, second: Box) -> Box:
@@ -174,8 +172,8 @@ def outline_kind(text: Text) -> str:
         return "|"
     if 11 <= len(points) <= 15 and _is_plus(points, box):
         return "+"
-    across = np.hypot(*(points - box.centre).T)
-    return "o" if len(points) > 12 and np.ptp(across) < 0.1 * across.max() else ""
+    radii = np.hypot(*(points - box.centre).T)
+    return "o" if len(points) > 12 and np.ptp(radii) < 0.1 * radii.max() else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +195,7 @@ class MarkSet:
     loose: tuple[Shape, ...]
 
 
-def assign(found: Sequence[Shape], arms: Sequence[StepLine], box: Box, keys: Sequence[Box], snap: float) -> MarkSet:
+def assign(drawn: Sequence[Shape], arms: Sequence[StepLine], box: Box, keys: Sequence[Box], snap: float) -> MarkSet:
     """Return which shapes mark which arm.
 
     Parameters
@@ -215,7 +213,7 @@ def assign(found: Sequence[Shape], arms: Sequence[StepLine], box: Box, keys: Seq
         Drawn marks are as exact as the curve.
     """
     groups: dict[tuple[object, ...], list[Shape]] = defaultdict(list)
-    for shape in found:
+    for shape in drawn:
         if not any(_in_key(shape, key) for key in keys):
             groups[_class(shape)].append(shape)
     places: list[list[tuple[float, float]]] = [[] for _ in arms]
@@ -276,19 +274,19 @@ def _on_arms(
     heights = np.array([shape.y for shape in group])
     reach = max(0.004 * box.height, 0.15 * group[0].size)
     heights = heights - _shift(heights, spans, group[0], reach)
-    off = np.abs(_below(heights, spans))
-    fits = off <= reach
-    off = off + 0.01 * np.abs(heights[:, None] - spans[:, :, 1])  # at a step, marks stand at its foot
+    misses = np.abs(_below(heights, spans))
+    fits = misses <= reach
+    misses = misses + 0.01 * np.abs(heights[:, None] - spans[:, :, 1])  # at a step, marks stand at its foot
     drawn = np.array([arms[index].strokes[0].path for index in candidates])
     in_turn = not group[0].kind.startswith("text") and bool((drawn > group[0].order).any())
     placed: list[tuple[Shape, int | None]] = []
     for start, end in _runs(group, drawn if in_turn else drawn[:0]):
-        score = np.where(fits[start:end], off[start:end], reach).sum(axis=0)
+        score = np.where(fits[start:end], misses[start:end], reach).sum(axis=0)
         later = drawn > group[start].order  # marks follow their own line where lines and marks are drawn in turn
         last = np.where(later, np.inf, -drawn) if in_turn else np.zeros(len(drawn))
         best = int(np.lexsort((score, last, -fits[start:end].sum(axis=0)))[0])
         for row in range(start, end):
-            choice = best if fits[row, best] else int(np.argmin(off[row]))
+            choice = best if fits[row, best] else int(np.argmin(misses[row]))
             placed.append((group[row], candidates[choice] if fits[row].any() else None))
     return placed
 
@@ -346,9 +344,9 @@ def _snapped(marks: list[tuple[float, float]], arm: StepLine, exact: float) -> F
     places, reach = np.array(marks, float).reshape(-1, 2).T
     drops = arm.drops
     if len(drops) and len(places):
-        after = np.clip(np.searchsorted(drops, places), 0, len(drops) - 1)
-        before = np.clip(after - 1, 0, None)
-        nearer = np.where(np.abs(drops[before] - places) < np.abs(drops[after] - places), drops[before], drops[after])
+        right = np.clip(np.searchsorted(drops, places), 0, len(drops) - 1)
+        left = np.clip(right - 1, 0, None)
+        nearer = np.where(np.abs(drops[left] - places) < np.abs(drops[right] - places), drops[left], drops[right])
         places = np.where(np.abs(nearer - places) <= reach, nearer, places)
     places = np.sort(places)
     return places[np.concatenate([[True], np.diff(places) > exact])] if len(places) else places

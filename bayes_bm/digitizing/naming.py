@@ -23,7 +23,7 @@ def keys(scene: Scene, pieces: Sequence[Segment], kinds: Roles) -> list[Key]:
     """Return the short level lines and small patches of a scene that may be keys of a legend."""
     curves = {id(stroke) for line in (*kinds.arms, *kinds.limits, *kinds.rising) for stroke in line.strokes}
     longest = _LONGEST * scene.width
-    found = [
+    entries = [
         Key(piece.colour, piece.dash, piece.width, Box(piece.low, piece.place, piece.high, piece.place))
         for piece in pieces
         if not piece.upright and piece.length <= longest and id(piece.stroke) not in curves
@@ -32,8 +32,8 @@ def keys(scene: Scene, pieces: Sequence[Segment], kinds: Roles) -> list[Key]:
         if stroke.fill is not None and stroke.closed and len(stroke.points) in (4, 5):
             box = bounds(stroke.points)
             if 0 < box.width <= longest and 0 < box.height <= 0.06 * scene.height:
-                found.append(Key(stroke.fill, (), stroke.width, box, line=False))
-    return found
+                entries.append(Key(stroke.fill, (), stroke.width, box, line=False))
+    return entries
 
 
 def look(line: StepLine) -> Look:
@@ -41,9 +41,9 @@ def look(line: StepLine) -> Look:
     return Look(line.colour, line.dash, line.width, line.points)
 
 
-def with_level(kinds: Roles, found: Sequence[Key], words: Sequence[Text]) -> list[StepLine]:
+def with_level(kinds: Roles, entries: Sequence[Key], words: Sequence[Text]) -> list[StepLine]:
     """Return the arms, and lines without a step whose look a legend's key shares: arms without an event."""
-    named = legend(found, words, [look(line) for line in (*kinds.arms, *kinds.level)]).names[len(kinds.arms) :]
+    named = legend(entries, words, [look(line) for line in (*kinds.arms, *kinds.level)]).names[len(kinds.arms) :]
     pairs = zip(kinds.level, named, strict=True)
     return [*kinds.arms, *(line for line, name in pairs if name is not None and max(line.colour) < _PALE)]
 
@@ -51,17 +51,17 @@ def with_level(kinds: Roles, found: Sequence[Key], words: Sequence[Text]) -> lis
 def names(said: Legend, words: Sequence[Text], lines: Sequence[StepLine], box: Box, table: Table) -> list[Name]:
     """Return the name of each line: of the legend, of words beside it, of the table, else a number."""
     looks = [look(line) for line in lines]
-    found = list(said.names)
-    if any(name is None for name in found):
-        beside = beside_lines(words, looks, box, [*said.texts, *table.texts])
-        found = [name or other for name, other in zip(found, beside, strict=True)]
-    found = [name or other for name, other in zip(found, names_by_colour(table, looks), strict=True)]
-    return completed(found, table)
+    labelled = list(said.names)
+    if any(name is None for name in labelled):
+        words_near = beside_lines(words, looks, box, [*said.texts, *table.texts])
+        labelled = [name or other for name, other in zip(labelled, words_near, strict=True)]
+    labelled = [name or other for name, other in zip(labelled, names_by_colour(table, looks), strict=True)]
+    return completed(labelled, table)
 
 
-def completed(found: Sequence[Name | None], table: Table) -> list[Name]:
+def completed(labelled: Sequence[Name | None], table: Table) -> list[Name]:
     """Return a name for every line: the only one without has the table's only row without a line, else a number."""
-    whole = list(found)
+    whole = list(labelled)
     missing = [index for index, name in enumerate(whole) if name is None]
     labels = [row.label for row in table.rows if row.kind == "at_risk" and row.label]
     free = [label for label in labels if all(name is None or name.name != label for name in whole)]

@@ -73,18 +73,18 @@ def _ends(points: Floats) -> tuple[Floats, Floats] | None:
         return None
     one, two = points[: right + 1], np.concatenate([points[right:], points[:1]])[::-1]
     middle = (points[:, 0].min() + points[:, 0].max()) / 2
-    above = [float(np.interp(middle, side[:, 0], side[:, 1])) for side in (one, two)]
-    return (one, two) if above[0] < above[1] else (two, one)
+    heights = [float(np.interp(middle, side[:, 0], side[:, 1])) for side in (one, two)]
+    return (one, two) if heights[0] < heights[1] else (two, one)
 
 
 def _axis_parallel(side: Floats, tolerance: float) -> Floats | None:
     """Return the corners where the level and the upright pieces of a side meet; round joins between them go."""
     places: list[tuple[str, float, float, float]] = []
     for start, end in itertools.pairwise(side):
-        across, along = abs(end - start)
-        if along <= tolerance < across:
+        width, height = abs(end - start)
+        if height <= tolerance < width:
             places.append(("level", (start[1] + end[1]) / 2, start[0], end[0]))
-        elif across <= tolerance < along:
+        elif width <= tolerance < height:
             places.append(("upright", (start[0] + end[0]) / 2, start[1], end[1]))
     merged = [place for index, place in enumerate(places) if index == 0 or places[index - 1][0] != place[0]]
     while merged and merged[0][0] == "upright":
@@ -94,8 +94,8 @@ def _axis_parallel(side: Floats, tolerance: float) -> Floats | None:
     if not merged:
         return None
     corners = [(merged[0][2], merged[0][1])]
-    for before, after in itertools.pairwise(merged):
-        corners.append((after[1], before[1]) if after[0] == "upright" else (before[1], after[1]))
+    for first, second in itertools.pairwise(merged):
+        corners.append((second[1], first[1]) if second[0] == "upright" else (first[1], second[1]))
     corners.append((merged[-1][3], merged[-1][1]))
     return np.array(corners)
 
@@ -113,8 +113,8 @@ def _squared(points: Floats) -> Floats:
     """Return points whose neighbours share x or y exactly."""
     squared = points.copy()
     for index in range(1, len(points)):
-        across, along = np.abs(points[index] - points[index - 1])
-        if across < along:
+        width, height = np.abs(points[index] - points[index - 1])
+        if width < height:
             squared[index, 0] = squared[index - 1, 0]
         else:
             squared[index, 1] = squared[index - 1, 1]

@@ -24,8 +24,8 @@ class AxisPair:
     @property
     def core(self) -> Box:
         """Return what the labels span: the panel is at least as large."""
-        across, along = self.time.places, self.level.places
-        return Box(float(across.min()), float(along.min()), float(across.max()), float(along.max()))
+        columns, rows = self.time.places, self.level.places
+        return Box(float(columns.min()), float(rows.min()), float(columns.max()), float(rows.max()))
 
     @property
     def texts(self) -> list[Text]:
@@ -77,9 +77,9 @@ def _is_survival(column: Scale) -> bool:
     """Return whether a column of labels may be an axis of survival: 0 to 1 or 0 to 100, three labels or both ends."""
     values = column.values
     top = float(values.max())
-    within = values.min() >= -0.26 * max(top, 1.0) and top <= (1.26 if top <= _PERCENT else 126.0)
+    bounded = values.min() >= -0.26 * max(top, 1.0) and top <= (1.26 if top <= _PERCENT else 126.0)
     ends = len(values) >= 3 or top in (1.0, 100.0)
-    return bool(within and ends and (top <= _PERCENT or top >= 10) and _round_steps(values))
+    return bool(bounded and ends and (top <= _PERCENT or top >= 10) and _round_steps(values))
 
 
 def _round_steps(values: Floats) -> bool:
@@ -97,12 +97,12 @@ def _is_time(row: Scale) -> bool:
 def _below(row: Scale, column: Scale) -> bool:
     """Return whether a row lies under a column, beside it, as the axes of one panel do."""
     height = max(row.height, column.height)
-    across, along = row.places, column.places
-    under = row.box.top > along.max() - 0.2 * height and row.box.top - along.max() < 1.2 * np.ptp(along) + 6 * height
-    span = float(np.ptp(across))
-    at_left = column.box.right < across.min() + 1.5 * height and across.min() - column.box.right < 0.6 * span
-    at_right = column.box.left > across.max() - 1.5 * height and column.box.left - across.max() < 0.6 * span
-    return bool(under and (at_left or at_right))
+    columns, rows = row.places, column.places
+    follows = row.box.top > rows.max() - 0.2 * height and row.box.top - rows.max() < 1.2 * np.ptp(rows) + 6 * height
+    span = float(np.ptp(columns))
+    at_left = column.box.right < columns.min() + 1.5 * height and columns.min() - column.box.right < 0.6 * span
+    at_right = column.box.left > columns.max() - 1.5 * height and column.box.left - columns.max() < 0.6 * span
+    return bool(follows and (at_left or at_right))
 
 
 def _gap(row: Scale, column: Scale) -> float:
@@ -148,7 +148,7 @@ def titles(texts: Sequence[Text], pair: AxisPair, box: Box) -> Titles:
     """Return the titles of a pair's axes: the words under the row, and those that run up beside the column."""
     height = pair.time.height
     words = [text for text in texts if text.content and sum(sign.isalpha() for sign in text.content) >= 1]
-    under = [
+    row_words = [
         text
         for text in words
         if abs(text.angle) < 1
@@ -156,8 +156,8 @@ def titles(texts: Sequence[Text], pair: AxisPair, box: Box) -> Titles:
         and box.left - height < text.box.centre[0] < box.right + height
         and text.box.right > box.left
     ]
-    unit = [text for text in under if time_unit(text.content or "")]
-    beside = [
+    unit = [text for text in row_words if time_unit(text.content or "")]
+    column_words = [
         text
         for text in words
         if abs(text.angle - 90) < 1
@@ -166,8 +166,8 @@ def titles(texts: Sequence[Text], pair: AxisPair, box: Box) -> Titles:
         and text.box.bottom > box.top - 2 * height
         and text.box.top < box.bottom + 2 * height
     ]
-    time = min(unit or under, key=lambda text: text.box.top, default=None)
-    level = max(beside, key=lambda text: text.box.height, default=None)
+    time = min(unit or row_words, key=lambda text: text.box.top, default=None)
+    level = max(column_words, key=lambda text: text.box.height, default=None)
     return Titles(clean((time and time.content) or ""), clean((level and level.content) or ""))
 
 
@@ -200,9 +200,9 @@ def axis_findings(pair: AxisPair, made: Panel, unit: str, loose: float) -> list[
         Largest residual, in figure units, of ticks that are where they should be.
     """
     sides = (("time", pair.time, made.time), ("survival", pair.level, made.level))
-    found = [finding for name, scale, line in sides for finding in _side_findings(name, scale, line, unit, loose)]
+    findings = [finding for name, scale, line in sides for finding in _side_findings(name, scale, line, unit, loose)]
     if made.time_unit is None:
-        found.append(
+        findings.append(
             Finding(
                 "time_unit",
                 "question",
@@ -210,7 +210,7 @@ def axis_findings(pair: AxisPair, made: Panel, unit: str, loose: float) -> list[
                 'time_unit = "months"',
             )
         )
-    return found
+    return findings
 
 
 def _side_findings(name: str, scale: Scale, line: Axis, unit: str, loose: float) -> Iterable[Finding]:

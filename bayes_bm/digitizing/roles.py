@@ -52,7 +52,7 @@ def survival(panel: Panel, y: Floats | float) -> Floats:
 
 def roles(lines: Sequence[StepLine], panel: Panel) -> Roles:
     """Return the step lines of a panel sorted by what they are; marks, axes and reference lines are left out."""
-    near = START if panel.level.source in ("ticks", "grid", "given") else START_BY_LABELS
+    tolerance = START if panel.level.source in ("ticks", "grid", "given") else START_BY_LABELS
     arms: list[StepLine] = []
     rising: list[StepLine] = []
     late: list[StepLine] = []
@@ -63,12 +63,12 @@ def roles(lines: Sequence[StepLine], panel: Panel) -> Roles:
         heights, starts_early = survival(panel, line.points[:, 1]), _starts_early(line, panel)
         steps = np.diff(heights)
         falls, rises = int((steps < 0).sum()), int((steps > 0).sum())
-        if falls and not rises and starts_early and abs(heights[0] - 1) <= near:
+        if falls and not rises and starts_early and abs(heights[0] - 1) <= tolerance:
             arms.append(line)
         elif rises and not falls and starts_early and abs(heights[0]) <= 0.05:
             rising.append(line)
         elif not falls and not rises:
-            if starts_early and abs(heights[0] - 1) <= near and not _on_frame(line, panel):
+            if starts_early and abs(heights[0] - 1) <= tolerance and not _on_frame(line, panel):
                 level.append(line)
         elif falls >= 2 and not rises:
             late.append(line)
@@ -148,9 +148,9 @@ def _limits(arms: list[StepLine], others: list[StepLine]) -> list[StepLine]:
         if middle in limits:
             continue
         partners = [line for line in lines if line is not middle and _shares_steps(line, middle)]
-        above = [line for line in partners if _side(line, middle) < 0]
-        below = [line for line in partners if _side(line, middle) > 0]
-        pairs = [(one, two) for one in above for two in below if one.look == two.look]
+        uppers = [line for line in partners if _side(line, middle) < 0]
+        lowers = [line for line in partners if _side(line, middle) > 0]
+        pairs = [(one, two) for one in uppers for two in lowers if one.look == two.look]
         for one, two in pairs:
             if middle.look != one.look or middle.colour == one.colour:
                 limits.extend(line for line in (one, two) if line not in limits)

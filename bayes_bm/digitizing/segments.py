@@ -49,8 +49,8 @@ class Segment:
 def segments(scene: Scene) -> list[Segment]:
     """Return the strokes that are one straight line along an axis, and thin filled bars that stand for one."""
     size = max(scene.width, scene.height)
-    found = (_segment(stroke, size) for stroke in scene.strokes)
-    return [segment for segment in found if segment is not None]
+    read = (_segment(stroke, size) for stroke in scene.strokes)
+    return [segment for segment in read if segment is not None]
 
 
 def _segment(stroke: Stroke, size: float) -> Segment | None:
@@ -87,25 +87,25 @@ def axis_marks(pieces: Iterable[Segment], scale: Scale, core: Box) -> list[Marks
     core : Box
         What the labels of both axes span.
     """
-    across = not scale.upright
-    reach = (core.height if across else core.width) * 0.25
-    first, last = (core.left, core.right) if across else (core.top, core.bottom)
+    level_axis = not scale.upright
+    reach = (core.height if level_axis else core.width) * 0.25
+    first, last = (core.left, core.right) if level_axis else (core.top, core.bottom)
     margin = 0.1 * (last - first)
-    low, high = (core.top, core.bottom) if across else (core.left, core.right)
+    low, high = (core.top, core.bottom) if level_axis else (core.left, core.right)
     groups: dict[tuple[int, int], list[Segment]] = defaultdict(list)
     grain = max(last - first, high - low) * 3e-4
     for piece in pieces:
-        beside = first - margin <= piece.place <= last + margin
-        if piece.upright == across and beside and piece.high > low - reach and piece.low < high + reach:
+        spans = first - margin <= piece.place <= last + margin
+        if piece.upright == level_axis and spans and piece.high > low - reach and piece.low < high + reach:
             groups[round(piece.low / grain), round(piece.high / grain)].append(piece)
-    near = scale.box.top if across else (scale.box.right if scale.box.right <= core.left else scale.box.left)
+    edge = scale.box.top if level_axis else (scale.box.right if scale.box.right <= core.left else scale.box.left)
     ranked: list[tuple[tuple[bool, float], Marks]] = []
     for group in groups.values():
         length = group[0].length
         if len(group) >= 2:
             places = np.unique([piece.place for piece in group])
             grid = length > 0.5 * (high - low)
-            gap = min(abs(group[0].low - near), abs(group[0].high - near))
+            gap = min(abs(group[0].low - edge), abs(group[0].high - edge))
             ranked.append(((grid, gap), Marks(_thinned(places, grain), "grid" if grid else "ticks")))
     return [marks for _, marks in sorted(ranked, key=lambda item: item[0])]
 
@@ -155,8 +155,8 @@ def _spanned(pieces: Iterable[Segment], core: Box) -> Box:
         first, last = (core.left, core.right) if piece.upright else (core.top, core.bottom)
         low, high = (core.top, core.bottom) if piece.upright else (core.left, core.right)
         margin = 0.2 * (last - first)
-        near = first - margin < piece.place < last + margin and piece.low < high and piece.high > low
-        if not near or piece.length <= 0.6 * (high - low):
+        spans = first - margin < piece.place < last + margin and piece.low < high and piece.high > low
+        if not spans or piece.length <= 0.6 * (high - low):
             continue
         ends = (piece.place, piece.low, piece.place, piece.high)
         if not piece.upright:

@@ -92,10 +92,10 @@ def _read_pdf(path: Path, given: Calibration | None, page: int | None, panel: in
     first, pages = _read_page(path, page or 1, given, panel)
     if page is not None or pages == 1:
         return first
-    until = time.perf_counter() + SECONDS
+    deadline = time.perf_counter() + SECONDS
     looked_at, sources = 1, [first] if first.reading.arms else []
     for number in range(2, min(pages, MOST_PAGES) + 1):
-        if time.perf_counter() > until:
+        if time.perf_counter() > deadline:
             break
         looked_at = number
         with suppress(InputError):  # a page that cannot be read has no curve

@@ -53,8 +53,8 @@ class StepLine:
         """Return y (places,) just after places; nan outside the line."""
         points = self.points
         place = np.searchsorted(points[:, 0], x, side="right") - 1
-        inside = (place >= 0) & (x <= points[-1, 0])
-        return np.where(inside, points[np.clip(place, 0, len(points) - 1), 1], np.nan)
+        drawn = (place >= 0) & (x <= points[-1, 0])
+        return np.where(drawn, points[np.clip(place, 0, len(points) - 1), 1], np.nan)
 
     @property
     def look(self) -> tuple[Colour, tuple[float, ...], float]:
@@ -151,15 +151,15 @@ def _oriented(points: Floats, size: float) -> tuple[Floats, float] | None:
     drops of equal height at its ends.
     """
     steps = np.diff(points, axis=0)
-    off = np.abs(steps).min(axis=1)
-    slanted = off > _PARALLEL * size
-    if (off > _SLANTED * size).any() or slanted.sum() > 0.2 * len(steps):
+    misses = np.abs(steps).min(axis=1)
+    slanted = misses > _PARALLEL * size
+    if (misses > _SLANTED * size).any() or slanted.sum() > 0.2 * len(steps):
         return None
     if points[0, 0] > points[-1, 0] or (points[0, 0] == points[-1, 0] and points[0, 1] > points[-1, 1]):
         points, steps, slanted = points[::-1], -steps[::-1], slanted[::-1]
     if (steps[:, 0] < -_PARALLEL * size).any():
         return None
-    return _straightened(points, slanted), float(off[slanted].max()) if slanted.any() else 0.0
+    return _straightened(points, slanted), float(misses[slanted].max()) if slanted.any() else 0.0
 
 
 def _straightened(points: Floats, slanted: NDArray[np.bool_]) -> Floats:
@@ -195,8 +195,8 @@ def _chained(pieces: list[_Piece], tolerance: float) -> list[list[_Piece]]:
     for index in range(len(pieces)):
         if index not in used:
             chain = [index]
-            while (after := following.get(chain[-1])) is not None:
-                chain.append(after)
+            while (successor := following.get(chain[-1])) is not None:
+                chain.append(successor)
             chains.append([pieces[member] for member in chain])
     return chains
 
@@ -209,9 +209,9 @@ def _joints(
     end, level = points[-1], points[-1, 1] == points[-2, 1]
     cell = 4 * tolerance
     column, row = round(end[0] / cell), round(end[1] / cell)
-    for across in (-1, 0, 1):
-        for along in (-1, 0, 1):
-            for other in starts.get((column + across, row + along), ()):
+    for i in (-1, 0, 1):
+        for j in (-1, 0, 1):
+            for other in starts.get((column + i, row + j), ()):
                 start = pieces[other].points
                 gap = float(np.abs(start[0] - end).max())
                 forward = (start[0, 0], start[0, 1], other) > (points[0, 0], points[0, 1], index)
@@ -230,14 +230,14 @@ def _stacked(chains: list[list[_Piece]], tolerance: float) -> list[list[_Piece]]
         line = level.pop(0)
         while True:
             end = line[-1].points[-1]
-            below = [
+            candidates = [
                 chain
                 for chain in level
                 if abs(chain[0].points[0, 0] - end[0]) <= tolerance and chain[0].points[0, 1] > end[1]
             ]
-            if not below:
+            if not candidates:
                 break
-            nearest = min(below, key=lambda chain: chain[0].points[0, 1])
+            nearest = min(candidates, key=lambda chain: chain[0].points[0, 1])
             level.remove(nearest)
             line = [*line, *nearest]
         joined.append(line)

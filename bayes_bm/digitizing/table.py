@@ -131,8 +131,8 @@ def _one_table(rows: list[_Row], box: Box) -> list[_Row]:
 
     Rows inside the panel are a table only where they follow each other; other rows follow without a wide gap.
     """
-    below = [row for row in rows if row.y > box.bottom]
-    rows = below or [row for row in rows if row.label]
+    lower = [row for row in rows if row.y > box.bottom]
+    rows = lower or [row for row in rows if row.label]
     kept: list[_Row] = []
     for row in rows:
         height = float(np.median([character_height(cell[2]) for cell in row.cells]))
@@ -179,20 +179,20 @@ def _headings(rows: list[_Row], lines: list[list[Text]]) -> list[_Heading]:
 
     A line such as "Censored" or "Number at risk" says what the rows under it count; a name says whose they are.
     """
-    at = {round(row.y, 3) for row in rows}
+    heights = {round(row.y, 3) for row in rows}
     heads: list[_Heading] = []
     kind: Kind | None = None
     group = ""
     texts = [
         (line[0].box.centre[1], clean(" ".join(text.content or "" for text in line)), line)
         for line in lines
-        if round(line[0].box.centre[1], 3) not in at
+        if round(line[0].box.centre[1], 3) not in heights
     ]
     for index, row in enumerate(rows):
-        above = rows[index - 1].y if index else -np.inf
+        ceiling = rows[index - 1].y if index else -np.inf
         left = row.label[0].box.left if row.label else row.cells[0][2].box.left
         for y, words, line in texts:
-            if above < y < row.y and _is_word(line[0]) and row.y - y < 30 * character_height(line[0]):
+            if ceiling < y < row.y and _is_word(line[0]) and row.y - y < 30 * character_height(line[0]):
                 said = _kind(words)
                 if said is not None:
                     kind, group = said, ""
@@ -207,7 +207,7 @@ def _risk_row(row: _Row, head: _Heading, time: Axis, columns: Sequence[int]) -> 
     label = clean(" ".join(text.content or "" for text in row.label))
     last = max(cell[0] for cell in row.cells)
     full = [column for column in columns if column <= last]
-    known = {cell[0]: cell[1] for cell in row.cells}
+    read = {cell[0]: cell[1] for cell in row.cells}
     least = min(cell[2].confidence for cell in row.cells)
     written = any(cell[2].source == "ocr" for cell in row.cells)
     return RiskRow(
@@ -215,7 +215,7 @@ def _risk_row(row: _Row, head: _Heading, time: Axis, columns: Sequence[int]) -> 
         arm=None,
         label=label,
         times=time.values[full].copy(),
-        counts=np.array([known.get(column, -1) for column in full], float),
+        counts=np.array([read.get(column, -1) for column in full], float),
         source=f"ocr {least:.2f}" if written else "text",
     )
 
@@ -230,9 +230,9 @@ def names_by_colour(table: Table, looks: Sequence[Look]) -> list[Name | None]:
     if len({text.colour for text in labels}) < 2:
         return names
     for row, text in zip(table.rows, table.labels, strict=True):
-        near = [] if text is None else [index for index, look in enumerate(looks) if _near(text.colour, look.colour)]
-        if len(near) == 1 and names[near[0]] is None and _said(row):
-            names[near[0]] = Name(row.label, "table")
+        like = [] if text is None else [index for index, look in enumerate(looks) if _near(text.colour, look.colour)]
+        if len(like) == 1 and names[like[0]] is None and _said(row):
+            names[like[0]] = Name(row.label, "table")
     return names
 
 
@@ -259,8 +259,8 @@ def of_arms(table: Table, arms: Sequence[ArmLine], by_order: bool) -> list[RiskR
         if arm is None:
             arm = _named(group, names)
         if arm is None and text is not None:
-            near = [index for index, other in enumerate(arms) if _near(text.colour, other.colour)]
-            arm = near[0] if len(near) == 1 and max(text.colour) - min(text.colour) > 0.1 else None
+            like = [index for index, other in enumerate(arms) if _near(text.colour, other.colour)]
+            arm = like[0] if len(like) == 1 and max(text.colour) - min(text.colour) > 0.1 else None
         if arm is None and whole[row.kind] == len(arms) and (len(arms) == 1 or (by_order and not labelled)):
             arm = place
         rows.append(replace(row, arm=arm))
@@ -284,9 +284,10 @@ def _named(label: str, names: Sequence[str]) -> int | None:
     exact = [index for index, name in enumerate(names) if _plain(name) == plain]
     if len(exact) == 1:
         return exact[0]
-    within = [index for index, name in enumerate(names) if _plain(name) and _plain(name) in plain]
-    within.sort(key=lambda index: -len(names[index]))
-    return within[0] if within and (len(within) == 1 or len(names[within[0]]) > len(names[within[1]])) else None
+    contained = [index for index, name in enumerate(names) if _plain(name) and _plain(name) in plain]
+    contained.sort(key=lambda index: -len(names[index]))
+    one_is_longest = len(contained) == 1 or (contained and len(names[contained[0]]) > len(names[contained[1]]))
+    return contained[0] if one_is_longest else None
 
 
 def _plain(text: str) -> str:
@@ -296,16 +297,16 @@ def _plain(text: str) -> str:
 def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Finding]:
     """Return what has to be told of a table: numbers that rise, cells not read, rows without an arm."""
     names = [arm.name for arm in arms]
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for index, row in enumerate(rows, 1):
-        known = row.counts[row.counts >= 0]
+        printed = row.counts[row.counts >= 0]
         place = f'[[rows]] number {index} ("{row.label}")'
-        steps = np.diff(known)
+        steps = np.diff(printed)
         if (row.kind == "at_risk" and (steps > 0).any()) or (
             row.kind != "at_risk" and (steps < 0).any() and (steps > 0).any()
         ):
-            said = ", ".join(f"{value:g}" for value in known)
-            found.append(
+            said = ", ".join(f"{value:g}" for value in printed)
+            findings.append(
                 Finding(
                     "table_rises",
                     "question",
@@ -315,7 +316,7 @@ def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Fin
                 )
             )
         if (row.counts < 0).any():
-            found.append(
+            findings.append(
                 Finding(
                     "table_cell",
                     "question",
@@ -325,7 +326,7 @@ def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Fin
                 )
             )
         if row.arm is not None and row.kind == "at_risk" and (when := _too_many(row, arms[row.arm])) is not None:
-            found.append(
+            findings.append(
                 Finding(
                     "table_against_curve",
                     "question",
@@ -335,7 +336,7 @@ def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Fin
                 )
             )
         if row.arm is None and names:
-            found.append(
+            findings.append(
                 Finding(
                     "table_row_without_arm",
                     "question",
@@ -343,7 +344,7 @@ def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Fin
                     f'{place}: arm = "..."',
                 )
             )
-    return found
+    return findings
 
 
 def _too_many(row: RiskRow, arm: ArmLine) -> float | None:
@@ -351,12 +352,12 @@ def _too_many(row: RiskRow, arm: ArmLine) -> float | None:
 
     Without censoring n S(t-) are at risk, with censoring fewer: S falls by events among those who are left.
     """
-    known = row.counts >= 0
-    if not known.any() or row.times[known][0] != 0:
+    printed = row.counts >= 0
+    if not printed.any() or row.times[printed][0] != 0:
         return None
-    counts, times = row.counts[known], row.times[known]
+    counts, times = row.counts[printed], row.times[printed]
     early = times - 2e-3 * arm.time[-1]  # an event at the tick itself may be read a little before it
     place = np.clip(np.searchsorted(arm.time, early, side="left") - 1, 0, None)
-    before = np.where(times <= arm.time[0], 1.0, arm.survival[place])
-    over = (counts > counts[0] * before + 0.5 + 1e-3 * counts[0]) & (times <= arm.time[-1])
-    return float(times[over][0]) if over.any() else None
+    alive = np.where(times <= arm.time[0], 1.0, arm.survival[place])
+    excess = (counts > counts[0] * alive + 0.5 + 1e-3 * counts[0]) & (times <= arm.time[-1])
+    return float(times[excess][0]) if excess.any() else None

@@ -80,12 +80,12 @@ def read_scene(scene: Scene, given: Calibration | None = None, panel: int | None
     if not 1 <= (asked or 1) <= len(sights):
         wrong = Finding("no_such_panel", "error", f"The page has {len(sights)} panels, not {asked}.", "panel = 1")
         return FigureReading(None, boxes, (), (), (wrong,))
-    told: list[Finding] = []
+    findings: list[Finding] = []
     if len(sights) > 1 and asked is None:
-        told.append(several_panels([(sight.panel, len(sight.roles.arms)) for sight in sights]))
+        findings.append(several_panels([(sight.panel, len(sight.roles.arms)) for sight in sights]))
     sight = sights[(asked or 1) - 1]
     others = [other.panel.box for other in sights if other is not sight and other.panel.box != sight.panel.box]
-    return _reading(_without(page, others), sight, boxes, told)
+    return _reading(_without(page, others), sight, boxes, findings)
 
 
 def _without(page: _Page, boxes: Sequence[Box]) -> _Page:
@@ -106,13 +106,13 @@ def _without(page: _Page, boxes: Sequence[Box]) -> _Page:
 
 def _readable(scene: Scene) -> list[Text]:
     """Return the texts of a scene, split at wide gaps, outlines recognised."""
-    known = [text for text in scene.texts if text.content is not None]
+    readable = [text for text in scene.texts if text.content is not None]
     outlines = [text for text in scene.texts if text.content is None and not marking.outline_kind(text)]
     if outlines:
         from bayes_bm.digitizing.raster.ocr import recognise_outlines
 
-        known.extend(text for text in recognise_outlines(tuple(outlines)) if text.content is not None)
-    return parted(known)
+        readable.extend(text for text in recognise_outlines(tuple(outlines)) if text.content is not None)
+    return parted(readable)
 
 
 def _sight(page: _Page, pair: AxisPair) -> _Sight | None:
@@ -131,14 +131,14 @@ def _seen(page: _Page, pair: AxisPair | None, made: Panel) -> _Sight:
     return _Sight(pair, anchored(made, kinds.arms), tuple(lines), kinds)
 
 
-def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Finding]) -> FigureReading:
+def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], findings: list[Finding]) -> FigureReading:
     """Return everything about one panel."""
     said = page.given
     made = saying.panel(said, sight.panel) or sight.panel
-    told += saying.contradictions(said, sight.panel)
+    findings += saying.contradictions(said, sight.panel)
     if sight.pair is not None:
         core = sight.pair.core
-        told += axis_findings(sight.pair, made, "units", _LOOSE * min(core.width, core.height))
+        findings += axis_findings(sight.pair, made, "units", _LOOSE * min(core.width, core.height))
     if said.time is not None or said.level is not None or said.box is not None:
         sight = replace(_seen(page, sight.pair, made), panel=made)
     kinds = sight.roles
@@ -148,7 +148,7 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Find
     if asked:
         lines = [ask.line for ask in asked if ask.line is not None]
     if not lines and not any(ask.arm.corners for ask in asked):
-        return FigureReading(made, boxes, (), (), in_order([*told, no_curve(kinds)]))
+        return FigureReading(made, boxes, (), (), in_order([*findings, no_curve(kinds)]))
     key_says = legend(keys, page.words, [naming.look(line) for line in lines])
     table = tables.risk_table(page.texts, made.time, made.box, sight.pair.texts if sight.pair else [])
     marked = _marks(page.scene, sight, lines, key_says)
@@ -157,7 +157,7 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Find
     parts = zip(names, lines, curves, marked.times, strict=True)
     arms = [_arm(name, line, drawn, places, made) for name, line, drawn, places in parts]
     if asked:
-        told += saying.without_line(asked)
+        findings += saying.without_line(asked)
         arms, curves = _as_given(said, asked, arms, curves, made)
         order = list(range(len(arms)))
     else:
@@ -165,11 +165,11 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], told: list[Find
         order = naming.order(key_says.order, arms)
     ordered = [arms[index] for index in order]
     rows = saying.rows(said, tables.of_arms(table, ordered, len(key_says.order) == len(arms)), ordered)
-    told += arm_findings(kinds, key_says, ordered, [curves[index] for index in order], made)
-    told += tables.table_findings(rows, ordered)
-    told += unexplained(page.scene, made, kinds, lines, marked, key_says)
+    findings += arm_findings(kinds, key_says, ordered, [curves[index] for index in order], made)
+    findings += tables.table_findings(rows, ordered)
+    findings += unexplained(page.scene, made, kinds, lines, marked, key_says)
     others = _others(kinds, key_says, page.texts)
-    return FigureReading(made, boxes, tuple(ordered), tuple(rows), in_order(told), others=others)
+    return FigureReading(made, boxes, tuple(ordered), tuple(rows), in_order(findings), others=others)
 
 
 def _others(kinds: Roles, key_says: Legend, texts: Sequence[Text]) -> tuple[OtherInk, ...]:
@@ -183,19 +183,19 @@ def _as_given(
 ) -> tuple[list[ArmLine], list[Curve]]:
     """Return arms with given names and marks, in the order in which they are given."""
     traced = iter(zip(arms, curves, strict=True))
-    found: list[ArmLine] = []
+    lines: list[ArmLine] = []
     drawn: list[Curve] = []
     for ask in asked:
         if ask.arm.corners:
             arm = saying.drawn(ask.arm, made)
-            found.append(arm)
+            lines.append(arm)
             drawn.append(Curve(arm.corners, arm.time, arm.survival, ""))
         elif ask.line is not None:
             arm, course = next(traced)
             named = replace(arm, name=ask.arm.name, name_source=ask.arm.source)
-            found.append(saying.with_marks(named, ask.arm, said))
+            lines.append(saying.with_marks(named, ask.arm, said))
             drawn.append(course)
-    return found, drawn
+    return lines, drawn
 
 
 def _marks(scene: Scene, sight: _Sight, lines: Sequence[StepLine], key_says: Legend) -> marking.MarkSet:

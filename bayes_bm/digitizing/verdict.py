@@ -99,10 +99,10 @@ def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk) -> float:
     where nothing of a picture's line is seen it lies somewhere between the levels before and after.
     """
     unit = 100.0 if panel.percent else 1.0
-    up = (2 * arm.error + panel.level.residual) / max(abs(panel.level.step) * unit, 1e-12)
+    height = (2 * arm.error + panel.level.residual) / max(abs(panel.level.step) * unit, 1e-12)
     span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
     along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
     fall = float(arm.survival[0] - arm.survival[-1])
     unseen = max(arm.hidden, ink.hidden) + ink.missing if arm.error else ink.missing
-    bound = up + along * fall + unseen * min(fall, 1.0) / 2
+    bound = height + along * fall + unseen * min(fall, 1.0) / 2
     return float(np.clip(bound, LEAST_BOUND, 1.0))

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 from scipy import special
 
-from bayes_bm.checks.arm_normals import ArmNormals, ArmTransform, arm_normals, whitened_ratios
+from bayes_bm.checks.arm_normals import ArmNormals, ArmTransform, arm_normals, linear_rows
 from bayes_bm.checks.pareto_smoothing import HIGH_K, pareto_smoothed, resampled
 from bayes_bm.evidence.hazard_ratios import averaged_ratios
 from bayes_bm.evidence.records import Evidence
@@ -183,52 +183,24 @@ def _start(spec: Spec, evidence: Evidence) -> Result:
 
 
 def _linear(spec: Spec, design: Design, sites: ArmNormals, evidence: Evidence) -> _Linear:
-    """Which parameter and which effect each pseudo-observation and each printed ratio reads."""
-    studies, compared, pairs = len(design.studies), len(design.compared), len(design.pairs)
-    arm, (eta, kappa) = sites.arm, (sites.slope[:, column] for column in (0, 1))
-    one = np.ones((len(arm), 1))
-    by_study, by_treatment = (
-        np.eye(studies)[design.arm_study[arm]],
-        np.eye(compared + 1)[design.arm_treatment[arm]][:, 1:],
-    )
-    by_pair = np.eye(pairs + 1)[design.arm_pair[arm]][:, 1:]
-    blocks = {
-        "intercept": eta[:, None] * one,
-        "log_hr": eta[:, None] * by_treatment,
-        "log_shape": kappa[:, None] * one,
-        "coefficient": sites.slope[:, 2:],
-        "study_effect": eta[:, None] * by_study,
-        "study_log_shape": kappa[:, None] * by_study,
-        "study_treatment_effect": eta[:, None] * by_pair,
-    }
-    y = sites.value
-    if len(evidence.hr_cholesky):
-        printed, by_treatment, by_pair = whitened_ratios(design, evidence, np.zeros(design.hr_bias.shape[1]))
-        ratios = {"log_hr": by_treatment, "study_treatment_effect": by_pair}
-        empty = len(printed)
-        blocks = {
-            name: np.concatenate([block, ratios.get(name, np.zeros((empty, block.shape[1])))])
-            for name, block in blocks.items()
-        }
-        y = np.concatenate([y, printed])
-    priors, effects = (
-        _priors(spec),
-        dict(zip(("study_effect", "study_log_shape", "study_treatment_effect"), SDS, strict=True)),
-    )
-    kept = [name for name in blocks if name in priors or (name in effects and getattr(spec.effects, effects[name]))]
-    width = {name: blocks[name].shape[1] for name in kept}
-    distributions = {name: scipy_distribution(priors[name]) for name in kept if name in priors}
-    mean = np.concatenate(
-        [np.full(width[name], float(distributions[name].mean()) if name in distributions else 0.0) for name in kept]
-    )
-    scale = np.concatenate(
-        [np.full(width[name], float(distributions[name].std()) if name in distributions else 1.0) for name in kept]
-    )
-    block = np.concatenate([np.full(width[name], SDS.index(effects[name]) if name in effects else -1) for name in kept])
-    scale = np.where(block == SDS.index("study_treatment"), np.sqrt(DEVIATION_VARIANCE), scale)
-    names = tuple((name, str(column)) for name in kept for column in range(width[name]))
-    matrix = np.concatenate([blocks[name] for name in kept], axis=1)
-    return _Linear(y, matrix, mean, scale**-2, block.astype(int), names)
+    """Return which parameter and which effect each pseudo-observation and each printed ratio reads."""
+    rows = linear_rows(design, sites, evidence, np.zeros(design.hr_bias.shape[1]), ratios=True)
+    priors = {name: scipy_distribution(prior) for name, prior in _priors(spec).items()}
+    effects = dict(zip(("study_effect", "study_log_shape", "study_treatment_effect"), SDS, strict=True))
+    columns, blocks, names = [], [], []
+    for name, block in rows.blocks.items():
+        if name in priors:
+            moments = float(priors[name].mean()), float(priors[name].std()), -1
+        elif name in effects and getattr(spec.effects, effects[name]):
+            scale = np.sqrt(DEVIATION_VARIANCE) if name == "study_treatment_effect" else 1.0
+            moments = 0.0, scale, SDS.index(effects[name])
+        else:
+            continue
+        blocks.append(block)
+        columns += [moments] * block.shape[1]
+        names += [(name, str(column)) for column in range(block.shape[1])]
+    mean, scale, effect = np.array(columns).T
+    return _Linear(rows.y, np.concatenate(blocks, axis=1), mean, scale**-2, effect.astype(int), tuple(names))
 
 
 # ---------------------------------------------------------------------------------------------- second stage

@@ -112,15 +112,15 @@ def _weight(parts: tuple[_Compound, ...]) -> tuple[int, int, int]:
 def style(element: Any, sheet: list[Rule], parent: dict[str, str]) -> dict[str, str]:
     """Return the properties of an element, those that it inherits included."""
     said = {name: parent[name] for name in INHERITED if name in parent}
-    own = {name: value for name in (*INHERITED, *_OWN) if (value := element.get(name)) is not None}
+    values = {name: value for name in (*INHERITED, *_OWN) if (value := element.get(name)) is not None}
     for rule in sheet:
         if rule.fits(element):
-            own.update(rule.declarations)
-    own.update(declarations(element.get("style")))
-    own = {name: value for name, value in own.items() if value != "inherit"}
-    if "font-size" in own:
-        own["font-size"] = str(length(own["font-size"], length(parent.get("font-size", "16"), 16.0)))
-    return {**said, **own}
+            values.update(rule.declarations)
+    values.update(declarations(element.get("style")))
+    values = {name: value for name, value in values.items() if value != "inherit"}
+    if "font-size" in values:
+        values["font-size"] = str(length(values["font-size"], length(parent.get("font-size", "16"), 16.0)))
+    return {**said, **values}
 
 
 def length(text: str | None, whole: float, default: float = 0.0) -> float:

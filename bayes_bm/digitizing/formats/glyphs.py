@@ -63,9 +63,9 @@ def _angle(pieces: list[Glyph]) -> float:
 def reading_edges(boxes: list[Box], angle: float) -> Floats:
     """Return start and end (boxes, 2) of boxes along the direction of reading."""
     turn = math.radians(angle)
-    across, along = math.cos(turn), -math.sin(turn)
+    cosine, sine = math.cos(turn), -math.sin(turn)
     ends = np.array([[(box.left, box.top), (box.right, box.bottom)] for box in boxes])
-    places = ends[:, :, 0] * across + ends[:, :, 1] * along
+    places = ends[:, :, 0] * cosine + ends[:, :, 1] * sine
     return np.sort(places, axis=1)
 
 
@@ -88,8 +88,8 @@ def _continues(line: list[Glyph], piece: Glyph) -> bool:
     if len(line) == 1:
         return bool(np.min(np.abs(step)) < 0.05 * max(1.0, float(np.max(np.abs(step)))))
     along = np.subtract(line[-1].anchor, line[0].anchor)
-    across = abs(along[0] * step[1] - along[1] * step[0]) / max(float(np.hypot(*along)), 1e-9)
-    return bool(across < 0.1 * max(float(np.hypot(*step)), 1.0) and along @ step >= 0)
+    aside = abs(along[0] * step[1] - along[1] * step[0]) / max(float(np.hypot(*along)), 1e-9)
+    return bool(aside < 0.1 * max(float(np.hypot(*step)), 1.0) and along @ step >= 0)
 
 
 def _run(line: list[Glyph]) -> Text:
@@ -97,9 +97,9 @@ def _run(line: list[Glyph]) -> Text:
     angle = _angle(line)
     boxes = [piece.box for piece in line]
     points = np.array([[(box.left, box.top), (box.right, box.bottom)] for box in boxes]).reshape(-1, 2)
-    known = all(piece.character for piece in line)
+    readable = all(piece.character for piece in line)
     return Text(
-        content="".join(piece.character or "" for piece in line) if known else None,
+        content="".join(piece.character or "" for piece in line) if readable else None,
         box=bounds(points),
         angle=angle,
         colour=line[0].strokes[0].fill or (0.0, 0.0, 0.0),
@@ -132,7 +132,7 @@ def _with_blanks(edges: Floats, written: list[int], count: int) -> Floats:
     for index in range(count):
         if index not in written:
             following = next(other for other in written if other > index)
-            before = places[index - 1, 1]
+            last = places[index - 1, 1]
             rest = following - index
-            places[index] = before, before + (places[following, 0] - before) / rest
+            places[index] = last, last + (places[following, 0] - last) / rest
     return places

@@ -137,7 +137,7 @@ def subpaths(data: str) -> list[Subpath]:
     return pen.done
 
 
-def ellipse(x: float, y: float, across: float, along: float) -> Subpath:
+def ellipse(x: float, y: float, half_width: float, half_height: float) -> Subpath:
     """Return the polygon of an ellipse with its radii."""
     angles = np.linspace(0.0, 2.0 * np.pi, 24, endpoint=False)
-    return np.column_stack([x + across * np.cos(angles), y + along * np.sin(angles)]), True
+    return np.column_stack([x + half_width * np.cos(angles), y + half_height * np.sin(angles)]), True

@@ -315,7 +315,7 @@ def _picture(walk: _Walk, item: Any, matrix: Matrix) -> None:
     """Keep the place and size of a picture."""
     import pypdfium2.raw as raw
 
-    across, along = ctypes.c_uint(), ctypes.c_uint()
-    if raw.FPDFImageObj_GetImagePixelSize(item, ctypes.byref(across), ctypes.byref(along)):
+    columns, rows = ctypes.c_uint(), ctypes.c_uint()
+    if raw.FPDFImageObj_GetImagePixelSize(item, ctypes.byref(columns), ctypes.byref(rows)):
         box = bounds(moved(after(matrix, _matrix(item)), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]))
-        walk.pictures.append((box, (across.value, along.value)))
+        walk.pictures.append((box, (columns.value, rows.value)))

@@ -26,11 +26,11 @@ def pictures(
     InputError
         Where one has more pixels than a scanned page.
     """
-    for _, (across, along) in placed:
-        if across * along > _HUGE:
+    for _, (columns, rows) in placed:
+        if columns * rows > _HUGE:
             raise InputError(
                 where,
-                found=f"a picture of {across} x {along} pixels",
+                found=f"a picture of {columns} x {rows} pixels",
                 allowed=f"at most {_HUGE // 1_000_000} million",
                 hint="save the figure with 300 dpi",
             )

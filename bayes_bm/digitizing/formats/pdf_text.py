@@ -88,7 +88,7 @@ def _of_pdfium(path: Path, page: Any, matrix: Matrix) -> Iterator[Character]:
         raise InputError(str(path), found=f"a page with {count:,} characters", allowed=f"at most {_MOST_CHARACTERS:,}")
     box = [ctypes.c_double() for _ in range(4)]
     origin = [ctypes.c_double() for _ in range(2)]
-    loose, own, channels = raw.FS_RECTF(), raw.FS_MATRIX(), [ctypes.c_uint() for _ in range(4)]
+    loose, frame, channels = raw.FS_RECTF(), raw.FS_MATRIX(), [ctypes.c_uint() for _ in range(4)]
     strings: dict[int, int] = {}
     for place in range(count):
         code = raw.FPDFText_GetUnicode(layer, place)
@@ -97,7 +97,7 @@ def _of_pdfium(path: Path, page: Any, matrix: Matrix) -> Iterator[Character]:
         raw.FPDFText_GetCharBox(layer, place, *(ctypes.byref(value) for value in box))
         raw.FPDFText_GetCharOrigin(layer, place, *(ctypes.byref(value) for value in origin))
         raw.FPDFText_GetLooseCharBox(layer, place, ctypes.byref(loose))
-        raw.FPDFText_GetMatrix(layer, place, ctypes.byref(own))
+        raw.FPDFText_GetMatrix(layer, place, ctypes.byref(frame))
         raw.FPDFText_GetFillColor(layer, place, *(ctypes.byref(value) for value in channels))
         left, right, bottom, top = (value.value for value in box)
         item = ctypes.cast(raw.FPDFText_GetTextObject(layer, place), ctypes.c_void_p).value or 0
@@ -105,8 +105,8 @@ def _of_pdfium(path: Path, page: Any, matrix: Matrix) -> Iterator[Character]:
             string=strings.setdefault(item, len(strings)),
             sign=chr(code) if code < 0x110000 else "�",
             matrix=matrix,
-            direction=(own.a, own.b),
-            size=raw.FPDFText_GetFontSize(layer, place) * math.hypot(own.c, own.d),
+            direction=(frame.a, frame.b),
+            size=raw.FPDFText_GetFontSize(layer, place) * math.hypot(frame.c, frame.d),
             origin=(origin[0].value, origin[1].value),
             advance=[(loose.left, loose.bottom), (loose.right, loose.top)],
             ink=[(left, bottom), (right, top)],
@@ -263,11 +263,11 @@ def _follows(last: Character, character: Character) -> bool:
 def _run(line: list[Character]) -> Text:
     """Return a run as a text, with a blank where a gap stands for one."""
     signs, edges = [line[0].sign], [(line[0].start, line[0].end)]
-    for before, character in itertools.pairwise(line):
-        gap = character.start - before.end
-        if gap > _WORD_GAP * before.size and not (before.sign.isspace() or character.sign.isspace()):
+    for previous, character in itertools.pairwise(line):
+        gap = character.start - previous.end
+        if gap > _WORD_GAP * previous.size and not (previous.sign.isspace() or character.sign.isspace()):
             signs.append(" ")
-            edges.append((before.end, character.start))
+            edges.append((previous.end, character.start))
         signs.append(character.sign)
         edges.append((character.start, character.end))
     content = "".join(signs)

@@ -227,12 +227,12 @@ class _Walker:
         matrix = after(state.matrix, (1, 0, 0, 1, x, y))
         whole = (width, height)
         if len(box) == 4 and min(box[2:]) > 0:
-            across, along = width / box[2], height / box[3]
+            x_scale, y_scale = width / box[2], height / box[3]
             if element.get("preserveAspectRatio", "").strip() != "none":
-                least = min(across, along)
+                least = min(x_scale, y_scale)
                 matrix = after(matrix, (1, 0, 0, 1, (width - least * box[2]) / 2, (height - least * box[3]) / 2))
-                across = along = least
-            matrix = after(matrix, (across, 0, 0, along, -across * box[0], -along * box[1]))
+                x_scale = y_scale = least
+            matrix = after(matrix, (x_scale, 0, 0, y_scale, -x_scale * box[0], -y_scale * box[1]))
             whole = (box[2], box[3])
         return replace(state, matrix=matrix, clip=overlap(state.clip, frame), whole=whole)
 

@@ -33,8 +33,8 @@ def texts(element: Any, style: dict[str, str], matrix: Matrix, sheet: list[css.R
     """Return the runs of a <text>; each tspan with its own place starts a new one."""
     kept: list[_Run] = []
     _collect(element, style, sheet, kept, 0.0)
-    found = (_text(run, matrix) for run in kept)
-    return [text for text in found if text is not None]
+    lines = (_text(run, matrix) for run in kept)
+    return [text for text in lines if text is not None]
 
 
 def _collect(element: Any, style: dict[str, str], sheet: list[css.Rule], kept: list[_Run], size: float) -> None:

@@ -1,4 +1,4 @@
-"""Log density and gradient of every Weibull model of `model.py`, on the sampler's scale, compiled once.
+"""Log density and gradient of every Weibull model of `bayes_bm.model`, on the sampler's scale, compiled once.
 
 From the coordinates x to the parameters and their priors, to eta and log shape of each arm, to each row of evidence,
 and back by the chain rule:
@@ -6,9 +6,9 @@ and back by the chain rule:
     theta = T(x)    eta[r] = level[study] + log_hr[treatment] + deviation[pair] + bias    log k[r] = the same of shapes
     d log p / dx = d log prior / dx + T'(x) sum over rows d log p / d(eta, log k) d(eta, log k) / d theta
 
-Formulas of the rows are those of `likelihoods.py` with H(t) = exp(eta + k log u), whose derivatives are H by eta and
-k log u H by log k. Patients are summed in two ways: groups, with log sum w u^k as polynomials in log k, and rows one by
-one in arms whose patients differ in covariates.
+Formulas of the rows are those of `bayes_bm.model.likelihoods` with H(t) = exp(eta + k log u), whose derivatives are H
+by eta and k log u H by log k. Patients are summed in two ways: groups, with log sum w u^k as polynomials in log k, and
+rows one by one in arms whose patients differ in covariates.
 
 All of it stands in one file because the compiled code is kept on disk, beside this file or in the user's cache, until
 this file changes. Few arrays are passed around, because what is compiled grows with them.
