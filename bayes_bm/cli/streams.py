@@ -58,7 +58,7 @@ def written_streams() -> Generator[None]:
     Raises `InputError` where standard output cannot be written (progress on standard error is lost in silence), and
     `OutputClosed` where its reader has left. Characters that the terminal does not know are written as escapes.
     """
-    before = sys.stdout, sys.stderr
+    originals = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _checked(sys.stdout, 1), _checked(sys.stderr, 2)
     try:
         yield
@@ -67,7 +67,7 @@ def written_streams() -> Generator[None]:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
         finally:
-            sys.stdout, sys.stderr = before
+            sys.stdout, sys.stderr = originals
 
 
 def _checked(stream: Any, descriptor: int) -> Any:

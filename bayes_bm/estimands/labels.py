@@ -30,10 +30,10 @@ class AnswerFlags:
     """
 
     def __init__(self, result: Result, *, of_deaths: str = "all-cause", at_centres: bool = True) -> None:
-        known = _known_marks(result)
-        self._until, self._prior_only = known.until, known.prior_only
+        marks = _known_marks(result)
+        self._until, self._prior_only = marks.until, marks.prior_only
         self._effect = result.spec.hazard.treatment_effect
-        self._far = [FAR_CENTRE] if at_centres and known.far else []
+        self._far = [FAR_CENTRE] if at_centres and marks.far else []
         self._deaths = [of_deaths] if result.spec.evidence.background is not None else []
 
     def until(self, treatment: str) -> float:

@@ -62,10 +62,10 @@ def _short_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str
     for kind, table in tables.items():
         for column in TIME_COLUMNS.get(kind, ()):
             times = table[column].dropna().astype(float) if column in table else pd.Series(dtype=float)
-            above = times[times > 0]
-            if len(above) and above.min() * DAYS_PER[spec.time_unit] < SHORTEST_TIME:
+            positive = times[times > 0]
+            if len(positive) and positive.min() * DAYS_PER[spec.time_unit] < SHORTEST_TIME:
                 yield (
-                    f"{kind}, column {column}: {above.min():.4g} {spec.time_unit} is less than a minute: is it"
+                    f"{kind}, column {column}: {positive.min():.4g} {spec.time_unit} is less than a minute: is it"
                     " misprinted? Where it was rounded down, give half the rounding unit."
                 )
 
@@ -83,10 +83,10 @@ def _far_covariates(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[
             if len(others) >= FEW and _far_away(pd.Series([middle]), others).any():
                 yield _far_text(f"patients, column {name}: the median {middle:g} of study {study}", others)
                 continue
-            own = values.loc[rows.index].dropna()
-            far = _far_away(own, own)
-            if len(own) >= FEW and far.any():
-                yield _far_text(f"patients, column {name}: {own[far].iloc[0]:g} of study {study}", own[~far])
+            measured = values.loc[rows.index].dropna()
+            far = _far_away(measured, measured)
+            if len(measured) >= FEW and far.any():
+                yield _far_text(f"patients, column {name}: {measured[far].iloc[0]:g} of study {study}", measured[~far])
         if f"mean_{name}" in arms:
             means = arms[f"mean_{name}"].astype(float)
             for index in means.index[_far_away(means, values.dropna())]:

@@ -106,7 +106,7 @@ def _opened(content: bytes, where: str) -> xr.DataTree:
 @contextmanager
 def _quiet_closing() -> Generator[None]:
     """Keep off standard error what h5netcdf says there about a file that it could not open and now forgets."""
-    before = sys.unraisablehook
+    original = sys.unraisablehook
     sys.unraisablehook = lambda unraisable: None
     try:
         yield
@@ -114,7 +114,7 @@ def _quiet_closing() -> Generator[None]:
         gc.collect()
         raise
     finally:
-        sys.unraisablehook = before
+        sys.unraisablehook = original
 
 
 def _check_schema(tree: xr.DataTree, where: str) -> None:

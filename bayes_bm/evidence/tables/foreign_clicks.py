@@ -138,14 +138,14 @@ def _reading(kind: str, path: Path, lines: list[tuple[int, str]], separator: str
     chosen = {name: [cell.replace(decimal, ".") for cell in columns[place]] for name, place in places.items()}
     named = [f"{names[place]!r} as {name}" for name, place in places.items() if names and names[place] != name]
     left_out = len(columns) + unnamed - len(places)
-    told = {
+    changes = {
         f"{SEPARATORS[separator]} between columns": separator != "," and len(columns) + unnamed > 1,
         "decimal commas": decimal == "," and any("," in cell for place in places.values() for cell in columns[place]),
         "no header": not names,
         f"columns {' and '.join(named)}": bool(named),
         f"{left_out} column{'s' if left_out > 1 else ''} left out": left_out > 0,
     }
-    text = f"{kind.replace('_', ' ')} read with " + ", ".join(name for name, is_so in told.items() if is_so)
+    text = f"{kind.replace('_', ' ')} read with " + ", ".join(name for name, is_so in changes.items() if is_so)
     return _Reading(chosen, [number for number, _ in rows[headers:]], (text,))
 
 
@@ -193,7 +193,7 @@ def _places(kind: str, names: list[str], columns: list[list[str]], decimal: str)
     places: dict[str, int] = {}
     rest = []
     for place, name in enumerate(map(str.lower, names)):
-        hit = next((known for known in wanted if known not in places and NAMES[known].fullmatch(name)), None)
+        hit = next((column for column in wanted if column not in places and NAMES[column].fullmatch(name)), None)
         if hit:
             places[hit] = place
         elif name and not NAMES["unused"].fullmatch(name) and not name.startswith("x_"):

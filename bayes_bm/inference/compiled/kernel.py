@@ -460,18 +460,18 @@ def _level_and_base_back(theta, data, study, pair, p, score):
 def _contrast(theta, data, p):
     """log_hr of a pair's treatment against that of the base of its study."""
     log_hr, treatment = whole(data, Field.place)[LOG_HR], whole(data, Field.pair_treatment)
-    own, other = treatment[p], treatment[whole(data, Field.pair_base)[p]]
-    return (theta[log_hr + own - 1] if own > 0 else 0.0) - (theta[log_hr + other - 1] if other > 0 else 0.0)
+    treated, base = treatment[p], treatment[whole(data, Field.pair_base)[p]]
+    return (theta[log_hr + treated - 1] if treated > 0 else 0.0) - (theta[log_hr + base - 1] if base > 0 else 0.0)
 
 
 @njit(**JIT)
 def _contrast_back(data, p, slope, score):
     log_hr, treatment = whole(data, Field.place)[LOG_HR], whole(data, Field.pair_treatment)
-    own, other = treatment[p], treatment[whole(data, Field.pair_base)[p]]
-    if own > 0:
-        score[log_hr + own - 1] += slope
-    if other > 0:
-        score[log_hr + other - 1] -= slope
+    treated, base = treatment[p], treatment[whole(data, Field.pair_base)[p]]
+    if treated > 0:
+        score[log_hr + treated - 1] += slope
+    if base > 0:
+        score[log_hr + base - 1] -= slope
 
 
 @njit(**JIT)

@@ -227,11 +227,11 @@ def _figure(arms: Mapping[str, Patients], style: FigureStyle, time_unit: str, ti
     longest = max(len(name) for name in arms)
     left = 0.65 + (0.065 * longest if style.table else 0.0)
     right = 0.15 + (0.35 + 0.075 * longest if style.legend in ("outside", "direct") else 0.0)
-    below, above = 0.55 + (0.25 + 0.17 * len(arms) if style.table else 0.0), 0.15 + (0.25 if title else 0.0)
-    wide, tall = left + style.width + right, below + style.height + above
+    bottom, top = 0.55 + (0.25 + 0.17 * len(arms) if style.table else 0.0), 0.15 + (0.25 if title else 0.0)
+    wide, tall = left + style.width + right, bottom + style.height + top
     figure = Figure(figsize=(wide, tall))
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((left / wide, below / tall, style.width / wide, style.height / tall))
+    axes = figure.add_axes((left / wide, bottom / tall, style.width / wide, style.height / tall))
     end = axis_end(arms, style)
     for place, (name, (time, event)) in enumerate(arms.items()):
         _draw_arm(axes, name, kaplan_meier(time, event), time[np.asarray(event) == 0], style, place, end)
@@ -265,10 +265,10 @@ def _draw_arm(
             for edge in edges:
                 axes.step(times, edge, linestyle=(0, (3, 2)), zorder=2, **thin)
     if style.marks and len(marks):
-        at = np.unique(marks)
+        places = np.unique(marks)
         shown: dict[str, Any] = {"marker": style.marks, "linestyle": "none", "color": colour, "markersize": MARK_POINTS}
         hollow: dict[str, Any] = {"markerfacecolor": "none"} if style.marks == "o" else {}
-        axes.plot(at, scale * curve(at), markeredgewidth=0.9, zorder=4, **shown, **hollow)
+        axes.plot(places, scale * curve(places), markeredgewidth=0.9, zorder=4, **shown, **hollow)
     if style.legend == "direct":
         where = min(float(times[-1]), end)
         level = scale * float(curve(where))
@@ -308,8 +308,8 @@ def _draw_table(axes: Axes, arms: Mapping[str, Patients], end: float) -> None:
     """Print numbers at risk below the axis, under their ticks, with the arms' names at the left."""
     height = axes.get_position().height * axes.figure.get_figheight()  # type: ignore[union-attr]
     ticks = np.arange(0, end + 1e-9, tick_step(end))
-    across = axes.get_xaxis_transform()
-    text: dict[str, Any] = {"transform": across, "fontsize": 7, "clip_on": False, "va": "center"}
+    transform = axes.get_xaxis_transform()
+    text: dict[str, Any] = {"transform": transform, "fontsize": 7, "clip_on": False, "va": "center"}
     low, high = axes.get_xlim()
     axes.text(low - 0.02 * (high - low), -0.52 / height, "Number at risk", ha="right", **text)
     for row, (name, (time, _)) in enumerate(arms.items()):
