@@ -47,6 +47,7 @@ def texts() -> list[Path]:
     return [path for path, parts in inside if not any(part in NOT_OURS or part.startswith(".") for part in parts)]
 
 
+@pytest.mark.slow
 def test_every_cited_decision_is_in_the_page() -> None:
     anchors = {anchor(heading) for heading in headings()}
     lost = []
@@ -105,6 +106,7 @@ def test_citations_are_read(text: str, numbers: set[int]) -> None:
 ABSENT = re.compile(r"\b(?:rules|design|facts|style|contract)\.md|\brules? \d", re.IGNORECASE)
 
 
+@pytest.mark.slow
 def test_nothing_cites_a_page_or_a_rule_that_is_not_here() -> None:
     lines = [(path, line) for path in texts() for line in path.read_text(encoding="utf-8").splitlines()]
     assert [f"{path.relative_to(ROOT)}: {line}" for path, line in lines if ABSENT.search(line)] == []

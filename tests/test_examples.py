@@ -19,6 +19,7 @@ MODULES = sorted(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_examples_in_docstrings_give_what_they_print(module: str) -> None:
     # ELLIPSIS, as `pytest --doctest-modules` reads examples

@@ -445,6 +445,7 @@ def test_audit_refuses_a_disconnected_network_with_free_levels_and_warns_without
 # ------------------------------------------------------------------------------------------------ priors
 
 
+@pytest.mark.slow
 def test_prior_predictive_numbers_agree_with_direct_simulation() -> None:
     """Log HR, median and S(12) of a new hospital and a new study, from numpy alone; four standard errors at 4,000."""
     spec = worlds.spec(treatments={"reference": "a", "compare": ["b"]}, times=[12.0])
@@ -479,6 +480,7 @@ def test_prior_predictive_numbers_agree_with_direct_simulation() -> None:
     assert averaged["sd"] < survival["sd"]
 
 
+@pytest.mark.slow
 def test_prior_predictive_has_numbers_under_every_kind_of_prior() -> None:
     """Vague priors reach cumulative hazards whose survival underflows; free levels are read as one study's."""
     vague = {"priors__intercept": normal(2.0), "priors__log_hr": normal(2.0), "priors__log_shape": normal(1.0)}

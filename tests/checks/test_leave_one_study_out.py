@@ -167,6 +167,7 @@ def exact(left_out: int) -> tuple[float, float, float]:
     return float(law.logpdf(y[left_out])), mean, sd
 
 
+@pytest.mark.slow
 def test_normal_studies_have_their_closed_form() -> None:
     done = each_left_out()
     assert done.studies["method"].tolist()[1:] == ["psis"] * 5
@@ -178,6 +179,7 @@ def test_normal_studies_have_their_closed_form() -> None:
         assert abs(row["elpd"] - elpd) < 5 * row["elpd_mcse"]
 
 
+@pytest.mark.slow
 def test_what_the_others_foretell_of_a_ratio_is_their_predictive_law() -> None:
     done = each_left_out()
     for at, row in enumerate(done.numbers.to_dict("records")):
@@ -283,6 +285,7 @@ def test_what_has_no_population_of_studies_is_refused() -> None:
         leave_one_out(ratios(draws=50), treatment="z")
 
 
+@pytest.mark.slow
 def test_studies_are_kept_and_tables_written(tmp_path) -> None:
     result = ratios(draws=400)
     first = leave_one_out(result, tmp_path / "leave_one_out")
@@ -299,6 +302,7 @@ def test_studies_are_kept_and_tables_written(tmp_path) -> None:
     assert moved.kept == 0
 
 
+@pytest.mark.slow
 def test_a_study_that_cannot_be_left_out_is_named(monkeypatch) -> None:
     def breaks(result: Result, study: str) -> np.ndarray:
         if study == "s2":
@@ -319,6 +323,7 @@ def call(*arguments: Any) -> int:
     return int(stopped.value.code or 0)
 
 
+@pytest.mark.slow
 def test_command_writes_tables_and_picture(tmp_path, capsys) -> None:
     result = ratios(draws=400)
     result.save(tmp_path / "r.nc")

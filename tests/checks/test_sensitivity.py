@@ -127,6 +127,7 @@ def test_a_family_stands_apart_from_a_named_analysis_of_its_name() -> None:
 # ------------------------------------------------------------------------------------------------ rows
 
 
+@pytest.mark.slow
 def test_rows_hold_the_answers_of_their_fits(small, tmp_path, fitted) -> None:
     spec = read_spec(small)
     done = sensitivity(spec, tmp_path / "out", families=FEW)
@@ -151,6 +152,7 @@ def test_rows_hold_the_answers_of_their_fits(small, tmp_path, fitted) -> None:
     assert (swapped["treatment"], swapped["reference"]) == ("b", "a")
 
 
+@pytest.mark.slow
 def test_what_fails_is_a_row_and_stops_nothing(small, tmp_path, fitted) -> None:
     done = sensitivity(read_spec(small), tmp_path / "out", families=FEW)
     rows = rows_of(done.table)
@@ -164,6 +166,7 @@ def test_what_fails_is_a_row_and_stops_nothing(small, tmp_path, fitted) -> None:
     assert np.isfinite(rows["gamma"]["ratio"])
 
 
+@pytest.mark.slow
 def test_leave_one_out_is_compared_on_the_same_data_only(small, tmp_path, fitted) -> None:
     done = sensitivity(read_spec(small), tmp_path / "out", families=["lognormal"])
     rows = rows_of(done.table)
@@ -200,6 +203,7 @@ def test_loo_of_a_conjugate_model_is_its_exact_one() -> None:
 # ------------------------------------------------------------------------------------------------ kept
 
 
+@pytest.mark.slow
 def test_a_second_call_fits_nothing_and_says_so(small, tmp_path, fitted) -> None:
     spec, out = read_spec(small), tmp_path / "out"
     first = sensitivity(spec, out, families=["lognormal"], only=["lognormal"])
@@ -241,6 +245,7 @@ def test_a_fit_without_its_numbers_is_read_not_made_again(small, tmp_path, fitte
     pd.testing.assert_frame_equal(again.table, first.table)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["prior", "data", "sampling"])
 def test_a_changed_spec_is_fitted_anew(small, tmp_path, fitted, change: str) -> None:
     out = tmp_path / "out"
@@ -256,6 +261,7 @@ def test_a_changed_spec_is_fitted_anew(small, tmp_path, fitted, change: str) -> 
     assert fitted[-1].sampling.draws == (600 if change == "sampling" else 500)
 
 
+@pytest.mark.slow
 def test_a_new_named_analysis_leaves_the_others_kept(small, tmp_path, fitted) -> None:
     sensitivity(read_spec(small), tmp_path / "out", families=[], only=["sceptical"])
     small.write_text(f'{SPEC}[sensitivity.more]\n"priors.log_hr.sd" = 3.0\n')
@@ -272,6 +278,7 @@ def call(*arguments: Any) -> int:
     return int(done.value.code or 0)
 
 
+@pytest.mark.slow
 def test_command_writes_table_and_picture_and_tells_what_it_did(small, tmp_path, fitted, capsys) -> None:
     out = tmp_path / "out"
     asked = ("sensitivity", small, "--out", out, "--families", "lognormal,gamma", "--only", "lognormal,gamma,wrong")
@@ -292,6 +299,7 @@ def test_command_writes_table_and_picture_and_tells_what_it_did(small, tmp_path,
     assert "--only: found narrow; allowed: base, sceptical" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted) -> None:
     out = tmp_path / "out"
     sensitivity(read_spec(small), out, families=["lognormal"], only=["lognormal"], sampling={"draws": 50})
@@ -311,6 +319,7 @@ def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted)
     assert saved_with(families.result(other, read_evidence(other)), out) is None
 
 
+@pytest.mark.slow
 def test_the_picture_draws_what_the_table_says(small, tmp_path, fitted) -> None:
     table = sensitivity(read_spec(small), tmp_path / "out", families=FEW).table
     [axes] = sensitivity_figure(table, time_unit="months", title="question").axes
@@ -437,6 +446,7 @@ def test_a_tiny_world_under_real_fits(small, tmp_path, capsys) -> None:
     assert "nothing to do: all 4 analyses were kept from before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["fit cut", "fit cut, numbers gone", "numbers cut", "numbers no numbers"])
 def test_what_is_broken_among_the_kept_is_made_anew(small, tmp_path, fitted, broken: str) -> None:
     """Before, a cut fit was "nothing to do", or could not be read for ever."""

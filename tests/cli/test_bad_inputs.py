@@ -288,6 +288,7 @@ def test_there_are_many_kinds() -> None:
     assert len(CASES) >= 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_bad_input_ends_in_one_message(name, folder, capsys, monkeypatch) -> None:
     case = CASES[name]

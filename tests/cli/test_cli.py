@@ -272,6 +272,7 @@ def test_a_shell_completes_commands() -> None:
 # ------------------------------------------------------------------------------------------------ refusals
 
 
+@pytest.mark.slow
 def test_wrong_calls_are_status_2_with_one_message(run, file, small) -> None:
     assert_refused(run("compare", file, "--who", "hospital"), 2, "--who: found hospital", "study:NAME")
     assert_refused(run("compare", file, "--reference", "z"), 2, "treatment: found z; allowed: a, b, c")

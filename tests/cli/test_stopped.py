@@ -62,6 +62,7 @@ def assert_nothing_written(folder: Path, ended: Ended, number: signal.Signals) -
     assert not (folder / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "command", "chains"),
     [(signal.SIGINT, "fit", "1"), (signal.SIGINT, "run", "2"), (signal.SIGTERM, "fit", "2")],
@@ -125,6 +126,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_workers_end_with_their_parent(tmp_path: Path, number: signal.Signals) -> None:
     """Before, they went on for as long as their fits, and one for ever."""
@@ -158,6 +160,7 @@ def alive(process: int) -> bool:
     return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
 
 
+@pytest.mark.slow
 def test_a_library_call_raises_what_stopped_it(tmp_path: Path) -> None:
     """Before, one chain gave back the draws so far as a whole result."""
     write_world(tmp_path, {})

@@ -28,6 +28,7 @@ def ended(*arguments: Any, **given: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*COMMAND, *map(str, arguments)], text=True, env=environment, timeout=60, **given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_full_disk_is_one_line_and_status_2(result: Path, options: tuple[str, ...]) -> None:
     """Before, exit status 3."""
@@ -57,6 +58,7 @@ def test_progress_that_cannot_be_written_stops_nothing() -> None:
         assert ended("nonsense", stderr=full).returncode == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--json",)])
 def test_a_reader_that_left_is_status_141_without_a_word(result: Path, options: tuple[str, ...]) -> None:
     """128 + SIGPIPE, as the shell has it; rich ended with 1."""
@@ -67,6 +69,7 @@ def test_a_reader_that_left_is_status_141_without_a_word(result: Path, options: 
     assert (said.returncode, said.stderr) == (141, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
 def test_a_terminal_of_ascii_gets_escapes(result: Path, environment: dict[str, str]) -> None:
     said = ended("compare", result, environment=environment, capture_output=True)
@@ -74,6 +77,7 @@ def test_a_terminal_of_ascii_gets_escapes(result: Path, environment: dict[str, s
     assert "as in M\\xfcller 2001?" in said.stdout
 
 
+@pytest.mark.slow
 def test_a_closed_output_is_nobody_to_tell(result: Path) -> None:
     command = " ".join([*COMMAND, "compare", str(result)])
     said = subprocess.run(["sh", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, timeout=60, check=False)

@@ -144,6 +144,7 @@ def test_the_page_with_the_curve_is_found_and_two_are_asked_about(tmp_path: Path
         bb.digitize(tmp_path / "two.pdf", page=3)
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_folder_and_says_what_it_asks(figure: Path, tmp_path: Path, capsys) -> None:
     out = tmp_path / "out"
     assert call("digitize", figure, "--out", out, "--study", "Smith", "--endpoint", "os", "--json",

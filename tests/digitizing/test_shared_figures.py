@@ -69,6 +69,7 @@ def expect_table(truth: dict[str, Any], reading: FigureReading) -> None:
         np.testing.assert_allclose(read[plain(label)].times, truth["at_risk"]["times"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TRUTHS, reason="needs the shared figures")
 @pytest.mark.parametrize("ending", ["svg", "pdf"])
 @pytest.mark.parametrize("path", TRUTHS, ids=lambda path: path.parent.name)

@@ -128,6 +128,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_files_are_refused_quickly(tmp_path: Path, kind: str) -> None:
     text, word = HOSTILE[kind]

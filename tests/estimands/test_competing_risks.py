@@ -262,6 +262,7 @@ def printed(kind: str, measure: str | None) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PRINTED)
 def test_a_printed_cumulative_incidence_informs_no_single_hazard(kind: str) -> None:
     spec, apart = (worlds.spec(**PLAIN, cause="death", measure=measure) for measure in (None, "km"))

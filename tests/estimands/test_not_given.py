@@ -126,6 +126,7 @@ def test_dummies_of_one_factor_never_stand_together() -> None:
     assert completed.share.sum() == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_tables_of_many_patients_and_outcomes_say_the_same() -> None:
     """`survival_table`, `standardise` and draws of outcomes against `predict`, either covariate lacking."""
     rng = np.random.default_rng(8)

@@ -57,6 +57,7 @@ def test_the_population_is_of_patients_and_of_arms_that_state_theirs() -> None:
     assert covariance[0, 0] == pytest.approx(64.0, rel=0.05)
 
 
+@pytest.mark.slow
 def test_answers_say_who_is_averaged(tmp_path, capsys) -> None:
     for known, word in (
         (True, "averaged over the evidence's patients: good"),
@@ -203,6 +204,7 @@ def test_the_table_of_outcomes_counts() -> None:
 # ------------------------------------------------------------------------------------------------ command
 
 
+@pytest.mark.slow
 def test_command_tells_all_of_it(tmp_path, capsys) -> None:
     made(draws=20).save(tmp_path / "r.nc")
     asked = ("predict", tmp_path / "r.nc", "--patient", "age=95", "--times", "6,12", "--margin", "rmst=1,survival=0.05")
@@ -248,6 +250,7 @@ def close(found: pd.DataFrame, expected: pd.DataFrame, samples: int, horizon: fl
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("who", "alive_at", "count"), [(NewStudy(), 3.0, 24), (NewHospital(), 0.0, 40)])
 def test_many_patients_are_told_what_each_alone_is(who: Any, alive_at: float, count: int, monkeypatch) -> None:
     """A series in eta, at different points at different draws, where patients are many; one by one where few."""
@@ -268,6 +271,7 @@ def test_many_patients_are_told_what_each_alone_is(who: Any, alive_at: float, co
     close(found, pd.concat(each, ignore_index=True), 60, 24.0)
 
 
+@pytest.mark.slow
 def test_many_patients_under_an_accelerated_or_a_cured_family() -> None:
     """Other families go by the general quadrature; where a median is never reached no series follows it."""
     from tests.builders import families

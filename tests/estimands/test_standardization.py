@@ -92,6 +92,7 @@ def test_a_standardised_curve_is_the_mean_of_its_patients() -> None:
     assert difference["prob_better"].tolist() == pytest.approx((apart > 0).mean(axis=0))
 
 
+@pytest.mark.slow
 def test_a_resampled_cohort_is_wider_and_centred_on_the_same() -> None:
     """Dirichlet weights: mean 1/n, and with one draw of the parameters all spread is the weights'."""
     fixed = {"intercept": 0.2, "log_hr": -0.1, "log_shape": 0.0, "study_sd": 0.1, "study_treatment_sd": 0.1}
@@ -191,6 +192,7 @@ def test_a_cohort_that_cannot_be_read_is_refused_by_row(tmp_path) -> None:
         standardise(result, [], [12.0])
 
 
+@pytest.mark.slow
 def test_commands_tell_the_same(tmp_path, capsys) -> None:
     result, path = simulated(tmp_path)
     result.save(tmp_path / "r.nc")

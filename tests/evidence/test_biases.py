@@ -102,6 +102,7 @@ def test_arms_keep_their_amounts_where_they_are_fitted_apart() -> None:
 # ------------------------------------------------------------------------------------------------ the density
 
 
+@pytest.mark.slow
 def test_a_bias_of_zero_is_the_model_without_it_exactly() -> None:
     plain = worlds.spec()
     point = random_point(build_model(plain, worlds.evidence(plain, TABLES)), 3)
@@ -113,6 +114,7 @@ def test_a_bias_of_zero_is_the_model_without_it_exactly() -> None:
     assert found[1] - without[1] == pytest.approx(5 * (-0.5 * np.log(2 * np.pi) - np.log(0.3)), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_a_fixed_bias_is_the_same_number_drawn_and_a_shift_of_the_level() -> None:
     plain = worlds.spec()
     point = random_point(build_model(plain, worlds.evidence(plain, TABLES)), 3)
@@ -278,6 +280,7 @@ def test_a_clock_of_a_treatment_moves_all_its_arms_that_do_not_say_theirs() -> N
     )
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_stated_in_the_spec_is_that_of_the_table() -> None:
     chosen = [{"study": "m1", **WHY}, {"study": "c1", "arm": "x", **WHY}]
     for name, column in (("immortal_time", "survived_to"), ("clock_shift", "clock_shift")):

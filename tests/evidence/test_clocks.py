@@ -82,6 +82,7 @@ def test_an_arms_law_is_that_of_survivors_read_on_its_own_clock(name: str) -> No
 TIMES_OF_CLOCKS = ("bias_immortal_time", "bias_clock_shift")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["weibull", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gompertz", "lognormal", "weibull+cure"))],

@@ -562,6 +562,7 @@ def shuffled(seed: int) -> dict[str, list[Row]]:
     return {kind: [rows[at] for at in rng.permutation(len(rows))] for kind, rows in worlds.TABLES.items()}
 
 
+@pytest.mark.slow
 def test_order_of_rows_changes_neither_digest_nor_density() -> None:
     spec = worlds.spec()
     first = worlds.evidence(spec)

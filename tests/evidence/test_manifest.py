@@ -164,6 +164,7 @@ def test_a_manifest_that_cannot_be_read_raises(tmp_path) -> None:
 # --- files and figures --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_files_of_a_manifest(manifest, tmp_path) -> None:
     found = reconstruct_all(manifest, cores=1, draws=3)
     out = tmp_path / "out"

@@ -98,6 +98,7 @@ def test_numbers_of_crossing_lines_do_not_stand_on_each_other() -> None:
     assert number_places([(six[0], six[1])])[0] == pytest.approx(tuple((six[0] + six[1]) / 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", range(2, 13))
 def test_labels_neither_overlap_nor_leave_the_picture(count: int) -> None:
     letters = "abcdefghijkl"[:count]

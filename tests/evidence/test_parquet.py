@@ -47,6 +47,7 @@ def evidence(folder: Path, name: str) -> tuple[Spec, Evidence]:
     return spec, read_evidence(spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("categories", [False, True])
 def test_the_table_and_the_evidence_are_those_of_the_csv_file(tmp_path: Path, categories: bool) -> None:
     frame = patients()

@@ -92,6 +92,7 @@ def coverage_of_points(n: int, followup: float, printed: list[float], worlds: in
     return np.mean(inside, axis=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n", "followup", "printed"),
     [(75, 11.0, [12.0, 24.0, 60.0]), (60, 10.0, [12.0, 24.0]), (223, 7.3, [12.0])],
@@ -126,6 +127,7 @@ def exponential_world(rng: np.random.Generator, n: int, until: float) -> tuple[f
     return float(log_median), np.minimum(died, left), died <= left
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("until", [60.0, 24.0])
 @pytest.mark.parametrize("n", [15, 30, 60])
 def test_a_median_whose_upper_limit_was_not_reached_is_as_sure_as_its_patients(n: int, until: float) -> None:
@@ -147,6 +149,7 @@ def test_a_median_whose_upper_limit_was_not_reached_is_as_sure_as_its_patients(n
     assert 0.86 <= np.mean(inside) <= 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "until", "said_before"), [(60, 24.0, 0.872), (60, 14.0, 0.844), (30, 14.0, 0.862)])
 def test_printed_events_below_the_share_lower_the_size_of_a_median(n: int, until: float, said_before: float) -> None:
     rng, inside = np.random.default_rng(n + int(until)), []

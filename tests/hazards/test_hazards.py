@@ -174,6 +174,7 @@ def test_quantiles_put_the_witness_at_their_share(name: str, p: float) -> None:
         assert abs(float((survival(u) - (1 - mp.mpf(p))) / (density(u) * u))) < 1e-10 * max(1, abs(log_u)), shape
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PARAMETRIC)
 def test_restricted_mean_is_the_integral_of_the_witness(name: str) -> None:
     family, horizon = family_of(name), 2.0
@@ -433,6 +434,7 @@ CORNERS = np.array([-1e4, -700.0, -50.0, -5.0, -1e-9, 0.0, 0.5, 3.0])
 """log u; the first is NO_ENTRY."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_gradients_are_finite_at_the_corners_and_the_graph_is_the_array_formula(name: str) -> None:
     family, call = graph(name)
@@ -466,6 +468,7 @@ def test_gradients_are_finite_at_the_corners_and_the_graph_is_the_array_formula(
                     assert np.isfinite(np.asarray(slope)[is_likely]).all(), (name, row, eta, np.asarray(slope))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in ("gompertz", "gompertz+cure")])
 def test_a_median_in_the_graph_is_the_arrays_with_the_derivative_of_its_differences(name: str) -> None:
     family, given_shape = family_of(name), shape_for(name)

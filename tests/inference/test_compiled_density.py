@@ -118,6 +118,7 @@ def log_prior(block: Block, x: float) -> float:
     return float(law.logpdf(block.prior.lower + width * share) + np.log(width * share * (1 - share)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STRUCTURES)
 def test_every_structure_has_the_density_of_its_parts(name: str) -> None:
     spec, evidence = world(STRUCTURES[name])
@@ -232,6 +233,7 @@ def test_effects_are_centred_where_their_patients_tell() -> None:
         assert given.level.sum() == wanted
 
 
+@pytest.mark.slow
 def test_the_posterior_does_not_know_the_coordinates() -> None:
     """Centred and not, the same means within Monte Carlo error; effects by name are those of the model."""
     spec, evidence = many_patients(400)
@@ -268,6 +270,7 @@ LOGS = st.floats(-9.0, 5.0)
 PATIENT = st.tuples(LOGS, st.sampled_from(["event", "censored", "interval", "late"]), st.floats(-6.0, 8.0))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(PATIENT, min_size=1, max_size=60),

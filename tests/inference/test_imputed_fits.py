@@ -113,6 +113,7 @@ def times(evidence: Evidence, study: str, arm: str) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------ what is drawn
 
 
+@pytest.mark.slow
 def test_only_arms_from_curves_change_and_all_else_is_the_same(mixed) -> None:
     _, evidence = mixed
     sets = drawn_once(evidence, M, seed=3)
@@ -132,6 +133,7 @@ def test_only_arms_from_curves_change_and_all_else_is_the_same(mixed) -> None:
         assert len({times(of, study, arm).tobytes() for of in sets}) == M
 
 
+@pytest.mark.slow
 def test_draws_are_those_of_the_curve_in_the_specs_unit_and_on_the_models_clock(mixed) -> None:
     """Weeks become months once; the clock shift of `t` is added; the same curve in two arms is drawn independently."""
     _, evidence = mixed
@@ -155,6 +157,7 @@ def _seed_of(seed: int, study: str, arm: str) -> int:
     return int(sha256(json.dumps([seed, study, arm]).encode()).hexdigest()[:16], 16)
 
 
+@pytest.mark.slow
 def test_neither_the_order_nor_the_number_of_arms_or_sets_matters(tmp_path) -> None:
     _, forward = read(registered(tmp_path / "forward", CURVES))
     _, backward = read(registered(tmp_path / "backward", dict(reversed(CURVES.items()))))
@@ -195,6 +198,7 @@ def test_a_curve_set_aside_is_not_drawn(tmp_path) -> None:
     assert [arm.key for arm in bb.read_evidence(spec).rebuilt] == [("s", "x"), ("s", "y")]
 
 
+@pytest.mark.slow
 def test_a_patient_drawn_before_entry_is_refused_by_name(mixed) -> None:
     _, evidence = mixed
     late = evidence.patients.assign(entry=np.where(evidence.patients["study"] == "t", 2.5, 0.0))
@@ -246,6 +250,7 @@ def test_the_error_of_a_mean_never_falls_below_that_of_its_chains() -> None:
     assert found["mcse"] == pytest.approx(1 / (M * 800) ** 0.5, rel=0.1)
 
 
+@pytest.mark.slow
 def test_variance_of_a_rate_is_that_of_its_gamma_posteriors(mixed) -> None:
     """Exponential survival: with d deaths in T months the rate is Gamma(d + 1, T + 1), so W and B are known in full.
 
@@ -311,6 +316,7 @@ def scripted(mixed, monkeypatch, *, kept: int = 10_000, **how: Any) -> tuple[Res
     return fit(spec, evidence, imputations=M, seed=11), fake
 
 
+@pytest.mark.slow
 def test_each_imputation_has_its_own_patients_seed_and_equally_many_draws(mixed, monkeypatch) -> None:
     result, fake = scripted(mixed, monkeypatch)
     assert fake.built == 1
@@ -331,6 +337,7 @@ def test_each_imputation_has_its_own_patients_seed_and_equally_many_draws(mixed,
     assert found["between"] == pytest.approx(9 * (M**2 - 1) / 12 * M / (M - 1), rel=0.05)
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_draws_and_share_the_work(mixed) -> None:
     """Bit for bit, gates and all, in processes that find the compiled code on disk."""
     spec, evidence = mixed
@@ -353,6 +360,7 @@ def test_processes_give_the_same_draws_and_share_the_work(mixed) -> None:
     assert any(stage.endswith(f"{M} of {M}") for stage in said)
 
 
+@pytest.mark.slow
 def test_an_imputation_that_breaks_off_is_named_and_nothing_is_answered(mixed, monkeypatch) -> None:
     """Tried twice, then named; the others do not make an answer of less than M."""
     made, tried = Scripted.__call__, list[int]()
@@ -384,6 +392,7 @@ def test_processes_are_refused_for_a_single_fit(mixed) -> None:
             fit(spec, evidence, **given)
 
 
+@pytest.mark.slow
 def test_posteriors_that_lie_apart_pass_each_by_itself(mixed, monkeypatch) -> None:
     """Three sds apart: every imputation passes, and so does the whole; on the stack R-hat would be above 5."""
     result, _ = scripted(mixed, monkeypatch, apart=10.0)
@@ -398,6 +407,7 @@ def test_posteriors_that_lie_apart_pass_each_by_itself(mixed, monkeypatch) -> No
     assert result.gate.draws == M * 2000
 
 
+@pytest.mark.slow
 def test_an_imputation_that_fails_is_named_and_fails_the_whole(mixed, monkeypatch, tmp_path) -> None:
     result, fake = scripted(mixed, monkeypatch, failing=(7, 12))
     assert len(fake.seeds) == M + 2
@@ -429,6 +439,7 @@ def test_the_worst_of_several_gates_is_kept_number_by_number() -> None:
     assert joint_gate([good, lost]).reasons == ("imputation 2 of 2: no",)
 
 
+@pytest.mark.slow
 def test_what_is_pointwise_belongs_to_one_imputation(mixed, monkeypatch) -> None:
     _, evidence = mixed
     result, fake = scripted(mixed, monkeypatch, apart=0.0)
@@ -451,6 +462,7 @@ def test_what_is_pointwise_belongs_to_one_imputation(mixed, monkeypatch) -> None
         third.of_imputation(1)
 
 
+@pytest.mark.slow
 def test_a_saved_result_keeps_its_imputations_and_its_curves(mixed, monkeypatch, tmp_path) -> None:
     result, fake = scripted(mixed, monkeypatch, failing=(4,))
     back = load(result.save(tmp_path / "result.nc"))
@@ -498,6 +510,7 @@ def on_one_line(capsys) -> Any:
     return said.out, " ".join(said.err.split())
 
 
+@pytest.mark.slow
 def test_compare_adds_one_key_and_changes_no_row(mixed, monkeypatch, tmp_path, capsys) -> None:
     result, _ = scripted(mixed, monkeypatch, apart=0.2)
     main_ = _status(["compare", str(result.save(tmp_path / "many.nc")), "--json"])
@@ -560,6 +573,7 @@ def page(result: Result, path: Path) -> str:
     return bb.write_report(result, path, **checks).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_report_shows_what_reconstruction_adds_or_says_that_it_is_left_out(mixed, monkeypatch, tmp_path) -> None:
     result, _ = scripted(mixed, monkeypatch, apart=0.2, kept=2000)
     text = page(result, tmp_path / "many.html")

@@ -48,6 +48,7 @@ def two_studies() -> tuple[bb.Spec, Evidence]:
     return spec, worlds.evidence(spec, {"patients": rows})
 
 
+@pytest.mark.slow
 def test_two_studies_pass_the_gate_at_the_second_try() -> None:
     """Before, both tries held the levels centred and had dozens of divergences: two studies tell next to nothing of
     the spread of their levels.

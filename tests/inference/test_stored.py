@@ -166,6 +166,7 @@ NAMED_AS_A_PART = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("digests", [False, True], ids=["as damaged", "digests written anew"])
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damage_is_one_message_that_names_the_part(content: bytes, damage: str, digests: bool) -> None:
@@ -216,6 +217,7 @@ def test_the_command_line_ends_with_2(content: bytes, tmp_path, capsys) -> None:
         assert said.err.startswith(f"bayes-bm: {file}, posterior, log_hr: found other values than were written")
 
 
+@pytest.mark.slow
 def test_bytes_changed_at_random_end_in_our_message_or_in_the_same_answer(content: bytes) -> None:
     """Half of them hit what nobody reads; whatever is read is what was written."""
     rng, refused = np.random.default_rng(14), 0

@@ -181,6 +181,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
@@ -201,6 +202,7 @@ def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("mspline", "lognormal", "weibull+cure")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weibull", *SLOW])
 def test_a_background_of_zero_is_the_model_without_one_exactly(name: str) -> None:
     without, named = (families.spec(name, **more) for more in ({}, NAMED))
@@ -299,6 +301,7 @@ def test_without_a_background_nothing_is_said_of_it() -> None:
     assert not any("all-cause" in label for label in compare(result)["label"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["weibull", "mspline"])
 def test_checks_storing_and_priors_know_registries_and_backgrounds(name: str, tmp_path) -> None:
     (tmp_path / "background.csv").write_text(pd.DataFrame(BACKGROUND).to_csv(index=False), encoding="utf-8")

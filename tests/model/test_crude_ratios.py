@@ -73,6 +73,7 @@ def test_an_averaged_ratio_is_coxs_of_a_large_crude_trial(added: float) -> None:
     assert abs(found - conditional) > 5 * cox.se
 
 
+@pytest.mark.slow
 def test_an_averaged_ratio_is_the_integral_over_age_and_sex() -> None:
     """Event-weighted log HR of the two marginal hazards, by nested quadrature in scipy."""
     spec, evidence = world(points=4096)
@@ -103,6 +104,7 @@ def test_an_averaged_ratio_is_the_integral_over_age_and_sex() -> None:
     assert ours(spec, evidence) == pytest.approx(upper / lower, abs=5e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("terms", [TERMS, MODIFYING], ids=["prognostic", "modifying"])
 def test_the_graph_reads_the_same_ratio_as_the_draws(terms: dict) -> None:
     spec, evidence = world(terms)
@@ -126,6 +128,7 @@ def test_covariates_without_an_effect_leave_the_ratio_between_alike_patients() -
     np.testing.assert_allclose(result.predictors.ratio_means, LOG_HR, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_ratio_adjusted_for_all_is_as_before_and_one_for_some_stands_at_their_mean() -> None:
     full, age = world(adjusted_for="age; male"), world(adjusted_for="age")
     assert ours(*full) == LOG_HR
@@ -151,6 +154,7 @@ def test_statements_of_both_arms_are_joined_by_their_size() -> None:
     assert row["sd_age"] == pytest.approx(math.sqrt(0.25 * (100 + 9) + 0.75 * (36 + 1)))
 
 
+@pytest.mark.slow
 def test_a_study_known_from_its_crude_ratio_is_left_out_by_the_same_density() -> None:
     """At the posterior's own contrast what the row says, and the integral over it. Its level is the average's."""
     spec, evidence = world(points=16)
@@ -167,6 +171,7 @@ def test_a_study_known_from_its_crude_ratio_is_left_out_by_the_same_density() ->
     assert integrated_log_density(result, "h1") == pytest.approx(brute(result, "h1", count=51), abs=2e-4)
 
 
+@pytest.mark.slow
 def test_what_is_said_and_what_is_refused() -> None:
     assert "1 hazard ratios are averaged over the covariates that their studies' arms state" in _notes(world())
     for silent in (world(stated=None), world(followup=None)):

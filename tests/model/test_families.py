@@ -59,6 +59,7 @@ QUICK = ("weibull_aft",)
 SLOW = [case if case in QUICK else pytest.param(case, marks=pytest.mark.slow) for case in CASES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SLOW)
 def test_pointwise_log_likelihood_is_the_models(case: str) -> None:
     """The same formulas through PyTensor and through numpy, from the model's own parameters."""
@@ -243,6 +244,7 @@ def test_knots_follow_the_events_and_are_written_into_the_spec() -> None:
         family_of(many, evidence)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["mspline", "piecewise"])
 def test_priors_of_a_flexible_baseline_claim_something_without_evidence(family: str) -> None:
     plain = families.spec(family, hazard={"family": family})

@@ -275,6 +275,7 @@ def weighted(points: np.ndarray) -> dict[int, list]:
     return {row: [(1 / len(of), *x) for x in of.tolist()] for row, of in enumerate(points)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False], ids=["beside patients", "alone"])
 def test_every_kind_is_of_the_mean_over_points(known: bool) -> None:
     spec, evidence = world(tables(known=known))
@@ -296,6 +297,7 @@ def quadrature(stated: Any, r: float) -> list[tuple[float, float, float]]:
     return one + [(float(w * (1 - p)), float(x), 0.0) for w, p, x in zip(weight, male, age, strict=True)]
 
 
+@pytest.mark.slow
 def test_many_points_are_the_integral_over_two_covariates() -> None:
     """The copula's integral by scipy's dblquad for one arm, by nodes for all; Sobol's error falls with the points."""
     spec, evidence = world(points=4096)
@@ -330,6 +332,7 @@ def test_many_points_are_the_integral_over_two_covariates() -> None:
     assert error[1] < error[0] / 4
 
 
+@pytest.mark.slow
 def test_arms_whose_patients_are_alike_are_patients_with_those_covariates() -> None:
     """sd 0 and a share of 1: one point, so the density of patients who carry it, exactly."""
     alike = tables(known=False, one=POINT, other=POINT)
@@ -342,6 +345,7 @@ def test_arms_whose_patients_are_alike_are_patients_with_those_covariates() -> N
     np.testing.assert_allclose(ours, data_term(with_them, point, "patients"), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_coefficients_of_zero_are_the_model_without_covariates() -> None:
     spec, evidence = world(tables(known=False))
     model, plain = models.build_model(spec, evidence), models.build_model(*world(tables(known=False), terms={}))
@@ -352,6 +356,7 @@ def test_coefficients_of_zero_are_the_model_without_covariates() -> None:
         np.testing.assert_allclose(data_term(model, {**point, **off}, name), theirs, rtol=1e-10, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_order_of_arms_and_the_names_of_others_change_nothing() -> None:
     forward = tables()
     backward = {kind: rows[::-1] for kind, rows in forward.items()}
@@ -363,6 +368,7 @@ def test_the_order_of_arms_and_the_names_of_others_change_nothing() -> None:
         np.testing.assert_array_equal(np.sort(terms[0][name]), np.sort(terms[1][name]))
 
 
+@pytest.mark.slow
 def test_the_gradient_is_that_of_the_density() -> None:
     model = models.build_model(*world())
     point = moved(model)
@@ -380,6 +386,7 @@ def test_the_gradient_is_that_of_the_density() -> None:
         start += size
 
 
+@pytest.mark.slow
 def test_pointwise_log_likelihood_is_the_models() -> None:
     spec, evidence = world()
     model = models.build_model(spec, evidence)
@@ -470,6 +477,7 @@ def test_the_error_of_the_points_is_what_other_points_change() -> None:
     assert integration_error(posteriors.result(*world(tables(known=False), terms={}))) is None
 
 
+@pytest.mark.slow
 def test_the_shift_is_what_reweighting_the_draws_to_other_points_does() -> None:
     """cov(parameter, l' - l) by loops over draws and points, in posterior sds; small changes, so weights agree too."""
     spec, evidence = world(points=64)
@@ -499,6 +507,7 @@ def test_the_shift_is_what_reweighting_the_draws_to_other_points_does() -> None:
     assert error.shift == pytest.approx(tilted, rel=0.01, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_patients_alike_are_one_row_and_the_same_density() -> None:
     """Each patient three times, once with a quarter of the weight: 2.25 of the term, and no more rows than before."""
     once = tables(known=False)
@@ -699,6 +708,7 @@ def test_a_stored_result_keeps_interactions_and_statements(tmp_path) -> None:
     np.testing.assert_array_equal(back.predictors.point_offsets, result.predictors.point_offsets)
 
 
+@pytest.mark.slow
 def test_other_patients_of_averaged_arms_can_take_their_place() -> None:
     """Multiple imputation sets patients by the names of pm.Data."""
     spec, evidence = world()

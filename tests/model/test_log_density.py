@@ -74,6 +74,7 @@ def build(changes: dict[str, Any], replaced: dict[str, Any]):
     return spec, evidence, document, tables
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
@@ -88,6 +89,7 @@ def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
     assert ours == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_gradient_equals_the_slow_twin() -> None:
     """Central differences of the witness along the sampler's own coordinates, in 40 digits, against PyTensor's
     gradient.

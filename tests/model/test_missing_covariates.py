@@ -115,6 +115,7 @@ def by_quadrature(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray]) 
     return terms, math.fsum(sexes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blanks", [{0: ("male",), 17: ("male",)}, BLANKS], ids=["two-valued", "both"])
 def test_patients_who_lack_covariates_have_the_integral_of_the_equation(blanks: dict) -> None:
     terms = TERMS if blanks is BLANKS else {**TERMS, "age": {**AGE, "missing": None}}
@@ -178,6 +179,7 @@ def test_where_nobody_lacks_any_the_model_is_the_one_without() -> None:
     np.testing.assert_array_equal(data_term(on, point), data_term(off, point))
 
 
+@pytest.mark.slow
 def test_a_coefficient_of_zero_makes_what_is_lacked_indifferent() -> None:
     spec, evidence = world(terms={name: {**term, "interaction": None} for name, term in TERMS.items()})
     filled = [{**row, "age": row["age"] or 63.0, "male": row["male"] or 0} for row in rows(BLANKS)]
@@ -200,6 +202,7 @@ def result_of(**changes: Any):
     return result
 
 
+@pytest.mark.slow
 def test_pointwise_log_likelihood_and_its_names_are_the_models() -> None:
     result = result_of()
     ours = pointwise_log_likelihood(result.predictors)["patients_imputed"].values
@@ -208,6 +211,7 @@ def test_pointwise_log_likelihood_and_its_names_are_the_models() -> None:
     assert why_not(prepare(result.spec, result.evidence)) == "patients averaged over covariates they lack"
 
 
+@pytest.mark.slow
 def test_gradient_is_finite_and_right() -> None:
     model = models.build_model(*world())
     density = _compiled_c(model)._make_logp_func()
@@ -291,6 +295,7 @@ def mode(spec: Spec, table: list[dict[str, Any]]) -> dict[str, float]:
     return {name: float(found[places[f"coefficient_{name}"] - 1]) for name in spec.covariates}
 
 
+@pytest.mark.slow
 def test_coefficients_are_found_where_complete_cases_are_biased() -> None:
     whole, table = deaths_hide_covariates()
     complete = [row for row in table if row["male"] is not None and row["age"] is not None]
@@ -317,6 +322,7 @@ def test_the_audit_counts_who_lacks_what() -> None:
     assert "lack" not in "\n".join(audit(*world({})).notes)
 
 
+@pytest.mark.slow
 def test_what_is_lacked_without_the_option_is_refused_by_its_name() -> None:
     plain = {**TERMS, "male": {**MALE, "missing": None}}
     with pytest.raises(InputError, match=r'column male.*covariates\.male\.missing = "two_valued"'):

@@ -80,6 +80,7 @@ class Named(dict):
         return float(np.random.default_rng([ord(letter) for letter in name]).normal(0, 0.4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SPECS)
 def test_density_and_gradient_follow_names_and_not_places(kind: str) -> None:
     """Every order of `compare` with another order of rows, arms and studies; so the posterior is one up to names."""
@@ -92,6 +93,7 @@ def test_density_and_gradient_follow_names_and_not_places(kind: str) -> None:
         assert others == pytest.approx(slopes, rel=1e-9, abs=1e-9), compare
 
 
+@pytest.mark.slow
 def test_rows_alone_leave_the_density_of_every_kind_of_evidence_equal_to_rounding() -> None:
     spec, values = worlds.spec(), Stated()
     first, _ = density(spec, worlds.evidence(spec), values)

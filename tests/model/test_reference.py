@@ -67,6 +67,7 @@ def turned(result: Result, tables: dict[str, Any], reference: str, shapes: bool)
     return replace(other, posterior=posterior)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shapes", [False, True])
 @pytest.mark.parametrize("seed", range(6))
 def test_another_reference_is_the_same_model(seed: int, shapes: bool) -> None:

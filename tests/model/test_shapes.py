@@ -39,6 +39,7 @@ def likelihoods(spec, rows, point) -> float:
     return log_density(model, known, vars=model.observed_RVs, jacobian=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["mspline", pytest.param("piecewise", marks=pytest.mark.slow)])
 def test_walks_of_no_size_leave_the_shared_shape_exactly(family: str) -> None:
     """exp(-800) is zero in floating point: whatever the standardised walks, the likelihood is the same number."""

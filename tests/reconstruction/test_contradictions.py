@@ -113,6 +113,7 @@ def test_the_limits_hold_the_truth():
             assert not excess(read).survival.any(), seed
 
 
+@pytest.mark.slow
 def test_the_benchmark_beside_the_clone_raises_no_name(shared):
     bench = shared / "kmbench"
     for row in pd.read_csv(bench / "given.csv").iloc[::6].itertuples():
@@ -295,6 +296,7 @@ def test_totals_that_curve_and_table_cannot_have_give_way(curve, name, events):
     pd.testing.assert_frame_equal(rec.patients, free.patients)
 
 
+@pytest.mark.slow
 def test_an_impossible_total_does_not_pull_a_coarsely_drawn_curve():
     """Heights to three decimals leave the events of 400 patients open, so a total that was half met would show."""
     time, event = trial(4, 400)

@@ -41,6 +41,7 @@ def assert_printed_numbers(patients, numbers):
         assert patients["event"].sum() == numbers["events"]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**6), st.integers(5, 250), st.booleans(), st.booleans())
 def test_an_exact_curve_with_everything_printed_gives_the_patients_back(seed, n, whole, heap):
@@ -54,6 +55,7 @@ def test_an_exact_curve_with_everything_printed_gives_the_patients_back(seed, n,
     assert "contradicted" not in set(rec.diagnostics["status"])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10**6), st.integers(5, 300), st.sampled_from(CENSORINGS), st.sampled_from(CLOCKS))
 def test_every_kind_of_censoring_is_rebuilt_exactly(seed, n, censoring, clock):
@@ -81,6 +83,7 @@ def test_a_rounded_curve_keeps_every_whole_number(seed, n, censoring, clock):
     assert abs(restricted_mean(rebuilt, horizon=horizon) - restricted_mean(true, horizon=horizon)) < 1e-4 * 36
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6), st.integers(5, 200), st.booleans())
 def test_with_n_alone_the_drop_heights_tell_who_was_at_risk(seed, n, rounded):
@@ -298,6 +301,7 @@ def test_draws_differ_where_heights_leave_the_numbers_open():
     assert min(totals) <= event.sum() <= max(totals)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("n", "events", "axis_max"), ("n", "axis_max")])
 def test_openness_is_what_nine_in_ten_draws_stay_within(names):
     """Months and survival to four digits leave numbers open; 300 draws against the lattice's own answer."""
@@ -322,6 +326,7 @@ def test_openness_is_what_nine_in_ten_draws_stay_within(names):
         assert (events < solved.openness[0]).mean() < 0.95 and solved.openness[0] > 1
 
 
+@pytest.mark.slow
 def test_ticks_alone_are_lower_bounds_and_the_draws_hold_the_truth():
     """Whole days, two censored at one of six ticks, as in s02 of the generated figures; heights off by a hair.
 

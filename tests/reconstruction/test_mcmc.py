@@ -75,6 +75,7 @@ def twin(x, y, time, kind, sigma, *, limit):
     return total * (1.0 if limit else math.sqrt(2 * math.pi))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [False, True])
 def test_density_of_a_click_is_the_integral_along_the_staircase(limit):
     """exp of it is the integral but for the constant (2 pi sigma^2)^-1/2 of each normal density that is one."""
@@ -124,6 +125,7 @@ def incremental(arm, now, new, hazards, attempts, rng, worst):
     return accepted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed_total", [False, True])
 @pytest.mark.parametrize("split", [False, True])
 def test_weighing_what_a_move_changes_is_weighing_all_anew(fixed_total, split):
@@ -153,6 +155,7 @@ def prior_only(arm, now, new, hazards, sweeps, rng, kinds, deaths, squares):
                 squares[s] += now.time[i] ** 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed_total", [False, True])
 def test_without_clicks_the_chain_visits_the_prior(fixed_total):
     """n patients with hazards lambda and gamma, follow-up to 0.9: shares and moments in closed form.
@@ -181,6 +184,7 @@ def test_without_clicks_the_chain_visits_the_prior(fixed_total):
     assert squares.sum() / kinds[:, DEATH].sum() == pytest.approx(moments[1], abs=0.003)
 
 
+@pytest.mark.slow
 def test_each_click_weighs_the_length_of_the_line():
     """One patient, clicks that no place of the line comes near: its prior times U^-m, m the clicks times their worth.
 

@@ -79,6 +79,7 @@ def test_more_ticks_than_patients_are_refused(points, marks, known):
         rebuilt(points, ticks=ticks, **known)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("points, n", [(50, 80), (50, 2000), (10_000, 80)])
 def test_a_straight_diagonal_is_a_sketch_and_no_list_of_steps(points, n):
     """Equal falls are fractions of some number of patients, 49 here, but not of n."""
@@ -98,6 +99,7 @@ def test_two_points_or_one_and_the_same_are_no_curve(points):
         rebuilt(points)
 
 
+@pytest.mark.slow
 def test_of_a_hundred_thousand_clicks_some_are_used_and_that_is_said():
     place = np.random.default_rng(1).integers(0, len(CLICKS), 100_000)
     noise = np.random.default_rng(2).normal(0, 1e-4, (2, 100_000))
@@ -105,6 +107,7 @@ def test_of_a_hundred_thousand_clicks_some_are_used_and_that_is_said():
     assert "100000 clicks: 1000 of them" in inputs(rebuilt(points))
 
 
+@pytest.mark.slow
 def test_of_a_hundred_thousand_patients_the_line_decides_and_that_is_said():
     rec = rebuilt(CLICKS, n=100_000)
     assert "100000 patients" in inputs(rec)

@@ -87,6 +87,7 @@ def test_wrong_input_is_refused_before_anything_is_rebuilt():
 # --- draws --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["drawn", "clicked"])
 def test_draws_repeat_with_their_seed_and_keep_what_was_printed(kind):
     time, event = trial(21, 80)

@@ -221,6 +221,7 @@ def numbers_in(text):
 # ---- one closed file
 
 
+@pytest.mark.slow
 def test_the_page_is_well_formed_and_named():
     assert html().startswith("<!DOCTYPE html>\n<html ")
     assert ("html", "lang", "en") in parsed().attributes
@@ -231,6 +232,7 @@ def page_titles():
     return re.findall(r"<h2>(.*?)</h2>", html())
 
 
+@pytest.mark.slow
 def test_the_page_asks_for_nothing():
     for tag, name, value in parsed().attributes:
         assert tag not in ("script", "link", "iframe", "img", "object")
@@ -256,18 +258,21 @@ def test_a_users_text_is_text():
     assert cells == ["<td>a &lt; b</td>", "<td><strong>c &amp; d</strong></td>"]
 
 
+@pytest.mark.slow
 def test_a_template_that_misspells_a_name_is_refused():
     with pytest.raises(UndefinedError, match="no attribute"):
         render_template("elsewhere.html.jinja", made=figures.PageFigure("<svg></svg>"))
     assert {section.template for section in page.page_sections(material())} <= set(environment().list_templates())
 
 
+@pytest.mark.slow
 def test_templates_are_read_only_where_a_page_is_written():
     code = "import sys, bayes_bm.cli.app, bayes_bm.report.pipeline; print('jinja2' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.slow
 def test_the_same_material_gives_the_same_bytes():
     draw = figures.Drawing(small_material())
     assert figures.panel_figures(draw) == figures.panel_figures(draw)
@@ -564,6 +569,7 @@ def test_an_answer_that_is_mostly_across_is_labelled_so():
     assert "the answer is mostly" not in support(result, turned)
 
 
+@pytest.mark.slow
 def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
     rows = {row[0]: row for row in parsed().table("SUCRA")}
     found = rank(world())
@@ -580,6 +586,7 @@ def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
     assert "Ranks" not in page.render(small_material())
 
 
+@pytest.mark.slow
 def test_without_a_study_side_by_side_there_is_no_number_within():
     studies = ("m1", "m2")
     alone = {kind: [row for row in worlds.TABLES[kind] if row["study"] in studies] for kind in ("arms", "medians")}
@@ -600,6 +607,7 @@ def test_indirect_evidence_within_studies_is_not_called_side_by_side():
     assert of.source("b", "within") is None
 
 
+@pytest.mark.slow
 def test_a_reproduction_is_labelled_everywhere():
     result = reproduction()
     assert answers.answer_sentences(result)[0] == "Reproduction: the same patients twice."
@@ -630,6 +638,7 @@ def written(result, path, **changes):
     )
 
 
+@pytest.mark.slow
 def test_a_failed_gate_that_is_allowed_is_said_everywhere(tmp_path):
     result = replace(small(), gate=FAILED_GATE)
     text = written(result, tmp_path / "report.html", allow_failed_gate=True).read_text(encoding="utf-8")
@@ -659,6 +668,7 @@ def test_the_patient_is_named_with_what_only_the_prior_knows():
     assert "Prior only" not in sentences.patient_sentence(world().spec, patient, prior_only=[])
 
 
+@pytest.mark.slow
 def test_without_levels_only_ratios_are_answered():
     free = {"effects__study": {"exchangeable": False}, "priors__log_hr": worlds.normal(1.0)}
     result = made_up(tables=SMALL, **ONE, **free)

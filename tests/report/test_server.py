@@ -216,6 +216,7 @@ def test_thousands_of_times_are_refused(port) -> None:
     assert time.perf_counter() - began < 1
 
 
+@pytest.mark.slow
 def test_a_slow_client_is_not_waited_for(port, monkeypatch) -> None:
     """Neither one that says nothing nor one that sends a byte now and then."""
     monkeypatch.setattr(loopback, "ASKED_WITHIN", SHORT)
@@ -243,6 +244,7 @@ class _SlowPage:
         return {"who": question["who"]}
 
 
+@pytest.mark.slow
 def test_two_hundred_questions_at_once_are_answered_or_refused_in_time() -> None:
     """Before, 93 of them were answered in 170 seconds, and the others' connections dropped."""
     running = server(cast(Any, _SlowPage()))
@@ -276,6 +278,7 @@ def test_a_client_that_leaves_prints_nothing(capfd) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_at_once_with_a_connection_open(tmp_path) -> None:
     """Before, four seconds."""
     made(draws=20).save(tmp_path / "r.nc")

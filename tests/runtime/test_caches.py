@@ -55,6 +55,7 @@ def called(folder: Path, code: str, **environment: str) -> subprocess.CompletedP
     return subprocess.run(command, cwd=folder, env=set_so, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_takes_compiled_code_and_it_is_told_once(installed: Path) -> None:
     """Before, numba's RuntimeError ended the command with exit status 3."""
     lent = installed / "temporary" / f"bayes-bm-{os.getuid()}"
@@ -65,12 +66,14 @@ def test_a_temporary_folder_takes_compiled_code_and_it_is_told_once(installed: P
     assert lent.stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_without_any_folder_code_is_compiled_for_the_process(installed: Path) -> None:
     said = called(installed, NO_TEMPORARY + CALL)
     assert (said.returncode, said.stdout) == (0, "42 42\n")
     assert said.stderr.startswith("bayes-bm: compiled code is not kept (") and said.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_loses_compiled_code_alone(installed: Path) -> None:
     said = called(installed, FULL + CALL)
     assert (said.returncode, said.stdout) == (0, "42 42\n")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 INNER = "from numba import njit\n\n\n@njit\ndef added(x):\n    return x + {more}\n"
 OUTER = """import inner
 from bayes_bm.runtime.compiling import cached_njit
@@ -32,6 +34,7 @@ def run(folder: Path, more: int) -> tuple[int, int]:
     return int(value), int(hits)
 
 
+@pytest.mark.slow
 def test_a_change_in_a_file_that_a_cached_function_calls_is_seen(tmp_path: Path) -> None:
     (tmp_path / "outer.py").write_text(OUTER)
     assert run(tmp_path, more=3) == (8, 0)

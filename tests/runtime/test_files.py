@@ -116,6 +116,7 @@ except Exception as problem:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text", "netcdf"])
 def test_a_disk_that_is_full_is_one_message_and_leaves_the_old_file(tmp_path: Path, kind: str) -> None:
     """A limit on the size of files stands for the disk: writing fails in the same way, with another number."""

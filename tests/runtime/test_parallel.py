@@ -76,6 +76,7 @@ def row(given: dict[str, Any], seeds: np.random.SeedSequence) -> dict[str, Any]:
     return {"kind": "right", "seed": given["x"], "value": given["x"] ** 0.5}
 
 
+@pytest.mark.slow
 def test_rows_of_a_csv_are_kept_and_taken_up_again(tmp_path: Path) -> None:
     """To the last bit, and the file reads as the table it is; one that is refused has no row."""
     store, path = (lambda: CsvStore(tmp_path / "rows.csv", ("kind", "seed"))), tmp_path / "rows.csv"
@@ -127,6 +128,7 @@ def fails_at_first(given: dict[str, Any], seeds: np.random.SeedSequence) -> Any:
     return number(given, seeds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2])
 def test_a_failure_is_tried_once_more_and_then_named(tmp_path: Path, cores: int) -> None:
     given = [{"x": 0}, {"x": 1, "fails": 1}, {"x": 2, "fails": 9}, {"x": 3, "fails": 9, "how": "refuses"}]
@@ -145,6 +147,7 @@ def test_a_failure_is_tried_once_more_and_then_named(tmp_path: Path, cores: int)
     assert len(list(tmp_path.glob("3-*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_no_other_task_with_it(tmp_path: Path) -> None:
     given = [{"x": x, "sleep": 0.2} for x in range(6)]
     given[1] |= {"fails": 1, "how": "dies"}
@@ -162,6 +165,7 @@ def builds(given: Any, seeds: np.random.SeedSequence) -> tuple[int, int]:
     return os.getpid(), once_per_process(("model", given), lambda: time.monotonic_ns())
 
 
+@pytest.mark.slow
 def test_a_process_builds_once() -> None:
     found = [one.value for one in map_fits(builds, [Task(str(x), "m") for x in range(6)], cores=2)]
     assert len(set(found)) == len({process for process, _ in found}) == 2

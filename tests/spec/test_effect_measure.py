@@ -96,6 +96,7 @@ def test_what_a_contrast_is_a_ratio_of() -> None:
             contrast_measure(families.spec(refused, **shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gompertz", "gengamma"])
 def test_a_ratio_that_no_one_number_holds_is_refused_before_any_fit(monkeypatch, family: str) -> None:
     for module in (direct_indirect, node_splitting):
@@ -122,6 +123,7 @@ def test_a_split_says_what_it_holds(monkeypatch) -> None:
         assert node_splitting.node_splits(spec, families.evidence(spec)).measure == words
 
 
+@pytest.mark.slow
 def test_the_page_of_accelerated_time_speaks_of_time_ratios() -> None:
     """Hazard ratios are named only where they are evidence that somebody printed."""
     check = {"estimand": "hazard_ratio", "treatment": "b", "reference": "a", "value": 0.62, "source": "printed"}

@@ -300,6 +300,7 @@ TRUTH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("wrong", "question"),
     [

@@ -146,6 +146,7 @@ def test_sizes_of_drawn_points_are_whole() -> None:
 # ---------------------------------------------------------------------------------------------- truth
 
 
+@pytest.mark.slow
 def test_parameters_come_from_their_priors_and_effects_from_their_laws() -> None:
     """150 worlds: intercept N(0, 1), study_sd half-normal; effects over their sds are standard normal."""
     intercepts, sds, level, pairs = [], [], [], []
@@ -191,6 +192,7 @@ def test_answers_are_worked_out_when_they_are_asked_for_and_once(monkeypatch: py
     assert len(asked) == 1
 
 
+@pytest.mark.slow
 def test_a_new_hospital_is_a_fresh_draw() -> None:
     given = {**FIXED, "study_sd": 0.6, "study_treatment_sd": 0.0, "study_shape_sd": 0.0}
     z = []
@@ -219,6 +221,7 @@ def test_free_levels_are_drawn_for_each_study_and_only_ratios_are_answered() -> 
     made.evidence()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["exponential", "gompertz", "lognormal", "loglogistic", "gengamma"])
 def test_other_families_make_worlds_too(family: str) -> None:
     priors = {
@@ -349,6 +352,7 @@ def test_a_written_world_is_read_as_it_was_made(tmp_path: Path) -> None:
     assert spec.digest() == made.spec.digest()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["drawn", "clicked"])
 def test_curves_are_rebuilt_into_the_patients_they_show(how: Any, tmp_path: Path) -> None:
     right, made = world(3, studies=5, mix=only("patients")), world(3, studies=5, mix=only("patients"), curves=how)
@@ -364,6 +368,7 @@ def test_curves_are_rebuilt_into_the_patients_they_show(how: Any, tmp_path: Path
         assert abs(gap) < (0.02 if how == "drawn" else 0.05)
 
 
+@pytest.mark.slow
 def test_figures_are_read_into_the_patients_they_show() -> None:
     given: dict[str, Any] = {"studies": 4, "mix": only("patients")}
     right = world(3, **given).tables["patients"]

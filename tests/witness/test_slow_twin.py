@@ -596,6 +596,7 @@ def test_every_golden_fit_is_used():
     assert set(FITS) == set(GOLDEN) - {"versions"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FITS)
 def test_likelihood_and_score_at_the_estimate_of_r(name):
     golden, (as_patient, reference, more) = GOLDEN[name], FITS[name]

@@ -45,6 +45,7 @@ STYLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STYLES)
 def test_a_picture_shows_its_patients_curves(reader, kind):
     style, change, worst = STYLES[kind]
@@ -55,6 +56,7 @@ def test_a_picture_shows_its_patients_curves(reader, kind):
     assert reading.panel.percent == style.percent
 
 
+@pytest.mark.slow
 def test_marks_and_steps_are_those_of_the_patients(reader):
     reading = reader(draw(ARMS, Style(dpi=250)))
     lines = _by_name(reading)
@@ -69,12 +71,14 @@ def test_marks_and_steps_are_those_of_the_patients(reader):
         assert matched(times[times < 40.0], steps, 0.1) >= 0.7 * (times < 40.0).sum()
 
 
+@pytest.mark.slow
 def test_a_turned_scan_is_read_as_if_it_were_straight(reader):
     reading = reader(turned(draw(ARMS, Style()), 1.3))
     assert reading.panel.skew == pytest.approx(1.3, abs=0.05)
     _check(reading, 0.006)
 
 
+@pytest.mark.slow
 def test_numbers_at_risk_are_read(reader):
     reading = reader(draw(ARMS, Style(table=True, size=(6.0, 5.5))))
     _check(reading, 0.004)
@@ -85,6 +89,7 @@ def test_numbers_at_risk_are_read(reader):
         assert read == {time: (arm.time >= time).sum() for time in range(0, 41, 10)}
 
 
+@pytest.mark.slow
 def test_no_axes_are_an_error_that_says_what_was_read(reader):
     reading = reader(np.full((300, 400, 3), 255, np.uint8))
     assert reading.panel is None
