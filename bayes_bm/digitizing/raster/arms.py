@@ -37,7 +37,7 @@ class Wanted:
         Of its key; empty where no key asks for it.
     source
         `legend`, `given` or `none`.
-    through
+    points
         Floats (points, 2): places in the panel (column, row) through which the line runs.
     """
 
@@ -45,7 +45,7 @@ class Wanted:
     kind: str
     name: str
     source: str
-    through: Array
+    points: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +122,10 @@ def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]
     """Wanted arms by ink, the solid one first; each takes the colour of its ink."""
     groups: list[list[Wanted]] = []
     for item in wanted:
-        near = min(inks, key=lambda ink: np.abs(ink.colour - item.colour).max(), default=None)
+        nearest = min(inks, key=lambda ink: np.abs(ink.colour - item.colour).max(), default=None)
         colour = item.colour
-        if near is not None and np.abs(near.colour - item.colour).max() < _ALIKE:
-            colour = near.colour
+        if nearest is not None and np.abs(nearest.colour - item.colour).max() < _ALIKE:
+            colour = nearest.colour
         same = [group for group in groups if np.abs(group[0].colour - colour).max() < 12]
         if same:
             same[0].append(_with_colour(item, colour))
@@ -135,7 +135,7 @@ def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]
 
 
 def _with_colour(item: Wanted, colour: Array) -> Wanted:
-    return Wanted(colour, item.kind, item.name, item.source, item.through)
+    return Wanted(colour, item.kind, item.name, item.source, item.points)
 
 
 def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[list[Traced], list[Wanted]]:
@@ -146,7 +146,7 @@ def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[li
     width = line_width(share)
     arms, missing = [], []
     for item in group:
-        arm = _traced(item, share, cover, width, start, under=bool(arms))
+        arm = _traced(item, share, cover, width, start, second=bool(arms))
         if arm is None or arm.path.coverage < _LEAST_COVERAGE:
             missing.append(item)
             continue
@@ -163,11 +163,11 @@ def _cover(panel: Crop, share: Array) -> Array:
     return cover.astype(np.float32)
 
 
-def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start, *, under: bool) -> Traced | None:
+def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start, *, second: bool) -> Traced | None:
     gap = 5 * width + 2 if item.kind in ("dashed", "dotted") else 0.0
     image = closed(share, gap) if gap else share
-    image = _guided(image, item.through, width)
-    path = trace(image, cover, width, (start.column, start.row), _UNDER_LINE if under else 0.35)
+    image = _guided(image, item.points, width)
+    path = trace(image, cover, width, (start.column, start.row), _UNDER_LINE if second else 0.35)
     if len(path.rows) < 5:
         return None
     samples = edge_samples(share, cover, path, width)
@@ -178,13 +178,13 @@ def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start
     return Traced(item, share, cover, width, path, samples, line)
 
 
-def _guided(share: Array, through: Array, width: float) -> Array:
+def _guided(share: Array, points: Array, width: float) -> Array:
     """A membership (rows, columns) with nothing but the given points in their columns."""
-    if len(through) == 0:
+    if len(points) == 0:
         return share
     result = share.copy()
     half = max(2, round(width / 2))
-    for column, row in np.rint(through).astype(int):
+    for column, row in np.rint(points).astype(int):
         if 0 <= column < share.shape[1] and 0 <= row < share.shape[0]:
             result[:, column] = 0.0
             result[max(row - half, 0) : row + half + 1, column] = 1.0
@@ -207,8 +207,8 @@ def _is_tint(colour: Array, full: Array, paper: Array) -> bool:
     """Whether a colour is a lighter shade of a full one on its paper."""
     way, part = full - paper, colour - paper
     share = float(part @ way / max(way @ way, 1.0))
-    off = float(np.linalg.norm(part - share * way))
-    return 0.0 < share < 0.8 and off < 34.0
+    residual = float(np.linalg.norm(part - share * way))
+    return 0.0 < share < 0.8 and residual < 34.0
 
 
 def _unasked(panel: Crop, ink: Ink, start: Start, others: Sequence[Traced]) -> list[Traced]:
@@ -220,16 +220,16 @@ def _unasked(panel: Crop, ink: Ink, start: Start, others: Sequence[Traced]) -> l
     cover = _cover(panel, share)
     width = line_width(share)
     arms: list[Traced] = []
-    first = _traced(solid, share, cover, width, start, under=False)
+    first = _traced(solid, share, cover, width, start, second=False)
     if first is None or not _is_arm(first, panel, _SURE_COVERAGE):
-        first = _traced(dashed, share, cover, width, start, under=False)
+        first = _traced(dashed, share, cover, width, start, second=False)
     if first is None or not _is_arm(first, panel, _SURE_COVERAGE):
         return []
     arms.append(first)
     if not ink.chromatic and not others:
         taken = covered(first.path, share.shape, width)
         rest, hidden = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
-        second = _traced(dashed, rest, hidden, width, start, under=True)
+        second = _traced(dashed, rest, hidden, width, start, second=True)
         if second is not None and _is_arm(second, panel, _SURE_COVERAGE) and second.path.hidden.mean() < 0.4:
             arms.append(second)
     return arms

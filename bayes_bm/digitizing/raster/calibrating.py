@@ -57,8 +57,8 @@ def stroke_marks(grey: Array, scale: Scale, inner: float) -> list[Marks]:
         How far into the panel strokes are looked for: a row for the axis of time, a column for that of survival.
     """
     image = grey.T if scale.upright else grey
-    inside = (0.1 if scale.labels[0].text.angle else 0.7) * scale.height
-    outer = scale.box.right - inside if scale.upright else scale.box.top + inside
+    margin = (0.1 if scale.labels[0].text.angle else 0.7) * scale.height
+    outer = scale.box.right - margin if scale.upright else scale.box.top + margin
     lines = np.arange(int(outer), int(inner), 1 if scale.upright else -1)
     lines = lines[(lines >= 0) & (lines < image.shape[0])]
     places = scale.origin + scale.step * scale.values
@@ -85,9 +85,9 @@ def _trust(strokes: Array, places: Array) -> tuple[int, float]:
     kept = np.isfinite(strokes)
     if kept.sum() < 2:
         return int(kept.sum()), 0.0
-    off = (strokes - places)[kept]
-    bend = off - np.polyval(np.polyfit(places[kept], off, 1), places[kept])
-    return int(kept.sum()), -float(np.abs(bend).max() + 0.3 * np.abs(off).mean())
+    shifts = (strokes - places)[kept]
+    bend = shifts - np.polyval(np.polyfit(places[kept], shifts, 1), places[kept])
+    return int(kept.sum()), -float(np.abs(bend).max() + 0.3 * np.abs(shifts).mean())
 
 
 def _in_band(pieces: Array, columns: Array, band: tuple[int, int]) -> Array:
@@ -104,8 +104,8 @@ def _ridges(pieces: Array, columns: Array) -> tuple[Array, Array]:
     weighted = contrast * np.exp(-0.5 * (offset / (0.6 * window)) ** 2)
     top = np.argmax(weighted, axis=2)[..., None]
     peak = np.take_along_axis(contrast, top, axis=2)
-    near = np.abs(np.arange(2 * window + 1) - top) <= max(2, window // 2)
-    body = np.where(near & (contrast > 0.15 * peak), contrast, 0.0)
+    ridge = np.abs(np.arange(2 * window + 1) - top) <= max(2, window // 2)
+    body = np.where(ridge & (contrast > 0.15 * peak), contrast, 0.0)
     centre = (body * (columns + 0.5)).sum(axis=2) / np.maximum(body.sum(axis=2), 1e-9)
     wide = (contrast > 0.5 * peak).sum(axis=2)
     return centre, (peak[..., 0] > _CONTRAST) & (wide <= window + 1)

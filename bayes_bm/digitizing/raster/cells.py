@@ -70,9 +70,9 @@ def _lines(cells: Sequence[Text], height: float) -> list[float]:
 
 def _touches(one: Box, two: Box) -> bool:
     """Whether a box covers a good part of another's middle."""
-    across = min(one.right, two.right) - max(one.left, two.left)
-    along = min(one.bottom, two.bottom) - max(one.top, two.top)
-    return across > 0.25 * min(one.width, two.width) and along > 0.3 * min(one.height, two.height)
+    shared_width = min(one.right, two.right) - max(one.left, two.left)
+    shared_height = min(one.bottom, two.bottom) - max(one.top, two.top)
+    return shared_width > 0.25 * min(one.width, two.width) and shared_height > 0.3 * min(one.height, two.height)
 
 
 def _numbers(pixels: Pixels, boxes: Sequence[Box]) -> tuple[Text, ...]:

@@ -122,17 +122,17 @@ def inks(panel: Crop) -> list[Ink]:
     members: list[Mask] = []
     while rest.sum() > 10 and len(result) < _MOST_INKS:
         colour = _commonest(cores[rest], places[rest])
-        near = np.abs(cores - colour).max(axis=1) < _RADIUS
-        own = near & rest
-        support = len(np.unique(places[own, 1]))
-        rest &= ~near
+        alike = np.abs(cores - colour).max(axis=1) < _RADIUS
+        fresh = alike & rest
+        support = len(np.unique(places[fresh, 1]))
+        rest &= ~alike
         if support < _LEAST_SUPPORT * panel.columns:
-            if own.sum() == 0:
+            if fresh.sum() == 0:
                 break
             continue
         result.append(Ink(colour, support))
-        members.append(own)
-    return _without_mixtures(panel, result, [places[own] for own in members])
+        members.append(fresh)
+    return _without_mixtures(panel, result, [places[fresh] for fresh in members])
 
 
 def _cores(panel: Crop) -> tuple[Array, Array]:
@@ -154,8 +154,8 @@ def _commonest(colours: Array, places: Array) -> Array:
     values, counts = np.unique(pairs // width, return_counts=True)
     centre = colours[codes == values[np.argmax(counts)]].mean(axis=0)
     for _ in range(4):
-        near = np.abs(colours - centre).max(axis=1) < 0.8 * _RADIUS
-        centre = np.median(colours[near], axis=0)
+        alike = np.abs(colours - centre).max(axis=1) < 0.8 * _RADIUS
+        centre = np.median(colours[alike], axis=0)
     return centre
 
 
@@ -164,25 +164,25 @@ def _without_mixtures(panel: Crop, candidates: list[Ink], places: list[Array]) -
     cv2 = opencv()
     kept: list[Ink] = []
     cover = np.zeros((panel.rows, panel.columns), np.uint8)
-    for ink, own in zip(candidates, places, strict=True):
-        beside = cover[own[:, 0], own[:, 1]].mean() if kept else 0.0
-        if beside > 0.6:
+    for ink, spots in zip(candidates, places, strict=True):
+        overlap = cover[spots[:, 0], spots[:, 1]].mean() if kept else 0.0
+        if overlap > 0.6:
             continue
         kept.append(ink)
-        mine = np.zeros_like(cover)
-        mine[own[:, 0], own[:, 1]] = 1
-        cover |= cv2.dilate(mine, np.ones((7, 7), np.uint8))
+        stamp = np.zeros_like(cover)
+        stamp[spots[:, 0], spots[:, 1]] = 1
+        cover |= cv2.dilate(stamp, np.ones((7, 7), np.uint8))
     return kept
 
 
 def membership(panel: Crop, colour: Array) -> Array:
     """Return how much of each pixel (rows, columns) an ink covers, 0 to 1, by unmixing it from the paper in sRGB."""
     paper = panel.paper.astype(np.float32)
-    over = panel.pixels.astype(np.float32) - paper
+    difference = panel.pixels.astype(np.float32) - paper
     way = np.asarray(colour, np.float32) - paper
-    share = (over * way).sum(axis=2) / np.maximum((way * way).sum(axis=2), 1.0)
+    share = (difference * way).sum(axis=2) / np.maximum((way * way).sum(axis=2), 1.0)
     share = np.clip(share, 0.0, 1.0)
-    residual = np.sqrt(((over - share[..., None] * way) ** 2).sum(axis=2))
+    residual = np.sqrt(((difference - share[..., None] * way) ** 2).sum(axis=2))
     weak = (way * way).sum(axis=2) < 900.0
     return np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2))).astype(np.float32)
 

@@ -39,8 +39,8 @@ def panel_box(pixels: Pixels, pair: AxisPair, time: Axis, level: Axis, right: fl
     y_high, y_low = float(level.places.min()), float(level.places.max())
     full = level.origin + level.step * (100.0 if pair.percent else 1.0)
     y_high = min(y_high, max(full, 0.0))
-    inside = pixels[max(int(y_high), 0) : int(y_low) + 1, max(int(x_low), 0) : int(x_high) + 1]
-    paper = paper_colour(inside)
+    interior = pixels[max(int(y_high), 0) : int(y_low) + 1, max(int(x_low), 0) : int(x_high) + 1]
+    paper = paper_colour(interior)
     far = distance(pixels, paper)
     ink = far > _LINE
     columns = runs(ink[max(int(y_high), 0) : int(y_low) + 1].mean(axis=0) > _COVER)
@@ -56,9 +56,9 @@ def panel_box(pixels: Pixels, pair: AxisPair, time: Axis, level: Axis, right: fl
 
 def _before(lines: list[Run], tick: float, limit: float, margin: float, *, strict: bool = False) -> float:
     """Inner edge of the line nearest before a tick, else of one at the tick, else a margin before it."""
-    beyond = [line for line in lines if limit <= line.start and line.end < tick - _NEAR]
-    if beyond:
-        return float(beyond[-1].end)
+    outer = [line for line in lines if limit <= line.start and line.end < tick - _NEAR]
+    if outer:
+        return float(outer[-1].end)
     here = [line for line in lines if abs(line.centre - tick) <= _NEAR + line.length / 2]
     if here and not strict:
         return float(here[-1].end)
@@ -67,9 +67,9 @@ def _before(lines: list[Run], tick: float, limit: float, margin: float, *, stric
 
 def _behind(lines: list[Run], tick: float, limit: float, otherwise: float) -> float:
     """Inner edge of the line nearest behind a tick, else of one at the tick, else what is given."""
-    beyond = [line for line in lines if line.start > tick + _NEAR and line.end <= limit]
-    if beyond:
-        return float(beyond[0].start)
+    outer = [line for line in lines if line.start > tick + _NEAR and line.end <= limit]
+    if outer:
+        return float(outer[0].start)
     here = [line for line in lines if abs(line.centre - tick) <= _NEAR + line.length / 2]
     if here:
         return float(here[0].start)

@@ -89,9 +89,9 @@ def _one_each(keys: list[DrawnKey]) -> list[DrawnKey]:
     best: list[DrawnKey] = []
     for key in keys:
         tall = character_height(key.text)
-        below = [other for other in keys if abs(other.box.left - key.box.left) < 0.8 * tall]
-        beside = [other for other in keys if abs(other.box.centre[1] - key.box.centre[1]) < 0.6 * tall]
-        best = max(best, below, beside, key=len)
+        column = [other for other in keys if abs(other.box.left - key.box.left) < 0.8 * tall]
+        row = [other for other in keys if abs(other.box.centre[1] - key.box.centre[1]) < 0.6 * tall]
+        best = max(best, column, row, key=len)
     return best
 
 
@@ -105,13 +105,13 @@ def _key(pixels: Pixels, printed: Mask, text: Text) -> DrawnKey | None:
     if right - left < 4 or bottom - top < 4:
         return None
     piece = pixels[top:bottom, left:right]
-    near = piece[:, -int(min(2.5 * tall, right - left)) :]
+    vicinity = piece[:, -int(min(2.5 * tall, right - left)) :]
     far = distance(piece, paper_colour(pixels[top:bottom, left : int(box.right) + int(tall)]))
     for line in runs((far > 30).mean(axis=0) > 0.95):
         if line.length <= 0.35 * tall:  # an axis line beside the legend
             far[:, line.start : line.end] = 0.0
     far[printed[top:bottom, left:right]] = 0.0
-    peak = float(far[:, -near.shape[1] :].max())
+    peak = float(far[:, -vicinity.shape[1] :].max())
     if peak < 40:
         return None
     mask = far > max(30.0, 0.35 * peak)

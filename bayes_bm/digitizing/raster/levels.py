@@ -29,10 +29,10 @@ _TRUST = 2.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Samples:
-    """Hold measurements of a step line: places across and down (samples,), in pixels, sorted across; their weight."""
+    """Hold measurements of a step line: columns and rows (samples,), in pixels, sorted by column; their weight."""
 
-    across: Array
-    down: Array
+    places: Array
+    rows: Array
     weight: Array
 
 
@@ -46,9 +46,9 @@ class Staircase:
     end: float
     noise: float
 
-    def at(self, across: Array) -> Array:
-        """Return the level (the shape of `across`) behind each place."""
-        return self.levels[np.searchsorted(self.places, across, side="right")]
+    def level(self, places: Array) -> Array:
+        """Return the level (the shape of `places`) behind each place."""
+        return self.levels[np.searchsorted(self.places, places, side="right")]
 
 
 def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Samples:
@@ -61,13 +61,13 @@ def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Sample
     for sign in (-1, 1):
         edge, clear = _edge(share, cover, columns, rows, sign, width)
         level = edge - sign * half
-        across = columns + 0.5 + sign * half
+        places = columns + 0.5 + sign * half
         way = (low if sign < 0 else high) + 0.5
-        near = (level > way[0] - _TRUST) & (level < way[1] + _TRUST)
+        close = (level > way[0] - _TRUST) & (level < way[1] + _TRUST)
         ends = np.minimum(np.abs(level - way[0]), np.abs(level - way[1])) < _TRUST
         tall = way[1] - way[0] > 3 * width  # between the ends of a tall drop only a dash ends
-        good = clear & near & (ends | ~tall) & path.seen
-        parts.append(np.column_stack([across[good], level[good]]))
+        good = clear & close & (ends | ~tall) & path.seen
+        parts.append(np.column_stack([places[good], level[good]]))
     measured = np.concatenate(parts)
     rough = _where_unmeasured(path, measured[:, 0], half)
     both = np.concatenate([measured, rough])
@@ -76,15 +76,15 @@ def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Sample
     return Samples(both[order, 0], both[order, 1], weight[order])
 
 
-def _where_unmeasured(path: Path, across: Array, half: float) -> Array:
+def _where_unmeasured(path: Path, places: Array, half: float) -> Array:
     """Places of the traced way (columns, 2) where its ink was seen but neither edge could be measured."""
     middles = np.arange(path.start, path.end) + 0.5
-    across = np.sort(across)
-    index = np.searchsorted(across, middles)
-    before = np.where(index > 0, across[np.maximum(index - 1, 0)] if len(across) else -np.inf, -np.inf)
-    behind = across[np.minimum(index, len(across) - 1)] if len(across) else np.full(len(middles), np.inf)
-    behind = np.where(index < len(across), behind, np.inf)
-    alone = (np.minimum(np.abs(middles - before), np.abs(behind - middles)) > 1.5) & path.seen
+    places = np.sort(places)
+    index = np.searchsorted(places, middles)
+    previous = np.where(index > 0, places[np.maximum(index - 1, 0)] if len(places) else -np.inf, -np.inf)
+    following = places[np.minimum(index, len(places) - 1)] if len(places) else np.full(len(middles), np.inf)
+    following = np.where(index < len(places), following, np.inf)
+    alone = (np.minimum(np.abs(middles - previous), np.abs(following - middles)) > 1.5) & path.seen
     index = np.arange(len(path.rows))
     reach = round(half) + 1
     first, last = np.maximum(index - reach, 0), np.minimum(index + reach, len(path.rows) - 1)
@@ -110,19 +110,19 @@ def _edge(share: Array, cover: Array, columns: Array, rows: Array, sign: int, wi
     reach = int(np.ceil(1.5 * width)) + 10
     steps = np.arange(reach)
     index = rows[:, None] + sign * steps
-    outside = (index < 0) | (index >= share.shape[0])
+    missing = (index < 0) | (index >= share.shape[0])
     index = np.clip(index, 0, share.shape[0] - 1)
-    profile = np.where(outside, 0.0, share[index, columns[:, None]])
-    other = np.where(outside, 0.0, cover[index, columns[:, None]])
+    profile = np.where(missing, 0.0, share[index, columns[:, None]])
+    other = np.where(missing, 0.0, cover[index, columns[:, None]])
     core = np.clip(np.quantile(share[rows, columns], 0.6), 0.4, 1.0)
-    below = profile < 0.5 * core
-    stop = np.where(below.any(axis=1), below.argmax(axis=1), reach)
+    pale = profile < 0.5 * core
+    stop = np.where(pale.any(axis=1), pale.argmax(axis=1), reach)
     floor_index = np.minimum(stop + 2, reach - 1)
     count = np.arange(len(rows))
     floor = np.minimum(profile[count, floor_index], profile[count, np.minimum(stop + 1, reach - 1)])
     scaled = np.clip((profile - floor[:, None]) / np.maximum(core - floor[:, None], 0.2), 0.0, 1.0)
-    inside = steps[None, :] < stop[:, None] + 2
-    total = np.where(inside, scaled, 0.0).sum(axis=1)
+    counted = steps[None, :] < stop[:, None] + 2
+    total = np.where(counted, scaled, 0.0).sum(axis=1)
     touched = np.where(steps[None, :] < stop[:, None] + 2, other, 0.0)
     touched = touched.max(axis=1) > 0.45
     edge = rows + 1 - total if sign < 0 else rows + total
@@ -131,21 +131,21 @@ def _edge(share: Array, cover: Array, columns: Array, rows: Array, sign: int, wi
 
 def staircase(samples: Samples, path: Path, share: Array, width: float) -> Staircase | None:
     """Return the step line through samples; None where there are too few."""
-    if len(samples.across) < 6:
+    if len(samples.places) < 6:
         return None
     exact = samples.weight == 1.0
-    noise = _noise(samples.down[exact]) if exact.sum() > 5 else 0.5
+    noise = _noise(samples.rows[exact]) if exact.sum() > 5 else 0.5
     weight = samples.weight.copy()
-    cuts = _segments(samples.down, weight, _PENALTY * noise**2)
-    fitted = _levels(samples.down, weight, cuts)
-    off = np.abs(samples.down - np.repeat(fitted, np.diff(cuts)))
+    cuts = _segments(samples.rows, weight, _PENALTY * noise**2)
+    fitted = _levels(samples.rows, weight, cuts)
+    residual = np.abs(samples.rows - np.repeat(fitted, np.diff(cuts)))
     edge = np.zeros(len(weight), bool)
     edge[np.r_[cuts[1:-1], cuts[1:-1] - 1]] = True
-    weight = np.where((off > 4 * noise) & ~edge, 0.02 * weight, weight)
-    cuts = _segments(samples.down, weight, _PENALTY * noise**2)
-    cuts = _falling(samples.down, weight, cuts, max(_LEAST_DROP, 2.5 * noise))
+    weight = np.where((residual > 4 * noise) & ~edge, 0.02 * weight, weight)
+    cuts = _segments(samples.rows, weight, _PENALTY * noise**2)
+    cuts = _falling(samples.rows, weight, cuts, max(_LEAST_DROP, 2.5 * noise))
     steps = _steps(samples, weight, cuts, _BLUR if noise < 0.25 else 2 * _BLUR)
-    levels = _level_means(samples.down, weight, steps)
+    levels = _level_means(samples.rows, weight, steps)
     places = [_place(samples, levels[index : index + 2], step, path) for index, step in enumerate(steps[1:-1])]
     places = [
         _stroke_place(share, place, float(levels[index]), float(levels[index + 1]), width)
@@ -168,7 +168,7 @@ def _steps(samples: Samples, weight: Array, cuts: Array, blur: float) -> list[_S
     last_short = False
     for index in range(1, len(cuts) - 1):
         first, stop = int(cuts[index - 1]), int(cuts[index])
-        wide = float(samples.across[stop - 1] - samples.across[first])
+        wide = float(samples.places[stop - 1] - samples.places[first])
         exact = bool((samples.weight[first:stop] == 1.0).all())
         short = index > 1 and wide < blur and stop - first <= 2 * blur + 1 and exact and not last_short
         last_short = short
@@ -176,9 +176,9 @@ def _steps(samples: Samples, weight: Array, cuts: Array, blur: float) -> list[_S
     return [*steps, _Step(len(weight), len(weight))]
 
 
-def _level_means(down: Array, weight: Array, steps: list[_Step]) -> Array:
+def _level_means(rows: Array, weight: Array, steps: list[_Step]) -> Array:
     pieces = [slice(one.start, two.stop) for one, two in itertools.pairwise(steps)]
-    return np.array([np.average(down[piece], weights=weight[piece]) for piece in pieces])
+    return np.array([np.average(rows[piece], weights=weight[piece]) for piece in pieces])
 
 
 def with_last_drop(line: Staircase, share: Array, width: float, zero: float) -> Staircase:
@@ -188,14 +188,14 @@ def with_last_drop(line: Staircase, share: Array, width: float, zero: float) -> 
     """
     end, level = int(line.end), float(line.levels[-1])
     columns = np.arange(max(end - int(width) - 3, 0), min(end + 3, share.shape[1]))
-    down = _stroke(share, columns, int(level + width / 2 + 1), 1)
-    up = _stroke(share, columns, int(level - width / 2 - 1), -1)
-    best = int(np.argmax(down))
-    if down[best] < max(2 * width, 6.0) or down[best] < 1.5 * up[best] + width:
+    lower_stroke = _stroke(share, columns, int(level + width / 2 + 1), 1)
+    upper_stroke = _stroke(share, columns, int(level - width / 2 - 1), -1)
+    best = int(np.argmax(lower_stroke))
+    if lower_stroke[best] < max(2 * width, 6.0) or lower_stroke[best] < 1.5 * upper_stroke[best] + width:
         return line
-    bottom = level + width / 2 + float(down[best])
+    bottom = level + width / 2 + float(lower_stroke[best])
     bottom = zero if bottom > zero - width - 4 else bottom
-    inked = down > 0.7 * down[best]
+    inked = lower_stroke > 0.7 * lower_stroke[best]
     place = float(columns[inked].mean()) + 0.5
     kept = line.places < place - 0.5
     levels = np.concatenate([line.levels[:1], line.levels[1:][kept], [bottom]])
@@ -211,22 +211,22 @@ def _stroke(share: Array, columns: Array, row: int, way: int) -> Array:
     return np.where(inked.all(axis=0), len(part), (~inked).argmax(axis=0)).astype(float)
 
 
-def _noise(down: Array) -> float:
+def _noise(rows: Array) -> float:
     """Standard deviation of a sample, from neighbours, and from samples 4 pixels apart: JPEG noise comes in blocks."""
-    near = np.abs(np.diff(down, n=2)) / np.sqrt(6.0)
-    apart = np.abs(down[8:] - down[:-8]) / np.sqrt(2.0)
-    close = 1.4826 * float(np.median(near)) if len(near) else 0.0
+    bends = np.abs(np.diff(rows, n=2)) / np.sqrt(6.0)
+    apart = np.abs(rows[8:] - rows[:-8]) / np.sqrt(2.0)
+    close = 1.4826 * float(np.median(bends)) if len(bends) else 0.0
     # a fifth of the pairs at least lies on one level; a fifth of a normal law lies within 0.253 of 0
     wide = float(np.quantile(apart, 0.2)) / 0.253 if len(apart) else 0.0
     return max(_LEAST_NOISE, close, min(wide, 3 * max(close, _LEAST_NOISE)))
 
 
-def _segments(down: Array, weight: Array, penalty: float) -> Array:
+def _segments(rows: Array, weight: Array, penalty: float) -> Array:
     """Bounds (segments + 1,) of the level pieces of least squares, each step at a penalty."""
-    count = len(down)
+    count = len(rows)
     one = np.concatenate([[0.0], np.cumsum(weight)])
-    first = np.concatenate([[0.0], np.cumsum(weight * down)])
-    second = np.concatenate([[0.0], np.cumsum(weight * down * down)])
+    first = np.concatenate([[0.0], np.cumsum(weight * rows)])
+    second = np.concatenate([[0.0], np.cumsum(weight * rows * rows)])
     best = np.empty(count + 1)
     best[0] = -penalty
     origin = np.zeros(count + 1, np.int64)
@@ -243,16 +243,16 @@ def _segments(down: Array, weight: Array, penalty: float) -> Array:
     return np.array(cuts[::-1])
 
 
-def _levels(down: Array, weight: Array, cuts: Array) -> Array:
+def _levels(rows: Array, weight: Array, cuts: Array) -> Array:
     mass = np.add.reduceat(weight, cuts[:-1])
-    return np.add.reduceat(weight * down, cuts[:-1]) / mass
+    return np.add.reduceat(weight * rows, cuts[:-1]) / mass
 
 
-def _falling(down: Array, weight: Array, cuts: Array, least: float) -> Array:
+def _falling(rows: Array, weight: Array, cuts: Array, least: float) -> Array:
     """Bounds of pieces that each lie at least `least` below the one before: others are joined."""
     kept = [int(cut) for cut in cuts]
     while len(kept) > 2:
-        drops = np.diff(_levels(down, weight, np.array(kept)))
+        drops = np.diff(_levels(rows, weight, np.array(kept)))
         worst = int(np.argmin(drops))
         if drops[worst] >= least:
             break
@@ -262,13 +262,13 @@ def _falling(down: Array, weight: Array, cuts: Array, least: float) -> Array:
 
 def _place(samples: Samples, levels: Array, step: _Step, path: Path) -> float:
     """Where a step is: by area between its two levels, or where the trace fell if the step could not be seen."""
-    across, down = samples.across, samples.down
+    places, rows = samples.places, samples.rows
     first, last = step.stop - 1, step.start
-    if across[last] - across[first] > 4.0:
-        return _fall(path, float(across[first]), float(across[last]))
-    part = np.clip((levels[1] - down[first : last + 1]) / (levels[1] - levels[0]), 0.0, 1.0)
+    if places[last] - places[first] > 4.0:
+        return _fall(path, float(places[first]), float(places[last]))
+    part = np.clip((levels[1] - rows[first : last + 1]) / (levels[1] - levels[0]), 0.0, 1.0)
     part[0], part[-1] = 1.0, 0.0
-    place = across[first : last + 1]
+    place = places[first : last + 1]
     return float(place[0] + np.sum((part[1:] + part[:-1]) / 2 * np.diff(place)))
 
 
@@ -286,12 +286,12 @@ def _stroke_place(share: Array, place: float, high: float, low: float, width: fl
     return float((profile * (np.arange(len(profile)) + first + 0.5)).sum() / total)
 
 
-def _fall(path: Path, before: float, behind: float) -> float:
+def _fall(path: Path, previous: float, following: float) -> float:
     """Where the traced line falls most between two places; their middle where it does not."""
-    first = int(np.clip(before - path.start, 0, len(path.rows) - 1))
-    last = int(np.clip(behind - path.start + 1, first + 1, len(path.rows)))
+    first = int(np.clip(previous - path.start, 0, len(path.rows) - 1))
+    last = int(np.clip(following - path.start + 1, first + 1, len(path.rows)))
     drops = np.diff(path.rows[first:last])
     if len(drops) == 0 or drops.max() <= 0:
-        return (before + behind) / 2
+        return (previous + following) / 2
     heavy = np.flatnonzero(drops == drops.max())
     return path.start + first + float(heavy.mean()) + 1.0

@@ -27,21 +27,21 @@ def _protrusions(share: Array, line: Staircase, width: float) -> tuple[Array, Ar
     """Rows of ink (columns,) above and below a line's own ink, and the columns."""
     columns = np.arange(int(line.start), int(line.end))
     reach = int(6 * width) + 8
-    across = columns + 0.5
-    top = line.at(across - width / 2) - width / 2
-    bottom = line.at(across + width / 2) + width / 2
+    places = columns + 0.5
+    top = line.level(places - width / 2) - width / 2
+    bottom = line.level(places + width / 2) + width / 2
     steps = np.arange(reach)
-    up = _ink_from(share, columns, np.floor(top - 1.0).astype(int), -steps)
-    down = _ink_from(share, columns, np.ceil(bottom).astype(int), steps)
-    return up, down, columns
+    upper = _ink_from(share, columns, np.floor(top - 1.0).astype(int), -steps)
+    lower = _ink_from(share, columns, np.ceil(bottom).astype(int), steps)
+    return upper, lower, columns
 
 
 def _ink_from(share: Array, columns: Array, rows: Array, steps: Array) -> Array:
     """Length of the run of ink (columns,) from rows on."""
     index = rows[:, None] + steps[None, :]
-    outside = (index < 0) | (index >= share.shape[0])
+    missing = (index < 0) | (index >= share.shape[0])
     profile = share[np.clip(index, 0, share.shape[0] - 1), columns[:, None]]
-    inked = np.where(outside, 0.0, profile) > 0.45
+    inked = np.where(missing, 0.0, profile) > 0.45
     return np.where(inked.all(axis=1), len(steps), (~inked).argmax(axis=1)).astype(float)
 
 
@@ -50,10 +50,10 @@ def mark_shape(shares: list[Array], lines: list[Staircase], widths: list[float])
     heights: list[Array] = []
     strokes: list[int] = []
     for share, line, width in zip(shares, lines, widths, strict=True):
-        up, down, _ = _protrusions(share, line, width)
-        both = np.minimum(up, down)
+        upper, lower, _ = _protrusions(share, line, width)
+        both = np.minimum(upper, lower)
         # ink of the line's own drops ends elsewhere above than below
-        alike = (both >= max(2.5, 0.6 * width)) & (np.abs(up - down) <= 2.0 + 0.25 * both)
+        alike = (both >= max(2.5, 0.6 * width)) & (np.abs(upper - lower) <= 2.0 + 0.25 * both)
         heights.append(both[alike] + width / 2)
         strokes += [run.length for run in runs(alike)]
     every = np.concatenate(heights) if heights else np.zeros(0)
@@ -98,14 +98,14 @@ def _response(
     share: Array, cover: Array, line: Staircase, width: float, shape: MarkShape, columns: Array, shift: float
 ) -> Array:
     """Share of a mark's free height that is ink (columns,), the lesser of above and below."""
-    across = columns + 0.5
-    level = line.at(across + shift)
-    top = np.minimum(line.at(across - width / 2 - 0.5), level) - width / 2 - 0.7
-    bottom = np.maximum(line.at(across + width / 2 + 0.5), level) + width / 2 + 0.7
-    up, free_up = _filled(share, cover, columns, level - shape.half + 1.0, top)
-    down, free_down = _filled(share, cover, columns, bottom, level + shape.half - 1.0)
-    one_side = np.where(free_up, up, np.where(free_down, down, 0.0))
-    return np.where(free_up & free_down, np.minimum(up, down), np.where(one_side > _SURE, one_side, 0.0))
+    places = columns + 0.5
+    level = line.level(places + shift)
+    top = np.minimum(line.level(places - width / 2 - 0.5), level) - width / 2 - 0.7
+    bottom = np.maximum(line.level(places + width / 2 + 0.5), level) + width / 2 + 0.7
+    upper, free_upper = _filled(share, cover, columns, level - shape.half + 1.0, top)
+    lower, free_lower = _filled(share, cover, columns, bottom, level + shape.half - 1.0)
+    one_side = np.where(free_upper, upper, np.where(free_lower, lower, 0.0))
+    return np.where(free_upper & free_lower, np.minimum(upper, lower), np.where(one_side > _SURE, one_side, 0.0))
 
 
 def _filled(share: Array, cover: Array, columns: Array, top: Array, bottom: Array) -> tuple[Array, Array]:
@@ -124,8 +124,8 @@ def _filled(share: Array, cover: Array, columns: Array, top: Array, bottom: Arra
 def _stroke_width(response: Array, shape: MarkShape) -> float:
     """Width of one upright stroke: the lower quartile of the inked lengths, near the shape's."""
     lengths = np.array([response[max(run.start - 1, 0) : run.end + 1].sum() for run in runs(response > _FULL)])
-    near = lengths[(lengths > 0.4 * shape.width) & (lengths < 1.8 * shape.width)]
-    return float(np.median(near)) if len(near) else shape.width
+    usual = lengths[(lengths > 0.4 * shape.width) & (lengths < 1.8 * shape.width)]
+    return float(np.median(usual)) if len(usual) else shape.width
 
 
 def _within(response: Array, run: Run, stroke: float) -> list[float]:

@@ -138,10 +138,10 @@ def _without_lines(mask: Mask) -> Mask:
     rows, columns = mask.shape
     result = mask.copy()
     for part, length in ((result, rows), (result.T, columns)):
-        through = part.mean(axis=1) > 0.95
+        crossing = part.mean(axis=1) > 0.95
         places = np.arange(length)
-        through &= (places < 0.25 * length) | (places >= 0.75 * length)
-        part[through] = False
+        crossing &= (places < 0.25 * length) | (places >= 0.75 * length)
+        part[crossing] = False
     return result
 
 

@@ -85,8 +85,8 @@ def read_pixels(pixels: Pixels, given: Calibration | None = None, panel: int | N
     if not 1 <= chosen <= len(sights):
         wrong = Finding("no_such_panel", "error", f"The page has {len(sights)} panels, not {chosen}.", "panel = 1")
         return FigureReading(None, boxes, (), (), (wrong,))
-    told = [_several(sights)] if len(sights) > 1 and panel is None else []
-    return _reading(page, sights[chosen - 1], boxes, given, told)
+    notes = [_several(sights)] if len(sights) > 1 and panel is None else []
+    return _reading(page, sights[chosen - 1], boxes, given, notes)
 
 
 def _with_labels(page: _Page) -> _Page:
@@ -165,7 +165,7 @@ def _given_sight(page: _Page, given: Calibration, pairs: Sequence[AxisPair]) -> 
 
 
 def _reading(
-    page: _Page, sight: _Sight, boxes: tuple[Box, ...], given: Calibration, told: list[Finding]
+    page: _Page, sight: _Sight, boxes: tuple[Box, ...], given: Calibration, notes: list[Finding]
 ) -> FigureReading:
     """Everything about one panel."""
     made = sight.panel
@@ -196,7 +196,7 @@ def _reading(
     lines = [lines[index] for index in order]
     arms = [traced.arms[index] for index in order]
     rows = tables.of_arms(table, lines, by_order=bool(keys))
-    findings = [*told, *arm_findings(arms, traced, lines, bool(keys))]
+    findings = [*notes, *arm_findings(arms, traced, lines, bool(keys))]
     if sight.pair is not None:
         findings += axis_findings(sight.pair, made, "px", _LOOSE)
     findings += tables.table_findings(rows, lines)
@@ -297,8 +297,8 @@ def _names(traced: Search, words: Sequence[Text], made: Panel, area: Crop, table
     ]
     if any(name is None for name in names):
         looks = [_look(arm, area) for arm in traced.arms]
-        beside = beside_lines(words, looks, made.box, [*table.texts])
-        names = [name or other for name, other in zip(names, beside, strict=True)]
+        labels = beside_lines(words, looks, made.box, [*table.texts])
+        names = [name or other for name, other in zip(names, labels, strict=True)]
     return naming.completed(names, table)
 
 

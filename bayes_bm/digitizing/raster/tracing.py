@@ -79,10 +79,10 @@ def trace(share: Array, cover: Array, width: float, start: tuple[int, float], hi
     first[low:high] = 0.0
     rows, cost = _cheapest(node, stroke, first)
     columns = np.arange(len(rows)) + column
-    inside = rows.astype(int)
-    own, other = _band(share, width), _band(cover, width)
-    seen = own[inside, columns] > 0.5
-    hidden = ~seen & (other[inside, columns] > 0.35)
+    row_index = rows.astype(int)
+    ink, other = _band(share, width), _band(cover, width)
+    seen = ink[row_index, columns] > 0.5
+    hidden = ~seen & (other[row_index, columns] > 0.35)
     return _ended(Path(column, rows, seen, hidden, cost / max(len(rows), 1), _bare(rows, stroke)))
 
 
@@ -112,16 +112,16 @@ def _band(image: Array, width: float) -> Array:
 def _costs(share: Array, cover: Array, width: float, hidden_cost: float) -> tuple[Array, Array]:
     """Cost of each pixel, and cost of passing each row in a drop (columns, rows), as sums from the top."""
     cv2 = opencv()
-    own = _band(share, width)
-    top = own.max(axis=0)
+    ink = _band(share, width)
+    top = ink.max(axis=0)
     inked = top[top > 0.4]
     usual = np.clip(float(np.quantile(inked, 0.4)) if len(inked) else 1.0, 0.5, 1.0)
-    own = np.clip(own / usual, 0.0, 1.0)
+    ink = np.clip(ink / usual, 0.0, 1.0)
     other = np.clip(_band(cover, width) / 0.85, 0.0, 1.0)
-    node = np.minimum(1.0 - own, 1.0 - (1.0 - hidden_cost) * other)
-    near = cv2.dilate(np.ascontiguousarray(share, np.float32), np.ones((1, 3), np.uint8))
-    near = np.maximum(near / usual, 0.7 * other)
-    missing = _MISSING_STROKE * (1.0 - np.clip(near, 0.0, 1.0))
+    node = np.minimum(1.0 - ink, 1.0 - (1.0 - hidden_cost) * other)
+    stroke_ink = cv2.dilate(np.ascontiguousarray(share, np.float32), np.ones((1, 3), np.uint8))
+    stroke_ink = np.maximum(stroke_ink / usual, 0.7 * other)
+    missing = _MISSING_STROKE * (1.0 - np.clip(stroke_ink, 0.0, 1.0))
     return np.ascontiguousarray(node.T, np.float32), np.cumsum(missing.T, axis=1, dtype=np.float64)
 
 
@@ -177,8 +177,8 @@ def covered(path: Path, shape: tuple[int, int], width: float) -> Mask:
     """Return the pixels (rows, columns) that a traced line covers, its drops included and a pixel around it."""
     mask = np.zeros(shape, bool)
     half = width / 2 + 1.0
-    before = np.concatenate([path.rows[:1], path.rows[:-1]])
-    for index, (high, low) in enumerate(zip(before, path.rows, strict=True)):
+    previous = np.concatenate([path.rows[:1], path.rows[:-1]])
+    for index, (high, low) in enumerate(zip(previous, path.rows, strict=True)):
         column = path.start + index
         top, bottom = int(max(high - half, 0)), int(low + half + 1)
         reach = round(half) if low > high else 0

@@ -129,4 +129,4 @@ def test_membership_is_the_share_of_ink_on_paper_and_on_a_band():
 
 def test_a_staircase_says_the_level_behind_a_place():
     line = Staircase(np.array([10.0, 20.0]), np.array([1.0, 5.0, 7.0]), 0.0, 30.0, 0.1)
-    assert line.at(np.array([5.0, 10.0, 15.0, 25.0])).tolist() == [1.0, 5.0, 5.0, 7.0]
+    assert line.level(np.array([5.0, 10.0, 15.0, 25.0])).tolist() == [1.0, 5.0, 5.0, 7.0]
