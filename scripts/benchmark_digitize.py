@@ -2,8 +2,10 @@
 
 python scripts/benchmark_digitize.py [set SET_DIR] [--formats svg,pdf,png,jpg] [--out FOLDER]
     a set with truth.json (../shared/figures/generated), beside the scores of SurvdigitizeR
-python scripts/benchmark_digitize.py stress [FIGURES] [--first SEED] [--formats svg,pdf,png]
-    random figures in the styles of `validation.simulation.journal_figures`: found, wrong, silent by kind
+python scripts/benchmark_digitize.py stress [FIGURES] [--first SEED] [--formats svg,pdf,png] [--programs base,ggplot2]
+    random figures of matplotlib in the styles of `validation.simulation.journal_figures`, of lifelines, and where R is
+    of survminer, ggplot2 and base graphics: found, wrong, silent by kind. `--out rows.csv`: a row an arm
+python scripts/benchmark_digitize.py summary ROWS.csv,ROWS.csv    what several pieces say together
 """
 
 import argparse
@@ -11,12 +13,13 @@ import importlib.util
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from benchmark_figures import R_PROGRAMS, RandomFigure, draw_by_lifelines, draw_by_r, programs
 
 import bayes_bm as bb
 from bayes_bm.hazards.nonparametric import kaplan_meier
@@ -136,74 +139,132 @@ def multiset_difference(values: list[int], allowed: list[int]) -> list[int]:
 # --- random figures -----------------------------------------------------------------------------------------------
 
 
-def stress(count: int, first: int, formats: list[str]) -> None:
-    """Draw random figures, read them, and print what was found, wrong and silent, by kind."""
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for seed in range(first, first + count):
-            rows += stress_one(seed, Path(folder), formats)
-    table = pd.DataFrame(rows)
-    for key in ("format", "band", "marks", "legend", "black", "ticks", "gap"):
+def stress(count: int, first: int, formats: Sequence[str], programs: Sequence[str], out: Path | None) -> None:
+    """Draw random figures, read them, and print what was found, wrong and silent, by kind; rows go to `out`."""
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures = [random_figure(seed, formats, programs) for seed in range(first, first + count)]
+        draw_by_r([figure for figure in figures if figure.program in R_PROGRAMS], folder)
+        for figure in figures:
+            rows += stress_one(figure, folder)
+            if out is not None:
+                pd.DataFrame(rows).to_csv(out, index=False)
+    summarise(pd.DataFrame(rows))
+
+
+def summarise(table: pd.DataFrame) -> None:
+    """Print one summary for each way to sort figures, the arms that went wrong, and the count of figures."""
+    by = ["program", "format"]
+    by += [key for key in ("band", "marks", "legend", "black", "ticks", "gap") if key in table]
+    for key in by:
         summary = table.groupby(key).agg(
-            arms=("found", "size"), found=("found", "sum"), wrong=("wrong", "sum"), silent=("silent", "sum"),
-            iae_median=("iae", "median"), iae_worst=("iae", "max"), above_bound=("above_bound", "sum"),
+            figures=("seed", "nunique"), arms=("found", "size"), found=("found", "sum"), wrong=("wrong", "sum"),
+            silent=("silent", "sum"), iae_median=("iae", "median"), iae_worst=("iae", "max"),
+            above_bound=("above_bound", "sum"), named=("named", "sum"), cells=("cells", "sum"),
+            cells_wrong=("cells_wrong", "sum"), recall=("recall", "mean"), precision=("precision", "mean"),
+            seconds=("seconds", "median"),
         )  # fmt: skip
         print(summary.round(5).to_string(), end="\n\n")
-    bad = table[table["wrong"] | ~table["found"] | table["above_bound"]]
-    print(bad[["seed", "format", "arm", "status", "iae", "bound", "kinds"]].to_string(index=False))
-    silent, asked = int(table["silent"].sum()), table.groupby("seed")["status"].max()
-    print(f"{count} figures: silent {silent}; questions {int((asked == 1).sum())}; refused {int((asked == 2).sum())}")
+    bad = table[table["wrong"] | ~table["found"] | table["above_bound"] | ~table["named"] | (table["cells_wrong"] > 0)]
+    print(bad[["seed", "program", "format", "arm", "line", "status", "iae", "bound", "cells_wrong", "kinds"]].to_string(
+        index=False))  # fmt: skip
+    whole = table.groupby("seed").agg(status=("status", "max"), silent=("silent", "max"), kinds=("kinds", "first"))
+    asked = whole.loc[whole["status"] == 1, "kinds"].str.split(", ").explode().value_counts()
+    print("questions: " + ", ".join(f"{kind} {number}" for kind, number in asked.items()))
+    print(f"{len(whole)} figures: silent {int(whole['silent'].sum())}; "
+          f"questions {int((whole['status'] == 1).sum())}; refused {int((whole['status'] == 2).sum())}")  # fmt: skip
 
 
-def stress_one(seed: int, folder: Path, formats: list[str]) -> list[dict[str, Any]]:
-    """Draw and read one random figure: a row an arm."""
+def random_figure(seed: int, formats: Sequence[str], programs: Sequence[str]) -> RandomFigure:
+    """Return the patients of a seed, and which program draws them into which kind of file."""
     rng = np.random.default_rng(seed)
     names = ("Re-resection", "Repeat SRS", "Control")[: int(rng.integers(1, 4))]
     arms = {}
     for place, name in enumerate(names):
         n, censoring = int(rng.integers(15, 250)), CENSORINGS[int(rng.integers(len(CENSORINGS)))]
         arms[name] = varied([seed, place], n, censoring=censoring)
-    file: Any = formats[int(rng.integers(len(formats)))]
-    style = random_style(rng, len(arms), file=file)
-    path = draw_figure(folder / f"figure_{seed}", arms, style)
-    end = axis_end(arms, style)
-    kind = {"seed": seed, "format": file, "band": style.band, "marks": style.marks or "none", "legend": style.legend,
+    return RandomFigure(seed, str(rng.choice(programs)), str(rng.choice(formats)), arms)
+
+
+def drawn_figure(figure: RandomFigure, folder: Path) -> tuple[float, dict[str, Any]]:
+    """Draw a figure where R has not drawn it; return the end of its axis, and of matplotlib's what its style is."""
+    if figure.program == "lifelines":
+        draw_by_lifelines(figure, folder)
+    if figure.program != "matplotlib":
+        return figure.end, {}
+    file: Any = figure.file
+    style = random_style(np.random.default_rng([figure.seed, 7]), len(figure.arms), file=file)
+    draw_figure(figure.name(folder), figure.arms, style)
+    kind = {"band": style.band, "marks": style.marks or "none", "legend": style.legend,
             "black": style.colours[0] == style.colours[1], "ticks": style.ticks, "gap": style.gap}  # fmt: skip
+    return axis_end(figure.arms, style), kind
+
+
+def stress_one(figure: RandomFigure, folder: Path) -> list[dict[str, Any]]:
+    """Draw and read one random figure: a row an arm."""
+    end, style = drawn_figure(figure, folder)
+    kind = {"seed": figure.seed, "program": figure.program, "format": figure.file, **style}
+    start = time.process_time()
     try:
-        read = bb.digitize(path)
+        read = bb.digitize(figure.name(folder))
     except bb.BayesBmError as problem:
-        lost = {"found": False, "wrong": False, "silent": False, "above_bound": False, "status": 2, "iae": np.nan,
-                "bound": np.nan, "kinds": str(problem)[-70:]}  # fmt: skip
-        return [{**kind, "arm": name, **lost} for name in arms]
-    status = int(bool(read.questions))
-    kinds = ", ".join(dict.fromkeys(finding.kind for finding in read.questions))
-    errors = np.array([[iae(time, event, read[line], end) for line in read] for time, event in arms.values()])
+        lost = {"found": False, "wrong": False, "silent": False, "above_bound": False, "named": True, "status": 2,
+                "cells": 0, "cells_wrong": 0, "seconds": time.process_time() - start,
+                "kinds": str(problem)[-90:]}  # fmt: skip
+        return [{**kind, "arm": name, **lost} for name in figure.arms]
+    shared = {"status": int(bool(read.questions)), "seconds": time.process_time() - start}
+    shared["kinds"] = ", ".join(dict.fromkeys(finding.kind for finding in read.questions))
+    pairs = figure.arms.items()
+    errors = np.array([[iae(times, event, read[line], end) for line in read] for _, (times, event) in pairs])
     bounds = {name: verdict.iae_bound for name, verdict in zip(read, read.verdicts, strict=True)}
     rows = []
-    for place, name in enumerate(arms):
+    for place, (name, (times, event)) in enumerate(pairs):
         line = name if name in read else list(read)[int(errors[place].argmin())]
         error = float(errors[place, list(read).index(line)])
-        found, bound = error <= WRONG, bounds[line]
-        told = {"found": found, "wrong": not found, "silent": not found and status == 0, "status": status}
-        told |= {"iae": error, "bound": bound, "above_bound": error > bound + 1e-4, "kinds": kinds}
-        rows.append({**kind, "arm": name, **told})
-    if len(read) > len(arms) and status == 0:
-        rows[0]["silent"] = True
+        one = {"found": error <= WRONG, "wrong": error > WRONG, "iae": error, "bound": bounds[line], "line": line}
+        one |= {"named": name in read or len(figure.arms) == 1, "above_bound": error > bounds[line] + 1e-4}
+        one |= cells_read(read.at_risk.get(line), times) | marks_read(read.ticks.get(line), times, event, end)
+        odd = one["wrong"] or not one["named"] or one["cells_wrong"] or len(read) != len(figure.arms)
+        rows.append({**kind, "arm": name, **one, **shared, "silent": bool(odd) and shared["status"] == 0})
     return rows
+
+
+def cells_read(table: pd.DataFrame | None, times: np.ndarray) -> dict[str, Any]:
+    """Return how many numbers at risk were read, and how many are those of neither convention, >= t or > t."""
+    if table is None:
+        return {"cells": 0, "cells_wrong": 0}
+    pairs = zip(table["time"], table["at_risk"], strict=True)
+    right = [count in ((times >= tick - 1e-6).sum(), (times > tick + 1e-6).sum()) for tick, count in pairs]
+    return {"cells": len(table), "cells_wrong": len(table) - sum(right)}
+
+
+def marks_read(table: pd.DataFrame | None, times: np.ndarray, event: np.ndarray, end: float) -> dict[str, float]:
+    """Return recall and precision of censor marks, within 0.4 % of the axis."""
+    true = np.unique(times[(event == 0) & (times <= end)])
+    if table is None or not len(true):
+        return {"recall": np.nan, "precision": np.nan}
+    read, reach = table["time"].to_numpy(), 0.004 * end
+    near = np.abs(true[:, None] - read[None, :]) <= reach
+    return {"recall": float(near.any(axis=1).mean()), "precision": float(near.any(axis=0).mean())}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mode", choices=("set", "stress"), nargs="?", default="set")
-    parser.add_argument("what", nargs="?", help="folder of the set, or number of figures")
+    parser.add_argument("mode", choices=("set", "stress", "summary"), nargs="?", default="set")
+    parser.add_argument("what", nargs="?", help="folder of the set, number of figures, or files of rows")
     parser.add_argument("--formats", default="")
     parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--programs", default="")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     if given.mode == "set":
         chosen = given.formats.split(",") if given.formats else ["svg", "pdf", "png", "jpg"]
         with tempfile.TemporaryDirectory() as temporary:
             benchmark_set(Path(given.what) if given.what else SHARED, chosen, given.out or Path(temporary))
-    else:
+    elif given.mode == "stress":
         chosen = given.formats.split(",") if given.formats else ["svg", "pdf", "png"]
-        stress(int(given.what or 400), given.first, chosen)
+        drawing = given.programs.split(",") if given.programs else programs()
+        stress(int(given.what or 400), given.first, chosen, drawing, given.out)
+    else:
+        summarise(pd.concat([pd.read_csv(file) for file in given.what.split(",")], ignore_index=True))
