@@ -29,6 +29,8 @@ from bayes_bm.validation.simulation.journal_figures import axis_end, draw_figure
 SHARED = Path(__file__).parents[2] / "shared" / "figures" / "generated"
 WRONG = 0.02
 """Mean absolute error in survival from which a curve is read wrongly."""
+CLOCKS = (0.0, 0.0, 12 / 365.25, 1.0)
+"""Units to which times are rounded up, in months: none, a day, a month."""
 CENSORINGS = ("staggered", "dropout", "cut", "light", "early")
 
 
@@ -180,10 +182,10 @@ def random_figure(seed: int, formats: Sequence[str], programs: Sequence[str]) ->
     """Return the patients of a seed, and which program draws them into which kind of file."""
     rng = np.random.default_rng(seed)
     names = ("Re-resection", "Repeat SRS", "Control")[: int(rng.integers(1, 4))]
-    arms = {}
+    arms, clock = {}, float(np.random.default_rng([seed, 5]).choice(CLOCKS))
     for place, name in enumerate(names):
         n, censoring = int(rng.integers(15, 250)), CENSORINGS[int(rng.integers(len(CENSORINGS)))]
-        arms[name] = varied([seed, place], n, censoring=censoring)
+        arms[name] = varied([seed, place], n, censoring=censoring, clock=clock)
     return RandomFigure(seed, str(rng.choice(programs)), str(rng.choice(formats)), arms)
 
 

@@ -59,7 +59,7 @@ def draw_by_lifelines(figure: RandomFigure, folder: Path) -> Path:
     }  # fmt: skip
     colours = PALETTES[int(rng.integers(len(PALETTES)))]
     with mpl.rc_context(settings):
-        page = Figure((float(rng.uniform(4.5, 7)), float(rng.uniform(3.5, 5))), layout="tight")
+        page = Figure((float(rng.uniform(4.5, 7)), float(rng.uniform(3.5, 5))))
         FigureCanvasAgg(page)
         axes = page.add_subplot()
         bands, censors, table = rng.uniform() < 0.6, rng.uniform() < 0.7, rng.uniform() < 0.6
@@ -77,7 +77,7 @@ def draw_by_lifelines(figure: RandomFigure, folder: Path) -> Path:
             rows = [["At risk"], None][int(rng.integers(2))]
             plotting.add_at_risk_counts(*fitters, ax=axes, fig=page, rows_to_show=rows)
         path = figure.name(folder)
-        page.savefig(path, dpi=int(rng.choice([150, 200, 300])))
+        page.savefig(path, dpi=int(rng.choice([150, 200, 300])), bbox_inches="tight")
     return path
 
 

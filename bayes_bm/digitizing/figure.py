@@ -171,9 +171,10 @@ class OtherInk:
     Attributes
     ----------
     kind
-        `limit` (of a confidence interval), `key` (of the legend), `text`, `frame`, `grid`, `reference`, `mark`.
+        `limit` (of a confidence interval), `key` (of the legend), `text`, `frame`, `grid`, `reference`, `mark`, `band`.
     points
-        Floats (points, 2): the line, in figure units; of a key, a text, a frame or a mark, two opposite corners.
+        Floats (points, 2): the line, in figure units; of a key, a text, a frame or a mark, two opposite corners; of a
+        band, its outline.
     width
         Of the line, in figure units.
     """
@@ -209,6 +210,8 @@ class FigureReading:
         From 1.
     others
         Ink inside the panel that was told apart from arms; what is not named here stays unexplained.
+    pixels
+        Whether it was read from a picture: what lies under other ink was not seen.
     """
 
     panel: Panel | None
@@ -218,3 +221,4 @@ class FigureReading:
     findings: tuple[Finding, ...]
     page: int = 1
     others: tuple[OtherInk, ...] = ()
+    pixels: bool = False

@@ -231,5 +231,16 @@ def _draw_other(mask: NDArray[np.bool_], window: _Window, other: OtherInk) -> No
     if other.kind in ("key", "text", "frame", "mark"):
         low, high = points.min(axis=0), points.max(axis=0)
         _draw(mask, np.array([low, high]), SLACK)
+    elif other.kind == "band":
+        _fill(mask, points)
     else:
         _draw(mask, points, (other.width / 2) * window.scale + SLACK)
+
+
+def _fill(mask: NDArray[np.bool_], points: Floats) -> None:
+    """Set the mask inside an outline."""
+    from PIL import Image, ImageDraw
+
+    picture = Image.new("1", (mask.shape[1], mask.shape[0]))
+    ImageDraw.Draw(picture).polygon([(x, y) for x, y in points.tolist()], fill=1, outline=1)
+    mask |= np.asarray(picture)

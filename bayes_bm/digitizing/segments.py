@@ -119,12 +119,12 @@ def _thinned(places: Floats, grain: float) -> Floats:
 def frames(scene: Scene, pieces: Iterable[Segment], core: Box) -> list[Box]:
     """Return boxes around `core` that may be the panel's: clips and rectangles, smallest first, then axis lines."""
     clips = [stroke.clip for stroke in scene.strokes if stroke.clip is not None]
-    rectangles = [bounds(stroke.points) for stroke in scene.strokes if _is_rectangle(stroke)]
+    rectangles = [bounds(stroke.points) for stroke in scene.strokes if is_rectangle(stroke)]
     boxes = [box for box in (*clips, *rectangles) if _around(box, core)]
     return [*sorted(boxes, key=lambda box: box.width * box.height), _spanned(pieces, core)]
 
 
-def _is_rectangle(stroke: Stroke) -> bool:
+def is_rectangle(stroke: Stroke) -> bool:
     """Return whether a stroke is a closed rectangle along the axes."""
     points = stroke.points
     if len(points) not in (4, 5) or not (stroke.closed or np.allclose(points[0], points[-1])):

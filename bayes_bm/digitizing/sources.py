@@ -70,7 +70,8 @@ def read_figure(path: Path, given: Calibration | None, page: int | None, panel: 
 
 
 def _read_pixels(pixels: NDArray[np.uint8], given: Calibration | None, panel: int | None) -> Source:
-    reading: FigureReading = import_module("bayes_bm.digitizing.raster.read").read_pixels(pixels, given, panel)
+    read: FigureReading = import_module("bayes_bm.digitizing.raster.read").read_pixels(pixels, given, panel)
+    reading = replace(read, pixels=True)
     skew = reading.panel.skew if reading.panel is not None else 0.0
     return Source(reading, lambda: picture_canvas(pixels, skew))
 

@@ -15,6 +15,8 @@ _PARALLEL = 1e-4
 """How far, as a share of the panel, the ends of a piece may lie apart across its axis."""
 _SLANTED = 1e-3
 """The same for the pieces in which a program hides a corner: a ninth of a point of 110 pt or more."""
+_MARK = 0.07
+"""Size of a censor mark as a share of the panel, at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +77,7 @@ class _Piece:
 def step_lines(scene: Scene, box: Box) -> list[StepLine]:
     """Return the step lines inside a panel, each as one line: one path, many segments, or a filled outline."""
     size = max(box.width, box.height)
-    marks = copied(scene)
+    marks = copied(scene) | _bars(scene, _MARK * size, _PARALLEL * size)
     looks: dict[tuple[object, ...], list[_Piece]] = defaultdict(list)
     lines: list[StepLine] = []
     for order, stroke in enumerate(scene.strokes):
@@ -107,6 +109,32 @@ def copied(scene: Scene) -> set[int]:
     reused = [(stroke, shape(stroke)) for stroke in scene.strokes if stroke.symbol is not None]
     count = Counter(look for _, look in reused)
     return {id(stroke) for stroke, look in reused if count[look] > 2}
+
+
+def _bars(scene: Scene, largest: float, grain: float) -> set[int]:
+    """Return the identities of level and upright strokes that cross in their middles: the bars of plus signs.
+
+    Bars that touch by chance would join into a line that falls.
+    """
+    centres: dict[tuple[object, ...], list[Stroke]] = defaultdict(list)
+    for stroke in scene.strokes:
+        box = bounds(stroke.points)
+        if len(stroke.points) == 2 and max(box.width, box.height) <= largest:
+            x, y = (round(place / (10 * grain)) for place in box.centre)
+            centres[x, y, stroke.colour].append(stroke)
+    crossed: set[int] = set()
+    for (x, y, colour), strokes in list(centres.items()):
+        near = [other for i in (-1, 0, 1) for j in (-1, 0, 1) for other in centres.get((x + i, y + j, colour), ())]  # type: ignore[operator]
+        crossed |= {id(stroke) for stroke in strokes for other in near if _crosses(stroke, other, 10 * grain)}
+    return crossed
+
+
+def _crosses(first: Stroke, second: Stroke, reach: float) -> bool:
+    """Return whether one stroke is level, the other upright, of like length, with one middle."""
+    one, two = bounds(first.points), bounds(second.points)
+    flat, tall = (one, two) if one.width > one.height else (two, one)
+    like = abs(flat.width - tall.height) <= 0.2 * flat.width and flat.height <= reach and tall.width <= reach
+    return like and max(abs(a - b) for a, b in zip(one.centre, two.centre, strict=True)) <= reach
 
 
 def _outlined(order: int, stroke: Stroke, size: float) -> StepLine | None:

@@ -8,12 +8,14 @@ from typing import Literal
 import numpy as np
 
 from bayes_bm.digitizing.figure import ArmLine, Axis, Finding, RiskRow
-from bayes_bm.digitizing.labels import character_height, clean
+from bayes_bm.digitizing.labels import character_height, clean, slice_of
 from bayes_bm.digitizing.legend import Look, Name
 from bayes_bm.digitizing.scene import Box, Floats, Text
 
 Kind = Literal["at_risk", "censored", "events"]
 _CELL = re.compile(r"(\d[\d, ]*)(?:\s*[(\[]\s*\d[\d, ]*\s*[)\]])?")
+_LAST_NUMBERS = re.compile(r"\d+(?=(?:\s+\d+)*\s*$)")
+"""Numbers at the end of a text."""
 _WORDS: dict[Kind, str] = {
     "at_risk": r"(?:at|under)[ -]risk|unter risiko",
     "censored": r"censor|zensiert|lost",
@@ -69,13 +71,16 @@ def risk_table(texts: Sequence[Text], time: Axis, box: Box, axis_labels: Sequenc
     """
     used = {id(text) for text in axis_labels}
     words = [text for text in texts if text.content and id(text) not in used and abs(text.angle) < 1]
-    spacing = float(np.min(np.abs(np.diff(time.places)))) if len(time.places) > 1 else box.width
     lines = _lines([text for text in words if box.top < text.box.centre[1] < box.bottom + 1.5 * box.height])
-    rows = [row for line in lines if (row := _row(line, time.places, spacing, box)) is not None]
+    times = _column_times(time, lines)
+    places = time.place(times)
+    spacing = float(np.min(np.abs(np.diff(places)))) if len(places) > 1 else box.width
+    lines = [_cells_apart(line, places, spacing) for line in lines]
+    rows = [row for line in lines if (row := _row(line, places, spacing)) is not None]
     rows = _one_table(_counted(rows), box)
     heads = _headings(rows, lines)
     columns = sorted({cell[0] for row in rows for cell in row.cells})
-    made = [_risk_row(row, head, time, columns) for row, head in zip(rows, heads, strict=True)]
+    made = [_risk_row(row, head, times, columns) for row, head in zip(rows, heads, strict=True)]
     cells = [cell[2] for row in rows for cell in row.cells]
     return Table(
         rows=tuple(made),
@@ -97,7 +102,55 @@ def _lines(texts: Sequence[Text]) -> list[list[Text]]:
     return [sorted(line, key=lambda text: text.box.left) for line in lines]
 
 
-def _row(line: list[Text], columns: Floats, spacing: float, box: Box) -> _Row | None:
+def _column_times(time: Axis, lines: Sequence[list[Text]]) -> Floats:
+    """Return the times at which columns of the table may stand: the labels, ticks without one, ticks between labels.
+
+    Programs leave out labels that would touch, and tables may count twice as often as the axis is labelled.
+    """
+    values = np.unique(time.values)
+    if len(values) < 2:
+        return time.values
+    step = float(np.diff(values).min())
+    even = np.abs((values - values[0]) / step - np.round((values - values[0]) / step)).max() < 1e-3
+    if not even:
+        return time.values
+    whole = values[0] + step * np.arange(round(float(values[-1] - values[0]) / step) + 1)
+    halves = (whole[1:] + whole[:-1]) / 2
+    centres = [text.box.centre[0] for line in lines for text in line if _CELL.fullmatch(clean(text.content or ""))]
+    off = np.abs(np.array(centres)[:, None] - time.place(halves)[None, :]).min(axis=1) if centres else np.empty(0)
+    between = int((off < 0.08 * abs(time.step) * step).sum())
+    if between >= max(2, 0.3 * len(centres)):
+        return np.sort(np.concatenate([whole, halves]))
+    return whole if len(whole) > len(values) else time.values
+
+
+def _cells_apart(line: list[Text], columns: Floats, spacing: float) -> list[Text]:
+    """Return a line of texts with numbers apart that the file joins to the label before them.
+
+    A number is a cell where it stands under a column that no other text of the line has.
+    """
+    taken = [text.box.centre[0] for text in line if _CELL.fullmatch(clean(text.content or ""))]
+    parts: list[Text] = []
+    for text in line:
+        content, edges = text.content or "", text.edges
+        numbers = list(_LAST_NUMBERS.finditer(content)) if edges is not None and len(edges) == len(content) else []
+        cells: list[Text] = []
+        for match in reversed(numbers):
+            cell = slice_of(text, *match.span())
+            centre = cell.box.centre[0]
+            free = all(abs(centre - other) > 0.45 * spacing for other in (*taken, *(c.box.centre[0] for c in cells)))
+            if not free or np.abs(columns - centre).min() > 0.25 * spacing:
+                break
+            cells.insert(0, cell)
+        start = numbers[-len(cells)].start() if cells else 0
+        if start and _is_word(slice_of(text, 0, start)):
+            parts += [slice_of(text, 0, len(content[:start].rstrip())), *cells]
+        else:
+            parts.append(text)
+    return parts
+
+
+def _row(line: list[Text], columns: Floats, spacing: float) -> _Row | None:
     """Return a line's cells by column and its label; None where it has no cells."""
     cells: dict[int, tuple[int, int, Text]] = {}
     for text in line:
@@ -202,7 +255,7 @@ def _headings(rows: list[_Row], lines: list[list[Text]]) -> list[_Heading]:
     return heads
 
 
-def _risk_row(row: _Row, head: _Heading, time: Axis, columns: Sequence[int]) -> RiskRow:
+def _risk_row(row: _Row, head: _Heading, times: Floats, columns: Sequence[int]) -> RiskRow:
     """Return a row as a record; a column before its last cell that is empty counts as not read."""
     label = clean(" ".join(text.content or "" for text in row.label))
     last = max(cell[0] for cell in row.cells)
@@ -214,7 +267,7 @@ def _risk_row(row: _Row, head: _Heading, time: Axis, columns: Sequence[int]) -> 
         kind=_row_kind(label, head),
         arm=None,
         label=label,
-        times=time.values[full].copy(),
+        times=times[full].copy(),
         counts=np.array([read.get(column, -1) for column in full], float),
         source=f"ocr {least:.2f}" if written else "text",
     )

@@ -11,9 +11,10 @@ from bayes_bm.digitizing import naming
 from bayes_bm.digitizing import table as tables
 from bayes_bm.digitizing.arms import Curve, curve, rounded_times
 from bayes_bm.digitizing.calibration import Calibration
-from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, OtherInk, Panel, known_ink
-from bayes_bm.digitizing.findings import arm_findings, in_order, no_curve, nothing_found, several_panels, unexplained
+from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, Panel
+from bayes_bm.digitizing.findings import arm_findings, in_order, no_curve, nothing_found, several_panels
 from bayes_bm.digitizing.labels import number, parted
+from bayes_bm.digitizing.leftover import known_strokes, roleless_findings
 from bayes_bm.digitizing.legend import Legend, Name, legend
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
 from bayes_bm.digitizing.roles import Roles, anchored, roles
@@ -167,15 +168,9 @@ def _reading(page: _Page, sight: _Sight, boxes: tuple[Box, ...], findings: list[
     rows = saying.rows(said, tables.of_arms(table, ordered, len(key_says.order) == len(arms)), ordered)
     findings += arm_findings(kinds, key_says, ordered, [curves[index] for index in order], made)
     findings += tables.table_findings(rows, ordered)
-    findings += unexplained(page.scene, made, kinds, lines, marked, key_says)
-    others = _others(kinds, key_says, page.texts)
+    findings += roleless_findings(page.scene, made, kinds, lines, marked, key_says)
+    others = known_strokes(page.scene, made, kinds, lines, marked, key_says, page.texts)
     return FigureReading(made, boxes, tuple(ordered), tuple(rows), in_order(findings), others=others)
-
-
-def _others(kinds: Roles, key_says: Legend, texts: Sequence[Text]) -> tuple[OtherInk, ...]:
-    """Return the ink that was told apart from arms: limits, keys and texts."""
-    lines = [OtherInk("limit", line.points, line.width) for line in (*kinds.limits, *kinds.rising, *kinds.late)]
-    return (*lines, *known_ink((text.box for text in texts), key_says.keys))
 
 
 def _as_given(

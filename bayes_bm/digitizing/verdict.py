@@ -37,7 +37,7 @@ def judge_reading(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[ArmVer
     if reading.panel is None:
         return ()
     return tuple(
-        _judge_arm(reading.panel, arm, one, [f for f in reading.findings if f.arm in (None, place)])
+        _judge_arm(reading.panel, arm, one, reading.pixels, [f for f in reading.findings if f.arm in (None, place)])
         for place, (arm, one) in enumerate(zip(reading.arms, ink, strict=True))
     )
 
@@ -52,8 +52,8 @@ def worst_verdict(verdicts: Sequence[ArmVerdict]) -> Verdict:
     return "good" if "good" in reached else "exact"
 
 
-def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, findings: Sequence[Finding]) -> ArmVerdict:
-    bound = _iae_bound(panel, arm, ink)
+def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, pixels: bool, findings: Sequence[Finding]) -> ArmVerdict:
+    bound = _iae_bound(panel, arm, ink, pixels)
     errors = [finding for finding in findings if finding.severity == "error"]
     questions = [finding for finding in findings if finding.severity == "question"]
     if errors:
@@ -71,10 +71,12 @@ def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, findings: Sequence[Findi
 def ink_findings(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[Finding, ...]:
     """Return questions and errors where the re-rendered reading and the figure do not agree."""
     pairs = zip(reading.arms, ink, strict=True)
-    return tuple(finding for place, (arm, one) in enumerate(pairs) for finding in _ink_of_arm(place, arm, one))
+    return tuple(
+        finding for place, (arm, one) in enumerate(pairs) for finding in _ink_of_arm(place, arm, one, reading.pixels)
+    )
 
 
-def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk) -> Iterator[Finding]:
+def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk, pixels: bool) -> Iterator[Finding]:
     def ask(kind: str, words: str, severity: Literal["question", "error"] = "question") -> Finding:
         answer = f'accepted = ["{kind}: {arm.name}"], or through = [[x, y], ...] in its [[arms]]'
         return Finding(kind, severity, words, answer, place)
@@ -87,12 +89,12 @@ def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk) -> Iterator[Finding]:
     if ink.unexplained > GOOD_LEFT:
         words = f"{ink.unexplained:.0%} of the ink of {arm.name}'s colour has no line on it: is there another arm?"
         yield ask("ink_without_line", words)
-    if arm.error and ink.hidden > GOOD_HIDDEN:
+    if pixels and ink.hidden > GOOD_HIDDEN:
         words = f"{ink.hidden:.0%} of the line of {arm.name} lies under other ink: what is there is a guess"
         yield ask("hidden_line", words)
 
 
-def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk) -> float:
+def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk, pixels: bool) -> float:
     """Return a bound of the mean absolute error of an arm's curve.
 
     Heights err by twice a corner's sd and the tick that misses most; times move the whole fall of the curve sideways;
@@ -103,6 +105,6 @@ def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk) -> float:
     span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
     along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
     fall = float(arm.survival[0] - arm.survival[-1])
-    unseen = max(arm.hidden, ink.hidden) + ink.missing if arm.error else ink.missing
+    unseen = max(arm.hidden, ink.hidden) + ink.missing if pixels else ink.missing
     bound = height + along * fall + unseen * min(fall, 1.0) / 2
     return float(np.clip(bound, LEAST_BOUND, 1.0))
