@@ -164,7 +164,7 @@ def _shared_inputs(result: Result) -> _SharedInputs:
     """Gather what all arms read."""
     inputs = result.inputs
     rows = {name: arrays for name, arrays in inputs.kinds.items() if name != RATIOS}
-    points = inputs.arm_points if inputs.any_averaged else None
+    points = inputs.arm_points if inputs.any_integrated else None
     return _SharedInputs(rows, result.predictors.arms.shape.mean(axis=0), points)
 
 

@@ -200,7 +200,12 @@ def keep_studies(evidence: Evidence, *, studies: set[str], treatments: set[str])
         registry=keep_arm_rows(evidence.registry),
         hazard_ratios=ratios[kept_ratios].reset_index(drop=True),
         hr_cholesky=_sub_cholesky(evidence.hr_cholesky, kept_ratios),
+        prognostic_ratios=_of_studies(evidence.prognostic_ratios, studies),
     )
+
+
+def _of_studies(table: pd.DataFrame, studies: set[str]) -> pd.DataFrame:
+    return table[table["study"].isin(studies)].reset_index(drop=True)
 
 
 def _sub_cholesky(cholesky: np.ndarray, kept: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ NUMBER_COLUMNS = (
 """Columns of `LeaveOneOut.numbers`."""
 LEVELS = (0.5, 0.8, 0.95)
 """Central shares that `coverage` counts."""
-SHARED_BY_STUDIES = ("study", "study_treatment")
+SHARED_BY_STUDIES = ("study", "study_treatment", "case_mix_arm")
 """Dimensions of what belongs to single studies in a posterior."""
 
 
@@ -200,7 +200,7 @@ def _with_fixed_correlations(result: Result) -> Result:
     from bayes_bm.spec.covariates import Correlation
 
     spec = result.spec
-    some = result.inputs.any_averaged or result.inputs.averaged_ratios.any()
+    some = result.inputs.any_integrated or result.inputs.averaged_ratios.any()
     if not some or spec.integration.correlation is not None:
         return result
     correlations, names = correlation(spec, result.evidence), list(spec.covariates)
@@ -297,7 +297,9 @@ def _with_fresh_effects(result: Result, study: str, posterior: xr.Dataset, rng: 
         effects["study_log_shape"] = ("study", draws.study_shape[..., 0])
     if rows.design.pairs:
         effects["study_treatment_effect"] = ("study_treatment", draws.study_treatment_effect[:, 1:])
-    made = {name: (("chain", "draw", dim), values[None]) for name, (dim, values) in effects.items()}
+    made: dict[str, Any] = {name: (("chain", "draw", dim), values[None]) for name, (dim, values) in effects.items()}
+    if alone.inputs.arm_mixes is not None:
+        made["case_mix"] = (("chain", "draw", "case_mix_arm", "covariate"), np.array(draws.mix)[None])
     return replace(alone, posterior=posterior.assign(made))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.checks.replicates import replicated_arms
+from bayes_bm.evidence.prognostic_ratios import contrast_text
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import Family, nonparametric
 from bayes_bm.hazards.family import eta_at as placed_at
@@ -19,6 +20,7 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
 from bayes_bm.model.observations import KINDS, active_terms
+from bayes_bm.model.prognosis import draw_log_ratios
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 
 AMBER = 0.05
@@ -82,6 +84,7 @@ def reconcile(result: Result) -> pd.DataFrame:
         *_count_rows(result, arrays, family, eta, shape, rng),
         *_registry_rows(result, arrays, family, eta, shape, rng),
         *_ratio_rows(result, rng),
+        *_prognostic_rows(result, rng),
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -256,6 +259,29 @@ def _ratio_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
             "study": row["study"],
             "arm": contrast,
             "treatment": row["treatment"],
+            "quantity": f"HR {contrast}",
+            "time": np.nan,
+            "printed": row["hr"],
+            "printed_low": row["ci_low"],
+            "printed_high": row["ci_high"],
+        }
+        yield _reconciled_row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
+
+
+def _prognostic_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
+    """Ratios of covariates beside those of a new study, whose own deviation is part of the replicate."""
+    rows = result.inputs.prognostic_ratios
+    if rows is None:
+        return
+    mean = result.predictors.prognostic_means
+    drawn = draw_log_ratios(rows, mean, result.predictors.draws.prognosis_sd, rng)
+    for k, row in enumerate(result.evidence.prognostic_ratios.to_dict("records")):
+        contrast = contrast_text(row)
+        named = {
+            "kind": "prognostic ratios",
+            "study": row["study"],
+            "arm": contrast,
+            "treatment": "",
             "quantity": f"HR {contrast}",
             "time": np.nan,
             "printed": row["hr"],

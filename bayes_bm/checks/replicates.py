@@ -101,7 +101,7 @@ class ReplicatedArm:
             if self.entry > 0
             else np.ones_like(alive)
         )
-        return (alive @ self.weight) / (entered @ self.weight)
+        return np.sum(alive * self.weight, axis=-1) / np.sum(entered * self.weight, axis=-1)
 
     def model_median(self) -> np.ndarray:
         """Return the median time by bisection of the averaged curve (sample,)."""
@@ -119,7 +119,8 @@ class ReplicatedArm:
     def _average(self, log_u: np.ndarray) -> np.ndarray:
         population, family = self.population, self.population.family
         log_cum = family.log_cum_hazard(family.place(log_u[:, None]), population.eta, population.shape, xp=NUMPY)
-        return np.exp(-np.exp(np.minimum(log_cum, quadrature.LARGEST_LOG))) @ self.weight
+        alive = np.exp(-np.exp(np.minimum(log_cum, quadrature.LARGEST_LOG)))
+        return np.sum(alive * self.weight, axis=-1)
 
 
 def replicated_arms(
@@ -146,7 +147,7 @@ def replicated_arms(
         if averaged[arm_row]:
             # a patient of a replicate is a point drawn at random; the arm's own curve is the mean over all points
             point_eta = eta[chosen, arm_row][:, None] + result.predictors.point_offsets[chosen, arm_row]
-            drawn = rng.integers(point_eta.shape[1], size=(len(chosen), len(patient_index)))
+            drawn = _drawn_points(result, chosen, arm_row, (len(chosen), len(patient_index)), rng)
             replicate_eta = point_eta[np.arange(len(chosen))[:, None], drawn]
         else:
             shift = result.predictors.shifts(data.arm_row, data.x, chosen)
@@ -155,7 +156,19 @@ def replicated_arms(
         etas = (replicate_eta, replicate_eta)
         if missing[patient_index].any():
             etas = _with_missing_drawn(result, data, replicate_eta, shape, chosen, rng)
-        yield _replicated_arm(result, int(arm_row), rows, data, etas, shape, rng, point_eta, replicates)
+        yield _replicated_arm(result, int(arm_row), rows, data, etas, shape, rng, point_eta, replicates, chosen)
+
+
+def _drawn_points(
+    result: Result, chosen: np.ndarray, arm_row: int, size: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
+    """Draw the point, or the cell of the arm's mix, of each patient of a replicate (replicate, patient)."""
+    points = result.predictors.point_offsets.shape[-1]
+    if result.inputs.arm_mixes is None:
+        return rng.integers(points, size=size)
+    below = np.cumsum(np.exp(result.predictors.point_log_weights[chosen, arm_row]), axis=1)
+    uniform = rng.uniform(size=size) * below[:, -1:]
+    return np.minimum((uniform[:, :, None] > below[:, None]).sum(axis=2), points - 1)
 
 
 def _with_missing_drawn(result: Result, data: Any, eta, shape, chosen, rng: np.random.Generator) -> tuple:
@@ -195,13 +208,17 @@ def _replicated_arm(
     rng,
     point_eta: np.ndarray | None,
     replicates: int | None,
+    chosen: np.ndarray,
 ) -> ReplicatedArm:
     """Replicate one arm.
 
     `etas` are of each patient of a replicate and as seen (replicate, patient); `point_eta`, of an arm averaged over its
-    covariates, is of each integration point (replicate, point).
+    covariates, is of each integration point (replicate, point); `chosen` are the draws of the replicates.
     """
     eta = etas[0]
+    log_weight = None
+    if point_eta is not None and result.inputs.arm_mixes is not None:
+        log_weight = result.predictors.point_log_weights[chosen, arm_row]
     family, t0 = result.inputs.arm_family, result.spec.reference_time
     shape = np.broadcast_to(arm_shape, (*eta.shape, arm_shape.shape[-1]))
     seen, event = _observed_times(rows)
@@ -211,14 +228,15 @@ def _replicated_arm(
     censoring = _censoring_times(seen, event, rng, len(eta))
     gap = None
     if replicates is not None:
-        gap = _largest_gaps(result, rows, etas, shape, point_eta, (seen, event), (latent, censoring))
+        gap = _largest_gaps(result, rows, etas, shape, (point_eta, log_weight), (seen, event), (latent, censoring))
     weight, entry = rows["weight"].to_numpy(), rows["entry"].to_numpy()
     # covariates make patients differ; without them one column stands for the arm
     several = result.spec.covariates and len(rows) > 1
     shares = weight / weight.sum() if several else np.ones(1)
     levels = eta if several else eta[:, :1]
     if point_eta is not None:
-        levels, shares = point_eta, np.full(point_eta.shape[1], 1 / point_eta.shape[1])
+        equal = np.full(point_eta.shape[1], 1 / point_eta.shape[1])
+        levels, shares = point_eta, equal if log_weight is None else np.exp(log_weight)
     shapes, zero = np.broadcast_to(arm_shape, (*levels.shape, arm_shape.shape[-1])), np.zeros_like(levels)
     return ReplicatedArm(
         arm_row=arm_row,
@@ -232,16 +250,18 @@ def _replicated_arm(
     )
 
 
-def _largest_gaps(result: Result, rows: pd.DataFrame, etas, shape, point_eta, observed, replicate):
+def _largest_gaps(result: Result, rows: pd.DataFrame, etas, shape, points, observed, replicate):
     """Return the largest gap of what was seen and of the replicates.
 
     Times count as H(t) - H(entry), a unit exponential if all is well, so that patients with other covariates and
     entries stand on one scale. An arm averaged over its covariates is put on the scale of its own averaged hazard.
     """
     family, spec = result.inputs.arm_family, result.spec
+    point_eta, log_weight = points
     if point_eta is not None:
-        family = AveragedOverCovariates(result.inputs.family, point_eta.shape[1])
-        wide = np.broadcast_to(point_eta[:, None], (*etas[0].shape, point_eta.shape[1]))
+        added = point_eta if log_weight is None else np.concatenate([point_eta, log_weight], axis=1)
+        family = AveragedOverCovariates(family, point_eta.shape[1], weighted=log_weight is not None)
+        wide = np.broadcast_to(added[:, None], (*etas[0].shape, added.shape[1]))
         etas, shape = tuple(eta * 0 for eta in etas), np.concatenate([shape, wide], 2)
     (time, event), (latent, censoring) = observed, replicate
     start = family.place(log_time(rows["entry"], spec)) if (rows["entry"] > 0).any() else None

@@ -1,6 +1,6 @@
 """The density of all rows of one study with its own effects integrated out, at every posterior draw.
 
-    p(y_j | theta) = integral of p(y_j | theta, u) p(u | theta) du,   u = level, shape and deviations of study j
+    p(y_j | theta) = integral of p(y_j | theta, u) p(u | theta) du,   u = level, shape, deviations, mixes not printed
 
 A study that is left out brings fresh effects; the density at its fitted effects would say how well the study predicts
 itself. The integral is taken over standard normal scores z, u = sd z (deviations of one study correlated as in the
@@ -23,6 +23,7 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.predictors import Predictors
 from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
+from bayes_bm.model.covariates.arm_mixes import drawn_mixes
 from bayes_bm.model.design import Design
 from bayes_bm.model.linear_predictor import Draws, on_first
 from bayes_bm.model.model_inputs import ModelInputs, prepare
@@ -50,7 +51,8 @@ CHUNK = 400_000
 
 def studies_of(evidence: Evidence) -> list[str]:
     """Return every study with a row in use, by name."""
-    return sorted({*evidence.arms["study"], *evidence.hazard_ratios["study"]})
+    tables = (evidence.arms, evidence.hazard_ratios, evidence.prognostic_ratios)
+    return sorted({study for table in tables for study in table["study"]})
 
 
 def keep_study(evidence: Evidence, study: str) -> Evidence:
@@ -81,7 +83,7 @@ class StudyRows:
         """Return the inputs of the study alone, its integration points as the whole evidence has them."""
         whole = self.result.inputs
         points = (
-            whole.arm_points[(whole.evidence.arms["study"] == self.study).to_numpy()] if whole.any_averaged else None
+            whole.arm_points[(whole.evidence.arms["study"] == self.study).to_numpy()] if whole.any_integrated else None
         )
         return prepare(self.result.spec, self.evidence, points_of_whole=points)
 
@@ -92,7 +94,8 @@ class StudyRows:
     @property
     def size(self) -> int:
         """Return the number of rows in use."""
-        return sum(len(next(iter(arrays.values()))) for arrays in self.inputs.kinds.values())
+        of_kinds = sum(len(next(iter(arrays.values()))) for arrays in self.inputs.kinds.values())
+        return of_kinds + len(self.evidence.prognostic_ratios)
 
     @cached_property
     def shared(self) -> Draws:
@@ -109,19 +112,28 @@ class StudyRows:
 
     @property
     def effects(self) -> int:
-        return self.has_level + self.has_shape + len(self.design.pairs)
+        mixes = self.inputs.arm_mixes
+        unknown = 0 if mixes is None else int(mixes.unknown.sum())
+        return self.has_level + self.has_shape + len(self.design.pairs) + unknown
 
     def with_effects(self, z: Array) -> Draws:
-        """Return draws with effects of this study alone, from its scores (sample, effect): level, shape, deviations."""
+        """Return draws with effects of this study alone, from its scores (sample, effect).
+
+        In order: level, shape, deviations, and what its arms do not print of their mix.
+        """
         shared, count = self.shared, len(z)
         level, shape, rest = z[:, : self.has_level], z[:, self.has_level :], z[:, self.has_level + self.has_shape :]
-        studies, width = len(self.design.studies), shared.shape.shape[-1]
+        studies, width, pairs = len(self.design.studies), shared.shape.shape[-1], len(self.design.pairs)
+        mixes, mix = self.inputs.arm_mixes, shared.mix
         study_shape = np.zeros((count, studies, width))
         if self.has_shape:
             study_shape = on_first(shared.study_shape_sd[:, None] * shape[:, :1], width)
-        deviation = shared.study_treatment_sd[:, None] * (rest @ self.design.pair_factor.T)
+        deviation = shared.study_treatment_sd[:, None] * (rest[:, :pairs] @ self.design.pair_factor.T)
+        if mixes is not None:
+            mix = drawn_mixes(mixes, shared, rest[:, pairs:])
         return replace(
             shared,
+            mix=mix,
             study_effect=shared.study_sd[:, None] * level if self.has_level else np.zeros((count, studies)),
             study_shape=study_shape,
             study_treatment_effect=np.concatenate([np.zeros((count, 1)), deviation], axis=1),
@@ -137,6 +149,8 @@ class StudyRows:
             data = SimpleNamespace(**arrays, **active_terms(arrays))
             family, eta, shape = predictors.rows(name, arrays)
             total += KINDS[name].log_density(family, data, eta, shape, xp=NUMPY).sum(axis=1)
+        if self.inputs.prognostic_ratios is not None:
+            total += predictors.prognostic_log_density(self.inputs.prognostic_ratios).sum(axis=1)
         return total
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bayes_bm.estimands.estimand_rows import Query, absolute_rows
 from bayes_bm.estimands.labels import AnswerFlags
-from bayes_bm.estimands.population import population
+from bayes_bm.estimands.population import averages_mix, population
 from bayes_bm.estimands.quantities import (
     checked_times,
     checked_treatment,
@@ -105,13 +105,14 @@ def compared_pairs(
     if not lacks_level(result, who):
         end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
         answers = Query(time_list, end_time, alive_at).answer(population(result, who))
-        labels = AnswerFlags(result, at_centres=not isinstance(who, Patient))
+        labels = AnswerFlags(result, at_centres=not (isinstance(who, Patient) or averages_mix(result, who)))
         yield from absolute_rows(result.spec.treatments.names, labels, reference_name, answers)
 
 
 def _marginal(result: Result, who: Who) -> bool:
     """Whether a ratio is of averages: over studies, or over covariates that are not given."""
     averaged = isinstance(who, Patient) and bool(missing(result.spec, result.case_mix, who.values).averaged)
+    averaged = averaged or averages_mix(result, who)
     return (isinstance(population_of(who), NewStudy) or averaged) and not lacks_level(result, who)
 
 
@@ -122,7 +123,7 @@ def _ratio_rows(result: Result, who: Who, reference: str, times: list[float]) ->
         return
     timed = _marginal(result, who) or not is_proportional(result)
     ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=reference)
-    labels = AnswerFlags(result, at_centres=not isinstance(who, Patient))
+    labels = AnswerFlags(result, at_centres=not (isinstance(who, Patient) or averages_mix(result, who)))
     for treatment in result.spec.treatments.names:
         if treatment == reference:
             continue

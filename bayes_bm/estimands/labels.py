@@ -110,6 +110,8 @@ def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
         "study_sd": spec.effects.study and spec.effects.study.sd,
         "study_treatment_sd": spec.effects.study_treatment and spec.effects.study_treatment.sd,
         "study_shape_sd": spec.effects.study_shape and spec.effects.study_shape.sd,
+        "prognosis_sd": spec.prognosis and spec.prognosis.sd,
+        "transport_sd": spec.prognosis and spec.prognosis.transport_sd,
     }
     for name, prior in named.items():
         if prior is not None and name in posterior:
@@ -124,6 +126,7 @@ def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
         prior = spec.modelled_biases[name].prior
         if prior is not None:
             yield f"bias[{name}]", prior, posterior["bias"].sel(bias_term=name).values.ravel()
+    yield from _mix_draws(result)
     for name, term in spec.covariates.items():
         yield f"coefficient[{name}]", term.prior, posterior["coefficient"].sel(covariate=name).values.ravel()
         if term.interaction is not None:
@@ -132,3 +135,21 @@ def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
             for treatment in spec.treatments.compare[:1] if shared else spec.treatments.compare:
                 label = name if shared else f"{treatment}, {name}"
                 yield f"interaction[{label}]", term.interaction, interactions.sel(treatment=treatment).values.ravel()
+
+
+def _mix_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
+    """The population of arms' mixes: mean, sd, what treatments differ by, and sds inside arms."""
+    posterior, treatments = result.posterior, result.spec.treatments.names
+    for name, term in result.spec.covariates.items() if "case_mix_mean" in posterior else ():
+        mix = term.case_mix
+        if mix is None:
+            continue
+        for parameter, prior in (("case_mix_mean", mix.mean), ("case_mix_sd", mix.sd)):
+            yield f"{parameter}[{name}]", prior, posterior[parameter].sel(covariate=name).values.ravel()
+        if mix.by_treatment is not None:
+            for label in (f"{treatment}, {name}" for treatment in treatments):
+                draws = posterior["case_mix_by_treatment"].sel(case_mix_term=label)
+                yield f"case_mix_by_treatment[{label}]", mix.by_treatment, draws.values.ravel()
+        if mix.within_sd is not None:
+            draws = posterior["case_mix_within"].sel(spread_covariate=name)
+            yield f"case_mix_within[{name}]", mix.within_sd, draws.values.ravel()

@@ -18,10 +18,25 @@ from bayes_bm.spec.priors import Prior
 
 
 def population(result: Result, who: Who) -> Population:
-    """The law of (eta, shape) by draw and treatment for whoever is asked about."""
+    """The law of (eta, shape) by draw and treatment for whoever is asked about.
+
+    Where the spec models mixes of arms, a new study and a new hospital are averaged over the arms' (decision 23).
+    """
+    if isinstance(who, NewStudy | NewHospital) and averages_mix(result, who):
+        who = Patient({}, on=who)
     if isinstance(who, Patient):
-        base, score = population(result, who.on), patient_score(result, who.values)
+        base, score = population_at_centres(result, who.on), patient_score(result, who.values)
         return replace(base, eta=base.eta + score.mean, not_given=score.rule)
+    return population_at_centres(result, who)
+
+
+def averages_mix(result: Result, who: Who) -> bool:
+    """Whether an answer that names no patient is of the arms' patients together, not of one at the centres."""
+    return isinstance(who, NewStudy | NewHospital) and result.spec.case_mixes and result.case_mix.known
+
+
+def population_at_centres(result: Result, who: Who) -> Population:
+    """The same for patients at the covariates' centres."""
     if (result.spec.free_levels or result.spec.free_shapes) and not isinstance(who, Study):
         return _baseline_population(result, who)
     match who:

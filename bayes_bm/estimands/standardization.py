@@ -15,7 +15,7 @@ import xarray as xr
 
 from bayes_bm.estimands.gauss_rule import Rule
 from bayes_bm.estimands.patient_scores import residual_rule
-from bayes_bm.estimands.population import population
+from bayes_bm.estimands.population import population_at_centres
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.quantities import chosen_treatments
 from bayes_bm.estimands.survival_surface import STEP, Surface, survival_surface
@@ -238,7 +238,7 @@ def _patient_batches(
     whole = complete(result.spec, result.case_mix, covariates, values)
     slopes = result.predictors.draws.slopes
     # residuals of what is not given are the same for the whole group, so one population serves it
-    base = replace(population(result, study_effects), not_given=residual_rule(whole, slopes))
+    base = replace(population_at_centres(result, study_effects), not_given=residual_rule(whole, slopes))
     one = _single_treatment(base, treatment_index)
     slope = slopes[:, treatment_index]
     low, high = _eta_range_by_draw(one.eta[:, 0], slope, whole.x)

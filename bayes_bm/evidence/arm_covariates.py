@@ -64,9 +64,11 @@ def arms_with_known(spec: Spec, patients: pd.DataFrame, arms: int) -> np.ndarray
 
 
 def averaged_arms(spec: Spec, arms: pd.DataFrame, patients: pd.DataFrame) -> np.ndarray:
-    """Arms averaged over their covariates: all are stated, and no patient's are known (arm,)."""
+    """Arms averaged over their covariates: all are stated or mixes are modelled, and no patient's are known (arm,)."""
     if not spec.covariates:
         return np.zeros(len(arms), dtype=bool)
+    if spec.case_mixes:
+        return ~arms_with_known(spec, patients, len(arms))
     whole = np.array([not unstated_covariates(spec, row) for row in arms.to_dict("records")], dtype=bool)
     return whole & ~arms_with_known(spec, patients, len(arms))
 
@@ -84,7 +86,7 @@ def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
         where = f"patients, study {arm['study']}"
         if not blank.to_numpy().all():
             _check_lacking(spec, rows, arm)
-        elif unstated := unstated_covariates(spec, arm):
+        elif not spec.case_mixes and (unstated := unstated_covariates(spec, arm)):
             name = unstated[0]
             raise InputError(
                 f"{where}, arm {arm['arm']}, column {name}",
@@ -137,7 +139,10 @@ def _check_lacking(spec: Spec, rows: pd.DataFrame, arm: Mapping[Any, Any]) -> No
 
 
 def check_averaged(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
-    """Statements that have a law, of arms seen from time zero."""
+    """Statements that have a law, of arms seen from time zero; modelled mixes are of time zero by definition."""
+    if spec.case_mixes:
+        _check_two_valued(spec, patients, arms)
+        return
     for arm_index in np.flatnonzero(averaged_arms(spec, arms, patients)):
         arm = arms.iloc[arm_index].to_dict()
         where = f"arms, study {arm['study']}, arm {arm['arm']}"
@@ -157,3 +162,23 @@ def check_averaged(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> No
                     found=arm[f"mean_{name}"],
                     allowed=f"above 0, for covariates.{name}.margin = {term.margin}",
                 )
+
+
+def _check_two_valued(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
+    """Two-valued covariates are 0 and 1 in patients, and arms print a share of them, not a mean."""
+    for name in (name for name, term in spec.covariates.items() if term.kind == "two_valued"):
+        wrong = sorted(set(patients[name].dropna()) - {0, 1}) if name in patients else []
+        if wrong:
+            raise InputError(
+                f"patients, column {name}", found=wrong[0], allowed=f"0 or 1, for covariates.{name}.kind = two_valued"
+            )
+    for name, term in spec.covariates.items():
+        column = f"mean_{name}" if term.kind == "two_valued" else f"share_{name}"
+        printed = arms[arms[column].notna()] if column in arms else arms[:0]
+        if len(printed):
+            other = f"share_{name}" if term.kind == "two_valued" else f"mean_{name} and sd_{name}"
+            raise InputError(
+                f"arms, study {printed['study'].iloc[0]}, arm {printed['arm'].iloc[0]}, column {column}",
+                found=printed[column].iloc[0],
+                allowed=f"{other}, for covariates.{name}.kind = {term.kind}",
+            )

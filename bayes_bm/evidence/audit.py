@@ -13,6 +13,7 @@ from bayes_bm.evidence import biases, clocks
 from bayes_bm.evidence.arm_covariates import averaged_arms, states_covariate
 from bayes_bm.evidence.covariate_notes import covariate_notes
 from bayes_bm.evidence.network import parts_of, parts_text, side_by_side
+from bayes_bm.evidence.prognostic_ratios import contrast_text, prognostic_notes, prognostic_summary
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import GateRefused
 from bayes_bm.spec.biases import CLOCK_BIASES, Biases
@@ -29,7 +30,7 @@ class Audit:
     rows        one row a piece of evidence in use: kind, study, arm, treatment, size, until (last time it speaks about)
     treatments  studies, arms, size and follow-up of each treatment
     contrasts   for each compared treatment, the studies that hold it beside the reference
-    coefficients  for each coefficient and interaction of a covariate, what informs it
+    coefficients  for each coefficient and interaction of a covariate, what informs it, and its published ratios
     set_aside   what is not used, and why
     notes       what a reader must know, in words
     refusals    reasons not to fit; empty where a fit may run
@@ -96,7 +97,7 @@ def evidence_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
         _by_arm(evidence, "registry", evidence.registry.assign(size=evidence.registry["n"]), first=True),
         _ratio_rows(evidence),
     ]
-    parts = [part for part in parts if len(part)]
+    parts = [part for part in [*parts, _prognostic_rows(spec, evidence)] if len(part)]
     columns = ["kind", "study", "arm", "treatment", "size", "until", "informs"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -149,6 +150,26 @@ def _ratio_rows(evidence: Evidence) -> pd.DataFrame:
     )
 
 
+def _prognostic_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
+    table = evidence.prognostic_ratios
+    if table.empty:
+        return pd.DataFrame()
+    scale = table["covariate"].map({name: term.scale for name, term in spec.covariates.items()}).astype(float)
+    # events of a ratio between equal halves, for a change of one scale
+    size = 4 * (table["change"].astype(float) / scale / table["se"].astype(float)) ** 2
+    return pd.DataFrame(
+        {
+            "kind": "prognostic ratio",
+            "study": table["study"],
+            "arm": [contrast_text(row) for row in table.to_dict("records")],
+            "treatment": "",
+            "size": size,
+            "until": np.nan,
+            "informs": "the coefficient of " + table["covariate"],
+        }
+    )
+
+
 def _treatments(spec: Spec, rows: pd.DataFrame) -> pd.DataFrame:
     records = []
     for name in spec.treatments.names:
@@ -184,18 +205,28 @@ def coefficients(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     """What informs each coefficient: covariate, interaction_with (blank: the prognostic term), source, studies, rows.
 
     source is "within-study data" where patients of one arm differ in the covariate, else "across-study data" where
-    arms of unlike case mix are compared, else "prior only". `rows` counts patients, or arms.
+    arms of unlike case mix are compared, else "published ratios", else "prior only". `rows` counts patients, or arms.
+    Beside prognostic ratios also what these are: ratios, ratio_studies, ratio_patients, and share_external of their
+    precision.
     """
     columns = ["covariate", "interaction_with", "source", "studies", "rows"]
+    ratios = ["ratios", "ratio_studies", "ratio_patients", "share_external"] if len(evidence.prognostic_ratios) else []
     records = []
     for name, term in spec.covariates.items():
-        records.append({"covariate": name, "interaction_with": "", **_informed(spec, evidence, name, None)})
+        informed = _informed(spec, evidence, name, None) | prognostic_summary(spec, evidence, name)
+        if informed["ratios"] and informed["source"] == PRIOR_ONLY:
+            informed["source"] = PUBLISHED
+        records.append({"covariate": name, "interaction_with": "", **informed})
         if term.interaction is not None:
             compared = list(spec.treatments.compare)
             for treatments in [compared] if term.interaction_by == "shared" else [[one] for one in compared]:
                 informed = _informed(spec, evidence, name, treatments)
                 records.append({"covariate": name, "interaction_with": ", ".join(treatments), **informed})
-    return pd.DataFrame(records, columns=columns)
+    return pd.DataFrame(records, columns=[*columns, *ratios])
+
+
+PRIOR_ONLY, PUBLISHED = "prior only", "published ratios"
+"""What informs a coefficient that no patients and arms in use differ in."""
 
 
 def _informed(spec: Spec, evidence: Evidence, name: str, treatments: list[str] | None) -> dict:
@@ -207,14 +238,15 @@ def _informed(spec: Spec, evidence: Evidence, name: str, treatments: list[str] |
     informative = complete[complete["arm_row"].isin(varies)] if varies else complete.iloc[:0]
     if len(informative):
         return {"source": "within-study data", "studies": informative["study"].nunique(), "rows": len(informative)}
-    stated = averaged_arms(spec, arms, patients) & concerned
+    says = np.array([bool(states_covariate(arm, name)) for arm in arms.to_dict("records")], dtype=bool)
+    stated = averaged_arms(spec, arms, patients) & concerned & says
     table = arms[stated].assign(middle=[_middle(row, name) for row in arms[stated].to_dict("records")])
     # free levels compare arms within a study only; an interaction is told from the treatment's effect by two case mixes
     grouping = [*(["treatment"] if treatments else []), *(["study"] if spec.free_levels and not treatments else [])]
     groups = [rows for _, rows in table.groupby(grouping)] if grouping else [table]
     unlike = [rows for rows in groups if _differ(rows["middle"])]
     if not unlike:
-        return {"source": "prior only", "studies": 0, "rows": 0}
+        return {"source": PRIOR_ONLY, "studies": 0, "rows": 0}
     compared_arms = pd.concat(unlike)
     return {"source": "across-study data", "studies": compared_arms["study"].nunique(), "rows": len(compared_arms)}
 
@@ -234,6 +266,7 @@ def _coefficient_notes(spec: Spec, evidence: Evidence):
         term = f"{'Interaction' if with_them else 'Coefficient'} of {row['covariate']}{with_them}"
         unit = "patients" if row["source"].startswith("within") else "arms"
         amount = f" ({row['studies']} studies, {row['rows']} {unit})" if row["rows"] else ": no data inform it"
+        amount = "" if row["source"] == PUBLISHED else amount
         yield f"{term}: {row['source']}{amount}."
 
 
@@ -363,6 +396,7 @@ def _notes(spec: Spec, evidence: Evidence):
             " study levels (docs/decisions.md, 11)."
         )
     yield from _coefficient_notes(spec, evidence)
+    yield from prognostic_notes(spec, evidence)
     yield from covariate_notes(spec, evidence)
     yield from _bias_notes(spec, evidence)
     yield from _tail_notes(spec, evidence)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayes_bm.evidence.arm_covariates import states_covariate
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.spec.covariates import Covariate
 from bayes_bm.spec.document import Spec
 
 REACH = 3.0
@@ -72,9 +73,16 @@ def with_centres(spec: Spec, evidence: Evidence) -> Spec:
     settled = {}
     for name, term in spec.covariates.items():
         ranges = covariate_range(evidence, name) if term.centre is None else None
-        centre = term.middle if ranges is None else ranges.centre
+        centre = _unseen_centre(term) if ranges is None else ranges.centre
         settled[name] = term.model_copy(update={"centre": centre})
     return spec.model_copy(update={"covariates": settled})
+
+
+def _unseen_centre(term: Covariate) -> float:
+    """Of a covariate about which the evidence says nothing: the mean of a typical arm if stated, else 0."""
+    if term.case_mix is None or term.kind != "continuous":
+        return term.middle
+    return float(getattr(term.case_mix.mean, "mean", 0.0))
 
 
 def at_zero(spec: Spec) -> Spec:

@@ -18,7 +18,9 @@ def covariate_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
     yield from _centre_notes(spec, evidence)
     yield from _missing_notes(spec, evidence)
     averaged = averaged_arms(spec, evidence.arms, evidence.patients)
-    if averaged.any():
+    if spec.case_mixes:
+        yield from _mix_notes(spec, evidence)
+    elif averaged.any():
         yield (
             f"{int(averaged.sum())} arms are averaged over the covariates they state, by {spec.integration.points}"
             f" points; {_correlation_text(spec, evidence)}."
@@ -29,6 +31,23 @@ def covariate_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
         yield f"{which} are taken at the covariates' centres: their case mix is not modelled."
         yield reading_at_centres(spec, evidence)
     yield from _ratio_notes(spec, evidence.hazard_ratios)
+
+
+def _mix_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
+    """How many arms print each covariate, and that the others' mix is a parameter."""
+    averaged = averaged_arms(spec, evidence.arms, evidence.patients)
+    arms = [arm for arm, whole in zip(evidence.arms.to_dict("records"), averaged, strict=True) if whole]
+    for name, term in spec.covariates.items():
+        column = f"share_{name}" if term.kind == "two_valued" else f"mean_{name}"
+        printed = sum(pd.notna(arm.get(column)) for arm in arms)
+        rest = f"; in the other {len(arms) - printed} it is a parameter" if printed < len(arms) else ""
+        yield f"Case mix: {printed} of {len(arms)} arms without patients' covariates print {name}{rest}."
+    late = [arm["study"] for arm in arms if arm["entry"] > 0]
+    if late:
+        yield (
+            "Case mix of arms with a delayed entry is taken as that of time zero, though it is printed of who entered:"
+            f" {'; '.join(sorted(set(late)))}."
+        )
 
 
 def arms_at_centres(spec: Spec, evidence: Evidence) -> int:

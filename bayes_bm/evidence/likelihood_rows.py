@@ -81,7 +81,7 @@ def _design_effect(spec: Spec, arm: Mapping) -> float:
 def patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
     """Patients on the model's clock: the arm's clock shift added, entry at least the arm's (decision 13)."""
     missing = [name for name in spec.covariates if len(patients) and name not in patients]
-    if missing and all(unstated_covariates(spec, row) for row in arms.to_dict("records")):
+    if missing and not spec.case_mixes and all(unstated_covariates(spec, row) for row in arms.to_dict("records")):
         raise InputError(
             f"patients, column {missing[0]}",
             found="no such column",

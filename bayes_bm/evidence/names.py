@@ -44,7 +44,7 @@ def check_include(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> None:
     """Refuse an `include` of a column that no table has, or of values of which none stands in it."""
     for column, allowed in spec.evidence.include.items():
         where = f"evidence.include.{column}"
-        if column not in tables["arms"]:
+        if column not in tables["arms"] and column not in tables["prognostic_ratios"]:
             names = [str(name) for name in tables["arms"] if name not in ("study", "arm")]
             hint = nearest_name(column, names)
             raise InputError(where, found="no such column in the arms table", allowed=", ".join(names), hint=hint)
@@ -100,7 +100,7 @@ def _left_out(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
         sources = getattr(spec.evidence, kind, ())
         shipped = bool(sources) and all(source.path.startswith("shipped:") for source in sources)
         for column, names in columns.items():
-            if column not in table:
+            if column not in table or (column == "reference" and "covariate" in table):
                 continue
             other = table.loc[~table[column].isin(names), column].value_counts()
             for name, rows in other.items():

@@ -34,6 +34,7 @@ from bayes_bm.evidence.likelihood_rows import (
 from bayes_bm.evidence.names import check_choices, check_include, check_once, check_some_named, remarks
 from bayes_bm.evidence.oddities import odd_numbers
 from bayes_bm.evidence.people import covariate_columns
+from bayes_bm.evidence.prognostic_ratios import prognostic_rows, with_defaults
 from bayes_bm.evidence.records import Evidence, no_background
 from bayes_bm.evidence.selection import (
     arm_keys,
@@ -89,6 +90,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     """Evidence from tables already read: frames by kind, in the spec's time unit."""
     background = _background(spec, tables)
     tables = {kind: _grouped(tables[kind], spec) if kind in tables else _empty(kind) for kind in EVIDENCE_KINDS}
+    tables["prognostic_ratios"] = with_defaults(tables["prognostic_ratios"])
     aside: list[dict] = []
     check_choices(spec, tables)
     said = (*remarks(spec, tables), *odd_numbers(spec, tables))
@@ -99,6 +101,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     check_include(spec, tables)
     tables = {kind: only_endpoint(kind, frame, spec) for kind, frame in tables.items() if kind != "curves"}
     tables = {kind: inherit_flags(kind, frame, tables["arms"], spec) for kind, frame in tables.items()}
+    prognostic = tables.pop("prognostic_ratios")
     tables = {kind: keep_chosen(kind, frame, spec, aside) for kind, frame in tables.items()}
     tables = one_measure(tables, spec, aside)
     tables = drop_unusable(tables, aside)
@@ -106,7 +109,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     check_overlap(tables, spec)
     used = arm_keys(tables["patients"])
     kept = sorted((arm for arm in rebuilt if arm.key in used), key=lambda arm: arm.key)
-    assembled = _assemble(spec, tables, aside, digests)
+    assembled = _assemble(spec, {**tables, "prognostic_ratios": prognostic}, aside, digests)
     evidence = replace(assembled, rebuilt=tuple(kept), background=background, remarks=said)
     check_clocks(spec, evidence)
     return evidence
@@ -127,6 +130,7 @@ def _assemble(
     patients = patient_rows(tables["patients"], arms, row_of, spec)
     check_averaged(spec, patients, arms)
     arms, ratios = with_amounts(spec, arms, ratios)
+    prognostic = prognostic_rows(spec, tables["prognostic_ratios"], arms, patients, aside)
     return Evidence(
         arms=arms,
         patients=patients,
@@ -136,6 +140,7 @@ def _assemble(
         hr_cholesky=cholesky,
         counts=count_rows(tables["counts"], arms, row_of, spec),
         registry=registry_rows(tables["registry"], arms, row_of, spec),
+        prognostic_ratios=prognostic,
         set_aside=pd.DataFrame(aside, columns=["kind", "study", "arm", "reason"]),
         digests=dict(digests),
     )
@@ -201,10 +206,9 @@ def _background(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def _grouped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    """Treatments under the name of the spec's group they belong to."""
-    named = {
-        column: frame[column].map(spec.treatments.merged) for column in ("treatment", "reference") if column in frame
-    }
+    """Treatments under the name of the spec's group they belong to; the reference of a prognostic ratio is none."""
+    columns = ("treatment", "reference") if "treatment" in frame else ()
+    named = {column: frame[column].map(spec.treatments.merged) for column in columns if column in frame}
     return frame.assign(**named)
 
 
@@ -226,6 +230,7 @@ _MINIMAL = {
     "counts": ["study", "arm", "endpoint", "events", "n"],
     "registry": ["study", "arm", "endpoint", "start", "stop", "n", "alive"],
     "curves": ["study", "arm", "treatment", "endpoint", "curve"],
+    "prognostic_ratios": ["study", "covariate", "endpoint", "hr"],
 }
 
 

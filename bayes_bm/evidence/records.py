@@ -74,6 +74,16 @@ def no_registry() -> pd.DataFrame:
     return pd.DataFrame(columns=list(REGISTRY_COLUMNS))
 
 
+PROGNOSTIC_COLUMNS = (
+    *("study", "covariate", "level", "reference", "per", "hr", "ci_low", "ci_high", "ci_level", "log_hr", "se"),
+    *("change", "external", "n", "events", "adjusted_for", "source"),
+)
+
+
+def no_prognostic_ratios() -> pd.DataFrame:
+    return pd.DataFrame(columns=list(PROGNOSTIC_COLUMNS))
+
+
 def no_background() -> pd.DataFrame:
     return pd.DataFrame({"time": np.empty(0), "hazard": np.empty(0)})
 
@@ -94,6 +104,7 @@ class Evidence:
         covariates; `hr_cholesky` factors their covariance
     counts: arm_row, events, n, time
     registry: arm_row, start, time, alive, n: those alive at `time` of the n alive at `start`, on the model's clock
+    prognostic_ratios: study, covariate, log_hr, se, `change` (units of the covariate that the ratio is for), external
     background: time, hazard: what everybody dies of besides, constant from each time to the next; empty for none
     set_aside: kind, study, arm, reason
     digests: sha256 of each file read
@@ -120,11 +131,15 @@ class Evidence:
     rebuilt: tuple[RebuiltArm, ...] = ()
     registry: pd.DataFrame = field(default_factory=no_registry)
     background: pd.DataFrame = field(default_factory=no_background)
+    prognostic_ratios: pd.DataFrame = field(default_factory=no_prognostic_ratios)
     remarks: tuple[str, ...] = ()
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table of studies by name."""
-        names = ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "registry", "set_aside")
+        names = (
+            *("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "registry"),
+            *("prognostic_ratios", "set_aside"),
+        )
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -135,7 +150,7 @@ class Evidence:
 
     def digest(self) -> str:
         """sha256 of every row in use, in an order that does not depend on the files'."""
-        later = {"registry": self.registry, "background": self.background}
+        later = {name: getattr(self, name) for name in ("registry", "background", "prognostic_ratios")}
         tables = {**self.tables(), **later}
         text = "".join(_sorted_csv(table) for name, table in tables.items() if name not in later or len(table))
         return hashlib.sha256(text.encode() + self.hr_cholesky.tobytes()).hexdigest()

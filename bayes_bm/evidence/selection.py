@@ -26,7 +26,7 @@ def only_endpoint(kind: str, frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
 
 def inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Flags, treatment and what `include` asks for are the arm's where a row has none of its own (decision 2)."""
-    if kind in ("arms", "hazard_ratios"):
+    if kind in ("arms", "hazard_ratios", "prognostic_ratios"):
         return frame.assign(use=frame["use"].fillna(UNFLAGGED))
     key = ["study", "arm"]
     asked = [name for name in spec.evidence.include if name not in frame and name not in ARM_FLAGS]

@@ -11,9 +11,9 @@ from bayes_bm.evidence.records import Evidence, RebuiltArm
 
 TABLES = (
     *("arms", "patients", "sequences", "medians", "hazard_ratios", "counts", "registry", "set_aside"),
-    "background",
+    *("background", "prognostic_ratios"),
 )
-"""Tables of the evidence, each a variable of the file."""
+"""Tables of the evidence, each a variable of the file; of older files some are absent, which were empty."""
 
 
 def stored_evidence(evidence: Evidence) -> xr.Dataset:
@@ -40,7 +40,7 @@ def _read_table(stored: xr.DataArray) -> pd.DataFrame:
 
 def read_stored_evidence(stored: xr.Dataset) -> Evidence:
     """Return the evidence that `stored_evidence` stored."""
-    tables: dict[str, Any] = {name: _read_table(stored[name]) for name in TABLES}
+    tables: dict[str, Any] = {name: _read_table(stored[name]) for name in TABLES if name in stored}
     rebuilt = json.loads(str(stored["rebuilt"].item()))
     return Evidence(
         **tables,

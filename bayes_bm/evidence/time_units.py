@@ -10,4 +10,5 @@ TIME_COLUMNS: dict[str, tuple[str, ...]] = {
     "counts": ("time",),
     "registry": ("start", "stop"),
     "curves": (),
+    "prognostic_ratios": (),
 }

@@ -11,7 +11,8 @@ from bayes_bm.inference.convergence import bulk_ess, rank_rhat, tail_ess
 
 TOP_LEVEL = (
     *("intercept", "log_hr", "log_time_ratio", "log_shape", "treatment_log_shape", "coefficient", "bias"),
-    *("study_sd", "study_treatment_sd", "study_shape_sd"),
+    *("study_sd", "study_treatment_sd", "study_shape_sd", "prognosis_sd", "transport_sd", "transport"),
+    *("case_mix_mean", "case_mix_sd", "case_mix_by_treatment", "case_mix_within"),
     *("log_sd", "q", "slope", "logit_cure", "smooth_sd", "log_coefficient"),
     *("treatment_smooth_sd", "treatment_log_coefficient"),
 )

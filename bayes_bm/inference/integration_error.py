@@ -57,7 +57,7 @@ class IntegrationError:
 def integration_error(result: Result) -> IntegrationError | None:
     """None where no arm is averaged over its covariates."""
     spec, evidence = result.spec, result.evidence
-    if not result.inputs.any_averaged:
+    if not result.inputs.any_integrated:
         return None
     count = spec.integration.points
     both = (result.inputs.arm_points, result.inputs.points(2 * count, scrambling=1))

@@ -13,6 +13,7 @@ from bayes_bm.inference.predictors import Predictors
 from bayes_bm.model import likelihoods
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.model.observations import KINDS, active_terms, is_arm_level
+from bayes_bm.model.prognosis import NAME
 
 POINTWISE_LIMIT = 50_000_000
 """Above so many (draw x row) numbers the log-likelihood is stored per arm, not per patient."""
@@ -26,6 +27,8 @@ def pointwise_log_likelihood(predictors: Predictors) -> xr.Dataset:
             terms[name] = _ratio_log_likelihood(inputs, predictors.ratio_means)
         else:
             terms[name] = _row_log_likelihood(predictors, name, arrays)
+    if inputs.prognostic_ratios is not None:
+        terms[NAME] = predictors.prognostic_log_density(inputs.prognostic_ratios)
     return xr.Dataset({name: _labelled(values, draws.chains, name) for name, values in terms.items()})
 
 

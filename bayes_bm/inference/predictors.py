@@ -12,6 +12,8 @@ import xarray as xr
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.model import likelihoods
+from bayes_bm.model.covariates.arm_mixes import arm_spreads, mix_offsets
 from bayes_bm.model.linear_predictor import (
     Draws,
     Effects,
@@ -24,6 +26,7 @@ from bayes_bm.model.linear_predictor import (
 )
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.model.observations import is_arm_level
+from bayes_bm.model.prognosis import PrognosticRatios, prognostic_means
 
 
 class ArmPredictor(NamedTuple):
@@ -60,14 +63,35 @@ class Predictors:
         """
         if not self.inputs.any_averaged:
             return self.at_centres
+        if self.inputs.arm_mixes is not None:
+            wide = np.concatenate([self.at_centres.shape, self.point_offsets, self.point_log_weights], axis=-1)
+            family = AveragedOverCovariates(self.inputs.arm_family, self.inputs.arm_mixes.count, weighted=True)
+            return ArmPredictor(family, self.at_centres.eta, wide)
         offsets = self.point_offsets
         wide = np.concatenate([self.at_centres.shape, offsets], axis=-1)
         return ArmPredictor(AveragedOverCovariates(self.inputs.family, offsets.shape[-1]), self.at_centres.eta, wide)
 
     @cached_property
     def point_offsets(self) -> np.ndarray:
-        """What each integration point adds to eta of each arm (sample, arm, point)."""
+        """What each integration point, or cell of a mix, adds to eta of each arm (sample, arm, point)."""
+        if self.inputs.arm_mixes is not None:
+            return self._mix[0]
         return self.offsets_at(self.inputs.arm_points)
+
+    @cached_property
+    def point_log_weights(self) -> np.ndarray:
+        """Log weight of each of them in each arm (sample, arm, point)."""
+        if self.inputs.arm_mixes is not None:
+            return self._mix[1]
+        return np.full(self.point_offsets.shape, -np.log(self.point_offsets.shape[-1]))
+
+    @cached_property
+    def _mix(self) -> tuple[np.ndarray, np.ndarray]:
+        mixes = self.inputs.arm_mixes
+        if mixes is None:
+            raise TypeError("a spec without case_mix has no mixes")
+        spread = arm_spreads(self.inputs.spec, mixes, self.draws.mix_within)
+        return mix_offsets(self.effects, self.inputs.spec, mixes, self.draws.mix, spread, xp=NUMPY)
 
     def offsets_at(self, points: np.ndarray) -> np.ndarray:
         """The same for other points (arm, point, covariate)."""
@@ -115,6 +139,27 @@ class Predictors:
         inputs = self.inputs
         arrays = inputs.kinds.get("hazard_ratios", {})
         return draw_ratio_means(self.draws, inputs.design, inputs.family, arrays, proportional=inputs.spec.proportional)
+
+    @cached_property
+    def prognostic_means(self) -> np.ndarray:
+        """The log ratio of the average study behind each prognostic ratio (sample, ratio)."""
+        rows = self.inputs.prognostic_ratios
+        if rows is None:
+            return np.zeros((self.draws.samples, 0))
+        return prognostic_means(rows, self.draws.coefficient, self.draws.transport, xp=NUMPY)
+
+    def prognostic_log_density(self, rows: PrognosticRatios) -> np.ndarray:
+        """Log density of the ratios of each study and covariate together (sample, group)."""
+        return likelihoods.prognostic_ratios(
+            rows.log_hr,
+            self.prognostic_means,
+            rows.se,
+            change=rows.change,
+            sd=self.draws.prognosis_sd[:, None],
+            members=rows.members,
+            dot=lambda members, values: values @ members.T,
+            xp=NUMPY,
+        )
 
 
 def read_predictors(inputs: ModelInputs, posterior: xr.Dataset) -> Predictors:

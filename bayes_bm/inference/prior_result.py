@@ -1,5 +1,7 @@
 """A result whose draws are of the prior, so that every answer can be asked of it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import xarray as xr
 
@@ -83,12 +85,25 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
             ("chain", "draw", "bias_term"),
             np.concatenate([drawn(bias_prior, 1) for bias_prior in bias_priors], axis=-1),
         )
+    if spec.prognosis is not None and spec.covariates:
+        variables["prognosis_sd"] = (("chain", "draw"), drawn(spec.prognosis.sd))
+        if spec.prognosis.transport_sd is not None:
+            spread = drawn(spec.prognosis.transport_sd)
+            scores = rng.standard_normal((1, draws, len(spec.covariates)))
+            variables["transport_sd"] = (("chain", "draw"), spread)
+            variables["transport"] = (("chain", "draw", "transported"), spread[..., None] * scores)
+    if spec.case_mixes:
+        variables |= _mix_variables(spec, drawn)
     coords = {
         "treatment": compared,
         "covariate": list(spec.covariates),
         "effect_modifier": list(spec.modifiers),
         "bias_term": list(spec.unknown_biases),
     }
+    if spec.case_mixes:
+        coords |= _mix_labels(spec)
+    if "transport" in variables:
+        coords["transported"] = list(spec.covariates)
     posterior = xr.Dataset(variables, coords=coords)
     empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
     evidence = _no_rows(spec)
@@ -108,6 +123,35 @@ def _no_rows(spec: Spec) -> Evidence:
 
 _KEPT: dict[str, Evidence] = {}
 """What `_no_rows` gave for the last spec, by its digest: a thousand simulated worlds of a spec ask for it each time."""
+
+
+def _mix_variables(spec: Spec, drawn: Callable[..., np.ndarray]) -> dict[str, tuple]:
+    """The population of arms' mixes, drawn from its priors."""
+    mixes = [term.case_mix for term in spec.covariates.values() if term.case_mix is not None]
+    treatments = len(spec.treatments.names)
+    by_dim = {
+        ("case_mix_mean", "covariate"): [drawn(mix.mean, 1) for mix in mixes],
+        ("case_mix_sd", "covariate"): [drawn(mix.sd, 1) for mix in mixes],
+        ("case_mix_by_treatment", "case_mix_term"): [
+            drawn(mix.by_treatment, treatments) for mix in mixes if mix.by_treatment is not None
+        ],
+        ("case_mix_within", "spread_covariate"): [
+            drawn(mix.within_sd, 1) for mix in mixes if mix.within_sd is not None
+        ],
+    }
+    return {
+        name: (("chain", "draw", dim), np.concatenate(parts, axis=-1)) for (name, dim), parts in by_dim.items() if parts
+    }
+
+
+def _mix_labels(spec: Spec) -> dict[str, list[str]]:
+    """What the dimensions of `_mix_variables` are called."""
+    mixes = {name: term.case_mix for name, term in spec.covariates.items() if term.case_mix is not None}
+    differing = [name for name, mix in mixes.items() if mix.by_treatment is not None]
+    return {
+        "case_mix_term": [f"{treatment}, {name}" for name in differing for treatment in spec.treatments.names],
+        "spread_covariate": [name for name, mix in mixes.items() if mix.within_sd is not None],
+    }
 
 
 def _shape(spec: Spec, name: str, drawn) -> np.ndarray:

@@ -96,8 +96,11 @@ class Result:
 
     @cached_property
     def case_mix(self) -> CaseMix:
-        """Covariates of the evidence's patients, as far as they are known."""
-        return case_mix(self.inputs)
+        """Covariates of the evidence's patients, as far as they are known; mixes of arms at their posterior means."""
+        if self.inputs.arm_mixes is None:
+            return case_mix(self.inputs)
+        draws = self.predictors.draws
+        return case_mix(self.inputs, draws.mix.mean(axis=0), draws.mix_within.mean(axis=0))
 
     def of_imputation(self, label: int) -> "Result":
         """One imputation (1 to M) by itself: its chains, its patients, its gate, its pointwise log-likelihood."""

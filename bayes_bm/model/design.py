@@ -141,7 +141,7 @@ def contrasts_to_deviations(pair_base: np.ndarray) -> np.ndarray:
     return np.eye(len(pairs)) + ((pair_base[:, None] == pairs) & (pairs[:, None] != pair_base[:, None]))
 
 
-STACKED = ("coefficient_", "interaction_", "bias_")
+STACKED = ("coefficient_", "interaction_", "bias_", "mix_")
 """Parameters of the model that are kept under one name each."""
 
 

@@ -160,3 +160,29 @@ def hazard_ratios(log_hr: Tensor, mean: Tensor, whitener: Tensor, *, log_diagona
     """
     noise = dot(whitener, log_hr - mean)
     return -0.5 * noise**2 - log_diagonal - HALF_LOG_TWO_PI
+
+
+def prognostic_ratios(
+    log_hr: Tensor,
+    mean: Tensor,
+    se: Tensor,
+    *,
+    change: Tensor,
+    sd: Tensor,
+    members: Tensor,
+    dot: Tensor,
+    xp: Namespace,
+) -> Tensor:
+    """Log ratios of covariates, those of a study and covariate jointly, their common deviation integrated (decision
+    24).
+
+    With residuals r, precisions w = 1 / se^2 and changes c of a group, r ~ N(0, diag(se^2) + sd^2 c c'): its inverse
+    and determinant follow from A = sum w c^2 and B = sum w c r. `members` (group, row) sums over groups; `sd` is a
+    number, or one of each draw (sample, 1).
+    """
+    residual, precision = log_hr - mean, 1 / se**2
+    steepness, pull = dot(members, precision * change**2), dot(members, precision * change * residual)
+    widened = 1 + sd**2 * steepness
+    squares = dot(members, precision * residual**2) - sd**2 * pull**2 / widened
+    constant = dot(members, xp.log(se) + HALF_LOG_TWO_PI)
+    return -0.5 * (squares + xp.log(widened)) - constant

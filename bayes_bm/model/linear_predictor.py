@@ -184,7 +184,10 @@ class Draws:
     (sample, shape), `study_shape` what each study has besides (sample, study, shape), `treatment_coefficient` what each
     treatment adds to the log coefficients of a flexible baseline (sample, treatment, coefficient), `bias` every bias of
     the density, fixed ones too (sample, bias), `covariate_law` the coefficients of the models of covariates that
-    patients lack (sample, term).
+    patients lack (sample, term), `transport` what coefficients differ by in other settings (sample, covariate), `mix`
+    the share or mean of each arm (sample, arm, covariate), `mix_within` the sd inside arms that print none (sample,
+    continuous covariate), `mix_mean` and `mix_sd` of the population of arms (sample, covariate), and what treatments
+    differ by in it (sample, treatment, covariate).
     """
 
     intercept: np.ndarray
@@ -202,6 +205,13 @@ class Draws:
     interaction: np.ndarray
     bias: np.ndarray
     covariate_law: np.ndarray
+    prognosis_sd: np.ndarray
+    transport: np.ndarray
+    mix: np.ndarray
+    mix_within: np.ndarray
+    mix_mean: np.ndarray
+    mix_sd: np.ndarray
+    mix_by_treatment: np.ndarray
     chains: int
 
     @property
@@ -277,6 +287,13 @@ def read_draws(posterior: xr.Dataset, design: Design, spec: Spec, family: Family
         interaction=_interactions(arrays, spec, design),
         bias=_biases(posterior, spec, arrays.samples),
         covariate_law=arrays.vector("covariate_law", 0),
+        prognosis_sd=arrays.scalar("prognosis_sd"),
+        transport=_transport(arrays, spec),
+        mix=arrays.table("case_mix"),
+        mix_within=arrays.vector("case_mix_within", 0),
+        mix_mean=arrays.vector("case_mix_mean", 0),
+        mix_sd=arrays.vector("case_mix_sd", 0),
+        mix_by_treatment=_mix_differences(arrays, spec),
         chains=posterior.sizes["chain"],
     )
 
@@ -304,6 +321,10 @@ class _PosteriorArrays:
         """(sample, 1 + size), zero first."""
         return np.pad(self.vector(name, size), ((0, 0), (1, 0)))
 
+    def table(self, name: str) -> np.ndarray:
+        """(sample, row, column); none of either where it is absent."""
+        return self._values(name, (0, 0))
+
     def walk(self, name: str, *outer: int) -> np.ndarray:
         """Log coefficients of a flexible family with the first, which is zero by definition (sample, *outer, size)."""
         steps = self._values(name, (*outer, max(self.size - 1, 0)))
@@ -323,6 +344,30 @@ def _interactions(arrays: _PosteriorArrays, spec: Spec, design: Design) -> np.nd
         sampled = arrays.posterior["interaction"].values.reshape(arrays.samples, len(design.compared), -1)
         interaction[:, 1:, [list(spec.covariates).index(name) for name in spec.modifiers]] = sampled
     return interaction
+
+
+def _transport(arrays: _PosteriorArrays, spec: Spec) -> np.ndarray:
+    """(sample, covariate), zero where no ratio is from another setting."""
+    transport, names = np.zeros((arrays.samples, len(spec.covariates))), list(spec.covariates)
+    if "transport" in arrays.posterior:
+        places = [names.index(str(name)) for name in arrays.posterior["transported"].values]
+        transport[:, places] = arrays.posterior["transport"].values.reshape(arrays.samples, -1)
+    return transport
+
+
+def _mix_differences(arrays: _PosteriorArrays, spec: Spec) -> np.ndarray:
+    """What treatments' arms differ by in their mix (sample, treatment, covariate), zero where the spec says nothing."""
+    treatments, names = len(spec.treatments.names), list(spec.covariates)
+    differing = [
+        place
+        for place, name in enumerate(names)
+        if (mix := spec.covariates[name].case_mix) is not None and mix.by_treatment is not None
+    ]
+    differences = np.zeros((arrays.samples, treatments, len(names)))
+    stored = arrays.vector("case_mix_by_treatment", 0).reshape(arrays.samples, -1, treatments)
+    for number, place in enumerate(differing if stored.shape[1] else []):
+        differences[:, :, place] = stored[:, number]
+    return differences
 
 
 def _biases(posterior: xr.Dataset, spec: Spec, samples: int) -> np.ndarray:

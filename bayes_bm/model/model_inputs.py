@@ -15,10 +15,12 @@ from bayes_bm.evidence.hazard_ratios import averaged_ratios
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import Family
 from bayes_bm.model.baseline_hazard import family_of
+from bayes_bm.model.covariates.arm_mixes import ArmMixes, arm_mixes
 from bayes_bm.model.covariates.integration_points import arm_points
 from bayes_bm.model.covariates.missing import CovariateModel, covariate_models
 from bayes_bm.model.design import Design, make_design
 from bayes_bm.model.observations import merge_ties, observations
+from bayes_bm.model.prognosis import PrognosticRatios, prognostic_arrays
 from bayes_bm.spec.document import Spec
 
 Arrays = dict[str, np.ndarray]
@@ -75,6 +77,21 @@ class ModelInputs:
     def averaged_ratios(self) -> np.ndarray:
         """True for hazard ratios that are averaged over their study's covariates (ratio,)."""
         return averaged_ratios(self.evidence.hazard_ratios, self.spec)
+
+    @cached_property
+    def arm_mixes(self) -> ArmMixes | None:
+        """What each arm says of its patients' mix; None where the spec does not model mixes."""
+        return arm_mixes(self.spec, self.evidence)
+
+    @property
+    def any_integrated(self) -> bool:
+        """Whether any arm is averaged at quasi-random points of what it states."""
+        return self.any_averaged and not self.spec.case_mixes
+
+    @cached_property
+    def prognostic_ratios(self) -> PrognosticRatios | None:
+        """Published ratios of covariates; None where there are none."""
+        return prognostic_arrays(self.spec, self.evidence)
 
     @cached_property
     def arm_points(self) -> np.ndarray:

@@ -136,8 +136,8 @@ class Answers:
         return rows.sort_values("p", kind="stable").to_dict("records")
 
     def support(self) -> Support:
-        """Return what the answer rests on."""
-        rows = self.audit.rows
+        """Return what the answer rests on: arms and contrasts; ratios of covariates speak about neither."""
+        rows = self.audit.rows[self.audit.rows["kind"] != "prognostic ratio"]
         printed = (rows["kind"] == "hazard ratio").to_numpy()
         size = rows["size"].to_numpy(dtype=float)
         return Support(len(set(rows["study"])), float(np.nansum(size[~printed])), int(printed.sum()))

@@ -43,6 +43,8 @@ class RandomStage(IntEnum):
     """Times of one patient's event."""
     STUDY_VARIANCES = 34
     """Replicates of the statistics of variances between studies."""
+    FRESH_MIXES = 35
+    """Mixes of fresh arms beside those of the evidence's."""
 
 
 def stage_seeds(seed: int, stage: RandomStage, *part: int) -> np.random.SeedSequence:

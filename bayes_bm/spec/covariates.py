@@ -10,10 +10,31 @@ from pydantic import (
     model_validator,
 )
 
+from bayes_bm.spec.effects import require_positive
 from bayes_bm.spec.priors import Prior, Why
 from bayes_bm.spec.record import Record
 
 Margin = Literal["normal", "gamma", "lognormal"]
+
+
+class CaseMix(Record):
+    """Mixes of arms in one covariate: a population of arms, on the logit of a share or in a mean's own unit.
+
+    `mean` is of a typical arm, `sd` between arms, `by_treatment` what each treatment's arms differ by (none where it is
+    left out), `within_sd` the spread inside an arm that prints none, of a continuous covariate.
+    """
+
+    mean: Prior
+    sd: Prior
+    by_treatment: Prior | None = None
+    within_sd: Prior | None = None
+
+    @model_validator(mode="after")
+    def _positive(self) -> "CaseMix":
+        for prior in (self.sd, self.within_sd):
+            if prior is not None:
+                require_positive(prior)
+        return self
 
 
 class Covariate(Record):
@@ -24,7 +45,8 @@ class Covariate(Record):
     `centre`, the mean of the evidence's patients where it is not stated (of a two-valued covariate its lower value),
     says whom intercept and treatment effects are about; the coefficient is per `scale` of the covariate's unit, 1 where
     it is not stated, whatever the centre. `missing` is the distribution of one that single patients lack, who are then
-    averaged over it (`model/covariates/missing.py`); without it they are refused.
+    averaged over it (`model/covariates/missing.py`); without it they are refused. With `case_mix` every arm without
+    patients' covariates is averaged over its mix, printed or not, which needs the `kind` of the covariate.
     """
 
     prior: Prior
@@ -32,6 +54,8 @@ class Covariate(Record):
     interaction_by: Literal["shared", "treatment"] = "shared"
     margin: Margin = "normal"
     missing: Literal["two_valued", "normal"] | None = None
+    kind: Literal["two_valued", "continuous"] | None = None
+    case_mix: CaseMix | None = None
     centre: float | None = None
     scale: PositiveFloat = 1.0
     unit: str = ""
@@ -59,6 +83,21 @@ class Covariate(Record):
             raise ValueError(
                 "interaction_by says whose the interaction is; give `interaction`, its prior, or leave it out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _whole_case_mix(self) -> "Covariate":
+        mix = self.case_mix
+        if mix is None:
+            return self
+        if self.kind is None:
+            raise ValueError('kind: this key is required beside case_mix: "two_valued" (0 and 1) or "continuous"')
+        if self.missing is not None or self.margin != "normal":
+            raise ValueError("case_mix: found beside missing or another margin than normal; allowed: one of them")
+        if self.kind == "continuous" and mix.within_sd is None:
+            raise ValueError("case_mix.within_sd: this key is required of a continuous covariate, with a why")
+        if self.kind == "two_valued" and mix.within_sd is not None:
+            raise ValueError("case_mix.within_sd: found for a two-valued covariate, whose share says it; leave it out")
         return self
 
 

@@ -21,6 +21,7 @@ from bayes_bm.spec.covariates import Covariate, Integration, check_covariate_nam
 from bayes_bm.spec.effects import Baseline, Effects, Treatments
 from bayes_bm.spec.hazard import EFFECT_NAMES, Hazard
 from bayes_bm.spec.priors import POSITIVE, Prior
+from bayes_bm.spec.prognosis import Prognosis
 from bayes_bm.spec.record import Record, Text, TimeUnit
 from bayes_bm.spec.sources import EvidenceSpec
 
@@ -117,6 +118,7 @@ class Spec(Record):
     priors: Priors
     covariates: dict[str, Covariate] = Field(default_factory=dict)
     integration: Integration = Integration()
+    prognosis: Prognosis | None = None
     bias: Biases = Biases()
     baseline: Baseline | None = None
     sampling: Sampling = Sampling()
@@ -131,6 +133,8 @@ class Spec(Record):
         _check_shape_priors(self)
         _check_shape_effects(self)
         _check_biases(self)
+        _check_prognosis(self)
+        _check_case_mix(self)
         if self.cause is not None and self.evidence.background is not None:
             raise ValueError(f"evidence.background: found beside cause = {self.cause}; a background is of all deaths")
         if self.cause is not None and self.measure not in (None, "km"):
@@ -170,6 +174,11 @@ class Spec(Record):
         return tuple(name for name, term in self.covariates.items() if term.interaction is not None)
 
     @property
+    def case_mixes(self) -> bool:
+        """Whether arms are averaged over their mixes, printed or not: all covariates say how, or none."""
+        return any(term.case_mix is not None for term in self.covariates.values())
+
+    @property
     def modelled_biases(self) -> dict[str, Bias]:
         """Biases that the density knows: terms of the linear predictor, and clocks of unknown size, which are none of
         its terms (`evidence.biases`); a clock of stated size only moves the evidence.
@@ -198,7 +207,11 @@ class Spec(Record):
 
     def document(self) -> dict[str, Any]:
         """The spec as plain data; `parse_spec(spec.document())` gives it back."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        document = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        # an absent table leaves no trace, so that digests of specs that know nothing of it stay what they were
+        if not self.evidence.prognostic_ratios:
+            del document["evidence"]["prognostic_ratios"]
+        return document
 
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
@@ -307,6 +320,30 @@ def _check_biases(spec: Spec) -> None:
             raise ValueError(
                 f"bias.{name}.value: found {term.value.value}; allowed: 0 or more, in the spec's time unit"
             )
+
+
+def _check_prognosis(spec: Spec) -> None:
+    """Prognostic ratios differ between studies, by an amount that has a prior."""
+    if not spec.evidence.prognostic_ratios:
+        return
+    if spec.prognosis is None:
+        raise ValueError(
+            "prognosis: this table is required beside evidence.prognostic_ratios: sd, a prior with a why, of how"
+            " prognostic log ratios differ between studies"
+        )
+    if not spec.covariates:
+        raise ValueError("evidence.prognostic_ratios: found without covariates; allowed: beside [covariates.NAME]")
+
+
+def _check_case_mix(spec: Spec) -> None:
+    """Arms are averaged over all covariates or over none."""
+    without = [name for name, term in spec.covariates.items() if term.case_mix is None]
+    if spec.case_mixes and without:
+        raise ValueError(f"covariates.{without[0]}.case_mix: this table is required, since another covariate has one")
+    if spec.case_mixes and spec.integration.correlation:
+        raise ValueError(
+            "integration.correlation: found beside case_mix; allowed: none, covariates are independent inside an arm"
+        )
 
 
 def _check_unknown_clock(spec: Spec, name: str, prior: Any) -> None:

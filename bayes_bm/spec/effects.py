@@ -67,10 +67,16 @@ class StudyTreatment(Record):
 
 
 def _positive_sd(effect: Any) -> Any:
-    lower = getattr(effect.sd, "lower", None)
-    if effect.sd is not None and not isinstance(effect.sd, POSITIVE) and not (lower is not None and lower >= 0):
-        raise ValueError(f"a standard deviation needs a prior on positive numbers; found {effect.sd.dist}")
+    if effect.sd is not None:
+        require_positive(effect.sd)
     return effect
+
+
+def require_positive(prior: Prior) -> None:
+    """Refuse the prior of a standard deviation that allows values below zero."""
+    lower = getattr(prior, "lower", None)
+    if not isinstance(prior, POSITIVE) and not (lower is not None and lower >= 0):
+        raise ValueError(f"a standard deviation needs a prior on positive numbers; found {prior.dist}")
 
 
 class Effects(Record):

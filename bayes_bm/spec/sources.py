@@ -10,7 +10,10 @@ from pydantic import (
 
 from bayes_bm.spec.record import Choice, Reasoned, Record, Share, TimeUnit
 
-EVIDENCE_KINDS = ("patients", "arms", "points", "medians", "hazard_ratios", "counts", "registry", "curves")
+EVIDENCE_KINDS = (
+    *("patients", "arms", "points", "medians", "hazard_ratios", "counts", "registry", "curves"),
+    "prognostic_ratios",
+)
 
 
 class Source(Record):
@@ -40,6 +43,7 @@ class EvidenceSpec(Record):
     counts: Sources = ()
     registry: Sources = ()
     curves: Sources = ()
+    prognostic_ratios: Sources = ()
     background: Annotated[Source, BeforeValidator(_as_source)] | None = None
     include: dict[str, tuple[str | int | float, ...]] = Field(default_factory=dict)
     also: tuple[Choice, ...] = ()

@@ -80,6 +80,9 @@ def two_stage_fit(spec: Spec, evidence: Evidence, *, seed: int | None = None, pr
     interactions, several covariates, treatments that differ in shape.
     """
     _require_normal_model(spec)
+    if spec.case_mixes or len(evidence.prognostic_ratios):
+        found = "case_mix" if spec.case_mixes else "prognostic_ratios"
+        raise InputError(found, found="a model that two stages do not know", allowed="a fit by sampling")
     if averaged_ratios(evidence.hazard_ratios, spec).any():
         raise InputError(
             "hazard_ratios",

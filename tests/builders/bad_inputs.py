@@ -21,6 +21,7 @@ GOOD = {
     "points": "study,arm,endpoint,time,survival,ci_low,ci_high,n\nA,a,os,12,0.5,0.3,0.7,30\nA,a,os,6,0.7,,,\n",
     "medians": "study,arm,endpoint,median,ci_low,ci_high,n\nA,a,os,8.5,6,12,30\nA,b,os,,9,,\n",
     "hazard_ratios": "study,endpoint,treatment,reference,hr,ci_low,ci_high,p\nA,os,x,y,0.6,0.4,0.9,\nB,os,x,y,2,,,.1\n",
+    "prognostic_ratios": "study,covariate,endpoint,hr,ci_low,ci_high,per,population\nA,age,os,1.2,1,1.5,10,same\n",
     "counts": "study,arm,endpoint,events,n,time\nA,a,os,0,30,\nA,b,os,12,20,6\n",
     "registry": "study,arm,endpoint,start,stop,n,alive\nA,a,os,0,5,30,22\nA,a,os,5,6,20,20\n",
     "background": "time,hazard\n0,0.01\n1,0.02\n",

@@ -35,6 +35,12 @@ intercept = { dist = "normal", sd = 1.0, why = "test" }
 log_hr = { dist = "normal", sd = 1.0, why = "test" }
 log_shape = { dist = "normal", sd = 0.3, why = "test" }
 """
+PROGNOSIS = """
+[covariates.age]
+prior = { dist = "normal", sd = 1.0, why = "test" }
+[prognosis]
+sd = { dist = "half_normal", sd = 0.25, why = "test" }
+"""
 EVIDENCE = {
     "arms": "study,arm,treatment,endpoint,n,events,share_male,mean_age\nA,x,a,os,30,12,0.4,61\n",
     "points": "study,arm,endpoint,time,survival,ci_low,ci_high,n\nA,x,os,12,0.5,0.3,0.7,30\n",
@@ -43,6 +49,7 @@ EVIDENCE = {
     "counts": "study,arm,endpoint,events,n,time\nA,x,os,12,20,6\n",
     "registry": "study,arm,endpoint,start,stop,n,alive\nA,x,os,0,5,30,22\n",
     "background": GOOD["background"],
+    "prognostic_ratios": "study,covariate,endpoint,hr,ci_low,ci_high,level,reference,n\nC,age,os,0.6,0.4,0.9,1,0,50\n",
 }
 PEOPLE = "patient,age\nA,50\nB,61.5\n"
 OUTCOMES = "age,time,event,treatment\n" + "".join(f"{40 + k},{k + 1},{k % 2},{'ab'[k % 2]}\n" for k in range(20))
@@ -109,7 +116,7 @@ def spec_with(kind: str) -> str:
     """Return a spec that names a table of the kind beside its patients."""
     tables = {kind, *(("arms",) if kind in ("points", "medians", "counts", "registry") else ())} - {"patients"}
     named = "".join(f"{name} = '{name}.csv'\n" for name in sorted(tables))
-    return SPEC.replace("[treatments]", f"{named}[treatments]", 1)
+    return SPEC.replace("[treatments]", f"{named}[treatments]", 1) + (PROGNOSIS if kind == "prognostic_ratios" else "")
 
 
 def table_cases() -> Iterator[tuple[str, Case]]:
@@ -204,6 +211,11 @@ SPECS = {
     "lower above upper": (
         *("[priors]", "[covariates.k]\nlower=2\nupper=1\nprior={dist='normal', sd=1.0, why='t'}\n[priors]"),
         "lower below upper",
+    ),
+    "ratios without prognosis": ("[treatments]", "prognostic_ratios = ['p.csv']\n[treatments]", "prognosis"),
+    "prognosis below zero": (
+        *("[priors]", "[prognosis]\nsd = {dist='normal', sd=1.0, why='t'}\n[priors]"),
+        "a prior on positive numbers",
     ),
     "cause without causes": ('endpoint = "os"', 'endpoint = "os"\ncause = "death"', "no cause in any row"),
     "horizon 1e308": ('endpoint = "os"', 'endpoint = "os"\nhorizon = 1e308', "horizon"),

@@ -21,6 +21,7 @@ GOOD = {
     "points": "study,arm,endpoint,time,survival\nA,a,os,12,0.5\nA,a,os,6,0.7\nA,b,os,6,0.9\n",
     "medians": "study,arm,endpoint,median,ci_low,ci_high\nA,a,os,8.5,6,12\nA,b,os,,9,\n",
     "hazard_ratios": "study,endpoint,treatment,reference,hr,p_below\nA,os,x,y,0.62,0.001\n",
+    "prognostic_ratios": "study,covariate,endpoint,hr,p_below,level,reference\nA,sex,os,2,.01,1,0\nA,age,os,2,.01,,\n",
     "counts": "study,arm,endpoint,events,n,time\nA,a,os,0,30,\nA,b,os,12,20,6\n",
     "registry": "study,arm,endpoint,start,stop,n,alive\nA,a,os,0,5,30,22\nA,a,os,5,6,20,20\n",
     "background": "time,hazard\n0,0.01\n1,0.02\n",

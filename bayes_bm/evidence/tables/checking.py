@@ -31,6 +31,8 @@ from bayes_bm.evidence.tables.schema import (
     COVARIATE_OF_ARMS,
     NOT_NEGATIVE,
     PROPORTION,
+    SIZE,
+    SIZE_OF_SHARE,
     TABLES,
     WHOLE_DTYPE,
     Column,
@@ -85,6 +87,8 @@ def _extra_column(kind: str, name: str) -> Column:
     if name.startswith("x_"):
         return Column("untouched")
     if kind == "arms":
+        if name.startswith("n_"):
+            return SIZE
         return PROPORTION if name.startswith("share_") else NOT_NEGATIVE if name.startswith("sd_") else Column("number")
     return Column("number")
 
@@ -96,6 +100,12 @@ def _is_allowed_extra(kind: str, name: object) -> bool:
     if name.startswith("x_") or (kind == "arms" and COVARIATE_OF_ARMS.fullmatch(name)):
         return True
     return kind == "patients" and not _is_misspelt(name, TABLES["patients"])
+
+
+def _is_size_of_share(kind: str, name: object, frame: pd.DataFrame) -> bool:
+    """Whether a column of arms is the n of a share that stands beside it."""
+    match = SIZE_OF_SHARE.fullmatch(name) if kind == "arms" and isinstance(name, str) else None
+    return match is not None and f"share_{match.group(1)}" in frame.columns
 
 
 def _is_misspelt(name: str, names: Iterable[str]) -> bool:
@@ -112,7 +122,11 @@ def _check_columns(kind: str, frame: pd.DataFrame, where: str, named: Mapping[st
     if len(set(frame.columns)) < len(frame.columns):
         twice = frame.columns[frame.columns.duplicated()][0]
         raise InputError(f"{where}, column {twice}", found="the column twice", allowed="each column once")
-    unknown = [str(name) for name in frame.columns if name not in contract and not _is_allowed_extra(kind, name)]
+    unknown = [
+        str(name)
+        for name in frame.columns
+        if name not in contract and not _is_allowed_extra(kind, name) and not _is_size_of_share(kind, name, frame)
+    ]
     if unknown:
         allowed = ", ".join([*contract, *_MORE_COLUMNS.get(kind, ())])
         hint = f"{nearest_name(unknown[0], contract)} A column of your own starts with x_"
@@ -125,7 +139,7 @@ def _check_columns(kind: str, frame: pd.DataFrame, where: str, named: Mapping[st
             raise InputError(_header(where, name), found="no such column", allowed=allowed, hint=hint)
 
 
-_MORE_COLUMNS = {"arms": ("mean_*", "sd_*", "share_*"), "patients": ("numeric covariates",)}
+_MORE_COLUMNS = {"arms": ("mean_*", "sd_*", "share_*", "n_* beside share_*"), "patients": ("numeric covariates",)}
 """Columns beyond the contract, in words."""
 
 

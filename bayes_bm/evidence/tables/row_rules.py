@@ -49,6 +49,12 @@ def _both_limits(extra: str = "") -> Rule:
 
 
 _EVENTS_IN_N = Rule("events", lambda t: t.events > t.n, "at most n ({n:g})", "events are counted among the n")
+_NEEDS_PRECISION = Rule(
+    "hr",
+    lambda t: t[["ci_high", "se_log_hr", "p", "p_below"]].isna().all(axis=1),
+    "one of ci_low + ci_high, se_log_hr, p, p_below in the same row",
+    "without one of them the hazard ratio has no weight",
+)
 _P_NEEDS_EFFECT = Rule(
     "hr",
     lambda t: (t.hr == 1) & t.ci_low.isna() & (t.p.notna() | t.p_below.notna()),
@@ -95,14 +101,26 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     "hazard_ratios": (
         *_interval("hr"),
         _both_limits(),
-        Rule(
-            "hr",
-            lambda t: t[["ci_high", "se_log_hr", "p", "p_below"]].isna().all(axis=1),
-            "one of ci_low + ci_high, se_log_hr, p, p_below in the same row",
-            "without one of them the hazard ratio has no weight",
-        ),
+        _NEEDS_PRECISION,
         _P_NEEDS_EFFECT,
         Rule("reference", lambda t: t.treatment == t.reference, "another treatment than {treatment!r}"),
+    ),
+    "prognostic_ratios": (
+        *_interval("hr"),
+        _both_limits(),
+        _NEEDS_PRECISION,
+        _P_NEEDS_EFFECT,
+        _EVENTS_IN_N,
+        Rule(
+            "reference",
+            lambda t: t.level.isna() != t.reference.isna(),
+            "level and reference together, or neither",
+            "without both the ratio is of 1 against 0, or of `per` units",
+        ),
+        Rule("reference", lambda t: t.level == t.reference, "another value than level ({level:g})"),
+        Rule(
+            "per", lambda t: t.per.notna() & t.level.notna(), "a blank beside level and reference", "give one of both"
+        ),
     ),
     "counts": (_EVENTS_IN_N,),
     "registry": (

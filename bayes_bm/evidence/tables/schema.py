@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.tables.vocabulary import MEASURES, TIME_UNITS
+from bayes_bm.evidence.tables.vocabulary import MEASURES, POPULATIONS, RATIO_MODELS, TIME_UNITS
 from bayes_bm.runtime.errors import InputError
 
 
@@ -138,6 +138,25 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "source": TEXT,
         **_COMMON,
     },
+    "prognostic_ratios": {
+        "study": NAME,
+        "covariate": NAME,
+        "endpoint": NAME,
+        "hr": _must(POSITIVE, hint="give the hazard ratio itself, not its logarithm"),
+        **_LIMITS,
+        "se_log_hr": POSITIVE,
+        **_P,
+        "level": Column("number", hint="values of the covariate, as patients and arms have them"),
+        "reference": Column("number", hint="values of the covariate, as patients and arms have them"),
+        "per": Column("number", low=0, open_low=True, hint="units of the covariate that the ratio is for"),
+        "n": SIZE,
+        "events": EVENTS,
+        "adjusted_for": TEXT,
+        "population": Column(choices=POPULATIONS),
+        "model": Column(choices=RATIO_MODELS),
+        "source": TEXT,
+        **_COMMON,
+    },
     "counts": {**_KEY, "events": _must(EVENTS), "n": _must(SIZE), "time": POSITIVE, "source": TEXT, **_COMMON},
     "registry": {
         **_KEY,
@@ -201,6 +220,7 @@ KEYS = {
     "points": ["study", "arm", "endpoint", "time"],
     "medians": ["study", "arm", "endpoint"],
     "hazard_ratios": ["study", "endpoint", "treatment", "reference", "adjusted_for"],
+    "prognostic_ratios": ["study", "covariate", "endpoint", "level", "reference", "per", "adjusted_for"],
     "counts": ["study", "arm", "endpoint", "time"],
     "registry": ["study", "arm", "endpoint", "start"],
     "background": ["time"],
@@ -210,6 +230,8 @@ KEYS = {
 }
 WHOLE_DTYPE = {("patients", "event"), ("outcomes", "event"), ("at_risk", "at_risk")}
 COVARIATE_OF_ARMS = re.compile(r"(mean|sd|share)_\w+")
+SIZE_OF_SHARE = re.compile(r"n_(\w+)")
+"""Of how many patients an arm's share is, where they are fewer than its n: stands beside share_ of the covariate."""
 
 
 def table_columns(kind: str) -> Mapping[str, Column]:

@@ -26,3 +26,7 @@ SHIPPED_VOCABULARY = Vocabulary(
 )
 MEASURES = ("km", "cif_complement", "crude")
 TIME_UNITS = ("days", "weeks", "months", "years")
+POPULATIONS = ("same", "external")
+"""Whether a prognostic ratio is of patients in the evidence's own setting."""
+RATIO_MODELS = ("adjusted", "crude")
+"""Whether a prognostic ratio stood beside other covariates in its regression."""

@@ -25,11 +25,12 @@ class _PointArguments(NamedTuple):
 
 
 class _Survivors(NamedTuple):
-    """log mean of H, -log mean of S, and by how much each point's H exceeds the least."""
+    """log mean of H, -log mean of S, and by how much each point's H exceeds a level, with the log mean of exp(-it)."""
 
     log_mean: Any
     used: Any
     excess: Any
+    log_alive: Any
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class AveragedOverCovariates(Modifier):
     def log_cum_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         if self._factor:
             return self._mixture(placed_time, eta, shape, xp=xp)[0]
-        log_mean, used, _ = self._survivors(self._spread(placed_time, eta, shape), shape, xp=xp)
+        survivors = self._survivors(self._spread(placed_time, eta, shape), shape, xp=xp)
+        log_mean, used = survivors.log_mean, survivors.used
         small = log_mean < LEAST_LOG_HAZARD
         # the guarded value keeps the gradient of the branch not taken finite
         return xp.where(small, log_mean, xp.log(xp.where(small, 1.0, used)))
@@ -66,15 +68,33 @@ class AveragedOverCovariates(Modifier):
             tilt = self._mixture(placed_time, eta, shape, xp=xp)[1]
             return self.base.log_hazard(placed_time, eta, shape[..., : self.base.width], xp=xp) + tilt
         spread = self._spread(placed_time, eta, shape)
-        excess = self._survivors(spread, shape, xp=xp).excess
+        if self.weighted:
+            return self._weighted_log_hazard(spread, shape, xp=xp)
+        survivors = self._survivors(spread, shape, xp=xp)
         # survivors of the least hazard weigh most: log(mean h S / mean S)
-        log_density = self.base.log_hazard(*spread, xp=xp) - excess
+        log_density = self.base.log_hazard(*spread, xp=xp) - survivors.excess
         top = xp.max(log_density)
-        return (
-            top[..., 0]
-            + xp.log(self._mean(xp.exp(log_density - top), shape, xp=xp))
-            - xp.log1p(self._mean(xp.expm1(-excess), shape, xp=xp))
-        )
+        return top[..., 0] + xp.log(self._mean(xp.exp(log_density - top), shape, xp=xp)) - survivors.log_alive
+
+    def _weighted_log_hazard(self, spread: _PointArguments, shape, *, xp: Namespace):
+        """log(sum w h S / sum w S): weights stand inside the largest term, so that one of nearly nothing is none."""
+        survivors = self._survivors(spread, shape, xp=xp)
+        log_density = self.base.log_hazard(*spread, xp=xp) - survivors.excess + self._log_weights(shape)
+        top = xp.max(log_density)
+        return top[..., 0] + xp.log(xp.sum(xp.exp(log_density - top))) - survivors.log_alive
+
+    def _log_alive(self, small, excess, shape, *, xp: Namespace):
+        """log(sum w exp(-excess)). The least hazard may be that of next to nobody: weights stand inside the largest
+        term, but where hazards are small, and no difference from 1 is taken.
+        """
+        near = xp.log1p(self._mean(xp.expm1(-xp.where(small, excess, 0.0)), shape, xp=xp))
+        terms = self._log_weights(shape) - excess
+        top = xp.max(terms)
+        far = top[..., 0] + xp.log(xp.sum(xp.exp(terms - top)))
+        return xp.where(small[..., 0], near, far)
+
+    def _log_weights(self, shape):
+        return shape[..., self.base.width :][..., self.points :]
 
     def _mixture(self, placed_time, eta, shape, *, xp: Namespace):
         width = self.base.width
@@ -88,7 +108,7 @@ class AveragedOverCovariates(Modifier):
 
     def _mean(self, values, shape, *, xp: Namespace):
         if self.weighted:
-            return xp.sum(values * xp.exp(shape[..., self.base.width :][..., self.points :]))
+            return xp.sum(values * xp.exp(self._log_weights(shape)))
         return xp.sum(values) / self.points
 
     def _survivors(self, spread: _PointArguments, shape, *, xp: Namespace) -> _Survivors:
@@ -96,8 +116,12 @@ class AveragedOverCovariates(Modifier):
         top = xp.minimum(xp.max(log_cum), LARGEST_LOG_HAZARD)
         relative = xp.exp(xp.minimum(log_cum - top, 0.0))
         total = xp.exp(top) * relative
-        least = -xp.max(-total)
-        excess = total - least
-        # exact also where all are small: no difference from 1 is taken
-        used = least[..., 0] - xp.log1p(self._mean(xp.expm1(-excess), shape, xp=xp))
-        return _Survivors(top[..., 0] + xp.log(self._mean(relative, shape, xp=xp)), used, excess)
+        level = -xp.max(-total)
+        excess = total - level
+        if self.weighted:
+            log_alive = self._log_alive(top < 0, excess, shape, xp=xp)
+        else:
+            # exact also where all are small: no difference from 1 is taken
+            log_alive = xp.log1p(self._mean(xp.expm1(-excess), shape, xp=xp))
+        log_mean = top[..., 0] + xp.log(self._mean(relative, shape, xp=xp))
+        return _Survivors(log_mean, level[..., 0] - log_alive, excess, log_alive)

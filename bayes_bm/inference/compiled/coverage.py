@@ -19,8 +19,12 @@ def why_not(inputs: ModelInputs) -> str | None:
         return "a clock of unknown time"
     if inputs.any_averaged:
         return "arms averaged over their covariates"
+    if spec.case_mixes:
+        return "mixes of arms"
     if inputs.missing_patients.any():
         return "patients averaged over covariates they lack"
+    if inputs.prognostic_ratios is not None:
+        return "prognostic ratios"
     if inputs.averaged_ratios.any():
         return "hazard ratios averaged over covariates"
     unknown = set(inputs.kinds) - KNOWN

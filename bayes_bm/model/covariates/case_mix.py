@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_bm.model.covariates.arm_mixes import kinds_of_patients
 from bayes_bm.model.covariates.conditional import Completed, ConditionalLaw, conditional_law
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.runtime.errors import InputError
@@ -53,8 +54,12 @@ class CaseMix:
         return float(values.min()), float(values.max())
 
 
-def case_mix(inputs: ModelInputs) -> CaseMix:
-    """The population of the evidence."""
+def case_mix(inputs: ModelInputs, mix: np.ndarray | None = None, within: np.ndarray | None = None) -> CaseMix:
+    """The population of the evidence.
+
+    Where the spec models mixes, `mix` are shares and means of the arms and `within` the common sds inside arms (arm,
+    covariate) and (continuous covariate,), as `model.linear_predictor.Draws` has them, averaged over draws.
+    """
     spec, evidence = inputs.spec, inputs.evidence
     names = list(spec.covariates)
     patients = evidence.patients.dropna(subset=names) if names and len(evidence.patients) else evidence.patients[:0]
@@ -63,7 +68,12 @@ def case_mix(inputs: ModelInputs) -> CaseMix:
     if names and len(patients):
         x.append(patients[names].to_numpy(dtype=float))
         weight.append(patients["weight"].to_numpy(dtype=float))
-    if names and inputs.any_averaged:
+    if inputs.arm_mixes is not None and mix is not None and within is not None:
+        for arm, kinds, shares in kinds_of_patients(spec, inputs.arm_mixes, mix, within):
+            size = float(evidence.arms["n_effective"].iloc[arm])
+            x.append(kinds)
+            weight.append((size if np.isfinite(size) else 1.0) * shares)
+    if names and inputs.any_integrated:
         points = inputs.arm_points
         scale, centre = _units(spec)
         for arm in np.flatnonzero(inputs.averaged_arms):

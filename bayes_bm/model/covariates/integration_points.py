@@ -91,6 +91,9 @@ def _quantile(arm: Mapping[Any, Any], name: str, margin: str, share: np.ndarray)
 def correlation(spec: Spec, evidence: Evidence) -> np.ndarray:
     """Of the normal scores: as the spec states it, else that of the patients (covariate, covariate)."""
     names = list(spec.covariates)
+    if spec.case_mixes:
+        # independent inside an arm (decision 23)
+        return np.eye(len(names))
     if spec.integration.correlation is None:
         return _positive(pooled_correlation(evidence.patients, names))
     matrix = np.eye(len(names))

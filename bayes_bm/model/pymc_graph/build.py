@@ -15,9 +15,11 @@ from bayes_bm.model.design import Design, labels, location_labels
 from bayes_bm.model.linear_predictor import arm_predictors
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.model.observations import is_arm_level
+from bayes_bm.model.pymc_graph.case_mix import average_over_mixes, mix_coords
 from bayes_bm.model.pymc_graph.effects import make_effects
 from bayes_bm.model.pymc_graph.hazard_ratios import observe_ratios
 from bayes_bm.model.pymc_graph.observed import ArmExpressions, averaged_arms, missing_average, observe
+from bayes_bm.model.pymc_graph.prognosis import observe_prognosis
 from bayes_bm.model.pymc_graph.pytensor_namespace import TENSOR
 from bayes_bm.spec.document import Spec
 
@@ -33,7 +35,7 @@ def build_graph(inputs: ModelInputs) -> pm.Model:
         effects = make_effects(inputs)
         eta, shape = arm_predictors(effects, _with_data(inputs.design), xp=TENSOR)
         arms = ArmExpressions(inputs.arm_family, eta, tuple(shape), effects, inputs.design)
-        average = averaged_arms(inputs, effects)
+        average = average_over_mixes(inputs, effects) or averaged_arms(inputs, effects)
         for name, arrays in inputs.tied_kinds.items():
             if name == "hazard_ratios":
                 observe_ratios(inputs, arrays, effects)
@@ -42,6 +44,7 @@ def build_graph(inputs: ModelInputs) -> pm.Model:
                 observe(name, complete, arms, missing_average(inputs, arrays, effects))
             else:
                 observe(name, arrays, arms, average if is_arm_level(name) else None)
+        observe_prognosis(inputs, effects)
     return model
 
 
@@ -55,4 +58,7 @@ def _coords(inputs: ModelInputs) -> dict[str, list[str]]:
     # of the coefficients of a flexible baseline the first is one
     knots = {"location": location_labels(inputs.spec, inputs.family)} if inputs.family.knots else {}
     terms = missing.labels(inputs.covariate_models, inputs.spec, inputs.evidence)
-    return labels(inputs.spec, inputs.design) | knots | {"covariate_law_term": terms}
+    ratios = inputs.prognostic_ratios
+    transported = {} if ratios is None else {"transported": list(ratios.transported)}
+    mixes = mix_coords(inputs.spec, inputs.arm_mixes)
+    return labels(inputs.spec, inputs.design) | knots | {"covariate_law_term": terms} | transported | mixes

@@ -43,7 +43,7 @@ class CovariateAverage:
 
 def averaged_arms(inputs: ModelInputs, effects: Effects) -> CovariateAverage | None:
     """Average arms over the covariates they state; None where no arm is averaged."""
-    if not inputs.any_averaged:
+    if not inputs.any_integrated:
         return None
     points = pm.Data("integration_points", inputs.arm_points)
     offsets = point_offsets(effects, inputs.design.arm_treatment, points, xp=TENSOR)

@@ -1,7 +1,13 @@
 """Patients of a synthetic arm: covariates, event times from the true hazard, and how each was followed."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
@@ -16,17 +22,51 @@ FINEST = 0.01
 """Times are kept to so much of a time unit, as a figure or a data set would; nobody is seen for less."""
 
 
-def covariates(spec: Spec, rng: np.random.Generator, n: int) -> pd.DataFrame:
-    """Covariates in their own units, independent of each other.
+@dataclass(frozen=True)
+class Law:
+    """Of one covariate in one arm: a share of ones, or a normal about a mean."""
+
+    middle: float
+    within: float | None
+
+    def draw(self, rng: np.random.Generator, n: int) -> np.ndarray:
+        """Values of n patients."""
+        if self.within is None:
+            return (rng.random(n) < self.middle).astype(float)
+        return self.middle + self.within * rng.standard_normal(n)
+
+
+def covariates(spec: Spec, rng: np.random.Generator, n: int, mix: Mapping[str, Law] | None = None) -> pd.DataFrame:
+    """Covariates in their own units, independent of each other: of an arm's mix, where one is given.
 
     One limited to 0 and 1 is two-valued with its centre as share (one half where that is no share); any other is normal
     about its centre with its scale as sd, within its limits.
     """
-    return pd.DataFrame({name: _covariate(term, rng, n) for name, term in spec.covariates.items()}, index=range(n))
+    drawn = {
+        name: _covariate(term, rng, n) if mix is None else mix[name].draw(rng, n)
+        for name, term in spec.covariates.items()
+    }
+    return pd.DataFrame(drawn, index=range(n))
+
+
+def arm_mix(truth: Truth, treatment: str, rng: np.random.Generator) -> dict[str, Law]:
+    """Draw the mix of a fresh arm from the population of arms (docs/decisions.md#23-case-mix)."""
+    posterior, laws = truth.result.posterior.isel(chain=0, draw=0), {}
+    for place, (name, term) in enumerate(truth.spec.covariates.items()):
+        level = float(posterior["case_mix_mean"][place])
+        label = f"{treatment}, {name}"
+        if label in posterior.get("case_mix_term", []):
+            level += float(posterior["case_mix_by_treatment"].sel(case_mix_term=label))
+        level += float(posterior["case_mix_sd"][place]) * rng.standard_normal()
+        if term.kind == "two_valued":
+            laws[name] = Law(float(expit(level)), None)
+        else:
+            laws[name] = Law(level, float(posterior["case_mix_within"].sel(spread_covariate=name)))
+    return laws
 
 
 def two_valued(term: Covariate) -> bool:
-    return (term.lower, term.upper) == (0.0, 1.0)
+    return term.kind == "two_valued" or (term.lower, term.upper) == (0.0, 1.0)
 
 
 def share(term: Covariate) -> float:

@@ -104,6 +104,16 @@ def stated(spec: Spec, patients: pd.DataFrame) -> Row:
     return summary
 
 
+def some_covariates(spec: Spec, arms: Sequence[Row], probability: float, rng: np.random.Generator) -> list[Row]:
+    """Arms rows of which each prints each covariate with a probability."""
+    kept = []
+    for arm in arms:
+        left_out = {name for name in spec.covariates if rng.random() >= probability}
+        columns = {f"{word}_{name}" for word in ("share", "mean", "sd") for name in left_out}
+        kept.append({column: value for column, value in arm.items() if column not in columns})
+    return kept
+
+
 def _patients(spec: Spec, arm: StudiedArm) -> Iterator[Row]:
     named = {"study": arm.plan.study, "arm": arm.plan.arm, "treatment": arm.plan.treatment}
     for row in arm.patients.to_dict("records"):
@@ -275,3 +285,33 @@ def _drawn_ratio(spec: Spec, truth: Truth, study: Sequence[StudiedArm], rng: np.
     se = float(np.sqrt(4 / (2 / 3 * (one.n + other.n))))
     named = {"study": one.study, "endpoint": spec.endpoint, "treatment": one.treatment, "reference": other.treatment}
     return {**named, "hr": float(np.exp(mean + se * rng.standard_normal())), "se_log_hr": se}
+
+
+# ---------------------------------------------------------------------------------------------- ratios of covariates
+
+
+def prognostic_ratios(
+    spec: Spec, truth: Truth, studies: int, sizes: tuple[int, int], rng: np.random.Generator
+) -> dict[str, list[Row]]:
+    """Adjusted ratios of one scale of every covariate from so many studies (decision 24); none without [prognosis].
+
+    The standard error is that of a ratio between equal halves, of whom two thirds have died.
+    """
+    if spec.prognosis is None or not spec.covariates:
+        return {}
+    draws, names = truth.result.predictors.draws, list(spec.covariates)
+    rows: list[Row] = []
+    for study in range(studies):
+        n = round(np.exp(rng.uniform(*np.log(sizes))))
+        outside = spec.prognosis.transport_sd is not None and study % 2 == 1
+        se = float(np.sqrt(4 / (2 / 3 * n)))
+        mean = draws.coefficient[0] + outside * draws.transport[0]
+        log_hr = mean + draws.prognosis_sd[0] * rng.standard_normal(len(names)) + se * rng.standard_normal(len(names))
+        for name, value in zip(names, log_hr, strict=True):
+            named = {"study": f"prognosis {study + 1}", "covariate": name, "endpoint": spec.endpoint}
+            setting = "external" if outside else "same"
+            rows.append(
+                {**named, "hr": float(np.exp(value)), "se_log_hr": se, "per": spec.covariates[name].scale}
+                | {"n": n, "population": setting, "adjusted_for": "; ".join(names)}
+            )
+    return {"prognostic_ratios": rows} if rows else {}

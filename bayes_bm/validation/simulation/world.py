@@ -33,15 +33,16 @@ from bayes_bm.validation.simulation.curves import clicked
 from bayes_bm.validation.simulation.curves import drawn as drawn_curve
 from bayes_bm.validation.simulation.curves import printed as printed_beside
 from bayes_bm.validation.simulation.journal_figures import FILE_KINDS, FileKind, StudyFigure, random_style
-from bayes_bm.validation.simulation.patients import censoring_times, covariates, event_times, seen
-from bayes_bm.validation.simulation.plan import MIX, SIZES, ArmPlan, plan
+from bayes_bm.validation.simulation.patients import arm_mix, covariates
+from bayes_bm.validation.simulation.plan import MIX, SIZES, plan
 from bayes_bm.validation.simulation.printing import Rows, StudiedArm
+from bayes_bm.validation.simulation.studied import mix_document, studied_arm
 from bayes_bm.validation.simulation.truth import Recorded, Truth, draw_effects, draw_parameters
 from bayes_bm.validation.simulation.wrong_worlds import Wrong, struck_study, wrong_world
 
 Numbers = Literal["patients", "likelihood"]
 Curves = Literal["drawn", "clicked", "figures"]
-STAGES = ("plan", "parameters", "effects", "patients", "wrong", "printing", "curves", "patient")
+STAGES = ("plan", "parameters", "effects", "patients", "wrong", "printing", "curves", "patient", "prognosis", "mixes")
 
 
 FIGURES, DIGITIZED = "figures", "digitized"
@@ -59,8 +60,8 @@ class World:
     spec : Spec
         The spec, whose evidence is the tables beside it.
     tables : mapping of str to pandas.DataFrame
-        Contract tables by kind (arms, patients, points, medians, hazard_ratios, counts, curves), in the spec's time
-        unit.
+        Contract tables by kind (arms, patients, points, medians, hazard_ratios, counts, prognostic_ratios, curves), in
+        the spec's time unit.
     truth : mapping
         What is recorded, as plain data: seed, parameters, effects of studies, true answers. The answers are worked
         out when they are first asked for.
@@ -128,6 +129,8 @@ def simulate(
     click_error: float = 0.003,
     clicks: int = 100,
     figure_files: Sequence[FileKind] = FILE_KINDS,
+    prognosis_studies: int = 6,
+    printed_covariates: float = 1.0,
 ) -> World:
     """Return a synthetic world of a spec's model: parameters from its priors, except those given by `truth`.
 
@@ -159,6 +162,11 @@ def simulate(
         Number of clicks on each curve.
     figure_files : sequence of {"svg", "pdf", "png"}, optional
         Kinds of file among which each figure's is drawn; all by default.
+    prognosis_studies : int, default 6
+        Number of studies that print adjusted ratios of every covariate, where the spec has [prognosis]; every second
+        one is of another setting where it has `transport_sd`.
+    printed_covariates : float, default 1
+        Probability that an arm known from printed numbers prints each covariate, where the spec has case_mix.
 
     Returns
     -------
@@ -185,6 +193,8 @@ def simulate(
     streams = dict(zip(STAGES, np.random.SeedSequence(seed).spawn(len(STAGES)), strict=True))
     rng = {name: np.random.default_rng(stream) for name, stream in streams.items()}
     _check_call(spec, numbers, wrong, curves)
+    if not 0 <= printed_covariates <= 1:
+        raise InputError("printed_covariates", found=printed_covariates, allowed="0 to 1, a probability")
     error = None if wrong is None else wrong_world(wrong)
     arms = plan(spec, rng["plan"], studies=studies, mix=MIX if mix is None else mix, sizes=sizes)
     if numbers == "likelihood":
@@ -193,7 +203,8 @@ def simulate(
     true = draw_effects(parameters, spec, [(arm.study, arm.treatment) for arm in arms], rng["effects"])
     if error is not None and error.truth is not None:
         true = error.truth(true, rng["wrong"])
-    studied = [_studied(true, spec, arm, 0.0, rng["patients"]) for arm in arms]
+    mixes = {arm.key: arm_mix(true, arm.treatment, rng["mixes"]) for arm in arms} if spec.case_mixes else {}
+    studied = [studied_arm(true, spec, arm, 0.0, rng["patients"], mixes.get(arm.key)) for arm in arms]
     if error is not None and error.patients is not None:
         again = partial(_redrawn, true, spec, rng["wrong"])
         studied = error.patients(spec, studied, rng["wrong"], again)
@@ -201,8 +212,11 @@ def simulate(
         rows = printing.drawn(spec, true, studied, rng["printing"])
     else:
         rows = printing.printed(spec, studied)
+        if spec.case_mixes:
+            rows["arms"] = printing.some_covariates(spec, rows["arms"], printed_covariates, rng["mixes"])
     if error is not None and error.rows is not None:
         rows = error.rows(spec, studied, rows)
+    rows |= printing.prognostic_ratios(spec, true, prognosis_studies, sizes, rng["prognosis"])
     tables, files, figures = _tables(rows), {}, {}
     if curves == "figures":
         tables, figures = _as_figures(spec, tables, np.random.default_rng(streams["curves"]), figure_files)
@@ -218,6 +232,7 @@ def simulate(
         "wrong_text": "" if error is None else error.text,
         "struck": _struck(error, studied),
         **true.document(),
+        **({"case_mix": mix_document(mixes)} if mixes else {}),
         "patient": patient,
     }
     curves_at = f"{DIGITIZED}/curves.csv" if figures else None
@@ -233,10 +248,14 @@ def _check_call(spec: Spec, numbers: str, wrong: str | None, curves: str | None)
     if numbers == "likelihood" and wrong is not None:
         raise InputError("wrong", found=f"{wrong} with numbers = likelihood", allowed="numbers = patients")
     unsupported = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
+    unsupported += ["case_mix with numbers = likelihood"] if spec.case_mixes and numbers == "likelihood" else []
     unsupported += [f"cause = {spec.cause}"] if spec.cause is not None else []
     if unsupported:
         raise InputError(
-            "spec", found=unsupported[0], allowed="a spec without biases and causes", hint="such worlds are not built"
+            "spec",
+            found=unsupported[0],
+            allowed="a spec without biases and causes, mixes with numbers = patients",
+            hint="such worlds are not built",
         )
     if spec.hazard.flexible and spec.effects.study_shape is not None:
         raise InputError("effects.study_shape", found="a baseline of each study", hint="such worlds are not built")
@@ -244,24 +263,8 @@ def _check_call(spec: Spec, numbers: str, wrong: str | None, curves: str | None)
         raise InputError("evidence.background", found="background mortality", hint="such worlds are not built")
 
 
-def _studied(true: Truth, spec: Spec, arm: ArmPlan, survived: float, rng: np.random.Generator) -> StudiedArm:
-    """Fresh patients who all survived to a time; those of a hazard ratio stand at the centre of every covariate."""
-    x = covariates(spec, rng, arm.n)
-    if arm.kind == "hazard_ratios":
-        x = x.assign(**{name: term.middle for name, term in spec.covariates.items()})
-    death = event_times(true, arm, x, rng)
-    for _ in range(10_000):
-        early = death <= survived
-        if survived == 0 or not early.any():
-            break
-        x = x.where(~early, covariates(spec, rng, arm.n)) if spec.covariates and arm.kind != "hazard_ratios" else x
-        death = np.where(early, event_times(true, arm, x, rng), death)
-    censoring = np.maximum(censoring_times(arm, spec.reference_time, rng), survived + 0.1)
-    return StudiedArm(arm, pd.concat([seen(death, censoring), x], axis=1))
-
-
 def _redrawn(true: Truth, spec: Spec, rng: np.random.Generator, arm: StudiedArm, survived: float) -> StudiedArm:
-    return _studied(true, spec, arm.plan, survived, rng)
+    return studied_arm(true, spec, arm.plan, survived, rng)
 
 
 def _struck(error: Wrong | None, studied: list[StudiedArm]) -> list[str]:
@@ -271,7 +274,7 @@ def _struck(error: Wrong | None, studied: list[StudiedArm]) -> list[str]:
 
 
 def _tables(rows: Rows) -> dict[str, pd.DataFrame]:
-    order = ("arms", "patients", "points", "medians", "hazard_ratios", "counts")
+    order = ("arms", "patients", "points", "medians", "hazard_ratios", "counts", "prognostic_ratios")
     return {kind: pd.DataFrame(rows[kind]) for kind in order if rows.get(kind)}
 
 
