@@ -26,7 +26,7 @@ from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_graph, build_model
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
-from tests.builders.graphs import as_parameters, constrained, random_point
+from tests.builders.graphs import as_parameters, random_point, values_at
 from tests.builders.worlds import half_normal, normal
 from tests.witness import slow_twin
 
@@ -128,7 +128,7 @@ def test_every_kind_of_evidence_has_the_density_of_the_slow_twin() -> None:
     inputs = prepare(spec, evidence)
     assert why_not(inputs) == "arms averaged over their covariates"
     point = random_point(model, 4)
-    found = constrained(model, point)
+    found = values_at(model, point)
     parameters = twin_parameters(spec, evidence, found, inputs.design)
     document = worlds.document(covariates=COVARIATES)
     # the twin has no default for lesions
@@ -150,7 +150,7 @@ def test_printed_shares_and_means_have_the_density_of_the_slow_twin() -> None:
     whole = graph()
     spec, evidence, model = whole.spec, whole.evidence, whole.model
     point = random_point(model, 5)
-    found = constrained(model, point)
+    found = values_at(model, point)
     mixes = arm_mixes(spec, evidence)
     assert mixes is not None
     names, by = list(COVARIATES), dict(zip(spec.treatments.names, found["case_mix_by_treatment"], strict=True))

@@ -21,7 +21,7 @@ from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import parse_spec
 from tests.builders import posteriors, worlds
-from tests.builders.graphs import constrained, random_point, values
+from tests.builders.graphs import random_point, values, values_at
 from tests.builders.structures import with_covariates
 from tests.builders.worlds import half_normal, normal
 from tests.witness import slow_twin
@@ -94,7 +94,7 @@ def test_the_graph_has_the_same_density_and_the_gradient_of_finite_differences()
     model = build_model(spec, evidence)
     assert why_not(prepare(spec, evidence)) == "prognostic ratios"
     point = random_point(model, 2)
-    found = constrained(model, point)
+    found = values_at(model, point)
     given = {
         "coefficient": dict(zip(COVARIATES, map(float, found["coefficient"]), strict=True)),
         "transport": dict(zip(COVARIATES, map(float, found["transport"]), strict=True)),
