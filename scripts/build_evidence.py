@@ -13,7 +13,8 @@ D = tomllib.loads((HOME / "decisions.toml").read_text(encoding="utf-8"))
 
 def rows_of(path: Path) -> list:
     text = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    return text.replace(r"^(\d+)\.0$", r"\1", regex=True).to_dict("records")
+    text = text.replace(r"^(\d+)\.0$", r"\1", regex=True)
+    return text.replace({"study": D["label"]} if "study" in text else {}).to_dict("records")
 
 
 def collected_arms(rows: list[dict]) -> list[dict]:
@@ -36,7 +37,8 @@ def shipped_arm(row: dict) -> dict | None:
     return {
         "study": D["study_of_row"].get(i, row["study"]), "arm": row["arm_treatment"], "treatment": treatment,
         "endpoint": endpoint, "n": D["n_of_row"].get(i, row[size]), "events": row.get(counted, ""),
-        "unit_of_analysis": unit, "use": row["use_flag"], "overlap_group": overlap.get("group", ""),
+        "unit_of_analysis": unit, "use": D["use_of_row"].get(i, row["use_flag"]),
+        "overlap_group": overlap.get("group", ""),
         "measure": measure[0], "x_measure_basis": measure[1], "x_decision": D["note_of_row"].get(i, ""),
         "share_necrosis": round(necrosis[0] / necrosis[1], 4) if necrosis else "", "mean_age": row["age_years"] * mean,
         **{new: row[old] for new, old in D["columns"].items()}, "x_median_age": row["age_years"] * (not mean),
