@@ -15,7 +15,7 @@ import numpy as np
 
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.inference.compiled import kernel
-from bayes_bm.inference.compiled.kernel import SUMS
+from bayes_bm.inference.compiled.fields import SUMS
 from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.types import Array
 

@@ -8,7 +8,8 @@ import numpy as np
 from numba import njit
 
 from bayes_bm.inference.compiled import kernel
-from bayes_bm.inference.compiled.kernel import SUMS, exponential
+from bayes_bm.inference.compiled.fields import SUMS
+from bayes_bm.inference.compiled.kernel import exponential
 from bayes_bm.runtime.compiling import cached_njit
 
 LARGEST = np.exp(700.0)

@@ -14,7 +14,8 @@ from bayes_bm.estimands.gauss_rule import Rule
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.compiled import kernel
-from bayes_bm.inference.compiled.kernel import SUMS, exponential
+from bayes_bm.inference.compiled.fields import SUMS
+from bayes_bm.inference.compiled.kernel import exponential
 from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.types import Array
 

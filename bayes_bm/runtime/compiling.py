@@ -12,7 +12,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from numba import cfunc, njit
+from numba import njit
+from numba.core.ccallback import CFunc
+from numba.core.sigutils import normalize_signature
 
 from bayes_bm.runtime.caches import lend_numba_cache, tell_not_kept
 
@@ -32,9 +34,25 @@ def cached_njit(*reads: ModuleType, **options: Any) -> Callable[[Callable], Any]
     return decorate
 
 
-def cached_cfunc(signature: Any, **options: Any) -> Callable[[Callable], Any]:
-    """`numba.cfunc(signature, cache=True, **options)`."""
-    return lambda function: _kept(lambda **given: cfunc(signature, **given), function, options)
+def cached_cfunc(signature: Any, *reads: ModuleType, **options: Any) -> Callable[[Callable], Any]:
+    """`numba.cfunc(signature, cache=True, **options)` for a function that calls those of the modules `reads`.
+
+    `numba.cfunc` compiles at once, so what stands on disk is stamped before that.
+    """
+
+    def decorator(cache: bool = False, **given: Any) -> Callable[[Callable], Any]:
+        def compile_function(function: Callable) -> Any:
+            compiled: Any = CFunc(function, normalize_signature(signature), locals={}, options=given)
+            if cache:
+                compiled.enable_caching()
+                kept: Any = compiled._cache
+                kept._cache_file._source_stamp = (kept._cache_file._source_stamp, _digest(reads))
+            compiled.compile()
+            return compiled
+
+        return compile_function
+
+    return lambda function: _kept(decorator, function, options)
 
 
 def _kept(decorator: Callable, function: Callable, options: dict[str, Any]) -> Any:

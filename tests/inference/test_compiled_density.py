@@ -20,7 +20,8 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference import samplers
 from bayes_bm.inference.compiled.coordinates import Block, Coordinates
 from bayes_bm.inference.compiled.coverage import why_not
-from bayes_bm.inference.compiled.kernel import DEGREE, log_power_sum
+from bayes_bm.inference.compiled.fields import DEGREE
+from bayes_bm.inference.compiled.kernel import log_power_sum
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import Parametrization, choose_parametrization

@@ -20,7 +20,6 @@ from bayes_bm.evidence.audit import audit
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
-from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.model.covariates.arm_mixes import arm_mixes, printed_log_density, share_log_density
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_graph, build_model
@@ -126,7 +125,6 @@ def test_every_kind_of_evidence_has_the_density_of_the_slow_twin() -> None:
     whole = graph()
     spec, evidence, model = whole.spec, whole.evidence, whole.model
     inputs = prepare(spec, evidence)
-    assert why_not(inputs) == "arms averaged over their covariates"
     point = random_point(model, 4)
     found = values_at(model, point)
     parameters = twin_parameters(spec, evidence, found, inputs.design)

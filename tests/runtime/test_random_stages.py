@@ -37,6 +37,7 @@ def test_the_numbers_of_stages_do_not_move() -> None:
         "STANDARDISATION": 32,
         "OUTCOMES": 33,
         "STUDY_VARIANCES": 34,
+        "FRESH_MIXES": 35,
     }
     children = np.random.SeedSequence(7).spawn(40)
     for stage in RandomStage:

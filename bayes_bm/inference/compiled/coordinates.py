@@ -16,7 +16,9 @@ from scipy.special import betaln, expit, gammaln
 
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.inference.compiled.parametrization import Parametrization
+from bayes_bm.model.covariates.arm_mixes import ArmMixes, mix_labels, mix_terms
 from bayes_bm.model.design import STACKED, Design, contrasts_to_deviations, labels
+from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import (
     Exponential,
@@ -56,10 +58,16 @@ class Coordinates:
     design: Design
     blocks: tuple[Block, ...]
     centring: Parametrization
+    mixes: ArmMixes | None = None
+    transported: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, spec: Spec, design: Design, centring: Parametrization) -> "Coordinates":
-        return cls(spec, design, tuple(block for block in _blocks(spec, design) if block.size), centring)
+    def of(cls, inputs: ModelInputs, centring: Parametrization) -> "Coordinates":
+        blocks = (*_blocks(inputs.spec, inputs.design), *_mix_blocks(inputs), *_prognosis_blocks(inputs))
+        ratios = inputs.prognostic_ratios
+        transported = () if ratios is None else ratios.transported
+        used = tuple(block for block in blocks if block.size)
+        return cls(inputs.spec, inputs.design, used, centring, inputs.arm_mixes, transported)
 
     @property
     def size(self) -> int:
@@ -220,7 +228,9 @@ class Coordinates:
         for variable in _named_variables(self, self._parameters(self.plain(draws))):
             variables[variable.name] = (("chain", "draw", *variable.dims), variable.values)
         used = {dim for dims, _ in variables.values() for dim in dims[2:]}
-        named = {name: values for name, values in labels(self.spec, self.design).items() if name in used}
+        every = labels(self.spec, self.design) | mix_labels(self.spec, self.mixes)
+        every["transported"] = list(self.transported)
+        named = {name: values for name, values in every.items() if name in used}
         counts = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
         return xr.Dataset(variables, coords={**counts, **named})
 
@@ -262,6 +272,31 @@ def _blocks(spec: Spec, design: Design) -> Iterator[Block]:
         alone = term.interaction_by == "treatment"
         dims = "treatment" if alone else None
         yield Block(f"interaction_{name}", _given(term.interaction), treatments if alone else 1, dims)
+
+
+def _mix_blocks(inputs: ModelInputs) -> Iterator[Block]:
+    """Of mixes of arms: scores of what is not printed, then the population of arms in each covariate."""
+    if inputs.arm_mixes is None:
+        return
+    yield Block("case_mix_standard", STANDARD, len(inputs.arm_mixes.unknown_labels), "unknown_mix")
+    for name, mix in mix_terms(inputs.spec).items():
+        yield Block(f"mix_mean_{name}", mix.mean, 1)
+        yield Block(f"mix_sd_{name}", mix.sd, 1)
+        if mix.by_treatment is not None:
+            treatments = len(inputs.spec.treatments.names)
+            yield Block(f"mix_by_{name}", mix.by_treatment, treatments, "mix_treatment")
+        if mix.within_sd is not None:
+            yield Block(f"mix_within_{name}", mix.within_sd, 1)
+
+
+def _prognosis_blocks(inputs: ModelInputs) -> Iterator[Block]:
+    ratios, prognosis = inputs.prognostic_ratios, inputs.spec.prognosis
+    if ratios is None or prognosis is None:
+        return
+    yield Block("prognosis_sd", prognosis.sd, 1)
+    if ratios.transported and prognosis.transport_sd is not None:
+        yield Block("transport_standard", STANDARD, len(ratios.transported), "transported")
+        yield Block("transport_sd", prognosis.transport_sd, 1)
 
 
 def _shape_blocks(spec: Spec, studies: int) -> Iterator[Block]:
@@ -314,6 +349,31 @@ def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]
     if coordinates.spec.modifiers:
         interactions = np.stack([*_interactions(coordinates, parameters)], axis=-1)
         yield _Variable("interaction", ("treatment", "effect_modifier"), interactions)
+    if "transport_standard" in parameters:
+        transport = parameters["transport_sd"][..., None] * parameters["transport_standard"]
+        yield _Variable("transport", ("transported",), transport)
+    if coordinates.mixes is not None:
+        yield from _mix_variables(coordinates.spec, coordinates.mixes, parameters)
+
+
+def _mix_variables(spec: Spec, mixes: ArmMixes, parameters: dict[str, np.ndarray]) -> Iterator[_Variable]:
+    """The population of arms, and the share or mean of each arm."""
+    terms = mix_terms(spec)
+    means, sds = (np.stack([parameters[f"mix_{kind}_{name}"] for name in terms], -1) for kind in ("mean", "sd"))
+    yield _Variable("case_mix_mean", ("covariate",), means)
+    yield _Variable("case_mix_sd", ("covariate",), sds)
+    by = {name: parameters[f"mix_by_{name}"] for name, mix in terms.items() if mix.by_treatment is not None}
+    if by:
+        yield _Variable("case_mix_by_treatment", ("case_mix_term",), np.concatenate([*by.values()], axis=-1))
+    within = [parameters[f"mix_within_{name}"] for name, mix in terms.items() if mix.within_sd is not None]
+    if within:
+        yield _Variable("case_mix_within", ("spread_covariate",), np.stack(within, -1))
+    scores = parameters.get("case_mix_standard", np.zeros((*means.shape[:-1], 0)))
+    location = np.repeat(means[..., None, :], len(mixes.arms), axis=-2)
+    for place, name in enumerate(terms):
+        if name in by:
+            location[..., place] += by[name][..., mixes.treatment]
+    yield _Variable("case_mix", ("case_mix_arm", "covariate"), mixes.values(location, sds[..., None, :], scores))
 
 
 EXCHANGEABLE = {"study_effect": "study_sd", "study_log_shape": "study_shape_sd"}

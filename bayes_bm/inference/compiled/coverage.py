@@ -3,7 +3,10 @@
 from bayes_bm.model.model_inputs import ModelInputs
 
 FAMILIES = ("weibull", "exponential")
-KNOWN = {"patients", "points", "medians", "median_intervals", "medians_not_reached", "counts", "hazard_ratios"}
+KNOWN = {
+    *("patients", "patients_averaged", "points", "medians", "median_intervals", "medians_not_reached", "counts"),
+    "hazard_ratios",
+}
 
 
 def why_not(inputs: ModelInputs) -> str | None:
@@ -17,14 +20,10 @@ def why_not(inputs: ModelInputs) -> str | None:
         return "background mortality"
     if spec.unknown_clocks:
         return "a clock of unknown time"
-    if inputs.any_averaged:
+    if inputs.any_integrated:
         return "arms averaged over their covariates"
-    if spec.case_mixes:
-        return "mixes of arms"
     if inputs.missing_patients.any():
         return "patients averaged over covariates they lack"
-    if inputs.prognostic_ratios is not None:
-        return "prognostic ratios"
     if inputs.averaged_ratios.any():
         return "hazard ratios averaged over covariates"
     unknown = set(inputs.kinds) - KNOWN

@@ -15,9 +15,7 @@ this file changes. Few arrays are passed around, because what is compiled grows 
 """
 
 import math
-from collections.abc import Mapping
-from enum import IntEnum, auto
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -30,144 +28,75 @@ from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.entire_exponential_integral import LOG_ALL_DEAD
 from bayes_bm.hazards.numerics.entire_exponential_integral import NODE as EIN_NODE
 from bayes_bm.hazards.numerics.entire_exponential_integral import WEIGHT as EIN_WEIGHT
+from bayes_bm.inference.compiled import fields, mixes
+from bayes_bm.inference.compiled.fields import (
+    BLOCK,
+    BY_DEVIATION,
+    BY_ETA,
+    BY_INSIDE,
+    BY_LEVEL,
+    BY_LOG_K,
+    BY_MIX,
+    BY_PLACE,
+    BY_SHAPE,
+    CENTRED,
+    COVARIATES,
+    DEGREE,
+    DEVIATES,
+    DEVIATION,
+    DEVIATION_SD,
+    ETA,
+    EXPONENTIAL,
+    GAMMA,
+    HALF_NORMAL,
+    HALF_STUDENT_T,
+    INSIDE,
+    INTERCEPT,
+    JIT,
+    LEVEL,
+    LEVEL_OF_MIX,
+    LEVEL_SD,
+    LOG_HR,
+    LOG_K,
+    MIX_COLUMNS,
+    MIX_STEPS,
+    NATURAL_SHAPE,
+    NOBODY,
+    NORMAL,
+    OF_LEVEL,
+    OF_SHAPE,
+    PLACE,
+    SHAPE,
+    SHAPE_SD,
+    SLOPES,
+    STANDARD,
+    STUDENT_T,
+    STUDIES,
+    STUDY_SHAPE,
+    SUMS,
+    TREATMENT_SHAPE,
+    UNIFORM,
+    VALUE,
+    Field,
+    numbers,
+    whole,
+)
+from bayes_bm.inference.compiled.mixes import (
+    BY_LOG_WEIGHT,
+    BY_OFFSET,
+    COLUMNS,
+    LOG_WEIGHT,
+    OFFSET,
+    log_tilt,
+    median_in_mix,
+    printed_share,
+    share_term,
+    softplus,
+    tilt_back,
+    used_back,
+    used_in_mix,
+)
 from bayes_bm.runtime.compiling import cached_cfunc, cached_njit
-
-NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM, CENTRED = range(9)
-"""Laws of a coordinate; `Field.prior_...` are their numbers. Centred ones are judged with the effects."""
-
-LOG_HR, DEVIATION_SD, DEVIATION, INTERCEPT, LEVEL_SD, LEVEL, SHAPE, SHAPE_SD, STUDY_SHAPE, TREATMENT_SHAPE = range(10)
-"""Blocks of coordinates; `Field.place` has the first coordinate of each, -1 where a model has none."""
-NATURAL_SHAPE = 10
-"""`Field.place` here: 1 where free shapes of studies have their prior on the natural scale."""
-STUDIES = 11
-"""`Field.place` here: the number of studies."""
-COVARIATES = 12
-"""`Field.place` here: the number of covariates."""
-
-
-class Field(IntEnum):
-    """What the density reads, by name. Times are log(t / t0), an arm is its row among the arms, `row` is any row."""
-
-    # whole numbers
-    law = 0  # of each coordinate
-    place = auto()  # first coordinate of each block, then a flag and two counts
-    arm_study = auto()  # 1 is the first study, 0 the average one
-    arm_treatment = auto()  # 0 is the reference
-    arm_pair = auto()  # 0 is none
-    pair_first = auto()  # the first pair of its study
-    pair_base = auto()  # the last pair of its study, whose treatment the others are compared with
-    pair_treatment = auto()  # its treatment
-    pair_centred = auto()  # 1 where its coordinate is the contrast log_hr + deviation to the base
-    level_centred = auto()  # of each study, 1 where its coordinate is eta of its main arm, without biases
-    level_treatment = auto()  # treatment and pair of that arm
-    level_pair = auto()
-    level_base = auto()  # its base's pair where the two are walked on together (`_level_and_base`), else 0
-    pair_level = auto()  # the study of such a base, else 0
-    shape_centred = auto()  # 1 where its coordinate is its log shape
-    coefficient_at = auto()  # coordinate of each covariate's coefficient
-    interaction_at = auto()  # (treatment compared x covariate) its coordinate, -1 without
-    bias_at = auto()  # coordinate of each bias, -1 where its size is given
-    group_arm = auto()
-    group_first = auto()  # where its rows begin, and the end
-    group_holds = auto()  # 1 where the polynomials are exact enough
-    own_first = auto()  # where the rows of each arm begin, and the end
-    interval_arm = auto()
-    binomial_arm = auto()
-    order_arm = auto()
-    normal_arm = auto()
-    unreached_arm = auto()
-    ratio_study = auto()  # 0 is the average study
-    ratio_treatment = auto()
-    ratio_reference = auto()
-    ratio_pair = auto()
-    ratio_reference_pair = auto()
-    # numbers
-    constant = auto()  # terms without parameters
-    prior_a = auto()  # of each coordinate: mean, shape or lower limit
-    prior_b = auto()  # sd, rate or upper limit
-    prior_df = auto()
-    prior_constant = auto()  # log of the normalising constant
-    pair_cholesky = auto()  # (pair x pair) of contrasts to the base, and of the base's deviation
-    bias_given = auto()  # its size where it is
-    arm_bias = auto()  # (arm x bias) what a bias is multiplied by
-    ratio_bias = auto()  # (ratio x bias)
-    deaths = auto()  # of each arm: sum of weights of exact events
-    deaths_log = auto()  # of weight x log u
-    deaths_x = auto()  # (arm x covariate) of weight x covariate
-    group_sign = auto()  # 1, and -1 of entry times
-    group_x = auto()  # (group x covariate)
-    panel = auto()  # lowest log k of the polynomials, width of a panel, how many panels
-    polynomial = auto()  # (group x panel x degree) coefficients, highest power first
-    row_log = auto()  # rows of the groups: log u
-    row_weight = auto()
-    own_log = auto()
-    own_weight = auto()  # below zero of entry times
-    own_x = auto()  # (covariate x row)
-    interval_log = auto()
-    interval_upper = auto()
-    interval_weight = auto()
-    interval_x = auto()  # (row x covariate)
-    binomial_end = auto()
-    binomial_start = auto()
-    binomial_alive = auto()
-    binomial_dead = auto()
-    binomial_constant = auto()
-    order_end = auto()
-    order_entry = auto()
-    order_alpha = auto()
-    order_constant = auto()
-    normal_log = auto()
-    normal_entry = auto()
-    normal_shift = auto()
-    normal_sd = auto()
-    unreached_end = auto()
-    unreached_entry = auto()
-    unreached_alpha = auto()
-    unreached_log_beta = auto()
-    ratio_log = auto()
-    ratio_log_diagonal = auto()
-    ratio_whitener = auto()  # (ratio x ratio)
-    ratio_log_followup = auto()  # log(follow-up / t0); none where hazards are proportional
-
-
-class Problem(NamedTuple):
-    """The fields one after the other: whole numbers, numbers, and where each begins in its array."""
-
-    whole: np.ndarray
-    numbers: np.ndarray
-    first: np.ndarray
-
-    @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> "Problem":
-        """Arrays of any shape by the names of `Field`; two dimensions are stored row by row."""
-        flat = [np.ravel(fields[field.name]) for field in Field]
-        parts = flat[: Field.constant], flat[Field.constant :]
-        # of each array one more than its fields: the end of the last
-        ends = [np.cumsum([0, *(len(values) for values in part)])[:-1] for part in parts]
-        stops = [sum(len(values) for values in part) for part in parts]
-        first = np.concatenate([ends[0], [stops[0]], ends[1], [stops[1]]]).astype(np.int64)
-        kinds = (np.int64, np.float64)
-        joined = [np.concatenate(part).astype(kind) for part, kind in zip(parts, kinds, strict=True)]
-        return cls(joined[0], joined[1], first)
-
-
-DEGREE = 12
-"""Coefficients of a polynomial; `polynomials.fitted` takes as many panels as make it exact."""
-BLOCK = 256
-"""Rows worked on at once: a few kilobytes stay in the fastest memory."""
-
-ETA, LOG_K, BY_ETA, BY_LOG_K, SLOPES = range(5)
-"""Of an arm: predictor, log shape, derivatives by them; then slopes of covariates, and derivatives by those."""
-OF_LEVEL, OF_SHAPE, BY_LEVEL, BY_SHAPE = range(4)
-"""Of a study, the average one at 0."""
-DEVIATES, BY_DEVIATION, STANDARD = range(3)
-"""Of a pair, none at 0: its deviation, the derivative by it, and how many sds its contrast is, given those before."""
-
-JIT: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
-"""Fast math is refused by name: numba hands a caller's down to functions that say nothing."""
-SUMS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
-"""A sum may be reordered, so that several terms are added at once; infinities and NaN keep their meaning."""
-
 
 # ---------------------------------------------------------------------------------------------- exponentials
 
@@ -230,18 +159,6 @@ def exponential(x: Any) -> Any:
 
 
 @njit(**JIT)
-def whole(data: Any, field: int) -> Any:
-    """A field of whole numbers."""
-    return data[0][data[2][field] : data[2][field + 1]]
-
-
-@njit(**JIT)
-def numbers(data: Any, field: int) -> Any:
-    """A field of numbers. Their positions stand one further on, behind the end of the whole numbers."""
-    return data[1][data[2][field + 1] : data[2][field + 2]]
-
-
-@njit(**JIT)
 def evaluated(x: Any, gradient: Any, data: Any) -> Any:
     """Log density at `x` (coordinate); its gradient is written into `gradient`. `data` is a `Problem`."""
     theta, slope, score = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
@@ -252,11 +169,20 @@ def evaluated(x: Any, gradient: Any, data: Any) -> Any:
     arm = np.zeros((whole(data, Field.arm_study).size, SLOPES + 2 * place[COVARIATES]))
     value += _effects(theta, data, study, pair)
     _arms(theta, data, study, pair, arm)
+    mixed = whole(data, Field.mixed).size
+    cells = np.zeros((mixed, numbers(data, Field.cell_node).size, COLUMNS))
+    mix = np.zeros((mixed, place[COVARIATES], MIX_COLUMNS))
+    if mixed:
+        _mixes(theta, data, arm, mix, cells)
+        value += _printed_mixes(theta, data, mix, score) + _mixed_patients(data, arm, cells)
 
     value += _deaths(data, arm) + _groups(data, arm) + _own(data, arm) + _intervals(data, arm)
-    value += _binomials(data, arm) + _order_medians(data, arm) + _normal_medians(data, arm)
-    value += _unreached_medians(data, arm) + _ratios(theta, data, study, pair, score)
+    value += _binomials(data, arm, cells) + _order_medians(data, arm, cells) + _normal_medians(data, arm, cells)
+    value += _unreached_medians(data, arm, cells) + _ratios(theta, data, study, pair, score)
+    value += _prognosis(theta, data, score)
 
+    if mixed:
+        _mixes_back(theta, data, arm, mix, cells, score)
     _arms_back(data, arm, study, pair, score)
     _effects_back(theta, data, study, pair, score)
     for i in range(x.size):
@@ -709,7 +635,7 @@ def log_power_sum(k: Any, log_u: Any, weight: Any) -> Any:
     return math.log(total) + k * largest, k * moment / total
 
 
-@cached_njit(**JIT)
+@cached_njit(fields, **JIT)
 def power_sums(k: Any, log_u: Any, weight: Any, first: Any) -> Any:
     """log sum w u^k and its derivative by log k of each group at each k (group, k)."""
     values, slopes = np.empty((first.size - 1, k.size)), np.empty((first.size - 1, k.size))
@@ -787,6 +713,37 @@ def _used(end, start, eta, log_k):
     return cum_end - cum_start, k * (end * cum_end - start * cum_start)
 
 
+@njit(**JIT)
+def _used_by_arm(arm, cells, r, end, start):
+    """H(end) - H(start) of an arm, its mix averaged over, and its derivatives by eta and log k."""
+    if cells.shape[0]:
+        return used_in_mix(cells[r], end, start, arm[r, ETA], math.exp(arm[r, LOG_K]))
+    used, by_log_k = _used(end, start, arm[r, ETA], arm[r, LOG_K])
+    return used, used, by_log_k
+
+
+@njit(**JIT)
+def _used_by_arm_back(arm, cells, r, factor, by_eta, by_log_k):
+    """To an arm and its cells, of what has the derivative `factor` by the last `_used_by_arm`."""
+    arm[r, BY_ETA] += factor * by_eta
+    arm[r, BY_LOG_K] += factor * by_log_k
+    if cells.shape[0]:
+        used_back(cells[r], factor)
+
+
+@njit(**JIT)
+def _log_hazard(arm, cells, r, end, weight):
+    """weight x log(h u) at the end of the last `_used_by_arm`; its derivatives are added."""
+    power = math.exp(arm[r, LOG_K]) * end
+    tilt, slope = 0.0, 0.0
+    if cells.shape[0]:
+        tilt, slope = log_tilt(cells[r])
+        tilt_back(cells[r], weight)
+    arm[r, BY_ETA] += weight * (1 + slope)
+    arm[r, BY_LOG_K] += weight * (1 + power * (1 + slope))
+    return weight * (arm[r, LOG_K] + power + arm[r, ETA] + tilt)
+
+
 LOG_TWO = math.log(2.0)
 
 
@@ -797,7 +754,7 @@ def _log_dead(used):
 
 
 @njit(**JIT)
-def _binomials(data, arm):
+def _binomials(data, arm, cells):
     """Points and counts: alive log S + dead log(1 - S) from `start` to `end`."""
     value, of_arm = 0.0, whole(data, Field.binomial_arm)
     end, start = numbers(data, Field.binomial_end), numbers(data, Field.binomial_start)
@@ -805,36 +762,34 @@ def _binomials(data, arm):
     constant = numbers(data, Field.binomial_constant)
     for i in range(of_arm.size):
         r = of_arm[i]
-        used, slope = _used(end[i], start[i], arm[r, ETA], arm[r, LOG_K])
+        used, by_eta, by_log_k = _used_by_arm(arm, cells, r, end[i], start[i])
         value += constant[i] - alive[i] * used
         factor = -alive[i]
         if dead[i] != 0:
             value += dead[i] * _log_dead(used)
             factor += dead[i] / math.expm1(used)
-        arm[r, BY_ETA] += factor * used
-        arm[r, BY_LOG_K] += factor * slope
+        _used_by_arm_back(arm, cells, r, factor, by_eta, by_log_k)
     return value
 
 
 @njit(**JIT)
-def _order_medians(data, arm):
+def _order_medians(data, arm, cells):
     """Beta(F(m); alpha, alpha) f(m) of a median known with n only."""
     value, of_arm = 0.0, whole(data, Field.order_arm)
     end, entry = numbers(data, Field.order_end), numbers(data, Field.order_entry)
     alpha, constant = numbers(data, Field.order_alpha), numbers(data, Field.order_constant)
     for i in range(of_arm.size):
         r = of_arm[i]
-        used, slope = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
-        log_cum = math.exp(arm[r, LOG_K]) * end[i] + arm[r, ETA]
-        value += (alpha[i] - 1) * (_log_dead(used) - used) + constant[i] + arm[r, LOG_K] + log_cum - used
+        used, by_eta, by_log_k = _used_by_arm(arm, cells, r, end[i], entry[i])
+        value += (alpha[i] - 1) * (_log_dead(used) - used) + constant[i] - used
         factor = (alpha[i] - 1) * (1 / math.expm1(used) - 1) - 1
-        arm[r, BY_ETA] += factor * used + 1
-        arm[r, BY_LOG_K] += factor * slope + 1 + log_cum - arm[r, ETA]
+        _used_by_arm_back(arm, cells, r, factor, by_eta, by_log_k)
+        value += _log_hazard(arm, cells, r, end[i], 1.0)
     return value
 
 
 @njit(**JIT)
-def _normal_medians(data, arm):
+def _normal_medians(data, arm, cells):
     """A median with its interval: normal on its log, on the paper's clock, `shift` after the model's."""
     value, of_arm = 0.0, whole(data, Field.normal_arm)
     printed, entry = numbers(data, Field.normal_log), numbers(data, Field.normal_entry)
@@ -842,32 +797,37 @@ def _normal_medians(data, arm):
     for i in range(of_arm.size):
         r = of_arm[i]
         k = math.exp(arm[r, LOG_K])
-        entered = math.exp(k * entry[i] + arm[r, ETA])
-        share = entered / (LOG_TWO + entered)
-        log_median = (math.log(LOG_TWO + entered) - arm[r, ETA]) / k
+        if cells.shape[0]:
+            log_median, by_eta, by_log_k, by_hazard = median_in_mix(cells[r], entry[i], arm[r, ETA], k)
+        else:
+            entered = math.exp(k * entry[i] + arm[r, ETA])
+            share = entered / (LOG_TWO + entered)
+            log_median = (math.log(LOG_TWO + entered) - arm[r, ETA]) / k
+            by_eta, by_log_k, by_hazard = (share - 1) / k, share * entry[i] - log_median, 0.0
         median = math.exp(log_median)
         z = (printed[i] - math.log(median - shift[i])) / sd[i]
         value -= 0.5 * z * z + math.log(sd[i]) + HALF_LOG_TWO_PI
         factor = z / sd[i] * median / (median - shift[i])
-        arm[r, BY_ETA] += factor * (share - 1) / k
-        arm[r, BY_LOG_K] += factor * (share * entry[i] - log_median)
+        arm[r, BY_ETA] += factor * by_eta
+        arm[r, BY_LOG_K] += factor * by_log_k
+        if cells.shape[0]:
+            used_back(cells[r], factor * by_hazard)
     return value
 
 
 @njit(**JIT)
-def _unreached_medians(data, arm):
+def _unreached_medians(data, arm, cells):
     """log P(median > follow-up) = log I_S(alpha, alpha)."""
     value, of_arm = 0.0, whole(data, Field.unreached_arm)
     end, entry = numbers(data, Field.unreached_end), numbers(data, Field.unreached_entry)
     alpha, log_beta = numbers(data, Field.unreached_alpha), numbers(data, Field.unreached_log_beta)
     for i in range(of_arm.size):
         r = of_arm[i]
-        used, slope = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
+        used, by_eta, by_log_k = _used_by_arm(arm, cells, r, end[i], entry[i])
         log_tail = _log_beta_tail(used, alpha[i], log_beta[i])
         value += log_tail
         factor = -math.exp(-alpha[i] * used + (alpha[i] - 1) * _log_dead(used) - log_beta[i] - log_tail)
-        arm[r, BY_ETA] += factor * used
-        arm[r, BY_LOG_K] += factor * slope
+        _used_by_arm_back(arm, cells, r, factor, by_eta, by_log_k)
     return value
 
 
@@ -1014,6 +974,183 @@ def _dead_and_ein(log_cum):
     return -math.expm1(-used), ein
 
 
+# ---------------------------------------------------------------------------------------------- mixes of arms
+
+
+@njit(**JIT)
+def _mixes(theta, data, arm, mix, cells):
+    """Location, sd, share or mean, and sd inside of every arm and covariate; what each cell adds and weighs."""
+    two, covariates = whole(data, Field.mix_two), mix.shape[1]
+    middle, scale = numbers(data, Field.mix_middle), numbers(data, Field.mix_scale)
+    printed, within = numbers(data, Field.mix_printed), numbers(data, Field.mix_within)
+    x, node, weight = (
+        numbers(data, Field.cell_x),
+        numbers(data, Field.cell_node),
+        numbers(data, Field.cell_log_weight),
+    )
+    for r in range(mix.shape[0]):
+        centre, variance = 0.0, 0.0
+        cells[r, :, LOG_WEIGHT] = weight
+        for c in range(covariates):
+            by, unknown = whole(data, Field.mix_by_at)[c], whole(data, Field.mix_unknown_at)[r * covariates + c]
+            sd, slope = theta[whole(data, Field.mix_sd_at)[c]], arm[r, SLOPES + c]
+            mix[r, c, PLACE] = theta[whole(data, Field.mix_mean_at)[c]]
+            if by >= 0:
+                mix[r, c, PLACE] += theta[by + whole(data, Field.arm_treatment)[r]]
+            level = mix[r, c, PLACE] + (sd * theta[unknown] if unknown >= 0 else 0.0)
+            mix[r, c, LEVEL_OF_MIX] = level
+            if not two[c]:
+                spread = within[r * covariates + c]
+                mix[r, c, INSIDE] = spread if spread >= 0 else theta[whole(data, Field.mix_within_at)[c]]
+                mix[r, c, VALUE] = level if unknown >= 0 else printed[r * covariates + c]
+                centre += slope * (mix[r, c, VALUE] - middle[c]) / scale[c]
+                variance += (slope * mix[r, c, INSIDE] / scale[c]) ** 2
+                continue
+            share = 1 / (1 + math.exp(-level)) if unknown >= 0 else printed[r * covariates + c]
+            mix[r, c, VALUE] = share
+            present = -softplus(-level) if unknown >= 0 else math.log(max(share, NOBODY))
+            absent = -softplus(level) if unknown >= 0 else math.log(max(1 - share, NOBODY))
+            for m in range(node.size):
+                here = x[m * covariates + c]
+                cells[r, m, OFFSET] += slope * (here - middle[c]) / scale[c]
+                cells[r, m, LOG_WEIGHT] += here * present + (1 - here) * absent
+        width = math.sqrt(variance)
+        for m in range(node.size):
+            cells[r, m, OFFSET] += centre + width * node[m]
+
+
+@njit(**JIT)
+def _mixes_back(theta, data, arm, mix, cells, score):
+    """From what cells add and weigh to slopes, and to the population of arms."""
+    two, covariates, treatment = whole(data, Field.mix_two), mix.shape[1], whole(data, Field.arm_treatment)
+    middle, scale = numbers(data, Field.mix_middle), numbers(data, Field.mix_scale)
+    x, node = numbers(data, Field.cell_x), numbers(data, Field.cell_node)
+    for r in range(mix.shape[0]):
+        by_centre, by_width, variance = 0.0, 0.0, 0.0
+        for m in range(node.size):
+            by_centre += cells[r, m, BY_OFFSET]
+            by_width += cells[r, m, BY_OFFSET] * node[m]
+        for c in range(covariates):
+            variance += 0.0 if two[c] else (arm[r, SLOPES + c] * mix[r, c, INSIDE] / scale[c]) ** 2
+        narrow = by_width / math.sqrt(variance) if variance > 0 else 0.0
+        for c in range(covariates):
+            unknown, slope, by_slope = whole(data, Field.mix_unknown_at)[r * covariates + c], arm[r, SLOPES + c], 0.0
+            if two[c]:
+                for m in range(node.size):
+                    here = x[m * covariates + c]
+                    by_slope += cells[r, m, BY_OFFSET] * (here - middle[c]) / scale[c]
+                    if unknown >= 0:
+                        mix[r, c, BY_MIX] += cells[r, m, BY_LOG_WEIGHT] * (here - mix[r, c, VALUE])
+            else:
+                inside = mix[r, c, INSIDE] / scale[c]
+                by_slope = by_centre * (mix[r, c, VALUE] - middle[c]) / scale[c] + narrow * slope * inside * inside
+                mix[r, c, BY_INSIDE] += narrow * slope * slope * inside / scale[c]
+                if unknown >= 0:
+                    mix[r, c, BY_MIX] += by_centre * slope / scale[c]
+                if numbers(data, Field.mix_within)[r * covariates + c] < 0:
+                    score[whole(data, Field.mix_within_at)[c]] += mix[r, c, BY_INSIDE]
+            arm[r, SLOPES + covariates + c] += by_slope
+            sd_at, by = whole(data, Field.mix_sd_at)[c], whole(data, Field.mix_by_at)[c]
+            if unknown >= 0:
+                score[unknown] += mix[r, c, BY_MIX] * theta[sd_at]
+                score[sd_at] += mix[r, c, BY_MIX] * theta[unknown]
+                mix[r, c, BY_PLACE] += mix[r, c, BY_MIX]
+            score[whole(data, Field.mix_mean_at)[c]] += mix[r, c, BY_PLACE]
+            if by >= 0:
+                score[by + treatment[r]] += mix[r, c, BY_PLACE]
+
+
+@njit(**JIT)
+def _printed_mixes(theta, data, mix, score):
+    """What arms print, given the population of arms; and shares of few, given their arm's own."""
+    value, of_arm, covariate = 0.0, whole(data, Field.printed_arm), whole(data, Field.printed_covariate)
+    printed, size = numbers(data, Field.printed_value), numbers(data, Field.printed_size)
+    node, weight = numbers(data, Field.share_node), numbers(data, Field.share_log_weight)
+    for i in range(of_arm.size):
+        r, c = of_arm[i], covariate[i]
+        sd_at, place = whole(data, Field.mix_sd_at)[c], mix[r, c, PLACE]
+        if whole(data, Field.mix_two)[c]:
+            density, by_place, by_sd = printed_share(printed[i], size[i], place, theta[sd_at], node, weight, MIX_STEPS)
+        else:
+            sd, inside = theta[sd_at], mix[r, c, INSIDE]
+            variance, residual = sd * sd + inside * inside / size[i], printed[i] - place
+            density = -0.5 * (residual * residual / variance + math.log(variance)) - HALF_LOG_TWO_PI
+            by_place = residual / variance
+            by_variance = 0.5 * (by_place * by_place - 1 / variance)
+            by_sd = 2 * sd * by_variance
+            mix[r, c, BY_INSIDE] += 2 * inside / size[i] * by_variance
+        value += density
+        mix[r, c, BY_PLACE] += by_place
+        score[sd_at] += by_sd
+    of_arm, covariate = whole(data, Field.counted_arm), whole(data, Field.counted_covariate)
+    present, size = numbers(data, Field.counted_present), numbers(data, Field.counted_size)
+    for i in range(of_arm.size):
+        density, by_level = share_term(present[i], size[i], mix[of_arm[i], covariate[i], LEVEL_OF_MIX])
+        value += density
+        mix[of_arm[i], covariate[i], BY_MIX] += by_level
+    return value
+
+
+@njit(**JIT)
+def _mixed_patients(data, arm, cells):
+    """Patients of whom their arm's mix is all that is known: exact, censored and interval-censored, with entry."""
+    value, of_arm = 0.0, whole(data, Field.mixed_arm)
+    end, upper, entry = (
+        numbers(data, Field.mixed_end),
+        numbers(data, Field.mixed_upper),
+        numbers(data, Field.mixed_entry),
+    )
+    weight, exact = numbers(data, Field.mixed_weight), numbers(data, Field.mixed_exact)
+    interval = numbers(data, Field.mixed_interval)
+    for i in range(of_arm.size):
+        r = of_arm[i]
+        used, by_eta, by_log_k = _used_by_arm(arm, cells, r, end[i], entry[i])
+        value -= weight[i] * used
+        _used_by_arm_back(arm, cells, r, -weight[i], by_eta, by_log_k)
+        if exact[i] != 0:
+            value += _log_hazard(arm, cells, r, end[i], exact[i])
+        if interval[i] != 0:
+            used, by_eta, by_log_k = _used_by_arm(arm, cells, r, upper[i], end[i])
+            value += interval[i] * _log_dead(used)
+            _used_by_arm_back(arm, cells, r, interval[i] / math.expm1(used), by_eta, by_log_k)
+    return value
+
+
+# ---------------------------------------------------------------------------------------------- prognostic ratios
+
+
+@njit(**JIT)
+def _prognosis(theta, data, score):
+    """Published ratios of covariates, those of a study and covariate jointly (`likelihoods.prognostic_ratios`)."""
+    value, first, at = 0.0, whole(data, Field.prognosis_group), whole(data, Field.prognosis_at)
+    covariate, external = whole(data, Field.prognosis_covariate), whole(data, Field.prognosis_external)
+    printed, se = numbers(data, Field.prognosis_log), numbers(data, Field.prognosis_se)
+    change, transport = numbers(data, Field.prognosis_change), whole(data, Field.transport_at)
+    residual = np.empty(printed.size)
+    for g in range(first.size - 1):
+        sd, steepness_of_group, pull, squares = theta[at[0]], 0.0, 0.0, 0.0
+        for i in range(first[g], first[g + 1]):
+            mean = theta[whole(data, Field.coefficient_at)[covariate[i]]]
+            if external[i] and transport[covariate[i]] >= 0:
+                mean += theta[at[1]] * theta[transport[covariate[i]]]
+            residual[i] = printed[i] - change[i] * mean
+            precision = 1 / (se[i] * se[i])
+            steepness_of_group += precision * change[i] * change[i]
+            pull += precision * change[i] * residual[i]
+            squares += precision * residual[i] * residual[i]
+            value -= math.log(se[i]) + HALF_LOG_TWO_PI
+        widened = 1 + sd * sd * steepness_of_group
+        value -= 0.5 * (squares - sd * sd * pull * pull / widened + math.log(widened))
+        score[at[0]] += sd * (pull * pull / (widened * widened) - steepness_of_group / widened)
+        for i in range(first[g], first[g + 1]):
+            by_mean = change[i] * (residual[i] - sd * sd * change[i] * pull / widened) / (se[i] * se[i])
+            score[whole(data, Field.coefficient_at)[covariate[i]]] += by_mean
+            if external[i] and transport[covariate[i]] >= 0:
+                score[at[1]] += by_mean * theta[transport[covariate[i]]]
+                score[transport[covariate[i]]] += by_mean * theta[at[1]]
+    return value
+
+
 # ---------------------------------------------------------------------------------------------- called by a sampler
 
 POINTER = types.CPointer(types.float64)
@@ -1037,7 +1174,7 @@ def _array(address_list, i, dtype):
     return carray(_pointer(address_list[2 * i]), (address_list[2 * i + 1],), dtype)  # pyright: ignore[reportCallIssue]
 
 
-@cached_cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), **JIT)
+@cached_cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), fields, mixes, **JIT)
 def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
     """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
     address_list = carray(user, (6,), np.int64)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from bayes_bm.inference.compiled.coordinates import Coordinates
-from bayes_bm.inference.compiled.kernel import Problem, addresses, copied, density
+from bayes_bm.inference.compiled.fields import Problem
+from bayes_bm.inference.compiled.kernel import addresses, copied, density
 from bayes_bm.runtime.errors import GateRefused
 
 JITTER = 0.5

@@ -1,4 +1,4 @@
-"""Spec + evidence -> the arrays that `kernel.log_density` reads.
+"""Spec + evidence -> the arrays that `fields.log_density` reads.
 
 Patients who differ in nothing but their time are one group: its events enter as counts and sums, its cumulative hazard
 as exp(eta) sum w u^k, tied times joined into one row with the sum of their weights. Entry times are a group of their
@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from scipy.special import betaln, gammaln
 
-from bayes_bm.inference.compiled import kernel
+from bayes_bm.inference.compiled import fields
 from bayes_bm.inference.compiled.coordinates import Coordinates
-from bayes_bm.inference.compiled.kernel import Problem
+from bayes_bm.inference.compiled.fields import Problem
 from bayes_bm.inference.compiled.parametrization import choose_parametrization
 from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums
+from bayes_bm.model.covariates.arm_mixes import SHARE_NODES, ArmMixes
 from bayes_bm.model.design import Design
 from bayes_bm.model.likelihoods import NO_ENTRY
 from bayes_bm.model.model_inputs import ModelInputs
+from bayes_bm.model.prognosis import PrognosticRatios
 from bayes_bm.spec.document import Spec
 
 MANY_ROWS = 8
@@ -32,15 +34,22 @@ Fields = dict[str, Any]
 def pack_problem(inputs: ModelInputs) -> tuple[Coordinates, Problem]:
     """The coordinates of a model and everything its density reads. For models that `coverage.why_not` lets pass."""
     spec, design, kinds = inputs.spec, inputs.design, inputs.kinds
-    coordinates = Coordinates.of(spec, design, choose_parametrization(inputs))
-    fields = {
+    coordinates = Coordinates.of(inputs, choose_parametrization(inputs))
+    packed = {
         **_structure(coordinates, spec, design),
         **_patients(kinds.get("patients"), len(inputs.evidence.arms), len(spec.covariates)),
         **_binomials(kinds),
         **_medians(kinds),
         **_ratios(kinds.get("hazard_ratios"), design),
+        **_mixes(coordinates, spec, inputs.arm_mixes),
+        **_mixed_patients(inputs.tied_kinds.get("patients_averaged")),
+        **_prognosis(coordinates, spec, inputs.prognostic_ratios),
     }
-    return coordinates, Problem.of(fields)
+    packed["constant"] = packed["constant"] + np.sum(packed.pop("mix_constant"))
+    averaged = inputs.tied_kinds.get("patients_averaged")
+    if averaged is not None:
+        packed["constant"] = packed["constant"] - _log_times(averaged)
+    return coordinates, Problem.of(packed)
 
 
 # ---------------------------------------------------------------------------------------------- structure
@@ -75,30 +84,30 @@ def _structure(coordinates: Coordinates, spec: Spec, design: Design) -> Fields:
 
 
 NAMES = {
-    "log_hr": kernel.LOG_HR,
-    "study_treatment_sd": kernel.DEVIATION_SD,
-    "study_treatment_effect_standard": kernel.DEVIATION,
-    "intercept": kernel.INTERCEPT,
-    "study_sd": kernel.LEVEL_SD,
-    "study_effect_standard": kernel.LEVEL,
-    "study_effect": kernel.LEVEL,
-    "log_shape": kernel.SHAPE,
-    "study_shape_sd": kernel.SHAPE_SD,
-    "study_log_shape_standard": kernel.STUDY_SHAPE,
-    "study_log_shape": kernel.STUDY_SHAPE,
-    "study_shape": kernel.STUDY_SHAPE,
-    "treatment_log_shape": kernel.TREATMENT_SHAPE,
+    "log_hr": fields.LOG_HR,
+    "study_treatment_sd": fields.DEVIATION_SD,
+    "study_treatment_effect_standard": fields.DEVIATION,
+    "intercept": fields.INTERCEPT,
+    "study_sd": fields.LEVEL_SD,
+    "study_effect_standard": fields.LEVEL,
+    "study_effect": fields.LEVEL,
+    "log_shape": fields.SHAPE,
+    "study_shape_sd": fields.SHAPE_SD,
+    "study_log_shape_standard": fields.STUDY_SHAPE,
+    "study_log_shape": fields.STUDY_SHAPE,
+    "study_shape": fields.STUDY_SHAPE,
+    "treatment_log_shape": fields.TREATMENT_SHAPE,
 }
 """The kernel's block of each variable."""
 
 
 def _places(coordinates: Coordinates, spec: Spec, design: Design) -> np.ndarray:
-    place = np.full(kernel.COVARIATES + 1, -1)
+    place = np.full(fields.COVARIATES + 1, -1)
     for name, start in coordinates.starts.items():
         if name in NAMES:
             place[NAMES[name]] = start
-    place[kernel.NATURAL_SHAPE] = "study_shape" in coordinates.starts
-    place[kernel.STUDIES], place[kernel.COVARIATES] = len(design.studies), len(spec.covariates)
+    place[fields.NATURAL_SHAPE] = "study_shape" in coordinates.starts
+    place[fields.STUDIES], place[fields.COVARIATES] = len(design.studies), len(spec.covariates)
     return place
 
 
@@ -204,7 +213,7 @@ def _grouped(signed: list[tuple[float, PatientRows]], arms: int) -> Fields:
     row_log = np.concatenate([rows.times[:, 0] for rows, _ in large])
     row_weight = np.concatenate([rows.weight for rows, _ in large])
     polynomial, holds = fit_power_sums(row_log, row_weight, first)
-    panels = polynomial.shape[1] // kernel.DEGREE
+    panels = polynomial.shape[1] // fields.DEGREE
     return {
         "group_arm": np.concatenate([group.arm for _, group in large]),
         "group_x": np.concatenate([group.x for _, group in large]),
@@ -304,4 +313,108 @@ def _ratios(data: Arrays | None, design: Design) -> Fields:
         "ratio_log_diagonal": data.get("log_diagonal", np.zeros(0)),
         "ratio_whitener": data.get("whitener", np.zeros((rows, rows))),
         "ratio_log_followup": data.get("log_followup", np.zeros(0)),
+    }
+
+
+# ---------------------------------------------------------------------------------------------- mixes and prognosis
+
+
+def _log_times(data: Arrays) -> float:
+    """log u + log t0 of exact events, which turns h u into the hazard per time unit; no parameter is in it."""
+    return float(np.sum(data["weight"] * data["exact"] * (data["log_u"] + data["log_t0"])))
+
+
+def _mixes(coordinates: Coordinates, spec: Spec, mixes: ArmMixes | None) -> Fields:
+    """The population of arms, what they print and the cells of their patients; none where no mix is modelled."""
+    if mixes is None:
+        return dict.fromkeys(MIX_FIELDS, np.zeros(0))
+    start, names, terms = coordinates.starts, mixes.names, spec.covariates.values()
+    unknown = np.full(mixes.printed.shape, -1)
+    unknown[mixes.unknown] = start.get("case_mix_standard", 0) + np.arange(mixes.unknown.sum())
+    arm, covariate = np.nonzero(mixes.informative)
+    behind, printed = mixes.behind[arm, covariate], mixes.printed[arm, covariate]
+    two, size = mixes.two_valued[covariate], np.where(np.isfinite(behind), behind, np.inf)
+    present = printed[two] * behind[two]
+    counted = np.nonzero(np.isfinite(mixes.counted) & mixes.averaged[:, None])
+    node, weight = np.polynomial.hermite_e.hermegauss(SHARE_NODES)
+    # binomials' constants have no parameter
+    constant = _log_choose(present, behind[two]).sum() + _log_choose(mixes.counted[counted], mixes.size[counted]).sum()
+    return {
+        "mixed": np.ones(len(mixes.arms)),
+        "mix_constant": constant,
+        "mix_two": mixes.two_valued,
+        "mix_mean_at": _whole([start[f"mix_mean_{name}"] for name in names]),
+        "mix_sd_at": _whole([start[f"mix_sd_{name}"] for name in names]),
+        "mix_by_at": _whole([start.get(f"mix_by_{name}", -1) for name in names]),
+        "mix_within_at": _whole([start.get(f"mix_within_{name}", -1) for name in names]),
+        "mix_unknown_at": unknown,
+        "mix_middle": [term.middle for term in terms],
+        "mix_scale": [term.scale for term in terms],
+        "mix_printed": np.nan_to_num(mixes.printed),
+        "mix_within": np.where(mixes.two_valued, 0.0, np.where(np.isnan(mixes.within), -1.0, mixes.within)),
+        "cell_x": mixes.cells.values,
+        "cell_node": mixes.cells.node,
+        "cell_log_weight": mixes.cells.log_weight,
+        "printed_arm": arm,
+        "printed_covariate": covariate,
+        "printed_value": np.where(two, printed * np.where(two, behind, 1.0), printed),
+        "printed_size": size,
+        "share_node": node,
+        "share_log_weight": np.log(weight) + 0.5 * node**2,
+        "counted_arm": counted[0],
+        "counted_covariate": counted[1],
+        "counted_present": mixes.counted[counted],
+        "counted_size": mixes.size[counted],
+    }
+
+
+MIX_FIELDS = (
+    *("mixed", "mix_constant", "mix_two", "mix_mean_at", "mix_sd_at", "mix_by_at", "mix_within_at", "mix_unknown_at"),
+    *("mix_middle", "mix_scale", "mix_printed", "mix_within", "cell_x", "cell_node", "cell_log_weight"),
+    *("printed_arm", "printed_covariate", "printed_value", "printed_size", "share_node", "share_log_weight"),
+    *("counted_arm", "counted_covariate", "counted_present", "counted_size"),
+)
+"""Of `_mixes`, in order."""
+
+
+def _log_choose(present: np.ndarray, n: np.ndarray) -> np.ndarray:
+    return gammaln(n + 1) - gammaln(present + 1) - gammaln(n - present + 1)
+
+
+def _mixed_patients(data: Arrays | None) -> Fields:
+    """Patients of whom their arm's mix is all that is known."""
+    data = _nobody(0) if data is None else data
+    return {
+        "mixed_arm": data["arm_row"],
+        "mixed_end": data["log_u"],
+        "mixed_upper": data["log_upper"],
+        "mixed_entry": data["log_entry"],
+        "mixed_weight": data["weight"],
+        "mixed_exact": data["weight"] * data["exact"],
+        "mixed_interval": data["weight"] * data["interval"],
+    }
+
+
+def _prognosis(coordinates: Coordinates, spec: Spec, ratios: PrognosticRatios | None) -> Fields:
+    """Published ratios of covariates, those of one study and covariate together."""
+    if ratios is None:
+        whole = dict.fromkeys(("covariate", "external", "at", "log", "se", "change"), np.zeros(0))
+        return {f"prognosis_{name}": none for name, none in whole.items()} | {
+            "prognosis_group": np.zeros(1),
+            "transport_at": np.full(len(spec.covariates), -1),
+        }
+    order, start = np.argsort(ratios.group, kind="stable"), coordinates.starts
+    transport = np.full(len(spec.covariates), -1)
+    if "transport_standard" in start:
+        places = [list(spec.covariates).index(name) for name in ratios.transported]
+        transport[places] = start["transport_standard"] + np.arange(len(places))
+    return {
+        "prognosis_group": np.searchsorted(ratios.group[order], np.arange(len(ratios.groups) + 1)),
+        "prognosis_covariate": ratios.covariate[order],
+        "prognosis_external": ratios.external[order],
+        "prognosis_at": _whole([start["prognosis_sd"], start.get("transport_sd", -1)]),
+        "transport_at": transport,
+        "prognosis_log": ratios.log_hr[order],
+        "prognosis_se": ratios.se[order],
+        "prognosis_change": ratios.change[order],
     }

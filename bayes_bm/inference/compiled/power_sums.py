@@ -9,7 +9,8 @@ Groups that never do (times of very unlike size with very unlike weights) are ma
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from bayes_bm.inference.compiled.kernel import DEGREE, power_sums
+from bayes_bm.inference.compiled.fields import DEGREE
+from bayes_bm.inference.compiled.kernel import power_sums
 
 LOWEST = np.log(0.1)
 """Smallest log k of the panels; below, the sum itself is worked out: exact, and as slow as there are patients."""

@@ -17,7 +17,7 @@ from pytensor.gradient import DisconnectedType
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 
-from bayes_bm.inference.compiled.kernel import Problem
+from bayes_bm.inference.compiled.fields import Problem
 from bayes_bm.inference.compiled.nutpie import log_density
 
 

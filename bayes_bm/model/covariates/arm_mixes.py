@@ -20,6 +20,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
 from bayes_bm.model.linear_predictor import Draws, Effects, slope_at
+from bayes_bm.spec.covariates import CaseMix
 from bayes_bm.spec.document import Spec
 
 NODES = 40
@@ -90,6 +91,17 @@ class ArmMixes:
         """Number of cells."""
         return len(self.cells.node)
 
+    def values(self, location: np.ndarray, sd: np.ndarray, scores: np.ndarray) -> np.ndarray:
+        """Share or mean of each arm (..., arm, covariate) from standard normal scores of the unknown ones (..., one).
+
+        `location` and `sd` are of the population of arms, on the scale of logits or means.
+        """
+        z = np.zeros((*scores.shape[:-1], *self.printed.shape))
+        z[..., self.unknown] = scores
+        level = location + sd * z
+        value = np.where(self.two_valued, expit(np.where(self.two_valued, level, 0.0)), level)
+        return np.where(np.isnan(self.printed), value, self.printed)
+
 
 def arm_mixes(spec: Spec, evidence: Evidence) -> ArmMixes | None:
     """Return what the arms say of their patients; None where the spec does not model it."""
@@ -159,12 +171,32 @@ def drawn_mixes(mixes: ArmMixes, draws: Draws, scores: np.ndarray) -> np.ndarray
 
     Printed ones are as they are.
     """
-    z = np.zeros((len(scores), *mixes.printed.shape))
-    z[:, mixes.unknown] = scores
     location = draws.mix_mean[:, None] + draws.mix_by_treatment[:, mixes.treatment]
-    level = location + draws.mix_sd[:, None] * z
-    value = np.where(mixes.two_valued, expit(np.where(mixes.two_valued, level, 0.0)), level)
-    return np.where(np.isnan(mixes.printed), value, mixes.printed)
+    return mixes.values(location, draws.mix_sd[:, None], scores)
+
+
+def mix_terms(spec: Spec) -> dict[str, CaseMix]:
+    """Return the mixes that a spec models, by covariate."""
+    return {name: term.case_mix for name, term in spec.covariates.items() if term.case_mix is not None}
+
+
+def mix_labels(spec: Spec, mixes: ArmMixes | None) -> dict[str, list[str]]:
+    """What the dimensions of mixes are called; nothing where the spec does not model them."""
+    if mixes is None:
+        return {}
+    terms = mix_terms(spec)
+    return {
+        "unknown_mix": mixes.unknown_labels,
+        "case_mix_arm": list(mixes.arms),
+        "mix_treatment": list(spec.treatments.names),
+        "case_mix_term": [
+            f"{treatment}, {name}"
+            for name, mix in terms.items()
+            if mix.by_treatment is not None
+            for treatment in spec.treatments.names
+        ],
+        "spread_covariate": [name for name, mix in terms.items() if mix.within_sd is not None],
+    }
 
 
 def mix_offsets(

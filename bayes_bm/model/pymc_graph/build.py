@@ -11,11 +11,12 @@ import pymc as pm
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.model.covariates import missing
+from bayes_bm.model.covariates.arm_mixes import mix_labels
 from bayes_bm.model.design import Design, labels, location_labels
 from bayes_bm.model.linear_predictor import arm_predictors
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.model.observations import is_arm_level
-from bayes_bm.model.pymc_graph.case_mix import average_over_mixes, mix_coords
+from bayes_bm.model.pymc_graph.case_mix import average_over_mixes
 from bayes_bm.model.pymc_graph.effects import make_effects
 from bayes_bm.model.pymc_graph.hazard_ratios import observe_ratios
 from bayes_bm.model.pymc_graph.observed import ArmExpressions, averaged_arms, missing_average, observe
@@ -60,5 +61,5 @@ def _coords(inputs: ModelInputs) -> dict[str, list[str]]:
     terms = missing.labels(inputs.covariate_models, inputs.spec, inputs.evidence)
     ratios = inputs.prognostic_ratios
     transported = {} if ratios is None else {"transported": list(ratios.transported)}
-    mixes = mix_coords(inputs.spec, inputs.arm_mixes)
+    mixes = mix_labels(inputs.spec, inputs.arm_mixes)
     return labels(inputs.spec, inputs.design) | knots | {"covariate_law_term": terms} | transported | mixes

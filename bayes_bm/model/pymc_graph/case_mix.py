@@ -81,22 +81,3 @@ def _add_printed(name: str, column: int, mixes: ArmMixes, location: Any, sd: Any
     if terms:
         total: Any = sum(terms)
         pm.Potential(f"case_mix_printed_{name}", total)
-
-
-def mix_coords(spec: Spec, mixes: ArmMixes | None) -> dict[str, list[str]]:
-    """What the dimensions of mixes are called; nothing where the spec does not model them."""
-    if mixes is None:
-        return {}
-    terms = {name: term.case_mix for name, term in spec.covariates.items() if term.case_mix is not None}
-    return {
-        "unknown_mix": mixes.unknown_labels,
-        "case_mix_arm": list(mixes.arms),
-        "mix_treatment": list(spec.treatments.names),
-        "case_mix_term": [
-            f"{treatment}, {name}"
-            for name, mix in terms.items()
-            if mix.by_treatment is not None
-            for treatment in spec.treatments.names
-        ],
-        "spread_covariate": [name for name, mix in terms.items() if mix.within_sd is not None],
-    }

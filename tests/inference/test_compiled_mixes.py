@@ -1,0 +1,129 @@
+"""The compiled density of arms averaged over their mixes and of prognostic ratios, against the graph and itself."""
+
+from functools import reduce
+from operator import add
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pymc.pytensorf import rewrite_pregrad
+
+from bayes_bm.inference.compiled import mixes
+from bayes_bm.inference.compiled.coverage import why_not
+from bayes_bm.inference.compiled.nutpie import log_density
+from bayes_bm.inference.compiled.packing import pack_problem
+from bayes_bm.model.model_inputs import prepare
+from bayes_bm.model.pymc_graph.build import build_model
+from tests.builders import worlds
+from tests.builders.graphs import UNOPTIMISED, values_at
+from tests.builders.structures import points
+from tests.builders.worlds import half_normal
+from tests.inference.test_compiled_density import standard_normals
+from tests.model.test_case_mix import ARMS, COVARIATES, KPS, MALE, TABLES
+
+RATIOS: list[dict[str, Any]] = [
+    {"study": "r1", "covariate": "male", "hr": 1.3, "ci_low": 1.0, "ci_high": 1.7},
+    {"study": "r1", "covariate": "male", "hr": 0.9, "ci_low": 0.6, "ci_high": 1.4, "level": 0, "reference": 1},
+    {"study": "r2", "covariate": "male", "hr": 1.1, "se_log_hr": 0.2, "population": "external"},
+    {"study": "r3", "covariate": "kps", "hr": 0.6, "se_log_hr": 0.15, "population": "external"},
+    {"study": "r1", "covariate": "kps", "hr": 0.5, "se_log_hr": 0.25},
+]
+MEDIANS = [
+    {"study": "d1", "arm": "x", "median": 12.0, "ci_low": 9.0, "ci_high": 16.0},
+    {"study": "d1", "arm": "y", "median": 15.0},
+]
+DELAYED = [
+    {"study": "d1", "arm": "x", "treatment": "a", "n": 40, "survived_to": 1.0, "share_male": 0.3},
+    {"study": "d1", "arm": "y", "treatment": "b", "n": 30, "survived_to": 2.0, "clock_shift": 1.0},
+]
+
+
+def problem(covariates: dict[str, Any]) -> tuple[Any, Any]:
+    """A spec and evidence of every kind that is averaged, with delayed entry and ratios of covariates."""
+    used = [{**row, "endpoint": "os"} for row in RATIOS if row["covariate"] in covariates]
+    delayed = [{**ARMS[0], **dict.fromkeys(ARMS[0], np.nan), **row, "endpoint": "os"} for row in DELAYED]
+    medians = [*TABLES["medians"], *({**row, "endpoint": "os"} for row in MEDIANS)]
+    tables = {**TABLES, "arms": [*ARMS, *delayed], "medians": medians, "prognostic_ratios": used}
+    spec = worlds.spec(covariates=covariates, prognosis={"sd": half_normal(0.3), "transport_sd": half_normal(0.2)})
+    return spec, worlds.evidence(spec, tables)
+
+
+def graph(spec: Any, evidence: Any) -> Any:
+    """Value and gradient of the model's graph at a vector, and names of its coordinates: the sum in parts, because the
+    Python linker takes 32 operands at most.
+    """
+    model = build_model(spec, evidence)
+    terms, values = [pt.sum(one) for one in model.logp(sum=False)], model.value_vars
+    outputs: list[Any] = []
+    for first in range(0, len(terms), 6):
+        part = reduce(add, terms[first : first + 6])
+        outputs += [part, *pytensor.grad(rewrite_pregrad(part), values, disconnected_inputs="ignore")]
+    compiled = model.compile_fn(outputs, inputs=values, mode=UNOPTIMISED, on_unused_input="ignore")
+    start, width = model.initial_point(), 1 + len(values)
+
+    def point_of(x: np.ndarray) -> dict[str, np.ndarray]:
+        sizes = np.cumsum([np.size(value) for value in start.values()])
+        parts = np.split(x, sizes[:-1])
+        return {
+            value.name: part.reshape(np.shape(start[value.name])) for value, part in zip(values, parts, strict=True)
+        }
+
+    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+        found = compiled(point_of(x))
+        rows = [found[first : first + width] for first in range(0, len(found), width)]
+        slopes = [np.concatenate([np.ravel(one) for one in row[1:]]) for row in rows]
+        return float(sum(row[0] for row in rows)), np.sum(slopes, axis=0)
+
+    return evaluate, [str(model.values_to_rvs[value].name) for value in values], lambda x: values_at(model, point_of(x))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("covariates", [COVARIATES, {"male": MALE, "kps": KPS}], ids=["continuous too", "two-valued"])
+def test_mixes_and_ratios_of_covariates_have_the_graphs_density_and_gradient(covariates: dict[str, Any]) -> None:
+    spec, evidence = problem(covariates)
+    inputs = prepare(spec, evidence)
+    assert why_not(inputs) is None
+    assert {"patients_averaged", "median_intervals", "medians_not_reached", "counts"} <= inputs.kinds.keys()
+    with patch("bayes_bm.inference.compiled.packing.choose_parametrization", standard_normals):
+        coordinates, data = pack_problem(inputs)
+    evaluate, names, named = graph(spec, evidence)
+    assert [block.name for block in coordinates.blocks] == names
+    for x in [*points(coordinates)][:3]:
+        (value, gradient), (wanted, slopes) = log_density(x, data), evaluate(x)
+        assert value == pytest.approx(wanted, rel=1e-10)
+        np.testing.assert_allclose(gradient, slopes, rtol=1e-8, atol=1e-8 * max(1.0, np.abs(slopes).max()))
+    # the posterior has the graph's names and values
+    kept, parameters = coordinates.posterior(x[None, None]), named(x)
+    for name in ("case_mix", "case_mix_mean", "case_mix_sd", "case_mix_by_treatment", "transport", "prognosis_sd"):
+        np.testing.assert_allclose(kept[name].to_numpy()[0, 0], parameters[name], rtol=1e-12)
+
+
+def test_an_average_keeps_its_digits_however_small_or_large_hazards_are() -> None:
+    """H of two cells by hand, with 30 digits, where next to nobody has nearly all of the hazard, and far beyond."""
+    import mpmath
+
+    for log_cum, offset, share in ((-40.0, 3.0, 0.5), (-2.0, 5.0, 1e-9), (3.0, 2.0, 0.3), (6.0, -9.0, 1e-12)):
+        cells = np.zeros((2, mixes.COLUMNS))
+        cells[:, mixes.OFFSET] = 0.0, offset
+        cells[:, mixes.LOG_WEIGHT] = np.log1p(-share), np.log(share)
+        found = mixes.hazard_of(cells, log_cum, mixes.HAZARD, mixes.ALIVE)
+        with mpmath.workdps(30):
+            alive = (1 - mpmath.mpf(share)) * mpmath.exp(-mpmath.exp(log_cum))
+            alive += mpmath.mpf(share) * mpmath.exp(-mpmath.exp(mpmath.mpf(log_cum) + offset))
+            assert found == pytest.approx(float(-mpmath.log(alive)), rel=1e-13)
+
+
+def test_the_median_of_a_mix_leaves_half_alive() -> None:
+    """Of those alive at entry: sum w S(median) is half of sum w S(entry)."""
+    for k, entry, spread in ((1.3, -1e4, 2.0), (0.6, -1.0, 4.0), (2.0, 0.5, -3.0)):
+        cells = np.zeros((2, mixes.COLUMNS))
+        cells[:, mixes.OFFSET], cells[:, mixes.LOG_WEIGHT] = (0.0, spread), np.log([0.4, 0.6])
+        log_median = mixes.median_in_mix(cells, entry, -0.3, k)[0]
+
+        def alive(log_time: float, k: float = k, spread: float = spread) -> float:
+            return float(np.array([0.4, 0.6]) @ np.exp(-np.exp(k * log_time - 0.3 + np.array([0.0, spread]))))
+
+        assert alive(log_median) == pytest.approx(alive(entry) / 2, rel=1e-12)
