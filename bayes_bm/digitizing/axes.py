@@ -12,6 +12,7 @@ import numpy as np
 
 from bayes_bm.digitizing.figure import Axis
 from bayes_bm.digitizing.labels import Label
+from bayes_bm.digitizing.limits import check_time
 from bayes_bm.digitizing.scene import Box, Floats
 
 _LOOSE = 0.6
@@ -156,6 +157,7 @@ def _best(line: list[Label], upright: bool) -> Scale | None:
     tolerance = _LOOSE * np.array([label.height for label in line])
     best: tuple[int, float, np.ndarray] | None = None
     for first in range(len(line)):
+        check_time("numbers")
         for second in range(first + 1, len(line)):
             rise = values[second] - values[first]
             if (rise >= 0) if upright else (rise <= 0) or places[second] - places[first] < line[first].height:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_bm.digitizing.limits import check_time
 from bayes_bm.digitizing.scene import Floats, Picture, Scene, Stroke
 
 LONG_SIDE = 1300
@@ -69,6 +70,7 @@ def scene_canvas(scene: Scene) -> Canvas:
         _draw_picture(renderer, whole, picture, scale, height)
     flip = Affine2D().scale(scale, -scale).translate(0, height)
     for stroke in scene.strokes:
+        check_time("lines and bands")
         points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
         renderer.draw_path(
             _pen(renderer, stroke, scale, height), Outline(points, closed=stroke.closed), flip, stroke.fill

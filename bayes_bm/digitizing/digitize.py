@@ -15,6 +15,7 @@ from bayes_bm.digitizing.calibration_file import read_calibration
 from bayes_bm.digitizing.canvas import Canvas
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, Panel, RiskRow, Verdict
 from bayes_bm.digitizing.ink import ArmInk, measure_ink
+from bayes_bm.digitizing.limits import faults_named, time_limit
 from bayes_bm.digitizing.sources import read_figure
 from bayes_bm.digitizing.verdict import ArmVerdict, ink_findings, judge_reading, worst_verdict
 from bayes_bm.runtime.errors import InputError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 GIVEN_NUMBER = re.compile(r"\bn\s*=\s*(\d+)", re.IGNORECASE)
 """Number of patients as a legend prints it: `control (n = 120)`."""
+CHECK_SECONDS = 2.0
+"""Longest check of a vector figure against its ink; those of journals take a tenth of a second."""
 ENDPOINTS = (
     ("os", r"overall|\bos\b"),
     ("intracranial_pfs", r"intracranial"),
@@ -255,13 +258,20 @@ def digitize(
     """
     path = Path(path)
     given = read_calibration(calibration) if isinstance(calibration, Path | str) else calibration
+    with faults_named(path):
+        return _digitized(path, given, page, panel)
+
+
+def _digitized(path: Path, given: Calibration | None, page: int | None, panel: int | None) -> Digitized:
+    """Return the reading of a figure, checked against its ink."""
     page = page if page is not None else (given.page if given is not None else None)
     panel = panel if panel is not None else (given.panel if given is not None else None)
     source = read_figure(path, given, page, panel)
     reading = source.reading if given is None else _with_given(source.reading, given)
     _require_curves(path, reading)
-    canvas = source.canvas()
-    ink = measure_ink(canvas, reading)
+    with time_limit(float("inf") if reading.pixels else CHECK_SECONDS):
+        canvas = source.canvas()
+        ink = measure_ink(canvas, reading)
     findings = (*reading.findings, *ink_findings(reading, ink))
     accepted = () if given is None else given.accepted
     reading = replace(reading, findings=_sorted([_accepted(one, reading, accepted) for one in findings]))

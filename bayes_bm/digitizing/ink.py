@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayes_bm.digitizing.canvas import Canvas
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, OtherInk
+from bayes_bm.digitizing.limits import check_time
 from bayes_bm.digitizing.scene import Box, Colour, Floats
 
 type Picture = NDArray[np.float32]
@@ -184,6 +185,7 @@ def _left_over(window: _Window, reading: FigureReading, share: Picture) -> float
         _draw(explained, window.place(arm.corners), (arm.width / 2 + arm.error) * window.scale + SLACK)
         _draw_marks(explained, window, arm)
     for other in reading.others:
+        check_time("lines and bands")
         _draw_other(explained, window, other)
     total = int(inked.sum())
     rest = inked & ~explained

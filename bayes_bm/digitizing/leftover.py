@@ -8,6 +8,7 @@ from bayes_bm.digitizing.arms import rounded_times
 from bayes_bm.digitizing.figure import Finding, OtherInk, Panel, known_ink
 from bayes_bm.digitizing.formats.affine import bounds
 from bayes_bm.digitizing.legend import Legend
+from bayes_bm.digitizing.limits import check_time
 from bayes_bm.digitizing.marks import MarkSet
 from bayes_bm.digitizing.roles import Roles
 from bayes_bm.digitizing.scene import Box, Scene, Stroke, Text
@@ -39,6 +40,7 @@ def known_strokes(
     box = panel.box
     taken = {id(stroke) for line in (*arms, *others, *kinds.level) for stroke in line.strokes}
     for stroke in scene.strokes:
+        check_time("lines")
         if id(stroke) not in taken and _touches(bounds(stroke.points), box):
             lines.extend(_known(stroke, box))
     shapes = [OtherInk("mark", _ends(shape.box), 0.0) for shape in marks.shapes]
@@ -101,6 +103,7 @@ def roleless_findings(
             found.append(Finding("strokes_without_role", "question", words, "[[arms]]: through = [[x, y], ...]", index))
     colours = {arm.colour for arm in arms if max(arm.colour) - min(arm.colour) >= 0.1}
     for stroke in free:
+        check_time("lines")
         around = bounds(stroke.points)
         if stroke.colour not in colours and _may_be_curve(stroke, panel.box):
             start, end = rounded_times(panel.time.value(np.array([around.left, around.right])), panel)
@@ -116,11 +119,10 @@ def _may_be_curve(stroke: Stroke, box: Box) -> bool:
     inside = _touches(around, box) and around.width > _LARGE * box.width and not _is_straight(around, box)
     if not inside or is_rectangle(stroke) or _is_band(stroke, box) or len(stroke.points) < 3:
         return False
-    x, y = stroke.points.T
-    slack = 0.01 * max(box.width, box.height)
-    at_side = np.minimum(np.abs(x - box.left), np.abs(x - box.right)) <= slack
-    at_end = np.minimum(np.abs(y - box.top), np.abs(y - box.bottom)) <= slack
-    return not (at_side | at_end).all() and not (stroke.closed and stroke.fill is None)
+    across, along = np.abs(np.diff(stroke.points, axis=0)).T
+    slanted = np.minimum(across, along) > 1e-3 * np.maximum(across, along)  # axes and frames run along the axes
+    length = np.hypot(across, along)
+    return bool(length[slanted].sum() > 0.1 * length.sum()) and not (stroke.closed and stroke.fill is None)
 
 
 def _explained(part: Box, box: Box, marks: MarkSet, said: Legend) -> bool:

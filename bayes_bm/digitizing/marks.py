@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_bm.digitizing.formats.affine import bounds
+from bayes_bm.digitizing.limits import check_time
 from bayes_bm.digitizing.scene import Box, Colour, Floats, Scene, Stroke, Text
 from bayes_bm.digitizing.steps import StepLine
 
@@ -54,6 +55,7 @@ def shapes(scene: Scene, box: Box, taken: Iterable[Stroke] = ()) -> list[Shape]:
     drawn: list[Shape] = []
     strokes = (stroke for stroke in scene.strokes if id(stroke) not in used)
     for _, parts in groupby(strokes, key=lambda stroke: stroke.path):
+        check_time("marks")
         shape = _drawn(list(parts), box, largest)
         drawn.extend(shape)
     drawn = _crossed(drawn, 1e-3 * max(box.width, box.height))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_bm.digitizing.figure import Panel
+from bayes_bm.digitizing.limits import check_time
 from bayes_bm.digitizing.scene import Floats
 from bayes_bm.digitizing.steps import StepLine
 
@@ -145,6 +146,7 @@ def _limits(arms: list[StepLine], others: list[StepLine]) -> list[StepLine]:
     limits: list[StepLine] = []
     lines = [*arms, *(line for line in others if len(line.points) > 3)]
     for middle in arms:
+        check_time("curves")
         if middle in limits:
             continue
         partners = [line for line in lines if line is not middle and _shares_steps(line, middle)]

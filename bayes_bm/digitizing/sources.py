@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayes_bm.digitizing.calibration import Calibration
 from bayes_bm.digitizing.canvas import Canvas, page_canvas, picture_canvas, scene_canvas
 from bayes_bm.digitizing.figure import FigureReading, Finding
+from bayes_bm.digitizing.limits import time_limit
 from bayes_bm.digitizing.scene import Scene
 from bayes_bm.runtime.errors import InputError
 
@@ -31,6 +32,8 @@ MOST_PAGES = 60
 """Pages of a PDF that are looked through for curves."""
 SECONDS = 5.0
 """Longest time that pages are looked through."""
+VECTOR_SECONDS = 3.0
+"""Longest analysis of what a page draws, in CPU seconds; figures of journals take 0.02 to 0.4."""
 FEW_STROKES = 6
 """Strokes up to which a page with a picture is a picture: a frame, a rule, a line beside the page number."""
 
@@ -82,7 +85,8 @@ def _read_scene(scene: Scene, given: Calibration | None, panel: int | None, canv
     if largest is not None and len(scene.strokes) <= FEW_STROKES:
         return _read_pixels(largest.pixels, given, panel)
     read_scene = import_module("bayes_bm.digitizing.vector").read_scene
-    reading: FigureReading = read_scene(scene, given, panel)
+    with time_limit(VECTOR_SECONDS):
+        reading: FigureReading = read_scene(scene, given, panel)
     if not reading.arms and largest is not None:
         return _read_pixels(largest.pixels, given, panel)
     return Source(reading, canvas)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_bm.digitizing.formats.affine import bounds
+from bayes_bm.digitizing.limits import check_time
 from bayes_bm.digitizing.outlined import centre_line
 from bayes_bm.digitizing.scene import Box, Colour, Floats, Scene, Stroke
 
@@ -81,6 +82,7 @@ def step_lines(scene: Scene, box: Box) -> list[StepLine]:
     looks: dict[tuple[object, ...], list[_Piece]] = defaultdict(list)
     lines: list[StepLine] = []
     for order, stroke in enumerate(scene.strokes):
+        check_time("lines")
         if id(stroke) in marks or not _inside(bounds(stroke.points), box):
             continue
         if stroke.colour is not None and not stroke.closed:
@@ -124,6 +126,7 @@ def _bars(scene: Scene, largest: float, grain: float) -> set[int]:
             centres[x, y, stroke.colour].append(stroke)
     crossed: set[int] = set()
     for (x, y, colour), strokes in list(centres.items()):
+        check_time("lines")
         near = [other for i in (-1, 0, 1) for j in (-1, 0, 1) for other in centres.get((x + i, y + j, colour), ())]  # type: ignore[operator]
         crossed |= {id(stroke) for stroke in strokes for other in near if _crosses(stroke, other, 10 * grain)}
     return crossed
@@ -251,10 +254,12 @@ def _joints(
 def _stacked(chains: list[list[_Piece]], tolerance: float) -> list[list[_Piece]]:
     """Return chains in which level pieces that follow each other downwards are one line without its upright pieces."""
     level = [chain for chain in chains if len(chain) == 1 and np.ptp(chain[0].points[:, 1]) == 0]
-    rest = [chain for chain in chains if chain not in level]
+    flat = {id(chain) for chain in level}
+    rest = [chain for chain in chains if id(chain) not in flat]
     level.sort(key=lambda chain: (chain[0].points[0, 0], chain[0].points[0, 1]))
     joined: list[list[_Piece]] = []
     while level:
+        check_time("lines")
         line = level.pop(0)
         while True:
             end = line[-1].points[-1]
@@ -299,6 +304,7 @@ def _once(lines: Sequence[StepLine], size: float) -> list[StepLine]:
     """Return the lines without those that lie exactly under a later one: halos and lines drawn twice."""
     kept: list[StepLine] = []
     for line in lines:
+        check_time("lines")
         same = [other for other in kept if _equal(line, other, size) and _same_arm(line, other)]
         kept = [other for other in kept if not any(other is one for one in same)]
         kept.append(replace(line, strokes=(*line.strokes, *(stroke for other in same for stroke in other.strokes))))
