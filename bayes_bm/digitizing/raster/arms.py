@@ -1,10 +1,11 @@
 """Arms of a panel: a traced line for each key of the legend; without one, for each ink that runs from (0, 1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayes_bm.digitizing.calibration import GivenArm
 from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, membership
 from bayes_bm.digitizing.raster.ink import Array
 from bayes_bm.digitizing.raster.levels import Samples, Staircase, edge_samples, staircase, with_last_drop
@@ -39,6 +40,8 @@ class Wanted:
         `legend`, `given` or `none`.
     points
         Floats (points, 2): places in the panel (column, row) through which the line runs.
+    asked
+        What a person said of the arm; None where the legend, or nobody, asks for it.
     """
 
     colour: Array
@@ -46,6 +49,7 @@ class Wanted:
     name: str
     source: str
     points: Array
+    asked: GivenArm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]
 
 
 def _with_colour(item: Wanted, colour: Array) -> Wanted:
-    return Wanted(colour, item.kind, item.name, item.source, item.points)
+    return replace(item, colour=colour)
 
 
 def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[list[Traced], list[Wanted]]:

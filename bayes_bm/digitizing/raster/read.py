@@ -16,7 +16,8 @@ from bayes_bm.digitizing.findings import in_order
 from bayes_bm.digitizing.labels import number
 from bayes_bm.digitizing.legend import Look, Name, beside_lines
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
-from bayes_bm.digitizing.raster.arms import Search, Start, Traced, Wanted, search
+from bayes_bm.digitizing.raster.arms import Search, Start, Traced, search
+from bayes_bm.digitizing.raster.asking import asked_findings, only_asked, wanted_arms
 from bayes_bm.digitizing.raster.calibrating import skew, stroke_marks, turned_back
 from bayes_bm.digitizing.raster.cells import missing_cells, missing_labels
 from bayes_bm.digitizing.raster.colours import Crop, crop, inks
@@ -47,11 +48,12 @@ class _Page:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Sight:
-    """Hold one panel: its labels, where there are some, its axes, and the box inside the axis lines."""
+    """Hold one panel: its labels, where there are some, its axes, the box inside the axis lines, contradictions."""
 
     pair: AxisPair | None
     panel: Panel
     inner: Box
+    notes: tuple[Finding, ...] = ()
 
 
 def read_pixels(pixels: Pixels, given: Calibration | None = None, panel: int | None = None) -> FigureReading:
@@ -81,11 +83,12 @@ def read_pixels(pixels: Pixels, given: Calibration | None = None, panel: int | N
     if not sights:
         return FigureReading(None, (), (), (), (_nothing(page),))
     boxes = tuple(sight.panel.box for sight in sights)
-    chosen = panel or 1
+    asked = panel if panel is not None else given.panel
+    chosen = 1 if asked is None else asked
     if not 1 <= chosen <= len(sights):
         wrong = Finding("no_such_panel", "error", f"The page has {len(sights)} panels, not {chosen}.", "panel = 1")
         return FigureReading(None, boxes, (), (), (wrong,))
-    notes = [_several(sights)] if len(sights) > 1 and panel is None else []
+    notes = [_several(sights)] if len(sights) > 1 and asked is None else []
     return _reading(page, sights[chosen - 1], boxes, given, notes)
 
 
@@ -149,7 +152,8 @@ def _with_given(sight: _Sight, given: Calibration) -> _Sight:
     unit = made.time_unit if given.time_unit is None else given.time_unit
     box = made.box if given.box is None else given.box
     inner = sight.inner if given.box is None else given.box
-    return _Sight(sight.pair, Panel(box, time, level, percent, unit, made.skew), inner)
+    notes = tuple(saying.contradictions(given, made))
+    return _Sight(sight.pair, Panel(box, time, level, percent, unit, made.skew), inner, notes)
 
 
 def _given_sight(page: _Page, given: Calibration, pairs: Sequence[AxisPair]) -> _Sight:
@@ -187,21 +191,50 @@ def _reading(
         float(made.level.place(unit)) - area.top,
         float(made.level.place(0.0)) - area.top,
     )
-    traced = search(area, _wanted(keys, given, area), inks(area), start)
+    wanted = wanted_arms(keys, given, area)
+    traced = only_asked(search(area, wanted, inks(area), start), given)
     names = _names(traced, words, made, area, table)
     lines = _arm_lines(traced, names, made, area, given)
-    place = {key.name: index for index, key in enumerate(keys)}
-    first = sorted((i for i, line in enumerate(lines) if line.name in place), key=lambda i: place[lines[i].name])
-    order = naming.order(first, lines)
-    lines = [lines[index] for index in order]
-    arms = [traced.arms[index] for index in order]
-    rows = tables.of_arms(table, lines, by_order=bool(keys))
-    findings = [*notes, *arm_findings(arms, traced, lines, bool(keys))]
+    arms, lines = _in_order(traced, lines, keys, given, made)
+    rows = saying.rows(given, tables.of_arms(table, lines, by_order=bool(keys)), lines)
+    findings = [*notes, *sight.notes, *arm_findings(arms, traced, lines, bool(keys) and not given.arms)]
+    findings += asked_findings(given, arms, traced)
     if sight.pair is not None:
         findings += axis_findings(sight.pair, made, "px", _LOOSE)
     findings += tables.table_findings(rows, lines)
     others = known_ink((text.box for text in page.texts), (key.box for key in keys))
     return FigureReading(made, boxes, tuple(lines), tuple(rows), in_order(findings), others=others)
+
+
+def _in_order(
+    traced: Search, lines: Sequence[ArmLine], keys: Sequence[DrawnKey], given: Calibration, made: Panel
+) -> tuple[list[Traced | None], list[ArmLine]]:
+    """The arms as a person gives them, else in the order of the legend; None in place of a trace with given corners."""
+    pairs = list(zip(traced.arms, lines, strict=True))
+    if given.arms:
+        return _as_given(pairs, given, made)
+    place = {key.name: index for index, key in enumerate(keys)}
+    first = sorted((i for i, line in enumerate(lines) if line.name in place), key=lambda i: place[lines[i].name])
+    order = naming.order(first, lines)
+    return [traced.arms[index] for index in order], [saying.with_marks(lines[index], None, given) for index in order]
+
+
+def _as_given(
+    pairs: Sequence[tuple[Traced, ArmLine]], given: Calibration, made: Panel
+) -> tuple[list[Traced | None], list[ArmLine]]:
+    arms: list[Traced | None] = []
+    lines: list[ArmLine] = []
+    for asked in given.arms:
+        if asked.drop:
+            continue
+        if asked.corners:
+            arms.append(None)
+            lines.append(saying.drawn(asked, made))
+        for arm, line in pairs:
+            if arm.wanted.asked is asked:
+                arms.append(arm)
+                lines.append(saying.with_marks(line, asked, given))
+    return arms, lines
 
 
 def _no_room(box: Box) -> Finding:
@@ -218,25 +251,6 @@ def _area(page: _Page, box: Box, keys: Sequence[DrawnKey]) -> Crop:
     rows, columns = page.pixels.shape[:2]
     inner = (int(np.ceil(box.left)), int(np.ceil(box.top)), min(int(box.right), columns), min(int(box.bottom), rows))
     return crop(page.pixels, inner, hidden)
-
-
-def _wanted(keys: Sequence[DrawnKey], given: Calibration, area: Crop) -> list[Wanted]:
-    """What a person, or else the legend, asks for."""
-    asked = [arm for arm in given.traced_arms if arm.colour is not None]
-    if asked:
-        corner = np.array([area.left, area.top], float)
-        return [
-            Wanted(
-                np.array(arm.colour) * 255.0,
-                "dashed" if arm.dash else "solid",
-                arm.name,
-                "given" if arm.source == "given" else arm.source,
-                np.array(arm.through, float).reshape(-1, 2) - corner,
-            )
-            for arm in asked
-        ]
-    none = np.zeros((0, 2))
-    return [Wanted(key.colour, key.kind, key.name, "legend", none) for key in keys]
 
 
 def _points(arm: Traced, made: Panel, area: Crop) -> Floats:

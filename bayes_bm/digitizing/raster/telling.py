@@ -19,8 +19,10 @@ _HIDDEN = 0.05
 """Share of a line that may be hidden without a question."""
 
 
-def arm_findings(arms: Sequence[Traced], traced: Search, lines: Sequence[ArmLine], legend: bool) -> list[Finding]:
-    """Return what has to be told of the traced arms of a panel."""
+def arm_findings(
+    arms: Sequence[Traced | None], traced: Search, lines: Sequence[ArmLine], legend: bool
+) -> list[Finding]:
+    """Return what has to be told of the arms of a panel; None among `arms` stands for one whose corners are given."""
     findings = [
         Finding(
             "legend_without_line",
@@ -49,7 +51,8 @@ def arm_findings(arms: Sequence[Traced], traced: Search, lines: Sequence[ArmLine
             )
         )
     for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
-        findings += _one(index, arm, line, legend)
+        if arm is not None:
+            findings += _one(index, arm, line, legend)
     findings += _close(arms, lines)
     return findings
 
@@ -111,11 +114,12 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Findi
         )
 
 
-def _close(arms: Sequence[Traced], lines: Sequence[ArmLine]) -> Iterator[Finding]:
+def _close(arms: Sequence[Traced | None], lines: Sequence[ArmLine]) -> Iterator[Finding]:
     """Questions about arms that lie on one another for long."""
     for one in range(len(arms)):
         for two in range(one):
-            shared = _shared(arms[one], arms[two])
+            first, second = arms[one], arms[two]
+            shared = _shared(first, second) if first is not None and second is not None else 0.0
             if shared > 0.2:
                 yield Finding(
                     "arms_on_one_another",
