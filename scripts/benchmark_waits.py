@@ -29,12 +29,12 @@ def waits() -> list[str]:
     """Rows of the table."""
     with tempfile.TemporaryDirectory() as folder:
         out = str(Path(folder) / "result.nc")
-        fit = [sys.executable, "-m", "bayes_bm.cli", "fit", MAIN, "--out", out]
+        fit = [sys.executable, "-m", "bayes_bm", "fit", MAIN, "--out", out]
         answer = [sys.executable, "-c", f"import bayes_bm as bb; bb.fit(bb.read_spec('{MAIN}'))"]
         found = {
             "nothing (`python -c pass`)": fresh([sys.executable, "-c", "pass"]),
             "`import bayes_bm`": fresh([sys.executable, "-c", "import bayes_bm"]),
-            "`bayes-bm --help`": fresh([sys.executable, "-m", "bayes_bm.cli", "--help"]),
+            "`bayes-bm --help`": fresh([sys.executable, "-m", "bayes_bm", "--help"]),
             "first posterior, nothing compiled before": fresh(answer, 1, NUMBA_CACHE_DIR=folder),
             "first posterior, compiled code on disk": fresh(answer),
             "`bayes-bm fit`, compiled code on disk": fresh(fit),

@@ -89,7 +89,7 @@ def score_cohort(
     times: Sequence[float] | None = None,
     *,
     at: float | None = None,
-    who: Who | None = None,
+    who: Who | str | None = None,
 ) -> Score:
     """Score a result's predictions against a cohort whose outcomes are known.
 
@@ -106,7 +106,7 @@ def score_cohort(
         Times of the Brier score; by default those of the spec that lie before the end of follow-up.
     at : float, optional
         Time of the calibration; by default the spec's reference time.
-    who : Who, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, or the name of one, optional
         Study in which patients are predicted, as in `bayes_bm.standardise`.
 
     Returns
@@ -183,7 +183,12 @@ def _calibration(time: np.ndarray, event: np.ndarray, when: float, predicted: np
 
 
 def _d_calibration(
-    result: Result, x: pd.DataFrame, treatment: Sequence[str], time: np.ndarray, event: np.ndarray, who: Who | None
+    result: Result,
+    x: pd.DataFrame,
+    treatment: Sequence[str],
+    time: np.ndarray,
+    event: np.ndarray,
+    who: Who | str | None,
 ) -> dict[str, Any]:
     """Test predicted survival at each patient's own time, read off curves linear in log time."""
     knots = np.unique(np.quantile(time, np.linspace(0, 1, KNOTS)))

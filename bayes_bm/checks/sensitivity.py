@@ -35,7 +35,7 @@ from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import measure_of
 from bayes_bm.spec.patches import patched
-from bayes_bm.spec.reading import parse_spec
+from bayes_bm.spec.reading import as_spec, parse_spec
 
 BASE = "base"
 """Name of the row of the spec as it stands."""
@@ -162,7 +162,7 @@ def _family_row_name(family: str, spec: Spec) -> str:
 
 
 def sensitivity(
-    spec: Spec,
+    spec: Spec | str | Path,
     out: str | Path,
     *,
     families: Sequence[str] | None = None,
@@ -181,8 +181,8 @@ def sensitivity(
 
     Parameters
     ----------
-    spec : Spec
-        The base, with its named analyses.
+    spec : Spec, str or Path
+        The base, with its named analyses; or its TOML file, or the name of a shipped model.
     out : str or pathlib.Path
         A folder: fits are kept in `fits`, the table is written to sensitivity.csv.
     families : sequence of str, optional
@@ -216,11 +216,12 @@ def sensitivity(
     --------
     >>> import bayes_bm as bb
     >>> try:
-    ...     bb.sensitivity(bb.read_spec("published_os_extent_of_resection"), "out", treatment="srs")
+    ...     bb.sensitivity("published_os_extent_of_resection", "out", treatment="srs")
     ... except bb.InputError as problem:
     ...     print(problem)
     --treatment: found srs; allowed: gtr
     """
+    spec = as_spec(spec)
     pair = (treatment or spec.treatments.compare[0], spec.treatments.reference)
     if pair[0] not in spec.treatments.compare:
         raise InputError("--treatment", found=pair[0], allowed=", ".join(spec.treatments.compare))

@@ -18,7 +18,7 @@ from bayes_bm.estimands.quantities import (
     times_or_default,
 )
 from bayes_bm.estimands.summary import summarize
-from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, Who, population_of
+from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, Who, as_who, population_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import missing
 from bayes_bm.runtime.types import Array, Row
@@ -32,7 +32,7 @@ COMPARE_COLUMNS = (
 def compare(
     result: Result,
     *,
-    who: Who | None = None,
+    who: Who | str | None = None,
     reference: str | None = None,
     horizon: float | None = None,
     times: Sequence[float] | None = None,
@@ -44,7 +44,7 @@ def compare(
     ----------
     result : Result
         A fit, whose spec gives the time unit and the treatments.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `AverageStudy()`.
     reference : str, optional
         Treatment to compare with; by default the spec's reference.
@@ -91,14 +91,14 @@ def answer_table(rows_with_draws: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
 def compared_pairs(
     result: Result,
     *,
-    who: Who | None = None,
+    who: Who | str | None = None,
     reference: str | None = None,
     horizon: float | None = None,
     times: Sequence[float] | None = None,
     alive_at: float = 0.0,
 ) -> Iterator[tuple[Row, Array]]:
     """What `compare` summarises: the names of each row and its draws (sample,), chain after chain."""
-    who = who or AverageStudy()
+    who = as_who(who, AverageStudy())
     reference_name = checked_treatment(result, reference)
     time_list = list(checked_times(times_or_default(result, times), alive_at))
     yield from _ratio_rows(result, who, reference_name, time_list)

@@ -14,7 +14,7 @@ import xarray as xr
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.population import population
 from bayes_bm.estimands.quantities import checked_times
-from bayes_bm.estimands.who import NewStudy, Who
+from bayes_bm.estimands.who import NewStudy, Who, as_who
 from bayes_bm.evidence.selection import ANY_CAUSE
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
@@ -23,7 +23,7 @@ FREE = "free of all"
 
 
 def cumulative_incidence(
-    results: Sequence[Result], times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0
+    results: Sequence[Result], times: Sequence[float], *, who: Who | str | None = None, alive_at: float = 0.0
 ) -> xr.DataArray:
     """Return draws of the share of patients in whom each cause came first by each time.
 
@@ -35,7 +35,7 @@ def cumulative_incidence(
         One fit for each cause (`cause` in their specs), of the same patients and treatments.
     times : sequence of float
         Times above 0 and not before `alive_at`, in the spec's unit, from time 0.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about, of each fit; by default `NewStudy()`.
     alive_at : float, default 0
         Answers are given free of all causes at this time.
@@ -64,7 +64,7 @@ def cumulative_incidence(
     check_together(results)
     sorted_times = np.sort(checked_times(times, alive_at))
     size = min(result.predictors.draws.samples for result in results)
-    populations = [population(result, who or NewStudy()) for result in results]
+    populations = [population(result, as_who(who, NewStudy())) for result in results]
     # chains of two fits have nothing to do with each other; as many draws of each, evenly from all its chains
     thinned = [one.part(np.linspace(0, len(one.eta) - 1, size).astype(int)) for one in populations]
     values = quadrature.cumulative_incidence(thinned, sorted_times, alive_at=alive_at)

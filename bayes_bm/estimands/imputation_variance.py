@@ -21,7 +21,7 @@ NAMED = ("quantity", "treatment", "reference", "time")
 def imputation_summary(
     result: Result,
     *,
-    who: Who | None = None,
+    who: Who | str | None = None,
     reference: str | None = None,
     horizon: float | None = None,
     times: Sequence[float] | None = None,
@@ -32,7 +32,7 @@ def imputation_summary(
     ----------
     result : Result
         A fit of M imputations, `bb.fit(spec, imputations=M)`.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who the rows of `compare` are about; by default `AverageStudy()`.
     reference : str, optional
         Treatment to compare with; by default the spec's reference.

@@ -13,7 +13,7 @@ import xarray as xr
 from bayes_bm.estimands.population import population
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.quantities import chosen_treatments
-from bayes_bm.estimands.who import NewStudy, Patient, Who
+from bayes_bm.estimands.who import Patient, Who, study_of
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
@@ -31,7 +31,7 @@ def outcomes(
     treatments: Sequence[str] | None = None,
     without: Sequence[str] = (),
     alive_at: float = 0.0,
-    who: Who | None = None,
+    who: Who | str | None = None,
     each: int = 1,
     seed: int | None = None,
 ) -> xr.DataArray:
@@ -51,7 +51,7 @@ def outcomes(
         Treatments to answer for, and those to leave out; by default all.
     alive_at : float, default 0
         The patient is alive at this time (the spec's unit, from time 0), and all times are later.
-    who : AverageStudy, NewStudy, NewHospital or Study, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, or the name of one, optional
         Whose study effects the patient has; by default `NewStudy()`.
     each : int, default 1
         Outcomes at each posterior draw.
@@ -82,7 +82,7 @@ def outcomes(
     if not (np.isfinite(alive_at) and alive_at >= 0):
         raise InputError("alive_at", found=alive_at, allowed="0 or more")
     wanted = chosen_treatments(result, treatments, without)
-    study_effects = NewStudy() if who is None or isinstance(who, Patient) else who
+    study_effects = study_of(who)
     patient_population = population(result, Patient(patient or {}, study_effects))
     rng = random_stream(result.spec.seed if seed is None else seed, RandomStage.OUTCOMES)
     drawn = np.stack([_event_times(patient_population, alive_at, rng) for _ in range(each)], axis=1)

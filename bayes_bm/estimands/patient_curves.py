@@ -10,7 +10,7 @@ from bayes_bm.estimands.labels import AnswerFlags, prior_only
 from bayes_bm.estimands.outcomes import outcome_table, outcomes
 from bayes_bm.estimands.predict import patient_distance, patient_missing
 from bayes_bm.estimands.quantities import chosen_treatments, survival
-from bayes_bm.estimands.who import NewStudy, Patient, Who
+from bayes_bm.estimands.who import Patient, Who, study_of
 from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.inference.result import Result
 
@@ -43,12 +43,12 @@ def patient_curves(
     treatments: Sequence[str] | None = None,
     without: Sequence[str] = (),
     alive_at: float = 0.0,
-    who: Who | None = None,
+    who: Who | str | None = None,
     horizon: float | None = None,
     times: Sequence[float] = (),
 ) -> PatientCurves:
     """Compute what is drawn, to the horizon; `times` are those of `outcome_table`."""
-    study_effects = NewStudy() if who is None or isinstance(who, Patient) else who
+    study_effects = study_of(who)
     end = max(result.spec.horizon if horizon is None else horizon, alive_at * 1.05 + 1e-9)
     wanted = chosen_treatments(result, treatments, without)
     grid = np.linspace(alive_at, end, GRID)

@@ -19,7 +19,7 @@ from bayes_bm.estimands.labels import AnswerFlags, prior_only
 from bayes_bm.estimands.population import population
 from bayes_bm.estimands.quantities import checked_times, checked_treatment, chosen_treatments, times_or_default
 from bayes_bm.estimands.summary import summarize
-from bayes_bm.estimands.who import NewStudy, Patient, Who
+from bayes_bm.estimands.who import Patient, Who, study_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, complete, distance, missing
 from bayes_bm.runtime.errors import InputError
@@ -53,7 +53,7 @@ def predict(
     treatments: Sequence[str] | None = None,
     without: Sequence[str] = (),
     alive_at: float = 0.0,
-    who: Who | None = None,
+    who: Who | str | None = None,
     names: Sequence[str] | None = None,
     reference: str | None = None,
     horizon: float | None = None,
@@ -78,7 +78,7 @@ def predict(
         Treatments to answer for, and those to leave out; by default all.
     alive_at : float, default 0
         The patient is alive at this time.
-    who : AverageStudy, NewStudy, NewHospital or Study, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, or the name of one, optional
         Whose study effects the patient has; by default `NewStudy()`.
     names : sequence of str, optional
         Names of the patients; by default 1, 2, ...
@@ -119,7 +119,7 @@ def predict(
     checked_margins = _checked_margins(margins or {}, estimands)
     time_list = list(checked_times(times_or_default(result, times), alive_at))
     end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
-    base_patient = Patient({}, NewStudy() if who is None or isinstance(who, Patient) else who)
+    base_patient = Patient({}, study_of(who))
     reference_name, informed, labels = (
         checked_treatment(result, reference),
         prior_only(result),

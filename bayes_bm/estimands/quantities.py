@@ -8,7 +8,7 @@ import xarray as xr
 
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.population import log_hr_without_level, population
-from bayes_bm.estimands.who import NewStudy, Study, Who, population_of
+from bayes_bm.estimands.who import NewStudy, Study, Who, as_who, population_of
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
@@ -37,7 +37,9 @@ def checked_times(times: Sequence[float] | float, alive_at: float) -> Array:
     return values
 
 
-def survival(result: Result, times: Sequence[float], *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
+def survival(
+    result: Result, times: Sequence[float], *, who: Who | str | None = None, alive_at: float = 0.0
+) -> xr.DataArray:
     """Return draws of S(t), or of S(t) given alive at s, under each treatment.
 
     Parameters
@@ -46,7 +48,7 @@ def survival(result: Result, times: Sequence[float], *, who: Who | None = None, 
         A fit, whose spec gives the time unit and the treatments.
     times : sequence of float
         Times above 0 and not before `alive_at`, in the spec's unit, from time 0.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `NewStudy()`.
     alive_at : float, default 0
         Answers are given alive at this time; the spec's unit, from time 0.
@@ -76,11 +78,11 @@ def survival(result: Result, times: Sequence[float], *, who: Who | None = None, 
     For `NewStudy` S(t) given alive at s is E[S(t)] / E[S(s)]: survivors reweight the effects (docs/decisions.md, 15).
     """
     time_array = checked_times(times, alive_at)
-    values = quadrature.survival(population(result, who or NewStudy()), time_array, alive_at=alive_at)
+    values = quadrature.survival(population(result, as_who(who, NewStudy())), time_array, alive_at=alive_at)
     return label_draws(result, values, time=time_array)
 
 
-def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) -> xr.DataArray:
+def hazard(result: Result, times: Sequence[float], *, who: Who | str | None = None) -> xr.DataArray:
     """Return draws of the hazard of those still alive under each treatment.
 
     Parameters
@@ -89,7 +91,7 @@ def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) ->
         A fit, whose spec gives the time unit and the treatments.
     times : sequence of float
         Times above 0, in the spec's unit, from time 0.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `NewStudy()`.
 
     Returns
@@ -111,11 +113,13 @@ def hazard(result: Result, times: Sequence[float], *, who: Who | None = None) ->
     ('chain', 'draw', 'treatment', 'time')
     """
     time_array = checked_times(times, 0.0)
-    return label_draws(result, quadrature.hazard(population(result, who or NewStudy()), time_array), time=time_array)
+    return label_draws(
+        result, quadrature.hazard(population(result, as_who(who, NewStudy())), time_array), time=time_array
+    )
 
 
 def rmst(
-    result: Result, horizon: float | None = None, *, who: Who | None = None, alive_at: float = 0.0
+    result: Result, horizon: float | None = None, *, who: Who | str | None = None, alive_at: float = 0.0
 ) -> xr.DataArray:
     """Return draws of the restricted mean survival from `alive_at` to the horizon.
 
@@ -125,7 +129,7 @@ def rmst(
         A fit, whose spec gives the time unit and the treatments.
     horizon : float, optional
         Where the mean is cut, in the spec's time unit, from time 0; by default the spec's horizon.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `NewStudy()`.
     alive_at : float, default 0
         Answers are given alive at this time; the spec's unit, from time 0.
@@ -151,11 +155,11 @@ def rmst(
     True
     """
     end_time = checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
-    values = quadrature.rmst(population(result, who or NewStudy()), float(end_time[0]), alive_at=alive_at)
+    values = quadrature.rmst(population(result, as_who(who, NewStudy())), float(end_time[0]), alive_at=alive_at)
     return label_draws(result, values).assign_attrs(horizon=float(end_time[0]))
 
 
-def quantile(result: Result, q: float = 0.5, *, who: Who | None = None, alive_at: float = 0.0) -> xr.DataArray:
+def quantile(result: Result, q: float = 0.5, *, who: Who | str | None = None, alive_at: float = 0.0) -> xr.DataArray:
     """Return draws of the time by which a share q has had the event.
 
     Parameters
@@ -164,7 +168,7 @@ def quantile(result: Result, q: float = 0.5, *, who: Who | None = None, alive_at
         A fit, whose spec gives the time unit and the treatments.
     q : float, default 0.5
         Share that has had the event, between 0 and 1; 0.5 is the median.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `NewStudy()`.
     alive_at : float, default 0
         Answers are given alive at this time; the spec's unit, from time 0.
@@ -189,11 +193,11 @@ def quantile(result: Result, q: float = 0.5, *, who: Who | None = None, alive_at
     """
     if not 0 < q < 1:
         raise InputError("q", found=q, allowed="between 0 and 1")
-    return label_draws(result, quadrature.quantile(population(result, who or NewStudy()), q, alive_at=alive_at))
+    return label_draws(result, quadrature.quantile(population(result, as_who(who, NewStudy())), q, alive_at=alive_at))
 
 
 def hazard_ratio(
-    result: Result, times: Sequence[float] | None = None, *, who: Who | None = None, reference: str | None = None
+    result: Result, times: Sequence[float] | None = None, *, who: Who | str | None = None, reference: str | None = None
 ) -> xr.DataArray:
     """Return draws of the hazard ratio against the reference.
 
@@ -207,7 +211,7 @@ def hazard_ratio(
         A fit, whose spec gives the time unit and the treatments.
     times : sequence of float, optional
         Times above 0, in the spec's unit, from time 0; by default the spec's answer times.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `NewStudy()`.
     reference : str, optional
         Treatment in the denominator; by default the spec's reference.
@@ -231,7 +235,7 @@ def hazard_ratio(
     >>> bool((ratio.sel(treatment="str") == 1).all())
     True
     """
-    who = who or NewStudy()
+    who = as_who(who, NewStudy())
     time_array = checked_times(times_or_default(result, times), 0.0)
     reference_name = checked_treatment(result, reference)
     if lacks_level(result, who) and is_proportional(result):
@@ -261,7 +265,7 @@ def checked_treatment(result: Result, name: str | None) -> str:
     return name or names[0]
 
 
-def time_ratio(result: Result, *, who: Who | None = None, reference: str | None = None) -> xr.DataArray:
+def time_ratio(result: Result, *, who: Who | str | None = None, reference: str | None = None) -> xr.DataArray:
     """Return draws of the factor by which a treatment stretches time against the reference; above 1 is longer.
 
     Conditional, as for one study or patient: the average study's, or that of the hospital or study asked about; of
@@ -271,7 +275,7 @@ def time_ratio(result: Result, *, who: Who | None = None, reference: str | None 
     ----------
     result : Result
         A fit, whose spec gives the time unit and the treatments.
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `NewStudy()`.
     reference : str, optional
         Treatment in the denominator; by default the spec's reference.
@@ -303,7 +307,7 @@ def time_ratio(result: Result, *, who: Who | None = None, reference: str | None 
             allowed=", ".join(name for name, family in FAMILIES.items() if family.effect == "time"),
             hint="its treatment effect is a hazard ratio",
         )
-    who = who or NewStudy()
+    who = as_who(who, NewStudy())
     log_ratio = log_hr_without_level(result, who) if lacks_level(result, who) else population(result, who).eta
     values = label_draws(result, log_ratio)
     difference = values - values.sel(treatment=checked_treatment(result, reference), drop=True)

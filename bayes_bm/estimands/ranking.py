@@ -14,7 +14,7 @@ import xarray as xr
 
 from bayes_bm.estimands.labels import AnswerFlags
 from bayes_bm.estimands.quantities import hazard_ratio, rmst, survival, time_ratio
-from bayes_bm.estimands.who import AverageStudy, Who
+from bayes_bm.estimands.who import AverageStudy, Who, as_who
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
 from bayes_bm.evidence.network import side_by_side
 from bayes_bm.inference.result import Result
@@ -80,7 +80,7 @@ def rank(
     result: Result,
     estimand: Estimand | None = None,
     *,
-    who: Who | None = None,
+    who: Who | str | None = None,
     time: float | None = None,
     horizon: float | None = None,
 ) -> Ranking:
@@ -95,7 +95,7 @@ def rank(
     estimand : {"log_hr", "log_time_ratio", "rmst", "survival"}, optional
         `log_hr` against the reference, or for accelerated-time families `log_time_ratio`, where larger is longer: by
         default whichever the family has (docs/decisions.md#17-prior-only).
-    who : AverageStudy, NewStudy, NewHospital, Study or Patient, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `AverageStudy()`.
     time : float, optional
         Time of `survival`, and of `log_hr` where hazards are not proportional, in the spec's unit; by default its
@@ -129,7 +129,7 @@ def rank(
     SUCRA is (T - mean rank) / (T - 1) of T treatments (Salanti et al. 2011).
     """
     ranked = _checked_estimand(result, estimand)
-    who, names = who or AverageStudy(), list(result.spec.treatments.names)
+    who, names = as_who(who, AverageStudy()), list(result.spec.treatments.names)
     values, ranked_time = _ranked_draws(result, ranked, who, time, horizon)
     draws = values.transpose("treatment", ...).sel(treatment=names).to_numpy().reshape(len(names), -1).T
     ahead, tied = standings(draws if ranked == "log_hr" else -draws)

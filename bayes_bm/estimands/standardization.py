@@ -19,7 +19,7 @@ from bayes_bm.estimands.population import population_at_centres
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.quantities import chosen_treatments
 from bayes_bm.estimands.survival_surface import STEP, Surface, survival_surface
-from bayes_bm.estimands.who import NewStudy, Patient, Who
+from bayes_bm.estimands.who import Who, study_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import checked, complete
 from bayes_bm.runtime.compiling import cached_njit
@@ -42,7 +42,7 @@ def survival_table(
     *,
     treatments: Sequence[str] | None = None,
     without: Sequence[str] = (),
-    who: Who | None = None,
+    who: Who | str | None = None,
 ) -> pd.DataFrame:
     """Return S(t) of every patient under each treatment: mean, sd and quantiles over draws.
 
@@ -56,7 +56,7 @@ def survival_table(
         Times above 0, in the spec's unit, from time 0.
     treatments, without : sequence of str, optional
         Treatments to answer for, and those to leave out; by default all.
-    who : AverageStudy, NewStudy, NewHospital or Study, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, or the name of one, optional
         Whose study effects the patients have; by default `NewStudy()`.
 
     Returns
@@ -98,7 +98,7 @@ def standardise(
     *,
     treatments: Sequence[str] | None = None,
     without: Sequence[str] = (),
-    who: Who | None = None,
+    who: Who | str | None = None,
     resample: bool = False,
 ) -> xr.DataArray:
     """Return survival of the whole cohort had all had the same treatment: g-computation.
@@ -146,7 +146,12 @@ def standardise(
 
 
 def mean_survival(
-    result: Result, cohort: pd.DataFrame, treatment: Sequence[str], times: Sequence[float], *, who: Who | None = None
+    result: Result,
+    cohort: pd.DataFrame,
+    treatment: Sequence[str],
+    times: Sequence[float],
+    *,
+    who: Who | str | None = None,
 ) -> Array:
     """Posterior mean of S(t) of every patient under the treatment that each had (patient, time)."""
     time_array, had = _checked_survival_times(times), np.asarray(treatment, dtype=object)
@@ -225,13 +230,13 @@ class _Batch:
 
 
 def _patient_batches(
-    result: Result, treatment: str, places: Array, patients: list[dict[str, float]], times: Array, who: Who | None
+    result: Result, treatment: str, places: Array, patients: list[dict[str, float]], times: Array, who: Who | str | None
 ) -> Iterator[_Batch]:
     """A hundred patients at a time, of whom the same covariates are given."""
     names = result.spec.treatments.names
     treatment_index, study_effects = (
         names.index(treatment),
-        NewStudy() if who is None or isinstance(who, Patient) else who,
+        study_of(who),
     )
     covariates = [name for name in result.spec.covariates if name in patients[0]]
     values = np.array([[one[name] for name in covariates] for one in patients]).reshape(len(patients), len(covariates))

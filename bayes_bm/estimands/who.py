@@ -80,7 +80,7 @@ class Patient:
     values : mapping of str to float
         Covariates by their names in the spec, in their own units. Those not named are averaged over the evidence's
         patients, or stand at their centre where the evidence prints no covariates (`case_mix`).
-    on : AverageStudy, NewStudy, NewHospital or Study
+    on : AverageStudy, NewStudy, NewHospital, Study, or the name of one
         Whose study effects the patient has; by default `NewStudy()`.
 
     Examples
@@ -93,22 +93,52 @@ class Patient:
     values: Mapping[str, float] = field(default_factory=dict)
     on: "AverageStudy | NewStudy | NewHospital | Study" = field(default_factory=NewStudy)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.on, str):
+            object.__setattr__(self, "on", parse_who(self.on, "Patient, on"))
+
     @property
     def name(self) -> str:
         return f"patient on {self.on.name}"
 
 
-Who = AverageStudy | NewStudy | NewHospital | Study | Patient
+StudyEffects = AverageStudy | NewStudy | NewHospital | Study
+Who = StudyEffects | Patient
 WHO: dict[str, Who] = {"average-study": AverageStudy(), "new-study": NewStudy(), "new-hospital": NewHospital()}
 
 
-def parse_who(text: str) -> Who:
-    """`average-study`, `new-study`, `new-hospital` or `study:NAME`."""
+def parse_who(text: str, where: str = "--who") -> Who:
+    """Return who a text names: `average-study`, `new-study`, `new-hospital` or `study:NAME`."""
     if text.startswith("study:"):
         return Study(text.removeprefix("study:"))
     if text not in WHO:
-        raise InputError("--who", found=text, allowed=f"{', '.join(WHO)}, study:NAME")
+        raise InputError(where, found=text, allowed=f"{', '.join(WHO)}, study:NAME")
     return WHO[text]
+
+
+def as_who(who: Who | str | None, default: Who) -> Who:
+    """Return who is asked about, from a record or its name; `default` where nothing is said.
+
+    Raises
+    ------
+    InputError
+        If `who` is neither: with what is allowed.
+    """
+    if who is None:
+        return default
+    if isinstance(who, str):
+        return parse_who(who, "who")
+    if not isinstance(who, Who):
+        records = "AverageStudy(), NewStudy(), NewHospital(), Study(name), Patient(values)"
+        allowed = f"{', '.join(WHO)}, study:NAME; {records}"
+        raise InputError("who", found=who, allowed=allowed)
+    return who
+
+
+def study_of(who: Who | str | None) -> StudyEffects:
+    """Return whose study effects patients have who are asked about one by one: `NewStudy()` by default."""
+    asked = as_who(who, NewStudy())
+    return NewStudy() if isinstance(asked, Patient) else asked
 
 
 def population_of(who: Who) -> Who:

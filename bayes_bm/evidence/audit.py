@@ -4,6 +4,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,13 @@ from bayes_bm.evidence.arm_covariates import averaged_arms, states_covariate
 from bayes_bm.evidence.covariate_notes import covariate_notes
 from bayes_bm.evidence.network import parts_of, parts_text, side_by_side
 from bayes_bm.evidence.prognostic_ratios import contrast_text, prognostic_notes, prognostic_summary
+from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import GateRefused
 from bayes_bm.spec.biases import CLOCK_BIASES, Biases
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import describe
+from bayes_bm.spec.reading import as_spec
 
 NO_SIDE_BY_SIDE = "no side-by-side study"
 
@@ -53,15 +56,15 @@ class Audit:
     refusals: tuple[str, ...]
 
 
-def audit(spec: Spec, evidence: Evidence) -> Audit:
+def audit(spec: Spec | str | Path, evidence: Evidence | None = None) -> Audit:
     """Return what the evidence of a spec can and cannot say, before anything compiles.
 
     Parameters
     ----------
-    spec
-        What is assumed.
-    evidence
-        The rows in use, as `read_evidence` gives them.
+    spec : Spec, str or Path
+        What is assumed; or its TOML file, or the name of a shipped model.
+    evidence : Evidence, optional
+        The rows in use; by default what `read_evidence` gives for the spec.
 
     Returns
     -------
@@ -71,10 +74,11 @@ def audit(spec: Spec, evidence: Evidence) -> Audit:
     Examples
     --------
     >>> import bayes_bm as bb
-    >>> spec = bb.read_spec("published_os_extent_of_resection")
-    >>> bb.audit(spec, bb.read_evidence(spec)).contrasts[["treatment", "reference", "studies"]].to_dict("records")
+    >>> bb.audit("published_os_extent_of_resection").contrasts[["treatment", "reference", "studies"]].to_dict("records")
     [{'treatment': 'gtr', 'reference': 'str', 'studies': 1}]
     """
+    spec = as_spec(spec)
+    evidence = read_evidence(spec) if evidence is None else evidence
     rows = evidence_rows(spec, evidence)
     return Audit(
         rows=rows,

@@ -4,12 +4,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.reading import as_spec
 
 
 @dataclass(frozen=True)
@@ -40,15 +43,15 @@ class Network:
         return len(self.parts) <= 1
 
 
-def network(spec: Spec, evidence: Evidence) -> Network:
+def network(spec: Spec | str | Path, evidence: Evidence | None = None) -> Network:
     """Return the nodes, edges, studies with many arms, and connected parts of the evidence in use.
 
     Parameters
     ----------
-    spec
-        What is assumed: its treatments give the order.
-    evidence
-        The rows in use, as `read_evidence` gives them.
+    spec : Spec, str or Path
+        What is assumed: its treatments give the order; or its TOML file, or the name of a shipped model.
+    evidence : Evidence, optional
+        The rows in use; by default what `read_evidence` gives for the spec.
 
     Returns
     -------
@@ -58,11 +61,12 @@ def network(spec: Spec, evidence: Evidence) -> Network:
     Examples
     --------
     >>> import bayes_bm as bb
-    >>> spec = bb.read_spec("published_os_extent_of_resection")
-    >>> table = bb.network(spec, bb.read_evidence(spec))
+    >>> table = bb.network("published_os_extent_of_resection")
     >>> table.parts, table.edges["studies"].tolist()
     ((('str', 'gtr'),), [1])
     """
+    spec = as_spec(spec)
+    evidence = read_evidence(spec) if evidence is None else evidence
     held, parts = treatments_by_study(evidence), parts_of(spec, evidence)
     both = side_by_side(spec, evidence)
     part = {name: number for number, members in enumerate(parts, start=1) for name in members}

@@ -53,16 +53,17 @@ from bayes_bm.evidence.tables.reading import read_table
 from bayes_bm.evidence.time_units import DAYS_PER, TIME_COLUMNS
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.reading import as_spec
 from bayes_bm.spec.sources import EVIDENCE_KINDS, Source
 
 
-def read_evidence(spec: Spec) -> Evidence:
+def read_evidence(spec: Spec | str | Path) -> Evidence:
     """Read, check and select the evidence that a spec names.
 
     Parameters
     ----------
-    spec
-        What is assumed, with the files of its evidence.
+    spec : Spec, str or Path
+        What is assumed, with the files of its evidence; or its TOML file, or the name of a shipped model.
 
     Returns
     -------
@@ -77,11 +78,11 @@ def read_evidence(spec: Spec) -> Evidence:
     Examples
     --------
     >>> import bayes_bm as bb
-    >>> evidence = bb.read_evidence(bb.read_spec("published_os_extent_of_resection"))
+    >>> evidence = bb.read_evidence("published_os_extent_of_resection")
     >>> evidence.arms[["treatment", "kind"]].to_dict("records")
     [{'treatment': 'gtr', 'kind': 'medians'}, {'treatment': 'str', 'kind': 'medians'}]
     """
-    digests: dict[str, str] = {}
+    spec, digests = as_spec(spec), dict[str, str]()
     tables = {kind: _read_kind(kind, spec, digests) for kind in EVIDENCE_KINDS}
     return select(spec, {**tables, "background": read_background(spec, digests)}, digests)
 

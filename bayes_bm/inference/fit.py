@@ -5,6 +5,7 @@ PyMC and nutpie are imported when a fit starts, not before: reading results and 
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import xarray as xr
@@ -23,10 +24,11 @@ from bayes_bm.model.baseline_hazard import with_knots
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Sampling, Spec
+from bayes_bm.spec.reading import as_spec
 
 
 def fit(
-    spec: Spec,
+    spec: Spec | str | Path,
     evidence: Evidence | None = None,
     *,
     seed: int | None = None,
@@ -46,8 +48,8 @@ def fit(
 
     Parameters
     ----------
-    spec : Spec
-        The model and where its evidence is.
+    spec : Spec, str or Path
+        The model and where its evidence is; or its TOML file, or the name of a shipped model.
     evidence : Evidence, optional
         By default what `read_evidence` gives for the spec.
     seed, draws, tune, chains, cores : int, optional
@@ -78,10 +80,11 @@ def fit(
     Examples
     --------
     >>> import bayes_bm as bb
-    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=100, tune=200, chains=2, cores=1)
+    >>> result = bb.fit("published_os_extent_of_resection", draws=100, tune=200, chains=2, cores=1)
     >>> dict(result.posterior["log_hr"].sizes)
     {'chain': 2, 'draw': 100, 'treatment': 1}
     """
+    spec = as_spec(spec)
     asked = {"draws": draws, "tune": tune, "chains": chains, "cores": cores}
     given = {name: value for name, value in asked.items() if value is not None}
     sampling = spec.sampling.model_copy(update=given)

@@ -121,6 +121,22 @@ def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapp
     )
 
 
+def as_spec(spec: object) -> Spec:
+    """Return a spec, read where its file or a shipped model's name is given.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or the file is not a spec.
+    """
+    if isinstance(spec, str | Path):
+        return read_spec(spec)
+    if isinstance(spec, Spec):
+        return spec
+    allowed = "a Spec (`read_spec`), a TOML file, or the name of a shipped model (`list_models`)"
+    raise InputError("spec", found=type(spec).__name__, allowed=allowed)
+
+
 def _check_patches(document: dict[str, Any], where: str) -> None:
     """Refuse a named sensitivity analysis that would be refused when it is asked for."""
     patches = document.get("sensitivity")

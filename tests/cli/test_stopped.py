@@ -36,7 +36,7 @@ class Ended(NamedTuple):
 def stopped(folder: Path, number: signal.Signals, command: str, *, after: str, options: Sequence[str] = ()) -> Ended:
     """Run a command on the folder's spec and send it the signal once standard error has said `after`."""
     out = folder / ("r.nc" if command == "fit" else "out")
-    call = [sys.executable, "-m", "bayes_bm.cli", command, str(folder / "small.toml"), "--out", str(out), *options]
+    call = [sys.executable, "-m", "bayes_bm", command, str(folder / "small.toml"), "--out", str(out), *options]
     running = subprocess.Popen(call, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert running.stderr is not None
     try:

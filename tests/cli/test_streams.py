@@ -10,7 +10,7 @@ import pytest
 
 from tests.builders import posteriors, worlds
 
-COMMAND = [sys.executable, "-m", "bayes_bm.cli"]
+COMMAND = [sys.executable, "-m", "bayes_bm"]
 UMLAUT = "Müller 2001"
 
 

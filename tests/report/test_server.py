@@ -282,7 +282,7 @@ def test_a_client_that_leaves_prints_nothing(capfd) -> None:
 def test_ctrl_c_ends_it_at_once_with_a_connection_open(tmp_path) -> None:
     """Before, four seconds."""
     made(draws=20).save(tmp_path / "r.nc")
-    command = [sys.executable, "-m", "bayes_bm.cli", "serve", str(tmp_path / "r.nc")]
+    command = [sys.executable, "-m", "bayes_bm", "serve", str(tmp_path / "r.nc")]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert running.stderr is not None
     port = int(running.stderr.readline().split("/")[2].split(":")[1])

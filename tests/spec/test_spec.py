@@ -2,9 +2,11 @@
 
 import copy
 import tomllib
+from pathlib import Path
 
 import pytest
 
+import bayes_bm as bb
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.patches import patched
 from bayes_bm.spec.reading import list_models, parse_spec, read_spec
@@ -220,3 +222,18 @@ def test_free_levels_or_shapes_need_a_baseline_for_absolute_answers() -> None:
     assert worlds.spec(effects__study_shape=free).needs_baseline
     baseline = {"intercept": worlds.normal(0.2), "log_shape": worlds.normal(0.1)}
     assert not worlds.spec(effects__study=free, baseline=baseline).needs_baseline
+
+
+def test_a_spec_may_be_given_by_its_file_or_its_name(tmp_path) -> None:
+    name = "published_os_extent_of_resection"
+    spec = bb.read_spec(name)
+    copied = tmp_path / "mine.toml"
+    shipped = next(place for place in Path("models").glob("*.toml") if place.stem == name)
+    copied.write_text(shipped.read_text())
+    for given in (name, copied, str(copied)):
+        assert bb.audit(given).contrasts.equals(bb.audit(spec, bb.read_evidence(spec)).contrasts)
+        assert bb.network(given).parts == (("str", "gtr"),)
+    with pytest.raises(
+        InputError, match=r"spec: found dict; allowed: a Spec .*, a TOML file, or the name of a shipped"
+    ):
+        bb.read_evidence({"name": "x"})  # pyright: ignore[reportArgumentType]
