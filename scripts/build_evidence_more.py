@@ -27,6 +27,29 @@ def with_case_mix(arms: list[dict], printed: list[dict]) -> list[dict]:
     return [blank | arm | share for arm, share in zip(arms, said, strict=True)]
 
 
+def prognostic_ratio(number: str, row: dict) -> dict:
+    said = {"use": "use", "population": "same"} | D["prognostic"][number]
+    exact, bound = (row["p"].lstrip("<") * (row["p"].startswith("<") == below) for below in (False, True))
+    printed = {"p": exact * (not row["ci_low"]), "p_below": bound * (not row["ci_low"])}
+    return {
+        "study": row["study"],
+        "covariate": said["covariate"],
+        "endpoint": row["endpoint"],
+        **{name: said.get(name, "") for name in ("level", "reference", "per")},
+        **{name: row[name] for name in ("hr", "ci_low", "ci_high")},
+        **printed,
+        **{name: row[name] for name in ("n", "events", "adjusted_for")},
+        "population": said["population"],
+        "model": "adjusted",
+        "use": said["use"],
+        "source": row["source"],
+        "x_row": number,
+        "x_decision": said.get("x_decision", ""),
+        "x_level": row["level"],
+        **{f"x_{name}": row[name] for name in ("clock", "setting", "locating_phrase", "note")},
+    }
+
+
 def decade(age: str) -> str:
     return f"{int(float(age)) // 10 * 10}-{int(float(age)) // 10 * 10 + 9}"
 
@@ -63,5 +86,7 @@ if __name__ == "__main__":
     for name in ("medians", "points"):
         tables[name] = rows_of(out / f"{name}.csv") + of_arm(later[name], by_row)
     tables["patients"] = patients(later["patients"])
+    ratios = rows_of(collected / "prognosis" / "prognostic_hazard_ratios.csv")
+    tables["prognostic_ratios"] = [prognostic_ratio(number, ratios[int(number) - 1]) for number in D["prognostic"]]
     for name, rows in tables.items():
         pd.DataFrame(rows).to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
