@@ -7,7 +7,7 @@ BIN := .venv/bin
 UV := .uv/bin/uv
 RUN := $(BIN)/bayes-bm
 DEMO := out/os_reresection_vs_resrs
-PATIENT := good_performance=1,extracranial_controlled=1,interval_over_6_months=1
+PATIENT := kps70=1,extracranial_controlled=1,single_met=1,interval_over_6_months=1
 
 # Python keeps the compiled form of every import, which each test worker and each command of a test would else make anew
 unexport PYTHONDONTWRITEBYTECODE

@@ -21,10 +21,13 @@ def of_arm(rows: list[dict], arms: dict[str, dict]) -> list[dict]:
 
 
 def with_case_mix(arms: list[dict], printed: list[dict]) -> list[dict]:
+    """Shares of prognosis/case_mix.csv, and a size of 0 beside those that were a condition of the series."""
     shares = {tuple(place): printed[int(number) - 1]["value"] for number, place in D["case_mix"].items()}
-    blank = dict.fromkeys(sorted({column for _, column in shares}), "")
-    said = [{column: value for (row, column), value in shares.items() if row == arm["x_row_id"]} for arm in arms]
-    return [blank | arm | share for arm, share in zip(arms, said, strict=True)]
+    chosen = {(row, f"n_{name[6:]}"): "0" for name, rows in D["by_selection"].items() for row in rows}
+    cells = shares | chosen
+    blank = dict.fromkeys(sorted({column for _, column in cells}), "")
+    said = [{column: value for (row, column), value in cells.items() if row == arm["x_row_id"]} for arm in arms]
+    return [blank | arm | cell for arm, cell in zip(arms, said, strict=True)]
 
 
 def prognostic_ratio(number: str, row: dict) -> dict:

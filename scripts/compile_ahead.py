@@ -12,7 +12,7 @@ import pandas as pd
 import bayes_bm as bb
 from bayes_bm.inference.prior_result import prior_result
 
-PATIENTS = [{"good_performance": float(at % 2), "extracranial_controlled": 1.0} for at in range(40)]
+PATIENTS = [{"kps70": float(at % 2), "extracranial_controlled": 1.0} for at in range(40)]
 """As many as are read off a table of curves."""
 
 

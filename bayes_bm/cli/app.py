@@ -36,7 +36,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     answers.compare: "bayes-bm compare result.nc --who new-study --times 6,12,24",
     answers.incidence: "bayes-bm incidence failure.nc death.nc --times 6,12,24",
     answers.rank: "bayes-bm rank result.nc --figure ranks.png",
-    predict.predict: "bayes-bm predict result.nc --patient good_performance=1 --times 6,12",
+    predict.predict: "bayes-bm predict result.nc --patient kps70=1 --times 6,12",
     answers.serve: "bayes-bm serve result.nc --port 8000",
     answers.standardise: "bayes-bm standardise result.nc --cohort cohort.csv --times 6,12,24",
     answers.score: "bayes-bm score result.nc --cohort cohort.csv --at 12",

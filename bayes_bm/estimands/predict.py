@@ -265,4 +265,6 @@ def patient_missing(result: Result, patient: Mapping[str, float]) -> Missing:
 def _any_prior_only(covariate: str, parameters: Sequence[str]) -> bool:
     """Whether the covariate's coefficient, or one of its interactions, stands in a list of labels."""
     whole = (f"coefficient[{covariate}]", f"interaction[{covariate}]")
-    return any(name in whole or name.endswith(f", {covariate}]") for name in parameters)
+    return any(
+        name in whole or (name.startswith("interaction[") and name.endswith(f", {covariate}]")) for name in parameters
+    )

@@ -216,8 +216,8 @@ def test_share_of_necrosis(shipped):
 def test_the_readme_counts_what_is_there(shipped):
     readme = (FOLDER / "README.md").read_text(encoding="utf-8")
     files = {name: int(n) for name, n in re.findall(r"^\| `(\w+)\.csv` \|.*\| (\d+) \|$", readme, re.M)}
-    patients = {"patients": len(read_table("patients", FOLDER / "patients.csv"))}
-    assert files == {kind: len(table) for kind, table in shipped.items()} | patients
+    later = {kind: len(read_table(kind, FOLDER / f"{kind}.csv")) for kind in ("patients", "prognostic_ratios")}
+    assert files == {kind: len(table) for kind, table in shipped.items()} | later
     flags = {name: int(n) for name, n in re.findall(r"^\| `(\w+)` \|.*\| (\d+) \|$", readme, re.M)}
     assert flags == shipped["arms"]["use"].value_counts().to_dict()
 
@@ -341,7 +341,7 @@ CARRIED = {
     "x_median_diameter_cm": "diameter_cm_median",
     "x_interval_months": "interval_first_treatment_to_recurrence_months",
 }
-CASE_MIX = {"share_kps70", "share_extracranial_controlled"}
+CASE_MIX = {"share_kps70", "share_extracranial_controlled", "n_extracranial_controlled", "n_single_met"}
 """From the tables of prognosis, not of the collected arms."""
 DERIVED = {"n", "events", "mean_age", "x_median_age", "share_necrosis", "survived_to", "clock_shift", "ci_level"}
 LEFT_OUT_ENDPOINTS = {"radiographic response", "none (response only)", "none (RN only)", "TTP", "distant control"}
@@ -637,5 +637,5 @@ def test_the_tables_are_what_the_script_makes(shared, tmp_path, monkeypatch):
     for script in ("build_evidence", "build_evidence_ratios", "build_evidence_more"):
         monkeypatch.setattr(sys, "argv", [script, str(shared / "evidence"), str(tmp_path)])
         runpy.run_path(str(ROOT / "scripts" / f"{script}.py"), run_name="__main__")
-    for kind in (*KINDS, "patients"):
+    for kind in (*KINDS, "patients", "prognostic_ratios"):
         assert (tmp_path / f"{kind}.csv").read_bytes() == (FOLDER / f"{kind}.csv").read_bytes(), kind

@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_bm.evidence.audit import audit
+from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.tables.reading import read_table
+from bayes_bm.spec.reading import read_spec
 from tests.paths import ROOT
 
 FOLDER = ROOT / "bayes_bm" / "data" / "recurrent_bm"
@@ -91,6 +94,64 @@ def test_case_mixes_are_the_printed_shares_of_functional_status(shipped, shared,
     for number, (row, column) in decisions["case_mix"].items():
         line, arm = printed.iloc[int(number) - 1], shipped["arms"].set_index("x_row_id").loc[row]
         assert (line.study, float(line.value), line.n) == (arm.study, arm[column], arm.n)
+
+
+def test_shares_that_a_series_took_on_purpose_inform_no_other(shipped):
+    arms = shipped["arms"]
+    for name, studies in {
+        "extracranial_controlled": {"Mitsuya 2020", "Truong 2006"},
+        "single_met": {"Al-Zabin 2010", "Caballero 2012", "Salvage GKS for distant recurrence (PMID 22146846)"},
+    }.items():
+        rows = arms[arms[f"n_{name}"] == 0]
+        assert set(rows.study) == studies and set(rows[f"share_{name}"]) <= {0.0, 1.0}
+    whole = arms[(arms.study == "Caballero 2012") & (arms.arm == "Salvage SRS, all")]
+    assert whole.share_single_met.item() == 0.245 and np.isnan(whole.n_single_met.item())
+
+
+PROGNOSTIC = [
+    ("Kurtz 2014", "age", "per 1", "same", 1.04, 1.01, 1.07),
+    ("Kurtz 2014", "extracranial_controlled", "1 v 0", "same", 0.46, 0.27, 0.78),
+    ("Kurtz 2014", "interval_over_6_months", "0 v 1", "same", 2.46, 1.47, 4.09),
+    ("Shen 2016", "kps70", "1 v 0", "same", 0.37, 0.15, 0.90),
+    ("Shen 2016", "extracranial_controlled", "1 v 0", "same", 0.35, 0.13, 0.94),
+    ("CITVPA", "age", "per 1", "external", 1.01, 1.005, 1.015),
+    ("CITVPA", "extracranial_controlled", "0 v 1", "external", 1.287, 1.154, 1.437),
+    ("CITVPA", "single_met", "0 v 1", "external", 1.193, 1.047, 1.360),
+    ("Seoul", "single_met", "0 v 1", "external", 1.46, None, None),
+    ("Johns Hopkins", "kps70", "0 v 1", "external", 2.40, None, None),
+]
+
+
+def test_prognostic_ratios_read_by_eye():
+    rows = read_table("prognostic_ratios", FOLDER / "prognostic_ratios.csv")
+    for row, expected in zip(rows.itertuples(), PROGNOSTIC, strict=True):
+        compared = f"per {row.per:g}" if np.isnan(row.level) else f"{row.level:g} v {row.reference:g}"
+        limits = [None if np.isnan(limit) else limit for limit in (row.ci_low, row.ci_high)]
+        assert row.study.startswith(expected[0])
+        assert (expected[0], row.covariate, compared, row.population, row.hr, *limits) == expected
+    assert rows.p.dropna().tolist() == [0.046] and rows.p_below.dropna().tolist() == [0.001]
+    assert (rows.model == "adjusted").all() and (rows.endpoint == "os").all()
+
+
+def test_every_printed_prognostic_ratio_is_used_or_left_out_with_a_reason(shared, decisions):
+    printed = pd.read_csv(shared / "evidence" / "prognosis" / "prognostic_hazard_ratios.csv")
+    kept, out = decisions["prognostic"], decisions["left_out_prognostic"]
+    with_ratio = {str(place + 1) for place in np.flatnonzero(printed.hr.notna())}
+    assert set(kept) | set(out) == with_ratio and not set(kept) & set(out) and all(out.values())
+    rows = read_table("prognostic_ratios", FOLDER / "prognostic_ratios.csv")
+    lines = printed.iloc[[int(number) - 1 for number in kept]]
+    for column in ("hr", "ci_low", "ci_high", "n"):
+        np.testing.assert_array_equal(rows[column].to_numpy(dtype=float), lines[column].to_numpy(dtype=float))
+    assert (lines.model == "multivariable").all()
+
+
+def test_the_patients_covariates_of_the_main_question_rest_on_evidence():
+    spec = read_spec("os_reresection_vs_resrs")
+    found = audit(spec, read_evidence(spec)).coefficients.set_index("covariate")
+    assert found.source.isin(["published ratios", "across-study data"]).all()
+    assert found.ratios.to_dict() == {
+        "kps70": 2, "extracranial_controlled": 3, "single_met": 2, "interval_over_6_months": 1,
+    }  # fmt: skip
 
 
 def test_single_patients_stand_once_with_late_entry_and_nothing_that_names_them(later):

@@ -388,6 +388,20 @@ def test_mixes_are_told_beside_those_of_a_fresh_arm() -> None:
     np.testing.assert_allclose(rows.loc[("s1", "x", "male"), ["mean", "q5", "q95"]].astype(float), 0.4)
 
 
+def test_a_share_that_a_series_took_on_purpose_is_its_own_and_tells_of_no_other() -> None:
+    kept = {"share_male": 1.0, "n_male": 0}
+    rows = [row | kept if (row["study"], row["arm"]) == ("c1", "x") else row for row in ARMS]
+    spec, evidence = world({"male": MALE}, {**TABLES, "arms": rows})
+    mixes = arm_mixes(spec, evidence)
+    assert mixes is not None
+    arm = mixes.arms.index("c1 | x")
+    assert mixes.printed[arm, 0] == 1.0 and not mixes.unknown[arm, 0] and not mixes.informative[arm, 0]
+    sampled = arm_mixes(*world({"male": MALE}))
+    assert sampled is not None and sampled.informative[arm, 0]
+    telling = [one for place, one in enumerate(sampled.informative[:, 0]) if place != arm]
+    assert telling == [one for place, one in enumerate(mixes.informative[:, 0]) if place != arm] and any(telling)
+
+
 @pytest.mark.parametrize("who", [NewStudy(), NewHospital()])
 def test_a_new_study_is_the_average_over_the_arms_patients(who: Any) -> None:
     spec, evidence = world({"male": MALE, "kps": KPS})

@@ -31,7 +31,7 @@ from bayes_bm.evidence.tables.schema import (
     COVARIATE_OF_ARMS,
     NOT_NEGATIVE,
     PROPORTION,
-    SIZE,
+    SHARE_SIZE,
     SIZE_OF_SHARE,
     TABLES,
     WHOLE_DTYPE,
@@ -88,7 +88,7 @@ def _extra_column(kind: str, name: str) -> Column:
         return Column("untouched")
     if kind == "arms":
         if name.startswith("n_"):
-            return SIZE
+            return SHARE_SIZE
         return PROPORTION if name.startswith("share_") else NOT_NEGATIVE if name.startswith("sd_") else Column("number")
     return Column("number")
 

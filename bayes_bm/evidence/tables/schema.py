@@ -54,6 +54,7 @@ NOT_NEGATIVE = Column("number", low=0)
 OPEN_UNIT = Column("number", low=0, high=1, open_low=True, open_high=True)
 SIZE = Column("whole", low=1)
 EVENTS = Column("whole", low=0)
+SHARE_SIZE = Column("whole", low=0, hint="0 where the series took only such patients")
 
 
 def _must(column: Column, *, filled: bool = True, hint: str = "") -> Column:
@@ -231,7 +232,10 @@ KEYS = {
 WHOLE_DTYPE = {("patients", "event"), ("outcomes", "event"), ("at_risk", "at_risk")}
 COVARIATE_OF_ARMS = re.compile(r"(mean|sd|share)_\w+")
 SIZE_OF_SHARE = re.compile(r"n_(\w+)")
-"""Of how many patients an arm's share is, where they are fewer than its n: stands beside share_ of the covariate."""
+"""Of how many patients an arm's share is, where they are fewer than its n: stands beside share_ of the covariate.
+
+0: the share was a condition of the series, so it is known of the arm and says nothing about others.
+"""
 
 
 def table_columns(kind: str) -> Mapping[str, Column]:

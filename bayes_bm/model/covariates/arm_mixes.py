@@ -116,7 +116,10 @@ def arm_mixes(spec: Spec, evidence: Evidence) -> ArmMixes | None:
             value = _number(arm, f"share_{name}" if two[column] else f"mean_{name}")
             n, known = _number(arm, "n"), _number(arm, f"n_{name}")
             within[row, column] = np.nan if two[column] else _number(arm, f"sd_{name}")
-            if two[column] and np.isfinite(known) and not known >= n:
+            if two[column] and known == 0:
+                # a condition of the series: known of its own patients, no sample of what series are like
+                printed[row, column] = value
+            elif two[column] and np.isfinite(known) and not known >= n:
                 counted[row, column], size[row, column] = value * known, known
             else:
                 printed[row, column], behind[row, column] = value, n
