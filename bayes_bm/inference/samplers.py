@@ -1,10 +1,10 @@
 """Compiling and sampling a model. What the user waits for is compilation, so it is chosen with care.
 
-Weibull models have a density written by hand and compiled once on a machine (`bayes_bm.density`): no PyMC, nothing to
-compile, chains on threads. All others use the graph of `model.build_model`, which nutpie's own compiler translates to
-numba anew in every process: 14 s for the shipped main model. PyTensor's C linker keeps its modules on disk: 5 s when
-warm, half a minute the first time (docs/speed.md), at about twice the cost a gradient. So the C linker serves up to
-`MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
+Almost all models have a density written by hand and compiled once on a machine (`inference/compiled`): no PyMC, nothing
+to compile, chains on threads. What it does not cover (`coverage.why_not`) uses the graph of `model.build_model`, which
+nutpie's own compiler translates to numba anew in every process: 14 s for the shipped main model. PyTensor's C linker
+keeps its modules on disk: 5 s when warm, half a minute the first time (docs/speed.md), at about twice the cost a
+gradient. So the C linker serves up to `MANY_PATIENTS`, and numba, whose chains run on several cores, beyond.
 
 Patients enter as data, so other patients of the same arms (docs/decisions.md#19-multiple-imputation) need no other
 compilation.
@@ -52,7 +52,7 @@ def sampler(inputs: ModelInputs, say: Progress) -> Sampler:
 
 
 def _density_sampler(inputs: ModelInputs) -> Sampler:
-    """The hand-written density (`bayes_bm.density`)."""
+    """The hand-written density."""
     from bayes_bm.inference.compiled.nutpie import compiled_model, read_trace
     from bayes_bm.inference.compiled.packing import pack_problem
 

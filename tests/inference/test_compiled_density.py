@@ -432,16 +432,3 @@ def test_posterior_has_the_models_names_dims_and_labels() -> None:
     wanted = sd[..., None] * at.plain(draws)[..., first : first + len(shape.studies)]
     np.testing.assert_allclose(found["study_effect"], wanted)
     np.testing.assert_allclose(shape.pair_factor @ shape.pair_factor.T, 0.5 * np.eye(len(shape.pairs)), atol=1e-14)
-
-
-def test_models_of_other_families_are_left_to_the_graph() -> None:
-    gompertz = worlds.spec(
-        hazard={"family": "gompertz"},
-        priors__slope=worlds.normal(1.0),
-        priors__log_shape=None,
-        effects__study_shape=None,
-    )
-    assert why_not(prepare(gompertz, worlds.evidence(gompertz))) == "the family is gompertz"
-    cured = worlds.spec(hazard={"family": "weibull", "cure": True}, priors__logit_cure=worlds.normal(1.0))
-    tables = {**worlds.TABLES, "hazard_ratios": []}
-    assert why_not(prepare(cured, worlds.evidence(cured, tables))) == "a cured share"

@@ -14,10 +14,12 @@ import numpy as np
 import xarray as xr
 from scipy.special import betaln, expit, gammaln
 
+from bayes_bm.hazards import Family
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
+from bayes_bm.inference.compiled.blocks import Block, model_blocks, walk_steps
 from bayes_bm.inference.compiled.parametrization import Parametrization
 from bayes_bm.model.covariates.arm_mixes import ArmMixes, mix_labels, mix_terms
-from bayes_bm.model.design import STACKED, Design, contrasts_to_deviations, labels
+from bayes_bm.model.design import STACKED, Design, contrasts_to_deviations, labels, location_labels
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import (
@@ -35,19 +37,8 @@ from bayes_bm.spec.priors import (
 
 LAWS = (Normal, HalfNormal, StudentT, HalfStudentT, Exponential, Gamma, LogNormal, Uniform)
 """In the order of the kernel's numbers for them; the next is that of centred coordinates."""
-STANDARD = Normal(dist="normal", mean=0.0, sd=1.0, why="standardised effect of a study")
 STANDARDS = ("study_effect_standard", "study_log_shape_standard", "study_treatment_effect_standard")
 """Effects of studies, in the order of `Centring`: levels, shapes, deviations."""
-
-
-@dataclass(frozen=True)
-class Block:
-    """Coordinates of one PyMC variable: its name, prior, size, and the dimension of its labels (none for a number)."""
-
-    name: str
-    prior: Prior
-    size: int
-    dims: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,16 +49,22 @@ class Coordinates:
     design: Design
     blocks: tuple[Block, ...]
     centring: Parametrization
+    family: Family
     mixes: ArmMixes | None = None
     transported: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, inputs: ModelInputs, centring: Parametrization) -> "Coordinates":
-        blocks = (*_blocks(inputs.spec, inputs.design), *_mix_blocks(inputs), *_prognosis_blocks(inputs))
+        blocks = model_blocks(inputs)
         ratios = inputs.prognostic_ratios
         transported = () if ratios is None else ratios.transported
         used = tuple(block for block in blocks if block.size)
-        return cls(inputs.spec, inputs.design, used, centring, inputs.arm_mixes, transported)
+        return cls(inputs.spec, inputs.design, used, centring, inputs.family, inputs.arm_mixes, transported)
+
+    @property
+    def steps(self) -> int:
+        """Steps of a walk of log coefficients, 0 where the family has none."""
+        return walk_steps(self.family)
 
     @property
     def size(self) -> int:
@@ -145,7 +142,7 @@ class Coordinates:
         if not self.centred.any() and not self.pair_level.any():
             return draws
         changed, parameters = draws.copy(), self._parameters(draws)
-        means = {"study_effect_standard": "intercept", "study_log_shape_standard": "log_shape"}
+        means = {"study_effect_standard": "intercept", "study_log_shape_standard": self.spec.hazard.varies or ""}
         sds = {"study_effect_standard": "study_sd", "study_log_shape_standard": "study_shape_sd"}
         deviations = self._with_deviations(parameters, changed, standard=standard)
         for name, chosen in self._standards():
@@ -162,7 +159,7 @@ class Coordinates:
         """What treatment and deviation add to eta of a study's main arm."""
         arm = self.centring.main[j]
         treatment, deviation = self.design.arm_treatment[arm], deviations[..., self.design.arm_pair[arm]]
-        return deviation + parameters["log_hr"][..., treatment - 1] if treatment else deviation
+        return deviation + parameters[self.spec.hazard.treatment_effect][..., treatment - 1] if treatment else deviation
 
     def _with_deviations(self, parameters: dict[str, np.ndarray], changed: np.ndarray, *, standard: bool) -> np.ndarray:
         """Deviations of no pair (0) and of each (..., pair); the coordinates of pairs are put into `changed`."""
@@ -171,7 +168,7 @@ class Coordinates:
         if name not in parameters:
             return deviation
         sd, z, factor = parameters["study_treatment_sd"], parameters[name].copy(), self.design.pair_cholesky
-        log_hr = np.pad(parameters["log_hr"], [(0, 0)] * (changed.ndim - 1) + [(1, 0)])
+        log_hr = np.pad(parameters[self.spec.hazard.treatment_effect], [(0, 0)] * (changed.ndim - 1) + [(1, 0)])
         treatment = [self.design.treatments.index(name) for _, name in self.design.pairs]
         for p, base in enumerate(self.design.pair_base):
             contrast = log_hr[..., treatment[p]] - log_hr[..., treatment[base]]
@@ -212,7 +209,7 @@ class Coordinates:
         given = parameters["study_effect_standard"][..., j], parameters["study_treatment_effect_standard"][..., p]
         mean = parameters["intercept"] + middle
         treatment, main = (which[self.centring.main[j]] for which in (self.design.arm_treatment, self.design.arm_pair))
-        mean = mean + (parameters["log_hr"][..., treatment - 1] if treatment else 0.0)
+        mean = mean + (parameters[self.spec.hazard.treatment_effect][..., treatment - 1] if treatment else 0.0)
         mean = mean + (contrasts[..., main] if main != p + 1 else 0.0)
         centred = self.centring.level[j]
         first = (given[0] - mean) / both if centred and not standard else given[0]
@@ -229,6 +226,7 @@ class Coordinates:
             variables[variable.name] = (("chain", "draw", *variable.dims), variable.values)
         used = {dim for dims, _ in variables.values() for dim in dims[2:]}
         every = labels(self.spec, self.design) | mix_labels(self.spec, self.mixes)
+        every["location"] = location_labels(self.spec, self.family)
         every["transported"] = list(self.transported)
         named = {name: values for name, values in every.items() if name in used}
         counts = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
@@ -242,80 +240,6 @@ class Coordinates:
             values = _constrained(block.prior, draws[..., first : first + block.size])
             parameters[block.name] = values if block.dims else values[..., 0]
         return parameters
-
-
-def _blocks(spec: Spec, design: Design) -> Iterator[Block]:
-    """In the order in which `model.build_model` makes its variables."""
-    effects, priors = spec.effects, spec.priors
-    studies, treatments, pairs = len(design.studies), len(design.compared), len(design.pairs)
-    yield Block("log_hr", _given(priors.log_hr), treatments, "treatment")
-    if effects.study_treatment is not None and pairs:
-        yield Block("study_treatment_sd", effects.study_treatment.sd, 1)
-        yield Block("study_treatment_effect_standard", STANDARD, pairs, "study_treatment")
-    if spec.free_levels:
-        yield Block("study_effect", priors.intercept, studies, "study")
-    else:
-        yield Block("intercept", priors.intercept, 1)
-        if effects.study is not None and studies:
-            yield Block("study_effect_standard", STANDARD, studies, "study")
-            yield Block("study_sd", _given(effects.study.sd), 1)
-    if spec.hazard.shapes:
-        yield from _shape_blocks(spec, studies)
-    if priors.treatment_log_shape is not None:
-        yield Block("treatment_log_shape", priors.treatment_log_shape, treatments, "treatment")
-    for name in spec.unknown_biases:
-        yield Block(f"bias_{name}", _given(spec.modelled_biases[name].prior), 1)
-    for name, term in spec.covariates.items():
-        yield Block(f"coefficient_{name}", term.prior, 1)
-    for name in spec.modifiers:
-        term = spec.covariates[name]
-        alone = term.interaction_by == "treatment"
-        dims = "treatment" if alone else None
-        yield Block(f"interaction_{name}", _given(term.interaction), treatments if alone else 1, dims)
-
-
-def _mix_blocks(inputs: ModelInputs) -> Iterator[Block]:
-    """Of mixes of arms: scores of what is not printed, then the population of arms in each covariate."""
-    if inputs.arm_mixes is None:
-        return
-    yield Block("case_mix_standard", STANDARD, len(inputs.arm_mixes.unknown_labels), "unknown_mix")
-    for name, mix in mix_terms(inputs.spec).items():
-        yield Block(f"mix_mean_{name}", mix.mean, 1)
-        yield Block(f"mix_sd_{name}", mix.sd, 1)
-        if mix.by_treatment is not None:
-            treatments = len(inputs.spec.treatments.names)
-            yield Block(f"mix_by_{name}", mix.by_treatment, treatments, "mix_treatment")
-        if mix.within_sd is not None:
-            yield Block(f"mix_within_{name}", mix.within_sd, 1)
-
-
-def _prognosis_blocks(inputs: ModelInputs) -> Iterator[Block]:
-    ratios, prognosis = inputs.prognostic_ratios, inputs.spec.prognosis
-    if ratios is None or prognosis is None:
-        return
-    yield Block("prognosis_sd", prognosis.sd, 1)
-    if ratios.transported and prognosis.transport_sd is not None:
-        yield Block("transport_standard", STANDARD, len(ratios.transported), "transported")
-        yield Block("transport_sd", prognosis.transport_sd, 1)
-
-
-def _shape_blocks(spec: Spec, studies: int) -> Iterator[Block]:
-    priors, effect = spec.priors, spec.effects.study_shape
-    if not spec.free_shapes:
-        yield Block("log_shape", _given(priors.log_shape), 1)
-        if effect is not None and studies:
-            yield Block("study_log_shape_standard", STANDARD, studies, "study")
-            yield Block("study_shape_sd", _given(effect.sd), 1)
-    elif priors.log_shape is not None:
-        yield Block("study_log_shape", priors.log_shape, studies, "study")
-    else:
-        yield Block("study_shape", _given(priors.shape), studies, "study")
-
-
-def _given(prior: Prior | None) -> Prior:
-    if prior is None:
-        raise TypeError("a spec without a prior it needs was not checked by parse_spec")
-    return prior
 
 
 class _Variable(NamedTuple):
@@ -340,6 +264,7 @@ def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]
         yield _Variable("study_treatment_effect", ("study_treatment",), deviations)
     if "study_shape" in parameters:
         yield _Variable("study_log_shape", ("study",), np.log(parameters["study_shape"]))
+    yield from _walks(coordinates, parameters)
     if coordinates.spec.unknown_biases:
         biases = np.stack([parameters[f"bias_{name}"] for name in coordinates.spec.unknown_biases], -1)
         yield _Variable("bias", ("bias_term",), biases)
@@ -374,6 +299,28 @@ def _mix_variables(spec: Spec, mixes: ArmMixes, parameters: dict[str, np.ndarray
         if name in by:
             location[..., place] += by[name][..., mixes.treatment]
     yield _Variable("case_mix", ("case_mix_arm", "covariate"), mixes.values(location, sds[..., None, :], scores))
+
+
+def _walks(coordinates: Coordinates, parameters: dict[str, np.ndarray]) -> Iterator[_Variable]:
+    """Walks of log coefficients from zero, without the zero; those of studies are on the shared one."""
+    if coordinates.family.knots is None:
+        return
+    roots = np.sqrt(coordinates.family.knots.step)
+
+    def walk(name: str, sd: str, *outer: int) -> np.ndarray:
+        standard = parameters[f"{name}_standard"]
+        steps = standard.reshape(*standard.shape[:2], *outer, len(roots))
+        return np.cumsum(steps * roots * parameters[sd][(..., *[None] * (len(outer) + 1))], axis=-1)
+
+    studies, treatments = len(coordinates.design.studies), len(coordinates.design.compared)
+    if "log_coefficient_standard" in parameters:
+        yield _Variable("log_coefficient", ("location",), walk("log_coefficient", "smooth_sd"))
+    if "study_log_coefficient_standard" in parameters:
+        sd = "smooth_sd" if coordinates.spec.free_shapes else "study_shape_sd"
+        yield _Variable("study_log_coefficient", ("study", "location"), walk("study_log_coefficient", sd, studies))
+    if "treatment_log_coefficient_standard" in parameters:
+        walks = walk("treatment_log_coefficient", "treatment_smooth_sd", treatments)
+        yield _Variable("treatment_log_coefficient", ("treatment", "location"), walks)
 
 
 EXCHANGEABLE = {"study_effect": "study_sd", "study_log_shape": "study_shape_sd"}

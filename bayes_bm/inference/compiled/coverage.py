@@ -1,30 +1,50 @@
-"""Which models the compiled density covers; all others are sampled through PyMC's graph."""
+"""Which models the compiled densities cover; all others are sampled through PyMC's graph."""
 
+from bayes_bm.inference.compiled.formulas import FILES
 from bayes_bm.model.model_inputs import ModelInputs
 
 FAMILIES = ("weibull", "exponential")
-KNOWN = {
+"""Of the kernel that sums powers of time."""
+PLAIN = {
     *("patients", "patients_averaged", "points", "medians", "median_intervals", "medians_not_reached", "counts"),
     "hazard_ratios",
 }
+"""Evidence that it knows."""
+KNOWN = {*PLAIN, "registry"}
+"""Evidence that the density of cells knows."""
+
+
+def is_plain_weibull(inputs: ModelInputs) -> bool:
+    """Whether the kernel of Weibull models covers a model: alike patients, or mixes of them."""
+    spec = inputs.spec
+    plain = spec.hazard.family in FAMILIES and not spec.hazard.cure and not len(inputs.evidence.background)
+    return plain and not inputs.any_integrated and set(inputs.kinds) <= PLAIN
 
 
 def why_not(inputs: ModelInputs) -> str | None:
-    """Why the compiled density does not cover a model; None where it does."""
+    """Why no compiled density covers a model; None where one does."""
     spec = inputs.spec
-    if spec.hazard.family not in FAMILIES:
+    if spec.hazard.family not in FILES:
         return f"the family is {spec.hazard.family}"
-    if spec.hazard.cure:
-        return "a cured share"
-    if len(inputs.evidence.background):
-        return "background mortality"
     if spec.unknown_clocks:
         return "a clock of unknown time"
-    if inputs.any_integrated:
-        return "arms averaged over their covariates"
     if inputs.missing_patients.any():
         return "patients averaged over covariates they lack"
     if inputs.averaged_ratios.any():
         return "hazard ratios averaged over covariates"
     unknown = set(inputs.kinds) - KNOWN
-    return f"evidence of kind {', '.join(sorted(unknown))}" if unknown else None
+    if unknown:
+        return f"evidence of kind {', '.join(sorted(unknown))}"
+    return None if is_plain_weibull(inputs) else _why_no_cells(inputs)
+
+
+def _why_no_cells(inputs: ModelInputs) -> str | None:
+    """What the density of cells does not know, beside what neither does."""
+    spec = inputs.spec
+    if spec.case_mixes:
+        return f"mixes of arms under the family {spec.hazard.family}"
+    if inputs.any_integrated and not inputs.family.proportional:
+        return "arms averaged over their covariates, hazards not proportional"
+    if inputs.any_integrated and not spec.proportional and "hazard_ratios" in inputs.kinds:
+        return "arms averaged over their covariates beside ratios of hazards that are not proportional"
+    return None

@@ -6,14 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.fields import Problem
-from bayes_bm.inference.compiled.kernel import addresses, copied, density
+from bayes_bm.inference.compiled.kernel import addresses, copied
+from bayes_bm.inference.compiled.kernel import density as weibull_density
 from bayes_bm.runtime.errors import GateRefused
+
+if TYPE_CHECKING:
+    from bayes_bm.inference.compiled.cells.fields import CellProblem
 
 JITTER = 0.5
 """Chains start that far from the prior medians in each coordinate at most."""
@@ -42,14 +46,24 @@ def imported_later(name: str) -> Iterator[None]:
         del sys.modules[name]
 
 
-def compiled_model(coordinates: Coordinates, problem: Problem) -> Any:
+def density_of(problem: "Problem | CellProblem") -> Any:
+    """The compiled function that reads a problem."""
+    if isinstance(problem, Problem):
+        return weibull_density
+    # late, so that a Weibull model does not wait for its compiling
+    from bayes_bm.inference.compiled.cells.density import density
+
+    return density
+
+
+def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem") -> Any:
     """The model as `nutpie.sample` takes it; nothing is compiled here. Draws are of the coordinates, under `x`."""
     with imported_later("arviz"):
         from nutpie.compile_pymc import CompiledPyMCModel
 
     start = coordinates.start
     return CompiledPyMCModel(
-        compiled_logp_func=density,
+        compiled_logp_func=density_of(problem),
         compiled_expand_func=copied,
         initial_point_func=lambda seed: start + np.random.default_rng(seed).uniform(-JITTER, JITTER, len(start)),
         user_data=addresses(problem),
@@ -67,12 +81,12 @@ def compiled_model(coordinates: Coordinates, problem: Problem) -> Any:
     )
 
 
-def log_density(x: np.ndarray, problem: Problem) -> tuple[float, np.ndarray]:
+def log_density(x: np.ndarray, problem: "Problem | CellProblem") -> tuple[float, np.ndarray]:
     """Log density at `x` (coordinate) and its gradient, as the sampler sees them; NaN or infinite where it is not."""
     x = np.ascontiguousarray(x, dtype=float)
     value, gradient, user = np.empty(1), np.empty_like(x), addresses(problem)
     numbers = (array.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for array in (x, gradient, value))
-    density.ctypes(len(x), *numbers, user.ctypes.data)
+    density_of(problem).ctypes(len(x), *numbers, user.ctypes.data)
     return float(value[0]), gradient
 
 

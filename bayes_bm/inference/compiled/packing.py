@@ -7,22 +7,31 @@ own with the opposite sign, or rows of negative weight.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.special import betaln, gammaln
 
 from bayes_bm.inference.compiled import fields
 from bayes_bm.inference.compiled.coordinates import Coordinates
+from bayes_bm.inference.compiled.coverage import is_plain_weibull
 from bayes_bm.inference.compiled.fields import Problem
 from bayes_bm.inference.compiled.parametrization import choose_parametrization
 from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums
+from bayes_bm.inference.compiled.structure import (
+    pack_binomial,
+    pack_prognosis,
+    pack_ratios,
+    pack_structure,
+    whole_numbers,
+)
 from bayes_bm.model.covariates.arm_mixes import SHARE_NODES, ArmMixes
-from bayes_bm.model.design import Design
 from bayes_bm.model.likelihoods import NO_ENTRY
 from bayes_bm.model.model_inputs import ModelInputs
-from bayes_bm.model.prognosis import PrognosticRatios
 from bayes_bm.spec.document import Spec
+
+if TYPE_CHECKING:
+    from bayes_bm.inference.compiled.cells.fields import CellProblem
 
 MANY_ROWS = 8
 """A group of fewer distinct times is summed directly: about the cost of its polynomial."""
@@ -31,102 +40,30 @@ Arrays = Mapping[str, np.ndarray]
 Fields = dict[str, Any]
 
 
-def pack_problem(inputs: ModelInputs) -> tuple[Coordinates, Problem]:
+def pack_problem(inputs: ModelInputs) -> "tuple[Coordinates, Problem | CellProblem]":
     """The coordinates of a model and everything its density reads. For models that `coverage.why_not` lets pass."""
     spec, design, kinds = inputs.spec, inputs.design, inputs.kinds
     coordinates = Coordinates.of(inputs, choose_parametrization(inputs))
+    if not is_plain_weibull(inputs):
+        # imported late: the first posterior of a Weibull model does not wait for its compiling
+        from bayes_bm.inference.compiled.cells.packing import pack_cells
+
+        return coordinates, pack_cells(inputs, coordinates)
     packed = {
-        **_structure(coordinates, spec, design),
+        **pack_structure(coordinates, spec, design),
         **_patients(kinds.get("patients"), len(inputs.evidence.arms), len(spec.covariates)),
         **_binomials(kinds),
         **_medians(kinds),
-        **_ratios(kinds.get("hazard_ratios"), design),
+        **pack_ratios(kinds.get("hazard_ratios"), design),
         **_mixes(coordinates, spec, inputs.arm_mixes),
         **_mixed_patients(inputs.tied_kinds.get("patients_averaged")),
-        **_prognosis(coordinates, spec, inputs.prognostic_ratios),
+        **pack_prognosis(coordinates, spec, inputs.prognostic_ratios),
     }
     packed["constant"] = packed["constant"] + np.sum(packed.pop("mix_constant"))
     averaged = inputs.tied_kinds.get("patients_averaged")
     if averaged is not None:
         packed["constant"] = packed["constant"] - _log_times(averaged)
     return coordinates, Problem.of(packed)
-
-
-# ---------------------------------------------------------------------------------------------- structure
-
-
-def _structure(coordinates: Coordinates, spec: Spec, design: Design) -> Fields:
-    return {
-        "law": coordinates.laws,
-        **dict(zip(("prior_a", "prior_b", "prior_df", "prior_constant"), coordinates.numbers.T, strict=True)),
-        "place": _places(coordinates, spec, design),
-        "arm_study": design.arm_study + 1,
-        "arm_treatment": design.arm_treatment,
-        "arm_pair": design.arm_pair,
-        "pair_first": _first_of_study(design),
-        "pair_base": design.pair_base,
-        "pair_cholesky": design.pair_cholesky,
-        "pair_treatment": _whole([design.treatments.index(treatment) for _, treatment in design.pairs]),
-        "pair_centred": coordinates.centring.pair,
-        "level_centred": coordinates.centring.level,
-        "level_treatment": design.arm_treatment[coordinates.centring.main],
-        "level_pair": design.arm_pair[coordinates.centring.main],
-        "level_base": coordinates.level_base,
-        "pair_level": coordinates.pair_level,
-        "shape_centred": coordinates.centring.shape,
-        "coefficient_at": _whole([coordinates.starts[f"coefficient_{name}"] for name in spec.covariates]),
-        "interaction_at": _interaction_places(coordinates, spec, len(design.compared)),
-        "bias_at": _whole([coordinates.starts.get(f"bias_{name}", -1) for name in spec.modelled_biases]),
-        "bias_given": [0.0 if term.value is None else term.value.value for term in spec.modelled_biases.values()],
-        "arm_bias": design.arm_bias,
-        "ratio_bias": design.hr_bias,
-    }
-
-
-NAMES = {
-    "log_hr": fields.LOG_HR,
-    "study_treatment_sd": fields.DEVIATION_SD,
-    "study_treatment_effect_standard": fields.DEVIATION,
-    "intercept": fields.INTERCEPT,
-    "study_sd": fields.LEVEL_SD,
-    "study_effect_standard": fields.LEVEL,
-    "study_effect": fields.LEVEL,
-    "log_shape": fields.SHAPE,
-    "study_shape_sd": fields.SHAPE_SD,
-    "study_log_shape_standard": fields.STUDY_SHAPE,
-    "study_log_shape": fields.STUDY_SHAPE,
-    "study_shape": fields.STUDY_SHAPE,
-    "treatment_log_shape": fields.TREATMENT_SHAPE,
-}
-"""The kernel's block of each variable."""
-
-
-def _places(coordinates: Coordinates, spec: Spec, design: Design) -> np.ndarray:
-    place = np.full(fields.COVARIATES + 1, -1)
-    for name, start in coordinates.starts.items():
-        if name in NAMES:
-            place[NAMES[name]] = start
-    place[fields.NATURAL_SHAPE] = "study_shape" in coordinates.starts
-    place[fields.STUDIES], place[fields.COVARIATES] = len(design.studies), len(spec.covariates)
-    return place
-
-
-def _first_of_study(design: Design) -> np.ndarray:
-    studies = [study for study, _ in design.pairs]
-    return _whole([studies.index(study) for study in studies])
-
-
-def _interaction_places(coordinates: Coordinates, spec: Spec, treatments: int) -> np.ndarray:
-    places = np.full((treatments, len(spec.covariates)), -1)
-    for name in spec.modifiers:
-        alone = spec.covariates[name].interaction_by == "treatment"
-        start = coordinates.starts[f"interaction_{name}"]
-        places[:, list(spec.covariates).index(name)] = start + (np.arange(treatments) if alone else 0)
-    return places.ravel()
-
-
-def _whole(values: list[int]) -> np.ndarray:
-    return np.array(values, dtype=np.int64)
 
 
 # ---------------------------------------------------------------------------------------------- patients
@@ -261,19 +198,15 @@ def _binomials(kinds: Mapping[str, Arrays]) -> Fields:
     if "points" in kinds:
         data = kinds["points"]
         alive = data["size"] * data["ratio"]
-        rows.append(_binomial(data["arm_row"], data["log_u"], data["log_start"], alive, data["size"]))
+        rows.append(pack_binomial(data["arm_row"], data["log_u"], data["log_start"], alive, data["size"]))
     if "counts" in kinds:
         data = kinds["counts"]
-        rows.append(_binomial(data["arm_row"], data["log_u"], data["log_entry"], data["n"] - data["events"], data["n"]))
+        rows.append(
+            pack_binomial(data["arm_row"], data["log_u"], data["log_entry"], data["n"] - data["events"], data["n"])
+        )
     arm, *columns = np.concatenate(rows).T
     names = ("end", "start", "alive", "dead", "constant")
     return {"binomial_arm": arm, **{f"binomial_{name}": kinds for name, kinds in zip(names, columns, strict=True)}}
-
-
-def _binomial(arm: np.ndarray, end: np.ndarray, start: np.ndarray, alive: np.ndarray, size: np.ndarray) -> np.ndarray:
-    dead = size - alive
-    constant = gammaln(size + 1) - gammaln(alive + 1) - gammaln(dead + 1)
-    return np.column_stack([arm, end, start, alive, dead, constant])
 
 
 def _medians(kinds: Mapping[str, Arrays]) -> Fields:
@@ -297,22 +230,6 @@ def _medians(kinds: Mapping[str, Arrays]) -> Fields:
         "unreached_entry": unreached["log_entry"],
         "unreached_alpha": unreached["alpha"],
         "unreached_log_beta": betaln(unreached["alpha"], unreached["alpha"]),
-    }
-
-
-def _ratios(data: Arrays | None, design: Design) -> Fields:
-    data = {} if data is None else data
-    rows = len(data.get("log_hr", ()))
-    return {
-        "ratio_study": design.hr_study,
-        "ratio_treatment": design.hr_treatment,
-        "ratio_reference": design.hr_reference,
-        "ratio_pair": design.hr_pair,
-        "ratio_reference_pair": design.hr_reference_pair,
-        "ratio_log": data.get("log_hr", np.zeros(0)),
-        "ratio_log_diagonal": data.get("log_diagonal", np.zeros(0)),
-        "ratio_whitener": data.get("whitener", np.zeros((rows, rows))),
-        "ratio_log_followup": data.get("log_followup", np.zeros(0)),
     }
 
 
@@ -343,10 +260,10 @@ def _mixes(coordinates: Coordinates, spec: Spec, mixes: ArmMixes | None) -> Fiel
         "mixed": np.ones(len(mixes.arms)),
         "mix_constant": constant,
         "mix_two": mixes.two_valued,
-        "mix_mean_at": _whole([start[f"mix_mean_{name}"] for name in names]),
-        "mix_sd_at": _whole([start[f"mix_sd_{name}"] for name in names]),
-        "mix_by_at": _whole([start.get(f"mix_by_{name}", -1) for name in names]),
-        "mix_within_at": _whole([start.get(f"mix_within_{name}", -1) for name in names]),
+        "mix_mean_at": whole_numbers([start[f"mix_mean_{name}"] for name in names]),
+        "mix_sd_at": whole_numbers([start[f"mix_sd_{name}"] for name in names]),
+        "mix_by_at": whole_numbers([start.get(f"mix_by_{name}", -1) for name in names]),
+        "mix_within_at": whole_numbers([start.get(f"mix_within_{name}", -1) for name in names]),
         "mix_unknown_at": unknown,
         "mix_middle": [term.middle for term in terms],
         "mix_scale": [term.scale for term in terms],
@@ -392,29 +309,4 @@ def _mixed_patients(data: Arrays | None) -> Fields:
         "mixed_weight": data["weight"],
         "mixed_exact": data["weight"] * data["exact"],
         "mixed_interval": data["weight"] * data["interval"],
-    }
-
-
-def _prognosis(coordinates: Coordinates, spec: Spec, ratios: PrognosticRatios | None) -> Fields:
-    """Published ratios of covariates, those of one study and covariate together."""
-    if ratios is None:
-        whole = dict.fromkeys(("covariate", "external", "at", "log", "se", "change"), np.zeros(0))
-        return {f"prognosis_{name}": none for name, none in whole.items()} | {
-            "prognosis_group": np.zeros(1),
-            "transport_at": np.full(len(spec.covariates), -1),
-        }
-    order, start = np.argsort(ratios.group, kind="stable"), coordinates.starts
-    transport = np.full(len(spec.covariates), -1)
-    if "transport_standard" in start:
-        places = [list(spec.covariates).index(name) for name in ratios.transported]
-        transport[places] = start["transport_standard"] + np.arange(len(places))
-    return {
-        "prognosis_group": np.searchsorted(ratios.group[order], np.arange(len(ratios.groups) + 1)),
-        "prognosis_covariate": ratios.covariate[order],
-        "prognosis_external": ratios.external[order],
-        "prognosis_at": _whole([start["prognosis_sd"], start.get("transport_sd", -1)]),
-        "transport_at": transport,
-        "prognosis_log": ratios.log_hr[order],
-        "prognosis_se": ratios.se[order],
-        "prognosis_change": ratios.change[order],
     }

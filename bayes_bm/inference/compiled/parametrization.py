@@ -64,7 +64,7 @@ def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     level, shapes = np.zeros(studies, dtype=bool), np.zeros(studies, dtype=bool)
     if effects.study is not None and not spec.free_levels:
         level = events[main] * _variance(effects.study.sd) > enough
-    if effects.study_shape is not None and not spec.free_shapes and spec.hazard.shapes:
+    if effects.study_shape is not None and not spec.free_shapes and spec.hazard.varies:
         study_events = np.bincount(design.arm_study, weights=events, minlength=studies)
         shapes = OF_SHAPE * study_events * _variance(effects.study_shape.sd) > enough
     pair = np.zeros(len(design.pairs), dtype=bool)

@@ -1,0 +1,354 @@
+"""Log density and gradient of a model of any family that has a compiled formula (`compiled/formulas`).
+
+    x -> theta, effects, arms (`kernel.py`) -> eta and shapes of cells -> the formula -> layers -> rows of evidence
+
+and back by the chain rule. Nothing here knows a family: its formula is called by its address.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsage]
+from numba.extending import intrinsic
+
+from bayes_bm.hazards.numerics import numpy_namespace
+from bayes_bm.inference.compiled import fields, kernel, mixes
+from bayes_bm.inference.compiled.cells import averages, baseline, layers, rows
+from bayes_bm.inference.compiled.cells.averages import averaged, averaged_back, offsets_of, slopes_of_offsets
+from bayes_bm.inference.compiled.cells.baseline import (
+    background_at,
+    coefficients,
+    coefficients_back,
+    placed,
+    sums,
+    sums_back,
+)
+from bayes_bm.inference.compiled.cells.fields import CELLS, HAZARD, MOVING, OF_ARM, TOTAL, CellProblem, Field
+from bayes_bm.inference.compiled.cells.layers import cured, cured_back, multiplied, with_background
+from bayes_bm.inference.compiled.cells.rows import (
+    binomials,
+    normal_medians,
+    order_medians,
+    patients,
+    ratio_density,
+    ratio_means,
+    ratio_means_back,
+    unreached_medians,
+)
+from bayes_bm.inference.compiled.fields import (
+    BY_ETA,
+    BY_LOG_K,
+    COVARIATES,
+    ETA,
+    JIT,
+    LOG_K,
+    SLOPES,
+    STUDIES,
+    numbers,
+    whole,
+)
+from bayes_bm.inference.compiled.fields import Field as Structure
+from bayes_bm.inference.compiled.formulas import tails
+from bayes_bm.inference.compiled.kernel import (
+    LOG_TWO,
+    NOT_FINITE,
+    POINTER,
+    _arms,
+    _arms_back,
+    _array,
+    _effects,
+    _effects_back,
+    _priors,
+    _prognosis,
+    _ratios,
+)
+from bayes_bm.runtime.compiling import cached_cfunc
+
+LOWEST_LOG_TIME, HIGHEST_LOG_TIME = numpy_namespace.LOWEST_LOG_TIME, numpy_namespace.HIGHEST_LOG_TIME
+"""Between which medians are looked for, as their twin does."""
+STEPS = 100
+"""Newton's steps, or halvings of the bracket, at most."""
+TOLERANCE = 1e-14
+"""Of log time, relative to the larger of 1 and itself."""
+
+
+@intrinsic
+def _call(context, address, n, given, found):
+    """Call the formula at an address (`formulas.arrays.SIGNATURE`)."""
+
+    def generate(target, builder, signature, arguments):
+        whole_number, pointer = ir.IntType(64), ir.DoubleType().as_pointer()
+        # numba's C functions answer what Python calls None with nothing
+        kind = ir.FunctionType(ir.VoidType(), [whole_number, pointer, pointer])
+        function = builder.inttoptr(arguments[0], kind.as_pointer())
+        addresses_of = [builder.inttoptr(argument, pointer) for argument in arguments[2:]]
+        builder.call(function, [arguments[1], *addresses_of])
+        return target.get_dummy_value()
+
+    return types.none(types.int64, types.int64, types.intp, types.intp), generate
+
+
+@njit(**JIT)
+def _formula(own, theta, arm, formula, first, log_u, basis_logs):
+    """What the formula finds of the cells from `first` on, whose times are `log_u` (5 + 2 shape, cell)."""
+    n, shape_at, of_arm = log_u.size, whole(own, Field.shape_at), whole(own, Field.cell_arm)
+    covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
+    given, found = np.empty((2 + shape_at.size, n)), np.empty((5 + 2 * shape_at.size, n))
+    for i in range(n):
+        r = of_arm[first + i]
+        given[0, i], given[1, i] = log_u[i], arm[r, ETA]
+        for c in range(covariates):
+            given[1, i] += arm[r, SLOPES + c] * every_x[c * of_arm.size + first + i]
+    for s in range(shape_at.size):
+        for i in range(n):
+            if shape_at[s] == OF_ARM:
+                given[2 + s, i] = arm[of_arm[first + i], LOG_K]
+            elif shape_at[s] == TOTAL:
+                given[2 + s, i] = basis_logs[0, i]
+            elif shape_at[s] == HAZARD:
+                given[2 + s, i] = basis_logs[1, i]
+            else:
+                given[2 + s, i] = theta[shape_at[s]]
+    _call(formula, n, given.ctypes.data, found.ctypes.data)  # pyright: ignore[reportCallIssue]
+    return found
+
+
+@njit(**JIT)
+def _formula_back(own, arm, found, first, slopes, score, by_basis):
+    """From derivatives by log H and log h (2, cell) to arms, coordinates, and the sums of a basis (2, cell)."""
+    n, shape_at, of_arm = found.shape[1], whole(own, Field.shape_at), whole(own, Field.cell_arm)
+    covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
+    hazard = 2 + shape_at.size
+    for i in range(n):
+        by_cum, by_hazard, r = slopes[0, i], slopes[1, i], of_arm[first + i]
+        by_eta = by_cum * found[1, i] + by_hazard * found[hazard + 1, i]
+        arm[r, BY_ETA] += by_eta
+        for c in range(covariates):
+            arm[r, SLOPES + covariates + c] += by_eta * every_x[c * of_arm.size + first + i]
+        for s in range(shape_at.size):
+            by_shape = by_cum * found[2 + s, i] + by_hazard * found[hazard + 2 + s, i]
+            if shape_at[s] == OF_ARM:
+                arm[r, BY_LOG_K] += by_shape
+            elif shape_at[s] == TOTAL:
+                by_basis[0, i] += by_shape
+            elif shape_at[s] == HAZARD:
+                by_basis[1, i] += by_shape
+            else:
+                score[shape_at[s]] += by_shape
+
+
+@njit(**JIT)
+def _layered(own, theta, found, first, background, offsets, logs, kept):
+    """log H and log h of the cells' patients (2, cell), and what the ways back need (row, cell)."""
+    hazard = 2 + (found.shape[0] - 5) // 2
+    logs[0], logs[1] = found[0], found[hazard]
+    cure_at, of_average = whole(own, Field.cure_at), whole(own, Field.cell_average)
+    if cure_at.size:
+        cured(theta[cure_at[0]], logs, kept[:4])
+    if of_average.size:
+        averaged(of_average[first : first + logs.shape[1]], offsets, logs, kept[4:8])
+    if background.shape[1]:
+        with_background(background, logs, kept[8:10])
+
+
+@njit(**JIT)
+def _layered_back(own, first, offsets, by_offsets, slopes, kept, score):
+    cure_at, of_average = whole(own, Field.cure_at), whole(own, Field.cell_average)
+    if numbers(own, Field.cell_background).size:
+        multiplied(slopes, kept[8:10])
+    if of_average.size:
+        averaged_back(of_average[first : first + slopes.shape[1]], offsets, by_offsets, slopes, kept[4:8])
+    if cure_at.size:
+        score[cure_at[0]] += cured_back(slopes, kept[:4])
+
+
+KEPT = 10
+"""Rows that layers keep of each cell."""
+
+
+@njit(**JIT)
+def _spot_logs(own, of_baseline, values):
+    """Sums of the basis at the spots, and the logarithms that cells read (2, cell)."""
+    of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
+    found = np.empty((2, of_spot.size))
+    sums(of_baseline, of_spot, values, found)
+    functions = of_baseline.shape[1] - 1
+    logs = np.empty((2, of_spot.size))
+    for s in range(of_spot.size):
+        at_reference = math.log(of_baseline[of_spot[s], functions])
+        for row in range(2):
+            logs[row, s] = math.log(found[row, s]) - at_reference
+    of_cells = np.empty((2, of_cell.size))
+    for i in range(of_cell.size):
+        of_cells[0, i], of_cells[1, i] = logs[0, of_cell[i]], logs[1, of_cell[i]]
+    return found, of_cells
+
+
+@njit(**JIT)
+def _medians(own, theta, arm, formula, of_baseline, values, offsets, cum, log_u, background):
+    """log u at which H = log 2 + H(entry), by Newton's steps inside a bracket, of the cells that stand last."""
+    count = whole(own, Field.count)
+    n, entries = count[MOVING], whole(own, Field.normal_entry)
+    low, high, target = np.full(n, LOWEST_LOG_TIME), np.full(n, HIGHEST_LOG_TIME), np.empty(n)
+    for i in range(n):
+        target[i] = math.log(LOG_TWO + (cum[entries[i]] if entries[i] >= 0 else 0.0))
+    settled = np.zeros(n, dtype=np.bool_)
+    for _ in range(STEPS):
+        logs = _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u, background)[0]
+        waiting = 0
+        for i in range(n):
+            if settled[i]:
+                continue
+            shortfall = target[i] - logs[0, i]
+            if shortfall > 0:
+                low[i] = log_u[i]
+            else:
+                high[i] = log_u[i]
+            newton = log_u[i] + shortfall / math.exp(log_u[i] + logs[1, i] - logs[0, i])
+            if not (low[i] < newton < high[i]):
+                newton = (low[i] + high[i]) / 2
+            if shortfall == 0 or abs(newton - log_u[i]) <= TOLERANCE * max(1.0, abs(log_u[i])):
+                settled[i] = True
+            else:
+                waiting += 1
+            log_u[i] = newton if shortfall != 0 else log_u[i]
+        if waiting == 0:
+            break
+
+
+@njit(**JIT)
+def _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u, background):
+    """The cells that stand last, at other times: log H and log h, what was found, kept and summed."""
+    first, n = whole(own, Field.count)[CELLS], log_u.size
+    functions = of_baseline.shape[1] - 1
+    of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
+    logs, kept, basis_logs, basis_sums = np.empty((2, n)), np.empty((KEPT, n)), np.empty((2, n)), np.empty((2, n))
+    for i in range(n):
+        if of_cell.size:
+            spot = of_cell[first + i]
+            at_spot = values[2 * functions * spot : 2 * functions * (spot + 1)]
+            placed(own, log_u[i], at_spot)
+            sums(of_baseline, of_spot[spot : spot + 1], at_spot, basis_sums[:, i : i + 1])
+            at_reference = math.log(of_baseline[of_spot[spot], functions])
+            for row in range(2):
+                basis_logs[row, i] = math.log(basis_sums[row, i]) - at_reference
+        if background.shape[1]:
+            background[0, i], background[1, i] = background_at(own, log_u[i])
+    found = _formula(own, theta, arm, formula, first, log_u, basis_logs)
+    _layered(own, theta, found, first, background, offsets, logs, kept)
+    return logs, found, kept, basis_sums
+
+
+@njit(**JIT)
+def evaluated(x: Any, gradient: Any, data: Any, own: Any, formula: Any) -> Any:
+    """Log density at `x` (coordinate); its gradient is written into `gradient`."""
+    theta, slope, score = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
+    place = whole(data, Structure.place)
+    value = _priors(x, data, theta, slope, gradient) + numbers(own, Field.constant)[0]
+    study = np.zeros((place[STUDIES] + 1, 4))
+    pair = np.zeros((whole(data, Structure.pair_first).size + 1, 3))
+    arm = np.zeros((whole(data, Structure.arm_study).size, SLOPES + 2 * place[COVARIATES]))
+    value += _effects(theta, data, study, pair)
+    _arms(theta, data, study, pair, arm)
+    value += _ratios(theta, data, study, pair, score) if not numbers(own, Field.ratio_log_step).size else 0.0
+    value += _prognosis(theta, data, score)
+    value += _cells(theta, data, own, formula, arm, score)
+    _arms_back(data, arm, study, pair, score)
+    _effects_back(theta, data, study, pair, score)
+    for i in range(x.size):
+        gradient[i] += slope[i] * score[i]
+    return value
+
+
+@njit(**JIT)
+def _cells(theta, data, own, formula, arm, score):
+    """Log density of all rows but proportional ratios; arms and `score` get its derivatives."""
+    of_baseline = coefficients(theta, own)
+    # times of medians are put into the values of their spots
+    values = numbers(own, Field.spot_values).copy()
+    basis_sums, basis_logs = _spot_logs(own, of_baseline, values)
+    offsets = offsets_of(own, arm)
+    n, moving = whole(own, Field.cell_arm).size, whole(own, Field.count)[MOVING]
+    fixed = n - moving
+    log_u, background = numbers(own, Field.cell_log).copy(), numbers(own, Field.cell_background).copy()
+    background = background.reshape((2, background.size // 2))
+    logs, kept = np.empty((2, n)), np.empty((KEPT, n))
+    found = _formula(own, theta, arm, formula, 0, log_u, basis_logs)
+    _layered(own, theta, found, 0, background, offsets, logs, kept)
+    cum = np.exp(logs[0])
+    if moving:
+        apart = background[:, fixed:].copy()
+        _medians(own, theta, arm, formula, of_baseline, values, offsets, cum, log_u[fixed:], apart)
+        moved = _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u[fixed:], apart)
+        logs[:, fixed:], found[:, fixed:], kept[:, fixed:] = moved[0], moved[1], moved[2]
+        for i in range(moving if basis_sums.shape[1] else 0):
+            spot = whole(own, Field.cell_spot)[fixed + i]
+            basis_sums[0, spot], basis_sums[1, spot] = moved[3][0, i], moved[3][1, i]
+    slopes, by_cum = np.zeros((2, n)), np.zeros(n)
+    value = _rows(data, own, cum, logs, log_u[fixed:], by_cum, slopes)
+    for i in range(n):
+        slopes[0, i] += by_cum[i] * cum[i] if by_cum[i] != 0 else 0.0
+    by_offsets = np.zeros_like(offsets)
+    _layered_back(own, 0, offsets, by_offsets, slopes, kept, score)
+    slopes_of_offsets(own, by_offsets, arm)
+    by_basis = np.zeros((2, whole(own, Field.cell_spot).size))
+    _formula_back(own, arm, found, 0, slopes, score, by_basis)
+    if basis_sums.shape[1]:
+        _basis_back(theta, own, of_baseline, values, basis_sums, by_basis, score)
+    return value
+
+
+@njit(**JIT)
+def _basis_back(theta, own, of_baseline, values, basis_sums, by_basis, score):
+    of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
+    by_log, by_reference = np.zeros((2, of_spot.size)), np.zeros(of_baseline.shape[0])
+    for i in range(of_cell.size):
+        by_log[0, of_cell[i]] += by_basis[0, i]
+        by_log[1, of_cell[i]] += by_basis[1, i]
+    by_sum = np.zeros((of_baseline.shape[0], of_baseline.shape[1] - 1))
+    sums_back(of_spot, values, basis_sums, by_log, by_sum, by_reference)
+    coefficients_back(theta, own, of_baseline, by_sum, by_reference, score)
+
+
+@njit(**JIT)
+def _rows(data, own, cum, logs, log_median, by_cum, slopes):
+    """Every kind of evidence; `by_cum` gets derivatives by H, `slopes` those by log H and log h."""
+    value = patients(own, cum, logs[1], by_cum, slopes[1]) + binomials(own, cum, by_cum)
+    value += order_medians(own, cum, logs[1], by_cum, slopes[1]) + unreached_medians(own, cum, by_cum)
+    value += normal_medians(own, cum, logs, log_median, by_cum, slopes)
+    if numbers(own, Field.ratio_log_step).size:
+        printed = numbers(data, Structure.ratio_log)
+        means, by_means = np.empty(printed.size), np.zeros(printed.size)
+        ratio_means(own, cum, logs[1], means)
+        whitener, diagonal = (
+            numbers(data, Structure.ratio_whitener),
+            numbers(data, Structure.ratio_log_diagonal),
+        )
+        value += ratio_density(printed, means, whitener, diagonal, by_means)
+        ratio_means_back(own, cum, logs[1], means, by_means, by_cum, slopes[1])
+    return value
+
+
+@cached_cfunc(
+    types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr),
+    *(fields, kernel, mixes, averages, baseline, layers, rows, tails),
+    **JIT,
+)
+def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
+    """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
+    address_list = carray(user, (14,), np.int64)
+    data = (_array(address_list, 0, np.int64), _array(address_list, 1, np.float64), _array(address_list, 2, np.int64))
+    own = (_array(address_list, 3, np.int64), _array(address_list, 4, np.float64), _array(address_list, 5, np.int64))
+    formula = _array(address_list, 6, np.int64)[0]
+    slopes = carray(gradient, (size,))
+    log_density = evaluated(carray(x, (size,)), slopes, data, own, formula)
+    carray(value, (1,))[0] = log_density
+    for i in range(slopes.size):
+        if not np.isfinite(slopes[i]):
+            return NOT_FINITE
+    return 0 if np.isfinite(log_density) else NOT_FINITE
+
+
+assert len(CellProblem._fields) == 7  # as many as `density` reads

@@ -1,0 +1,32 @@
+"""log H = log(-log S) from the logarithms of F and S, as the twins have it (`hazards.family.log_cum_from_tails`)."""
+
+import math
+from typing import Any
+
+from numba import njit
+
+from bayes_bm.hazards.family import EARLY
+from bayes_bm.inference.compiled.formulas.arrays import JIT
+
+LOG_TWO = math.log(2.0)
+
+
+@njit(**JIT)
+def log_cum_from_tails(log_dead: Any, log_alive: Any) -> Any:
+    """log(-log S), accurate at both ends."""
+    if log_dead < EARLY:
+        dead = math.exp(log_dead)
+        return log_dead + math.log1p(dead / 2 + dead * dead / 3)
+    return math.log(-log_alive)
+
+
+@njit(**JIT)
+def log1mexp(x: Any) -> Any:
+    """log(1 - exp(x)) of x <= 0, without cancellation (Maechler 2012)."""
+    return math.log(-math.expm1(x)) if x > -LOG_TWO else math.log1p(-math.exp(x))
+
+
+@njit(**JIT)
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x))."""
+    return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))

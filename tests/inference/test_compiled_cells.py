@@ -1,0 +1,114 @@
+"""The compiled density of cells against the model's graph: every family, layer and kind of evidence.
+
+Value within 1e-10 and gradient within 1e-8 of the graph, which is made once a model and not optimised.
+"""
+
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.hazards import FAMILIES
+from bayes_bm.inference.compiled.coverage import is_plain_weibull, why_not
+from bayes_bm.inference.compiled.formulas import FILES
+from bayes_bm.inference.compiled.nutpie import log_density
+from bayes_bm.inference.compiled.packing import pack_problem
+from bayes_bm.model.model_inputs import prepare
+from bayes_bm.spec.document import Spec
+from tests.builders import families, structures, worlds
+from tests.builders.structures import points
+from tests.inference.test_compiled_density import assert_agree, graph, standard_normals
+from tests.model import test_background, test_integration_points
+from tests.model.test_background import NAMED
+
+
+def assert_is_the_graph(spec: Spec, evidence: Evidence) -> None:
+    """Where the graph is finite, in its own coordinates; at far points some families overflow there."""
+    inputs = prepare(spec, evidence)
+    assert why_not(inputs) is None
+    assert not is_plain_weibull(inputs)
+    evaluate, names = graph(spec, evidence)
+    with patch("bayes_bm.inference.compiled.packing.choose_parametrization", standard_normals):
+        at, data = pack_problem(inputs)
+    assert [block.name for block in at.blocks] == names
+    compared = 0
+    for x in points(at):
+        wanted = evaluate(x)
+        if np.isfinite(wanted[0]) and np.isfinite(wanted[1]).all():
+            assert_agree(wanted, log_density(x, data))
+            compared += 1
+    assert compared >= 2
+
+
+def of_family(name: str, **more: Any) -> tuple[Spec, Evidence]:
+    spec = families.spec(name, **more)
+    return spec, families.evidence(spec)
+
+
+def with_background(name: str, **more: Any) -> tuple[Spec, Evidence]:
+    spec = families.spec(name, **NAMED, **more)
+    background = [{"time": time, "hazard": rate} for time, rate in test_background.STEPS]
+    return spec, test_background.evidence(spec, background=background)
+
+
+def of_structure(name: str, family: str) -> tuple[Spec, Evidence]:
+    """A structure of the Weibull's tests under a family."""
+    changes = families.changes(family)
+    for key, value in structures.STRUCTURES[name].items():
+        changes[key] = value
+    return structures.world(changes)
+
+
+STUDY_WALKS = {"effects__study_shape": {"sd": worlds.half_normal(0.3)}}
+TREATMENT_WALKS = {"priors__treatment_smooth_sd": worlds.half_normal(0.3)}
+FREE = {"effects__study": {"exchangeable": False}, "effects__study_shape": {"exchangeable": False}}
+WORLDS = {
+    **{name: (of_family, (name,)) for name in FILES if name not in ("weibull", "exponential")},
+    **{f"{name}+cure": (of_family, (f"{name}+cure",)) for name in ("weibull", "lognormal", "mspline")},
+    "walks of studies": (lambda: of_family("mspline", **STUDY_WALKS), ()),
+    "walks of treatments": (lambda: of_family("mspline", **TREATMENT_WALKS), ()),
+    "free walks": (lambda: of_family("piecewise", **FREE), ()),
+    "shapes by treatment": (lambda: of_family("lognormal", priors__treatment_log_shape=worlds.normal(0.2)), ()),
+    "free shapes": (lambda: of_family("gompertz", **FREE), ()),
+    **{f"background, {name}": (with_background, (name,)) for name in ("mspline", "lognormal+cure")},
+    "covariates": (of_structure, ("covariates", "mspline")),
+    "covariates by treatment": (of_structure, ("covariates by treatment", "loglogistic")),
+    "biases": (of_structure, ("biases", "piecewise")),
+    "averaged": (test_integration_points.world, ()),
+    "averaged, mspline": (lambda: test_integration_points.world(**families.changes("mspline")), ()),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORLDS)
+def test_every_model_has_the_graphs_density_and_gradient(name: str) -> None:
+    make, arguments = WORLDS[name]
+    assert_is_the_graph(*make(*arguments))
+
+
+@pytest.mark.parametrize("name", ["walks of treatments", "background, mspline", "averaged, mspline"])
+def test_the_gradient_is_that_of_the_value(name: str) -> None:
+    """By Richardson's central differences, good to about 1e-8 of the largest slope."""
+    make, arguments = WORLDS[name]
+    at, data = pack_problem(prepare(*make(*arguments)))
+    x = next(points(at))
+    _, gradient = log_density(x, data)
+    for i in range(at.size):
+
+        def slope(step: float, i=i) -> float:
+            up, down = (log_density(x + sign * step * np.eye(at.size)[i], data)[0] for sign in (1, -1))
+            return (up - down) / (2 * step)
+
+        rough = (4 * slope(5e-4) - slope(1e-3)) / 3
+        assert gradient[i] == pytest.approx(rough, rel=1e-6, abs=1e-7 * np.abs(gradient).max()), i
+
+
+def test_every_family_has_a_compiled_formula_or_is_left_to_the_graph() -> None:
+    spec, evidence = of_family("gompertz")
+    assert set(FILES) <= set(FAMILIES)
+    with patch.dict(FILES):
+        FILES.pop("gompertz")
+        assert why_not(prepare(spec, evidence)) == "the family is gompertz"
+    assert why_not(prepare(spec, evidence)) is None
