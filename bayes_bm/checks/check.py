@@ -9,6 +9,7 @@ from bayes_bm.checks.power_scaling import parameters
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import GateRefused
+from bayes_bm.runtime.summaries import counted, summary
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,15 @@ class Check:
     battery: Battery
     parameters: pd.DataFrame
     reproduction: bool = False
+
+    def __repr__(self) -> str:
+        rows = {
+            "gate": self.gate.state,
+            "red": counted({"rows of the reconciliation": len(self.red)}) or "no row of the reconciliation",
+            "battery": " ".join(self.battery.sentences()) or "nothing is flagged",
+            "look at": "battery.flags, reconciliation, red, parameters (tables); gate; require_no_red()",
+        }
+        return summary("Checks of a result", rows)
 
     @property
     def reconciliation(self) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from bayes_bm.evidence.prognostic_ratios import contrast_text, prognostic_notes,
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import GateRefused
+from bayes_bm.runtime.summaries import counted, listed, summary
 from bayes_bm.spec.biases import CLOCK_BIASES, Biases
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import describe
@@ -54,6 +55,17 @@ class Audit:
     set_aside: pd.DataFrame
     notes: tuple[str, ...]
     refusals: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        holders = [f"{row['treatment']} ({row['studies']} studies)" for row in self.treatments.to_dict("records")]
+        rows = {
+            "fit": "refused: " + " ".join(self.refusals) if self.refusals else "nothing stands against it",
+            "treatments": listed(holders),
+            "rows": counted({"in use": len(self.rows), "set_aside": len(self.set_aside)}),
+            "notes": f"{len(self.notes)}; the first: {self.notes[0]}" if self.notes else "",
+            "look at": "notes, refusals; rows, treatments, contrasts, coefficients, set_aside (tables)",
+        }
+        return summary("Audit of the evidence", rows)
 
 
 def audit(spec: Spec | str | Path, evidence: Evidence | None = None) -> Audit:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayes_bm.runtime.summaries import counted, listed, summary
+
 if TYPE_CHECKING:
     from bayes_bm.reconstruction.reconstruct import Reconstruction
 
@@ -133,6 +135,19 @@ class Evidence:
     background: pd.DataFrame = field(default_factory=no_background)
     prognostic_ratios: pd.DataFrame = field(default_factory=no_prognostic_ratios)
     remarks: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        tables = {name: len(table) for name, table in self.tables().items() if name not in ("arms", "set_aside")}
+        studies = {*self.arms["study"], *self.hazard_ratios["study"]}
+        rows = {
+            "in use": counted({"studies": len(studies), "arms": len(self.arms)}),
+            "rows": counted({**tables, "background": len(self.background)}),
+            "treatments": listed(sorted(self.treatments)),
+            "set aside": counted({"rows": len(self.set_aside)}),
+            "remarks": counted({"remarks": len(self.remarks)}),
+            "look at": "arms, patients, medians, ... (tables); set_aside (with reasons); remarks; digests",
+        }
+        return summary("Evidence, in the spec's time unit", rows)
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table of studies by name."""

@@ -22,6 +22,7 @@ from bayes_bm.model.covariates.case_mix import CaseMix, case_mix
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.summaries import counted, listed, summary
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec
 
@@ -73,6 +74,20 @@ class Result:
     gate: Gate
     provenance: dict[str, Any] = field(default_factory=dict)
     imputations: Imputations | None = None
+
+    def __repr__(self) -> str:
+        sizes, gate = self.posterior.sizes, self.gate
+        imputed = "" if self.imputations is None else f", {self.imputations.m} imputations"
+        rows = {
+            "question": self.spec.question,
+            "gate": gate.state + ("" if gate.passed else f": {'; '.join(gate.reasons[:3])}"),
+            "draws": f"{sizes['chain']} chains of {sizes['draw']}{imputed}",
+            "parameters": listed([str(name) for name in self.posterior.data_vars]),
+            "evidence": counted({"studies": len(self.inputs.design.studies), "arms": len(self.evidence.arms)}),
+            "look at": "bb.compare, bb.predict, bb.check, bb.write_report; posterior, to_arviz(); spec, evidence, gate,"
+            " provenance; save(path)",
+        }
+        return summary(f"Result of {self.spec.name}", rows)
 
     @cached_property
     def inputs(self) -> ModelInputs:

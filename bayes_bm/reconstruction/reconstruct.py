@@ -22,6 +22,7 @@ from bayes_bm.reconstruction.drawn.solve import solve_drawn
 from bayes_bm.reconstruction.figure_data import FigureData, figure_data
 from bayes_bm.reconstruction.patients import Patients, Solution
 from bayes_bm.reconstruction.verdict import judge, verdict_row
+from bayes_bm.runtime.summaries import counted, summary
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,17 @@ class Reconstruction:
     verdict: str
     reason: str
     _sampler: Callable[[np.random.Generator], Patients] = field(repr=False)
+
+    def __repr__(self) -> str:
+        events, checks = int(self.patients["event"].sum()), self.diagnostics["status"].value_counts().to_dict()
+        rows = {
+            "verdict": f"{self.verdict}: {self.reason}",
+            "patients": f"{len(self.patients)}, {events} with the event",
+            "curve": f"{self.method}, {len(self.curve.time)} points",
+            "checks": counted({str(name): int(number) for name, number in checks.items()}),
+            "look at": "patients, diagnostics (tables); draw(m); bb.draw_reconstruction",
+        }
+        return summary("Reconstruction of one arm", rows)
 
     def draw(self, m: int, *, seed: int = 1) -> list[pd.DataFrame]:
         """Draw plausible sets of patients.

@@ -16,6 +16,7 @@ from pydantic import (
 
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.family import CURED
+from bayes_bm.runtime.summaries import listed, summary
 from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases
 from bayes_bm.spec.covariates import Covariate, Integration, check_covariate_names
 from bayes_bm.spec.effects import Baseline, Effects, Treatments
@@ -97,6 +98,25 @@ class Spec(Record):
     >>> spec.digest() == bb.read_spec("os_reresection_vs_resrs").digest()
     True
     """
+
+    def __repr__(self) -> str:
+        effects = [name for name in type(self.effects).model_fields if getattr(self.effects, name) is not None]
+        times = ", ".join(f"{time:g}" for time in self.answer_times)
+        sampling = self.sampling
+        rows = {
+            "question": self.question,
+            "answers": f"{self.endpoint}, in {self.time_unit}, at {times}; restricted means to {self.horizon:g}",
+            "treatments": f"{listed(self.treatments.compare)} against {self.treatments.reference}",
+            "hazard": f"{self.hazard.family}; effects: {listed(effects) or 'none, one baseline for all studies'}",
+            "covariates": listed(list(self.covariates)),
+            "analyses": listed(list(self.sensitivity)),
+            "sampling": f"{sampling.chains} chains of {sampling.tune} + {sampling.draws} draws, seed {self.seed}",
+            "look at": "priors, evidence, effects, ...; document() has every key; digest()",
+        }
+        return summary(f"Spec {self.name}", rows)
+
+    def __str__(self) -> str:
+        return repr(self)
 
     schema_version: Literal[1] = Field(alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$", max_length=100)]
