@@ -29,7 +29,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.report.answers import answer_tables, reconstruction_summary
 from bayes_bm.report.material import Answers, Curves, Density, Observed, PatientAnswer, ReportData
 from bayes_bm.report.text import time_ticks
-from bayes_bm.spec.document import Spec
+from bayes_bm.spec.document import ExternalCheck, Spec
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Prior
 
@@ -82,12 +82,22 @@ def gather(
         ranks=rank_tables(watched_parameters(_single_target(result).posterior)),
         network=network(spec, result.evidence),
         ranking=rank(result) if len(spec.treatments.names) > 2 else None,
+        strata=[_stratum_answer(result, check) if answers.levels else None for check in spec.external_checks],
         patient=_patient_answer(thin, result, patient or {}, patient_table, alive_at, follow_up_ends)
         if asked
         else None,
         elsewhere=elsewhere or {},
         battery=battery,
     )
+
+
+def _stratum_answer(result: Result, check: ExternalCheck) -> Mapping[Any, Any] | None:
+    """Return the predicted row of patients of a published stratum; None where the check is of no stratum."""
+    if check.patient is None:
+        return None
+    time = result.spec.reference_time if check.time is None else check.time
+    table = predict(result, check.patient, times=[time], treatments=[check.treatment], estimands=[check.estimand])
+    return table[table["reference"].isna() & (table["treatment"] == check.treatment)].iloc[0].to_dict()
 
 
 RECONCILED = (

@@ -197,6 +197,7 @@ class ReportData:
     arms      one row a study arm: its own median or survival at the reference time (`measure`), and the printed one
     overall   the same of every treatment, for the average study and one new hospital
     bands     predicted bands by arm; `observed` what stands beside them, by arm row
+    strata    our answer for each external check of a stratum, in the spec's order; None for the others
     ranking   ranks by the hazard ratio in the average study; None where only two treatments are compared
     """
 
@@ -214,6 +215,7 @@ class ReportData:
     ranks: Mapping[str, pd.DataFrame]
     network: "Network"
     ranking: "Ranking | None" = None
+    strata: Sequence[Mapping[Any, Any] | None] = ()
     patient: PatientAnswer | None = None
     elsewhere: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     battery: "Battery | None" = None

@@ -63,7 +63,10 @@ class Sampling(Record):
 
 
 class ExternalCheck(Record):
-    """A published number that is no evidence here, printed beside ours."""
+    """A published number that is no evidence here, printed beside ours.
+
+    With `patient` it is of a stratum: of patients with these covariates, averaged over the others.
+    """
 
     estimand: Literal["hazard_ratio", "median", "survival", "p_value"]
     treatment: str
@@ -74,6 +77,13 @@ class ExternalCheck(Record):
     ci_high: float | None = None
     source: str
     note: str = ""
+    patient: dict[str, float] | None = None
+
+    @model_validator(mode="after")
+    def _of_patients(self) -> "ExternalCheck":
+        if self.patient is not None and self.estimand not in ("median", "survival"):
+            raise ValueError(f"patient: found beside estimand {self.estimand}; allowed: median, survival")
+        return self
 
 
 class Spec(Record):
@@ -172,6 +182,10 @@ class Spec(Record):
             for name in filter(None, (check.treatment, check.reference)):
                 if name not in self.treatments.names:
                     raise ValueError(f"external_checks names {name!r}; allowed: {', '.join(self.treatments.names)}")
+            for name in check.patient or ():
+                if name not in self.covariates:
+                    allowed = ", ".join(self.covariates) or "none, for this spec has no covariates"
+                    raise ValueError(f"external_checks, patient names {name!r}; allowed: {allowed}")
         return self
 
     @property

@@ -25,6 +25,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.model.design import make_design
 from bayes_bm.report import answers, figures, gather, page, sentences, write
 from bayes_bm.report.material import Answers
+from bayes_bm.report.sections import answer
 from bayes_bm.report.sections.diagnostics import ElsewhereTable
 from bayes_bm.report.sections.evidence import STATUS
 from bayes_bm.report.tables import Cell, Column, make_table, plain
@@ -156,6 +157,7 @@ def world():
                 "ci_high": 15.0,
                 "source": "Pooled",
             },
+            {"estimand": "survival", "treatment": "b", "value": 0.5, "source": "Class I", "patient": {"fit": 1.0}},
         ],
     )
 
@@ -718,3 +720,17 @@ def test_given_tables_are_used_and_not_made_again(monkeypatch):
     tables = answers.answer_tables(result)
     monkeypatch.setattr(answers, "compare", lambda *args, **kwargs: pytest.fail("made again"))
     assert len(answers.answer_sentences(result, tables=tables)) == 3
+
+
+def test_a_published_stratum_stands_beside_our_answer_for_such_patients():
+    """The fourth column of the table is predict's own row for patients with fit = 1."""
+    data = material()
+    mine = data.strata[2]
+    assert data.strata[:2] == [None, None] and mine is not None
+    row = answer.stratum_row(data, data.spec.external_checks[2], mine)
+    assert row["quantity"] == "survival at 12 months, b, patients with fit = 1"
+    whole = predict(data.result, {"fit": 1.0}, times=[data.spec.reference_time], estimands=["survival"])
+    said = whole[(whole.treatment == "b") & whole.reference.isna()].iloc[0]
+    assert mine["median"] == pytest.approx(said["median"], rel=1e-12)
+    assert row["ours"] == f"{said['median']:.2f} ({said['q5']:.2f} to {said['q95']:.2f}), 90 %"
+    assert row["ratio"] == f"{said['median'] / 0.5:.2f}" and "patients with fit = 1" in html()

@@ -138,6 +138,10 @@ def test_unknown_keys_of_covariates_and_lists_are_found_too() -> None:
         worlds.spec(folder="elsewhere")
 
 
+STRATUM = {"estimand": "median", "treatment": "b", "value": 5.0, "source": "s"}
+"""A published number of a stratum of patients, but for who they are."""
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -161,6 +165,14 @@ def test_unknown_keys_of_covariates_and_lists_are_found_too() -> None:
         (
             {"external_checks": [{"estimand": "hazard_ratio", "treatment": "z", "value": 1.0, "source": "s"}]},
             "external_checks names 'z'; allowed: a, b, c",
+        ),
+        (
+            {"external_checks": [STRATUM | {"patient": {"kps": 1.0}}]},
+            "external_checks, patient names 'kps'; allowed: none, for this spec has no covariates",
+        ),
+        (
+            {"external_checks": [STRATUM | {"estimand": "hazard_ratio", "patient": {"kps": 1.0}}]},
+            "patient: found beside estimand hazard_ratio; allowed: median, survival",
         ),
         ({"treatments": {"reference": "a", "compare": ["b"], "groups": {"b": ["a"]}}}, "not beside it"),
     ],

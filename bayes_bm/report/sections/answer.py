@@ -1,5 +1,6 @@
 """The first section: the answer in sentences, beside what was printed elsewhere."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,7 @@ def answer_section(data: ReportData) -> AnswerSection:
     return AnswerSection(
         sentences=sentences(data.answers),
         treatments=_short_answers(data) if len(data.compared) > 1 else None,
-        external=make_table([external_row(data, check) for check in checks], EXTERNAL_COLUMNS) if checks else None,
+        external=make_table(_external_rows(data), EXTERNAL_COLUMNS) if checks else None,
         measure=data.answers.measure.words,
         reproduction=data.spec.reproduction,
     )
@@ -86,6 +87,30 @@ def _short_answers(data: ReportData) -> Table:
         mark(),
     ]
     return make_table([answers.ratio(name) for name in data.compared], columns, caption=f"Against {data.reference}")
+
+
+def _external_rows(data: ReportData) -> list[dict[str, str]]:
+    """Return published numbers beside ours: of the question itself, then of strata of patients."""
+    strata = data.strata or [None] * len(data.spec.external_checks)
+    rows = zip(data.spec.external_checks, strata, strict=True)
+    return [stratum_row(data, check, row) if check.patient else external_row(data, check) for check, row in rows]
+
+
+def stratum_row(data: ReportData, check: ExternalCheck, row: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Return a published number of a stratum beside our answer for such patients (90 %), as texts."""
+    spec, given = data.spec, ", ".join(f"{name} = {value:g}" for name, value in (check.patient or {}).items())
+    time = time_text(spec, spec.reference_time if check.time is None else check.time)
+    what = f"median ({spec.time_unit})" if check.estimand == "median" else f"survival at {time}"
+    digits = DIGITS[spec.time_unit] if check.estimand == "median" else 2
+    low, high = (np.nan if end is None else end for end in (check.ci_low, check.ci_high))
+    return {
+        "quantity": f"{what}, {treatment_text(check.treatment)}, patients with {given}",
+        "published": printed_interval(check.value, low, high, digits=digits),
+        "ours": MISSING if row is None else f"{estimate_text(spec, row, ends=('q5', 'q95'))}, 90 %",
+        "ratio": MISSING if row is None else number(row["median"] / check.value, 2),
+        "source": check.source,
+        "note": check.note,
+    }
 
 
 def external_row(data: ReportData, check: ExternalCheck) -> dict[str, str]:
