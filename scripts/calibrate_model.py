@@ -22,8 +22,12 @@ from bayes_bm.validation.broken_likelihoods import break_likelihood
 from bayes_bm.validation.calibration import coverage, parameter_ranks, tail_shares, uniformity
 from bayes_bm.validation.two_stage import two_stage_fit
 
-DROP = {f"covariates.{name}": "none" for name in ("extracranial_controlled", "interval_over_6_months")}
+OTHERS = ("extracranial_controlled", "single_met", "interval_over_6_months")
+PRINTED = {"evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": []}
+DROP = {**{f"covariates.{name}": "none" for name in OTHERS}, "covariates.kps70.case_mix": "none", **PRINTED}
 SPECS = {"patient": {**DROP, "integration.points": 16}}  # else none
+ALIKE = {"covariates": {}, **PRINTED}
+"""Patients without covariates, as the worlds of 2026-11-27 had them."""
 CURVES = {
     "clicks": {"curves": "clicked"},
     "vector": {"curves": "figures", "figure_files": ("svg", "pdf")},
@@ -53,7 +57,7 @@ if __name__ == "__main__":
     said.add_argument("how", nargs="?", default="")
     said.add_argument("--cores", type=int, default=1)
     of = said.parse_args()
-    spec = bb.read_spec("os_reresection_vs_resrs", changes={**SPECS.get(of.what, {"covariates": {}}), **FEW})
+    spec = bb.read_spec("os_reresection_vs_resrs", changes={**SPECS.get(of.what, ALIKE), **FEW})
     until = time.time() + 60 * of.minutes
     tasks = [Task(str(seed), (spec, of.what, seed, of.how, until)) for seed in range(of.worlds)]
     found = map_fits(world, tasks, store=CsvStore(of.out, ("seed",)), cores=of.cores)

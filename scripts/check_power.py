@@ -21,6 +21,7 @@ from bayes_bm.validation.two_stage import two_stage_fit
 
 MODEL, SIZES, STUDIES = "os_reresection_vs_resrs", (40, 120), 14
 TRUTH = {"log_hr": -0.8}
+ALIKE = {"covariates": {}, "evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": []}
 
 
 def world(spec: bb.Spec, kind: str, seed: int) -> dict[str, object]:
@@ -52,7 +53,7 @@ if __name__ == "__main__":
     out, begun = Path(sys.argv[1]), time.time()
     worlds, minutes, first = (float(a) for a in [*sys.argv[2:5], *("inf", "0")[len(sys.argv[:5]) - 3 :]])
     seeds = range(int(first), int(first + worlds))
-    known, spec = pd.read_csv(out) if out.exists() else pd.DataFrame(), bb.read_spec(MODEL, changes={"covariates": {}})
+    known, spec = pd.read_csv(out) if out.exists() else pd.DataFrame(), bb.read_spec(MODEL, changes=ALIKE)
     done = set(zip(known["kind"], known["seed"], strict=True)) if len(known) else set()
     for kind, seed in [
         (kind, seed) for seed in seeds for kind in (sys.argv[5].split(",") if len(sys.argv) > 5 else ("right", *WRONG))

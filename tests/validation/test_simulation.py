@@ -206,7 +206,8 @@ def test_a_new_hospital_is_a_fresh_draw() -> None:
 
 def test_a_study_without_a_finite_ratio_prints_none() -> None:
     """In this world nobody dies in one arm of study 13; its ratio would be 1.6e-14, from 0 to infinity."""
-    spec = bb.read_spec("os_reresection_vs_resrs", changes={"covariates": {}})
+    alike = {"covariates": {}, "evidence.prognostic_ratios": [], "prognosis": None, "external_checks": []}
+    spec = bb.read_spec("os_reresection_vs_resrs", changes=alike)
     made = bb.simulate(spec, seed=33, numbers="patients")
     assert list(made.tables["hazard_ratios"]["study"]) == ["study 12"]
     assert len(made.evidence().hazard_ratios) == 1

@@ -91,7 +91,8 @@ def recovered() -> Iterator[Known]:
     from bayes_bm.spec.reading import read_spec
     from bayes_bm.validation.simulation.world import simulate
 
-    spec = read_spec("os_reresection_vs_resrs", changes={"covariates": {}})
+    alike = {"covariates": {}, "evidence.prognostic_ratios": [], "prognosis": None, "external_checks": []}
+    spec = read_spec("os_reresection_vs_resrs", changes=alike)
     world = simulate(spec, seed=2026, studies=20, sizes=(100, 150))
     posterior = fit(world.spec, world.evidence(), cores=1, draws=500, tune=500).posterior
     true = world.truth["parameters"]
