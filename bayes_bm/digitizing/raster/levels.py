@@ -88,7 +88,7 @@ def _where_unmeasured(path: Path, places: Array, half: float) -> Array:
     index = np.arange(len(path.rows))
     reach = round(half) + 1
     first, last = np.maximum(index - reach, 0), np.minimum(index + reach, len(path.rows) - 1)
-    alone &= path.rows[last] - path.rows[first] <= max(2.0, half)  # in a drop the traced row means nothing
+    alone &= path.rows[last] - path.rows[first] <= 6 * half  # in a tall drop the traced row means nothing
     return np.column_stack([middles[alone], path.rows[alone] + 0.5])
 
 
@@ -143,7 +143,7 @@ def staircase(samples: Samples, path: Path, share: Array, width: float) -> Stair
     edge[np.r_[cuts[1:-1], cuts[1:-1] - 1]] = True
     weight = np.where((residual > 4 * noise) & ~edge, 0.02 * weight, weight)
     cuts = _segments(samples.rows, weight, _PENALTY * noise**2)
-    cuts = _falling(samples.rows, weight, cuts, max(_LEAST_DROP, 2.5 * noise))
+    cuts = _falling(samples.rows, weight, cuts, max(_LEAST_DROP, noise))
     steps = _steps(samples, weight, cuts, _BLUR if noise < 0.25 else 2 * _BLUR)
     levels = _level_means(samples.rows, weight, steps)
     places = [_place(samples, levels[index : index + 2], step, path) for index, step in enumerate(steps[1:-1])]
@@ -212,13 +212,17 @@ def _stroke(share: Array, columns: Array, row: int, way: int) -> Array:
 
 
 def _noise(rows: Array) -> float:
-    """Standard deviation of a sample, from neighbours, and from samples 4 pixels apart: JPEG noise comes in blocks."""
+    """Standard deviation of a sample, from neighbours, and from samples 4 pixels apart: JPEG noise comes in blocks.
+
+    A curve never rises: a sample that lies above one 4 pixels before it does so by noise alone, however many steps
+    there are. Half of the pairs without noise of their own do so.
+    """
     bends = np.abs(np.diff(rows, n=2)) / np.sqrt(6.0)
-    apart = np.abs(rows[8:] - rows[:-8]) / np.sqrt(2.0)
     close = 1.4826 * float(np.median(bends)) if len(bends) else 0.0
-    # a fifth of the pairs at least lies on one level; a fifth of a normal law lies within 0.253 of 0
-    wide = float(np.quantile(apart, 0.2)) / 0.253 if len(apart) else 0.0
-    return max(_LEAST_NOISE, close, min(wide, 3 * max(close, _LEAST_NOISE)))
+    rises = (rows[:-8] - rows[8:]) / np.sqrt(2.0)
+    rises = rises[rises > 0.02]
+    wide = 1.4826 * float(np.median(rises)) if len(rises) > 0.1 * len(rows) else 0.0
+    return max(_LEAST_NOISE, close, wide)
 
 
 def _segments(rows: Array, weight: Array, penalty: float) -> Array:
