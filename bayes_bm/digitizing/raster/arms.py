@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_bm.digitizing.calibration import GivenArm
-from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, membership
+from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, membership, width_along
 from bayes_bm.digitizing.raster.ink import Array
 from bayes_bm.digitizing.raster.levels import Samples, Staircase, edge_samples, staircase, with_last_drop
 from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace
@@ -22,6 +22,10 @@ _SURE_COVERAGE = 0.85
 """The same for a line that no key asks for."""
 _UNDER_LINE = 0.6
 """Cost of a column hidden by a line of the same colour: an arm rarely lies on another for long."""
+_WIDER = 1.15
+"""How much wider than first thought a line must be along its traced way to be traced again."""
+_LESS_SEEN = 0.03
+"""Share of its ink that a line traced again may lose."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +159,7 @@ def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[li
             missing.append(item)
             continue
         arms.append(arm)
-        taken = covered(arm.path, share.shape, width)
+        taken = covered(arm.path, share.shape, arm.width)
         share, cover = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
     return arms, missing
 
@@ -171,10 +175,16 @@ def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start
     gap = 5 * width + 2 if item.kind in ("dashed", "dotted") else 0.0
     image = closed(share, gap) if gap else share
     image = _guided(image, item.points, width)
-    path = trace(image, cover, width, (start.column, start.row), _UNDER_LINE if second else 0.35)
+    hidden_cost = _UNDER_LINE if second else 0.35
+    path = trace(image, cover, width, (start.column, start.row), hidden_cost)
     if len(path.rows) < 5:
         return None
-    samples = edge_samples(share, cover, path, width)
+    measured = width_along(share, path.rows, path.start)
+    if measured is not None and measured > _WIDER * width:  # bars of marks, or halves that another line covers
+        wider = trace(image, cover, measured, (start.column, start.row), hidden_cost)
+        if wider.coverage > path.coverage - _LESS_SEEN and len(wider.rows) > 0.9 * len(path.rows):
+            path, width = wider, measured
+    samples = edge_samples(share, cover, path, width, dashed=gap > 0)
     line = staircase(samples, path, share, width)
     if line is None:
         return None
@@ -231,7 +241,7 @@ def _unasked(panel: Crop, ink: Ink, start: Start, others: Sequence[Traced]) -> l
         return []
     arms.append(first)
     if not ink.chromatic and not others:
-        taken = covered(first.path, share.shape, width)
+        taken = covered(first.path, share.shape, first.width)
         rest, hidden = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
         second = _traced(dashed, rest, hidden, width, start, second=True)
         if second is not None and _is_arm(second, panel, _SURE_COVERAGE) and second.path.hidden.mean() < 0.4:

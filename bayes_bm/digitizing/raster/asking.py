@@ -70,9 +70,11 @@ def only_asked(traced: Search, given: Calibration) -> Search:
     """
     if not given.arms:
         return traced
-    known = [np.array(arm.colour) * 255.0 for arm in given.arms if arm.colour is not None and (arm.drop or arm.corners)]
+    answered = [
+        np.array(arm.colour) * 255.0 for arm in given.arms if arm.colour is not None and (arm.drop or arm.corners)
+    ]
     spare = [arm for arm in (*traced.arms, *traced.odd) if arm.wanted.asked is None]
-    odd = [arm for arm in spare if all(np.abs(arm.wanted.colour - colour).max() > _ALIKE for colour in known)]
+    odd = [arm for arm in spare if all(np.abs(arm.wanted.colour - colour).max() > _ALIKE for colour in answered)]
     return Search(tuple(arm for arm in traced.arms if arm.wanted.asked is not None), (), tuple(odd))
 
 

@@ -16,6 +16,8 @@ _LEAST_SUPPORT = 0.05
 _RESIDUAL = 60.0
 """Grey values off the way from paper to ink at which a pixel's membership falls to 1/e (facts, section 4.2)."""
 _MOST_INKS = 12
+_LEAST_RUNS = 30
+"""Columns in which a line must be seen before its own width is measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,27 +189,58 @@ def membership(panel: Crop, colour: Array) -> Array:
     return np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2))).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Upright:
+    """Hold upright runs of ink: column, first row and the row behind the last one (runs,)."""
+
+    columns: Array
+    starts: Array
+    ends: Array
+
+
 def line_width(share: Array) -> float:
     """Return the width in pixels of the lines in a membership (rows, columns): the commonest height of level runs."""
-    core = share > 0.5
-    padded = np.pad(core, ((1, 1), (0, 0))).astype(np.int8)
+    return _width(share, _upright(share))
+
+
+def width_along(share: Array, rows: Array, start: int) -> float | None:
+    """Return the width of the line whose middle is in `rows` (columns,) from a column on; None where little is seen.
+
+    Runs elsewhere, of censor marks, bands and other lines, do not count.
+    """
+    upright = _upright(share)
+    index = upright.columns - start
+    present = (index >= 0) & (index < len(rows))
+    middle = rows[np.clip(index, 0, len(rows) - 1)]
+    kept = present & (upright.starts <= middle) & (upright.ends > middle)
+    if kept.sum() < _LEAST_RUNS:
+        return None
+    return _width(share, _Upright(upright.columns[kept], upright.starts[kept], upright.ends[kept]))
+
+
+def _upright(share: Array) -> _Upright:
+    padded = np.pad(share > 0.5, ((1, 1), (0, 0))).astype(np.int8)
     edges = np.diff(padded, axis=0)
     starts, ends = np.argwhere(edges.T == 1), np.argwhere(edges.T == -1)
-    if len(starts) == 0:
-        return 2.0
-    lengths = ends[:, 1] - starts[:, 1]
+    return _Upright(starts[:, 0], starts[:, 1], ends[:, 1])
+
+
+def _width(share: Array, upright: _Upright) -> float:
+    """Width of the line that most runs show: the lowest peak of their heights that has half of the highest."""
+    lengths = upright.ends - upright.starts
     lengths = lengths[lengths <= max(3, share.shape[0] // 25)]
     if len(lengths) == 0:
         return 2.0
-    counts = np.convolve(np.bincount(lengths), [0.5, 1.0, 0.5], "same")
-    mode = int(np.argmax(counts >= 0.5 * counts.max()))  # marks are higher than the line
-    return _exact_width(share, starts, ends, mode)
+    counts = np.convolve(np.bincount(lengths), [0.5, 1.0, 0.5])
+    peaks = counts >= np.maximum(np.r_[0.0, counts[:-1]], np.r_[counts[1:], 0.0])
+    mode = int(np.argmax(peaks & (counts >= 0.5 * counts.max()))) - 1  # marks are higher than the line
+    return _exact_width(share, upright, max(mode, 1))
 
 
-def _exact_width(share: Array, starts: Array, ends: Array, mode: int) -> float:
+def _exact_width(share: Array, upright: _Upright, mode: int) -> float:
     """Width with its fraction: the mean sum of membership across runs of the commonest height."""
-    usual = np.abs(ends[:, 1] - starts[:, 1] - mode) <= 1
-    columns, first = starts[usual, 0], starts[usual, 1]
+    usual = np.abs(upright.ends - upright.starts - mode) <= 1
+    columns, first = upright.columns[usual], upright.starts[usual]
     total = np.zeros(len(columns))
     for offset in range(-2, mode + 3):
         rows = np.clip(first + offset, 0, share.shape[0] - 1)

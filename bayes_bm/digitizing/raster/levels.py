@@ -21,10 +21,14 @@ _LEAST_DROP = 0.4
 """Pixels: a lower step is noise, or the rounding of a program that draws on whole pixels."""
 _ROUGH = 0.04
 """Weight of the traced way, good to half a pixel or so, where no edge could be measured."""
-_BLUR = 1.3
+_BLUR = 1.45
 """Pixels over which a drop is spread: one of the picture, and a rest."""
+_TAIL = 0.25
+"""Share of a drop below which its last piece is the rest of its blur."""
 _TRUST = 2.5
 """Pixels by which an edge may differ from the traced way before it is taken for a mark or another line."""
+_TALLEST = 15
+"""Widths of a line over which an edge is looked for beside a drop."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +55,7 @@ class Staircase:
         return self.levels[np.searchsorted(self.places, places, side="right")]
 
 
-def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Samples:
+def edge_samples(share: Array, cover: Array, path: Path, width: float, *, dashed: bool = False) -> Samples:
     """Return what both edges of the ink say of a traced line, where nothing else touches them."""
     half = width / 2
     columns = np.arange(path.start, path.end)
@@ -65,8 +69,9 @@ def edge_samples(share: Array, cover: Array, path: Path, width: float) -> Sample
         way = (low if sign < 0 else high) + 0.5
         close = (level > way[0] - _TRUST) & (level < way[1] + _TRUST)
         ends = np.minimum(np.abs(level - way[0]), np.abs(level - way[1])) < _TRUST
-        tall = way[1] - way[0] > 3 * width  # between the ends of a tall drop only a dash ends
-        good = clear & close & (ends | ~tall) & path.seen
+        good = clear & close & path.seen
+        if dashed:  # between the ends of a tall drop a dash may end, which is no level
+            good &= ends | (way[1] - way[0] <= 3 * width)
         parts.append(np.column_stack([places[good], level[good]]))
     measured = np.concatenate(parts)
     rough = _where_unmeasured(path, measured[:, 0], half)
@@ -107,7 +112,8 @@ def _ways(path: Path, half: float) -> tuple[Array, Array]:
 
 def _edge(share: Array, cover: Array, columns: Array, rows: Array, sign: int, width: float) -> tuple[Array, Mask]:
     """Places (columns,) of the upper (-1) or lower (1) edge of the ink, and whether they are clear of other ink."""
-    reach = int(np.ceil(1.5 * width)) + 10
+    tallest = int(np.diff(rows).max(initial=0))
+    reach = int(np.ceil(1.5 * width)) + 10 + min(tallest, int(_TALLEST * width))
     steps = np.arange(reach)
     index = rows[:, None] + sign * steps
     missing = (index < 0) | (index >= share.shape[0])
@@ -134,7 +140,7 @@ def staircase(samples: Samples, path: Path, share: Array, width: float) -> Stair
     if len(samples.places) < 6:
         return None
     exact = samples.weight == 1.0
-    noise = _noise(samples.rows[exact]) if exact.sum() > 5 else 0.5
+    noise = sample_noise(samples.rows[exact]) if exact.sum() > 5 else 0.5
     weight = samples.weight.copy()
     cuts = _segments(samples.rows, weight, _PENALTY * noise**2)
     fitted = _levels(samples.rows, weight, cuts)
@@ -144,7 +150,7 @@ def staircase(samples: Samples, path: Path, share: Array, width: float) -> Stair
     weight = np.where((residual > 4 * noise) & ~edge, 0.02 * weight, weight)
     cuts = _segments(samples.rows, weight, _PENALTY * noise**2)
     cuts = _falling(samples.rows, weight, cuts, max(_LEAST_DROP, noise))
-    steps = _steps(samples, weight, cuts, _BLUR if noise < 0.25 else 2 * _BLUR)
+    steps = _steps(samples, weight, cuts, _BLUR if noise < 0.25 else 2 * _BLUR, width)
     levels = _level_means(samples.rows, weight, steps)
     places = [_place(samples, levels[index : index + 2], step, path) for index, step in enumerate(steps[1:-1])]
     places = [
@@ -162,17 +168,20 @@ class _Step:
     start: int
 
 
-def _steps(samples: Samples, weight: Array, cuts: Array, blur: float) -> list[_Step]:
-    """Steps, with one at each end. A short piece between two levels is the pixel in which a drop stands, no level."""
+def _steps(samples: Samples, weight: Array, cuts: Array, blur: float, width: float) -> list[_Step]:
+    """Steps, with one at each end. Short pieces between two levels are the pixels in which a drop stands, no levels."""
+    levels = _levels(samples.rows, weight, cuts)
     steps = [_Step(0, 0)]
-    last_short = False
     for index in range(1, len(cuts) - 1):
         first, stop = int(cuts[index - 1]), int(cuts[index])
-        wide = float(samples.places[stop - 1] - samples.places[first])
+        drop = steps[-1].stop if steps[-1].start == first else first  # a drop takes in the short pieces behind it
+        wide = float(samples.places[stop - 1] - samples.places[drop])
         exact = bool((samples.weight[first:stop] == 1.0).all())
-        short = index > 1 and wide < blur and stop - first <= 2 * blur + 1 and exact and not last_short
-        last_short = short
-        steps[-1:] = [_Step(steps[-1].stop, stop)] if short else [steps[-1], _Step(stop, stop)]
+        short = index > 1 and wide < blur and stop - drop <= 2 * blur + 1 and exact
+        if short and drop < first:
+            fall = levels[index] - levels[int(np.searchsorted(cuts, drop)) - 1]
+            short = bool(fall > 3 * width or levels[index] - levels[index - 1] < _TAIL * fall)
+        steps[-1:] = [_Step(drop, stop)] if short else [steps[-1], _Step(stop, stop)]
     return [*steps, _Step(len(weight), len(weight))]
 
 
@@ -211,11 +220,11 @@ def _stroke(share: Array, columns: Array, row: int, way: int) -> Array:
     return np.where(inked.all(axis=0), len(part), (~inked).argmax(axis=0)).astype(float)
 
 
-def _noise(rows: Array) -> float:
-    """Standard deviation of a sample, from neighbours, and from samples 4 pixels apart: JPEG noise comes in blocks.
+def sample_noise(rows: Array) -> float:
+    """Return the standard deviation of a sample from neighbours and from samples 4 pixels apart.
 
-    A curve never rises: a sample that lies above one 4 pixels before it does so by noise alone, however many steps
-    there are. Half of the pairs without noise of their own do so.
+    JPEG noise comes in blocks, so neighbours show too little of it. A curve never rises: a sample that lies above one
+    4 pixels before it does so by noise alone, however many steps there are.
     """
     bends = np.abs(np.diff(rows, n=2)) / np.sqrt(6.0)
     close = 1.4826 * float(np.median(bends)) if len(bends) else 0.0

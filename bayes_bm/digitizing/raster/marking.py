@@ -1,5 +1,6 @@
 """Censor marks on a traced line: ink that sticks out above and below it, where its own drops and other lines do not."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,42 +16,59 @@ _LEAST_ROWS = 2.0
 """Pixels above or below the line's own ink that are needed to see a mark."""
 
 
+_INKED, _FAINT = 0.45, 0.3
+"""Membership from which a pixel is ink of a mark; of thin marks that were blurred, where no others are seen."""
+_LEAST_GAPS = 8
+"""Gaps between marks from which their density is known."""
+_LEAST_FAINT = 4
+"""Faint marks of one height that are needed: noise on the edge of a line is faint too."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MarkShape:
-    """Hold half the height of the marks of a figure and the width of their upright stroke, in pixels."""
+    """Hold half the height of the marks of a figure, the width of their upright stroke, in pixels, and their ink.
+
+    `ink` is the membership of a mark's middle: 1, or less where thin marks were blurred.
+    """
 
     half: float
     width: float
+    ink: float = 1.0
 
 
-def _protrusions(share: Array, line: Staircase, width: float) -> tuple[Array, Array, Array]:
-    """Rows of ink (columns,) above and below a line's own ink, and the columns."""
+def _protrusions(share: Array, line: Staircase, width: float, inked: float) -> tuple[Array, Array]:
+    """Rows of ink (columns,) above and below a line's own ink."""
     columns = np.arange(int(line.start), int(line.end))
     reach = int(6 * width) + 8
     places = columns + 0.5
     top = line.level(places - width / 2) - width / 2
     bottom = line.level(places + width / 2) + width / 2
     steps = np.arange(reach)
-    upper = _ink_from(share, columns, np.floor(top - 1.0).astype(int), -steps)
-    lower = _ink_from(share, columns, np.ceil(bottom).astype(int), steps)
-    return upper, lower, columns
+    upper = _ink_from(share, columns, np.floor(top - 1.0).astype(int), -steps, inked)
+    lower = _ink_from(share, columns, np.ceil(bottom).astype(int), steps, inked)
+    return upper, lower
 
 
-def _ink_from(share: Array, columns: Array, rows: Array, steps: Array) -> Array:
+def _ink_from(share: Array, columns: Array, rows: Array, steps: Array, least: float) -> Array:
     """Length of the run of ink (columns,) from rows on."""
     index = rows[:, None] + steps[None, :]
     missing = (index < 0) | (index >= share.shape[0])
     profile = share[np.clip(index, 0, share.shape[0] - 1), columns[:, None]]
-    inked = np.where(missing, 0.0, profile) > 0.45
+    inked = np.where(missing, 0.0, profile) > least
     return np.where(inked.all(axis=1), len(steps), (~inked).argmax(axis=1)).astype(float)
 
 
 def mark_shape(shares: list[Array], lines: list[Staircase], widths: list[float]) -> MarkShape | None:
     """Return the shape of the marks that stick out of a figure's lines as one; None where too few do."""
+    return _shape(shares, lines, widths, _INKED) or _shape(shares, lines, widths, _FAINT)
+
+
+def _shape(shares: list[Array], lines: list[Staircase], widths: list[float], inked: float) -> MarkShape | None:
+    """The shape of the marks whose ink is above a membership."""
     heights: list[Array] = []
     strokes: list[int] = []
     for share, line, width in zip(shares, lines, widths, strict=True):
-        upper, lower, _ = _protrusions(share, line, width)
+        upper, lower = _protrusions(share, line, width, inked)
         both = np.minimum(upper, lower)
         # ink of the line's own drops ends elsewhere above than below
         alike = (both >= max(2.5, 0.6 * width)) & (np.abs(upper - lower) <= 2.0 + 0.25 * both)
@@ -62,9 +80,11 @@ def mark_shape(shares: list[Array], lines: list[Staircase], widths: list[float])
     counts = np.bincount(np.rint(every).astype(int))
     smooth = np.convolve(counts, np.ones(3), "same")
     mode = int(np.argmax(smooth))
+    if inked < _INKED and (len(strokes) < _LEAST_FAINT or smooth[mode] < 0.5 * len(every)):
+        return None
     lengths = np.array([length for length in strokes if length <= 4 * max(widths)])
     width = float(np.bincount(lengths).argmax()) if len(lengths) else 2.0
-    return MarkShape(float(mode), max(width, 1.0))
+    return MarkShape(float(mode), max(width, 1.0), 1.0 if inked == _INKED else inked / _INKED)
 
 
 def marks(share: Array, cover: Array, line: Staircase, width: float, shape: MarkShape) -> Array:
@@ -87,10 +107,13 @@ def marks(share: Array, cover: Array, line: Staircase, width: float, shape: Mark
         _response(share, cover, line, width, shape, columns, 0.0),
         _response(share, cover, line, width, shape, columns, shape.width / 2 + 1.0),
     )
+    response = np.clip(response / shape.ink, 0.0, 1.0)
     stroke = _stroke_width(response, shape)
+    blots = runs(response > _FULL)
+    spacing = _close_spacing(blots, stroke)
     places: list[float] = []
-    for run in runs(response > _FULL):
-        places += _within(response, run, stroke)
+    for run in blots:
+        places += _within(response, run, stroke, spacing)
     return np.array(places) + start
 
 
@@ -128,16 +151,28 @@ def _stroke_width(response: Array, shape: MarkShape) -> float:
     return float(np.median(usual)) if len(usual) else shape.width
 
 
-def _within(response: Array, run: Run, stroke: float) -> list[float]:
-    """Places of the marks that one run of ink consists of: as few as fill it."""
+def _close_spacing(blots: list[Run], stroke: float) -> float:
+    """Mean distance of neighbouring marks that touch, at the density that the gaps between blots show.
+
+    Gaps between marks at random times are exponential; of those below a stroke's width the mean is at most its half.
+    """
+    gaps = np.array([two.start - one.end for one, two in itertools.pairwise(blots)], float)
+    rate = stroke / max(float(np.mean(gaps)), 0.5) if len(gaps) >= _LEAST_GAPS else 0.0
+    if rate < 0.05:
+        return stroke / 2
+    return stroke * (1 / rate - 1 / np.expm1(rate))
+
+
+def _within(response: Array, run: Run, stroke: float, spacing: float) -> list[float]:
+    """Places of the marks that one run of ink consists of, as many as its length lets expect."""
     first, last = max(run.start - 1, 0), min(run.end + 1, len(response))
     part = response[first:last]
     length = float(part.sum())
     if length < 0.4 * stroke:
         return []
-    count = max(1, int(np.ceil(length / stroke - 0.35)))
+    spread = length - stroke
+    count = 1 + int(max(spread, 0.0) / max(spacing, 1.0) + 0.3)
     centre = float((part * (np.arange(first, last) + 0.5)).sum() / length)
     if count == 1:
         return [centre]
-    spread = length - stroke
     return list(centre + np.linspace(-spread / 2, spread / 2, count))

@@ -18,6 +18,9 @@ _BRIDGED = 0.4
 _HIDDEN = 0.05
 """Share of a line that may be hidden without a question."""
 
+_BEHIND_END = 3.0
+"""Widths of a line behind its end in which other ink may hide that it runs on."""
+
 
 def arm_findings(
     arms: Sequence[Traced | None], traced: Search, lines: Sequence[ArmLine], legend: bool
@@ -52,7 +55,7 @@ def arm_findings(
         )
     for index, (arm, line) in enumerate(zip(arms, lines, strict=True)):
         if arm is not None:
-            findings += _one(index, arm, line, legend)
+            findings += _one(index, arm, line, legend, alone=len(arms) == 1 and not traced.missing and not traced.odd)
     findings += _close(arms, lines)
     return findings
 
@@ -61,7 +64,8 @@ def _hexadecimal(arm: Traced) -> str:
     return "#" + "".join(f"{round(float(channel)):02x}" for channel in np.clip(arm.wanted.colour, 0, 255))
 
 
-def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Finding]:
+def _one(index: int, arm: Traced, line: ArmLine, legend: bool, alone: bool) -> Iterator[Finding]:
+    """What has to be told of one arm; an arm alone is taken for no other, whatever its name."""
     answer = f'[[arms]] number {index + 1} ("{line.name}"): corners = [[time, survival], ...]'
     if arm.path.coverage < _SEEN:
         yield Finding(
@@ -77,6 +81,14 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Findi
             "start_hidden",
             "question",
             f"The first stretch of {line.name} from (0, 1) on cannot be seen.",
+            answer,
+            index,
+        )
+    if ends_hidden(arm):
+        yield Finding(
+            "end_hidden",
+            "question",
+            f"{line.name} was last seen at time {line.time[-1]:g}, where other ink covers it: it may run on.",
             answer,
             index,
         )
@@ -107,11 +119,20 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool) -> Iterator[Findi
     if line.name_source == "none":
         yield Finding(
             "line_without_entry" if legend else "arm_without_name",
-            "question",
+            "note" if alone else "question",
             f"Nothing on the page names {line.name}.",
-            f'[[arms]] number {index + 1}: name = "..."',
+            "" if alone else f'[[arms]] number {index + 1}: name = "..."',
             index,
         )
+
+
+def ends_hidden(arm: Traced) -> bool:
+    """Return whether other ink lies at the height of a line all along the stretch behind its end."""
+    columns = np.arange(arm.path.end + 1, arm.path.end + 1 + round(_BEHIND_END * arm.width))
+    columns = columns[columns < arm.cover.shape[1] - 1]
+    row, half = int(arm.path.rows[-1]), max(1, round(arm.width / 4))
+    band = arm.cover[max(row - half, 0) : row + half + 1, columns]
+    return bool(len(columns) >= arm.width and band.mean(axis=0).min() > 0.5)
 
 
 def _close(arms: Sequence[Traced | None], lines: Sequence[ArmLine]) -> Iterator[Finding]:

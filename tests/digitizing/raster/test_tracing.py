@@ -5,8 +5,9 @@ import pytest
 
 from bayes_bm.digitizing.raster.arms import Start, Wanted, search
 from bayes_bm.digitizing.raster.colours import crop, inks, line_width, membership
-from bayes_bm.digitizing.raster.levels import Staircase
+from bayes_bm.digitizing.raster.levels import Staircase, sample_noise
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
+from bayes_bm.digitizing.raster.telling import ends_hidden
 
 cv2 = pytest.importorskip("cv2")
 WHITE = (255, 255, 255)
@@ -45,6 +46,33 @@ def test_corners_are_found_below_a_pixel():
     np.testing.assert_allclose(arm.line.places, places, atol=0.3)
 
 
+def test_drops_closer_than_the_line_is_wide_are_two():
+    places, levels = [100.0, 103.0, 200.5, 206.5], [20.0, 60.0, 100.0, 160.0, 250.0]
+    _, found = _search(_draw(_canvas(), places, levels, (31, 119, 180), width=6))
+    (arm,) = found.arms
+    np.testing.assert_allclose(arm.line.levels, levels, atol=0.3)
+    np.testing.assert_allclose(arm.line.places, places, atol=0.6)
+
+
+@pytest.mark.parametrize("sd", [0.2, 0.6])
+def test_steps_are_no_noise(sd):
+    random = np.random.default_rng(1)
+    staircase = np.repeat(np.cumsum(random.uniform(0.5, 3.0, 200)), 30)  # a step every 15 pixels
+    assert sample_noise(staircase + random.normal(0.0, sd, len(staircase))) == pytest.approx(sd, rel=0.15)
+
+
+def test_the_width_is_the_lines_and_not_that_of_its_marks():
+    pixels = _draw(_canvas(), [120.0, 250.0], [20.0, 60.0, 90.0], (0, 114, 178), width=6)
+    for place in range(20, 370, 14):
+        level = [20, 60, 90][np.searchsorted([120, 250], place)]
+        pixels[level - 18 : level + 18, place - 1 : place + 1] = (0, 114, 178)
+        pixels[level - 18 : level - 15, place - 6 : place + 7] = (0, 114, 178)
+        pixels[level + 15 : level + 18, place - 6 : place + 7] = (0, 114, 178)
+    _, found = _search(pixels)
+    (arm,) = found.arms
+    assert arm.width == pytest.approx(6.0, abs=0.3)
+
+
 def test_a_hidden_stretch_does_not_end_a_line_and_its_end_is_its_own():
     first = _draw(_canvas(), [100.0, 200.0], [20.0, 100.0, 160.0], (200, 16, 46), end=300)
     both = _draw(first, [60.0, 150.0], [20.0, 130.0, 160.0], (31, 78, 158), end=370)
@@ -55,6 +83,27 @@ def test_a_hidden_stretch_does_not_end_a_line_and_its_end_is_its_own():
     np.testing.assert_allclose(red.line.levels[:2], [20.0, 100.0], atol=0.6)
     assert blue.line.end == pytest.approx(372, abs=2)
     assert red.line.end < 310  # its own end, not that of the line that covers it
+
+
+@pytest.mark.parametrize(("level", "hidden"), [(160.0, True), (190.0, False)])
+def test_an_end_beneath_another_arm_is_known(level, hidden):
+    red = _draw(_canvas(), [100.0, 150.0], [20.0, 100.0, 160.0], (200, 16, 46), end=300)
+    _, found = _search(_draw(red, [60.0, 200.0], [20.0, 130.0, level], (31, 78, 158), end=370))
+    ends = {bool(arm.wanted.colour[0] > 150): ends_hidden(arm) for arm in found.arms}
+    assert ends == {True: hidden, False: False}
+
+
+def test_marks_that_touch_are_counted_by_their_density():
+    pixels = _draw(_canvas(columns=900), [450.0], [20.0, 80.0], (0, 114, 178), end=880)
+    true = np.cumsum(np.random.default_rng(3).exponential(6.0, 130)).astype(int) + 20
+    true = np.unique(true[true < 870])
+    for place in true:
+        level = 20 if place < 450 else 80
+        pixels[level - 10 : level + 10, place - 2 : place + 2] = (0, 114, 178)
+    _, found = _search(pixels)
+    (arm,) = found.arms
+    shape = mark_shape([arm.share], [arm.line], [arm.width])
+    assert len(marks(arm.share, arm.cover, arm.line, arm.width, shape)) == pytest.approx(len(true), rel=0.1)
 
 
 def test_a_dashed_black_arm_beside_a_solid_one():
