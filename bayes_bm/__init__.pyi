@@ -41,6 +41,7 @@ from .estimands.who import AverageStudy as AverageStudy
 from .estimands.who import NewHospital as NewHospital
 from .estimands.who import NewStudy as NewStudy
 from .estimands.who import Patient as Patient
+from .estimands.who import PatientMix as PatientMix
 from .estimands.who import Study as Study
 from .evidence.audit import Audit as Audit
 from .evidence.audit import audit as audit

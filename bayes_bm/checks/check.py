@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bayes_bm.checks.arm_mixes import MixGap, mix_gap
 from bayes_bm.checks.battery import Battery, battery
 from bayes_bm.checks.power_scaling import parameters
 from bayes_bm.inference.gate import Gate
@@ -27,6 +28,8 @@ class Check:
         likelihood is kept.
     reproduction : bool
         Whether the fit is of a reproduction (docs/decisions.md#9-reproductions), whose red rows are its finding.
+    mix : MixGap, optional
+        How far the curve of an arm is from the average over its mix of its patients' curves; None where no arm has one.
 
     Examples
     --------
@@ -42,6 +45,7 @@ class Check:
     battery: Battery
     parameters: pd.DataFrame
     reproduction: bool = False
+    mix: MixGap | None = None
 
     def __repr__(self) -> str:
         rows = {
@@ -99,4 +103,5 @@ def check(result: Result) -> Check:
     >>> checks.reconciliation["status"].tolist()
     ['green', 'green', 'green']
     """
-    return Check(result.gate, battery(result), parameters(result), reproduction=result.spec.reproduction)
+    tables = battery(result), parameters(result)
+    return Check(result.gate, *tables, reproduction=result.spec.reproduction, mix=mix_gap(result))

@@ -6,6 +6,9 @@ Across    indirect evidence: the other studies, each of which holds one treatmen
           several
 Combined  the spec as it stands
 
+Where the spec models case mixes, all three are adjusted for them, and across stands a second time without any
+covariate: how much of it is who the patients were.
+
 No study informs both within and across, so that the two may disagree; together they hold every study.
 """
 
@@ -34,12 +37,14 @@ class Split:
     """Hold the other fits behind a contrast table; None where nothing is to fit, or where it is the combined fit.
 
     `within_fit` is of the treatments joined to the reference by studies that hold two, `apart` of those joined only
-    among themselves; `across_fit` is of the studies that hold one treatment.
+    among themselves; `across_fit` is of the studies that hold one treatment, `crude_fit` the same without covariates,
+    where the spec models case mixes.
     """
 
     within_fit: Result | None
     across_fit: Result | None
     apart: tuple[Result, ...] = ()
+    crude_fit: Result | None = None
 
     def fit_holding(self, treatment: str, reference: str) -> Result | None:
         """Return the within-study fit that holds both treatments, if any does."""
@@ -77,7 +82,8 @@ def contrast_sources(result: Result, *, say: Progress = lambda stage: None) -> p
     Returns
     -------
     pandas.DataFrame
-        Rows within, across, combined and discrepancy of each pair; pairs with the spec's reference come first. Columns
+        Rows within, across, combined and discrepancy of each pair, and where the spec models case mixes a row "across,
+        not adjusted" whose note says how much of it is mix; pairs with the spec's reference come first. Columns
         treatment, reference, source, studies (a count), mean, sd, median, q2_5, q97_5 (of the log ratio), then hr,
         hr_low, hr_high (of accelerated-time families time_ratio, time_ratio_low, time_ratio_high, where above 1 is
         better), prob_better and note. A source without evidence has blank numbers, and a note that says why.
@@ -115,7 +121,9 @@ def split_fits(result: Result, *, progress: Progress = lambda stage: None) -> Sp
             within_fit = part_fit
         else:
             apart.append(part_fit)
-    return Split(within_fit=within_fit, across_fit=_fit_across(result, progress), apart=tuple(apart))
+    across_fit = _fit_across(result, progress)
+    crude_fit = _fit_crude(across_fit or _combined_as_across(result), progress)
+    return Split(within_fit=within_fit, across_fit=across_fit, apart=tuple(apart), crude_fit=crude_fit)
 
 
 def within_parts(spec: Spec, evidence: Evidence) -> list[tuple[Spec, Evidence]]:
@@ -163,6 +171,21 @@ def _fit_across(result: Result, progress: Progress) -> Result | None:
     ):
         return None
     return fit(result.spec, evidence, say=lambda stage: progress(f"across studies: {stage}"))
+
+
+def _fit_crude(across_fit: Result | None, progress: Progress) -> Result | None:
+    """Fit the studies compared across without any covariate; None where the spec models no mix."""
+    if across_fit is None or not across_fit.spec.case_mixes:
+        return None
+    progress("across studies, not adjusted")
+    spec, evidence = without_covariates(across_fit.spec, across_fit.evidence)
+    return fit(spec, evidence, say=lambda stage: progress(f"across studies, not adjusted: {stage}"))
+
+
+def without_covariates(spec: Spec, evidence: Evidence) -> tuple[Spec, Evidence]:
+    """Return the spec and its evidence as if nobody had said who the patients were."""
+    plain = spec.model_copy(update={"covariates": {}, "prognosis": None})
+    return plain, replace(evidence, prognostic_ratios=evidence.prognostic_ratios.iloc[:0])
 
 
 def across_evidence(spec: Spec, evidence: Evidence) -> Evidence:
@@ -258,6 +281,7 @@ def _pair_rows(
     return [
         _source_row(named, "within", direct, within_draws, _within_note(within_fit, direct), measure=measure),
         _source_row(named, "across", counts["across"], across_draws, across_note, measure=measure),
+        *_crude_rows(named, split.crude_fit, across_draws, counts["across"], measure),
         _source_row(named, "combined", counts["combined"], combined_draws, combined_words, measure=measure),
         _source_row(
             named,
@@ -270,6 +294,25 @@ def _pair_rows(
     ]
 
 
+def _crude_rows(
+    named: dict, crude_fit: Result | None, across_draws: np.ndarray | None, studies: int, measure: Measure
+) -> list[dict]:
+    """Return the row across studies without covariates; none where the spec models no mix."""
+    crude_draws = _log_ratio(crude_fit, named["treatment"], named["reference"])
+    if crude_draws is None or across_draws is None:
+        return []
+    note = "; ".join(filter(None, [mix_note(crude_draws, across_draws), _gate_note(crude_fit)]))
+    return [_source_row(named, NOT_ADJUSTED, studies, crude_draws, note, measure=measure)]
+
+
+def mix_note(crude_draws: np.ndarray, adjusted_draws: np.ndarray) -> str:
+    """Say how much of a log ratio across studies is who the patients were."""
+    crude, adjusted = float(np.mean(crude_draws)), float(np.mean(adjusted_draws))
+    return f"of this log ratio of {crude:+.2f}, {crude - adjusted:+.2f} is case mix and {adjusted:+.2f} is left"
+
+
+NOT_ADJUSTED = "across, not adjusted"
+"""Source of the row without covariates."""
 ONE_SIDED = "no study holds only one of the two, for each of them"
 """Note of a pair without evidence across studies."""
 FREE_LEVELS = "study levels are free, so arms of different studies are not compared: there is no fit across"

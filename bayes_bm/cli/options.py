@@ -31,6 +31,10 @@ Horizon = Annotated[
     float | None, typer.Option(parser=number_option("--horizon", greater_than=0), help="For the restricted mean.")
 ]
 PatientValues = Annotated[str | None, typer.Option("--patient", help="name=value, separated by commas.")]
+MixValues = Annotated[
+    str | None,
+    typer.Option("--population", help="share_NAME=0.7,mean_NAME=61: averages over patients of this case mix."),
+]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on the spec, dotted keys; TOML values.")]
 Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
 Count = Annotated[int | None, typer.Option(min=1, max=MOST_DRAWS)]

@@ -13,6 +13,7 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.numbers import parse_number
 
 if TYPE_CHECKING:
+    from bayes_bm.estimands.who import StudyEffects, Who
     from bayes_bm.inference.result import Result
 
 
@@ -46,6 +47,13 @@ def parse_pairs(text: str | None, option: str = "--patient") -> dict[str, float]
             raise InputError(option, found=f"{name} twice", allowed="each name once")
         pairs[name] = number
     return pairs
+
+
+def parse_population(text: str | None, on: "StudyEffects") -> "Who":
+    """Return `share_kps70=0.7` as the population asked about, with these studies' effects; `on` where left out."""
+    from bayes_bm.estimands.who import PatientMix
+
+    return on if text is None else PatientMix(parse_pairs(text, "--population"), on=on)
 
 
 def parse_changes(settings: Sequence[str] | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from bayes_bm.estimands.quantities import (
     times_or_default,
 )
 from bayes_bm.estimands.summary import summarize
-from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, Who, as_who, population_of
+from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, PatientMix, Who, as_who, population_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import missing
 from bayes_bm.runtime.types import Array, Row
@@ -44,7 +44,7 @@ def compare(
     ----------
     result : Result
         A fit, whose spec gives the time unit and the treatments.
-    who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
+    who : AverageStudy, NewStudy, NewHospital, Study, Patient, PatientMix, or the name of one, optional
         Who is asked about; by default `AverageStudy()`.
     reference : str, optional
         Treatment to compare with; by default the spec's reference.
@@ -112,7 +112,7 @@ def compared_pairs(
 def _marginal(result: Result, who: Who) -> bool:
     """Whether a ratio is of averages: over studies, or over covariates that are not given."""
     averaged = isinstance(who, Patient) and bool(missing(result.spec, result.case_mix, who.values).averaged)
-    averaged = averaged or averages_mix(result, who)
+    averaged = averaged or isinstance(who, PatientMix) or averages_mix(result, who)
     return (isinstance(population_of(who), NewStudy) or averaged) and not lacks_level(result, who)
 
 

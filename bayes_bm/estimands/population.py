@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bayes_bm.estimands.patient_scores import patient_score
+from bayes_bm.estimands.patient_scores import score_of
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.who import WHO, AverageStudy, NewHospital, NewStudy, Patient, Study, Who, population_of
 from bayes_bm.inference.result import Result
@@ -25,7 +25,7 @@ def population(result: Result, who: Who) -> Population:
     if isinstance(who, NewStudy | NewHospital) and averages_mix(result, who):
         who = Patient({}, on=who)
     if isinstance(who, Patient):
-        base, score = population_at_centres(result, who.on), patient_score(result, who.values)
+        base, score = population_at_centres(result, who.on), score_of(result, who)
         return replace(base, eta=base.eta + score.mean, not_given=score.rule)
     return population_at_centres(result, who)
 
@@ -171,7 +171,7 @@ def log_hr_without_level(result: Result, who: Who) -> Array:
     """Conditional log hazard ratio (sample, treatment) without a level; a new hospital has its own deviations."""
     deviation = _fresh_contrasts(result) if isinstance(population_of(who), NewHospital) else 0.0
     # of a patient's covariates only what modifies the treatment's effect is left in a ratio
-    shift = patient_score(result, who.values).mean if isinstance(who, Patient) else np.zeros((1, 1))
+    shift = score_of(result, who).mean if isinstance(who, Patient) else np.zeros((1, 1))
     return result.predictors.draws.log_hr + deviation + shift - shift[:, :1]
 
 

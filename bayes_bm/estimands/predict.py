@@ -19,7 +19,7 @@ from bayes_bm.estimands.labels import AnswerFlags, prior_only
 from bayes_bm.estimands.population import population
 from bayes_bm.estimands.quantities import checked_times, checked_treatment, chosen_treatments, times_or_default
 from bayes_bm.estimands.summary import summarize
-from bayes_bm.estimands.who import Patient, Who, study_of
+from bayes_bm.estimands.who import Patient, PatientMix, Who, study_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, complete, distance, missing
 from bayes_bm.runtime.errors import InputError
@@ -78,8 +78,9 @@ def predict(
         Treatments to answer for, and those to leave out; by default all.
     alive_at : float, default 0
         The patient is alive at this time.
-    who : AverageStudy, NewStudy, NewHospital, Study, or the name of one, optional
-        Whose study effects the patient has; by default `NewStudy()`.
+    who : AverageStudy, NewStudy, NewHospital, Study, PatientMix, or the name of one, optional
+        Whose study effects the patient has; by default `NewStudy()`. Of a `PatientMix` the patients are asked about
+        together, and no patient is given.
     names : sequence of str, optional
         Names of the patients; by default 1, 2, ...
     reference : str, optional
@@ -119,7 +120,7 @@ def predict(
     checked_margins = _checked_margins(margins or {}, estimands)
     time_list = list(checked_times(times_or_default(result, times), alive_at))
     end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
-    base_patient = Patient({}, study_of(who))
+    base_patient = _base_patient(who, patients)
     reference_name, informed, labels = (
         checked_treatment(result, reference),
         prior_only(result),
@@ -151,6 +152,9 @@ def _alike_answers(
     Patients of whom the same covariates are given share one population, shifted, and are answered together
     (`interpolation.patient_answers`), unless a two-valued covariate is not given: then each has a mixture of his own.
     """
+    if isinstance(base_patient, PatientMix):
+        yield list(range(len(patients))), query.answer(population(result, base_patient))
+        return
     spec = result.spec
     alike: dict[frozenset[str], dict[tuple[float, ...], list[int]]] = {}
     for place, values in enumerate(patients):
@@ -171,6 +175,17 @@ def _alike_answers(
         shared_population = population(result, replace(base_patient, values=patients_given[0]))
         offsets, slopes = cells[:, 0] - cells[0, 0], result.predictors.draws.slopes
         yield from zip(places.values(), patient_answers(shared_population, slopes, offsets, query.answer), strict=True)
+
+
+def _base_patient(who: Who | str | None, patients: Sequence[Mapping[str, float]]) -> Patient:
+    """The population asked about, or a patient of whom nothing is given yet."""
+    if not isinstance(who, PatientMix):
+        return Patient({}, study_of(who))
+    given = [name for patient in patients for name in patient]
+    if given:
+        hint = "a patient is one, a population is many: ask about one of the two"
+        raise InputError("patient", found=f"{given[0]} beside a population", allowed="no patient", hint=hint)
+    return who
 
 
 def _checked_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> Mapping[str, float]:

@@ -1,4 +1,4 @@
-"""Who an answer is about: the average study, a new study, a new hospital, a named study, a patient."""
+"""Who an answer is about: the average study, a new study, a new hospital, a named study, a patient, a population."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -102,12 +102,38 @@ class Patient:
         return f"patient on {self.on.name}"
 
 
+@dataclass(frozen=True)
+class PatientMix(Patient):
+    """Ask about the patients of a population together, whose case mix is named: answers are averages over it.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        `share_<covariate>` of a two-valued covariate, `mean_<covariate>` of another one, whose spread is then that of
+        the evidence's patients. Named covariates are independent of each other; what is not named has its law in the
+        evidence's mix, given what is.
+    on : AverageStudy, NewStudy, NewHospital or Study
+        Whose study effects the patients have; by default `NewStudy()`.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.PatientMix({"share_kps70": 0.7}).name
+    'population share_kps70=0.7 on new-study'
+    """
+
+    @property
+    def name(self) -> str:
+        named = ", ".join(f"{name}={value:g}" for name, value in self.values.items())
+        return f"population {named} on {self.on.name}"
+
+
 StudyEffects = AverageStudy | NewStudy | NewHospital | Study
 Who = StudyEffects | Patient
-WHO: dict[str, Who] = {"average-study": AverageStudy(), "new-study": NewStudy(), "new-hospital": NewHospital()}
+WHO: dict[str, StudyEffects] = {"average-study": AverageStudy(), "new-study": NewStudy(), "new-hospital": NewHospital()}
 
 
-def parse_who(text: str, where: str = "--who") -> Who:
+def parse_who(text: str, where: str = "--who") -> StudyEffects:
     """Return who a text names: `average-study`, `new-study`, `new-hospital` or `study:NAME`."""
     if text.startswith("study:"):
         return Study(text.removeprefix("study:"))
@@ -129,7 +155,7 @@ def as_who(who: Who | str | None, default: Who) -> Who:
     if isinstance(who, str):
         return parse_who(who, "who")
     if not isinstance(who, Who):
-        records = "AverageStudy(), NewStudy(), NewHospital(), Study(name), Patient(values)"
+        records = "AverageStudy(), NewStudy(), NewHospital(), Study(name), Patient(values), PatientMix(values)"
         allowed = f"{', '.join(WHO)}, study:NAME; {records}"
         raise InputError("who", found=who, allowed=allowed)
     return who

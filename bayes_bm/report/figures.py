@@ -57,7 +57,12 @@ class Drawing:
         return PageFigure(svg(drawn, title=self.mark(title)), self.mark(caption), css)
 
 
-SOURCE_LABELS = {"within": "within studies", "across": "across studies", "combined": "combined"}
+SOURCE_LABELS = {
+    "within": "within studies",
+    "across": "across studies",
+    "across, not adjusted": "across studies, not adjusted for case mix",
+    "combined": "combined",
+}
 NO_RATIO: dict[str, float | str] = {"ratio": np.nan, "low": np.nan, "high": np.nan, "text": ""}
 
 

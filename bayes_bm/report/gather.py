@@ -15,12 +15,15 @@ from bayes_bm.checks.battery import Battery
 from bayes_bm.checks.power_scaling import parameters
 from bayes_bm.checks.replicates import arm_curves, predictive_bands
 from bayes_bm.estimands import quadrature
+from bayes_bm.estimands.mix_words import mix_words
+from bayes_bm.estimands.mixes import arm_mix_table
 from bayes_bm.estimands.predict import patient_distance, patient_missing, predict
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.ranking import rank
 from bayes_bm.estimands.who import NewHospital, NewStudy, Patient
 from bayes_bm.evidence.audit import Audit, follow_up
+from bayes_bm.evidence.coefficient_words import informed_by, informed_sentence
 from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.evidence.network import network
 from bayes_bm.hazards import nonparametric
@@ -88,6 +91,9 @@ def gather(
         else None,
         elsewhere=elsewhere or {},
         battery=battery,
+        mixes=arm_mix_table(result),
+        whom=mix_words(result, NewStudy()) if answers.levels else "",
+        informed=informed_by(spec, result.evidence),
     )
 
 
@@ -298,6 +304,7 @@ def _patient_answer(
     rows = predict(result, covariates, alive_at=alive_at, times=times, who=who) if table is None else table
     notes = [
         patient_missing(result, covariates).text,
+        informed_sentence(spec, result.evidence, covariates),
         reading_at_centres(spec, result.evidence),
         patient_distance(result, covariates).text,
     ]

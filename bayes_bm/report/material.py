@@ -199,6 +199,9 @@ class ReportData:
     bands     predicted bands by arm; `observed` what stands beside them, by arm row
     strata    our answer for each external check of a stratum, in the spec's order; None for the others
     ranking   ranks by the hazard ratio in the average study; None where only two treatments are compared
+    mixes     who the patients of each arm were, prior beside posterior (`arm_mix_table`); empty where none is modelled
+    whom      whose mix the averages are over, with both hazard ratios, in words
+    informed  what informs the coefficient of each covariate, in words
     """
 
     answers: Answers
@@ -219,6 +222,9 @@ class ReportData:
     patient: PatientAnswer | None = None
     elsewhere: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     battery: "Battery | None" = None
+    mixes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    whom: str = ""
+    informed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def spec(self) -> Spec:

@@ -241,6 +241,11 @@ OPTIONS = [
         ("predict", "result.nc", f"--patient={text}")
         for text in ("=1", "age", "age=", "age=nan", "age=inf", "", "kps=1", "age=5")
     ),
+    *(
+        (command, "result.nc", f"--population={text}")
+        for command in ("compare", "predict")
+        for text in ("", "share_age=0.5", "mean_age=5", "mean_age=nan", "age=61", "share_age=0.5,share_age=0.5")
+    ),
     *(("predict", "result.nc", f"--treatment={text}") for text in ("", "z", "a,,b")),
     *(("predict", "result.nc", f"--estimand={text}") for text in ("", "hope", "quantile:2")),
     *(("predict", "result.nc", f"--margin={text}") for text in ("", "rmst", "rmst=nan", "hope=1", "survival=2")),

@@ -9,8 +9,8 @@ import typer
 from rich.text import Text
 
 from bayes_bm.cli.limits import number_option
-from bayes_bm.cli.options import AllowFailed, Horizon, Json, ResultFile, Times, Treatments, WhoName
-from bayes_bm.cli.parsing import load_gated, parse_names, parse_times
+from bayes_bm.cli.options import AllowFailed, Horizon, Json, MixValues, ResultFile, Times, Treatments, WhoName
+from bayes_bm.cli.parsing import load_gated, parse_names, parse_population, parse_times
 from bayes_bm.cli.printing import OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.signals import Stopped
@@ -31,6 +31,7 @@ def compare(
     result_file: ResultFile,
     reference: Annotated[str | None, typer.Option(help="Another treatment to compare against.")] = None,
     who: WhoName = "average-study",
+    population: MixValues = None,
     horizon: Horizon = None,
     times: Times = None,
     allow_failed_gate: AllowFailed = False,
@@ -38,17 +39,21 @@ def compare(
 ) -> None:
     """Treatments against the reference."""
     from bayes_bm.estimands.compare import answer_table, compared_pairs
+    from bayes_bm.estimands.mix_words import mix_words
     from bayes_bm.estimands.who import parse_who
 
     result = load_gated(result_file, allow_failed=allow_failed_gate)
-    population = parse_who(who)
+    asked_about = parse_population(population, parse_who(who))
     asked: dict[str, Any] = {"reference": reference, "horizon": horizon, "times": parse_times(times)}
-    answers = list(compared_pairs(result, who=population, **asked))
+    answers = list(compared_pairs(result, who=asked_about, **asked))
     table, reconstruction = answer_table(answers), _reconstruction_document(result, answers)
-    name = population.name
+    name, words = asked_about.name, mix_words(result, asked_about, reference=reference)
+    mix_note = {"mix": words} if words else {}
     if as_json:
-        return print_json({"who": name, **gate_field(result), "rows": json_rows(table), **reconstruction})
+        return print_json({"who": name, **gate_field(result), "rows": json_rows(table), **mix_note, **reconstruction})
     print_table(table, f"{result.spec.question} ({name}, {result.spec.time_unit})", COMPARE_COLUMNS)
+    if words:
+        OUT.print(Text(words))
     for document in reconstruction.values():
         OUT.print(Text(document["note"]))
     return None

@@ -202,6 +202,7 @@ def check_document(result: "Result", checked: "Check") -> dict[str, Any]:
         "pit": json_rows(battery.pit),
         "first_events": json_rows(battery.first),
         "words": battery.sentences(),
+        **({} if checked.mix is None else {"mix": {**checked.mix._asdict(), "text": checked.mix.text}}),
     }
 
 
@@ -214,6 +215,8 @@ def print_check(result: "Result", checked: "Check") -> None:
     print_table(checked.battery.flags, "misfits: arms, printed numbers, studies", MISFIT_COLUMNS)
     for text in (*checked.battery.sentences(), checked.battery.not_seen):
         OUT.print(Text(f"- {text}"))
+    if checked.mix is not None:
+        OUT.print(Text(f"- {checked.mix.text}"))
     OUT.print("")
     title = "prior and posterior, and how far either moves a parameter (power scaling; above 0.05 it matters)"
     print_table(_parameter_table(checked), title, PARAMETER_COLUMNS)

@@ -13,6 +13,7 @@ from bayes_bm.cli.options import (
     AllowFailed,
     Horizon,
     Json,
+    MixValues,
     PatientValues,
     ResultFile,
     Times,
@@ -20,7 +21,7 @@ from bayes_bm.cli.options import (
     WhoName,
     expand_records,
 )
-from bayes_bm.cli.parsing import load_gated, parse_names, parse_pairs, parse_times
+from bayes_bm.cli.parsing import load_gated, parse_names, parse_pairs, parse_population, parse_times
 from bayes_bm.cli.printing import ERR, OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
 from bayes_bm.runtime.errors import InputError
 
@@ -75,6 +76,7 @@ class PredictOptions:
     ] = False
     figure: Annotated[Path | None, typer.Option("--figure", help="Curves, and below them outcomes.")] = None
     who: WhoName = "new-study"
+    population: MixValues = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,13 @@ class PredictRequest:
     def titles(self) -> list[str]:
         """Return what each patient is called: by name, or by number."""
         return list(self.names or [str(place + 1) for place in range(len(self.patients))])
+
+    @property
+    def together(self) -> bool:
+        """Return whether patients of a population are asked about together."""
+        from bayes_bm.estimands.who import PatientMix
+
+        return isinstance(self.who, PatientMix)
 
     @property
     def by_title(self) -> dict[str, Mapping[str, float]]:
@@ -151,13 +160,17 @@ def parse_request(spec: "Spec", options: PredictOptions) -> PredictRequest:
     from bayes_bm.estimands.who import parse_who
 
     patients, names = _read_patients(spec, options)
+    who = parse_population(options.population, parse_who(options.who))
+    if options.population is not None:
+        _refuse_beside_population(options)
+        names = ["population"]
     return PredictRequest(
         patients=patients,
         names=names,
         treatments=parse_names(options.treatment, "--treatment"),
         excluded=parse_names(options.excluded, "--without") or [],
-        who_name=options.who,
-        who=parse_who(options.who),
+        who_name=who.name,
+        who=who,
         times=parse_times(options.times),
         alive_at=options.alive_at,
         horizon=options.horizon,
@@ -180,6 +193,19 @@ def _read_patients(spec: "Spec", options: PredictOptions) -> tuple[list[dict[str
     if options.figure is not None and len(people.patients) > 1:
         raise InputError("--figure", found=f"{len(people.patients)} patients", allowed="one patient")
     return people.patients, people.names
+
+
+def _refuse_beside_population(options: PredictOptions) -> None:
+    """Refuse what speaks of one patient where many are asked about together."""
+    single = {
+        "--patient": options.patient,
+        "--patients": options.patients,
+        "--outcomes": options.outcomes or None,
+        "--figure": options.figure,
+    }
+    for option, value in single.items():
+        if value is not None:
+            raise InputError(f"--population, {option}", found="both", allowed="one of them")
 
 
 def answer_request(result: "Result", request: PredictRequest) -> Predictions:
@@ -221,15 +247,19 @@ def _save_patient_figure(result: "Result", request: PredictRequest, path: Path) 
 
 def predict_document(result: "Result", request: PredictRequest, predictions: Predictions) -> dict[str, Any]:
     """Return the JSON document: rows, what became of each patient's covariates, and outcomes where asked for."""
+    from bayes_bm.evidence.coefficient_words import informed_by
     from bayes_bm.evidence.covariate_notes import reading_at_centres
 
+    patients = {} if request.together else request.by_title
+    notes = [_mix_note(result, request), reading_at_centres(result.spec, result.evidence)]
     document = {
         "who": request.who_name,
         "alive_at": request.alive_at,
         **gate_field(result),
         "rows": json_rows(predictions.table),
-        "patients": [_patient_document(result, title, patient) for title, patient in request.by_title.items()],
-        "notes": [text for text in [reading_at_centres(result.spec, result.evidence)] if text],
+        "patients": [_patient_document(result, title, patient) for title, patient in patients.items()],
+        "informed_by": informed_by(result.spec, result.evidence),
+        "notes": [text for text in notes if text],
     }
     if request.outcomes:
         document["outcomes"] = [
@@ -265,8 +295,17 @@ def print_predictions(result: "Result", request: PredictRequest, predictions: Pr
         OUT.print(f"* {mark}: no evidence here informs these coefficients")
     for title, rows in predictions.outcomes.items():
         print_table(rows, f"what could happen to one such patient ({title}): times of the event, {SPREAD_OF_ONE}")
-    if result.spec.covariates:
+    if text := _mix_note(result, request):
+        OUT.print(Text(text))
+    if result.spec.covariates and not request.together:
         _print_distances(result, request)
+
+
+def _mix_note(result: "Result", request: PredictRequest) -> str:
+    """Return whom a population's answers are averaged over; nothing of single patients."""
+    from bayes_bm.estimands.mix_words import mix_words
+
+    return mix_words(result, request.who) if request.together else ""
 
 
 def _star_prior_only(label: str) -> str:
@@ -279,6 +318,7 @@ def _print_distances(result: "Result", request: PredictRequest) -> None:
     whether arms are read at the covariates' centres.
     """
     from bayes_bm.estimands.predict import patient_distance, patient_missing
+    from bayes_bm.evidence.coefficient_words import informed_sentence
     from bayes_bm.evidence.covariate_notes import reading_at_centres
 
     several = len(request.patients) > 1
@@ -286,5 +326,7 @@ def _print_distances(result: "Result", request: PredictRequest) -> None:
     for title, patient in patients[:1] if len(patients) > FEW else patients:
         for text in (patient_missing(result, patient).text, patient_distance(result, patient).text):
             ERR.print(Text(f"patient {title}: {text}" if text and several else text))
-    if text := reading_at_centres(result.spec, result.evidence):
+    given = dict.fromkeys(name for patient in request.patients for name in patient)
+    texts = informed_sentence(result.spec, result.evidence, given), reading_at_centres(result.spec, result.evidence)
+    for text in filter(None, texts):
         ERR.print(Text(text))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SOURCES = {
     "within": "within studies",
     "across": "across studies",
+    "across, not adjusted": "across studies, not adjusted for case mix",
     "combined": "combined (the answer)",
     "discrepancy": "ratio within / across",
 }

@@ -24,6 +24,18 @@ SIDE_BY_SIDE_COLUMNS = (
     plain("side by side in", "side_by_side", "words"),
 )
 SET_ASIDE_COLUMNS = (*ROW_COLUMNS, plain("reason", "reason", "words"))
+MIX_COLUMNS = (
+    plain("study", "study", "words"),
+    plain("arm", "arm", "words"),
+    treatment(),
+    plain("covariate", "covariate", "words"),
+    numeric("printed", "printed", 2),
+    numeric("of patients", "n", 0),
+    Column("this arm (90 %)", lambda row: mix_text(row, ""), "num"),
+    Column("a new arm (90 %)", lambda row: mix_text(row, "population_"), "num"),
+    plain("known from", "source", "words"),
+)
+MIX_CAPTION = "Share of patients with each covariate, or its mean, beside that of a new arm of the treatment"
 QUESTION_COLUMNS = (
     Column("", lambda row: Cell("flagged", "strong") if row["flagged"] else "", "keep"),
     plain("question", "question", "words"),
@@ -48,18 +60,35 @@ PIT_COLUMNS = (
     Column("mean", lambda row: number(row["mean"], 2), "num"),
     Column("p, uniform", lambda row: probability(row["p"]), "num"),
 )
+
+
+def mix_text(row: Row, prefix: str) -> str:
+    """Return a share or a mean with its interval; one that is printed has none."""
+    middle, low, high = (float(row[f"{prefix}{name}"]) for name in ("mean", "q5", "q95"))
+    digits = 2 if abs(middle) <= 1 else 1
+    return number(middle, digits) if low == high else f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
 STATUS = {"green": "agrees", "amber": "strained", "red": "contradicts"}
 
 
 @dataclass(frozen=True)
 class AuditSection:
-    """What the evidence is: notes, treatments, pairs held side by side, rows in use, rows set aside (None: none)."""
+    """What the evidence is: notes, treatments, pairs held side by side, rows in use, rows set aside (None: none).
+
+    mixes     who the patients of each arm were; None where no mix is modelled
+    whom      whose mix the averages are over, in words
+    informed  a line a covariate: what informs its coefficient
+    """
 
     notes: Sequence[str]
     treatments: Table
     side_by_side: Table
     rows: Table
     set_aside: Table | None
+    mixes: Table | None
+    whom: str
+    informed: Sequence[str]
 
 
 def audit_section(data: ReportData) -> AuditSection:
@@ -87,6 +116,9 @@ def audit_section(data: ReportData) -> AuditSection:
         side_by_side=make_table(audit.contrasts, SIDE_BY_SIDE_COLUMNS, caption="Held side by side within a study"),
         rows=make_table(audit.rows, row_columns, caption=used),
         set_aside=set_aside if len(audit.set_aside) else None,
+        mixes=make_table(data.mixes, MIX_COLUMNS, caption=MIX_CAPTION) if len(data.mixes) else None,
+        whom=data.whom,
+        informed=[f"Coefficient of {name}: {words}." for name, words in data.informed.items()],
     )
 
 
