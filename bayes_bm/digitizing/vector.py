@@ -16,6 +16,7 @@ from bayes_bm.digitizing.findings import arm_findings, in_order, no_curve, nothi
 from bayes_bm.digitizing.labels import number, parted
 from bayes_bm.digitizing.leftover import known_strokes, roleless_findings
 from bayes_bm.digitizing.legend import Legend, Name, legend
+from bayes_bm.digitizing.limits import untimed
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
 from bayes_bm.digitizing.roles import Roles, anchored, roles
 from bayes_bm.digitizing.scene import Box, Scene, Text
@@ -112,7 +113,9 @@ def _readable(scene: Scene) -> list[Text]:
     if outlines:
         from bayes_bm.digitizing.raster.ocr import recognise_outlines
 
-        readable.extend(text for text in recognise_outlines(tuple(outlines)) if text.content is not None)
+        with untimed():
+            read = recognise_outlines(tuple(outlines))
+        readable.extend(text for text in read if text.content is not None)
     return parted(readable)
 
 
