@@ -5,8 +5,9 @@ likelihood at each posterior draw. A row is red where the printed number is furt
 thousand.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -253,18 +254,7 @@ def _ratio_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
     mean = result.predictors.ratio_means
     drawn = mean + rng.standard_normal(mean.shape) @ result.evidence.hr_cholesky.T
     for k, row in enumerate(table.to_dict("records")):
-        contrast = f"{row['treatment']} v {row['reference']}"
-        named = {
-            "kind": "hazard ratios",
-            "study": row["study"],
-            "arm": contrast,
-            "treatment": row["treatment"],
-            "quantity": f"HR {contrast}",
-            "time": np.nan,
-            "printed": row["hr"],
-            "printed_low": row["ci_low"],
-            "printed_high": row["ci_high"],
-        }
+        named = _named_ratio("hazard ratios", row, f"{row['treatment']} v {row['reference']}", row["treatment"])
         yield _reconciled_row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
 
 
@@ -276,19 +266,23 @@ def _prognostic_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]
     mean = result.predictors.prognostic_means
     drawn = draw_log_ratios(rows, mean, result.predictors.draws.prognosis_sd, rng)
     for k, row in enumerate(result.evidence.prognostic_ratios.to_dict("records")):
-        contrast = contrast_text(row)
-        named = {
-            "kind": "prognostic ratios",
-            "study": row["study"],
-            "arm": contrast,
-            "treatment": "",
-            "quantity": f"HR {contrast}",
-            "time": np.nan,
-            "printed": row["hr"],
-            "printed_low": row["ci_low"],
-            "printed_high": row["ci_high"],
-        }
+        named = _named_ratio("prognostic ratios", row, contrast_text(row), treatment="")
         yield _reconciled_row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
+
+
+def _named_ratio(kind: str, row: Mapping[Any, Any], contrast: str, treatment: str) -> dict[str, Any]:
+    """Return what names a printed ratio, and what is printed of it."""
+    return {
+        "kind": kind,
+        "study": row["study"],
+        "arm": contrast,
+        "treatment": treatment,
+        "quantity": f"HR {contrast}",
+        "time": np.nan,
+        "printed": row["hr"],
+        "printed_low": row["ci_low"],
+        "printed_high": row["ci_high"],
+    }
 
 
 # ---------------------------------------------------------------------------------------------- patients

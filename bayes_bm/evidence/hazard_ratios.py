@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -139,8 +140,15 @@ def hazard_ratio_block(ratios: pd.DataFrame, arms: pd.DataFrame) -> tuple[pd.Dat
     return kept[columns], _block_diagonal([np.linalg.cholesky(covariance) for _, covariance in blocks])
 
 
-def _standard_error(row: Mapping, arms: pd.DataFrame) -> float:
-    """se of one log ratio from what its row prints; from p alone only where the rounding of hr and p settles it."""
+class PrintedError(NamedTuple):
+    """The standard error of a log ratio, and why it is not known where p alone, rounded, leaves it open."""
+
+    se: float
+    unsettled: str = ""
+
+
+def printed_error(row: Mapping[Any, Any]) -> PrintedError:
+    """Return the se of one log ratio from what its row prints; from p alone only where the rounding settles it."""
     se = summary_statistics.log_hr_se(
         row["hr"],
         low=row["ci_low"],
@@ -154,17 +162,25 @@ def _standard_error(row: Mapping, arms: pd.DataFrame) -> float:
         pd.notna(row["p"]) and pd.isna(row["se_log_hr"]) and (pd.isna(row["ci_low"]) or pd.isna(row["ci_high"]))
     )
     if not by_p_alone:
-        return se
+        return PrintedError(se)
     least, largest = se_range_of_p(row["hr"], row["p"])
     if largest <= WIDEST_RANGE * least:
-        return se
+        return PrintedError(se)
+    text = f"hr {row['hr']:g} with p {row['p']:g} alone: rounding leaves its standard error between"
+    return PrintedError(se, f"{text} {least:.2g} and {largest:.2g}")
+
+
+def _standard_error(row: Mapping[Any, Any], arms: pd.DataFrame) -> float:
+    """Return the se of one log ratio, from the events of its arms where p alone leaves it open."""
+    printed = printed_error(row)
+    if not printed.unsettled:
+        return printed.se
     events = _printed_events(row, arms)
     if events > 0:
         return 2 / np.sqrt(events)
     raise InputError(
         f"hazard_ratios, study {row['study']}, {row['treatment']} v {row['reference']}",
-        found=f"hr {row['hr']:g} with p {row['p']:g} alone: rounding leaves its standard error between {least:.2g}"
-        f" and {largest:.2g}",
+        found=printed.unsettled,
         allowed=f"a range below a factor of {WIDEST_RANGE:g}; or an interval, se_log_hr, or events of both arms",
         hint="near a ratio of 1 a p value says nothing of the standard error: give ci_low and ci_high, or print events"
         " in the arms table, or leave the row out (docs/decisions.md, 7)",

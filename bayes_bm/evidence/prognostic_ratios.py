@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence import summary_statistics
 from bayes_bm.evidence.arm_covariates import states_covariate
-from bayes_bm.evidence.hazard_ratios import WIDEST_RANGE, se_range_of_p
+from bayes_bm.evidence.hazard_ratios import WIDEST_RANGE, printed_error
 from bayes_bm.evidence.names import look_alike
 from bayes_bm.evidence.records import PROGNOSTIC_COLUMNS, Evidence
 from bayes_bm.evidence.selection import named_rows
@@ -158,24 +157,12 @@ def _check_transport(spec: Spec, rows: pd.DataFrame) -> None:
 
 def _standard_error(row: Mapping[Any, Any]) -> float:
     """Return the se of a log ratio; from p alone only where the rounding of hr and p settles it (decision 7)."""
-    se = summary_statistics.log_hr_se(
-        row["hr"],
-        low=row["ci_low"],
-        high=row["ci_high"],
-        se=row["se_log_hr"],
-        p=row["p"],
-        p_below=row["p_below"],
-        ci_level=row["ci_level"],
-    )
-    if pd.isna(row["p"]) or pd.notna(row["se_log_hr"]) or pd.notna(row["ci_high"]):
-        return se
-    least, largest = se_range_of_p(row["hr"], row["p"])
-    if largest <= WIDEST_RANGE * least:
-        return se
+    printed = printed_error(row)
+    if not printed.unsettled:
+        return printed.se
     raise InputError(
         f"{KIND}, study {row['study']}, {contrast_text(row)}",
-        found=f"hr {row['hr']:g} with p {row['p']:g} alone: rounding leaves its standard error between {least:.2g} and"
-        f" {largest:.2g}",
+        found=printed.unsettled,
         allowed=f"a range below a factor of {WIDEST_RANGE:g}; or an interval or se_log_hr",
         hint="near a ratio of 1 a p value says nothing of the standard error: leave the row out with its use flag",
     )

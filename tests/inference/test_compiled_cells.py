@@ -19,7 +19,12 @@ from bayes_bm.model.model_inputs import prepare
 from bayes_bm.spec.document import Spec
 from tests.builders import families, structures, worlds
 from tests.builders.structures import points
-from tests.inference.test_compiled_density import assert_agree, graph, standard_normals
+from tests.inference.test_compiled_density import (
+    assert_agree,
+    assert_gradient_is_that_of_the_value,
+    graph,
+    standard_normals,
+)
 from tests.model import test_background, test_integration_points
 from tests.model.test_background import NAMED
 
@@ -90,19 +95,8 @@ def test_every_model_has_the_graphs_density_and_gradient(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["walks of treatments", "background, mspline", "averaged, mspline"])
 def test_the_gradient_is_that_of_the_value(name: str) -> None:
-    """By Richardson's central differences, good to about 1e-8 of the largest slope."""
     make, arguments = WORLDS[name]
-    at, data = pack_problem(prepare(*make(*arguments)))
-    x = next(points(at))
-    _, gradient = log_density(x, data)
-    for i in range(at.size):
-
-        def slope(step: float, i=i) -> float:
-            up, down = (log_density(x + sign * step * np.eye(at.size)[i], data)[0] for sign in (1, -1))
-            return (up - down) / (2 * step)
-
-        rough = (4 * slope(5e-4) - slope(1e-3)) / 3
-        assert gradient[i] == pytest.approx(rough, rel=1e-6, abs=1e-7 * np.abs(gradient).max()), i
+    assert_gradient_is_that_of_the_value(prepare(*make(*arguments)))
 
 
 def test_every_family_has_a_compiled_formula_or_is_left_to_the_graph() -> None:
