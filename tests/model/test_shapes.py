@@ -40,7 +40,7 @@ def likelihoods(spec, rows, point) -> float:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["mspline", pytest.param("piecewise", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("family", ["mspline", "piecewise"])
 def test_walks_of_no_size_leave_the_shared_shape_exactly(family: str) -> None:
     """exp(-800) is zero in floating point: whatever the standardised walks, the likelihood is the same number."""
     full, rows = world(family, **BY_STUDY, **BY_TREATMENT)

@@ -121,7 +121,7 @@ def test_after_the_last_drop_that_was_clicked_nobody_dies(seed, axis):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [FEW, pytest.param(range(60), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [FEW, range(60)])
 def test_small_arms_end_where_the_clicks_lie_flat(seeds):
     """Of 60 such arms at most one ends off by more than 0.08; FEW are those that did before."""
     errors = []
