@@ -38,7 +38,7 @@ def test_wheel_has_models_and_evidence(installed: Path) -> None:
     shipped = {model["name"] for model in json.loads(run(command, "models", "--json", cwd=installed))["models"]}
     assert shipped == {path.stem for path in (ROOT / "models").glob("*.toml")}
     audit = json.loads(run(command, "audit", "os_reresection_vs_resrs", "--json", cwd=installed))
-    assert [row["arms"] for row in audit["treatments"]] == [6, 9]
+    assert [row["arms"] for row in audit["treatments"]] == [7, 12]
 
 
 @pytest.mark.slow

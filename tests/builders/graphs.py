@@ -8,12 +8,31 @@ from typing import Any
 
 import numpy as np
 import pytensor
+import pytensor.tensor as pt
 from pymc.pytensorf import rewrite_pregrad
 from pytensor.compile.mode import Mode
+from pytensor.graph.rewriting.basic import in2out, node_rewriter
+from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
 from bayes_bm.model.pymc_graph.build import build_model
 
-UNOPTIMISED = Mode(linker="py", optimizer=None)
+MOST_OPERANDS = 32
+"""Of a function of numpy, by which the graph is evaluated."""
+
+
+@node_rewriter([pt.add])
+def split_long_sums(_: Any, node: Any) -> list[Any] | None:
+    """Add terms in two steps where numpy cannot in one: preparing gradients makes one sum of all terms of a model."""
+    terms = node.inputs
+    if len(terms) < MOST_OPERANDS:
+        return None
+    half = len(terms) // 2
+    return [pt.add(*terms[:half]) + pt.add(*terms[half:])]
+
+
+UNOPTIMISED = Mode(
+    linker="py", optimizer=RewriteDatabaseQuery(include=[], extra_rewrites=[(in2out(split_long_sums), 1)])
+)
 
 
 def evaluated(model: Any, variables: Any, point: dict[str, np.ndarray]) -> Any:
