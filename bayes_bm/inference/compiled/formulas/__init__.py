@@ -18,6 +18,8 @@ FILES = {
     "gompertz": ("gompertz", "gompertz"),
     "lognormal": ("lognormal", "lognormal"),
     "loglogistic": ("loglogistic", "loglogistic"),
+    "gamma": ("generalized_gamma", "gamma"),
+    "gengamma": ("generalized_gamma", "gengamma"),
     "piecewise": ("basis", "basis"),
     "mspline": ("basis", "basis"),
 }
