@@ -53,8 +53,9 @@ bench: setup  ## ours beside IPDfromKM, PyMC and (STAN_PYTHON=a python with pyst
 	@$(BIN)/python scripts/benchmark_reconstruction.py
 	@$(BIN)/python scripts/benchmark_speed.py $(if $(STAN_PYTHON),--stan $(STAN_PYTHON))
 
-docs: setup  ## docs/models.md from the specs, and the map of the rooms from the imports
+docs: setup  ## docs/models.md from the specs, docs/spec-keys.md and the schema from the records, the map from the imports
 	@$(BIN)/python scripts/document_models.py
+	@$(BIN)/python scripts/document_keys.py
 	@$(BIN)/python scripts/house.py --draw docs/figures/house.svg
 
 lock: $(UV)  ## pin requirements.lock again

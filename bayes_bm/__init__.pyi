@@ -66,6 +66,7 @@ from .report.write import write_report as write_report
 from .runtime.errors import BayesBmError as BayesBmError
 from .runtime.errors import GateRefused as GateRefused
 from .runtime.errors import InputError as InputError
+from .runtime.errors import InputErrors as InputErrors
 from .spec.document import Spec as Spec
 from .spec.reading import list_models as list_models
 from .spec.reading import read_spec as read_spec

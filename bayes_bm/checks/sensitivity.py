@@ -32,6 +32,7 @@ from bayes_bm.runtime.parallel import map_fits
 from bayes_bm.runtime.spreadsheets import restore
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
+from bayes_bm.spec.defaults import with_defaults
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import measure_of
 from bayes_bm.spec.patches import patched
@@ -122,7 +123,7 @@ class Analysis:
         if self.patch is not None:
             where = f"{base.name}, sensitivity.{self.patch}"
             document = patched(base.document(), base.sensitivity[self.patch], where=where)
-            changed = parse_spec(document, where=where, folder=base.folder)
+            changed = parse_spec(with_defaults(document, Path(base.name)), where=where, folder=base.folder)
         return changed if self.family is None else of_family(changed, self.family)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from bayes_bm.evidence import biases, clocks
 from bayes_bm.evidence.arm_covariates import averaged_arms, states_covariate
 from bayes_bm.evidence.covariate_notes import covariate_notes
+from bayes_bm.evidence.left_out import left_out_notes
 from bayes_bm.evidence.network import parts_of, parts_text, side_by_side
 from bayes_bm.evidence.prognostic_ratios import contrast_text, prognostic_notes, prognostic_summary
 from bayes_bm.evidence.reading import read_evidence
@@ -395,6 +396,7 @@ def refusals(spec: Spec, evidence: Evidence) -> list[str]:
 
 def _notes(spec: Spec, evidence: Evidence):
     """What a reader must know, in words."""
+    yield from left_out_notes(spec, evidence)
     yield from evidence.remarks
     silent = [name for name in spec.treatments.names if name not in evidence.treatments]
     if silent:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
+from bayes_bm.evidence.left_out import ONE_BASELINE
 from bayes_bm.report.material import Answers, ImputationSummary, PatientAnswer
 from bayes_bm.report.text import DIGITS, MISSING, counted, estimate, probability, ratio_estimate, treatment_text
 from bayes_bm.spec.document import Spec
@@ -267,10 +268,12 @@ def mostly_across(answers: Answers, name: str) -> str:
 
 
 def sentences(answers: Answers) -> list[str]:
-    """Return the answer in three sentences, after what must be said first (a failed gate, a reproduction)."""
+    """Return the answer in three sentences, after what must be said first (a failed gate, a reproduction, one
+    baseline for all studies)."""
     rows = [answers.ratio(name) for name in answers.compared]
     first = contrast_sentence(rows[0], answers.spec) if len(rows) == 1 else several_sentence(rows, answers.spec)
-    opening = [*([FAILED] if answers.refused else []), *([TWICE] if answers.spec.reproduction else [])]
+    baseline = [note for note in answers.audit.notes if note.startswith(ONE_BASELINE)]
+    opening = [*([FAILED] if answers.refused else []), *([TWICE] if answers.spec.reproduction else []), *baseline]
     closing = [] if answers.rebuilt is None else [reconstruction_sentence(answers.rebuilt, answers.spec)]
     return [*opening, first, absolute_sentence(answers), support_sentence(answers), *closing]
 

@@ -1,5 +1,7 @@
 """The errors that reach a user: one message that names the place, what was found, what is allowed and what to do."""
 
+from collections.abc import Sequence
+
 
 class BayesBmError(Exception):
     """Report something that this package refuses on purpose; the base of all its errors.
@@ -52,6 +54,33 @@ class InputError(BayesBmError):
         self.allowed: object = allowed
         self.hint: str = hint
         super().__init__(f"{where}: " + "; ".join(part for part in parts if part))
+
+
+class InputErrors(InputError):
+    """Report everything that is wrong with one input (exit status 2).
+
+    Parameters
+    ----------
+    where : str
+        The input: a file, an argument.
+    errors : sequence of InputError
+        What is wrong, each with its own place.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> both = [bb.InputError("a.toml, seed", found="-1"), bb.InputError("a.toml, name", found="nothing")]
+    >>> print(bb.InputErrors("a.toml", both))
+    a.toml: 2 errors
+      seed: found -1
+      name: found nothing
+    """
+
+    def __init__(self, where: str, errors: Sequence[InputError]) -> None:
+        super().__init__(where, found=f"{len(errors)} errors")
+        self.errors: Sequence[InputError] = errors
+        lines = [f"  {str(error).removeprefix(f'{where}, ').removeprefix(f'{where}: ')}" for error in errors]
+        self.args = ("\n".join([f"{where}: {len(errors)} errors", *lines]),)
 
 
 class GateRefused(BayesBmError):

@@ -1,6 +1,6 @@
 """`[covariates.*]`, their correlation and integration."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -108,18 +108,16 @@ RESERVED = (
 """Columns of tables of patients, which no covariate can be called."""
 
 
-def check_covariate_names(names: Iterable[str]) -> None:
-    """Refuse names that a table has for something else, or that nobody could give on the command line."""
+def covariate_name_rules(names: Iterable[str]) -> Iterator[str]:
+    """Say which names a table has for something else, or nobody could give on the command line."""
     for name in names:
         if name in RESERVED:
-            raise ValueError(
+            yield (
                 f"covariates.{name}: a table of patients has a column {name} of another meaning; give the covariate"
                 " another name"
             )
         if not name.strip() or name.startswith("x_") or set(name) & set(",="):
-            raise ValueError(
-                f"covariates: found the name {name!r}; allowed: a name without , and = that does not start with x_"
-            )
+            yield f"covariates: found the name {name!r}; allowed: a name without , and = that does not start with x_"
 
 
 class Correlation(Record):

@@ -6,7 +6,7 @@ named patches on the document (docs/decisions.md#specs-are-data). Nothing here t
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,12 +18,12 @@ from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.family import CURED
 from bayes_bm.runtime.summaries import listed, summary
 from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases
-from bayes_bm.spec.covariates import Covariate, Integration, check_covariate_names
+from bayes_bm.spec.covariates import Covariate, Integration, covariate_name_rules
 from bayes_bm.spec.effects import Baseline, Effects, Treatments
 from bayes_bm.spec.hazard import EFFECT_NAMES, Hazard
 from bayes_bm.spec.priors import POSITIVE, Prior
 from bayes_bm.spec.prognosis import Prognosis
-from bayes_bm.spec.record import Record, Text, TimeUnit
+from bayes_bm.spec.record import Contradiction, Contradictions, Record, Text, TimeUnit
 from bayes_bm.spec.sources import EvidenceSpec
 
 
@@ -95,7 +95,7 @@ class Spec(Record):
     Raises
     ------
     InputError
-        From `read_spec`, at the first key that is unknown, missing or in contradiction to another.
+        From `read_spec`, for keys that are unknown, missing or in contradiction to another: all at once.
 
     Examples
     --------
@@ -158,34 +158,11 @@ class Spec(Record):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Spec":
-        check_covariate_names(self.covariates)
-        _check_effect_prior(self)
-        _check_shape_priors(self)
-        _check_shape_effects(self)
-        _check_biases(self)
-        _check_prognosis(self)
-        _check_case_mix(self)
-        if self.cause is not None and self.evidence.background is not None:
-            raise ValueError(f"evidence.background: found beside cause = {self.cause}; a background is of all deaths")
-        if self.cause is not None and self.measure not in (None, "km"):
-            raise ValueError(
-                f"cause: found beside measure = {self.measure}; a cause-specific hazard is compared with patients,"
-                ' or with survival at which other causes are censored: measure = "km"'
-            )
-        for pair in self.integration.correlation or ():
-            if len(set(pair.between)) < 2 or not set(pair.between) <= set(self.covariates):
-                raise ValueError(
-                    f"integration.correlation: found {' and '.join(pair.between)}; "
-                    f"allowed: two of {', '.join(self.covariates) or 'the covariates, of which this spec has none'}"
-                )
-        for check in self.external_checks:
-            for name in filter(None, (check.treatment, check.reference)):
-                if name not in self.treatments.names:
-                    raise ValueError(f"external_checks names {name!r}; allowed: {', '.join(self.treatments.names)}")
-            for name in check.patient or ():
-                if name not in self.covariates:
-                    allowed = ", ".join(self.covariates) or "none, for this spec has no covariates"
-                    raise ValueError(f"external_checks, patient names {name!r}; allowed: {allowed}")
+        found = [
+            Contradiction(message, tables) for rules, tables in RULES.items() for message in dict.fromkeys(rules(self))
+        ]
+        if found:
+            raise Contradictions(found)
         return self
 
     @property
@@ -251,60 +228,45 @@ class Spec(Record):
         return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
 
 
-def _check_effect_prior(spec: Spec) -> None:
+def _effect_rules(spec: Spec) -> Iterator[str]:
     """Decision 17: accelerated-time families know time ratios, the others hazard ratios."""
     family, needed = spec.hazard.family, spec.hazard.treatment_effect
     other = next(name for name in EFFECT_NAMES.values() if name != needed)
     kind = {"log_hr": "a proportional-hazards", "log_time_ratio": "an accelerated-time"}[needed]
     if getattr(spec.priors, other) is not None:
-        raise ValueError(f"priors.{other}: {family} is {kind} family, whose effects are {needed}; give priors.{needed}")
-    if getattr(spec.priors, needed) is None:
-        raise ValueError(f"priors.{needed}: this key is required, with a why ({family} is {kind} family)")
+        yield f"priors.{other}: {family} is {kind} family, whose effects are {needed}; give priors.{needed}"
+    elif getattr(spec.priors, needed) is None:
+        yield f"priors.{needed}: this key is required, with a why ({family} is {kind} family)"
 
 
 SHAPES = tuple(dict.fromkeys([*(name for family in FAMILIES.values() for name in family.shapes), CURED]))
 
 
-def _check_shape_priors(spec: Spec) -> None:
-    """Refuse unless every shape parameter of the family has a prior, and no other; `shape` may stand for a free
-    log_shape.
-    """
-    refusal = next((message for refused, message in _shape_rules(spec) if refused), None)
-    if refusal is not None:
-        raise ValueError(refusal)
-
-
-def _shape_rules(spec: Spec) -> Iterator[tuple[bool, str]]:
-    """Yield what would be wrong with the priors of shapes, whether it is, in the order in which it is said."""
+def _shape_rules(spec: Spec) -> Iterator[str]:
+    """Every shape parameter of the family has a prior, and no other; `shape` may stand for a free log_shape."""
     wanted = spec.hazard.shapes
     given = [name for name in SHAPES if getattr(spec.priors, name) is not None]
     natural = spec.priors.shape is not None
     scales = [*(["log_shape"] if "log_shape" in given else []), *(["shape"] if natural else [])]
-    needs_one = "log_shape" in wanted
-    covered = {*given, "log_shape"} if natural else {*given}
-    yield (
-        needs_one and len(scales) != 1,
-        f"priors: found {scales or 'neither'}; give exactly one of log_shape and shape",
-    )
-    yield natural and not needs_one, f"priors.shape: {_shapes_of(spec)}; leave it out"
-    yield (
-        natural and not spec.free_shapes,
-        "priors.shape is for effects.study_shape.exchangeable = false; use priors.log_shape here",
-    )
+    if "log_shape" in wanted and len(scales) != 1:
+        yield f"priors: found {scales or 'neither'}; give exactly one of log_shape and shape"
+    if natural and "log_shape" not in wanted:
+        yield f"priors.shape: {_shapes_of(spec)}; leave it out"
+    elif natural and not spec.free_shapes:
+        yield "priors.shape is for effects.study_shape.exchangeable = false; use priors.log_shape here"
     for name in wanted:
         reason = "hazard.cure = true" if name == CURED else f"{spec.hazard.family} has this shape parameter"
-        yield name not in covered, f"priors.{name}: this key is required, with a why ({reason})"
+        if name not in given and name != "log_shape":
+            yield f"priors.{name}: this key is required, with a why ({reason})"
     for name in given:
         hint = "; it is for hazard.cure = true" if name == CURED else ""
-        yield name not in wanted, f"priors.{name}: {_shapes_of(spec)}; leave it out{hint}"
-    yield (
-        spec.hazard.flexible and spec.priors.smooth_sd is None,
-        "priors.smooth_sd: this key is required, with a why: the sd of the change of the log hazard over the follow-up",
-    )
-    yield (
-        not spec.hazard.flexible and spec.priors.smooth_sd is not None,
-        f"priors.smooth_sd: {spec.hazard.family} has no knots to smooth over; leave it out",
-    )
+        if name not in wanted:
+            yield f"priors.{name}: {_shapes_of(spec)}; leave it out{hint}"
+    if spec.hazard.flexible and spec.priors.smooth_sd is None:
+        what = "the sd of the change of the log hazard over the follow-up"
+        yield f"priors.smooth_sd: this key is required, with a why: {what}"
+    if not spec.hazard.flexible and spec.priors.smooth_sd is not None:
+        yield f"priors.smooth_sd: {spec.hazard.family} has no knots to smooth over; leave it out"
 
 
 def _shapes_of(spec: Spec) -> str:
@@ -312,78 +274,52 @@ def _shapes_of(spec: Spec) -> str:
     return f"{spec.hazard.family} has {f'the shape parameters {names}' if names else 'no shape parameter'}"
 
 
-def _check_shape_effects(spec: Spec) -> None:
+def _shape_effect_rules(spec: Spec) -> Iterator[str]:
     """Where studies and treatments may differ in shape depends on the family."""
     family, varies = spec.hazard.family, spec.hazard.varies
     if spec.priors.treatment_log_shape is not None and varies is None:
-        raise ValueError(
+        yield (
             f"priors.treatment_log_shape: {family} has no single shape parameter for treatments to differ in; "
             f"families that have one: {', '.join(name for name, member in FAMILIES.items() if member.varies)}"
             + ("; its coefficients may differ with priors.treatment_smooth_sd" if spec.hazard.flexible else "")
         )
     smooth = spec.priors.treatment_smooth_sd
     if smooth is not None and not spec.hazard.flexible:
-        raise ValueError(f"priors.treatment_smooth_sd: {family} has no knots for treatments to differ at; leave it out")
-    if smooth is not None and not isinstance(smooth, POSITIVE) and getattr(smooth, "lower", -1.0) < 0:
-        raise ValueError(f"priors.treatment_smooth_sd: needs a prior on positive numbers; found {smooth.dist}")
+        yield f"priors.treatment_smooth_sd: {family} has no knots for treatments to differ at; leave it out"
+    elif smooth is not None and not isinstance(smooth, POSITIVE) and getattr(smooth, "lower", -1.0) < 0:
+        yield f"priors.treatment_smooth_sd: needs a prior on positive numbers; found {smooth.dist}"
     if spec.effects.study_shape is None:
         return
     if varies is None and not spec.hazard.flexible:
-        raise ValueError(f"effects.study_shape: {family} has no shape parameter; leave the table out")
+        yield f"effects.study_shape: {family} has no shape parameter; leave the table out"
     if spec.hazard.flexible and spec.baseline is not None:
-        raise ValueError(f"baseline: a free shape of {family} is a curve, not a number; ask about study:NAME")
+        yield f"baseline: a free shape of {family} is a curve, not a number; ask about study:NAME"
 
 
-def _check_biases(spec: Spec) -> None:
+def _bias_rules(spec: Spec) -> Iterator[str]:
     for name, term in spec.bias.named(Biases.model_fields).items():
         centred = name in ("year", "mixed_population")
         if unknown := set(term.treatments or ()) - set(spec.treatments.names):
             names = ", ".join(sorted(unknown))
-            raise ValueError(f"bias.{name}.treatments: found {names}; allowed: {', '.join(spec.treatments.names)}")
+            yield f"bias.{name}.treatments: found {names}; allowed: {', '.join(spec.treatments.names)}"
         if term.centre is not None and not centred:
-            raise ValueError(f"bias.{name}.centre: only year and mixed_population have one; leave it out")
+            yield f"bias.{name}.centre: only year and mixed_population have one; leave it out"
         if name == "year" and term.centre is None:
-            raise ValueError("bias.year.centre: this key is required: the year of the study that answers are for")
+            yield "bias.year.centre: this key is required: the year of the study that answers are for"
         if name not in CLOCK_BIASES:
             continue
         if term.prior is not None:
-            _check_unknown_clock(spec, name, term.prior)
+            yield from _unknown_clock_rules(spec, name, term.prior)
         if not term.acts_on and not term.treatments:
-            raise ValueError(f"bias.{name}: give treatments or acts_on (studies or arms, each with a why): whose clock")
+            yield f"bias.{name}: give treatments or acts_on (studies or arms, each with a why): whose clock"
         if term.value is not None and term.value.value < 0:
-            raise ValueError(
-                f"bias.{name}.value: found {term.value.value}; allowed: 0 or more, in the spec's time unit"
-            )
+            yield f"bias.{name}.value: found {term.value.value}; allowed: 0 or more, in the spec's time unit"
 
 
-def _check_prognosis(spec: Spec) -> None:
-    """Prognostic ratios differ between studies, by an amount that has a prior."""
-    if not spec.evidence.prognostic_ratios:
-        return
-    if spec.prognosis is None:
-        raise ValueError(
-            "prognosis: this table is required beside evidence.prognostic_ratios: sd, a prior with a why, of how"
-            " prognostic log ratios differ between studies"
-        )
-    if not spec.covariates:
-        raise ValueError("evidence.prognostic_ratios: found without covariates; allowed: beside [covariates.NAME]")
-
-
-def _check_case_mix(spec: Spec) -> None:
-    """Arms are averaged over all covariates or over none."""
-    without = [name for name, term in spec.covariates.items() if term.case_mix is None]
-    if spec.case_mixes and without:
-        raise ValueError(f"covariates.{without[0]}.case_mix: this table is required, since another covariate has one")
-    if spec.case_mixes and spec.integration.correlation:
-        raise ValueError(
-            "integration.correlation: found beside case_mix; allowed: none, covariates are independent inside an arm"
-        )
-
-
-def _check_unknown_clock(spec: Spec, name: str, prior: Any) -> None:
+def _unknown_clock_rules(spec: Spec, name: str, prior: Any) -> Iterator[str]:
     """A time of at least 0, and a hazard that can be read at a time which is a parameter."""
     if not isinstance(prior, POSITIVE) and getattr(prior, "lower", -1.0) < 0:
-        raise ValueError(
+        yield (
             f"bias.{name}.prior: found {prior.dist}; allowed: a prior on times of 0 or more, such as half_normal,"
             " log_normal or uniform with lower = 0"
         )
@@ -391,7 +327,70 @@ def _check_unknown_clock(spec: Spec, name: str, prior: Any) -> None:
     if placed is None and spec.evidence.background is not None:
         placed = "evidence.background"
     if placed is not None:
-        raise ValueError(
+        yield (
             f"bias.{name}.prior: found beside {placed}, whose knots or steps are set before sampling; allowed there: a"
             " value, and a named sensitivity analysis for each time that it may be"
         )
+
+
+def _prognosis_rules(spec: Spec) -> Iterator[str]:
+    """Prognostic ratios differ between studies, by an amount that has a prior."""
+    if not spec.evidence.prognostic_ratios:
+        return
+    if spec.prognosis is None:
+        yield (
+            "prognosis: this table is required beside evidence.prognostic_ratios: sd, a prior with a why, of how"
+            " prognostic log ratios differ between studies"
+        )
+    if not spec.covariates:
+        yield "evidence.prognostic_ratios: found without covariates; allowed: beside [covariates.NAME]"
+
+
+def _covariate_rules(spec: Spec) -> Iterator[str]:
+    """Names that can be covariates; arms are averaged over all covariates or over none; correlations of two."""
+    yield from covariate_name_rules(spec.covariates)
+    without = [name for name, term in spec.covariates.items() if term.case_mix is None]
+    if spec.case_mixes and without:
+        yield f"covariates.{without[0]}.case_mix: this table is required, since another covariate has one"
+    if spec.case_mixes and spec.integration.correlation:
+        yield "integration.correlation: found beside case_mix; allowed: none, covariates are independent inside an arm"
+    for pair in spec.integration.correlation or ():
+        if len(set(pair.between)) < 2 or not set(pair.between) <= set(spec.covariates):
+            yield (
+                f"integration.correlation: found {' and '.join(pair.between)}; "
+                f"allowed: two of {', '.join(spec.covariates) or 'the covariates, of which this spec has none'}"
+            )
+
+
+def _cause_rules(spec: Spec) -> Iterator[str]:
+    if spec.cause is not None and spec.evidence.background is not None:
+        yield f"evidence.background: found beside cause = {spec.cause}; a background is of all deaths"
+    if spec.cause is not None and spec.measure not in (None, "km"):
+        yield (
+            f"cause: found beside measure = {spec.measure}; a cause-specific hazard is compared with patients,"
+            ' or with survival at which other causes are censored: measure = "km"'
+        )
+
+
+def _external_check_rules(spec: Spec) -> Iterator[str]:
+    for check in spec.external_checks:
+        for name in filter(None, (check.treatment, check.reference)):
+            if name not in spec.treatments.names:
+                yield f"external_checks names {name!r}; allowed: {', '.join(spec.treatments.names)}"
+        for name in check.patient or ():
+            if name not in spec.covariates:
+                allowed = ", ".join(spec.covariates) or "none, for this spec has no covariates"
+                yield f"external_checks, patient names {name!r}; allowed: {allowed}"
+
+
+RULES: dict[Callable[[Spec], Iterator[str]], tuple[str, ...]] = {
+    _effect_rules: ("hazard", "priors"),
+    _shape_rules: ("hazard", "priors", "effects"),
+    _shape_effect_rules: ("hazard", "priors", "effects", "baseline"),
+    _bias_rules: ("bias", "treatments", "hazard", "evidence"),
+    _prognosis_rules: ("prognosis", "evidence", "covariates"),
+    _covariate_rules: ("covariates", "integration"),
+    _cause_rules: ("cause", "measure", "evidence"),
+    _external_check_rules: ("external_checks", "treatments", "covariates"),
+}
+"""What keys may say against each other, and the tables that each rule reads."""

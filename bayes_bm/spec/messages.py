@@ -1,77 +1,154 @@
-"""Pydantic's errors as one message that teaches."""
+"""Pydantic's errors as messages that teach: every error of a document, each with type, example and default."""
 
 import difflib
-from typing import Annotated, Any, get_args, get_origin
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ValidationError,
-)
+from pydantic import ValidationError
 
-from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.errors import InputError, InputErrors
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.record import Contradictions
+from bayes_bm.spec.schema import alternatives, keys_at, node_at, toml_text, type_words
+
+MOST_SHOWN = 20
+"""Errors that are told; a document with more is another kind of file."""
 
 
-def teach(problem: ValidationError, where: str) -> InputError:
-    """Return one message from pydantic's list: unknown keys first, because they usually cause the rest."""
-    errors = problem.errors(include_url=False)
-    error = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
-    path = ".".join(str(part) for part in error["loc"] if part not in _DISTS)
-    if error["type"] == "extra_forbidden":
-        keys = _allowed_keys(error["loc"][:-1])
-        matches = difflib.get_close_matches(str(error["loc"][-1]), keys, n=1)
-        hint = f"did you mean {matches[0]}?" if matches else ""
-        return InputError(f"{where}, {path}", found="an unknown key", allowed=", ".join(keys) or None, hint=hint)
-    if error["type"] == "missing":
-        return InputError(f"{where}, {path}", found="nothing", hint=f"this key is required{_why_hint(path)}")
-    message = error["msg"].removeprefix("Value error, ")
-    value = None if error["type"] == "value_error" else repr(error.get("input"))[:80]
-    return InputError(f"{where}, {path}" if path else where, found=value, hint=message)
+def teach(document: Mapping[str, Any], problem: ValidationError, where: str) -> InputError:
+    """Return everything that is wrong with a document, unknown keys first, because they often cause the rest."""
+    faults = _all_faults(document, problem)
+    unknown = [fault for fault in faults if _is_unknown(fault)]
+    others = [fault for fault in faults if not _is_unknown(fault) and not _follows_from(fault, unknown)]
+    errors = [error for fault in [*unknown, *others] for error in _told(fault, where)][:MOST_SHOWN]
+    return errors[0] if len(errors) == 1 else InputErrors(where, errors)
 
 
-def _why_hint(path: str) -> str:
-    return ": every prior and every choice says why" if path.endswith("why") else ""
+Fault = Mapping[str, Any]
+"""One of pydantic's errors: `type`, `loc`, `msg`, `input`, `ctx`."""
+
+
+def _all_faults(document: Mapping[str, Any], problem: ValidationError) -> list[Fault]:
+    """Return the faults of a document, and those that pydantic finds only where what is wrong is taken out."""
+    faults: list[Fault] = []
+    rest = deepcopy(dict(document))
+    while True:
+        places = {fault["loc"] for fault in faults}
+        fresh = [fault for error in problem.errors(include_url=False) if (fault := _outside(error, places)) is not None]
+        faults += fresh
+        removed = [_take_out(rest, fault["loc"]) for fault in fresh]
+        if not any(removed):
+            return faults
+        try:
+            Spec.model_validate(rest)
+        except ValidationError as another:
+            problem = another
+        else:
+            return faults
+
+
+def _outside(error: Any, places: set[tuple[int | str, ...]]) -> Fault | None:
+    """Return a fault that no earlier one explains; of contradictions those of tables where nothing was taken out."""
+    if error["loc"] in places:
+        return None
+    found = _contradictions(error)
+    if found is None or not places:
+        return error
+    touched = {str(place[0]) for place in places if place}
+    kept = [one for one in found.found if not touched & set(one.tables)]
+    return {**error, "ctx": {"error": Contradictions(kept)}} if kept else None
+
+
+def _contradictions(error: Fault) -> Contradictions | None:
+    reason = error.get("ctx", {}).get("error")
+    return reason if isinstance(reason, Contradictions) else None
+
+
+def _take_out(document: dict[str, Any], location: tuple[int | str, ...]) -> bool:
+    """Remove what stands at a place, or the list that holds it; say whether there was anything."""
+    table, holder, last = document, None, ""
+    for part in location:
+        if isinstance(part, int):
+            break
+        if part in table:
+            holder, last = table, part
+            if not isinstance(table[part], dict):
+                break
+            table = table[part]
+        elif part in _DISTS:
+            continue
+        else:
+            return False
+    if holder is None:
+        return False
+    del holder[last]
+    return True
+
+
+def _is_unknown(fault: Fault) -> bool:
+    return fault["type"] == "extra_forbidden"
+
+
+def _follows_from(fault: Fault, unknown: list[Fault]) -> bool:
+    """Whether a key is missing because it was misspelt beside."""
+    here = fault["loc"][:-1]
+    beside = [str(other["loc"][-1]) for other in unknown if other["loc"][:-1] == here]
+    missing = fault["type"] == "missing"
+    return missing and any(_nearest(key, keys_at(here)) == [str(fault["loc"][-1])] for key in beside)
+
+
+def _nearest(key: str, keys: list[str]) -> list[str]:
+    return difflib.get_close_matches(key, keys, n=1)
 
 
 _DISTS = ("normal", "half_normal", "student_t", "half_student_t", "exponential", "gamma", "log_normal", "uniform")
 
 
-def _allowed_keys(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys allowed at a place of the document."""
-    return sorted(set(_keys_inside(Spec, location)))
+def _told(fault: Fault, where: str) -> Iterator[InputError]:
+    """Yield one message of a fault, or one of each contradiction that it holds."""
+    location: tuple[int | str, ...] = fault["loc"]
+    path = ".".join(str(part) for part in location if part not in _DISTS)
+    place = f"{where}, {path}" if path else where
+    found = _contradictions(fault)
+    if found is not None:
+        yield from (InputError(where, hint=one.message) for one in found.found)
+    elif _is_unknown(fault):
+        keys = keys_at(location[:-1])
+        matches = _nearest(str(location[-1]), keys)
+        hint = f"did you mean {matches[0]}? ({_facts((*location[:-1], matches[0]))})" if matches else ""
+        yield InputError(place, found="an unknown key", allowed=None if matches else ", ".join(keys) or None, hint=hint)
+    elif fault["type"] == "missing":
+        why = "every prior and every choice says why, " if path.endswith("why") else ""
+        yield InputError(place, found="nothing", hint=f"this key is required: {why}{_facts(location)}")
+    elif fault["type"] == "value_error":
+        yield InputError(place, hint=fault["msg"].removeprefix("Value error, "))
+    else:
+        yield _wrong_value(fault, place)
 
 
-def _keys_inside(annotation: Any, location: tuple[int | str, ...]) -> list[str]:
-    """Walk annotations along a pydantic location, and return the keys of the records that it ends in."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return _keys_of_record(annotation, location)
-    members = [member for member in get_args(annotation) if member is not type(None)]
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _keys_inside(members[0], location)
-    if origin is dict:
-        return _keys_inside(members[-1], location[1:])
-    if origin is tuple:
-        return _keys_inside(members[0], location[1:])
-    return _keys_of_union(members, location)
+def _wrong_value(fault: Fault, place: str) -> InputError:
+    """Return the message of a value that is not what its key may be."""
+    if fault["type"] == "union_tag_invalid":
+        tag, kinds = fault["ctx"]["tag"], str(fault["ctx"]["expected_tags"]).replace("'", "").split(", ")
+        matches = _nearest(tag, kinds)
+        hint = f"did you mean {matches[0]}?" if matches else ""
+        return InputError(place, found=f'dist = "{tag}"'[:80], allowed=", ".join(kinds), hint=hint)
+    facts = _facts(fault["loc"])
+    if fault["type"] == "finite_number":
+        facts = facts.replace("a number", "a finite number", 1)
+    allowed = facts or fault["msg"].removeprefix("Input should be ")
+    return InputError(place, found=repr(fault.get("input"))[:80], allowed=allowed)
 
 
-def _keys_of_record(record: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    annotations: dict[int | str, Any] = {
-        field.alias or name: field.annotation for name, field in record.model_fields.items()
-    }
-    if not location:
-        return [str(name) for name in annotations if name != "folder"]
-    return _keys_inside(annotations[location[0]], location[1:]) if location[0] in annotations else []
-
-
-def _keys_of_union(members: list[Any], location: tuple[int | str, ...]) -> list[str]:
-    """Return keys of all members, or of the one whose tag (`dist`) the location holds."""
-    tagged = [member for member in members if location and _tag(member) == location[0]]
-    rest = location[1:] if tagged else location
-    return [key for member in tagged or members for key in _keys_inside(member, rest)]
-
-
-def _tag(annotation: Any) -> str | None:
-    dist = getattr(annotation, "model_fields", {}).get("dist")
-    return get_args(dist.annotation)[0] if dist is not None else None
+def _facts(location: tuple[int | str, ...]) -> str:
+    """Return what a key may be, an example and its default: `a number above 0, such as horizon = 24.0; default 24`."""
+    node = node_at(location)
+    if node is None:
+        return ""
+    key = next((str(part) for part in reversed(location) if isinstance(part, str)), "")
+    examples = node.get("examples") or [example for part in alternatives(node) for example in part.get("examples", [])]
+    example = f", such as {key} = {toml_text(examples[0])}" if examples else ""
+    default = node.get("default")
+    plain = isinstance(default, str | int | float)
+    return f"{type_words(node)}{example}" + (f"; default {toml_text(default)}" if plain else "")

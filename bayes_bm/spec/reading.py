@@ -12,6 +12,7 @@ from pydantic import (
 
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.toml_text import parse_toml
+from bayes_bm.spec.defaults import with_defaults
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.messages import teach
 from bayes_bm.spec.patches import named_patch, patched
@@ -91,12 +92,14 @@ def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapp
     Returns
     -------
     Spec
-        The frozen record of everything that the analysis assumes. No evidence is read.
+        The frozen record of everything that the analysis assumes, with a default where the file leaves a key out
+        that has one (docs/spec-keys.md). No evidence is read.
 
     Raises
     ------
     InputError
-        If there is no such file, if it is not TOML, or at the first key that is unknown, missing or wrong.
+        If there is no such file, if it is not TOML, or for keys that are unknown, missing or wrong: all at once
+        (`InputErrors`), each with what it may be, an example and its default.
 
     Examples
     --------
@@ -112,13 +115,12 @@ def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapp
     """
     file = find_spec(path)
     document = parse_toml(_text_of(file), str(file))
+    chosen = {} if sensitivity is None else named_patch(document, sensitivity, str(file))
+    changed = patched(patched(document, chosen, where=str(file)), changes or {}, where=str(file))
+    spec = parse_spec(with_defaults(changed, file), where=str(file), folder=str(file.resolve().parent))
     if sensitivity is None:
-        _check_patches(document, str(file))
-    else:
-        document = patched(document, named_patch(document, sensitivity, str(file)), where=str(file))
-    return parse_spec(
-        patched(document, changes or {}, where=str(file)), where=str(file), folder=str(file.resolve().parent)
-    )
+        _check_patches(document, file)
+    return spec
 
 
 def as_spec(spec: object) -> Spec:
@@ -137,23 +139,24 @@ def as_spec(spec: object) -> Spec:
     raise InputError("spec", found=type(spec).__name__, allowed=allowed)
 
 
-def _check_patches(document: dict[str, Any], where: str) -> None:
+def _check_patches(document: dict[str, Any], file: Path) -> None:
     """Refuse a named sensitivity analysis that would be refused when it is asked for."""
     patches = document.get("sensitivity")
     for name, patch in cast(dict[str, Any], patches).items() if isinstance(patches, dict) else ():
         if isinstance(patch, dict):
-            place = f"{where}, sensitivity.{name}"
-            parse_spec(patched(document, cast(dict[str, Any], patch), where=place), where=place)
+            place = f"{file}, sensitivity.{name}"
+            changed = patched(document, cast(dict[str, Any], patch), where=place)
+            parse_spec(with_defaults(changed, file), where=place)
 
 
 def parse_spec(document: Mapping[str, Any], *, where: str = "spec", folder: str = ".") -> Spec:
-    """Check a document. Raises one `InputError` naming the first wrong key."""
+    """Check a document. Raises one `InputError` that says everything that is wrong."""
     if "folder" in document:
         raise InputError(f"{where}, folder", found="an unknown key", hint="paths are relative to the spec's own folder")
     try:
         return Spec.model_validate({**document, "folder": folder})
     except ValidationError as problem:
-        raise teach(problem, where) from None
+        raise teach(document, problem, where) from None
 
 
 def spec_toml(spec: Spec) -> str:

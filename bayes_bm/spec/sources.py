@@ -31,7 +31,11 @@ def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str | dict) else value
 
 
-Sources = Annotated[tuple[Annotated[Source, BeforeValidator(_as_source)], ...], BeforeValidator(_as_list)]
+_Named = Annotated[Source, BeforeValidator(_as_source, json_schema_input_type=Source | str)]
+Sources = Annotated[
+    tuple[_Named, ...],
+    BeforeValidator(_as_list, json_schema_input_type=tuple[Source | str, ...] | Source | str),
+]
 
 
 class EvidenceSpec(Record):
@@ -44,7 +48,7 @@ class EvidenceSpec(Record):
     registry: Sources = ()
     curves: Sources = ()
     prognostic_ratios: Sources = ()
-    background: Annotated[Source, BeforeValidator(_as_source)] | None = None
+    background: _Named | None = None
     include: dict[str, tuple[str | int | float, ...]] = Field(default_factory=dict)
     also: tuple[Choice, ...] = ()
     exclude: tuple[Choice, ...] = ()

@@ -168,7 +168,7 @@ FOREIGN = (
 """Changes that a reader of clicks from other programs may take for one of its formats."""
 SPECS = {
     "unknown key": ('name = "small"', 'nam = "small"', "did you mean name?"),
-    "no name": ('name = "small"\n', "", "this key is required"),
+    "no endpoint": ('endpoint = "os"\n', "", "this key is required"),
     "long name": ('"small"', f'"{"x" * 300}"', "name"),
     "blank endpoint": ('endpoint = "os"', 'endpoint = " "', "endpoint"),
     "no file": ("patients.csv", "patient.csv", "did you mean 'patients.csv'"),
@@ -188,10 +188,11 @@ SPECS = {
     "include unknown": ("[treatments]", "include = {quality = [1]}\n[treatments]", "no such column in the arms table"),
     "no such treatments": ('reference = "a"\ncompare = ["b"]', 'reference = "c"\ncompare = ["d"]', "no row of it"),
     "treatment twice": ('compare = ["b"]', 'compare = ["a"]', "named twice"),
+    "two slips": ('name = "small"\nquestion', 'nam = "small"\nqestion', "2 errors"),
     "unknown family": ("[priors]", '[hazard]\nfamily = "weibul"\n[priors]', "'weibul' is not known"),
     "prior without why": ('sd = 0.3, why = "test"', "sd = 0.3", "why"),
-    "negative sd": ("sd = 0.3", "sd = -0.3", "greater than 0"),
-    "sd 0": ("sd = 0.3", "sd = 0.0", "greater than 0"),
+    "negative sd": ("sd = 0.3", "sd = -0.3", "a number above 0"),
+    "sd 0": ("sd = 0.3", "sd = 0.0", "a number above 0"),
     "sd 1e308": ("sd = 0.3", "sd = 1e308", "priors.log_shape.sd: found 1e+308"),
     "sd 1e-300": ("sd = 0.3", "sd = 1e-300", "priors.log_shape.sd: found 1e-300"),
     "mean 1e308": ("sd = 0.3", "mean = -1e308, sd = 0.3", "priors.log_shape.mean: found -1e+308"),

@@ -1,0 +1,235 @@
+"""What each key of a spec means, with an example: for messages, for editors (`spec/schema.py`) and docs/spec-keys.md.
+
+Apart from the records, because a spec without faults is read without a word of it. `tests/spec/test_schema.py` holds
+that every key of every record stands here and that each example is accepted.
+"""
+
+from typing import Any, NamedTuple
+
+
+class Key(NamedTuple):
+    """What a key means, and a value that it may have."""
+
+    words: str
+    example: Any
+
+
+def _normal(sd: float, why: str) -> dict[str, Any]:
+    return {"dist": "normal", "mean": 0.0, "sd": sd, "why": why}
+
+
+def _half_normal(sd: float, why: str) -> dict[str, Any]:
+    return {"dist": "half_normal", "sd": sd, "why": why}
+
+
+RATIOS = _normal(1.0, "hazard ratios from 1/7 to 7; no direction assumed")
+STUDIES = _half_normal(0.5, "levels of studies apart by a factor of up to 2.7 (2 sd)")
+REASON = "what is known, and from where"
+ONE_STUDY = [{"study": "Lee 2020", "why": "the same patients as Lee 2022"}]
+
+KEYS: dict[str, Key] = {
+    "Spec.schema": Key("Version of this format", 1),
+    "Spec.name": Key("Name of the analysis; by default that of its file", "os_surgery_vs_radiotherapy"),
+    "Spec.question": Key(
+        "The question in words, as the report prints it", "Survival after surgery against radiotherapy"
+    ),
+    "Spec.endpoint": Key("What is counted; rows of this endpoint alone are used", "os"),
+    "Spec.time_unit": Key("Unit of every time of the spec, and of tables that name no other", "months"),
+    "Spec.reference_time": Key("Time that intercept and ratios are about: near the median is best", 12.0),
+    "Spec.horizon": Key("Where restricted means are cut and curves end; by default twice the reference time", 24.0),
+    "Spec.times": Key(
+        "Times of answers; by default half the reference time, itself and the horizon", [6.0, 12.0, 24.0]
+    ),
+    "Spec.seed": Key("Seed of all random numbers: equal seeds give equal answers", 20251),
+    "Spec.measure": Key("Which measure counts where rows of the endpoint differ in it", "km"),
+    "Spec.cause": Key("Where patients have causes, which is the event, or `any`", "local_failure"),
+    "Spec.cannot_say": Key("Sentences that the report repeats under what this cannot say", ["No trial is among them."]),
+    "Spec.reproduction": Key("Label every output as a reproduction: the same patients twice", False),
+    "Spec.evidence": Key("Where the tables are, and which of their rows count", {"patients": ["patients.csv"]}),
+    "Spec.treatments": Key("What is compared with what", {"reference": "radiotherapy", "compare": ["surgery"]}),
+    "Spec.hazard": Key("The baseline hazard", {"family": "weibull"}),
+    "Spec.effects": Key(
+        "What differs between studies; a table that is left out is an effect of zero", {"study": {"sd": STUDIES}}
+    ),
+    "Spec.priors": Key(
+        "Priors of the parameters, each with its reason", {"intercept": _normal(1.0, REASON), "log_hr": RATIOS}
+    ),
+    "Spec.covariates": Key(
+        "Covariates of patients by their column", {"age": {"prior": _normal(0.5, REASON), "scale": 10.0}}
+    ),
+    "Spec.integration": Key(
+        "How arms that print means and shares alone are averaged over their patients", {"points": 256}
+    ),
+    "Spec.prognosis": Key(
+        "How published ratios of covariates differ between studies", {"sd": _half_normal(0.25, REASON)}
+    ),
+    "Spec.bias": Key("Biases by name; one that is left out is off", {"lesions": {"value": 0.1}}),
+    "Spec.baseline": Key(
+        "Level and shape of a new study where study levels are free", {"intercept": _normal(0.3, REASON)}
+    ),
+    "Spec.sampling": Key("Draws, chains and sampler", {"draws": 1000, "chains": 4}),
+    "Spec.sensitivity": Key("Named analyses: new values by dotted key", {"sceptical": {"priors.log_hr.sd": 0.35}}),
+    "Spec.external_checks": Key(
+        "Published numbers that are no evidence here, printed beside the answer",
+        [{"estimand": "median", "treatment": "surgery", "value": 14.7, "source": "Lee 2020"}],
+    ),
+    "EvidenceSpec.patients": Key("Tables of patients: study, arm, treatment, time, event", ["patients.csv"]),
+    "EvidenceSpec.arms": Key("Tables of arms: study, arm, treatment, endpoint, n", ["arms.csv"]),
+    "EvidenceSpec.points": Key("Tables of survival at a time: study, arm, endpoint, time, survival", ["points.csv"]),
+    "EvidenceSpec.medians": Key("Tables of medians: study, arm, endpoint, median", ["medians.csv"]),
+    "EvidenceSpec.hazard_ratios": Key(
+        "Tables of hazard ratios: study, endpoint, treatment, reference, hr", ["hazard_ratios.csv"]
+    ),
+    "EvidenceSpec.counts": Key("Tables of events of n: study, arm, endpoint, events, n", ["counts.csv"]),
+    "EvidenceSpec.registry": Key("Tables of a registry: of n alive at start, alive at stop", ["registry.csv"]),
+    "EvidenceSpec.curves": Key(
+        "Tables that name digitised curves: study, arm, treatment, endpoint, curve", ["curves.csv"]
+    ),
+    "EvidenceSpec.prognostic_ratios": Key("Tables of published ratios of covariates", ["prognostic_ratios.csv"]),
+    "EvidenceSpec.background": Key("Table of what everybody dies of besides: time, hazard", "background.csv"),
+    "EvidenceSpec.include": Key("Arms that are kept: a column and its values", {"use": ["use", "subgroup"]}),
+    "EvidenceSpec.also": Key("Studies or arms taken beside those that `include` keeps", ONE_STUDY),
+    "EvidenceSpec.exclude": Key("Studies or arms left out", ONE_STUDY),
+    "EvidenceSpec.allow_overlap": Key("Studies whose hazard ratio may stand beside both of its arms", ONE_STUDY),
+    "EvidenceSpec.effective_share": Key(
+        "Share of n that counts where a number has no interval", {"value": 0.8, "why": REASON}
+    ),
+    "EvidenceSpec.icc": Key("Correlation of the lesions of one patient", {"value": 0.3, "why": REASON}),
+    "Source.path": Key(
+        "Path of a table, from the spec's folder; shipped:recurrent_bm is the package's own", "points.csv"
+    ),
+    "Source.time_unit": Key("Unit of the table's times, where it is not the spec's", "weeks"),
+    "Treatments.reference": Key("Treatment that the others are compared with, as the tables call it", "radiotherapy"),
+    "Treatments.compare": Key("Treatments that are compared with it", ["surgery"]),
+    "Treatments.also_against": Key("Further treatments that answers are also given against", ["surgery"]),
+    "Treatments.groups": Key(
+        "Treatments of the tables that are analysed under one name", {"laser": ["litt", "litt_srt"]}
+    ),
+    "Hazard.family": Key("Family of the hazard", "weibull"),
+    "Hazard.cure": Key("Whether a share never has the event; needs priors.logit_cure", False),
+    "Hazard.knots": Key("Of splines and pieces: how many inner knots, or their times", 7),
+    "Hazard.end": Key("Of splines and pieces: the last knot; by default the last event", 60.0),
+    "Effects.study": Key("Studies differ in their level", {"sd": STUDIES}),
+    "Effects.study_treatment": Key("Treatment effects differ between studies", {"sd": _half_normal(0.3, REASON)}),
+    "Effects.study_shape": Key("Studies differ in the shape of the hazard", {"sd": _half_normal(0.2, REASON)}),
+    "StudyLevel.exchangeable": Key("true: studies are a sample of one population; false: each has its own level", True),
+    "StudyLevel.sd": Key("Prior of the standard deviation between studies", STUDIES),
+    "StudyTreatment.sd": Key(
+        "Prior of the standard deviation of a contrast between studies", _half_normal(0.3, REASON)
+    ),
+    "Priors.intercept": Key(
+        "Level: log cumulative hazard at the reference time", _normal(1.0, "S between 0.06 and 0.87")
+    ),
+    "Priors.log_hr": Key("Log hazard ratio of each treatment", RATIOS),
+    "Priors.log_time_ratio": Key(
+        "Log time ratio of each treatment, of accelerated-time families", _normal(1.0, REASON)
+    ),
+    "Priors.log_shape": Key("Log of the shape", _normal(0.3, "shapes from 0.55 to 1.8 (2 sd)")),
+    "Priors.shape": Key(
+        "The shape itself, where each study has its own", {"dist": "gamma", "shape": 4.0, "rate": 4.0, "why": REASON}
+    ),
+    "Priors.log_sd": Key("Log of the standard deviation of log time", _normal(0.3, REASON)),
+    "Priors.q": Key("Second shape of a generalised gamma: 0 is log-normal, 1 Weibull", _normal(0.5, REASON)),
+    "Priors.slope": Key("Slope of the log hazard of a Gompertz, per reference time", _normal(0.5, REASON)),
+    "Priors.smooth_sd": Key(
+        "Change of the log hazard over the follow-up, of splines and pieces", _half_normal(1.0, REASON)
+    ),
+    "Priors.treatment_smooth_sd": Key("The same, of what each treatment adds; absent: none", _half_normal(0.5, REASON)),
+    "Priors.logit_cure": Key("Logit of the share that never has the event", _normal(1.0, REASON)),
+    "Priors.treatment_log_shape": Key("What treatments differ by in shape; absent: proportional", _normal(0.3, REASON)),
+    "Covariate.prior": Key("Coefficient, per scale of the covariate", _normal(0.5, REASON)),
+    "Covariate.interaction": Key("What a treatment adds to the coefficient; absent: nothing", _normal(0.3, REASON)),
+    "Covariate.interaction_by": Key("Whether treatments share that addition", "shared"),
+    "Covariate.margin": Key("Distribution in an arm that prints mean and sd", "normal"),
+    "Covariate.missing": Key("Distribution of one that single patients lack; absent: refused", "two_valued"),
+    "Covariate.kind": Key("Two values (0 and 1) or continuous; needed beside case_mix", "two_valued"),
+    "Covariate.case_mix": Key(
+        "Arms are averaged over their mix, printed or not",
+        {"mean": _normal(0.8, REASON), "sd": _half_normal(0.7, REASON)},
+    ),
+    "Covariate.centre": Key("Value that intercept and answers are about; by default the patients' mean", 60.0),
+    "Covariate.scale": Key("Units of the covariate that the coefficient is per", 10.0),
+    "Covariate.unit": Key("Unit or coding, in words", "years"),
+    "Covariate.lower": Key("Smallest value that is asked about", 18.0),
+    "Covariate.upper": Key("Largest value that is asked about", 90.0),
+    "CaseMix.mean": Key("Logit of the share (continuous: the mean) in a typical arm", _normal(0.8, REASON)),
+    "CaseMix.sd": Key("Between arms, on the same scale", _half_normal(0.7, REASON)),
+    "CaseMix.by_treatment": Key("What the arms of a treatment differ by; absent: nothing", _normal(0.5, REASON)),
+    "CaseMix.within_sd": Key("Of a continuous one: spread inside an arm that prints none", _half_normal(12.0, REASON)),
+    "Correlation.between": Key("Two covariates", ["age", "kps"]),
+    "Correlation.value": Key("Their correlation in every arm", -0.3),
+    "Correlation.why": Key("Reason, with its source", REASON),
+    "Integration.points": Key("Quasi-random points, a power of 2", 256),
+    "Integration.correlation": Key(
+        "Correlations of covariates; by default those of the patients",
+        [{"between": ["age", "kps"], "value": -0.3, "why": REASON}],
+    ),
+    "Prognosis.sd": Key("Of published log ratios between studies", _half_normal(0.25, REASON)),
+    "Prognosis.transport_sd": Key("Added where the population is external", _half_normal(0.25, REASON)),
+    "Biases.single_arm": Key("Series with one arm", {"prior": _normal(0.3, REASON)}),
+    "Biases.small_study": Key("Small series", {"prior": _normal(0.3, REASON)}),
+    "Biases.year": Key("Year of the study", {"prior": _normal(0.3, REASON), "centre": 2020.0}),
+    "Biases.mixed_population": Key("Arms of mixed patients, by share_necrosis", {"prior": _normal(0.5, REASON)}),
+    "Biases.lesions": Key("Arms that count lesions", {"value": 0.1}),
+    "Biases.immortal_time": Key(
+        "Time that patients had to survive to be counted", {"treatments": ["surgery"], "value": 1.0}
+    ),
+    "Biases.clock_shift": Key("Clock that started earlier or later", {"treatments": ["surgery"], "value": 1.0}),
+    "Bias.prior": Key("Its size, where that is unknown", _normal(0.3, REASON)),
+    "Bias.value": Key("Its size, where that is stated", {"value": 1.0, "why": REASON}),
+    "Bias.treatments": Key("Treatments whose arms it acts on", ["surgery"]),
+    "Bias.acts_on": Key("Studies or arms that it acts on", ONE_STUDY),
+    "Bias.centre": Key("Year or share of the study that answers are for", 2020.0),
+    "Baseline.intercept": Key("Level of the reference treatment", _normal(0.3, REASON)),
+    "Baseline.log_shape": Key("Its log shape", _normal(0.2, REASON)),
+    "Sampling.draws": Key("Draws of each chain that are kept", 1000),
+    "Sampling.tune": Key("Draws of each chain before those", 1000),
+    "Sampling.chains": Key("Independent chains", 4),
+    "Sampling.thin": Key("Steps of the sampler for one draw", 2),
+    "Sampling.cores": Key("Chains side by side; by default as many as there are cores", 2),
+    "Sampling.target_accept": Key("Higher: smaller steps, fewer divergences", 0.95),
+    "Sampling.sampler": Key("Which sampler", "nutpie"),
+    "Sampling.centring": Key("How effects of studies are parametrised; by default as their patients ask for", "none"),
+    "ExternalCheck.estimand": Key("What was published", "median"),
+    "ExternalCheck.treatment": Key("Treatment that it is of", "surgery"),
+    "ExternalCheck.reference": Key("Treatment that it was compared with", "radiotherapy"),
+    "ExternalCheck.time": Key("Time that it is at", 12.0),
+    "ExternalCheck.value": Key("The published number", 14.7),
+    "ExternalCheck.ci_low": Key("Lower end of its 95 % interval", 10.5),
+    "ExternalCheck.ci_high": Key("Upper end of its 95 % interval", 19.0),
+    "ExternalCheck.source": Key("Where it was published", "Lee 2020, doi 10.1000/1"),
+    "ExternalCheck.note": Key("What a reader must know of it", "not adjusted"),
+    "ExternalCheck.patient": Key("Covariates of the stratum that it is of", {"kps70": 1.0}),
+    "Choice.study": Key("Study, as the tables call it", "Lee 2020"),
+    "Choice.arm": Key("One arm of it; by default all", "surgery"),
+    "Choice.why": Key("Reason", "the same patients as Lee 2022"),
+    "Reasoned.value": Key("The number", 0.8),
+    "Reasoned.why": Key("Reason, with its source", REASON),
+    "Normal.mean": Key("Mean", 0.0),
+    "Normal.sd": Key("Standard deviation", 1.0),
+    "HalfNormal.sd": Key("Standard deviation of the normal that is folded at 0", 0.5),
+    "StudentT.df": Key("Degrees of freedom", 4.0),
+    "StudentT.mean": Key("Centre", 0.0),
+    "StudentT.sd": Key("Scale", 1.0),
+    "HalfStudentT.df": Key("Degrees of freedom", 4.0),
+    "HalfStudentT.sd": Key("Scale", 0.5),
+    "Exponential.rate": Key("Rate: one over the mean", 2.0),
+    "Gamma.shape": Key("Shape", 4.0),
+    "Gamma.rate": Key("Rate: shape over the mean", 4.0),
+    "LogNormal.mean": Key("Mean of the logarithm", 0.0),
+    "LogNormal.sd": Key("Standard deviation of the logarithm", 0.5),
+    "Uniform.lower": Key("Smallest value", 0.0),
+    "Uniform.upper": Key("Largest value", 1.0),
+}
+for _record, _dist in {
+    "Normal": "normal",
+    "HalfNormal": "half_normal",
+    "StudentT": "student_t",
+    "HalfStudentT": "half_student_t",
+    "Exponential": "exponential",
+    "Gamma": "gamma",
+    "LogNormal": "log_normal",
+    "Uniform": "uniform",
+}.items():
+    KEYS[f"{_record}.dist"] = Key("Kind of distribution", _dist)
+    KEYS[f"{_record}.why"] = Key("Reason for this prior, with its source", REASON)
