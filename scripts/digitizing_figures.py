@@ -46,6 +46,13 @@ def drawn_case(folder: Path, name: str, style: FigureStyle) -> Path:
     return jpeg
 
 
+def steps(time: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return times and levels of the Kaplan-Meier curve up to the last patient."""
+    curve = kaplan_meier(time, event)
+    levels = np.array([1.0, *curve.survival])
+    return np.array([0.0, *curve.time, time.max()]), np.append(levels, levels[-1])
+
+
 def cases_figure() -> Figure:
     """Return a page: a row a case with its overlay, and the curve of the rebuilt patients on that of the true ones."""
     page = Figure((11, 4.0 * len(CASES)), layout="constrained")
@@ -63,11 +70,10 @@ def cases_figure() -> Figure:
             read.save(folder / "read")
             rebuilt = bb.reconstruct_all(folder / "read" / "curves.csv", cores=1)
             for place, (time, event) in enumerate(ARMS.values()):
-                true = kaplan_meier(time, event)
-                right.step([0, *true.time], [1, *true.survival], where="post", color="#bbbbbb", lw=4)
+                right.step(*steps(time, event), where="post", color="#bbbbbb", lw=4)
                 patients = list(rebuilt.arms.values())[place].patients
-                again = kaplan_meier(patients["time"].to_numpy(), patients["event"].to_numpy())
-                right.step([0, *again.time], [1, *again.survival], where="post", color=COLOURS[place], lw=1.1)
+                again = steps(patients["time"].to_numpy(), patients["event"].to_numpy())
+                right.step(*again, where="post", color=COLOURS[place], lw=1.1)
             right.set(xlabel="months", ylim=(0, 1.02))
             right.set_title("true patients (grey) and rebuilt ones", fontsize=10)
     return page

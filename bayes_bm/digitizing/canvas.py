@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_bm.digitizing.limits import check_time
-from bayes_bm.digitizing.scene import Floats, Picture, Scene, Stroke
+from bayes_bm.digitizing.scene import Floats, Picture, Scene, Stroke, Text
 
 LONG_SIDE = 1300
 """Pixels of the longer side of a vector figure: a line of 1 pt of a 6-inch figure is then 3 pixels wide."""
@@ -56,7 +56,7 @@ def page_canvas(path: Path, page: int, scene: Scene) -> Canvas:
 
 
 def scene_canvas(scene: Scene) -> Canvas:
-    """Return the canvas of a scene, drawn stroke by stroke; texts are drawn where the file has their outlines."""
+    """Return the canvas of a scene, drawn stroke by stroke; characters of the file in a font of matplotlib's."""
     from matplotlib.backends.backend_agg import RendererAgg
     from matplotlib.path import Path as Outline
     from matplotlib.transforms import Affine2D
@@ -78,9 +78,32 @@ def scene_canvas(scene: Scene) -> Canvas:
     for text in scene.texts:
         for outline in text.outlines:
             renderer.draw_path(whole, Outline(np.vstack([outline, outline[:1]]), closed=True), flip, text.colour)
+        if not text.outlines and text.content:
+            renderer.draw_path(whole, _letters(text), flip, text.colour)
     pixels = np.asarray(renderer.buffer_rgba()).astype(float)
     opaque = pixels[..., 3:] / 255
     return Canvas((pixels[..., :3] * opaque + 255 * (1 - opaque)).astype(np.uint8), scale)
+
+
+def _letters(text: Text) -> Any:
+    """Return the outlines of a text's characters around the middle of its box, in figure units."""
+    import warnings
+
+    from matplotlib import rc_context
+    from matplotlib.textpath import TextPath
+    from matplotlib.transforms import Affine2D
+
+    with rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a sign that the font lacks is an empty box
+        path = TextPath((0, 0), text.content or "", size=10)
+    if not len(path.vertices):
+        return path
+    (left, bottom), (right, top) = path.vertices.min(axis=0), path.vertices.max(axis=0)
+    turned = round(text.angle / 90) % 2 == 1
+    along, across = (text.box.height, text.box.width) if turned else (text.box.width, text.box.height)
+    size = min(along / max(right - left, 1e-9), across / max(top - bottom, 1e-9))
+    middle = Affine2D().translate(-(left + right) / 2, -(bottom + top) / 2)
+    return path.transformed(middle.scale(size).rotate_deg(text.angle).scale(1, -1).translate(*text.box.centre))
 
 
 def _draw_picture(renderer: Any, pen: Any, picture: Picture, scale: float, height: int) -> None:

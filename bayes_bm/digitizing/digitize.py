@@ -13,6 +13,7 @@ import pandas as pd
 from bayes_bm.digitizing.calibration import GIVEN, Calibration, GivenArm, describe_reading
 from bayes_bm.digitizing.calibration_file import read_calibration
 from bayes_bm.digitizing.canvas import Canvas
+from bayes_bm.digitizing.counting import marks_findings
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, Panel, RiskRow, Verdict
 from bayes_bm.digitizing.ink import ArmInk, measure_ink
 from bayes_bm.digitizing.limits import faults_named, time_limit
@@ -272,7 +273,7 @@ def _digitized(path: Path, given: Calibration | None, page: int | None, panel: i
     with time_limit(float("inf") if reading.pixels else CHECK_SECONDS):
         canvas = source.canvas()
         ink = measure_ink(canvas, reading)
-    findings = (*reading.findings, *ink_findings(reading, ink))
+    findings = (*reading.findings, *ink_findings(reading, ink), *marks_findings(reading))
     accepted = () if given is None else given.accepted
     reading = replace(reading, findings=_sorted([_accepted(one, reading, accepted) for one in findings]))
     written = _written(reading, given, panel)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bayes_bm.digitizing.calibration_file import calibration_text
+from bayes_bm.digitizing.counting import confirmed_marks
 from bayes_bm.digitizing.figure import Finding
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write
@@ -61,19 +62,20 @@ def figure_tables(
     ticks, at_risk = read.ticks, read.at_risk
     rows: list[dict[str, Any]] = []
     files: dict[str, pd.DataFrame] = {}
-    for name, verdict in zip(names, read.verdicts, strict=True):
+    for place, (name, verdict) in enumerate(zip(names, read.verdicts, strict=True)):
         if verdict.verdict == "refused":
             continue
         tables = {"curve": read[name].round({"time": 9, "survival": 9})}
         tables |= {kind: table[name] for kind, table in (("at_risk", at_risk), ("ticks", ticks)) if name in table}
         files |= {f"{stems[name]}.{kind}.csv": table for kind, table in tables.items()}
+        handed_on = confirmed_marks(read.reading, place)
         rows.append(
             {
                 "study": study or read.figure.stem,
                 "arm": name,
                 "treatment": treatments.get(name, name),
                 "endpoint": endpoint or read.endpoint or NOT_NAMED,
-                **{kind: f"{stems[name]}.{kind}.csv" for kind in tables},
+                **{kind: f"{stems[name]}.{kind}.csv" for kind in tables if kind != "ticks" or handed_on},
                 "n": read.patients(name),
                 "axis_max": round(read.axis_max, 9),
                 "time_unit": read.time_unit,
@@ -84,6 +86,27 @@ def figure_tables(
     manifest = pd.DataFrame(rows, columns=pd.Index(COLUMNS))
     whole = manifest.astype({"n": "Int64", "events": "Int64"})
     return {MANIFEST: whole, **files}
+
+
+def handing_findings(read: "Digitized", endpoint: str | None) -> list[Finding]:
+    """Return what has to be said of the files: arms whose number of patients nothing prints, an endpoint without name.
+
+    `reconstruct` cannot do without n, so that is a question; rows of an endpoint without name are refused by a spec.
+    """
+    found: list[Finding] = []
+    accepted = read.calibration.accepted
+    for name, verdict in zip(read, read.verdicts, strict=True):
+        kind = "patients_not_printed"
+        if verdict.verdict == "refused" or read.patients(name) is not None:
+            continue
+        if kind not in accepted and f"{kind}: {name}" not in accepted:
+            words = f"Nothing in the figure says how many patients {name} has: n is blank in {MANIFEST}."
+            answer = f'[[rows]]: kind = "at_risk", arm = "{name}", times = [0], counts = [...]'
+            found.append(Finding(kind, "question", words, answer))
+    if endpoint is None and read.endpoint is None:
+        words = f'The axis of survival names no endpoint: {MANIFEST} says "{NOT_NAMED}" (--endpoint os names it).'
+        found.append(Finding("endpoint_not_named", "note", words))
+    return found
 
 
 def file_stems(names: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ import pandas as pd
 from bayes_bm.digitizing.calibration import Calibration
 from bayes_bm.digitizing.digitize import digitize
 from bayes_bm.digitizing.figure import Finding
-from bayes_bm.digitizing.folder import MANIFEST, answer_line
+from bayes_bm.digitizing.findings import in_order
+from bayes_bm.digitizing.folder import MANIFEST, answer_line, handing_findings
 from bayes_bm.digitizing.sources import PICTURES, VECTORS
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
@@ -73,8 +74,9 @@ def digitize_and_save(asked: Asked) -> Saved:
     named = {"study": asked.study, "endpoint": asked.endpoint, "treatments": asked.treatments}
     files = read.save(asked.folder, **named)
     text = (asked.folder / "calibration.toml").read_text(encoding="utf-8")
-    lines = tuple(answer_line(finding, list(read), text) for finding in read.findings)
-    return Saved(asked.figure, asked.folder, tuple(files), read.table, read.findings, lines, read.time_unit)
+    findings = in_order([*read.findings, *handing_findings(read, asked.endpoint)])
+    lines = tuple(answer_line(finding, list(read), text) for finding in findings)
+    return Saved(asked.figure, asked.folder, tuple(files), read.table, findings, lines, read.time_unit)
 
 
 def figures_in(places: Sequence[Path]) -> list[Path]:

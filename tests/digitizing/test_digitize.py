@@ -169,12 +169,16 @@ def test_open_questions_are_status_1_each_with_its_line(tmp_path: Path, capsys) 
     questions = {one["kind"]: one for one in figure["findings"] if one["severity"] == "question"}
     assert "time_unit" in questions
     assert all(1 <= one["line"] <= len(text) and one["answer"] for one in questions.values())
-    (tmp_path / "given.toml").write_text('time_unit = "weeks"\n')
+    [patients] = [one for one in figure["findings"] if one["kind"] == "patients_not_printed"]
+    assert patients["message"] == "Nothing in the figure says how many patients arm 1 has: n is blank in curves.csv."
+    assert patients["answer"] == '[[rows]]: kind = "at_risk", arm = "arm 1", times = [0], counts = [...]'
+    rows = '[[rows]]\nkind = "at_risk"\narm = "arm 1"\ntimes = [0]\ncounts = [40]\n'
+    (tmp_path / "given.toml").write_text(f'time_unit = "weeks"\n{rows}')
     status = call(
         "digitize", tmp_path / "figure.svg", "--out", tmp_path / "out", "--calibration", tmp_path / "given.toml"
     )
     assert status == 0
-    assert pd.read_csv(tmp_path / "out" / "curves.csv")["time_unit"].unique() == ["weeks"]
+    assert pd.read_csv(tmp_path / "out" / "curves.csv")[["time_unit", "n"]].to_numpy().tolist() == [["weeks", 40]]
 
 
 def test_what_is_not_read_is_status_2_and_nothing_is_written(tmp_path: Path, capsys) -> None:

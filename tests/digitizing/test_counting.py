@@ -1,0 +1,53 @@
+"""Marks of a picture that cannot be all are not handed on: ticks that are too few make deaths of censored patients."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from bayes_bm.digitizing.counting import confirmed_marks, least_censored, marks_findings
+from bayes_bm.digitizing.figure import ArmLine, FigureReading, RiskRow
+from tests.digitizing.test_ink import BOX, PANEL
+
+TIME = np.array([0.0, 5.0, 5.0, 20.0, 20.0, 36.0])
+SURVIVAL = np.array([1.0, 1.0, 0.8, 0.8, 0.4, 0.4])
+ROW = RiskRow("at_risk", 0, "a", np.array([0.0, 12.0, 24.0, 36.0]), np.array([100.0, 60.0, 20.0, 5.0]), "text")
+
+
+def arm(marks: np.ndarray | None) -> ArmLine:
+    return ArmLine("a", "legend", (0, 0, 1), (), 2.0, np.column_stack([TIME, SURVIVAL]), TIME, SURVIVAL, marks, 0.3)
+
+
+def reading(marks: int, *rows: RiskRow, pixels: bool = True) -> FigureReading:
+    return FigureReading(PANEL, (BOX,), (arm(np.linspace(1, 35, marks)),), rows, (), pixels=pixels)
+
+
+def test_the_fewest_censored_follow_from_curve_and_table() -> None:
+    # 100 to 60 while a fifth dies: 20 at least; 60 to 20 while half dies: 10; 20 to 5 while nobody dies: 15
+    assert least_censored(ROW, arm(None)) == pytest.approx(20 + 10 + 15)
+
+
+def test_censoring_is_never_more_than_simulated_patients_had() -> None:
+    from bayes_bm.hazards.nonparametric import at_risk, kaplan_meier
+    from bayes_bm.validation.simulation.curves import varied
+
+    for seed in range(20):
+        time, event = varied(seed, 80, censoring="dropout")
+        curve, ticks = kaplan_meier(time, event), np.arange(0, 31, 6.0)
+        drawn = SimpleNamespace(
+            time=np.r_[0.0, np.repeat(curve.time, 2)], survival=np.repeat(np.r_[1, curve.survival], 2)[:-1]
+        )
+        row = replace(ROW, times=ticks, counts=at_risk(time, ticks))
+        least = least_censored(row, drawn)  # type: ignore[arg-type]
+        true = ((event == 0) & (time < 30)).sum()
+        assert 0.5 * true - 2 <= least <= true + 1e-6
+
+
+def test_marks_go_on_where_they_account_for_the_censoring() -> None:
+    assert confirmed_marks(reading(40, ROW), 0) and not confirmed_marks(reading(30, ROW), 0)
+    assert not confirmed_marks(reading(40), 0)  # a picture without a table
+    assert confirmed_marks(reading(3, pixels=False), 0)  # a file's marks are exact
+    [note] = marks_findings(reading(30, ROW))
+    assert note.severity == "note" and "30 censor marks of a were read" in note.message
+    assert marks_findings(reading(40, ROW)) == []
