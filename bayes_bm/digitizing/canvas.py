@@ -1,6 +1,7 @@
 """A figure as a picture, whatever file it came from: what an overlay is drawn on and a reading is checked against."""
 
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -69,20 +70,28 @@ def scene_canvas(scene: Scene) -> Canvas:
     for picture in scene.pictures:
         _draw_picture(renderer, whole, picture, scale, height)
     flip = Affine2D().scale(scale, -scale).translate(0, height)
-    for stroke in scene.strokes:
+    for _, element in groupby(scene.strokes, key=lambda stroke: (stroke.path, stroke.fill)):
         check_time("lines and bands")
-        points = np.vstack([stroke.points, stroke.points[:1]]) if stroke.closed else stroke.points
+        strokes = list(element)  # subpaths of one element: the inner ones are holes
+        parts = [_subpath(stroke.points, stroke.closed) for stroke in strokes]
         renderer.draw_path(
-            _pen(renderer, stroke, scale, height), Outline(points, closed=stroke.closed), flip, stroke.fill
+            _pen(renderer, strokes[0], scale, height), Outline.make_compound_path(*parts), flip, strokes[0].fill
         )
     for text in scene.texts:
-        for outline in text.outlines:
-            renderer.draw_path(whole, Outline(np.vstack([outline, outline[:1]]), closed=True), flip, text.colour)
+        if text.outlines:
+            parts = [_subpath(outline, True) for outline in text.outlines]
+            renderer.draw_path(whole, Outline.make_compound_path(*parts), flip, text.colour)
         if not text.outlines and text.content:
             renderer.draw_path(whole, _letters(text), flip, text.colour)
     pixels = np.asarray(renderer.buffer_rgba()).astype(float)
     opaque = pixels[..., 3:] / 255
     return Canvas((pixels[..., :3] * opaque + 255 * (1 - opaque)).astype(np.uint8), scale)
+
+
+def _subpath(points: Floats, closed: bool) -> Any:
+    from matplotlib.path import Path as Outline
+
+    return Outline(np.vstack([points, points[:1]]) if closed else points, closed=closed)
 
 
 def _letters(text: Text) -> Any:

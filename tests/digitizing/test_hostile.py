@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import bayes_bm as bb
 from bayes_bm.digitizing import digitize as digitizing
 from bayes_bm.digitizing import sources
+from bayes_bm.digitizing.limits import check_time, time_limit, untimed
 from bayes_bm.runtime.errors import InputError
 from tests.builders.commands import call
 from tests.digitizing import svg_figures as svg
@@ -86,3 +88,19 @@ def test_hostile_files_end_within_ten_seconds_and_one_gigabyte_of_addresses(tmp_
         env={"OPENBLAS_NUM_THREADS": "1"},
     )
     assert done.stdout.splitlines() == ["True True"] * 2, done.stderr[-2000:]
+
+
+def test_the_limit_leaves_out_what_is_untimed() -> None:
+    def work(seconds: float) -> None:
+        start = time.thread_time()
+        while time.thread_time() - start < seconds:
+            pass
+
+    with time_limit(0.05):
+        with untimed():
+            work(0.1)
+        check_time("lines")
+        work(0.06)
+        with pytest.raises(InputError, match="too many lines"):
+            check_time("lines")
+    check_time("lines")

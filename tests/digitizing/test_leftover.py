@@ -74,3 +74,34 @@ def test_one_arm_that_nothing_names_is_no_question(tmp_path: Path) -> None:
     assert [finding.kind for finding in curves.findings] == ["arm_without_name"]
     two = read(tmp_path, svg.line(svg.FIRST, svg.RED) + svg.line(svg.SECOND, svg.BLUE))
     assert asked(two) == ["arm_without_name"] * 2
+
+
+def outlined_texts(text: str) -> str:
+    """Return a file with each of its texts as one path of letters, as Illustrator makes outlines."""
+    import re
+
+    from matplotlib.textpath import TextPath
+
+    def letters(match: re.Match[str]) -> str:
+        said = dict(re.findall(r'([\w-]+)="([^"]*)"', match[1]))
+        outline = TextPath((0, 0), match[2], size=float(said["font-size"]))
+        shift = {"middle": 0.5, "end": 1.0}.get(said.get("text-anchor", ""), 0.0) * outline.vertices[:, 0].max()
+        parts = []
+        for (x, y), code in zip(outline.vertices, outline.codes, strict=True):
+            place = f"{x + float(said['x']) - shift:.3f} {float(said['y']) - y:.3f}"
+            parts.append("Z" if code == 79 else f"{'M' if code == 1 else 'L'}{place}")
+        return f'<path d="{"".join(parts)}"/>'
+
+    return re.sub(r"<text ([^>]*)>([^<]*)</text>", letters, text)
+
+
+@pytest.mark.slow
+def test_letters_that_are_shapes_are_read_and_the_curves_stay_exact(tmp_path: Path) -> None:
+    pytest.importorskip("rapidocr")
+    path = tmp_path / "figure.svg"
+    path.write_text(outlined_texts(svg.figure(svg.ARMS)))
+    assert "<text" not in path.read_text()
+    curves = bb.digitize(path)
+    assert list(curves) == ["Alpha", "Beta"] and (curves.verdict, curves.time_unit) == ("exact", "months")
+    np.testing.assert_allclose(curves["Alpha"]["survival"].to_numpy()[2::2], svg.LEVELS, atol=1e-4)
+    np.testing.assert_allclose(curves["Alpha"]["time"].to_numpy()[1:-1:2], svg.TIMES, atol=2e-3)
