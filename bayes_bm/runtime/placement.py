@@ -35,7 +35,8 @@ ASKED_EVERY = 1.0
 """Seconds between two looks at the workers while no task ends."""
 LOOKED_EVERY = 0.05
 """Seconds between two looks at what has ended; a fit takes many."""
-_one_task_lock = threading.Lock()
+_one_task_lock = threading.RLock()
+"""Of one thread: a task may call `map_fits` itself, as a simulated world does that reads its figures."""
 
 
 @contextmanager

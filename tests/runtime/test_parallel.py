@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,19 @@ def test_a_failure_is_tried_once_more_and_then_named(tmp_path: Path, cores: int)
     assert found[3].failure == "a table: found nothing; allowed: something"
     assert len(list(tmp_path.glob("2-*"))) == 2
     assert len(list(tmp_path.glob("3-*"))) == 1
+
+
+def asks_again(given: dict[str, Any], seeds: np.random.SeedSequence) -> list[float]:
+    """What a task gives that calls for tasks itself: a simulated world does, to read its figures."""
+    return [value[0] for value in values(map_fits(number, tasks(given["x"]))).values()]
+
+
+def test_a_task_may_call_for_tasks_itself() -> None:
+    found: list[Outcome] = []
+    thread = Thread(target=lambda: found.extend(map_fits(asks_again, [Task("above", {"x": 3})])), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert values(found) == {"above": [0, 1, 4]}
 
 
 @pytest.mark.slow
