@@ -23,7 +23,7 @@ from bayes_bm.validation.calibration import coverage, parameter_ranks, tail_shar
 from bayes_bm.validation.two_stage import two_stage_fit
 
 OTHERS = ("extracranial_controlled", "single_met", "interval_over_6_months")
-PRINTED = {"evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": []}
+PRINTED = {"evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": [], "sensitivity": {}}
 DROP = {**{f"covariates.{name}": "none" for name in OTHERS}, "covariates.kps70.case_mix": "none", **PRINTED}
 SPECS = {"patient": {**DROP, "integration.points": 16}}  # else none
 ALIKE = {"covariates": {}, **PRINTED}

@@ -29,7 +29,7 @@ def with_curves(
     _refuse_swapped(rebuilt)
     names = ("study", "arm", "treatment", "use", "overlap_group")
     frames = [
-        arm.patients.assign(**{name: row.get(name) for name in names}) for arm, row in zip(rebuilt, rows, strict=True)
+        _patients(arm).assign(**{name: row.get(name) for name in names}) for arm, row in zip(rebuilt, rows, strict=True)
     ]
     patients = check_table("patients", pd.concat(frames, ignore_index=True), where="patients rebuilt from curves.csv")
     twice = sorted(arm_keys(patients) & arm_keys(tables["patients"]))
@@ -40,6 +40,15 @@ def with_curves(
             allowed="one of the two: they are the same patients",
         )
     return {**tables, "patients": pd.concat([tables["patients"], patients], ignore_index=True)}, rebuilt
+
+
+def _patients(arm: RebuiltArm) -> pd.DataFrame:
+    """Return the patients of a curve; what refuses them names the study and the arm."""
+    try:
+        return arm.patients
+    except InputError as problem:
+        where = f"curves, study {arm.study}, arm {arm.arm}, {problem.where}"
+        raise InputError(where, found=problem.found, allowed=problem.allowed, hint=problem.hint) from None
 
 
 def _refuse_swapped(rebuilt: list[RebuiltArm]) -> None:

@@ -644,6 +644,12 @@ def test_a_unit_given_for_the_curves_file_holds_where_a_row_has_none(curves) -> 
     assert times["y"][0] == pytest.approx(2 * 7 / 30.4375, rel=1e-6)
 
 
+def test_a_curve_that_is_refused_is_named_by_study_and_arm(curves) -> None:
+    pd.read_csv(curves / "curves.csv").assign(n=[4, None]).to_csv(curves / "curves.csv", index=False)
+    with pytest.raises(InputError, match="curves, study s, arm y, n: found nothing; allowed: the number of patients"):
+        read(curves, evidence={"curves": "curves.csv"})
+
+
 def test_a_flagged_curve_is_left_out_and_an_arm_in_two_tables_refused(curves) -> None:
     table = pd.read_csv(curves / "curves.csv").assign(use=["use", "duplicate"])
     table.to_csv(curves / "curves.csv", index=False)

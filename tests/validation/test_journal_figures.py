@@ -8,7 +8,13 @@ import pytest
 from lxml import etree
 
 from bayes_bm.hazards.nonparametric import kaplan_meier
-from bayes_bm.validation.simulation.journal_figures import FigureStyle, axis_end, draw_figure, random_style
+from bayes_bm.validation.simulation.journal_figures import (
+    FigureStyle,
+    axis_end,
+    draw_figure,
+    labels_touch,
+    random_style,
+)
 
 PATIENTS = (np.array([2.0, 5.0, 5.0, 7.0, 9.0, 11.0]), np.array([1, 0, 1, 1, 0, 1]))
 
@@ -40,3 +46,13 @@ def test_the_axis_ends_where_the_style_cuts_it() -> None:
     arms = {"GTR": (np.array([3.0, 35.5]), np.array([1, 1]))}
     assert axis_end(arms, FigureStyle()) == 36.0
     assert axis_end(arms, replace(FigureStyle(), cut=0.8)) == 25.0
+
+
+@pytest.mark.parametrize(
+    ("left", "height", "touch"), [(3, 2.8, False), (1, 2.0, True), (1, 6.0, False), (3, 0.8, True)]
+)
+def test_names_beside_lines_touch_where_the_ends_are_near(left: int, height: float, touch: bool) -> None:
+    # ten patients each: one line ends at 0.1, the other at (1 + left) / 10, 0.1 or 0.3 of the height apart
+    time = np.arange(1.0, 11.0)
+    arms = {"a": (time, (time <= 9).astype(int)), "b": (time, (time <= 9 - left).astype(int))}
+    assert labels_touch(arms, FigureStyle(height=height)) is touch

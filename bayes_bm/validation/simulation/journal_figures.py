@@ -41,6 +41,9 @@ NICE_STEPS = (1, 2, 3, 5, 6, 10, 12, 20, 24, 25, 50, 60, 100, 200, 250, 500)
 MARK_POINTS = 4.5
 """Height of censor marks, in points."""
 
+LABEL_INCHES = 0.25
+"""Least distance of two names beside the ends of lines, in inches: two lines of their text."""
+
 
 @dataclass(frozen=True)
 class FigureStyle:
@@ -213,6 +216,14 @@ def axis_end(arms: Mapping[str, Patients], style: FigureStyle) -> float:
     step = tick_step(last)
     whole = np.floor(last / step) if style.cut < 1 else np.ceil(last / step)
     return float(max(whole, 1) * step)
+
+
+def labels_touch(arms: Mapping[str, Patients], style: FigureStyle) -> bool:
+    """Return whether names beside the ends of the lines would lie on one another: no journal prints that."""
+    end = axis_end(arms, style)
+    levels = [float(kaplan_meier(time, event)(min(float(time.max()), end))) for time, event in arms.values()]
+    apart = np.diff(np.sort(levels)) * style.height / (1 - style.lowest)
+    return bool((apart < LABEL_INCHES).any())
 
 
 def tick_step(last: float) -> float:

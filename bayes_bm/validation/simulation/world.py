@@ -32,7 +32,7 @@ from bayes_bm.validation.simulation import printing
 from bayes_bm.validation.simulation.curves import clicked
 from bayes_bm.validation.simulation.curves import drawn as drawn_curve
 from bayes_bm.validation.simulation.curves import printed as printed_beside
-from bayes_bm.validation.simulation.journal_figures import FILE_KINDS, FileKind, StudyFigure, random_style
+from bayes_bm.validation.simulation.journal_figures import FILE_KINDS, FileKind, StudyFigure, labels_touch, random_style
 from bayes_bm.validation.simulation.patients import arm_mix, covariates
 from bayes_bm.validation.simulation.plan import MIX, SIZES, plan
 from bayes_bm.validation.simulation.printing import Rows, StudiedArm
@@ -337,7 +337,8 @@ def _as_figures(
         }
         style = random_style(rng, len(arms), file=files[int(rng.integers(len(files)))])
         # a paper says how many patients an arm had; here the table does
-        style = replace(style, table=True, legend="inside" if style.legend == "none" else style.legend)
+        unclear = style.legend == "none" or (style.legend == "direct" and labels_touch(arms, style))
+        style = replace(style, table=True, legend="inside" if unclear else style.legend)
         figures[str(study)] = StudyFigure(arms, style, spec.time_unit)
     if spec.covariates:
         stated = [_stated_row(spec, tables["patients"], row) for row in remaining["arms"].to_dict("records")]
