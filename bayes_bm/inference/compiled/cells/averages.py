@@ -1,7 +1,7 @@
 """Arms averaged over covariates, hazards proportional (`hazards.numerics.mixture`): S = mean of exp(-H exp(offset)).
 
-Offsets, r = exp(offset) relative to the largest, of each row of averages and point are worked out once; then each cell
-takes one exponential a point.
+Offsets, r = exp(offset) relative to the largest, of each row of averages and point are worked out once. Cells of a row
+that are many take their means from `transforms.py`; few, or far ones, take one exponential a point.
 """
 
 import math
@@ -12,6 +12,15 @@ from numba import njit
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
 from bayes_bm.hazards.numerics.mixture import SMALL_HAZARD, SMALL_LOG_HAZARD
 from bayes_bm.inference.compiled.cells.fields import Field
+from bayes_bm.inference.compiled.cells.transforms import (
+    LEAST_ALIVE,
+    NARROWEST,
+    largest,
+    means,
+    means_back,
+    nodes_for,
+    pays,
+)
 from bayes_bm.inference.compiled.fields import JIT, SLOPES, SUMS, numbers, whole
 from bayes_bm.inference.compiled.kernel import exponential
 
@@ -20,7 +29,7 @@ TOP, LEAST = 0, 1
 POINTS = 2
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def offsets_of(own, arm):
     """Of each row of averages (row, 2 + point)."""
     of_arm, x = whole(own, Field.average_arm), numbers(own, Field.average_x)
@@ -32,14 +41,20 @@ def offsets_of(own, arm):
             at_points, slope = x[(a * covariates + c) * points :], arm[of_arm[a], SLOPES + c]
             for m in range(points):
                 found[a, POINTS + m] += slope * at_points[m]
-        found[a, TOP] = found[a, POINTS:].max()
+        row = found[a, POINTS:]
+        top = row[0] if points else 0.0
         for m in range(points):
-            found[a, POINTS + m] = math.exp(found[a, POINTS + m] - found[a, TOP])
-        found[a, LEAST] = found[a, POINTS:].min()
+            top = max(top, row[m])
+        for m in range(points):
+            row[m] = exponential(row[m] - top)
+        least = 1.0
+        for m in range(points):
+            least = min(least, row[m])
+        found[a, TOP], found[a, LEAST] = top, least
     return found
 
 
-@njit(**JIT)
+@njit(**SUMS)
 def slopes_of_offsets(own, by_offsets, arm):
     """From derivatives by offsets to those by the slopes of covariates."""
     of_arm, x = whole(own, Field.average_arm), numbers(own, Field.average_x)
@@ -70,45 +85,110 @@ def _moments(z, row, each):
 
 
 @njit(**JIT)
+def _run(of_average, first):
+    """The end of the cells from `first` on that have the same row of averages."""
+    end = first + 1
+    while end < of_average.size and of_average[end] == of_average[first]:
+        end += 1
+    return end
+
+
+@njit(**JIT)
+def _nodes(row, z):
+    """The reach and number of nodes of `transforms` for these cells; 0 nodes where the points themselves cost less."""
+    spread = max(1 - row[LEAST], NARROWEST)
+    reach = largest(z, spread)
+    nodes = nodes_for(reach * spread)
+    return reach, nodes if pays(z.size, row.size - POINTS, nodes) else 0
+
+
+@njit(**JIT)
+def _direct(row, log_z, each):
+    """z, -log S, and the means of exp(..), r times it and r^2 times it, over the points themselves."""
+    points = row.size - POINTS
+    z = math.exp(min(log_z, LARGEST_LOG_HAZARD)) if log_z >= SMALL_LOG_HAZARD else 0.0
+    alive, weighted, squares = _moments(z, row, each)
+    used = z * row[LEAST] - math.log(alive)
+    if z < SMALL_HAZARD:
+        dead = 0.0
+        for m in range(points):
+            dead += math.expm1((row[LEAST] - row[POINTS + m]) * z)
+        used = z * row[LEAST] - math.log1p(dead / points)
+    return z, used, alive, weighted, squares
+
+
+@njit(**JIT)
 def averaged(of_average, offsets, logs, kept):
-    """Change log H and log h of averaged cells; kept (4, cell): z, -log S, and the first two means."""
-    points = offsets.shape[1] - POINTS
-    each = np.empty(points)
-    for i in range(of_average.size):
-        if of_average[i] < 0:
-            continue
-        row = offsets[of_average[i]]
-        log_z = logs[0, i] + row[TOP]
-        z = math.exp(min(log_z, LARGEST_LOG_HAZARD)) if log_z >= SMALL_LOG_HAZARD else 0.0
-        alive, weighted, _ = _moments(z, row, each)
-        used = z * row[LEAST] - math.log(alive)
-        if log_z < SMALL_LOG_HAZARD:
-            logs[0, i] = log_z + math.log(weighted)
+    """Change log H and log h of averaged cells; kept (5, cell): z, -log S, and the three means."""
+    each, first = np.empty(offsets.shape[1] - POINTS), 0
+    while first < of_average.size:
+        end = _run(of_average, first)
+        if of_average[first] >= 0:
+            _averaged(offsets[of_average[first]], logs[:, first:end], kept[:, first:end], each)
+        first = end
+
+
+@njit(**JIT)
+def _averaged(row, logs, kept, each):
+    """Cells of one row of averages."""
+    log_z, z, found = logs[0] + row[TOP], np.empty(logs.shape[1]), np.empty((3, 0))
+    for i in range(z.size):
+        z[i] = math.exp(min(log_z[i], LARGEST_LOG_HAZARD))
+    reach, nodes = _nodes(row, z)
+    if nodes:
+        found = means(row[POINTS:], row[LEAST], np.minimum(z, reach), reach, nodes)
+    for i in range(log_z.size):
+        if nodes and z[i] <= reach and 1 - z[i] * found[0, i] > LEAST_ALIVE:
+            dead = z[i] * found[0, i]
+            used = z[i] * row[LEAST] - math.log1p(-dead)
+            kept[0, i], kept[1, i], kept[2, i], kept[3, i], kept[4, i] = z[i], used, 1 - dead, found[1, i], found[2, i]
         else:
-            if z < SMALL_HAZARD:
-                dead = 0.0
-                for m in range(points):
-                    dead += math.expm1((row[LEAST] - row[POINTS + m]) * z)
-                used = z * row[LEAST] - math.log1p(dead / points)
-            logs[0, i] = math.log(used)
-        logs[1, i] += row[TOP] + math.log(weighted / alive)
-        kept[0, i], kept[1, i], kept[2, i], kept[3, i] = z, used, alive, weighted
+            kept[0, i], kept[1, i], kept[2, i], kept[3, i], kept[4, i] = _direct(row, log_z[i], each)
+        tiny = log_z[i] < SMALL_LOG_HAZARD
+        logs[0, i] = log_z[i] + math.log(kept[3, i]) if tiny else math.log(kept[1, i])
+        logs[1, i] += row[TOP] + math.log(kept[3, i] / kept[2, i])
+
+
+@njit(**JIT)
+def averaged_back(of_average, offsets, by_offsets, slopes, kept):
+    """As `mixture.slopes`: to log H of a patient at offset zero, and to the offsets."""
+    each, first = np.empty(offsets.shape[1] - POINTS), 0
+    while first < of_average.size:
+        end, a = _run(of_average, first), of_average[first]
+        if a >= 0:
+            _averaged_back(offsets[a], by_offsets[a, POINTS:], slopes[:, first:end], kept[:, first:end], each)
+        first = end
+
+
+@njit(**JIT)
+def _averaged_back(row, by_offsets, slopes, kept, each):
+    """Cells of one row of averages; exp(-(r - least) z) of a point counts constant - falling r times r."""
+    n = slopes.shape[1]
+    onward, z = np.zeros((2, n)), kept[0]
+    for i in range(n):
+        alive, weighted, squares = kept[2, i], kept[3, i], kept[4, i]
+        by_used, by_tilt = slopes[0, i], slopes[1, i]
+        share = by_used * (z[i] / kept[1, i] if z[i] > 0 else 1 / weighted) / alive
+        slopes[0, i] = share * weighted - by_tilt * z[i] * (squares / weighted - weighted / alive)
+        onward[0, i], onward[1, i] = share + by_tilt * (1 / weighted + z[i] / alive), by_tilt * z[i] / weighted
+    reach, nodes = _nodes(row, z)
+    for i in range(n):
+        if nodes and z[i] <= reach and kept[2, i] > LEAST_ALIVE:
+            continue
+        if onward[0, i] != 0 or onward[1, i] != 0:
+            _point_by_point(z[i], row, onward[:, i], by_offsets, each)
+        onward[0, i], onward[1, i] = 0.0, 0.0
+    if nodes:
+        means_back(row[POINTS:], row[LEAST], np.minimum(z, reach), reach, nodes, onward, by_offsets)
 
 
 @njit(**SUMS)
-def averaged_back(of_average, offsets, by_offsets, slopes, kept):
-    """As `mixture.slopes`: to log H of a patient at offset zero, and to the offsets."""
-    points = offsets.shape[1] - POINTS
-    each = np.empty(points)
-    for i in range(of_average.size):
-        if of_average[i] < 0 or (slopes[0, i] == 0 and slopes[1, i] == 0):
-            continue
-        row, found, by_used, by_tilt = offsets[of_average[i]], by_offsets[of_average[i]], slopes[0, i], slopes[1, i]
-        z, alive, weighted = kept[0, i], kept[2, i], kept[3, i]
-        squares = _moments(z, row, each)[2]
-        share = by_used * (z / kept[1, i] if z > 0 else 1 / weighted) / alive
-        slopes[0, i] = share * weighted - by_tilt * z * (squares / weighted - weighted / alive)
-        constant = (share + by_tilt * (1 / weighted + z / alive)) / points
-        falling = by_tilt * z / weighted / points
-        for m in range(points):
-            found[POINTS + m] += (constant - falling * row[POINTS + m]) * each[m]
+def _point_by_point(z, row, onward, by_offsets, each):
+    """What `transforms.means_back` does, of one cell."""
+    points, least = row.size - POINTS, row[LEAST]
+    for m in range(points):
+        each[m] = exponential((least - row[POINTS + m]) * z)
+    constant, falling = onward[0] / points, onward[1] / points
+    for m in range(points):
+        r = row[POINTS + m]
+        by_offsets[m] += (constant - falling * r) * r * each[m]

@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from bayes_bm.hazards.numerics import numpy_namespace
 from bayes_bm.inference.compiled import fields, kernel, mixes
-from bayes_bm.inference.compiled.cells import averages, baseline, layers, rows
+from bayes_bm.inference.compiled.cells import averages, baseline, layers, rows, transforms
 from bayes_bm.inference.compiled.cells.averages import averaged, averaged_back, offsets_of, slopes_of_offsets
 from bayes_bm.inference.compiled.cells.baseline import (
     background_at,
@@ -148,23 +148,23 @@ def _layered(own, theta, found, first, background, offsets, logs, kept):
     if cure_at.size:
         cured(theta[cure_at[0]], logs, kept[:4])
     if of_average.size:
-        averaged(of_average[first : first + logs.shape[1]], offsets, logs, kept[4:8])
+        averaged(of_average[first : first + logs.shape[1]], offsets, logs, kept[4:9])
     if background.shape[1]:
-        with_background(background, logs, kept[8:10])
+        with_background(background, logs, kept[9:11])
 
 
 @njit(**JIT)
 def _layered_back(own, first, offsets, by_offsets, slopes, kept, score):
     cure_at, of_average = whole(own, Field.cure_at), whole(own, Field.cell_average)
     if numbers(own, Field.cell_background).size:
-        multiplied(slopes, kept[8:10])
+        multiplied(slopes, kept[9:11])
     if of_average.size:
-        averaged_back(of_average[first : first + slopes.shape[1]], offsets, by_offsets, slopes, kept[4:8])
+        averaged_back(of_average[first : first + slopes.shape[1]], offsets, by_offsets, slopes, kept[4:9])
     if cure_at.size:
         score[cure_at[0]] += cured_back(slopes, kept[:4])
 
 
-KEPT = 10
+KEPT = 11
 """Rows that layers keep of each cell."""
 
 
@@ -333,7 +333,7 @@ def _rows(data, own, cum, logs, log_median, by_cum, slopes):
 
 @cached_cfunc(
     types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr),
-    *(fields, kernel, mixes, averages, baseline, layers, rows, tails),
+    *(fields, kernel, mixes, averages, baseline, layers, rows, tails, transforms),
     **JIT,
 )
 def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
