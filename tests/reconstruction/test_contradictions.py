@@ -9,6 +9,7 @@ import pytest
 
 from bayes_bm.hazards.nonparametric import at_risk
 from bayes_bm.reconstruction.bounds import click_scatter, event_limits, excess
+from bayes_bm.reconstruction.clicked import solve
 from bayes_bm.reconstruction.contradictions import CONTRADICTIONS, refusal
 from bayes_bm.reconstruction.curve import read_curve, unit_of_ratio
 from bayes_bm.reconstruction.diagnostics import distances
@@ -87,7 +88,10 @@ def test_a_clean_arm_raises_no_name(seed):
 
 
 @pytest.mark.slow
-def test_of_many_clean_arms_none_raises_a_name():
+def test_of_many_clean_arms_none_raises_a_name(monkeypatch):
+    """Names are said before the chain over patients runs, so one of a few sweeps is enough here."""
+    monkeypatch.setattr(solve, "MOST_SWEEPS", 1)
+    monkeypatch.setattr(solve, "SETTLING", 1)
     raised = {}
     for seed in range(100, 400):
         curve, numbers = clean(seed)

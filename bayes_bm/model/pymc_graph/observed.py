@@ -89,7 +89,8 @@ def observe(name: str, arrays: dict[str, np.ndarray], arms: ArmExpressions, aver
         wide = ["(m)" if parameter is offsets else "(k)" for parameter in parameters]
         cores = ("()" if one.type.ndim == 1 else core for one, core in zip(parameters, wide, strict=True))
         functions["signature"] = f"{','.join(cores)}->()"
-    pm.CustomDist(name, *parameters, **functions, observed=observed)
+    # said, since PyMC would look for it in the graphs of all parameters, which takes longer than making them
+    pm.CustomDist(name, *parameters, **functions, shape=rows.shape, observed=observed)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,14 @@ ps: Any = pytensor.scalar
 """Their functions are annotated too loosely to be checked."""
 
 
+def _alike(a: Any, b: Any) -> tuple[Any, Any]:
+    """Broadcast two against each other.
+
+    `broadcast_to` looks for constant shapes in the whole graph, which took longer than all else of making one.
+    """
+    return pt.second(b, a), pt.second(a, b)
+
+
 def _betaln(a: Any, b: Any) -> Any:
     """log B(a, b); PyTensor has none of its own."""
     terms: list[Any] = [pt.gammaln(a), pt.gammaln(b), pt.gammaln(a + b)]
@@ -167,7 +175,7 @@ class _GammaTail(Op):
     __props__ = ()
 
     def make_node(self, y: Any, q: Any) -> Apply:
-        y, q = pt.broadcast_arrays(pt.as_tensor_variable(y), pt.as_tensor_variable(q))
+        y, q = _alike(y, q)
         return Apply(self, [y, q], [y.type()])
 
     def perform(self, node: Apply, inputs: Any, output_storage: Any) -> None:
@@ -271,9 +279,9 @@ class _MixtureSlopes(Op):
 
 def _mixture(log_cum: Any, offsets: Any) -> Any:
     """Rows of both, made alike first: other axes (nodes of follow-up) are folded away."""
-    shape = pt.broadcast_shape(log_cum, offsets[..., 0])
-    flat = pt.broadcast_to(log_cum, shape).ravel()
-    wide = pt.broadcast_to(offsets, (*shape, offsets.shape[-1])).reshape((-1, offsets.shape[-1]))
+    alike, wide = pt.second(offsets[..., 0], log_cum), pt.second(log_cum[..., None], offsets)
+    flat, shape = alike.ravel(), alike.shape
+    wide = wide.reshape((-1, wide.shape[-1]), ndim=2)
     values: Any = _Mixture()(flat, wide)
     return [value.reshape(shape, ndim=log_cum.type.ndim) for value in values[:2]]
 
@@ -300,7 +308,7 @@ class _Root(Op):
 
     def make_node(self, log_cum: Any, eta: Any, *shape: Any) -> Apply:
         """`shape`: the parameters one by one; the coefficients of a flexible baseline, a matrix, first."""
-        log_cum, eta = pt.broadcast_arrays(pt.as_tensor_variable(log_cum), pt.as_tensor_variable(eta))
+        log_cum, eta = _alike(log_cum, eta)
         shape = tuple(pt.as_tensor_variable(value) for value in shape)
         log_time = pt.tensor(dtype="float64", shape=(None,) * log_cum.ndim)
         features = (
