@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_bm.cli.commands import answers, checks, digitize, fit, predict, reconstruct
+from bayes_bm.cli.commands import answers, checks, digitize, fit, predict, reconstruct, start
 from bayes_bm.cli.streams import OutputClosed, written_streams
 from bayes_bm.runtime.errors import BayesBmError
 from bayes_bm.runtime.signals import Stopped, stoppable
@@ -27,6 +27,8 @@ app: typer.Typer = typer.Typer(
 )
 
 COMMANDS: dict[Callable[..., None], str] = {
+    start.init: "bayes-bm init analysis --from patients.csv",
+    start.lint: "bayes-bm lint analysis",
     fit.models: "bayes-bm models",
     checks.simulate: "bayes-bm simulate os_reresection_vs_resrs --out world --seed 1",
     digitize.digitize: "bayes-bm digitize figure.pdf --page 3 --out figure",
@@ -46,6 +48,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     fit.report: "bayes-bm report result.nc --out report.html",
     fit.run: "bayes-bm run os_reresection_vs_resrs --out out",
     checks.verify: "bayes-bm verify --quick",
+    start.schema: "bayes-bm schema",
 }
 """Every command in the order in which `--help` lists them, with an example that can be typed as it stands."""
 

@@ -18,9 +18,9 @@ def left_out_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
     if studies > 1 and not levels and not spec.reproduction:
         yield (
             f"{ONE_BASELINE} {studies} studies: the spec has no [effects.study], so that differences between studies"
-            " count as chance or as differences between treatments, and intervals are too narrow. Write"
-            " `effects.study = {}` for studies that are a sample of one population, or"
-            " `effects.study.exchangeable = false` for a level of each study's own."
+            " count as chance or as differences between treatments, and intervals are too narrow. Add"
+            " the line [effects.study] for studies that are a sample of one population, and below it"
+            " exchangeable = false for a level of each study's own."
         )
     zero = [
         *(["treatment effects ([effects.study_treatment])"] if effects.study_treatment is None else []),

@@ -87,6 +87,18 @@ def read_evidence(spec: Spec | str | Path) -> Evidence:
     return select(spec, {**tables, "background": read_background(spec, digests)}, digests)
 
 
+def table_errors(spec: Spec) -> list[InputError]:
+    """Return what is wrong with each table by itself, so that all of it can be told at once."""
+    errors: list[InputError] = []
+    for kind in EVIDENCE_KINDS:
+        for source in getattr(spec.evidence, kind):
+            try:
+                _read_source(kind, source, spec, {})
+            except InputError as problem:
+                errors.append(problem)
+    return errors
+
+
 def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str, str] | None = None) -> Evidence:
     """Evidence from tables already read: frames by kind, in the spec's time unit."""
     background = _background(spec, tables)
