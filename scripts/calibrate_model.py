@@ -1,9 +1,10 @@
 """Ranks of every parameter (sbc), or coverage of intervals (coverage; patient: with a covariate), over many worlds.
 
 14 studies. sbc: rows from the model's own law; else numbers worked out from patients; clicks: curves, rebuilt;
-vector, png: figures in journals' styles, read and rebuilt.
+vector, png: figures in journals' styles, read and rebuilt. mixes: sbc of two covariates of which arms print half their
+shares, with ratios of four studies, 8 studies, sampled.
 One row a world, taken up where it stopped. BREAK breaks a likelihood or is `sampler` (`bb.fit`), `imputed` (20 draws).
-python scripts/calibrate_model.py sbc|coverage|patient|clicks|vector|png OUT.csv WORLDS [MINUTES] [BREAK] [--cores N]
+calibrate_model.py sbc|mixes|coverage|patient|clicks|vector|png OUT.csv WORLDS [MINUTES] [BREAK] [--cores N]
 """
 
 import argparse
@@ -25,7 +26,11 @@ from bayes_bm.validation.two_stage import two_stage_fit
 OTHERS = ("extracranial_controlled", "single_met", "interval_over_6_months")
 PRINTED = {"evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": [], "sensitivity": {}}
 DROP = {**{f"covariates.{name}": "none" for name in OTHERS}, "covariates.kps70.case_mix": "none", **PRINTED}
-SPECS = {"patient": {**DROP, "integration.points": 16}}  # else none
+FEWER = {**{f"covariates.{name}": "none" for name in OTHERS[1:]}, "external_checks": [], "sampling.chains": 2}
+FEWER |= {"sampling.thin": 1, "sampling.target_accept": 0.7, "effects.study_treatment": "none"}
+SPECS = {"patient": {**DROP, "integration.points": 16}, "mixes": FEWER}  # else none
+MIXED = {"studies": 8, "prognosis_studies": 4, "printed_covariates": 0.5}
+MIXED |= {"mix": {"patients": 1, "points": 3, "medians": 3, "counts": 1}}
 ALIKE = {"covariates": {}, **PRINTED}
 """Patients without covariates, as the worlds of 2026-11-27 had them."""
 CURVES = {
@@ -42,10 +47,12 @@ def world(given: tuple[bb.Spec, str, int, str, float], _: np.random.SeedSequence
         raise BayesBmError("the minutes are over")
     break_likelihood(how)
     curves = {**CURVES[what], "mix": {"patients": 1.0}} if what in CURVES else {}
-    made = bb.simulate(spec, seed=seed, numbers="likelihood" if what == "sbc" else "patients", **curves)
+    ranked, more = what in ("sbc", "mixes"), MIXED if what == "mixes" else curves
+    made = bb.simulate(spec, seed=seed, numbers="likelihood" if ranked else "patients", **more)
+    how = "sampler" if what == "mixes" else how
     evidence, sampled, count = made.evidence(), how in ("sampler", "imputed"), 20 if how == "imputed" else None
     fit = bb.fit(made.spec, evidence, imputations=count) if sampled else two_stage_fit(made.spec, evidence)
-    ranks = parameter_ranks(fit, made.truth, np.random.default_rng(seed)) if what == "sbc" else None
+    ranks = parameter_ranks(fit, made.truth, np.random.default_rng(seed)) if ranked else None
     return {"seed": seed, "gate": float(fit.gate.passed), **(ranks or tail_shares(fit, made.truth))}
 
 
@@ -67,5 +74,5 @@ if __name__ == "__main__":
     ):
         print(f"{count} worlds are not here: {why}")
     print(f"{len(known)} worlds, gate failed in {int((known['gate'] == 0).sum())}")
-    summary = uniformity if of.what == "sbc" else coverage
+    summary = uniformity if of.what in ("sbc", "mixes") else coverage
     print(summary(known.drop(columns=["seed", "gate"])).to_string(index=False))

@@ -11,6 +11,7 @@ import numpy as np
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.arm_mixes import ArmMixes, arm_spreads
+from bayes_bm.model.covariates.cell_shares import cell_shares
 
 DRAWS = 200
 """Of the posterior that are looked at."""
@@ -85,9 +86,12 @@ def _kinds(result: Result, mixes: ArmMixes, rows: np.ndarray):
     choices = [(0, 1) if two else range(NODES) for two in mixes.two_valued]
     for picked in product(*choices):
         share, kind = 1.0, np.empty_like(values)
+        if mixes.loading.any():
+            share = cell_shares(values, np.array([picked], dtype=float), mixes.loading)[..., 0]
         for column, (pick, term) in enumerate(zip(picked, terms, strict=True)):
             if mixes.two_valued[column]:
-                share = share * (values[..., column] if pick else 1 - values[..., column])
+                if not mixes.loading.any():
+                    share = share * (values[..., column] if pick else 1 - values[..., column])
                 kind[..., column] = term.scaled(float(pick))
             else:
                 share = share * weight[pick] / weight.sum()

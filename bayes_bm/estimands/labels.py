@@ -146,10 +146,9 @@ def _mix_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
             continue
         for parameter, prior in (("case_mix_mean", mix.mean), ("case_mix_sd", mix.sd)):
             yield f"{parameter}[{name}]", prior, posterior[parameter].sel(covariate=name).values.ravel()
-        if mix.by_treatment is not None:
-            for label in (f"{treatment}, {name}" for treatment in treatments):
-                draws = posterior["case_mix_by_treatment"].sel(case_mix_term=label)
-                yield f"case_mix_by_treatment[{label}]", mix.by_treatment, draws.values.ravel()
+        for treatment, prior in zip(treatments, mix.differences(treatments), strict=False):
+            draws = posterior["case_mix_by_treatment"].sel(case_mix_term=f"{treatment}, {name}")
+            yield f"case_mix_by_treatment[{treatment}, {name}]", prior, draws.values.ravel()
         if mix.within_sd is not None:
             draws = posterior["case_mix_within"].sel(spread_covariate=name)
             yield f"case_mix_within[{name}]", mix.within_sd, draws.values.ravel()

@@ -42,6 +42,10 @@ def _mix_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
         printed = sum(pd.notna(arm.get(column)) for arm in arms)
         rest = f"; in the other {len(arms) - printed} it is a parameter" if printed < len(arms) else ""
         yield f"Case mix: {printed} of {len(arms)} arms without patients' covariates print {name}{rest}."
+    common = spec.integration.common_correlation
+    if common is not None:
+        turned = f", of {', '.join(common.turned)} turned" if common.turned else ""
+        yield f"Covariates go together inside arms, correlation {common.value:g} of their scores{turned}: {common.why}."
     late = [arm["study"] for arm in arms if arm["entry"] > 0]
     if late:
         yield (

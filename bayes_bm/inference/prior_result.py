@@ -128,12 +128,11 @@ _KEPT: dict[str, Evidence] = {}
 def _mix_variables(spec: Spec, drawn: Callable[..., np.ndarray]) -> dict[str, tuple]:
     """The population of arms' mixes, drawn from its priors."""
     mixes = [term.case_mix for term in spec.covariates.values() if term.case_mix is not None]
-    treatments = len(spec.treatments.names)
     by_dim = {
         ("case_mix_mean", "covariate"): [drawn(mix.mean, 1) for mix in mixes],
         ("case_mix_sd", "covariate"): [drawn(mix.sd, 1) for mix in mixes],
         ("case_mix_by_treatment", "case_mix_term"): [
-            drawn(mix.by_treatment, treatments) for mix in mixes if mix.by_treatment is not None
+            drawn(prior, 1) for mix in mixes for prior in mix.differences(spec.treatments.names)
         ],
         ("case_mix_within", "spread_covariate"): [
             drawn(mix.within_sd, 1) for mix in mixes if mix.within_sd is not None

@@ -15,13 +15,14 @@ from bayes_bm.checks.battery import Battery
 from bayes_bm.checks.power_scaling import parameters
 from bayes_bm.checks.replicates import arm_curves, predictive_bands
 from bayes_bm.estimands import quadrature
+from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.mix_words import mix_words
 from bayes_bm.estimands.mixes import arm_mix_table
 from bayes_bm.estimands.predict import patient_distance, patient_missing, predict
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.ranking import rank
-from bayes_bm.estimands.who import NewHospital, NewStudy, Patient
+from bayes_bm.estimands.who import NewHospital, NewStudy, Patient, PatientMix
 from bayes_bm.evidence.audit import Audit, follow_up
 from bayes_bm.evidence.coefficient_words import informed_by, informed_sentence
 from bayes_bm.evidence.covariate_notes import reading_at_centres
@@ -30,7 +31,15 @@ from bayes_bm.hazards import nonparametric
 from bayes_bm.inference.gate import watched_parameters
 from bayes_bm.inference.result import Result
 from bayes_bm.report.answers import answer_tables, reconstruction_summary
-from bayes_bm.report.material import Answers, Curves, Density, Observed, PatientAnswer, ReportData
+from bayes_bm.report.material import (
+    Answers,
+    Curves,
+    Density,
+    Observed,
+    PatientAnswer,
+    PopulationAnswer,
+    ReportData,
+)
 from bayes_bm.report.text import time_ticks
 from bayes_bm.spec.document import ExternalCheck, Spec
 from bayes_bm.spec.prior_distributions import scipy_distribution
@@ -55,6 +64,7 @@ def gather(
     contrasts: pd.DataFrame | None,
     tables: Mapping[str, pd.DataFrame] | None = None,
     patient: Mapping[str, float] | None = None,
+    population: Mapping[str, float] | None = None,
     patient_table: pd.DataFrame | None = None,
     alive_at: float = 0.0,
     refused: tuple[str, ...] = (),
@@ -94,7 +104,16 @@ def gather(
         mixes=arm_mix_table(result),
         whom=mix_words(result, NewStudy()) if answers.levels else "",
         informed=informed_by(spec, result.evidence),
+        population=_population_answer(result, population or spec.population) if answers.levels else None,
     )
+
+
+def _population_answer(result: Result, named: Mapping[str, float] | None) -> PopulationAnswer | None:
+    """Return what a population of a named case mix is answered; None where none is named."""
+    if not named:
+        return None
+    who = PatientMix(named)
+    return PopulationAnswer(mix_words(result, who), compare(result, who=who))
 
 
 def _stratum_answer(result: Result, check: ExternalCheck) -> Mapping[Any, Any] | None:

@@ -182,6 +182,14 @@ class PatientAnswer:
 
 
 @dataclass(frozen=True)
+class PopulationAnswer:
+    """Patients of a named case mix together: who they are and both ratios, in words, and the rows of `compare`."""
+
+    words: str
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
 class Density:
     """Posterior histogram (left, right, density) and prior density (value, density) of a parameter."""
 
@@ -202,6 +210,7 @@ class ReportData:
     mixes     who the patients of each arm were, prior beside posterior (`arm_mix_table`); empty where none is modelled
     whom      whose mix the averages are over, with both hazard ratios, in words
     informed  what informs the coefficient of each covariate, in words
+    population  the answer about a population whose case mix is named; None where none is
     """
 
     answers: Answers
@@ -225,6 +234,7 @@ class ReportData:
     mixes: pd.DataFrame = field(default_factory=pd.DataFrame)
     whom: str = ""
     informed: Mapping[str, str] = field(default_factory=dict)
+    population: PopulationAnswer | None = None
 
     @property
     def spec(self) -> Spec:

@@ -109,6 +109,7 @@ def make_report(
     out: Path,
     *,
     patient: Mapping[str, float] | None = None,
+    population: Mapping[str, float] | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
     patient_table: pd.DataFrame | None = None,
     allow_failed_gate: bool = False,
@@ -118,7 +119,8 @@ def make_report(
 ) -> WrittenReport:
     """Write the report of a result, with its checks; a red row of reconciliation refuses unless allowed.
 
-    `folder` is the result's, by default the report's: a table that `sensitivity` left there is shown.
+    `population` names the case mix of patients who are answered about together, by default the spec's. `folder` is the
+    result's, by default the report's: a table that `sensitivity` left there is shown.
 
     `tables` (of `answer_tables`) and `patient_table` (of `predict`) are made here where they are not made already.
     """
@@ -138,6 +140,7 @@ def make_report(
         contrasts=contrasts,
         tables=tables,
         patient=patient or {},
+        population=population,
         patient_table=patient_table,
         allow_failed_gate=allow_failed_gate,
         elsewhere=elsewhere,

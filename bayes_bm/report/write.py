@@ -32,6 +32,7 @@ def write_report(
     contrasts: pd.DataFrame | None,
     tables: Mapping[str, pd.DataFrame] | None = None,
     patient: Mapping[str, float] | None = None,
+    population: Mapping[str, float] | None = None,
     patient_table: pd.DataFrame | None = None,
     alive_at: float = 0.0,
     allow_failed_gate: bool = False,
@@ -56,6 +57,9 @@ def write_report(
         `compare` by who is asked about, where it is made already.
     patient : mapping of str to float, optional
         Covariates of a patient by name ({}: each at its centre); None asks about none.
+    population : mapping of str to float, optional
+        `share_<covariate>` and `mean_<covariate>` of patients who are answered about together; by default those of the
+        spec's `population`, and none without.
     patient_table : pandas.DataFrame, optional
         What `bayes_bm.predict` gives for that patient, where it is made already.
     alive_at : float
@@ -101,6 +105,7 @@ def write_report(
         contrasts=contrasts,
         tables=tables,
         patient=patient,
+        population=population,
         patient_table=patient_table,
         alive_at=alive_at,
         refused=(*gate, *red_rows(result, reconciliation)),

@@ -1,6 +1,6 @@
 """`[covariates.*]`, their correlation and integration."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from bayes_bm.spec.effects import require_positive
-from bayes_bm.spec.priors import Prior, Why
+from bayes_bm.spec.priors import Normal, Prior, Why
 from bayes_bm.spec.record import Record
 
 Margin = Literal["normal", "gamma", "lognormal"]
@@ -21,19 +21,31 @@ class CaseMix(Record):
     """Mixes of arms in one covariate: a population of arms, on the logit of a share or in a mean's own unit.
 
     `mean` is of a typical arm, `sd` between arms, `by_treatment` what each treatment's arms differ by (none where it is
-    left out), `within_sd` the spread inside an arm that prints none, of a continuous covariate.
+    left out; single treatments have their own prior in `by_named`), `within_sd` the spread inside an arm that prints
+    none, of a continuous covariate.
     """
 
     mean: Prior
     sd: Prior
     by_treatment: Prior | None = None
+    by_named: dict[str, Prior] | None = None
     within_sd: Prior | None = None
+
+    def differences(self, treatments: Sequence[str]) -> tuple[Prior, ...]:
+        """Return the prior of what the arms of each treatment differ by; none where treatments do not differ."""
+        named = self.by_named or {}
+        return () if self.by_treatment is None else tuple(named.get(name, self.by_treatment) for name in treatments)
 
     @model_validator(mode="after")
     def _positive(self) -> "CaseMix":
         for prior in (self.sd, self.within_sd):
             if prior is not None:
                 require_positive(prior)
+        for treatment, prior in (self.by_named or {}).items():
+            if not (isinstance(prior, Normal) and isinstance(self.by_treatment, Normal)):
+                raise ValueError(
+                    f"by_named.{treatment}: found {prior.dist}; allowed: normal, beside by_treatment, itself normal"
+                )
         return self
 
 
@@ -128,14 +140,27 @@ class Correlation(Record):
     why: Why
 
 
-class Integration(Record):
-    """Quasi-random points over the covariates of an arm that gives only means, sds and shares.
+class CommonCorrelation(Record):
+    """Of the scores behind any two two-valued covariates inside an arm (`model.covariates.cell_shares`).
 
-    Without `correlation` it is the pooled one of the patients in the evidence.
+    Ones go together with ones; of covariates in `turned`, with zeros.
+    """
+
+    value: Annotated[float, Field(ge=0, lt=1)]
+    turned: tuple[str, ...] = ()
+    why: Why
+
+
+class Integration(Record):
+    """How covariates go together inside arms, and points over those of an arm that gives means, sds and shares.
+
+    Without `correlation` it is the pooled one of the patients in the evidence. Where mixes of arms are modelled their
+    covariates are independent inside an arm, or have `common_correlation`.
     """
 
     points: Annotated[PositiveInt, Field(le=4096)] = 256
     correlation: tuple[Correlation, ...] | None = None
+    common_correlation: CommonCorrelation | None = None
 
     @model_validator(mode="after")
     def _balanced(self) -> "Integration":

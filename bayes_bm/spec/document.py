@@ -21,6 +21,7 @@ from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases
 from bayes_bm.spec.covariates import Covariate, Integration, covariate_name_rules
 from bayes_bm.spec.effects import Baseline, Effects, Treatments
 from bayes_bm.spec.hazard import EFFECT_NAMES, Hazard
+from bayes_bm.spec.mix_rules import case_mix_rules, common_correlation_rules, population_rules
 from bayes_bm.spec.priors import POSITIVE, Prior
 from bayes_bm.spec.prognosis import Prognosis
 from bayes_bm.spec.record import Contradiction, Contradictions, Record, Text, TimeUnit
@@ -154,6 +155,8 @@ class Spec(Record):
     sampling: Sampling = Sampling()
     sensitivity: dict[str, dict[str, Any]] = Field(default_factory=dict)
     external_checks: tuple[ExternalCheck, ...] = ()
+    # shares and means of a population that the report answers about, by share_NAME or mean_NAME
+    population: dict[str, float] | None = None
     folder: str = Field(default=".", exclude=True)
 
     @model_validator(mode="after")
@@ -349,11 +352,8 @@ def _prognosis_rules(spec: Spec) -> Iterator[str]:
 def _covariate_rules(spec: Spec) -> Iterator[str]:
     """Names that can be covariates; arms are averaged over all covariates or over none; correlations of two."""
     yield from covariate_name_rules(spec.covariates)
-    without = [name for name, term in spec.covariates.items() if term.case_mix is None]
-    if spec.case_mixes and without:
-        yield f"covariates.{without[0]}.case_mix: this table is required, since another covariate has one"
-    if spec.case_mixes and spec.integration.correlation:
-        yield "integration.correlation: found beside case_mix; allowed: none, covariates are independent inside an arm"
+    yield from case_mix_rules(spec)
+    yield from common_correlation_rules(spec)
     for pair in spec.integration.correlation or ():
         if len(set(pair.between)) < 2 or not set(pair.between) <= set(spec.covariates):
             yield (
@@ -389,8 +389,9 @@ RULES: dict[Callable[[Spec], Iterator[str]], tuple[str, ...]] = {
     _shape_effect_rules: ("hazard", "priors", "effects", "baseline"),
     _bias_rules: ("bias", "treatments", "hazard", "evidence"),
     _prognosis_rules: ("prognosis", "evidence", "covariates"),
-    _covariate_rules: ("covariates", "integration"),
+    _covariate_rules: ("covariates", "integration", "treatments"),
     _cause_rules: ("cause", "measure", "evidence"),
     _external_check_rules: ("external_checks", "treatments", "covariates"),
+    population_rules: ("population", "covariates"),
 }
 """What keys may say against each other, and the tables that each rule reads."""

@@ -73,6 +73,9 @@ KEYS: dict[str, Key] = {
         "Published numbers that are no evidence here, printed beside the answer",
         [{"estimand": "median", "treatment": "surgery", "value": 14.7, "source": "Lee 2020"}],
     ),
+    "Spec.population": Key(
+        "Shares and means of patients whom the report answers about together", {"share_kps70": 0.7, "mean_age": 61.0}
+    ),
     "EvidenceSpec.patients": Key("Tables of patients: study, arm, treatment, time, event", ["patients.csv"]),
     "EvidenceSpec.arms": Key("Tables of arms: study, arm, treatment, endpoint, n", ["arms.csv"]),
     "EvidenceSpec.points": Key("Tables of survival at a time: study, arm, endpoint, time, survival", ["points.csv"]),
@@ -155,6 +158,9 @@ KEYS: dict[str, Key] = {
     "CaseMix.mean": Key("Logit of the share (continuous: the mean) in a typical arm", _normal(0.8, REASON)),
     "CaseMix.sd": Key("Between arms, on the same scale", _half_normal(0.7, REASON)),
     "CaseMix.by_treatment": Key("What the arms of a treatment differ by; absent: nothing", _normal(0.5, REASON)),
+    "CaseMix.by_named": Key(
+        "The same of single treatments, in place of by_treatment; both normal", {"surgery": _normal(0.5, REASON)}
+    ),
     "CaseMix.within_sd": Key("Of a continuous one: spread inside an arm that prints none", _half_normal(12.0, REASON)),
     "Correlation.between": Key("Two covariates", ["age", "kps"]),
     "Correlation.value": Key("Their correlation in every arm", -0.3),
@@ -164,6 +170,13 @@ KEYS: dict[str, Key] = {
         "Correlations of covariates; by default those of the patients",
         [{"between": ["age", "kps"], "value": -0.3, "why": REASON}],
     ),
+    "Integration.common_correlation": Key(
+        "How two-valued covariates go together inside arms with case_mix; absent: not at all",
+        {"value": 0.3, "why": REASON},
+    ),
+    "CommonCorrelation.value": Key("Correlation of the normal scores behind any two of them", 0.3),
+    "CommonCorrelation.turned": Key("Covariates whose zeros go together with ones of the others", ["kps70"]),
+    "CommonCorrelation.why": Key("Reason, with its source", REASON),
     "Prognosis.sd": Key("Of published log ratios between studies", _half_normal(0.25, REASON)),
     "Prognosis.transport_sd": Key("Added where the population is external", _half_normal(0.25, REASON)),
     "Biases.single_arm": Key("Series with one arm", {"prior": _normal(0.3, REASON)}),

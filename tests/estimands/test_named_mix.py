@@ -19,6 +19,7 @@ from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.estimands.mix_words import mix_words
 from bayes_bm.evidence.audit import audit
 from bayes_bm.evidence.coefficient_words import informed_by, informed_sentence
+from bayes_bm.report.text import estimate
 from bayes_bm.report.write import write_report
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
@@ -205,8 +206,12 @@ def test_the_report_shows_who_the_patients_were(two_valued: Any, tmp_path: Path)
     posterior_of = two_valued.posterior.assign(fresh).assign_coords(case_mix_term=labels, covariate=list(NAMES))
     result = replace(two_valued, posterior=posterior_of)
     given: Any = {"audit": audit(spec, evidence), "reconciliation": reconcile(result), "contrasts": None}
-    path = write_report(result, tmp_path / "r.html", **given)
+    named = replace(result, spec=spec.model_copy(update={"population": {"share_male": 0.7}}))
+    path = write_report(named, tmp_path / "r.html", **given)
     page = re.sub(r"<[^>]+>|\s+", " ", path.read_text(encoding="utf-8"))
     assert "Who the patients were" in page and "Averaged over the patients of the mix of the evidence" in page
     assert "between two patients alike" in page and "not printed" in page
+    assert "Averaged over the patients of a population with 70 % male; what is not named (kps)" in page
+    ours = np.quantile(bb.survival(result, [12], who=bb.PatientMix({"share_male": 0.7})), [0.5, 0.05, 0.95], (0, 1))
+    assert estimate(ours[:, 0, 0], digits=3) in page
     assert f"Coefficient of male: {informed_by(spec, evidence)['male']}." in page

@@ -20,7 +20,7 @@ from bayes_bm.model.pymc_graph.build import build_model
 from tests.builders import worlds
 from tests.builders.graphs import UNOPTIMISED, values_at
 from tests.builders.structures import points
-from tests.builders.worlds import half_normal
+from tests.builders.worlds import half_normal, normal
 from tests.inference.test_compiled_density import standard_normals
 from tests.model.test_case_mix import ARMS, COVARIATES, KPS, MALE, TABLES
 
@@ -47,7 +47,11 @@ def problem(covariates: dict[str, Any]) -> tuple[Any, Any]:
     delayed = [{**ARMS[0], **dict.fromkeys(ARMS[0], np.nan), **row, "endpoint": "os"} for row in DELAYED]
     medians = [*TABLES["medians"], *({**row, "endpoint": "os"} for row in MEDIANS)]
     tables = {**TABLES, "arms": [*ARMS, *delayed], "medians": medians, "prognostic_ratios": used}
-    spec = worlds.spec(covariates=covariates, prognosis={"sd": half_normal(0.3), "transport_sd": half_normal(0.2)})
+    named = {**MALE["case_mix"], "by_named": {"b": normal(0.3, 0.4)}}
+    spec = worlds.spec(
+        covariates=covariates | {"male": {**MALE, "case_mix": named}},
+        prognosis={"sd": half_normal(0.3), "transport_sd": half_normal(0.2)},
+    )
     return spec, worlds.evidence(spec, tables)
 
 

@@ -432,9 +432,24 @@ def test_the_audit_counts_what_is_printed_and_patients_are_averaged_over_the_mix
     assert np.isfinite(predicted[["predicted", "predicted_low", "predicted_high"]].to_numpy(dtype=float)).all()
 
 
+def test_a_named_treatment_has_a_prior_of_its_own() -> None:
+    named = {**MALE, "case_mix": {**MIX, "by_named": {"b": normal(0.3, 0.4)}}}
+    spec, evidence = world({"male": named})
+    model = build_model(spec, evidence)
+    (by,) = [value for value in model.value_vars if value.name == "mix_by_male"]
+    density = model.compile_logp(vars=[model.values_to_rvs[by]], sum=False, mode="FAST_COMPILE")
+    (ours,) = density({**random_point(model, 9), "mix_by_male": np.array([0.2, 0.7, -0.4])})
+    np.testing.assert_allclose(ours, stats.norm.logpdf([0.2, 0.7, -0.4], [0.0, 0.4, 0.0], [0.5, 0.3, 0.5]), rtol=1e-9)
+
+
 @pytest.mark.parametrize(
     ("covariates", "words"),
     [
+        (
+            {"male": {**MALE, "case_mix": {**MIX, "by_named": {"x": normal(0.3)}}}},
+            "by_named: found x; allowed: a, b, c",
+        ),
+        ({"male": {**MALE, "case_mix": {**MIX, "by_named": {"b": half_normal(0.3)}}}}, "by_named.b: found half_normal"),
         ({"male": {**MALE, "kind": None}}, "kind"),
         ({"male": MALE, "age": {"prior": normal(0.5)}}, "case_mix: this table is required"),
         ({"age": {**AGE, "case_mix": MIX}}, "within_sd"),

@@ -1,9 +1,13 @@
 """Worlds whose arms have mixes of patients, print some of them, and whose studies print ratios of covariates."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+from scipy import stats
 
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.document import Spec
 from bayes_bm.validation.simulation.world import simulate
 from tests.builders import worlds
 from tests.builders.worlds import half_normal, normal
@@ -54,8 +58,49 @@ def test_ratios_of_covariates_have_their_law() -> None:
     assert len(world.evidence().prognostic_ratios) == 800
 
 
+def kinds(spec: Spec, mix: dict[str, float], within: float, parameters: dict) -> Iterator[tuple[float, float]]:
+    """What each kind of patient adds to eta, and its share: cells by hand, ages at even quantiles."""
+    slopes, age = parameters["coefficient"], spec.covariates["age"]
+    for male in (0.0, 1.0):
+        share = mix["male"] if male else 1 - mix["male"]
+        for z in stats.norm.ppf((np.arange(400) + 0.5) / 400):
+            scaled = (mix["age"] + within * z - 60.0) / age.scale
+            yield slopes["male"] * male + slopes["age"] * scaled, share / 400
+
+
+def test_numbers_of_the_likelihood_are_averages_over_what_arms_print_and_do_not() -> None:
+    """Counts about the survival of the arm's kinds of patients; shares about the population of arms."""
+    given = {"numbers": "likelihood", "printed_covariates": 0.5, "sizes": (200, 300), "truth": TRUTH}
+    world = simulate(SPEC, seed=3, studies=40, mix={"counts": 1, "medians": 1}, **given)
+    true, z, halves = world.truth, [], []
+    parameters = true["parameters"]
+    tables = {kind: world.tables[kind].set_index(["study", "arm"]) for kind in ("arms", "counts", "medians")}
+    for key, arm in tables["arms"].iterrows():
+        mix = true["case_mix"][" | ".join(key)]
+        for name, column in (("male", "share_male"), ("age", "mean_age")):
+            assert np.isnan(arm[column]) or arm[column] == mix[name]
+        within = arm["sd_age"] if np.isfinite(arm["sd_age"]) else 9.0
+        eta = parameters["intercept"] + parameters["log_hr"].get(arm["treatment"], 0.0)
+        eta += true["study_effect"][key[0]] + true["study_treatment_effect"].get(f"{key[0]} | {arm['treatment']}", 0.0)
+        k = np.exp(parameters["log_shape"] + true["study_log_shape"][key[0]])
+        cells = np.array([*kinds(SPEC, mix, within, parameters)])
+
+        def dead(time: float, k: float = k, eta: float = eta, cells: np.ndarray = cells) -> float:
+            return float(cells[:, 1] @ -np.expm1(-np.exp(k * np.log(time / 12) + eta + cells[:, 0])))
+
+        if key in tables["counts"].index:
+            row, share = tables["counts"].loc[key], dead(12.0)
+            z.append((row["events"] - row["n"] * share) / np.sqrt(row["n"] * share * (1 - share)))
+        elif np.isfinite(tables["medians"].loc[key, "median"]):
+            row = tables["medians"].loc[key]
+            halves.append((dead(row["median"]) - 0.5) * np.sqrt(0.8 * row["n"]) / 0.5)
+    assert len(z) > 20 and len(halves) > 20
+    assert stats.kstest(z, "norm").pvalue > 0.01 and stats.kstest(halves, "norm").pvalue > 0.01
+    printed = tables["arms"]["share_male"].dropna()
+    assert 0.3 < len(printed) / len(tables["arms"]) < 0.7
+    assert len(world.evidence().counts) and (tables["arms"]["sd_age"].dropna().std() > 1.0)
+
+
 def test_what_is_not_built_is_refused() -> None:
-    with pytest.raises(InputError, match="case_mix with numbers = likelihood"):
-        simulate(SPEC, numbers="likelihood")
     with pytest.raises(InputError, match="printed_covariates"):
         simulate(SPEC, printed_covariates=1.5)

@@ -12,6 +12,7 @@ from bayes_bm.cli.options import (
     Cores,
     ImputationOptions,
     Json,
+    MixValues,
     PatientValues,
     ResultFile,
     SamplingOptions,
@@ -163,6 +164,7 @@ def report(
     result_file: ResultFile,
     out: Annotated[Path, typer.Option("--out", help="One self-contained HTML file.")],
     patient: PatientValues = None,
+    population: MixValues = None,
     allow_failed_gate: AllowFailed = False,
     allow_red_rows: AllowRed = False,
 ) -> None:
@@ -176,6 +178,7 @@ def report(
             result,
             out,
             patient=parse_pairs(patient),
+            population=None if population is None else parse_pairs(population, "--population"),
             allow_failed_gate=allow_failed_gate,
             allow_red=allow_red_rows,
             folder=result_file.parent,

@@ -136,6 +136,7 @@ NUMPY: Namespace = SimpleNamespace(
     betaln=special.betaln,
     betainc=special.betainc,
     log_ndtr=special.log_ndtr,
+    ndtri=special.ndtri,
     log1mexp=_log1mexp,
     softplus=_softplus,
     logaddexp=np.logaddexp,

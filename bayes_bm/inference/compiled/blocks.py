@@ -15,12 +15,21 @@ STANDARD = Normal(dist="normal", mean=0.0, sd=1.0, why="standardised effect of a
 
 @dataclass(frozen=True)
 class Block:
-    """Coordinates of one PyMC variable: its name, prior, size, and the dimension of its labels (none for a number)."""
+    """Coordinates of one PyMC variable: its name, prior, size, and the dimension of its labels (none for a number).
+
+    `each` are priors of the single coordinates where they differ, all of the law of `prior`.
+    """
 
     name: str
     prior: Prior
     size: int
     dims: str | None = None
+    each: tuple[Prior, ...] = ()
+
+    @property
+    def priors(self) -> tuple[Prior, ...]:
+        """Prior of each coordinate."""
+        return self.each or (self.prior,) * self.size
 
 
 def model_blocks(inputs: ModelInputs) -> tuple[Block, ...]:
@@ -82,8 +91,8 @@ def _mix_blocks(inputs: ModelInputs) -> Iterator[Block]:
         yield Block(f"mix_mean_{name}", mix.mean, 1)
         yield Block(f"mix_sd_{name}", mix.sd, 1)
         if mix.by_treatment is not None:
-            treatments = len(inputs.spec.treatments.names)
-            yield Block(f"mix_by_{name}", mix.by_treatment, treatments, "mix_treatment")
+            each = mix.differences(inputs.spec.treatments.names)
+            yield Block(f"mix_by_{name}", mix.by_treatment, len(each), "mix_treatment", each)
         if mix.within_sd is not None:
             yield Block(f"mix_within_{name}", mix.within_sd, 1)
 

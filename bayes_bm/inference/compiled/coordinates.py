@@ -104,12 +104,12 @@ class Coordinates:
     @property
     def numbers(self) -> np.ndarray:
         """Numbers of each coordinate's law, the last its log normalising constant (coordinate, 4)."""
-        return np.concatenate([np.tile(_numbers(block.prior), (block.size, 1)) for block in self.blocks])
+        return np.array([_numbers(prior) for block in self.blocks for prior in block.priors])
 
     @property
     def start(self) -> np.ndarray:
         """The prior medians (coordinate)."""
-        plain = np.concatenate([np.full(block.size, _start(block.prior)) for block in self.blocks])
+        plain = np.array([_start(prior) for block in self.blocks for prior in block.priors])
         return self._recoordinated(plain, standard=True)
 
     def plain(self, draws: np.ndarray) -> np.ndarray:

@@ -18,7 +18,12 @@ def is_plain_weibull(inputs: ModelInputs) -> bool:
     """Whether the kernel of Weibull models covers a model: alike patients, or mixes of them."""
     spec = inputs.spec
     plain = spec.hazard.family in FAMILIES and not spec.hazard.cure and not len(inputs.evidence.background)
-    return plain and not inputs.any_integrated and set(inputs.kinds) <= PLAIN
+    return plain and not inputs.any_integrated and set(inputs.kinds) <= PLAIN and not goes_together(inputs)
+
+
+def goes_together(inputs: ModelInputs) -> bool:
+    """Whether covariates are correlated inside arms whose mixes are modelled."""
+    return inputs.arm_mixes is not None and bool(inputs.arm_mixes.loading.any())
 
 
 def why_not(inputs: ModelInputs) -> str | None:
@@ -41,6 +46,8 @@ def why_not(inputs: ModelInputs) -> str | None:
 def _why_no_cells(inputs: ModelInputs) -> str | None:
     """What the density of cells does not know, beside what neither does."""
     spec = inputs.spec
+    if goes_together(inputs):
+        return "covariates that go together inside arms"
     if spec.case_mixes:
         return f"mixes of arms under the family {spec.hazard.family}"
     if inputs.any_integrated and not inputs.family.proportional:

@@ -168,8 +168,10 @@ def softplus(x: Any) -> Any:
 @njit(**JIT)
 def share_term(present: Any, n: Any, logit: Any) -> Any:
     """Binomial log density of so many of n without its constant, and its derivative by the logit."""
-    share = 1 / (1 + math.exp(-logit))
-    return -present * softplus(-logit) - (n - present) * softplus(logit), present - n * share
+    # one exponential and one logarithm for both softplus and the share
+    small = math.exp(-abs(logit))
+    share = (1.0 if logit > 0 else small) / (1 + small)
+    return present * logit - n * (max(logit, 0.0) + math.log1p(small)), present - n * share
 
 
 @njit(**JIT)
@@ -188,17 +190,17 @@ def printed_share(present: Any, n: Any, place: Any, sd: Any, node: Any, log_weig
         curvature = 1 + sd * sd * n * share * (1 - share)
         z += (sd * (present - n * share) - z) / curvature
     width = 1 / math.sqrt(curvature)
-    top, terms = -np.inf, np.empty(node.size)
+    top, terms, slopes = -np.inf, np.empty(node.size), np.empty(node.size)
     for i in range(node.size):
         score = z + width * node[i]
-        terms[i] = share_term(present, n, place + sd * score)[0] - 0.5 * score * score + log_weight[i]
+        density, slopes[i] = share_term(present, n, place + sd * score)
+        terms[i] = density - 0.5 * score * score + log_weight[i]
         top = max(top, terms[i])
     total, by_place, by_sd = 0.0, 0.0, 0.0
     for i in range(node.size):
-        score = z + width * node[i]
-        part, slope = math.exp(terms[i] - top), share_term(present, n, place + sd * score)[1]
+        part = math.exp(terms[i] - top)
         total += part
-        by_place += part * slope
-        by_sd += part * slope * score
+        by_place += part * slopes[i]
+        by_sd += part * slopes[i] * (z + width * node[i])
     value = top + math.log(total) + math.log(width) - HALF_LOG_TWO_PI
     return value, by_place / total, by_sd / total

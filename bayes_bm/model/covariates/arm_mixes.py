@@ -19,6 +19,7 @@ from bayes_bm.evidence.arm_covariates import averaged_arms
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
+from bayes_bm.model.covariates.cell_shares import cell_shares, loadings, log_cell_shares
 from bayes_bm.model.linear_predictor import Draws, Effects, slope_at
 from bayes_bm.spec.covariates import CaseMix
 from bayes_bm.spec.document import Spec
@@ -47,7 +48,8 @@ class ArmMixes:
 
     `printed`: a share, or a mean; NaN where it is a parameter. `counted` and `size`: of a share known of fewer patients
     than the arm has, how many of how many; NaN elsewhere. `behind`: patients behind a printed number, NaN where not
-    said. `within`: sd inside the arm, NaN where not printed. `two_valued` (covariate,), `averaged` (arm,).
+    said. `within`: sd inside the arm, NaN where not printed. `two_valued` (covariate,), `averaged` (arm,). `loading`
+    says how covariates go together inside arms (`cell_shares`), zeros where they do not (covariate,).
     """
 
     names: tuple[str, ...]
@@ -60,6 +62,7 @@ class ArmMixes:
     size: np.ndarray
     behind: np.ndarray
     within: np.ndarray
+    loading: np.ndarray
 
     @property
     def unknown(self) -> np.ndarray:
@@ -135,6 +138,7 @@ def arm_mixes(spec: Spec, evidence: Evidence) -> ArmMixes | None:
         size=size,
         behind=behind,
         within=within,
+        loading=loadings(spec),
     )
 
 
@@ -220,6 +224,8 @@ def mix_offsets(
         if mixes.two_valued[column]:
             present = cells.values[:, column]
             total = total + slope[..., None] * term.scaled(present)
+            if mixes.loading.any():
+                continue
             # chosen, not added: PyTensor folds 1 + TINY into 1
             log_present = xp.log(xp.where(value > 0, value, TINY))[..., None]
             log_absent = xp.log(xp.where(value < 1, 1 - value, TINY))[..., None]
@@ -227,6 +233,8 @@ def mix_offsets(
         else:
             middle = middle + slope * term.scaled(value)
             variance = variance + (slope * spread[..., column] / term.scale) ** 2
+    if mixes.loading.any():
+        log_weight = log_cell_shares(values, cells.values, mixes.loading, xp=xp)
     if not mixes.two_valued.all():
         # the guard keeps the gradient finite where no continuous covariate has an effect
         width = xp.exp(0.5 * xp.log(variance + TINY))
@@ -298,6 +306,11 @@ def kinds_of_patients(
     node, weight = np.polynomial.hermite_e.hermegauss(KIND_NODES)
     spread = arm_spreads(spec, mixes, common[None])[0]
     for arm in np.flatnonzero(mixes.averaged):
+        if mixes.two_valued.all():
+            cells = mixes.cells.values
+            shares = cell_shares(values[arm], cells, mixes.loading)
+            yield int(arm), cells[shares > 0], shares[shares > 0]
+            continue
         columns: list[tuple[np.ndarray, np.ndarray]] = []
         for column, two in enumerate(mixes.two_valued):
             value = values[arm, column]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayes_bm.model.covariates.case_mix import CaseMix, limits
+from bayes_bm.model.covariates.cell_shares import cell_shares, loadings
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -25,7 +26,7 @@ class NamedMix(NamedTuple):
 
 
 def named_mix(spec: Spec, mix: CaseMix, values: Mapping[str, Any], *, where: str = "population") -> NamedMix:
-    """Return the kinds of patients of a population; named covariates are independent of each other.
+    """Return the kinds of patients of a population; named covariates go together as inside an arm.
 
     A mean has the spread of the evidence's patients. Raises `InputError` for a name or a number that cannot be, and for
     a mean where the evidence knows no patients.
@@ -43,6 +44,11 @@ def named_mix(spec: Spec, mix: CaseMix, values: Mapping[str, Any], *, where: str
             columns.append((numbers[name] + np.sqrt(variance) * node, weight / weight.sum()))
     cells = np.array(list(product(*(kinds for kinds, _ in columns)))).reshape(-1, len(names))
     share = np.array([np.prod(parts) for parts in product(*(shares for _, shares in columns))])
+    loading = loadings(spec)[[list(spec.covariates).index(name) for name in names]]
+    if loading.any():
+        # where covariates go together inside arms all have two values
+        codes = np.array([*product((0.0, 1.0), repeat=len(names))])
+        share = cell_shares(np.array([numbers[name] for name in names]), codes, loading)
     present = share > 0
     return NamedMix(names, cells[present], share[present])
 

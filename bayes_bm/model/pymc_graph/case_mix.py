@@ -11,7 +11,7 @@ from bayes_bm.model.covariates.arm_mixes import ArmMixes, mix_offsets, printed_l
 from bayes_bm.model.linear_predictor import Effects
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.model.pymc_graph.observed import CovariateAverage
-from bayes_bm.model.pymc_graph.priors import variable
+from bayes_bm.model.pymc_graph.priors import differences_variable, variable
 from bayes_bm.model.pymc_graph.pytensor_namespace import TENSOR
 from bayes_bm.spec.document import Spec
 
@@ -41,7 +41,8 @@ def _mixes_of_arms(spec: Spec, mixes: ArmMixes) -> tuple[Any, Any]:
         mean, sd = variable(f"mix_mean_{name}", mix.mean), variable(f"mix_sd_{name}", mix.sd)
         location: Any = mean + pt.zeros(len(mixes.arms))
         if mix.by_treatment is not None:
-            difference = variable(f"mix_by_{name}", mix.by_treatment, "mix_treatment")
+            priors = mix.differences(spec.treatments.names)
+            difference = differences_variable(f"mix_by_{name}", priors, "mix_treatment")
             differences.append(difference)
             location = mean + difference[mixes.treatment]
         two, printed = bool(mixes.two_valued[column]), mixes.printed[:, column]

@@ -1,5 +1,6 @@
 """PyMC variables of prior records."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,15 @@ def variable(name: str, prior: Prior, dims: str | None = None) -> Any:
     """The PyMC variable of a prior record."""
     distribution, given = pymc_distribution(prior)
     return distribution(name, **given, dims=dims)
+
+
+def differences_variable(name: str, priors: Sequence[Prior], dims: str) -> Any:
+    """The PyMC variable of several priors, one a label; where they are unlike, all are normal."""
+    if len(set(priors)) == 1:
+        return variable(name, priors[0], dims)
+    normal = [prior for prior in priors if isinstance(prior, Normal)]
+    mean, sd = (np.array([getattr(prior, number) for prior in normal], dtype=float) for number in ("mean", "sd"))
+    return pm.Normal(name, mu=mean, sigma=sd, dims=dims)
 
 
 def pymc_distribution(prior: Prior) -> tuple[Any, dict[str, np.ndarray]]:

@@ -82,6 +82,13 @@ def _log_ndtr(z: Any) -> Any:
     return pt.switch(low, tail, pt.log1p(-pt.erfc(high_z / np.sqrt(2.0)) / 2))
 
 
+def _ndtri(share: Any) -> Any:
+    """Quantile of the standard normal, by the half whose tail keeps its digits."""
+    low = share < 0.5
+    tail = pt.erfcinv(2 * pt.switch(low, share, 1 - share)) * np.sqrt(2.0)
+    return pt.switch(low, -tail, tail)
+
+
 class Shape:
     """Shape parameters as the formulas index them, `shape[..., 0]`, kept as separate tensors: gathering each for itself
     is twice as fast as rows of a matrix. `wide` are the coefficients of a flexible baseline, which come first.
@@ -349,6 +356,7 @@ TENSOR: Namespace = SimpleNamespace(
     betaln=_betaln,
     betainc=Elemwise(_BetaincOfData(upgrade_to_float_no_complex, name="betainc")),
     log_ndtr=_log_ndtr,
+    ndtri=_ndtri,
     log1mexp=pt.log1mexp,
     softplus=pt.softplus,
     logaddexp=pt.logaddexp,

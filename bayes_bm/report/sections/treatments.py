@@ -173,10 +173,14 @@ class PatientQuestion:
 
 @dataclass(frozen=True)
 class PatientContent:
-    """A patient's answer, or else how to ask; neither where no level is known."""
+    """A patient's answer, or else how to ask; neither where no level is known.
+
+    `population` is the answer of a named case mix: who its patients are, and the table; None where none is named.
+    """
 
     answer: PatientSection | None = None
     question: PatientQuestion | None = None
+    population: PatientSection | None = None
 
 
 def patient_section(draw: figures.Drawing) -> PatientContent:
@@ -184,21 +188,35 @@ def patient_section(draw: figures.Drawing) -> PatientContent:
     data, spec, patient = draw.data, draw.data.spec, draw.data.patient
     if not data.answers.levels:
         return PatientContent()
+    population = _population_section(data)
     if patient is None:
-        return PatientContent(question=_patient_question(spec))
+        return PatientContent(question=_patient_question(spec), population=population)
     silent = [row["parameter"] for row in data.parameters if row["prior_only"]]
+    curves = [] if patient.curves is None else figures.curve_figures(draw, patient.curves, who="the patient")
+    sentence = patient_sentence(spec, patient, prior_only=silent)
+    answer = PatientSection(sentence, _asked_table(spec, patient.table), curves)
+    return PatientContent(answer, population=population)
+
+
+def _population_section(data: ReportData) -> PatientSection | None:
+    """Return the answer about patients of a named case mix together."""
+    named = data.population
+    return None if named is None else PatientSection(named.words, _asked_table(data.spec, named.table), [])
+
+
+def _asked_table(spec: Spec, answers: pd.DataFrame) -> Table:
+    """Return every estimand of the report in a table of `predict` or `compare`."""
     columns = [
         Column("", lambda row: asked_text(spec, row), "keep"),
         Column("median (90 %)", lambda row: estimate_text(spec, row, ends=("q5", "q95")), "num"),
         Column("P(better)", lambda row: "" if row["reference"] is None else probability(row["prob_better"]), "num"),
         mark(),
     ]
-    rows = [{**row, "group": estimand_title(spec, row)} for row in patient.table.to_dict("records")]
+    kept = answers[answers["estimand"].isin(list(ESTIMANDS))].to_dict("records")
+    rows = [{**row, "group": estimand_title(spec, row)} for row in kept]
     rows = [{**row, "reference": row["reference"] if isinstance(row["reference"], str) else None} for row in rows]
     rows.sort(key=lambda row: list(ESTIMANDS).index(row["estimand"]))
-    curves = [] if patient.curves is None else figures.curve_figures(draw, patient.curves, who="the patient")
-    table = make_table(rows, columns, group="group", caption="Posterior median with 90 % interval")
-    return PatientContent(PatientSection(patient_sentence(spec, patient, prior_only=silent), table, curves))
+    return make_table(rows, columns, group="group", caption="Posterior median with 90 % interval")
 
 
 def _patient_question(spec: Spec) -> PatientQuestion:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
+from scipy.special import expit, ndtri
 
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.model.covariates.cell_shares import loadings
 from bayes_bm.spec.covariates import Covariate
 from bayes_bm.spec.document import Spec
 from bayes_bm.validation.simulation.plan import ArmPlan
@@ -37,16 +38,26 @@ class Law:
 
 
 def covariates(spec: Spec, rng: np.random.Generator, n: int, mix: Mapping[str, Law] | None = None) -> pd.DataFrame:
-    """Covariates in their own units, independent of each other: of an arm's mix, where one is given.
+    """Covariates in their own units, of an arm's mix where one is given: independent of each other, but for a
+    correlation that the spec states.
 
     One limited to 0 and 1 is two-valued with its centre as share (one half where that is no share); any other is normal
     about its centre with its scale as sd, within its limits.
     """
+    if mix is not None and (loading := loadings(spec)).any():
+        return _together(mix, dict(zip(spec.covariates, loading, strict=True)), rng, n)
     drawn = {
         name: _covariate(term, rng, n) if mix is None else mix[name].draw(rng, n)
         for name, term in spec.covariates.items()
     }
     return pd.DataFrame(drawn, index=range(n))
+
+
+def _together(mix: Mapping[str, Law], loading: Mapping[str, float], rng: np.random.Generator, n: int) -> pd.DataFrame:
+    """Two-valued covariates by normal scores with a factor in common: 1 where the score is low."""
+    factor = rng.standard_normal(n)
+    scores = {name: np.sqrt(1 - a**2) * rng.standard_normal(n) - a * factor for name, a in loading.items()}
+    return pd.DataFrame({name: (score < ndtri(mix[name].middle)).astype(float) for name, score in scores.items()})
 
 
 def arm_mix(truth: Truth, treatment: str, rng: np.random.Generator) -> dict[str, Law]:

@@ -5,7 +5,7 @@ hazard ratio, crude counts. From the likelihoods (docs/decisions.md, 5-8) every 
 says it has, which is what simulation-based calibration needs (decision 20).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,10 @@ from scipy import stats
 
 from bayes_bm.evidence import summary_statistics
 from bayes_bm.hazards import nonparametric
-from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.nonparametric import StepCurve, kaplan_meier
-from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.spec.document import Spec
 from bayes_bm.validation.simulation.cox import cox_log_hr
+from bayes_bm.validation.simulation.mixed_arms import ArmCurve, PrintedMix, arm_curve
 from bayes_bm.validation.simulation.patients import two_valued
 from bayes_bm.validation.simulation.plan import ArmPlan
 from bayes_bm.validation.simulation.truth import Truth
@@ -205,48 +204,42 @@ def whole_share(spec: Spec, n: int) -> int:
     return next((m for m in range(n, n + 100) if abs(a * m - round(a * m)) < 1e-9), n)
 
 
-def drawn(spec: Spec, truth: Truth, arms: Sequence[StudiedArm], rng: np.random.Generator) -> Rows:
+def drawn(
+    spec: Spec,
+    truth: Truth,
+    arms: Sequence[StudiedArm],
+    rng: np.random.Generator,
+    mixes: Mapping[tuple[str, str], PrintedMix] | None = None,
+) -> Rows:
     """Rows of every table, each from the law of decisions 5 to 8 under the truth; patients as they are.
 
-    Arms known from printed numbers state no covariates, so that they stand at their centres, as the law has it.
+    Arms known from printed numbers are averaged over their mix, by study and arm, and print of it what it says; without
+    one they state no covariates and stand at their centres, as the law has it.
     """
     rows: Rows = {}
     for arm in arms:
+        mix = None if mixes is None else mixes[arm.plan.key]
         if arm.plan.kind != "hazard_ratios":
             # points that are drawn know no follow-up (decision 5); a median that is not reached needs it
             followup = None if arm.plan.kind == "points" else arm.plan.follow_up
-            rows.setdefault("arms", []).append(arm_row(spec, arm.plan, followup=followup))
+            columns = {} if mix is None else mix.columns
+            rows.setdefault("arms", []).append(arm_row(spec, arm.plan, followup=followup, **columns))
         if arm.plan.kind == "patients":
             rows.setdefault("patients", []).extend(_patients(spec, arm))
         elif arm.plan.kind in _DRAWN:
-            rows.setdefault(arm.plan.kind, []).extend(_DRAWN[arm.plan.kind](spec, truth, arm.plan, rng))
+            curve = arm_curve(truth, arm.plan, None if mix is None else mix.laws)
+            rows.setdefault(arm.plan.kind, []).extend(_DRAWN[arm.plan.kind](spec, curve, arm.plan, rng))
     for study in _by_study(arms, "hazard_ratios"):
         rows.setdefault("hazard_ratios", []).append(_drawn_ratio(spec, truth, study, rng))
     return rows
 
 
-def _dead_by(spec: Spec, truth: Truth, plan: ArmPlan, time: float) -> float:
-    eta, shape = truth.arm(plan.study, plan.treatment)
-    family = truth.result.inputs.family
-    log_u = family.place(np.array(np.log(time / spec.reference_time)))
-    return float(-np.expm1(-np.exp(family.log_cum_hazard(log_u, np.array(eta), shape, xp=NUMPY))))
-
-
-def _time_of(spec: Spec, truth: Truth, plan: ArmPlan, dead: float) -> float:
-    """When a share has died."""
-    eta, shape = truth.arm(plan.study, plan.treatment)
-    log_cum = np.array(np.log(-np.log1p(-dead)))
-    return float(
-        spec.reference_time * np.exp(inverse(truth.result.inputs.family, log_cum, np.array(eta), shape, xp=NUMPY))
-    )
-
-
-def _drawn_points(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
+def _drawn_points(spec: Spec, curve: ArmCurve, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
     """Decision 5 with n only: y_1 of a n, y_2 of y_1, and so on, so that every size m_k = a n S_(k-1) is whole."""
     alive = whole = round(spec.evidence.effective_share.value * plan.n)
     previous_dead = 0.0
     for time in (multiple * spec.reference_time for multiple in POINTS):
-        dead = _dead_by(spec, truth, plan, time)
+        dead = curve.dead_by(time)
         alive = int(rng.binomial(alive, (1 - dead) / (1 - previous_dead)))
         yield {**_key(spec, plan), "time": time, "survival": alive / whole, "n": plan.n}
         if alive == 0:
@@ -254,24 +247,24 @@ def _drawn_points(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Genera
         previous_dead = dead
 
 
-def _drawn_medians(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
+def _drawn_medians(spec: Spec, curve: ArmCurve, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
     """Decision 6: normal on the log, with the sd of an exponential curve of n; or F(m) ~ Beta, blank beyond
     follow-up.
     """
     n, row = plan.n, _key(spec, plan)
     if plan.interval:
         sd = 1 / (np.log(2) * np.sqrt(spec.evidence.effective_share.value * n))
-        median = _time_of(spec, truth, plan, 0.5) * np.exp(sd * rng.standard_normal())
+        median = curve.time_of(0.5) * np.exp(sd * rng.standard_normal())
         half = np.exp(Z * sd)
         yield {**row, "median": median, "ci_low": median / half, "ci_high": median * half, "n": n}
         return
     alpha = summary_statistics.beta_size(n, spec.evidence.effective_share.value)
-    median = _time_of(spec, truth, plan, float(rng.beta(alpha, alpha)))
+    median = curve.time_of(float(rng.beta(alpha, alpha)))
     yield {**row, "median": median if median <= plan.follow_up else None, "n": n}
 
 
-def _drawn_counts(spec: Spec, truth: Truth, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
-    dead = rng.binomial(plan.n, _dead_by(spec, truth, plan, spec.reference_time))
+def _drawn_counts(spec: Spec, curve: ArmCurve, plan: ArmPlan, rng: np.random.Generator) -> Iterator[Row]:
+    dead = rng.binomial(plan.n, curve.dead_by(spec.reference_time))
     yield {**_key(spec, plan), "events": int(dead), "n": plan.n, "time": spec.reference_time}
 
 
@@ -284,7 +277,8 @@ def _drawn_ratio(spec: Spec, truth: Truth, study: Sequence[StudiedArm], rng: np.
     mean = truth.arm(one.study, one.treatment)[0] - truth.arm(other.study, other.treatment)[0]
     se = float(np.sqrt(4 / (2 / 3 * (one.n + other.n))))
     named = {"study": one.study, "endpoint": spec.endpoint, "treatment": one.treatment, "reference": other.treatment}
-    return {**named, "hr": float(np.exp(mean + se * rng.standard_normal())), "se_log_hr": se}
+    more = {"adjusted_for": "; ".join(spec.covariates)} if spec.case_mixes else {}
+    return {**named, "hr": float(np.exp(mean + se * rng.standard_normal())), "se_log_hr": se, **more}
 
 
 # ---------------------------------------------------------------------------------------------- ratios of covariates

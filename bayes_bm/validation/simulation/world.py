@@ -33,6 +33,7 @@ from bayes_bm.validation.simulation.curves import clicked
 from bayes_bm.validation.simulation.curves import drawn as drawn_curve
 from bayes_bm.validation.simulation.curves import printed as printed_beside
 from bayes_bm.validation.simulation.journal_figures import FILE_KINDS, FileKind, StudyFigure, labels_touch, random_style
+from bayes_bm.validation.simulation.mixed_arms import printed_mix
 from bayes_bm.validation.simulation.patients import arm_mix, covariates
 from bayes_bm.validation.simulation.plan import MIX, SIZES, plan
 from bayes_bm.validation.simulation.printing import Rows, StudiedArm
@@ -204,12 +205,17 @@ def simulate(
     if error is not None and error.truth is not None:
         true = error.truth(true, rng["wrong"])
     mixes = {arm.key: arm_mix(true, arm.treatment, rng["mixes"]) for arm in arms} if spec.case_mixes else {}
+    printed_mixes = None
+    if mixes and numbers == "likelihood":
+        chance, stream = printed_covariates, rng["mixes"]
+        printed_mixes = {arm.key: printed_mix(spec, arm, mixes[arm.key], chance, stream) for arm in arms}
+        mixes = {key: dict(mix.laws) for key, mix in printed_mixes.items()}
     studied = [studied_arm(true, spec, arm, 0.0, rng["patients"], mixes.get(arm.key)) for arm in arms]
     if error is not None and error.patients is not None:
         again = partial(_redrawn, true, spec, rng["wrong"])
         studied = error.patients(spec, studied, rng["wrong"], again)
     if numbers == "likelihood":
-        rows = printing.drawn(spec, true, studied, rng["printing"])
+        rows = printing.drawn(spec, true, studied, rng["printing"], printed_mixes)
     else:
         rows = printing.printed(spec, studied)
         if spec.case_mixes:
@@ -248,13 +254,12 @@ def _check_call(spec: Spec, numbers: str, wrong: str | None, curves: str | None)
     if numbers == "likelihood" and wrong is not None:
         raise InputError("wrong", found=f"{wrong} with numbers = likelihood", allowed="numbers = patients")
     unsupported = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
-    unsupported += ["case_mix with numbers = likelihood"] if spec.case_mixes and numbers == "likelihood" else []
     unsupported += [f"cause = {spec.cause}"] if spec.cause is not None else []
     if unsupported:
         raise InputError(
             "spec",
             found=unsupported[0],
-            allowed="a spec without biases and causes, mixes with numbers = patients",
+            allowed="a spec without biases and causes",
             hint="such worlds are not built",
         )
     if spec.hazard.flexible and spec.effects.study_shape is not None:
