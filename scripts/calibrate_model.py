@@ -27,7 +27,8 @@ OTHERS = ("extracranial_controlled", "single_met", "interval_over_6_months")
 PRINTED = {"evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": [], "sensitivity": {}}
 DROP = {**{f"covariates.{name}": "none" for name in OTHERS}, "covariates.kps70.case_mix": "none", **PRINTED}
 FEWER = {**{f"covariates.{name}": "none" for name in OTHERS[1:]}, "external_checks": [], "sampling.chains": 2}
-FEWER |= {"sampling.thin": 1, "sampling.target_accept": 0.7, "effects.study_treatment": "none"}
+FEWER |= {"sensitivity": {}, "sampling.thin": 1, "sampling.target_accept": 0.7, "effects.study_treatment": "none"}
+FEWER |= {"sampling.draws": 1500, "sampling.tune": 400}  # fewer draws ask for a retry, which costs more
 SPECS = {"patient": {**DROP, "integration.points": 16}, "mixes": FEWER}  # else none
 MIXED = {"studies": 8, "prognosis_studies": 4, "printed_covariates": 0.5}
 MIXED |= {"mix": {"patients": 1, "points": 3, "medians": 3, "counts": 1}}
@@ -64,7 +65,7 @@ if __name__ == "__main__":
     said.add_argument("how", nargs="?", default="")
     said.add_argument("--cores", type=int, default=1)
     of = said.parse_args()
-    spec = bb.read_spec("os_reresection_vs_resrs", changes={**SPECS.get(of.what, ALIKE), **FEW})
+    spec = bb.read_spec("os_reresection_vs_resrs", changes={**FEW, **SPECS.get(of.what, ALIKE)})
     until = time.time() + 60 * of.minutes
     tasks = [Task(str(seed), (spec, of.what, seed, of.how, until)) for seed in range(of.worlds)]
     found = map_fits(world, tasks, store=CsvStore(of.out, ("seed",)), cores=of.cores)
