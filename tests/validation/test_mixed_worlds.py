@@ -101,6 +101,15 @@ def test_numbers_of_the_likelihood_are_averages_over_what_arms_print_and_do_not(
     assert len(world.evidence().counts) and (tables["arms"]["sd_age"].dropna().std() > 1.0)
 
 
+def test_patients_of_wrong_worlds_are_of_the_mix_of_their_arm() -> None:
+    """Everybody is male in arms of b and c, whose patients are drawn again where only survivors are counted."""
+    truth = TRUTH | {"case_mix_mean": {"male": 0.0, "age": 63.0}, "case_mix_sd": {"male": 0.0, "age": 3.0}}
+    truth |= {"case_mix_by_treatment": {"a, male": -6.0, "b, male": 6.0, "c, male": 6.0}}
+    world = simulate(SPEC, seed=4, studies=9, mix={"medians": 1}, truth=truth, wrong="immortal_time")
+    shares = world.tables["arms"].groupby("treatment")["share_male"].mean()
+    assert shares["a"] < 0.05 and shares["b"] > 0.95 and shares["c"] > 0.95
+
+
 def test_what_is_not_built_is_refused() -> None:
     with pytest.raises(InputError, match="printed_covariates"):
         simulate(SPEC, printed_covariates=1.5)

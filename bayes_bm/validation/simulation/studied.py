@@ -33,7 +33,7 @@ def studied_arm(
         if survived == 0 or not early.any():
             break
         again = spec.covariates and arm.kind != "hazard_ratios"
-        x = x.where(~early, covariates(spec, rng, arm.n, mix)) if again else x
+        x = x.where(~np.tile(early, (x.shape[1], 1)).T, covariates(spec, rng, arm.n, mix)) if again else x
         death = np.where(early, event_times(true, arm, x, rng), death)
     censoring = np.maximum(censoring_times(arm, spec.reference_time, rng), survived + 0.1)
     return StudiedArm(arm, pd.concat([seen(death, censoring), x], axis=1))

@@ -37,7 +37,7 @@ from bayes_bm.validation.simulation.mixed_arms import printed_mix
 from bayes_bm.validation.simulation.patients import arm_mix, covariates
 from bayes_bm.validation.simulation.plan import MIX, SIZES, plan
 from bayes_bm.validation.simulation.printing import Rows, StudiedArm
-from bayes_bm.validation.simulation.studied import mix_document, studied_arm
+from bayes_bm.validation.simulation.studied import Mixes, mix_document, studied_arm
 from bayes_bm.validation.simulation.truth import Recorded, Truth, draw_effects, draw_parameters
 from bayes_bm.validation.simulation.wrong_worlds import Wrong, struck_study, wrong_world
 
@@ -212,7 +212,7 @@ def simulate(
         mixes = {key: dict(mix.laws) for key, mix in printed_mixes.items()}
     studied = [studied_arm(true, spec, arm, 0.0, rng["patients"], mixes.get(arm.key)) for arm in arms]
     if error is not None and error.patients is not None:
-        again = partial(_redrawn, true, spec, rng["wrong"])
+        again = partial(_redrawn, true, spec, rng["wrong"], mixes)
         studied = error.patients(spec, studied, rng["wrong"], again)
     if numbers == "likelihood":
         rows = printing.drawn(spec, true, studied, rng["printing"], printed_mixes)
@@ -268,8 +268,10 @@ def _check_call(spec: Spec, numbers: str, wrong: str | None, curves: str | None)
         raise InputError("evidence.background", found="background mortality", hint="such worlds are not built")
 
 
-def _redrawn(true: Truth, spec: Spec, rng: np.random.Generator, arm: StudiedArm, survived: float) -> StudiedArm:
-    return studied_arm(true, spec, arm.plan, survived, rng)
+def _redrawn(
+    true: Truth, spec: Spec, rng: np.random.Generator, mixes: Mixes, arm: StudiedArm, survived: float
+) -> StudiedArm:
+    return studied_arm(true, spec, arm.plan, survived, rng, mixes.get(arm.plan.key))
 
 
 def _struck(error: Wrong | None, studied: list[StudiedArm]) -> list[str]:
