@@ -3,7 +3,9 @@
 Truth from the priors of the default model, but a log hazard ratio of -0.8, so that swapped arms differ; 14 studies,
 arms of 40 to 120. Taken up where it stopped.
 
-    python scripts/check_power.py OUT.csv WORLDS [MINUTES] [FIRST SEED] [KINDS, with commas between]
+    python scripts/check_power.py OUT.csv WORLDS [MINUTES] [FIRST SEED] [KINDS, with commas between] [mixes]
+
+With `mixes` the worlds have two covariates of which arms print half their shares, and ratios of six studies.
 """
 
 import sys
@@ -22,12 +24,17 @@ from bayes_bm.validation.two_stage import two_stage_fit
 MODEL, SIZES, STUDIES = "os_reresection_vs_resrs", (40, 120), 14
 TRUTH = {"log_hr": -0.8}
 ALIKE = {"covariates": {}, "evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": []}
+DROPPED = ("single_met", "interval_over_6_months")
+MIXED = {**{f"covariates.{name}": "none" for name in DROPPED}, "external_checks": [], "sensitivity": {}}
+MIXED |= {"sampling.chains": 2, "sampling.draws": 1200, "sampling.tune": 400, "sampling.thin": 1, "sampling.cores": 1}
 
 
 def world(spec: bb.Spec, kind: str, seed: int) -> dict[str, object]:
     wrong = None if kind == "right" else kind
-    made = bb.simulate(spec, seed=seed, studies=STUDIES, sizes=SIZES, truth=TRUTH, wrong=wrong)
-    result = two_stage_fit(made.spec, made.evidence(), proposals=4000)
+    given = {"studies": STUDIES, "sizes": SIZES, "printed_covariates": 0.5 if spec.case_mixes else 1.0}
+    made = bb.simulate(spec, seed=seed, truth=TRUTH, wrong=wrong, **given)
+    evidence = made.evidence()
+    result = bb.fit(made.spec, evidence) if spec.case_mixes else two_stage_fit(made.spec, evidence, proposals=4000)
     found = battery(result)
     questions = "; ".join(found.flagged["question"])
     struck = made.truth["struck"]
@@ -52,8 +59,9 @@ def table(rows: pd.DataFrame) -> pd.DataFrame:
 if __name__ == "__main__":
     out, begun = Path(sys.argv[1]), time.time()
     worlds, minutes, first = (float(a) for a in [*sys.argv[2:5], *("inf", "0")[len(sys.argv[:5]) - 3 :]])
+    changes = MIXED if sys.argv[6:] == ["mixes"] else ALIKE
     seeds = range(int(first), int(first + worlds))
-    known, spec = pd.read_csv(out) if out.exists() else pd.DataFrame(), bb.read_spec(MODEL, changes=ALIKE)
+    known, spec = pd.read_csv(out) if out.exists() else pd.DataFrame(), bb.read_spec(MODEL, changes=changes)
     done = set(zip(known["kind"], known["seed"], strict=True)) if len(known) else set()
     for kind, seed in [
         (kind, seed) for seed in seeds for kind in (sys.argv[5].split(",") if len(sys.argv) > 5 else ("right", *WRONG))
