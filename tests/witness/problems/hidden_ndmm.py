@@ -7,6 +7,7 @@ Call: python -m tests.witness.problems.hidden_ndmm PROBLEMS FOLDER
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -41,17 +42,15 @@ def spec(path: Path) -> bb.Spec:
 
 def tables(problems: Path, *, hidden: bool) -> dict[str, pd.DataFrame]:
     """Tables of the problem, alike patients together; with `hidden` one study's arms print no covariate."""
-    made = PROBLEMS["ndmm"](problems / "ndmm")
+    made: Any = PROBLEMS["ndmm"](problems / "ndmm")
     patients, arms = made["patients"], made["arms"]
-    rebuilt = patients["age"].isna()
-    month = np.maximum(patients["time"].round(), 0.5)
-    patients = patients.assign(time=month.where(rebuilt, patients["time"]), weight=1.0)
-    keys = ["study", "arm", "treatment", "time", "event"]
-    alike = patients[rebuilt].groupby(keys, as_index=False)["weight"].sum()
+    known, rebuilt = patients[patients["age"].notna()], patients[patients["age"].isna()]
+    months = rebuilt.assign(time=np.maximum(rebuilt["time"].round(), 0.5), weight=1.0)
+    alike = months.groupby(["study", "arm", "treatment", "time", "event"], as_index=False)["weight"].sum()
     columns = [name for name in arms if name.startswith(("mean_", "sd_", "share_"))]
     if hidden:
         arms.loc[arms["study"] == HIDDEN, columns] = np.nan
-    return {"patients": pd.concat([patients[~rebuilt], alike], ignore_index=True), "arms": arms}
+    return {"patients": pd.concat([known.assign(weight=1.0), alike], ignore_index=True), "arms": arms}
 
 
 def rows(result: bb.Result, name: str) -> pd.DataFrame:
