@@ -23,7 +23,7 @@ def with_curves(
     """Patients rebuilt from registered curves join the patients table; the digest of each curve is kept."""
     curves = tables["curves"]
     rows = curves[curves["endpoint"] == spec.endpoint].to_dict("records")
-    rebuilt = [_rebuilt_arm(row, spec, digests) for row in rows]
+    rebuilt = [_rebuilt_arm(row, tables["arms"], spec, digests) for row in rows]
     if not rebuilt:
         return dict(tables), []
     _refuse_swapped(rebuilt)
@@ -62,7 +62,7 @@ def _refuse_swapped(rebuilt: list[RebuiltArm]) -> None:
             raise InputError(where, found=swap.text, hint=swap.hint)
 
 
-def _rebuilt_arm(row: Mapping, spec: Spec, digests: dict[str, str]) -> RebuiltArm:
+def _rebuilt_arm(row: Mapping, arms: pd.DataFrame, spec: Spec, digests: dict[str, str]) -> RebuiltArm:
     folder = Path(row.get("folder", spec.folder))
     files = {name: folder / row[name] for name in ("curve", "at_risk", "ticks") if isinstance(row.get(name), str)}
     digests.update(
@@ -74,7 +74,20 @@ def _rebuilt_arm(row: Mapping, spec: Spec, digests: dict[str, str]) -> RebuiltAr
     )
     tables = {name: read_clicks(name, path) for name, path in files.items()}
     whole = {name: int(row[name]) for name in ("n", "events") if pd.notna(row.get(name))}
+    if "n" not in whole and not _counts_at_zero(tables.get("at_risk")):
+        whole |= _stated_n(row, arms)
     axis_max = float(row["axis_max"]) if pd.notna(row.get("axis_max")) else None
     unit = row.get("time_unit") if isinstance(row.get("time_unit"), str) else spec.time_unit
     factor = DAYS_PER[str(unit)] / DAYS_PER[spec.time_unit]
     return RebuiltArm(str(row["study"]), str(row["arm"]), factor, {**tables, **whole, "axis_max": axis_max})
+
+
+def _counts_at_zero(at_risk: pd.DataFrame | None) -> bool:
+    return at_risk is not None and bool((at_risk["time"] == 0).any())
+
+
+def _stated_n(row: Mapping, arms: pd.DataFrame) -> dict[str, int]:
+    """Return the patients that the arms table states of a curve's arm: what the figure prints beside it comes first."""
+    same = (arms["study"] == row["study"]) & (arms["arm"] == row["arm"]) & (arms["endpoint"] == row["endpoint"])
+    stated = arms[same & ~arms["unit_of_analysis"].isin(("lesion", "cavity")) & arms["n"].notna()]
+    return {"n": int(stated["n"].iloc[0])} if len(stated) else {}

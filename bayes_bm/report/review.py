@@ -18,7 +18,8 @@ import numpy as np
 
 from bayes_bm.digitizing.calibration_file import calibration_text, parse_calibration
 from bayes_bm.digitizing.digitize import Digitized, digitize
-from bayes_bm.digitizing.folder import save_figure
+from bayes_bm.digitizing.findings import in_order
+from bayes_bm.digitizing.folder import handing_findings, save_figure
 from bayes_bm.digitizing.ink import mark_places
 from bayes_bm.report.loopback import LoopbackHandler, loopback_server
 
@@ -73,7 +74,7 @@ class ReviewPage:
                     "message": finding.message,
                     "arm": None if finding.arm is None else read.reading.arms[finding.arm].name,
                 }
-                for finding in read.findings
+                for finding in in_order([*read.findings, *handing_findings(read, self.endpoint)])
             ],
         }
 

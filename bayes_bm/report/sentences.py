@@ -290,7 +290,7 @@ def reconstruction_sentence(rebuilt: ImputationSummary, spec: Spec) -> str:
     if rebuilt.m == 1:
         return (
             f"Reconstruction uncertainty is not included: the patients of {arms} were rebuilt from curves and are taken"
-            f" as known; include it with: {fit_command(spec)} --imputations 20."
+            f" as known; to include it, add --imputations 20 to the command of this fit."
         )
     reference = spec.treatments.reference
     rows = [rebuilt.log_ratio(name, reference, time=spec.reference_time) for name in spec.treatments.compare]

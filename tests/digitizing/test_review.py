@@ -57,6 +57,7 @@ def test_it_shows_the_figure_with_what_was_read(page) -> None:
     assert [line["name"] for line in about["lines"]] == list(ARMS)
     assert about["calibration"]["time"]["ticks"][0]["value"] == 0
     assert about["verdict"] == "exact"
+    assert "endpoint_not_named" in [finding["kind"] for finding in about["findings"]]  # what concerns the files too
 
 
 def test_what_is_dragged_renamed_and_dropped_is_saved_into_the_same_file(page) -> None:

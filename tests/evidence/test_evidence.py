@@ -645,9 +645,20 @@ def test_a_unit_given_for_the_curves_file_holds_where_a_row_has_none(curves) -> 
 
 
 def test_a_curve_that_is_refused_is_named_by_study_and_arm(curves) -> None:
-    pd.read_csv(curves / "curves.csv").assign(n=[4, None]).to_csv(curves / "curves.csv", index=False)
+    pd.read_csv(curves / "curves.csv").assign(n=[4, np.nan]).to_csv(curves / "curves.csv", index=False)
     with pytest.raises(InputError, match="curves, study s, arm y, n: found nothing; allowed: the number of patients"):
         read(curves, evidence={"curves": "curves.csv"})
+
+
+def test_the_arms_table_says_how_many_patients_a_curve_has_where_the_figure_does_not(curves) -> None:
+    pd.read_csv(curves / "curves.csv").assign(n=[4, np.nan]).to_csv(curves / "curves.csv", index=False)
+    row = {"study": "s", "arm": "y", "treatment": "b", "endpoint": "os", "n": 8}
+    given = {"curves": "curves.csv", "arms": "arms.csv"}
+    write(curves, "arms.csv", [row])
+    assert read(curves, evidence=given).patients.groupby("arm").size().to_dict() == {"x": 4, "y": 8}
+    write(curves, "arms.csv", [{**row, "unit_of_analysis": "lesion"}])
+    with pytest.raises(InputError, match="arm y, n: found nothing"):
+        read(curves, evidence=given)
 
 
 def test_a_flagged_curve_is_left_out_and_an_arm_in_two_tables_refused(curves) -> None:

@@ -533,7 +533,7 @@ def test_compare_adds_one_key_and_changes_no_row(mixed, monkeypatch, tmp_path, c
     extra = json.loads(capsys.readouterr().out)["reconstruction"]
     assert (extra["imputations"], extra["variance"]) == (1, [])
     assert extra["note"].startswith("Reconstruction uncertainty is not included: the patients of 3 study arms")
-    assert extra["note"].endswith("bayes-bm fit world --out world.nc --imputations 20.")
+    assert extra["note"].endswith("add --imputations 20 to the command of this fit.")
     spec = worlds.spec()
     _status(["compare", str(posteriors.result(spec, worlds.evidence(spec)).save(tmp_path / "none.nc")), "--json"])
     assert "reconstruction" not in json.loads(capsys.readouterr().out)
