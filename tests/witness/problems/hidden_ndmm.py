@@ -1,8 +1,9 @@
 """Multiple myeloma with the covariates of one study hidden: how far the answers move, and how much wider they are.
 
 Case mixes over the arms of `ndmm` (docs/problems-ndmm.md), Weibull: all print their covariates, or Jackson 2019 prints
-none. Times of rebuilt patients are rounded to months, and patients alike are one row with a weight.
-Call: python -m tests.witness.problems.hidden_ndmm PROBLEMS FOLDER
+none. Times of rebuilt patients are rounded to months, and patients alike are one row with a weight. Age is left out
+unless asked for: an arm then has 320 kinds of patients, not 8.
+Call: python -m tests.witness.problems.hidden_ndmm PROBLEMS FOLDER [age]
 """
 
 import sys
@@ -19,7 +20,6 @@ from tests.witness.problems.tables import PROBLEMS, write
 
 HIDDEN = "Jackson2019"
 SHARES = ("iss_stage3", "response_cr_vgpr", "male")
-COVARIATES = ["age", *SHARES]
 SAMPLING = {"chains": 2, "draws": 700, "tune": 300, "thin": 1, "target_accept": 0.8, "cores": 1}
 
 
@@ -32,11 +32,12 @@ MIXES = {name: {"mean": prior("normal", 1.5, 0.0), "sd": prior("half_normal", 1.
 AGE = {"mean": prior("normal", 10.0, 60.0), "sd": prior("half_normal", 5.0), "within_sd": prior("half_normal", 12.0)}
 
 
-def spec(path: Path) -> bb.Spec:
+def spec(path: Path, *, age: bool) -> bb.Spec:
     """The vignette's model with mixes in place of integration points."""
-    changes = {f"covariates.{name}.case_mix": mix for name, mix in {**MIXES, "age": AGE}.items()}
+    changes = {f"covariates.{name}.case_mix": mix for name, mix in {**MIXES, **({"age": AGE} if age else {})}.items()}
     changes |= {f"covariates.{name}.kind": "two_valued" for name in SHARES}
-    changes |= {"covariates.age.kind": "continuous", "covariates.age.margin": "normal", "sensitivity": {}}
+    of_age = {"covariates.age.kind": "continuous", "covariates.age.margin": "normal"}
+    changes |= {**(of_age if age else {"covariates.age": "none"}), "sensitivity": {}}
     return bb.read_spec(path, changes={**changes, "sampling": SAMPLING})
 
 
@@ -65,7 +66,7 @@ def rows(result: bb.Result, name: str) -> pd.DataFrame:
 
 if __name__ == "__main__":
     problems, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    model, columns = spec(write("ndmm", problems, folder)), []
+    model, columns = spec(write("ndmm", problems, folder), age="age" in sys.argv[3:]), []
     for asked in (False, True):
         checked = {kind: check_table(kind, table, where=kind) for kind, table in tables(problems, hidden=asked).items()}
         result = bb.fit(model, select(model, checked), seed=1)
