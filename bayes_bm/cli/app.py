@@ -24,6 +24,9 @@ app: typer.Typer = typer.Typer(
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    # boxes around the help would take a fifth of a second to import
+    rich_markup_mode=None,
+    context_settings={"max_content_width": 120},
 )
 
 COMMANDS: dict[Callable[..., None], str] = {

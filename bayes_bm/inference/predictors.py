@@ -93,9 +93,10 @@ class Predictors:
         spread = arm_spreads(self.inputs.spec, mixes, self.draws.mix_within)
         return mix_offsets(self.effects, self.inputs.spec, mixes, self.draws.mix, spread, xp=NUMPY)
 
-    def offsets_at(self, points: np.ndarray) -> np.ndarray:
-        """The same for other points (arm, point, covariate)."""
-        return point_offsets(self.effects, self.inputs.design.arm_treatment, points, xp=NUMPY)
+    def offsets_at(self, points: np.ndarray, samples: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """The same for other points (arm, point, covariate), at some draws."""
+        effects = self.draws.at(samples).effects
+        return point_offsets(effects, self.inputs.design.arm_treatment, points, xp=NUMPY)
 
     def shifts(self, arm_row: np.ndarray, x: np.ndarray, samples: np.ndarray | slice = slice(None)) -> np.ndarray:
         """What their covariates `x` (patient, covariate) add to eta of patients of some arms (sample, patient)."""

@@ -11,6 +11,8 @@ from numba import njit
 
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
 from bayes_bm.hazards.numerics.mixture import SMALL_HAZARD, SMALL_LOG_HAZARD
+from bayes_bm.inference.compiled import fields, kernel, logarithms
+from bayes_bm.inference.compiled.cells import transforms
 from bayes_bm.inference.compiled.cells.fields import Field
 from bayes_bm.inference.compiled.cells.transforms import (
     LEAST_ALIVE,
@@ -23,6 +25,8 @@ from bayes_bm.inference.compiled.cells.transforms import (
 )
 from bayes_bm.inference.compiled.fields import JIT, SLOPES, SUMS, numbers, whole
 from bayes_bm.inference.compiled.kernel import exponential
+from bayes_bm.inference.compiled.logarithms import log_less, logarithm
+from bayes_bm.runtime.compiling import cached_njit
 
 TOP, LEAST = 0, 1
 """Of a row of `offsets`: the largest offset, and the least r; then r of each point."""
@@ -129,24 +133,43 @@ def averaged(of_average, offsets, logs, kept):
 
 
 @njit(**JIT)
+def _logs(z, least, found):
+    """From D, T and U of cells: -log S, S, log(-log S) and log(T / S) (4, cell)."""
+    used, alive, log_used, tilt = np.empty((4, z.size))
+    of_dead, weighted = found[0], found[1]
+    for i in range(z.size):
+        dead = z[i] * of_dead[i]
+        alive[i], used[i] = 1 - dead, z[i] * least - log_less(dead)
+        log_used[i], tilt[i] = logarithm(used[i]), logarithm(weighted[i] / alive[i])
+    return used, alive, log_used, tilt
+
+
+@njit(**JIT)
 def _averaged(row, logs, kept, each):
     """Cells of one row of averages."""
     log_z, z, found = logs[0] + row[TOP], np.empty(logs.shape[1]), np.empty((3, 0))
     for i in range(z.size):
-        z[i] = math.exp(min(log_z[i], LARGEST_LOG_HAZARD))
+        z[i] = exponential(min(log_z[i], LARGEST_LOG_HAZARD))
     reach, nodes = _nodes(row, z)
     if nodes:
         found = means(row[POINTS:], row[LEAST], np.minimum(z, reach), reach, nodes)
+    used, alive, log_used, tilt = _logs(z[: found.shape[1]], row[LEAST], found)
     for i in range(log_z.size):
-        if nodes and z[i] <= reach and 1 - z[i] * found[0, i] > LEAST_ALIVE:
-            dead = z[i] * found[0, i]
-            used = z[i] * row[LEAST] - math.log1p(-dead)
-            kept[0, i], kept[1, i], kept[2, i], kept[3, i], kept[4, i] = z[i], used, 1 - dead, found[1, i], found[2, i]
+        if nodes and z[i] <= reach and alive[i] > LEAST_ALIVE and log_z[i] >= SMALL_LOG_HAZARD:
+            kept[0, i], kept[1, i], kept[2, i], kept[3, i], kept[4, i] = (
+                z[i],
+                used[i],
+                alive[i],
+                found[1, i],
+                found[2, i],
+            )
+            logs[0, i] = log_used[i]
+            logs[1, i] += row[TOP] + tilt[i]
         else:
             kept[0, i], kept[1, i], kept[2, i], kept[3, i], kept[4, i] = _direct(row, log_z[i], each)
-        tiny = log_z[i] < SMALL_LOG_HAZARD
-        logs[0, i] = log_z[i] + math.log(kept[3, i]) if tiny else math.log(kept[1, i])
-        logs[1, i] += row[TOP] + math.log(kept[3, i] / kept[2, i])
+            none_dead = log_z[i] < SMALL_LOG_HAZARD
+            logs[0, i] = log_z[i] + math.log(kept[3, i]) if none_dead else math.log(kept[1, i])
+            logs[1, i] += row[TOP] + math.log(kept[3, i] / kept[2, i])
 
 
 @njit(**JIT)
@@ -192,3 +215,9 @@ def _point_by_point(z, row, onward, by_offsets, each):
     for m in range(points):
         r = row[POINTS + m]
         by_offsets[m] += (constant - falling * r) * r * each[m]
+
+
+@cached_njit(fields, kernel, logarithms, transforms, **JIT)
+def averaged_rows(of_average, offsets, logs):
+    """As `averaged`, for a caller in Python."""
+    averaged(of_average, offsets, logs, np.empty((5, of_average.size)))

@@ -14,7 +14,7 @@ from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsag
 from numba.extending import intrinsic
 
 from bayes_bm.hazards.numerics import numpy_namespace
-from bayes_bm.inference.compiled import fields, kernel, mixes
+from bayes_bm.inference.compiled import fields, kernel, logarithms, mixes
 from bayes_bm.inference.compiled.cells import averages, baseline, layers, rows, transforms
 from bayes_bm.inference.compiled.cells.averages import averaged, averaged_back, offsets_of, slopes_of_offsets
 from bayes_bm.inference.compiled.cells.baseline import (
@@ -46,6 +46,7 @@ from bayes_bm.inference.compiled.fields import (
     LOG_K,
     SLOPES,
     STUDIES,
+    SUMS,
     numbers,
     whole,
 )
@@ -63,7 +64,10 @@ from bayes_bm.inference.compiled.kernel import (
     _priors,
     _prognosis,
     _ratios,
+    exponential,
 )
+from bayes_bm.inference.compiled.logarithms import logarithm
+from bayes_bm.model.likelihoods import LARGEST_LOG
 from bayes_bm.runtime.compiling import cached_cfunc
 
 LOWEST_LOG_TIME, HIGHEST_LOG_TIME = numpy_namespace.LOWEST_LOG_TIME, numpy_namespace.HIGHEST_LOG_TIME
@@ -96,11 +100,13 @@ def _formula(own, theta, arm, formula, first, log_u, basis_logs):
     n, shape_at, of_arm = log_u.size, whole(own, Field.shape_at), whole(own, Field.cell_arm)
     covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
     given, found = np.empty((2 + shape_at.size, n)), np.empty((5 + 2 * shape_at.size, n))
+    eta = given[1]
     for i in range(n):
-        r = of_arm[first + i]
-        given[0, i], given[1, i] = log_u[i], arm[r, ETA]
-        for c in range(covariates):
-            given[1, i] += arm[r, SLOPES + c] * every_x[c * of_arm.size + first + i]
+        given[0, i], eta[i] = log_u[i], arm[of_arm[first + i], ETA]
+    for c in range(covariates):
+        x, slope = every_x[c * of_arm.size + first : c * of_arm.size + first + n], arm[:, SLOPES + c]
+        for i in range(n):
+            eta[i] += slope[of_arm[first + i]] * x[i]
     for s in range(shape_at.size):
         for i in range(n):
             if shape_at[s] == OF_ARM:
@@ -116,27 +122,63 @@ def _formula(own, theta, arm, formula, first, log_u, basis_logs):
 
 
 @njit(**JIT)
+def _run(values, first, last):
+    """The end of the equal values from `first` on, at most `last`."""
+    end = first + 1
+    while end < last and values[end] == values[first]:
+        end += 1
+    return end
+
+
+@njit(**JIT)
+def _products(one, by_one, other, by_other, found):
+    for i in range(found.size):
+        found[i] = one[i] * by_one[i] + other[i] * by_other[i]
+
+
+@njit(**SUMS)
+def _total(values):
+    total = 0.0
+    for i in range(values.size):
+        total += values[i]
+    return total
+
+
+@njit(**SUMS)
+def _dot(one, other):
+    total = 0.0
+    for i in range(one.size):
+        total += one[i] * other[i]
+    return total
+
+
+@njit(**JIT)
 def _formula_back(own, arm, found, first, slopes, score, by_basis):
     """From derivatives by log H and log h (2, cell) to arms, coordinates, and the sums of a basis (2, cell)."""
     n, shape_at, of_arm = found.shape[1], whole(own, Field.shape_at), whole(own, Field.cell_arm)
     covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
     hazard = 2 + shape_at.size
-    for i in range(n):
-        by_cum, by_hazard, r = slopes[0, i], slopes[1, i], of_arm[first + i]
-        by_eta = by_cum * found[1, i] + by_hazard * found[hazard + 1, i]
-        arm[r, BY_ETA] += by_eta
+    by_cum, by_hazard, by = slopes[0], slopes[1], np.empty(n)
+    _products(by_cum, found[1], by_hazard, found[hazard + 1], by)
+    start = 0
+    while start < n:
+        r, end = of_arm[first + start], _run(of_arm, first + start, first + n) - first
+        arm[r, BY_ETA] += _total(by[start:end])
         for c in range(covariates):
-            arm[r, SLOPES + covariates + c] += by_eta * every_x[c * of_arm.size + first + i]
-        for s in range(shape_at.size):
-            by_shape = by_cum * found[2 + s, i] + by_hazard * found[hazard + 2 + s, i]
-            if shape_at[s] == OF_ARM:
-                arm[r, BY_LOG_K] += by_shape
-            elif shape_at[s] == TOTAL:
-                by_basis[0, i] += by_shape
-            elif shape_at[s] == HAZARD:
-                by_basis[1, i] += by_shape
-            else:
-                score[shape_at[s]] += by_shape
+            x = every_x[c * of_arm.size + first + start : c * of_arm.size + first + end]
+            arm[r, SLOPES + covariates + c] += _dot(by[start:end], x)
+        start = end
+    for s in range(shape_at.size):
+        _products(by_cum, found[2 + s], by_hazard, found[hazard + 2 + s], by)
+        if shape_at[s] == TOTAL:
+            by_basis[0] += by
+        elif shape_at[s] == HAZARD:
+            by_basis[1] += by
+        elif shape_at[s] == OF_ARM:
+            for i in range(n):
+                arm[of_arm[first + i], BY_LOG_K] += by[i]
+        else:
+            score[shape_at[s]] += _total(by)
 
 
 @njit(**JIT)
@@ -175,11 +217,13 @@ def _spot_logs(own, of_baseline, values):
     found = np.empty((2, of_spot.size))
     sums(of_baseline, of_spot, values, found)
     functions = of_baseline.shape[1] - 1
-    logs = np.empty((2, of_spot.size))
-    for s in range(of_spot.size):
-        at_reference = math.log(of_baseline[of_spot[s], functions])
-        for row in range(2):
-            logs[row, s] = math.log(found[row, s]) - at_reference
+    logs, at_reference = np.empty((2, of_spot.size)), np.log(of_baseline[:, functions])
+    for row in range(2):
+        of_row, log_sum = logs[row], found[row]
+        for s in range(of_spot.size):
+            of_row[s] = logarithm(log_sum[s])
+        for s in range(of_spot.size):
+            of_row[s] -= at_reference[of_spot[s]]
     of_cells = np.empty((2, of_cell.size))
     for i in range(of_cell.size):
         of_cells[0, i], of_cells[1, i] = logs[0, of_cell[i]], logs[1, of_cell[i]]
@@ -263,21 +307,38 @@ def evaluated(x: Any, gradient: Any, data: Any, own: Any, formula: Any) -> Any:
 
 
 @njit(**JIT)
+def _exponentials(logs):
+    found = np.empty(logs.size)
+    for i in range(logs.size):
+        found[i] = exponential(logs[i])
+    for i in range(logs.size):
+        # beyond what `exponential` clamps
+        if not logs[i] < LARGEST_LOG:
+            found[i] = math.exp(logs[i])
+    return found
+
+
+@njit(**JIT)
 def _cells(theta, data, own, formula, arm, score):
     """Log density of all rows but proportional ratios; arms and `score` get its derivatives."""
     of_baseline = coefficients(theta, own)
-    # times of medians are put into the values of their spots
-    values = numbers(own, Field.spot_values).copy()
+    n, moving, values = (
+        whole(own, Field.cell_arm).size,
+        whole(own, Field.count)[MOVING],
+        numbers(own, Field.spot_values),
+    )
+    if moving:
+        # times of medians are put into the values of their spots
+        values = values.copy()
     basis_sums, basis_logs = _spot_logs(own, of_baseline, values)
     offsets = offsets_of(own, arm)
-    n, moving = whole(own, Field.cell_arm).size, whole(own, Field.count)[MOVING]
     fixed = n - moving
     log_u, background = numbers(own, Field.cell_log).copy(), numbers(own, Field.cell_background).copy()
     background = background.reshape((2, background.size // 2))
     logs, kept = np.empty((2, n)), np.empty((KEPT, n))
     found = _formula(own, theta, arm, formula, 0, log_u, basis_logs)
     _layered(own, theta, found, 0, background, offsets, logs, kept)
-    cum = np.exp(logs[0])
+    cum = _exponentials(logs[0])
     if moving:
         apart = background[:, fixed:].copy()
         _medians(own, theta, arm, formula, of_baseline, values, offsets, cum, log_u[fixed:], apart)
@@ -333,7 +394,7 @@ def _rows(data, own, cum, logs, log_median, by_cum, slopes):
 
 @cached_cfunc(
     types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr),
-    *(fields, kernel, mixes, averages, baseline, layers, rows, tails, transforms),
+    *(fields, kernel, logarithms, mixes, averages, baseline, layers, rows, tails, transforms),
     **JIT,
 )
 def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
