@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmark_averages import POINTS, averages
 from benchmark_contenders import by_pymc, by_stan, ours
 from benchmark_gradients import SIZES, gradients
 from benchmark_rates import race
@@ -50,6 +51,8 @@ def main() -> None:
         show(f"{covariates} covariates", columns, race(contenders, given.seeds))
     columns = "patients | ours, microseconds a gradient | Stan | ratio | three covariates: ours | Stan | ratio"
     show("Gradients, 14 studies", columns, gradients(stan, given.largest))
+    columns = f"family, rows: microseconds a gradient by points | {' | '.join(f'{n:,}' for n in POINTS)} | 4,096 by 64"
+    show("Arms averaged over covariates", columns, averages(graph=not given.no_pymc))
     print(f"\n{(time.perf_counter() - started) / 60:.1f} minutes; load {os.getloadavg()[0]:.1f} at the end")
 
 

@@ -49,29 +49,61 @@ def coefficients_back(theta, own, of_baseline, by_sum, by_reference, score):
                 score[sd_at[w]] += theta[first[w] + k - 1] * step
 
 
+@njit(**JIT)
+def run_of(values, first, last):
+    """The end of the equal values from `first` on, at most `last`."""
+    end = first + 1
+    while end < last and values[end] == values[first]:
+        end += 1
+    return end
+
+
+@njit(**SUMS)
+def dot(one, other):
+    """Sum of products."""
+    total = 0.0
+    for i in range(one.size):
+        total += one[i] * other[i]
+    return total
+
+
 @njit(**SUMS)
 def sums(of_baseline, baseline, values, found):
-    """The sums of integrals and of functions at spots (2, spot); `values` (spot x 2 function)."""
-    functions = of_baseline.shape[1] - 1
-    for s in range(baseline.size):
-        c, at_spot = of_baseline[baseline[s]], values[2 * functions * s :]
-        total, hazard = 0.0, 0.0
-        for k in range(functions):
-            total += c[k] * at_spot[k]
-            hazard += c[k] * at_spot[functions + k]
-        found[0, s], found[1, s] = total + LEAST_TOTAL, hazard + LEAST_TOTAL
+    """The sums of integrals and of functions at spots (2, spot); `values` (2 function x spot).
+
+    Spots of a baseline stand together, so that each function is added to all of them at once.
+    """
+    functions, spots, start = of_baseline.shape[1] - 1, baseline.size, 0
+    found[:] = LEAST_TOTAL
+    while start < spots:
+        end, c = run_of(baseline, start, spots), of_baseline[baseline[start]]
+        for row in range(2):
+            total = found[row][start:end]
+            for k in range(functions):
+                first, weight = (row * functions + k) * spots, c[k]
+                at_spots = values[first + start : first + end]
+                for i in range(total.size):
+                    total[i] += weight * at_spots[i]
+        start = end
 
 
 @njit(**SUMS)
 def sums_back(baseline, values, found, by_log, by_sum, by_reference):
-    """`by_log` (2, spot) is the derivative by the logarithms that cells read."""
-    functions = by_sum.shape[1]
-    for s in range(baseline.size):
-        b, at_spot = baseline[s], values[2 * functions * s :]
-        by_total, by_hazard = by_log[0, s] / found[0, s], by_log[1, s] / found[1, s]
-        by_reference[b] -= by_log[0, s] + by_log[1, s]
-        for k in range(functions):
-            by_sum[b, k] += by_total * at_spot[k] + by_hazard * at_spot[functions + k]
+    """`by_log` (2, spot), the derivative by the logarithms that cells read, becomes that by the sums."""
+    functions, spots, start = by_sum.shape[1], baseline.size, 0
+    while start < spots:
+        end, b = run_of(baseline, start, spots), baseline[start]
+        for row in range(2):
+            by_total, total = by_log[row][start:end], found[row][start:end]
+            lost = 0.0
+            for i in range(total.size):
+                lost += by_total[i]
+                by_total[i] /= total[i]
+            by_reference[b] -= lost
+            for k in range(functions):
+                first = (row * functions + k) * spots
+                by_sum[b, k] += dot(by_total, values[first + start : first + end])
+        start = end
 
 
 @njit(**JIT)

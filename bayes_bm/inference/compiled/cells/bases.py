@@ -48,7 +48,7 @@ def pack_basis(inputs: ModelInputs, coordinates: Coordinates, cells: HasKeys, *,
         "at_reference": base.place(np.zeros(1))[0, : len(base.knots.location)],
         "cell_spot": of_cell,
         "spot_baseline": spots[:, 0],
-        "spot_values": base.place(spots[:, 1]),
+        "spot_values": base.place(spots[:, 1]).T,
         **_pieces(base),
     }
 

@@ -13,6 +13,7 @@ from llvmlite import ir
 from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
+from bayes_bm.hazards.families.spline_basis import LEAST_TOTAL
 from bayes_bm.hazards.numerics import numpy_namespace
 from bayes_bm.inference.compiled import fields, kernel, logarithms, mixes
 from bayes_bm.inference.compiled.cells import averages, baseline, layers, rows, transforms
@@ -21,7 +22,9 @@ from bayes_bm.inference.compiled.cells.baseline import (
     background_at,
     coefficients,
     coefficients_back,
+    dot,
     placed,
+    run_of,
     sums,
     sums_back,
 )
@@ -122,15 +125,6 @@ def _formula(own, theta, arm, formula, first, log_u, basis_logs):
 
 
 @njit(**JIT)
-def _run(values, first, last):
-    """The end of the equal values from `first` on, at most `last`."""
-    end = first + 1
-    while end < last and values[end] == values[first]:
-        end += 1
-    return end
-
-
-@njit(**JIT)
 def _products(one, by_one, other, by_other, found):
     for i in range(found.size):
         found[i] = one[i] * by_one[i] + other[i] * by_other[i]
@@ -144,14 +138,6 @@ def _total(values):
     return total
 
 
-@njit(**SUMS)
-def _dot(one, other):
-    total = 0.0
-    for i in range(one.size):
-        total += one[i] * other[i]
-    return total
-
-
 @njit(**JIT)
 def _formula_back(own, arm, found, first, slopes, score, by_basis):
     """From derivatives by log H and log h (2, cell) to arms, coordinates, and the sums of a basis (2, cell)."""
@@ -162,11 +148,11 @@ def _formula_back(own, arm, found, first, slopes, score, by_basis):
     _products(by_cum, found[1], by_hazard, found[hazard + 1], by)
     start = 0
     while start < n:
-        r, end = of_arm[first + start], _run(of_arm, first + start, first + n) - first
+        r, end = of_arm[first + start], run_of(of_arm, first + start, first + n) - first
         arm[r, BY_ETA] += _total(by[start:end])
         for c in range(covariates):
             x = every_x[c * of_arm.size + first + start : c * of_arm.size + first + end]
-            arm[r, SLOPES + covariates + c] += _dot(by[start:end], x)
+            arm[r, SLOPES + covariates + c] += dot(by[start:end], x)
         start = end
     for s in range(shape_at.size):
         _products(by_cum, found[2 + s], by_hazard, found[hazard + 2 + s], by)
@@ -269,12 +255,16 @@ def _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u, backgr
     functions = of_baseline.shape[1] - 1
     of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
     logs, kept, basis_logs, basis_sums = np.empty((2, n)), np.empty((KEPT, n)), np.empty((2, n)), np.empty((2, n))
+    at_spot = np.empty(2 * max(functions, 0))
     for i in range(n):
         if of_cell.size:
             spot = of_cell[first + i]
-            at_spot = values[2 * functions * spot : 2 * functions * (spot + 1)]
             placed(own, log_u[i], at_spot)
-            sums(of_baseline, of_spot[spot : spot + 1], at_spot, basis_sums[:, i : i + 1])
+            for k in range(2 * functions):
+                values[k * of_spot.size + spot] = at_spot[k]
+            for row in range(2):
+                at_row = at_spot[row * functions : (row + 1) * functions]
+                basis_sums[row, i] = dot(of_baseline[of_spot[spot]][:functions], at_row) + LEAST_TOTAL
             at_reference = math.log(of_baseline[of_spot[spot], functions])
             for row in range(2):
                 basis_logs[row, i] = math.log(basis_sums[row, i]) - at_reference

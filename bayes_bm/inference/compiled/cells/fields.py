@@ -50,7 +50,7 @@ class Field(IntEnum):
     average_x = auto()  # (row of averages x covariate x point)
     step_root = auto()  # of each step of a walk
     at_reference = auto()  # integrals at t0 (function,)
-    spot_values = auto()  # (spot x 2 function) integrals, then functions
+    spot_values = auto()  # (2 function x spot) integrals, then functions
     breaks = auto()  # beginning of each piece of the basis
     lengths = auto()  # what time since the beginning is divided by
     pieces = auto()  # (piece x power x 2 function) of integrals and functions, highest power first
