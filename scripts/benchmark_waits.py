@@ -44,9 +44,7 @@ def waits() -> list[str]:
             "`bayes-bm fit`, compiled code on disk": fresh([*command, "fit", MAIN, "--out", out]),
             "`bayes-bm compare` of its result": fresh([*command, "compare", out]),
             "`bayes-bm rank`": fresh([*command, "rank", out]),
-            "`bayes-bm predict`, one patient": fresh(
-                [*command, "predict", out, "--patient", "kps70=1", "--times", "12"]
-            ),
+            "`bayes-bm predict`, one patient": fresh(one),
             "`bayes-bm predict`, 1,000 patients": fresh(many, 1),
             "`bayes-bm report` with its checks": fresh([*command, "report", out, "--out", page], 1),
             "`bayes-bm check --leave-one-out study`": fresh([*command, "check", out, "--leave-one-out", "study"], 1),
