@@ -11,6 +11,7 @@ With `mixes` the worlds have two covariates of which arms print half their share
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ MIXED |= {"sampling.chains": 2, "sampling.draws": 1200, "sampling.tune": 400, "s
 
 def world(spec: bb.Spec, kind: str, seed: int) -> dict[str, object]:
     wrong = None if kind == "right" else kind
-    given = {"studies": STUDIES, "sizes": SIZES, "printed_covariates": 0.5 if spec.case_mixes else 1.0}
+    given: dict[str, Any] = {"studies": STUDIES, "sizes": SIZES, "printed_covariates": 0.5 if spec.case_mixes else 1.0}
     made = bb.simulate(spec, seed=seed, truth=TRUTH, wrong=wrong, **given)
     evidence = made.evidence()
     result = bb.fit(made.spec, evidence) if spec.case_mixes else two_stage_fit(made.spec, evidence, proposals=4000)
