@@ -2,7 +2,7 @@
 
 python scripts/benchmark_digitize.py [set SET_DIR] [--formats svg,pdf,png,jpg] [--out FOLDER]
     a set with truth.json (../shared/figures/generated), beside the scores of SurvdigitizeR
-python scripts/benchmark_digitize.py stress [FIGURES] [--first SEED] [--formats svg,pdf,png] [--programs base,ggplot2]
+python scripts/benchmark_digitize.py stress [FIGURES] [--first SEED] [--formats svg,pdf,png,jpg] [--programs base]
     random figures of matplotlib in the styles of `validation.simulation.journal_figures`, of lifelines, and where R is
     of survminer, ggplot2 and base graphics: found, wrong, silent by kind. `--out rows.csv`: a row an arm
 python scripts/benchmark_digitize.py summary ROWS.csv,ROWS.csv    what several pieces say together
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from benchmark_figures import R_PROGRAMS, RandomFigure, draw_by_lifelines, draw_by_r, programs
+from benchmark_figures import R_PROGRAMS, RandomFigure, degrade, draw_by_lifelines, draw_by_r, programs
 
 import bayes_bm as bb
 from bayes_bm.hazards.nonparametric import kaplan_meier
@@ -158,7 +158,7 @@ def stress(count: int, first: int, formats: Sequence[str], programs: Sequence[st
 def summarise(table: pd.DataFrame) -> None:
     """Print one summary for each way to sort figures, the arms that went wrong, and the count of figures."""
     by = ["program", "format"]
-    by += [key for key in ("band", "marks", "legend", "black", "ticks", "gap") if key in table]
+    by += [key for key in ("band", "marks", "legend", "black", "ticks", "gap", "way") if key in table]
     for key in by:
         summary = table.groupby(key).agg(
             figures=("seed", "nunique"), arms=("found", "size"), found=("found", "sum"), wrong=("wrong", "sum"),
@@ -186,7 +186,8 @@ def random_figure(seed: int, formats: Sequence[str], programs: Sequence[str]) ->
     for place, name in enumerate(names):
         n, censoring = int(rng.integers(15, 250)), CENSORINGS[int(rng.integers(len(CENSORINGS)))]
         arms[name] = varied([seed, place], n, censoring=censoring, clock=clock)
-    return RandomFigure(seed, str(rng.choice(programs)), str(rng.choice(formats)), arms)
+    program, file = str(rng.choice(programs)), str(rng.choice(formats))
+    return RandomFigure(seed, program, "png" if file == "jpg" else file, arms, degraded=file == "jpg")
 
 
 def drawn_figure(figure: RandomFigure, folder: Path) -> tuple[float, dict[str, Any]]:
@@ -207,9 +208,13 @@ def stress_one(figure: RandomFigure, folder: Path) -> list[dict[str, Any]]:
     """Draw and read one random figure: a row an arm."""
     end, style = drawn_figure(figure, folder)
     kind = {"seed": figure.seed, "program": figure.program, "format": figure.file, **style}
+    path = figure.name(folder)
+    if figure.degraded:
+        kind |= {"format": "jpg", "way": degrade(path, figure.seed)}
+        path = path.with_suffix(".jpg")
     start = time.process_time()
     try:
-        read = bb.digitize(figure.name(folder))
+        read = bb.digitize(path)
     except bb.BayesBmError as problem:
         lost = {"found": False, "wrong": False, "silent": False, "above_bound": False, "named": True, "status": 2,
                 "cells": 0, "cells_wrong": 0, "seconds": time.process_time() - start,

@@ -16,16 +16,22 @@ R_PROGRAMS = ("survminer", "ggplot2", "base")
 PROGRAMS = ("matplotlib", "lifelines", *R_PROGRAMS)
 DEVICES = {"svg": ("svg", "svglite"), "pdf": ("pdf", "cairo_pdf"), "png": ("png",)}
 """R's devices of each kind of file."""
+DEGRADED = ("quality", "smaller", "screen", "copied", "scan")
+"""Ways in which a picture becomes a poor JPEG, those of the shared figures."""
 
 
 @dataclass(frozen=True)
 class RandomFigure:
-    """Hold the patients of a figure, the program that draws it, its file, and how its style is seeded."""
+    """Hold the patients of a figure, the program that draws it, its file, and how its style is seeded.
+
+    A figure that becomes a JPEG is drawn as PNG first.
+    """
 
     seed: int
     program: str
     file: str
     arms: Mapping[str, Patients]
+    degraded: bool = False
 
     @property
     def end(self) -> float:
@@ -117,3 +123,37 @@ def _job(figure: RandomFigure) -> dict[str, Any]:
         "side": str(rng.choice(["top", "right", "bottom"])), "las": int(rng.choice([0, 1])),
         "bty": str(rng.choice(["o", "l", "n"])),
     }  # fmt: skip
+
+
+def degrade(path: Path, seed: int) -> str:
+    """Write the poor JPEG of a PNG beside it; return in which way it is poor."""
+    from PIL import Image, ImageFilter
+
+    rng = np.random.default_rng([seed, 11])
+    way = str(rng.choice(DEGRADED))
+    picture = Image.open(path)
+    dots = float(picture.info.get("dpi", (200.0, 200.0))[0])
+    picture = picture.convert("RGB")
+
+    def scaled(image: Image.Image, factor: float) -> Image.Image:
+        size = (round(image.width * factor), round(image.height * factor))
+        return image.resize(size, Image.Resampling.LANCZOS)
+
+    if way == "smaller":
+        picture = scaled(picture, 0.8).filter(ImageFilter.GaussianBlur(0.9))
+    elif way == "screen":
+        picture = scaled(picture, min(150.0 / dots, 1.0))
+    elif way == "copied":
+        picture = scaled(scaled(picture, 0.55), 0.73 / 0.55).filter(ImageFilter.GaussianBlur(0.6))
+    elif way == "scan":
+        picture = scaled(picture, min(200.0 / dots, 1.0))
+        paper = (250, 246, 236)
+        sheet = Image.new("RGB", (picture.width + 80, picture.height + 80), paper)
+        sheet.paste(picture, (40, 40))
+        sheet = sheet.rotate(float(rng.choice([-0.5, 0.5])), Image.Resampling.BICUBIC, fillcolor=paper)
+        image = np.minimum(np.asarray(sheet, float), paper)
+        shade = np.linspace(1.0, 0.95, image.shape[1])[None, :, None]
+        noisy = image * shade + rng.normal(0.0, 3.0, (*image.shape[:2], 1))
+        picture = Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(0.6))
+    picture.save(path.with_suffix(".jpg"), quality=70)
+    return way

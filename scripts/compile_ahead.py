@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 
 import bayes_bm as bb
+from bayes_bm.digitizing.raster.cutting import Samples
+from bayes_bm.digitizing.raster.fitting import refine
 from bayes_bm.inference.prior_result import prior_result
 
 PATIENTS = [{"kps70": float(at % 2), "extracranial_controlled": 1.0} for at in range(40)]
@@ -40,7 +42,15 @@ def curves() -> None:
     bb.reconstruct(clicks, n=30, at_risk=counts, axis_max=12).draw(1)
 
 
+def picture() -> None:
+    """Fit a step line to the edges of ink."""
+    places, sides = np.repeat(np.arange(20.0), 2) + 0.5, np.tile([-1, 1], 20)
+    samples = Samples(places, np.where(places < 10, 5.0, 8.0), np.ones(40), sides, 2.0)
+    refine(samples, np.array([9.0]), np.array([5.0, 8.0]), (0.2, 16.0, 0.4))
+
+
 if __name__ == "__main__":
+    picture()
     density()
     curves()
     answers()

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_bm.digitizing.calibration import GivenArm
-from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, membership, width_along
+from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, unmixed, width_along
+from bayes_bm.digitizing.raster.cutting import Samples
 from bayes_bm.digitizing.raster.ink import Array
-from bayes_bm.digitizing.raster.levels import Samples, Staircase, edge_samples, staircase, with_last_drop
+from bayes_bm.digitizing.raster.levels import Staircase, edge_samples, staircase, with_last_drop, with_marks
+from bayes_bm.digitizing.raster.marking import mark_shape
 from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace
 
 _ORDER = {"solid": 0, "patch": 0, "dashed": 1, "dotted": 2}
@@ -114,16 +116,33 @@ def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: St
         traced, absent = _trace_group(panel, group, start)
         arms += traced
         missing += absent
+    arms = _by_marks(arms, start)
     complete = bool(wanted) and not missing
     spare: list[Traced] = []
     for ink in _spare(panel, inks, wanted):
         if not wanted or ink.chromatic:
             spare += _unasked(panel, ink, start, arms)
-    kept = _apart([*arms, *spare])
+    kept = _apart([*arms, *_by_marks(spare, start)])
     odd = [arm for arm in kept if not arm.wanted.name]
     if complete:
         return Search(tuple(arm for arm in kept if arm.wanted.name), (), tuple(odd))
     return Search(tuple(kept), tuple(missing), ())
+
+
+def _by_marks(arms: list[Traced], start: Start) -> list[Traced]:
+    """The arms with the levels that their censor marks show, where those hide the edges of the line."""
+    shape = mark_shape([arm.share for arm in arms], [arm.line for arm in arms], [arm.width for arm in arms])
+    return arms if shape is None else [_with_marks(arm, shape.half, start.zero) for arm in arms]
+
+
+def _with_marks(arm: Traced, half: float, zero: float) -> Traced:
+    samples = with_marks(arm.samples, (arm.share, arm.cover), arm.path, half)
+    if samples is arm.samples:
+        return arm
+    line = staircase(samples, arm.path, arm.share, arm.width)
+    if line is None:
+        return arm
+    return replace(arm, samples=samples, line=with_last_drop(line, arm.share, arm.width, zero))
 
 
 def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]:
@@ -148,9 +167,7 @@ def _with_colour(item: Wanted, colour: Array) -> Wanted:
 
 def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[list[Traced], list[Wanted]]:
     """The lines of one ink, solid first: each is taken out before the next is traced."""
-    share = membership(panel, group[0].colour)
-    share[panel.hidden] = 0.0
-    cover = _cover(panel, share)
+    share, cover = _shares(panel, group[0].colour)
     width = line_width(share)
     arms, missing = [], []
     for item in group:
@@ -164,11 +181,10 @@ def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[li
     return arms, missing
 
 
-def _cover(panel: Crop, share: Array) -> Array:
-    """How much something other than an ink hides each pixel (rows, columns)."""
-    cover = np.clip(panel.far / 80.0, 0.0, 1.0) * (1.0 - share)
-    cover[panel.hidden] = 1.0
-    return cover.astype(np.float32)
+def _shares(panel: Crop, colour: Array) -> tuple[Array, Array]:
+    """How much an ink covers each pixel (rows, columns), and how much something else hides it."""
+    shares = unmixed(panel, colour)
+    return np.where(panel.hidden, 0.0, shares.share), np.where(panel.hidden, 1.0, shares.other)
 
 
 def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start, *, second: bool) -> Traced | None:
@@ -229,9 +245,7 @@ def _unasked(panel: Crop, ink: Ink, start: Start, others: Sequence[Traced]) -> l
     """The lines of an ink that no key asks for: a solid one, or a dashed one, and a dashed one beside a solid black."""
     solid = Wanted(ink.colour, "solid", "", "none", np.zeros((0, 2)))
     dashed = Wanted(ink.colour, "dashed", "", "none", np.zeros((0, 2)))
-    share = membership(panel, ink.colour)
-    share[panel.hidden] = 0.0
-    cover = _cover(panel, share)
+    share, cover = _shares(panel, ink.colour)
     width = line_width(share)
     arms: list[Traced] = []
     first = _traced(solid, share, cover, width, start, second=False)

@@ -15,6 +15,8 @@ _LEAST_SUPPORT = 0.05
 """Share of the panel's columns in which an ink that is a line's appears."""
 _RESIDUAL = 60.0
 """Grey values off the way from paper to ink at which a pixel's membership falls to 1/e (facts, section 4.2)."""
+_COVERED = 80.0
+"""Grey values that an ink leaves of a pixel at which something else covers it wholly."""
 _MOST_INKS = 12
 _LEAST_RUNS = 30
 """Columns in which a line must be seen before its own width is measured."""
@@ -177,16 +179,33 @@ def _without_mixtures(panel: Crop, candidates: list[Ink], places: list[Array]) -
     return kept
 
 
-def membership(panel: Crop, colour: Array) -> Array:
-    """Return how much of each pixel (rows, columns) an ink covers, 0 to 1, by unmixing it from the paper in sRGB."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Unmixed:
+    """Hold how much of each pixel (rows, columns), 0 to 1, one ink covers, and how much something else does."""
+
+    share: Array
+    other: Array
+
+
+def unmixed(panel: Crop, colour: Array) -> Unmixed:
+    """Return the shares of an ink and of all other ink, by unmixing each pixel from its paper in sRGB."""
     paper = panel.paper.astype(np.float32)
     difference = panel.pixels.astype(np.float32) - paper
     way = np.asarray(colour, np.float32) - paper
     share = (difference * way).sum(axis=2) / np.maximum((way * way).sum(axis=2), 1.0)
     share = np.clip(share, 0.0, 1.0)
-    residual = np.sqrt(((difference - share[..., None] * way) ** 2).sum(axis=2))
+    rest = difference - share[..., None] * way
+    residual = np.sqrt((rest**2).sum(axis=2))
     weak = (way * way).sum(axis=2) < 900.0
-    return np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2))).astype(np.float32)
+    own = np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2)))
+    left = np.abs(difference - own[..., None] * way).max(axis=2)
+    other = np.clip(left / _COVERED, 0.0, 1.0) * (1.0 - own)
+    return Unmixed(own.astype(np.float32), other.astype(np.float32))
+
+
+def membership(panel: Crop, colour: Array) -> Array:
+    """Return how much of each pixel (rows, columns) an ink covers, 0 to 1."""
+    return unmixed(panel, colour).share
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,14 +2,15 @@
 
 A pen of width w draws a step line s(x) so that the upper edge of its ink at x is s(x - w/2) - w/2 and the lower edge
 s(x + w/2) + w/2: both edges are the whole staircase, shifted. Each is measured in every column as a sum of coverage;
-together they are two samples of s a pixel, into which the step line with fewest steps is fitted.
+together they are two samples of s a pixel, into which a step line is cut (`cutting`) and fitted (`fitting`).
 """
 
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
+from bayes_bm.digitizing.raster.cutting import Samples, drop_place, fitted_steps, misfit
+from bayes_bm.digitizing.raster.fitting import refine
 from bayes_bm.digitizing.raster.ink import Array, Mask
 from bayes_bm.digitizing.raster.tracing import Path
 
@@ -21,23 +22,23 @@ _LEAST_DROP = 0.4
 """Pixels: a lower step is noise, or the rounding of a program that draws on whole pixels."""
 _ROUGH = 0.04
 """Weight of the traced way, good to half a pixel or so, where no edge could be measured."""
-_BLUR = 1.45
-"""Pixels over which a drop is spread: one of the picture, and a rest."""
-_TAIL = 0.25
-"""Share of a drop below which its last piece is the rest of its blur."""
 _TRUST = 2.5
 """Pixels by which an edge may differ from the traced way before it is taken for a mark or another line."""
 _TALLEST = 15
 """Widths of a line over which an edge is looked for beside a drop."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Samples:
-    """Hold measurements of a step line: columns and rows (samples,), in pixels, sorted by column; their weight."""
-
-    places: Array
-    rows: Array
-    weight: Array
+_SHARP, _SPREAD, _MOST_BLUR = 0.3, 0.6, 0.8
+"""Standard deviation of a sharp picture's edges, in pixels; how far an edge is moved by what is above it, at most how
+far: a picture that is softer shows something else beside the line."""
+_SAME = 1.0
+"""Pixels by which the place of a drop by its area may differ from that of the fit, or it is another's."""
+_OF_MARK = 0.3
+"""Weight of a censor mark's middle: programs put marks on whole pixels."""
+_LEAST_MARKED = 10
+"""Columns that marks cover from which they say where the line is."""
+_MARK_SLACK = 1.6
+"""Pixels by which a mark's height may differ from that of the others."""
+_LEAST_LEVEL = 20
+"""Columns in which a line is level from which its width is measured."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +58,14 @@ class Staircase:
 
 def edge_samples(share: Array, cover: Array, path: Path, width: float, *, dashed: bool = False) -> Samples:
     """Return what both edges of the ink say of a traced line, where nothing else touches them."""
-    half = width / 2
     columns = np.arange(path.start, path.end)
     rows = path.rows.astype(int)
+    edges = [_edge(share, cover, columns, rows, sign, width) for sign in (-1, 1)]
+    pen = _pen(edges, share, path, width)
+    half = pen.half
     low, high = _ways(path, half)
     parts = []
-    for sign in (-1, 1):
-        edge, clear = _edge(share, cover, columns, rows, sign, width)
+    for sign, (edge, clear) in zip((-1, 1), edges, strict=True):
         level = edge - sign * half
         places = columns + 0.5 + sign * half
         way = (low if sign < 0 else high) + 0.5
@@ -72,13 +74,81 @@ def edge_samples(share: Array, cover: Array, path: Path, width: float, *, dashed
         good = clear & close & path.seen
         if dashed:  # between the ends of a tall drop a dash may end, which is no level
             good &= ends | (way[1] - way[0] <= 3 * width)
-        parts.append(np.column_stack([places[good], level[good]]))
+        parts.append(np.column_stack([places[good], level[good], np.ones(good.sum()), np.full(good.sum(), sign)]))
     measured = np.concatenate(parts)
     rough = _where_unmeasured(path, measured[:, 0], half)
-    both = np.concatenate([measured, rough])
-    weight = np.concatenate([np.ones(len(measured)), np.full(len(rough), _ROUGH)])
-    order = np.argsort(both[:, 0], kind="stable")
-    return Samples(both[order, 0], both[order, 1], weight[order])
+    parts.append(np.column_stack([rough, np.full(len(rough), _ROUGH), np.zeros(len(rough))]))
+    both = np.concatenate(parts)
+    both = both[np.argsort(both[:, 0], kind="stable")]
+    return Samples(both[:, 0], both[:, 1], both[:, 2], both[:, 3].astype(int), half, pen.blur)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pen:
+    """Hold half the width of a line, and over how far to either side its edges are blurred, in pixels."""
+
+    half: float
+    blur: float
+
+
+def _pen(edges: list[tuple[Array, Mask]], share: Array, path: Path, width: float) -> _Pen:
+    """What draws the line, where it is level: half the distance of its edges, and how soft they are."""
+    (upper, clear_above), (lower, clear_below) = edges
+    reach = int(np.ceil(width / 2)) + 2
+    index = np.arange(len(path.rows))
+    level = path.rows[np.minimum(index + reach, len(index) - 1)] == path.rows[np.maximum(index - reach, 0)]
+    kept = clear_above & clear_below & path.seen & level
+    if kept.sum() < _LEAST_LEVEL:
+        return _Pen(width / 2, 0.0)
+    half = float(np.median(lower[kept] - upper[kept])) / 2
+    if not 0.35 * width < half < 0.7 * width:
+        return _Pen(width / 2, 0.0)
+    across = np.arange(-reach - 2, reach + 3)
+    rows = np.clip(path.rows[kept][:, None] + across, 0, share.shape[0] - 1)
+    profile = share[rows, (path.start + index[kept])[:, None]]
+    middle = ((upper + lower) / 2)[kept][:, None] - 0.5
+    spread = (profile * (rows - middle) ** 2).sum(axis=1) / np.maximum(profile.sum(axis=1), 1e-6)
+    # a sharp line of this width, seen through a pixel, has the second moment (w^2 + 1) / 12
+    blur = np.sqrt(max(float(np.median(spread)) - (4 * half**2 + 1) / 12, 0.0))
+    return _Pen(half, float(np.clip(_SPREAD * (blur - _SHARP), 0.0, _MOST_BLUR)))
+
+
+def with_marks(samples: Samples, shares: tuple[Array, Array], path: Path, half: float) -> Samples:
+    """Return samples with the middles of censor marks, whose ink reaches `half` pixels to either side of the line.
+
+    `shares` are the membership of the line's ink and what hides it (rows, columns). Where marks stand close together
+    they hide both edges of the line, and their own ends say where it is. The same samples where there are few marks.
+    """
+    share, cover = shares
+    columns, rows = np.arange(path.start, path.end), path.rows.astype(int)
+    reach = int(half) + 5
+    ends, clear = [], path.seen.copy()
+    for sign in (-1, 1):
+        index = np.clip(rows[:, None] + sign * np.arange(reach), 0, share.shape[0] - 1)
+        profile = share[index, columns[:, None]]
+        pale = profile < 0.45
+        stop = np.where(pale.any(axis=1), pale.argmax(axis=1), reach)
+        ends.append(np.where(np.arange(reach) <= stop[:, None], profile, 0.0).sum(axis=1))
+        clear &= (stop < reach - 1) & (cover[index[np.arange(len(rows)), np.minimum(stop, reach - 1)], columns] < 0.45)
+    above, below = ends
+    low, high = _ways(path, samples.half)
+    level = rows + 0.5 + (below - above) / 2
+    near = (level > low.min(axis=0) - _TRUST + 0.5) & (level < high.max(axis=0) + _TRUST + 0.5)
+    flat = high.max(axis=0) - low.min(axis=0) < half
+    good = clear & near & flat & (np.abs(above + below - 1 - 2 * half) < _MARK_SLACK)
+    inner = good & np.r_[False, good[:-1]] & np.r_[good[1:], False]
+    good = inner | (good & ~np.convolve(inner, np.ones(3), "same").astype(bool))
+    if good.sum() < _LEAST_MARKED:
+        return samples
+    places = columns[good] + 0.5
+    kept = (samples.sides != 0) | ~np.isin(samples.places, places)
+    joined = [np.concatenate([old[kept], new]) for old, new in (
+        (samples.places, places), (samples.rows, level[good]),
+        (samples.weight, np.full(good.sum(), _OF_MARK)), (samples.sides, np.zeros(good.sum(), int)),
+    )]  # fmt: skip
+    order = np.argsort(joined[0], kind="stable")
+    placed, measured, weight, sides = (column[order] for column in joined)
+    return Samples(placed, measured, weight, sides, samples.half, samples.blur)
 
 
 def _where_unmeasured(path: Path, places: Array, half: float) -> Array:
@@ -141,53 +211,37 @@ def staircase(samples: Samples, path: Path, share: Array, width: float) -> Stair
         return None
     exact = samples.weight == 1.0
     noise = sample_noise(samples.rows[exact]) if exact.sum() > 5 else 0.5
-    weight = samples.weight.copy()
-    cuts = _segments(samples.rows, weight, _PENALTY * noise**2)
-    fitted = _levels(samples.rows, weight, cuts)
-    residual = np.abs(samples.rows - np.repeat(fitted, np.diff(cuts)))
-    edge = np.zeros(len(weight), bool)
-    edge[np.r_[cuts[1:-1], cuts[1:-1] - 1]] = True
-    weight = np.where((residual > 4 * noise) & ~edge, 0.02 * weight, weight)
-    cuts = _segments(samples.rows, weight, _PENALTY * noise**2)
-    cuts = _falling(samples.rows, weight, cuts, max(_LEAST_DROP, noise))
-    steps = _steps(samples, weight, cuts, _BLUR if noise < 0.25 else 2 * _BLUR, width)
-    levels = _level_means(samples.rows, weight, steps)
-    places = [_place(samples, levels[index : index + 2], step, path) for index, step in enumerate(steps[1:-1])]
-    places = [
-        _stroke_place(share, place, float(levels[index]), float(levels[index + 1]), width)
-        for index, place in enumerate(places)
-    ]
-    return Staircase(np.maximum.accumulate(np.array(places)), levels, float(path.start), float(path.end), noise)
+    penalty, least = _PENALTY * noise**2, max(_LEAST_DROP, noise)
+    cuts, levels = fitted_steps(samples, samples.weight, penalty, 0.0)
+    stray = np.abs(np.nan_to_num(misfit(samples, cuts, levels))) > 4 * noise
+    weight = np.where(stray, 0.02 * samples.weight, samples.weight)
+    cuts, levels = fitted_steps(samples, weight, penalty, least)
+    places = np.maximum.accumulate(_drop_places(samples, cuts, levels, path))
+    places = _on_strokes(places, levels, share, width)
+    if len(places):
+        places, levels = refine(samples, places, levels, (noise, _PENALTY, least))
+        measured = _drop_places(samples, places, levels, path)
+        places = np.maximum.accumulate(np.where(np.abs(measured - places) <= _SAME, measured, places))
+        places = _on_strokes(places, levels, share, width)
+    return Staircase(np.maximum.accumulate(places), levels, float(path.start), float(path.end), noise)
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """Hold a step: the sample behind the last one of the level before, and the first one of the level behind."""
-
-    stop: int
-    start: int
-
-
-def _steps(samples: Samples, weight: Array, cuts: Array, blur: float, width: float) -> list[_Step]:
-    """Steps, with one at each end. Short pieces between two levels are the pixels in which a drop stands, no levels."""
-    levels = _levels(samples.rows, weight, cuts)
-    steps = [_Step(0, 0)]
-    for index in range(1, len(cuts) - 1):
-        first, stop = int(cuts[index - 1]), int(cuts[index])
-        drop = steps[-1].stop if steps[-1].start == first else first  # a drop takes in the short pieces behind it
-        wide = float(samples.places[stop - 1] - samples.places[drop])
-        exact = bool((samples.weight[first:stop] == 1.0).all())
-        short = index > 1 and wide < blur and stop - drop <= 2 * blur + 1 and exact
-        if short and drop < first:
-            fall = levels[index] - levels[int(np.searchsorted(cuts, drop)) - 1]
-            short = bool(fall > 3 * width or levels[index] - levels[index - 1] < _TAIL * fall)
-        steps[-1:] = [_Step(drop, stop)] if short else [steps[-1], _Step(stop, stop)]
-    return [*steps, _Step(len(weight), len(weight))]
+def _drop_places(samples: Samples, cuts: Array, levels: Array, path: Path) -> Array:
+    """Where drops stand (steps,), from the places where they were cut."""
+    half = samples.half
+    edges = np.concatenate([[path.start - half], cuts, [path.end + half]])
+    places = cuts.copy()
+    for index, cut in enumerate(cuts):
+        window = (max(edges[index], cut - half - 2.0), min(edges[index + 2], cut + half + 2.0))
+        place = drop_place(samples, float(cut), window, (float(levels[index]), float(levels[index + 1])))
+        places[index] = _fall(path, *window) if place is None else place
+    return places
 
 
-def _level_means(rows: Array, weight: Array, steps: list[_Step]) -> Array:
-    pieces = [slice(one.start, two.stop) for one, two in itertools.pairwise(steps)]
-    return np.array([np.average(rows[piece], weights=weight[piece]) for piece in pieces])
+def _on_strokes(places: Array, levels: Array, share: Array, width: float) -> Array:
+    """Places of drops (steps,), those of tall ones in the middle of their strokes."""
+    triples = zip(places.tolist(), levels[:-1].tolist(), levels[1:].tolist(), strict=True)
+    return np.array([_stroke_place(share, place, high, low, width) for place, high, low in triples])
 
 
 def with_last_drop(line: Staircase, share: Array, width: float, zero: float) -> Staircase:
@@ -232,57 +286,6 @@ def sample_noise(rows: Array) -> float:
     rises = rises[rises > 0.02]
     wide = 1.4826 * float(np.median(rises)) if len(rises) > 0.1 * len(rows) else 0.0
     return max(_LEAST_NOISE, close, wide)
-
-
-def _segments(rows: Array, weight: Array, penalty: float) -> Array:
-    """Bounds (segments + 1,) of the level pieces of least squares, each step at a penalty."""
-    count = len(rows)
-    one = np.concatenate([[0.0], np.cumsum(weight)])
-    first = np.concatenate([[0.0], np.cumsum(weight * rows)])
-    second = np.concatenate([[0.0], np.cumsum(weight * rows * rows)])
-    best = np.empty(count + 1)
-    best[0] = -penalty
-    origin = np.zeros(count + 1, np.int64)
-    for stop in range(1, count + 1):
-        mass = one[stop] - one[:stop]
-        moment = first[stop] - first[:stop]
-        loss = second[stop] - second[:stop] - moment * moment / mass
-        total = best[:stop] + loss
-        origin[stop] = np.argmin(total)
-        best[stop] = total[origin[stop]] + penalty
-    cuts = [count]
-    while cuts[-1] > 0:
-        cuts.append(int(origin[cuts[-1]]))
-    return np.array(cuts[::-1])
-
-
-def _levels(rows: Array, weight: Array, cuts: Array) -> Array:
-    mass = np.add.reduceat(weight, cuts[:-1])
-    return np.add.reduceat(weight * rows, cuts[:-1]) / mass
-
-
-def _falling(rows: Array, weight: Array, cuts: Array, least: float) -> Array:
-    """Bounds of pieces that each lie at least `least` below the one before: others are joined."""
-    kept = [int(cut) for cut in cuts]
-    while len(kept) > 2:
-        drops = np.diff(_levels(rows, weight, np.array(kept)))
-        worst = int(np.argmin(drops))
-        if drops[worst] >= least:
-            break
-        del kept[worst + 1]
-    return np.array(kept)
-
-
-def _place(samples: Samples, levels: Array, step: _Step, path: Path) -> float:
-    """Where a step is: by area between its two levels, or where the trace fell if the step could not be seen."""
-    places, rows = samples.places, samples.rows
-    first, last = step.stop - 1, step.start
-    if places[last] - places[first] > 4.0:
-        return _fall(path, float(places[first]), float(places[last]))
-    part = np.clip((levels[1] - rows[first : last + 1]) / (levels[1] - levels[0]), 0.0, 1.0)
-    part[0], part[-1] = 1.0, 0.0
-    place = places[first : last + 1]
-    return float(place[0] + np.sum((part[1:] + part[:-1]) / 2 * np.diff(place)))
 
 
 def _stroke_place(share: Array, place: float, high: float, low: float, width: float) -> float:

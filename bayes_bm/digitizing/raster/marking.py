@@ -20,6 +20,8 @@ _INKED, _FAINT = 0.45, 0.3
 """Membership from which a pixel is ink of a mark; of thin marks that were blurred, where no others are seen."""
 _LEAST_GAPS = 8
 """Gaps between marks from which their density is known."""
+_GOOD_SHARE = 0.35
+"""Share of the columns of the commonest height that a height needs to be that of marks."""
 _LEAST_FAINT = 4
 """Faint marks of one height that are needed: noise on the edge of a line is faint too."""
 
@@ -67,6 +69,7 @@ def _shape(shares: list[Array], lines: list[Staircase], widths: list[float], ink
     """The shape of the marks whose ink is above a membership."""
     heights: list[Array] = []
     strokes: list[int] = []
+    shades: list[Array] = []
     for share, line, width in zip(shares, lines, widths, strict=True):
         upper, lower = _protrusions(share, line, width, inked)
         both = np.minimum(upper, lower)
@@ -74,17 +77,42 @@ def _shape(shares: list[Array], lines: list[Staircase], widths: list[float], ink
         alike = (both >= max(2.5, 0.6 * width)) & (np.abs(upper - lower) <= 2.0 + 0.25 * both)
         heights.append(both[alike] + width / 2)
         strokes += [run.length for run in runs(alike)]
+        shades.append(_shades(share, line, width, both)[alike])
     every = np.concatenate(heights) if heights else np.zeros(0)
     if len(every) < 2:
         return None
     counts = np.bincount(np.rint(every).astype(int))
     smooth = np.convolve(counts, np.ones(3), "same")
-    mode = int(np.argmax(smooth))
+    mode = _highest(smooth)
     if inked < _INKED and (len(strokes) < _LEAST_FAINT or smooth[mode] < 0.5 * len(every)):
         return None
     lengths = np.array([length for length in strokes if length <= 4 * max(widths)])
     width = float(np.bincount(lengths).argmax()) if len(lengths) else 2.0
-    return MarkShape(float(mode), max(width, 1.0), 1.0 if inked == _INKED else inked / _INKED)
+    usual = np.concatenate(shades)[np.abs(every - mode) <= 1.5]
+    ink = float(np.quantile(usual, 0.6)) if len(usual) else 1.0
+    return MarkShape(float(mode), max(width, 1.0), float(np.clip(ink, _FAINT / _INKED, 1.0)))
+
+
+def _shades(share: Array, line: Staircase, width: float, lengths: Array) -> Array:
+    """Mean membership (columns,) of the ink that sticks out by some lengths above and below a line."""
+    columns = np.arange(int(line.start), int(line.end))
+    places = columns + 0.5
+    sums = np.vstack([np.zeros(share.shape[1]), np.cumsum(share, axis=0)])
+    top = np.floor(line.level(places - width / 2) - width / 2).astype(int)
+    bottom = np.ceil(line.level(places + width / 2) + width / 2).astype(int)
+    tall = np.maximum(lengths, 1.0).astype(int)
+
+    def mean(first: Array, last: Array) -> Array:
+        first, last = np.clip(first, 0, share.shape[0]), np.clip(last, 0, share.shape[0])
+        return (sums[last, columns] - sums[first, columns]) / np.maximum(last - first, 1)
+
+    return np.minimum(mean(top - tall, top), mean(bottom, bottom + tall))
+
+
+def _highest(counts: Array) -> int:
+    """Place of the last peak that has a good share of the largest: noise at the edges of a line is lower than marks."""
+    peaks = (counts >= np.r_[0.0, counts[:-1]]) & (counts >= np.r_[counts[1:], 0.0])
+    return int(np.flatnonzero(peaks & (counts >= _GOOD_SHARE * counts.max()))[-1])
 
 
 def marks(share: Array, cover: Array, line: Staircase, width: float, shape: MarkShape) -> Array:

@@ -127,12 +127,20 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool, alone: bool) -> I
 
 
 def ends_hidden(arm: Traced) -> bool:
-    """Return whether other ink lies at the height of a line all along the stretch behind its end."""
+    """Return whether other ink lies along the stretch behind a line, at its height or where its last drop ends."""
     columns = np.arange(arm.path.end + 1, arm.path.end + 1 + round(_BEHIND_END * arm.width))
     columns = columns[columns < arm.cover.shape[1] - 1]
+    if len(columns) < arm.width:
+        return False
     row, half = int(arm.path.rows[-1]), max(1, round(arm.width / 4))
     band = arm.cover[max(row - half, 0) : row + half + 1, columns]
-    return bool(len(columns) >= arm.width and band.mean(axis=0).min() > 0.5)
+    if band.mean(axis=0).min() > 0.5:
+        return True
+    last = slice(max(arm.path.end - 3, 0), arm.path.end + 2)
+    bottom = arm.share.shape[0] - round(1.5 * arm.width)  # what falls to the axis ends there
+    inked = np.maximum(arm.share, arm.cover)[row:bottom, last].max(axis=1, initial=0.0) > 0.4
+    stop = row + (len(inked) if inked.all() else int((~inked).argmax()))
+    return bool((arm.cover[row:stop, columns].min(axis=1, initial=1.0) > 0.5).any())
 
 
 def _close(arms: Sequence[Traced | None], lines: Sequence[ArmLine]) -> Iterator[Finding]:

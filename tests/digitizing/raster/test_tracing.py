@@ -94,6 +94,14 @@ def test_an_end_beneath_another_arm_is_known(level, hidden):
     assert ends == {True: hidden, False: False}
 
 
+def test_a_last_drop_that_ends_on_another_arm_may_run_on_beneath_it():
+    red = _draw(_canvas(), [100.0, 150.0], [20.0, 100.0, 160.0], (200, 16, 46), end=300)
+    both = _draw(red, [60.0], [20.0, 161.0], (31, 78, 158), end=370)
+    _, found = _search(both)
+    ends = {bool(arm.wanted.colour[0] > 150): ends_hidden(arm) for arm in found.arms}
+    assert ends == {True: True, False: False}
+
+
 def test_marks_that_touch_are_counted_by_their_density():
     pixels = _draw(_canvas(columns=900), [450.0], [20.0, 80.0], (0, 114, 178), end=880)
     true = np.cumsum(np.random.default_rng(3).exponential(12.0, 70)).astype(int) + 20
@@ -180,3 +188,16 @@ def test_membership_is_the_share_of_ink_on_paper_and_on_a_band():
 def test_a_staircase_says_the_level_behind_a_place():
     line = Staircase(np.array([10.0, 20.0]), np.array([1.0, 5.0, 7.0]), 0.0, 30.0, 0.1)
     assert line.level(np.array([5.0, 10.0, 15.0, 25.0])).tolist() == [1.0, 5.0, 5.0, 7.0]
+
+
+def test_marks_that_hide_both_edges_say_where_the_line_is():
+    places, levels = [150.0, 250.0], [40.0, 44.0, 49.0]
+    pixels = _draw(_canvas(), places, levels, (0, 114, 178))
+    for place in range(60, 360, 6):  # bars three pixels wide, three pixels between them, in which no edge is clear
+        level = int(levels[np.searchsorted(places, place)])
+        pixels[level - 8 : level + 8, place - 1 : place + 2] = (0, 114, 178)
+    wanted = [Wanted(np.array([0.0, 114.0, 178.0]), "solid", "A", "legend", NONE)]
+    _, found = _search(pixels, wanted, first=40.0)
+    (arm,) = found.arms
+    np.testing.assert_allclose(arm.line.level(np.array([120.0, 200.0, 330.0])), levels, atol=0.3)
+    np.testing.assert_allclose(arm.line.places, places, atol=3.0)
