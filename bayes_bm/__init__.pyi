@@ -70,6 +70,9 @@ from .runtime.errors import InputErrors as InputErrors
 from .spec.document import Spec as Spec
 from .spec.reading import list_models as list_models
 from .spec.reading import read_spec as read_spec
+from .updates.designs import Design as Design
+from .updates.plan import Plan as Plan
+from .updates.plan import plan as plan
 from .validation.simulation.world import World as World
 from .validation.simulation.world import read_world as read_world
 from .validation.simulation.world import simulate as simulate

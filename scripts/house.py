@@ -36,7 +36,9 @@ class House:
 def read_imports(package: Path = ROOT / "bayes_bm") -> House:
     """The graph of imports of a package that can be imported."""
     graph = grimp.build_graph(package.name, exclude_type_checking_imports=True)
-    short = {name: name.removeprefix(f"{package.name}.") for name in graph.modules if name != package.name}
+    # `python -m` comes in by a door that is no room
+    outside = {package.name, f"{package.name}.__main__"}
+    short = {name: name.removeprefix(f"{package.name}.") for name in graph.modules - outside}
     files = {
         name: frozenset(short[found] for found in graph.find_modules_directly_imported_by(full) if found in short)
         for full, name in short.items()

@@ -141,17 +141,22 @@ class StudyRows:
 
     def log_density(self, z: Array) -> Array:
         """Return log p(y_j | theta, u(z)) of every draw (sample,)."""
-        predictors, total = Predictors(self.inputs, self.with_effects(z)), np.zeros(len(z))
-        for name, arrays in self.inputs.kinds.items():
-            if name == "hazard_ratios":
-                total += _ratio_log_density(arrays, predictors.ratio_means)
-                continue
-            data = SimpleNamespace(**arrays, **active_terms(arrays))
-            family, eta, shape = predictors.rows(name, arrays)
-            total += KINDS[name].log_density(family, data, eta, shape, xp=NUMPY).sum(axis=1)
-        if self.inputs.prognostic_ratios is not None:
-            total += predictors.prognostic_log_density(self.inputs.prognostic_ratios).sum(axis=1)
-        return total
+        return rows_log_density(self.inputs, self.with_effects(z))
+
+
+def rows_log_density(inputs: ModelInputs, draws: Draws) -> Array:
+    """Return the log density of all rows at draws that hold the effects of their studies (sample,)."""
+    predictors, total = Predictors(inputs, draws), np.zeros(draws.samples)
+    for name, arrays in inputs.kinds.items():
+        if name == "hazard_ratios":
+            total += _ratio_log_density(arrays, predictors.ratio_means)
+            continue
+        data = SimpleNamespace(**arrays, **active_terms(arrays))
+        family, eta, shape = predictors.rows(name, arrays)
+        total += KINDS[name].log_density(family, data, eta, shape, xp=NUMPY).sum(axis=1)
+    if inputs.prognostic_ratios is not None:
+        total += predictors.prognostic_log_density(inputs.prognostic_ratios).sum(axis=1)
+    return total
 
 
 def _ratio_log_density(arrays: dict[str, Array], mean: Array) -> Array:

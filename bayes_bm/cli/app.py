@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_bm.cli.commands import answers, checks, digitize, fit, predict, reconstruct, start
+from bayes_bm.cli.commands import answers, checks, digitize, fit, predict, reconstruct, start, updates
 from bayes_bm.cli.streams import OutputClosed, written_streams
 from bayes_bm.runtime.errors import BayesBmError
 from bayes_bm.runtime.signals import Stopped, stoppable
@@ -48,6 +48,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     checks.check: "bayes-bm check result.nc --leave-one-out study",
     checks.split: "bayes-bm split os_salvage_network --out splits",
     checks.sensitivity: "bayes-bm sensitivity os_reresection_vs_resrs --out sensitivity",
+    updates.plan: "bayes-bm plan result.nc --design designs.toml --figure plan.png",
     fit.report: "bayes-bm report result.nc --out report.html",
     fit.run: "bayes-bm run os_reresection_vs_resrs --out out",
     checks.verify: "bayes-bm verify --quick",

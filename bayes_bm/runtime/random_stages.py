@@ -45,6 +45,8 @@ class RandomStage(IntEnum):
     """Replicates of the statistics of variances between studies."""
     FRESH_MIXES = 35
     """Mixes of fresh arms beside those of the evidence's."""
+    PLANNED_STUDIES = 36
+    """Truths and numbers of planned studies; the number of the design follows."""
 
 
 def stage_seeds(seed: int, stage: RandomStage, *part: int) -> np.random.SeedSequence:
