@@ -21,6 +21,7 @@ from .digitizing.digitize import Digitized as Digitized
 from .digitizing.digitize import digitize as digitize
 from .estimands.compare import compare as compare
 from .estimands.competing_risks import cumulative_incidence as cumulative_incidence
+from .estimands.findings import findings as findings
 from .estimands.imputation_variance import imputation_summary as imputation_summary
 from .estimands.outcomes import outcome_table as outcome_table
 from .estimands.outcomes import outcomes as outcomes
@@ -71,8 +72,12 @@ from .spec.document import Spec as Spec
 from .spec.reading import list_models as list_models
 from .spec.reading import read_spec as read_spec
 from .updates.designs import Design as Design
+from .updates.diff import Diff as Diff
+from .updates.diff import diff as diff
 from .updates.plan import Plan as Plan
 from .updates.plan import plan as plan
+from .updates.rerun import Rerun as Rerun
+from .updates.rerun import rerun as rerun
 from .validation.simulation.world import World as World
 from .validation.simulation.world import read_world as read_world
 from .validation.simulation.world import simulate as simulate

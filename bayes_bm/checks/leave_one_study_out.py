@@ -245,10 +245,10 @@ def _leave_out(given: tuple[Result, str, str], seeds: np.random.SeedSequence) ->
         chosen = resampled(np.exp(log_weight), len(log_weight), rng)
         elpd = float(np.logaddexp.reduce(log_weight + log_density))
         numbers_out |= {"method": "psis", "elpd": elpd, "elpd_mcse": _mcse(np.exp(log_weight), log_density, elpd)}
-        posterior = _shared_draws(result.posterior, chosen)
+        posterior = shared_draws(result.posterior, chosen)
     else:
         again = fit(result.spec, drop_study(result.evidence, study), seed=int(seeds.generate_state(1)[0]))
-        posterior = _shared_draws(again.posterior, np.arange(again.predictors.draws.samples))
+        posterior = shared_draws(again.posterior, np.arange(again.predictors.draws.samples))
         there = integrated_log_density(replace(result, posterior=posterior), study)
         equal = np.full(len(there), 1 / len(there))
         elpd = _log_mean(there)
@@ -273,7 +273,7 @@ def _mcse(weight: Array, log_density: Array, elpd: float) -> float:
     return float(np.sqrt(np.sum(weight**2 * np.expm1(log_density - elpd) ** 2)))
 
 
-def _shared_draws(posterior: xr.Dataset, places: Array) -> xr.Dataset:
+def shared_draws(posterior: xr.Dataset, places: Array) -> xr.Dataset:
     """Return what studies share, at these draws, as one chain (chain, draw, ...)."""
     variables = {}
     for name, array in posterior.data_vars.items():

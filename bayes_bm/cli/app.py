@@ -49,6 +49,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     checks.split: "bayes-bm split os_salvage_network --out splits",
     checks.sensitivity: "bayes-bm sensitivity os_reresection_vs_resrs --out sensitivity",
     updates.plan: "bayes-bm plan result.nc --design designs.toml --figure plan.png",
+    updates.diff: "bayes-bm diff old.nc new.nc",
+    updates.rerun: "bayes-bm rerun result.nc",
     fit.report: "bayes-bm report result.nc --out report.html",
     fit.run: "bayes-bm run os_reresection_vs_resrs --out out",
     checks.verify: "bayes-bm verify --quick",

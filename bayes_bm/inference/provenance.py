@@ -36,12 +36,17 @@ def make_provenance(spec: Spec, evidence: Evidence, compiled_in: float, sampled_
         "files": dict(evidence.digests),
         "seed": spec.seed,
         **spec.sampling.model_dump(include={"draws", "tune", "chains", "thin", "sampler", "target_accept"}),
-        "versions": {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()},
+        "versions": versions(),
         "platform": platform.platform(),
         "seconds_to_compile": round(compiled_in, 2),
         "seconds_to_sample": round(sampled_in, 2),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a posterior depends on, as they are here."""
+    return {name: _version(name) for name in PACKAGES} | {"python": platform.python_version()}
 
 
 def _version(package: str) -> str:

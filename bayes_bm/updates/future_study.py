@@ -35,7 +35,8 @@ Numbers = Mapping[str, Arrays]
 class FutureStudy:
     """Hold a planned study: how its rows are read, and draws of what all studies share.
 
-    Coordinates (sample, coordinate) are of eta of each arm in order, then, where studies differ in shape, of the shape.
+    Coordinates (sample, coordinate) are of eta of each arm in order, then, where studies differ in shape, of the shape,
+    and of coefficients where patients are listed with covariates: they tell of these, but no study has its own.
     """
 
     design: Design
@@ -57,8 +58,13 @@ class FutureStudy:
         return self.spec.hazard.varies is not None and self.spec.effects.study_shape is not None
 
     @property
+    def listed(self) -> int:
+        """Return the number of covariates of patients who are listed."""
+        return self.inputs.kinds["patients"]["x"].shape[1] if "patients" in self.inputs.kinds else 0
+
+    @property
     def coordinates(self) -> int:
-        return len(self.arms) + self.shaped
+        return len(self.arms) + self.shaped + self.listed
 
     @cached_property
     def factor(self) -> Array:
@@ -66,42 +72,37 @@ class FutureStudy:
         draws, count = self.shared, len(self.arms)
         confounding = self.design.confounding_sd if count > 1 and not self.design.randomised else 0.0
         deviation = np.sqrt(DEVIATION_VARIANCE * (draws.study_treatment_sd**2 + confounding**2))
-        factor = np.zeros((draws.samples, self.coordinates, 1 + self.coordinates))
+        factor = np.zeros((draws.samples, self.coordinates, 1 + count + self.shaped))
         factor[:, :count, 0] = draws.study_sd[:, None]
         factor[:, range(count), range(1, 1 + count)] = deviation[:, None]
         if self.shaped:
-            factor[:, -1, -1] = draws.study_shape_sd
+            factor[:, count, -1] = draws.study_shape_sd
         return factor
 
     @cached_property
     def base(self) -> Array:
-        """Return where each draw puts an average study on the coordinates' axes (sample, coordinate).
-
-        Covariates of listed patients count at their means.
-        """
+        """Return where each draw puts an average study on the coordinates' axes (sample, coordinate)."""
         draws, design = self.shared, self.inputs.design
         base = draws.intercept[:, None] + draws.log_hr[:, self.treatments]
-        patients = self.inputs.kinds.get("patients")
-        if patients is not None and patients["x"].shape[1]:
-            for place, treatment in enumerate(self.treatments):
-                arm_row = np.flatnonzero(design.arm_treatment == treatment)
-                x = patients["x"][np.isin(patients["arm_row"], arm_row)].mean(axis=0)
-                base[:, place] += draws.slopes[:, treatment] @ x
-        elif self.inputs.arm_mixes is not None and len(design.arm_treatment):
-            offsets = Predictors(self.inputs, draws)
-            score = np.sum(offsets.point_offsets * np.exp(offsets.point_log_weights), axis=-1)
-            for place, treatment in enumerate(self.treatments):
-                base[:, place] += score[:, np.flatnonzero(design.arm_treatment == treatment)[0]]
-        return np.column_stack([base, draws.shape[:, 0]]) if self.shaped else base
+        if self.inputs.arm_mixes is not None and not self.listed and len(design.arm_treatment):
+            averaged = Predictors(self.inputs, draws)
+            score = np.sum(averaged.point_offsets * np.exp(averaged.point_log_weights), axis=-1)
+            rows = [int(np.flatnonzero(design.arm_treatment == treatment)[0]) for treatment in self.treatments]
+            base = base + score[:, rows]
+        shape = draws.shape[:, :1] if self.shaped else np.zeros((draws.samples, 0))
+        return np.concatenate([base, shape, draws.coefficient[:, : self.listed]], axis=1)
 
     def at(self, coordinates: Array, draws: Draws | None = None) -> Draws:
         """Return draws of the study with these coordinates."""
         draws = self.shared if draws is None else draws
         log_hr, count = draws.log_hr.copy(), len(self.arms)
         log_hr[:, self.treatments] += coordinates[:, :count]
-        if not self.shaped:
-            return replace(draws, log_hr=log_hr)
-        return replace(draws, log_hr=log_hr, shape=draws.shape + on_first(coordinates[:, -1], draws.shape.shape[-1]))
+        moved = replace(draws, log_hr=log_hr)
+        if self.listed:
+            moved = replace(moved, coefficient=draws.coefficient + coordinates[:, -self.listed :])
+        if self.shaped:
+            moved = replace(moved, shape=draws.shape + on_first(coordinates[:, count], draws.shape.shape[-1]))
+        return moved
 
     def log_density(self, numbers: Numbers, draws: Draws) -> Array:
         """Return the log density of what was printed at each draw (sample,)."""

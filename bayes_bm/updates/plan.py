@@ -24,14 +24,16 @@ from bayes_bm.updates.answers import Answers, read_answers
 from bayes_bm.updates.curve_of import KnownStudy, known_study
 from bayes_bm.updates.designs import Design, check_designs, planned_studies
 from bayes_bm.updates.future_study import FutureStudy, Numbers, future_study
-from bayes_bm.updates.proposals import Site, find_site, integrated_log_weights
+from bayes_bm.updates.proposals import find_site, log_weight_by_likelihood, log_weight_by_site
 from bayes_bm.updates.updated import LIKELIHOOD, METHODS, TWO_STAGE, Updated, normal_update, weighted_update
 from bayes_bm.updates.value import parts_of_value
 
-FUTURES = 200
-"""Studies simulated of each design and size: a probability of a half is then known to 0.035."""
-DRAWS = 2000
+FUTURES = 100
+"""Studies simulated of each design and size: a probability of a half is then known to 0.05."""
+DRAWS = 1000
 """Posterior draws that are weighed."""
+FEW_STUDIES = 3
+"""Studies of a design whose likelihoods are computed; of more the noise of their effects adds up, and quadratics do."""
 SIZES = (0.5, 1.0, 2.0)
 """How many times the patients (or, of several studies, the studies) of each design."""
 MARGIN = 0.9
@@ -194,17 +196,20 @@ def _drawn(study: FutureStudy, places: Array, rng: np.random.Generator) -> list[
 def _one_future(
     studies: Sequence[FutureStudy], drawn: Sequence[Drawn], answers: Answers, rng: np.random.Generator
 ) -> Updated:
-    sites: list[tuple[FutureStudy, Site]] = []
-    by_likelihood, by_site = np.zeros((2, len(answers.log_ratio)))
-    for study, (numbers, start) in zip(studies, drawn, strict=True):
-        sites.append((study, find_site(study, numbers, start)))
-        weights = integrated_log_weights(study, numbers, sites[-1][1], rng)
-        by_likelihood, by_site = by_likelihood + weights.by_likelihood, by_site + weights.by_site
-    smooth, k = pareto_smoothed(by_likelihood)
-    if k <= HIGH_K:
-        return weighted_update(answers, smooth, k, LIKELIHOOD)
-    smooth, other_k = pareto_smoothed(by_site)
-    return weighted_update(answers, smooth, k, TWO_STAGE) if other_k <= HIGH_K else normal_update(answers, sites, k)
+    sites = [(study, find_site(study, *one)) for study, one in zip(studies, drawn, strict=True)]
+    k = np.inf
+    if len(studies) <= FEW_STUDIES:
+        by_likelihood = sum(
+            log_weight_by_likelihood(study, numbers, site, rng)
+            for (study, site), (numbers, _) in zip(sites, drawn, strict=True)
+        )
+        smooth, k = pareto_smoothed(np.asarray(by_likelihood))
+        if k <= HIGH_K:
+            return weighted_update(answers, smooth, k, LIKELIHOOD)
+    smooth, other_k = pareto_smoothed(np.sum([log_weight_by_site(*site) for site in sites], axis=0))
+    if other_k <= HIGH_K:
+        return weighted_update(answers, smooth, other_k, TWO_STAGE)
+    return normal_update(answers, sites, min(k, other_k))
 
 
 def _replaced(known: KnownStudy, numbers: Numbers, answers: Answers) -> Updated:

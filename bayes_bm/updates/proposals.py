@@ -98,26 +98,38 @@ def _positive(matrix: Array, least: float = 0.0) -> Array:
     return (vectors * np.maximum(values, least)) @ vectors.T
 
 
-class LogWeights(NamedTuple):
-    """Log densities of a study's numbers, its effects integrated out (sample,): an unbiased estimate by its own
-    likelihood, and that of its site, in closed form.
+class Scores(NamedTuple):
+    """The normal of a study's scores given its site, at every draw: its precision is L L' with L the `root`, its mean
+    L^-T `half`.
     """
 
-    by_likelihood: Array
-    by_site: Array
+    root: Array
+    half: Array
+
+    @property
+    def log_root(self) -> Array:
+        return np.log(np.diagonal(self.root, axis1=1, axis2=2)).sum(axis=1)
 
 
-def integrated_log_weights(study: FutureStudy, numbers: Numbers, site: Site, rng: np.random.Generator) -> LogWeights:
-    """Return the log densities of the study at every draw, but for a constant."""
+def _scores(study: FutureStudy, site: Site) -> Scores:
     factor, shift = study.factor, study.base - study.base.mean(axis=0)
     pull = site.pull - shift @ site.precision
     precision = np.eye(factor.shape[2]) + np.swapaxes(factor, 1, 2) @ site.precision @ factor
     root = np.linalg.cholesky(precision)
-    half = np.linalg.solve(root, np.einsum("sck,sc->sk", factor, pull)[..., None])
-    noise = rng.standard_normal(half.shape)
-    scores = np.linalg.solve(np.swapaxes(root, 1, 2), half + noise)[..., 0]
-    log_root = np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
-    log_density = study.log_density(numbers, study.at(np.einsum("sck,sk->sc", factor, scores)))
-    weight = log_density + 0.5 * (np.sum(noise[..., 0] ** 2, axis=1) - np.sum(scores**2, axis=1)) - log_root
+    return Scores(root, np.linalg.solve(root, np.einsum("sck,sc->sk", factor, pull)[..., None])[..., 0])
+
+
+def log_weight_by_site(study: FutureStudy, site: Site) -> Array:
+    """Return the log of the site with the study's effects integrated out, but for a constant (sample,)."""
+    shift, scores = study.base - study.base.mean(axis=0), _scores(study, site)
     at_shift = shift @ site.pull - 0.5 * np.einsum("sc,cd,sd->s", shift, site.precision, shift)
-    return LogWeights(weight, at_shift + 0.5 * np.sum(half[..., 0] ** 2, axis=1) - log_root)
+    return at_shift + 0.5 * np.sum(scores.half**2, axis=1) - scores.log_root
+
+
+def log_weight_by_likelihood(study: FutureStudy, numbers: Numbers, site: Site, rng: np.random.Generator) -> Array:
+    """Return the log of an unbiased estimate of the density with the study's effects integrated out (sample,)."""
+    scores = _scores(study, site)
+    noise = rng.standard_normal(scores.half.shape)
+    drawn = np.linalg.solve(np.swapaxes(scores.root, 1, 2), (scores.half + noise)[..., None])[..., 0]
+    log_density = study.log_density(numbers, study.at(np.einsum("sck,sk->sc", study.factor, drawn)))
+    return log_density + 0.5 * (np.sum(noise**2, axis=1) - np.sum(drawn**2, axis=1)) - scores.log_root

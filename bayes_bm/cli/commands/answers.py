@@ -13,7 +13,9 @@ from bayes_bm.cli.options import AllowFailed, Horizon, Json, MixValues, ResultFi
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_population, parse_times
 from bayes_bm.cli.printing import OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import check_places
 from bayes_bm.runtime.signals import Stopped
+from bayes_bm.runtime.table_files import check_ending, write_table
 
 if TYPE_CHECKING:
     from bayes_bm.checks.cohort_scores import Score
@@ -34,6 +36,9 @@ def compare(
     population: MixValues = None,
     horizon: Horizon = None,
     times: Times = None,
+    table_file: Annotated[
+        Path | None, typer.Option("--to", help="Summary of findings as .csv, .tex or .xlsx, at the reference time.")
+    ] = None,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
@@ -42,8 +47,15 @@ def compare(
     from bayes_bm.estimands.mix_words import mix_words
     from bayes_bm.estimands.who import parse_who
 
+    if table_file is not None:
+        check_ending(table_file)
+        check_places({"--to": table_file}, [result_file])
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     asked_about = parse_population(population, parse_who(who))
+    if table_file is not None:
+        from bayes_bm.estimands.findings import findings
+
+        write_table(findings(result, who=asked_about), table_file)
     asked: dict[str, Any] = {"reference": reference, "horizon": horizon, "times": parse_times(times)}
     answers = list(compared_pairs(result, who=asked_about, **asked))
     table, reconstruction = answer_table(answers), _reconstruction_document(result, answers)

@@ -1,4 +1,4 @@
-"""Commands about evidence that moves: plan."""
+"""Commands about evidence that moves: plan, diff, rerun."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from bayes_bm.cli.limits import number_option
-from bayes_bm.cli.options import AllowFailed, Horizon, Json, ResultFile, Seed
+from bayes_bm.cli.options import AllowFailed, Cores, Horizon, Json, ResultFile, Seed
 from bayes_bm.cli.parsing import load_gated, parse_times
 from bayes_bm.cli.printing import (
     OUT,
@@ -19,6 +19,8 @@ from bayes_bm.cli.printing import (
     save_figure,
     show_progress,
 )
+from bayes_bm.runtime.errors import GateRefused
+from bayes_bm.runtime.files import check_places
 
 if TYPE_CHECKING:
     from bayes_bm.inference.result import Result
@@ -95,3 +97,67 @@ def _print_plan(result: "Result", planned: "Plan") -> None:
     print_table(planned.value, f"what knowing is worth, {result.spec.time_unit} a patient ({planned.utility})")
     for sentence in planned.sentences:
         OUT.print(Text(sentence))
+
+
+DIFF_TABLES = ("rows", "spec", "versions", "answers", "moves")
+"""What `diff` prints, in order; empty ones are left out."""
+TITLES = {
+    "rows": "rows of the evidence",
+    "spec": "the spec",
+    "versions": "versions",
+    "answers": "answers of the average study",
+    "moves": "which rows moved the log ratio (new less old)",
+}
+
+
+def diff(
+    old_file: Annotated[Path, typer.Argument(metavar="OLD.nc", help="Written by bayes-bm fit.")],
+    new_file: Annotated[Path, typer.Argument(metavar="NEW.nc", help="The same question, later.")],
+    refit: Annotated[bool, typer.Option("--refit", help="Sample again without each change, not by weights.")] = False,
+    allow_failed_gate: AllowFailed = False,
+    as_json: Json = False,
+) -> None:
+    """What changed between two results: rows, spec, versions, answers, and which study moved them."""
+    from bayes_bm.updates.diff import diff as compare_results
+
+    old, new = (load_gated(path, allow_failed=allow_failed_gate) for path in (old_file, new_file))
+    with show_progress("diff") as say:
+        found = compare_results(old, new, refit=refit, say=say)
+    tables = {name: getattr(found, name) for name in DIFF_TABLES}
+    if as_json:
+        return print_json(
+            {**gate_field(new), "same": found.same, **{name: json_rows(table) for name, table in tables.items()}}
+        )
+    for name, table in tables.items():
+        if len(table):
+            print_table(table, TITLES[name])
+    if found.same:
+        OUT.print(Text("Rows, spec and versions are the same."))
+    return None
+
+
+def rerun(
+    result_file: ResultFile,
+    out: Annotated[Path | None, typer.Option("--out", help="Where the new result is written.")] = None,
+    cores: Cores = None,
+    as_json: Json = False,
+) -> None:
+    """The same result again from what is stored in it; exit status 1 where it cannot be reproduced."""
+    from bayes_bm.inference.result import load
+    from bayes_bm.updates.rerun import rerun as fit_again
+
+    check_places({} if out is None else {"--out": out}, [result_file])
+    result = load(result_file)
+    with show_progress("rerun") as say:
+        again = fit_again(result, cores=cores, say=say)
+    if out is not None:
+        again.result.save(out)
+    if as_json:
+        document = {"identical": again.identical, "agrees": again.agrees, "sentence": again.sentence}
+        tables = {"versions": json_rows(again.versions), "rows": json_rows(again.table)}
+        print_json({**gate_field(again.result), **document, **tables})
+    else:
+        print_table(again.table, f"{result.spec.name}, before and again")
+        OUT.print(Text(again.sentence))
+    if not again.agrees:
+        raise GateRefused(f"{result_file} is not reproduced: {again.sentence}")

@@ -1,0 +1,204 @@
+"""What changed between two results: rows, spec, versions, answers, and how much of the move each study's rows made.
+
+The new posterior is weighed as if a study's rows were what they had been: 1 / p(rows now) x p(rows before), the study's
+own effects integrated out, so that the weights depend on what studies share alone. The move that a study made is the
+new answer less the answer under these weights. Where they are too uneven (Pareto k above 0.7), or where it is asked
+for, the spec is sampled again on the evidence with that study as before.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.checks.leave_one_study_out import shared_draws
+from bayes_bm.checks.pareto_smoothing import HIGH_K, pareto_smoothed
+from bayes_bm.checks.study_likelihood import drop_study, integrated_log_density, keep_study, studies_of
+from bayes_bm.estimands.compare import compare, compared_pairs
+from bayes_bm.estimands.who import AverageStudy
+from bayes_bm.evidence.records import Evidence
+from bayes_bm.inference.fit import fit
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import BayesBmError
+from bayes_bm.runtime.types import Array, Progress
+from bayes_bm.spec.effect_measure import measure_of
+from bayes_bm.updates.changed_rows import changed_rows, changed_studies, joined
+
+DRAWS = 2000
+"""Draws of the new posterior that are weighed."""
+ANSWER_COLUMNS = (
+    *("estimand", "treatment", "reference", "time", "old", "old_low", "old_high"),
+    *("new", "new_low", "new_high", "move", "move_in_sd"),
+)
+MOVE_COLUMNS = ("study", "rows", "treatment", "reference", "measure", "move", "method", "pareto_k", "note")
+NOT_BY_ROWS = ""
+"""The study in the row of what no study's rows made."""
+
+
+@dataclass(frozen=True)
+class Diff:
+    """Hold what changed between two results.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        Rows added and gone, and cells changed: change, table, study, arm, row, column, old, new.
+    spec : pandas.DataFrame
+        Keys of the spec that differ: key, old, new.
+    versions : pandas.DataFrame
+        Packages whose versions differ: package, old, new.
+    answers : pandas.DataFrame
+        Medians and 95 % intervals of each answer before and after; `move_in_sd` in posterior sds of before.
+    moves : pandas.DataFrame
+        How much of the move of each log ratio a study's rows made, and what is left (study ""): spec, versions, what
+        studies did together, Monte Carlo error.
+    """
+
+    rows: pd.DataFrame
+    spec: pd.DataFrame
+    versions: pd.DataFrame
+    answers: pd.DataFrame
+    moves: pd.DataFrame
+
+    @property
+    def same(self) -> bool:
+        """Return whether rows, spec and versions are the same."""
+        return self.rows.empty and self.spec.empty and self.versions.empty
+
+
+def diff(old: Result, new: Result, *, refit: bool = False, say: Progress = lambda stage: None) -> Diff:
+    """Return what changed from one result to another, and which study's rows moved the answer by how much.
+
+    Parameters
+    ----------
+    old, new : Result
+        Two fits of a question, usually of one spec before and after evidence was added.
+    refit : bool, default False
+        Whether each changed study is put back by sampling again instead of by importance weights.
+    say : callable, optional
+        Is called with a line of text as each study is done.
+
+    Returns
+    -------
+    Diff
+        Rows, spec, versions, answers, and moves of the average study's log ratios.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=200, tune=300)
+    >>> bb.diff(result, result).same
+    True
+    """
+    rows = changed_rows(old.evidence, new.evidence)
+    return Diff(
+        rows=rows,
+        spec=_changed_keys(_flat(old.spec.document()), _flat(new.spec.document()), "key"),
+        versions=_changed_keys(old.provenance.get("versions", {}), new.provenance.get("versions", {}), "package"),
+        answers=_answers(old, new),
+        moves=_moves(old, new, rows, refit, say),
+    )
+
+
+def _flat(document: Any, prefix: str = "") -> dict[str, Any]:
+    """The document as dotted keys."""
+    if not isinstance(document, dict):
+        return {prefix: document}
+    return {
+        key: value
+        for name, part in document.items()
+        for key, value in _flat(part, f"{prefix}.{name}".strip(".")).items()
+    }
+
+
+def _changed_keys(before: dict[str, Any], after: dict[str, Any], name: str) -> pd.DataFrame:
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    rows = [{name: key, "old": before.get(key), "new": after.get(key)} for key in sorted(keys)]
+    return pd.DataFrame(rows, columns=[name, "old", "new"])
+
+
+def _answers(old: Result, new: Result) -> pd.DataFrame:
+    """Answers of the average study that both give."""
+    names = ["estimand", "treatment", "reference", "time"]
+    both = [compare(result).set_index(names) for result in (old, new)]
+    before, after = (table[~table.index.duplicated()] for table in both)
+    common = before.index.intersection(after.index, sort=False)
+    before, after = before.loc[common], after.loc[common]
+    table = pd.DataFrame(
+        {
+            **{f"old{end}": before[column] for end, column in (("", "median"), ("_low", "q2_5"), ("_high", "q97_5"))},
+            **{f"new{end}": after[column] for end, column in (("", "median"), ("_low", "q2_5"), ("_high", "q97_5"))},
+            "move": after["median"] - before["median"],
+            "move_in_sd": (after["mean"] - before["mean"]) / before["sd"],
+        }
+    )
+    return table.reset_index()[list(ANSWER_COLUMNS)]
+
+
+# ---------------------------------------------------------------------------------------------- who moved it
+
+
+def log_ratios(result: Result) -> dict[str, Array]:
+    """Return draws of the average study's log ratio of each treatment, by name."""
+    measure = measure_of(result.spec).estimand
+    pairs = compared_pairs(result, who=AverageStudy(), times=[result.spec.reference_time])
+    return {row["treatment"]: np.log(values) for row, values in pairs if row["estimand"] == measure}
+
+
+def _moves(old: Result, new: Result, rows: pd.DataFrame, refit: bool, say: Progress) -> pd.DataFrame:
+    before, after = log_ratios(old), log_ratios(new)
+    treatments = [name for name in after if name in before]
+    measure, reference = f"log {measure_of(new.spec).words}", new.spec.treatments.reference
+    table = []
+    total = dict.fromkeys(treatments, 0.0)
+    for study in changed_studies(rows):
+        moved, named = _study_move(old, new, study, treatments, refit)
+        say(f"{study}: {named['method']}")
+        for treatment in treatments:
+            move = moved.get(treatment, float("nan"))
+            total[treatment] += move if np.isfinite(move) else 0.0
+            described = {"treatment": treatment, "reference": reference, "measure": measure, "move": move}
+            table.append({"study": study, "rows": int((rows["study"] == study).sum()), **described, **named})
+    for treatment in treatments:
+        rest = after[treatment].mean() - before[treatment].mean() - total[treatment]
+        named = {"treatment": treatment, "reference": reference, "measure": measure, "move": float(rest)}
+        note = "spec, versions, studies together, Monte Carlo error"
+        table.append({"study": NOT_BY_ROWS, "rows": 0, **named, "method": "what is left", "note": note})
+    return pd.DataFrame(table, columns=list(MOVE_COLUMNS))
+
+
+def _study_move(
+    old: Result, new: Result, study: str, treatments: list[str], refit: bool
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """The new mean of each log ratio less its mean had the study's rows not changed, and how that is known."""
+    try:
+        thin = new.thinned(DRAWS)
+        smooth, k = pareto_smoothed(_log_weight(old, thin, study))
+        if k > HIGH_K or refit:
+            again = log_ratios(fit(new.spec, _as_before(old.evidence, new.evidence, study)))
+            whole = log_ratios(new)
+            moves = {name: float(whole[name].mean() - again[name].mean()) for name in treatments}
+            return moves, {"method": "refit", "pareto_k": k, "note": ""}
+    except BayesBmError as problem:
+        return {}, {"method": "unknown", "pareto_k": float("nan"), "note": str(problem)}
+    ratios, weight = log_ratios(thin), np.exp(smooth)
+    moves = {name: float(ratios[name].mean() - weight @ ratios[name]) for name in treatments}
+    return moves, {"method": "weights", "pareto_k": k, "note": ""}
+
+
+def _log_weight(old: Result, new: Result, study: str) -> Array:
+    """Of the study's rows as before against those now, at every draw of the new posterior (sample,)."""
+    shared = shared_draws(new.posterior, np.arange(new.predictors.draws.samples))
+    total = np.zeros(new.predictors.draws.samples)
+    for evidence, sign in ((old.evidence, 1.0), (new.evidence, -1.0)):
+        if study in studies_of(evidence):
+            alone = replace(new, evidence=keep_study(evidence, study), posterior=shared)
+            total += sign * integrated_log_density(alone, study)
+    return total
+
+
+def _as_before(old: Evidence, new: Evidence, study: str) -> Evidence:
+    """The new evidence with one study as it was."""
+    kept = drop_study(new, study) if study in studies_of(new) else new
+    return joined(kept, keep_study(old, study)) if study in studies_of(old) else kept

@@ -1,0 +1,124 @@
+"""The same result again, from what is stored in it: bit for bit with the same versions, else to Monte Carlo error."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_bm.inference.fit import fit
+from bayes_bm.inference.gate import watched_parameters
+from bayes_bm.inference.provenance import versions
+from bayes_bm.inference.result import Result
+from bayes_bm.runtime.types import Array, Progress
+
+LARGEST_Z = 4.0
+"""Standard errors by which a mean may differ: one in 16,000 differs by more, and a posterior has some dozens."""
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """Hold the result made again, whether every draw is the same, and how far each mean is off.
+
+    Attributes
+    ----------
+    result : Result
+        Made from the spec and evidence of the other.
+    identical : bool
+        Every draw of every parameter is the same, bit for bit.
+    table : pandas.DataFrame
+        Mean of each watched parameter before and again, and their difference in its Monte Carlo error (z).
+    versions : pandas.DataFrame
+        Packages whose versions differ from those of before: package, old, new.
+    """
+
+    result: Result
+    identical: bool
+    table: pd.DataFrame
+    versions: pd.DataFrame
+
+    @property
+    def agrees(self) -> bool:
+        """Return whether it is the same, to Monte Carlo error at least."""
+        return self.identical or bool((self.table["z"].abs() <= LARGEST_Z).all())
+
+    @property
+    def sentence(self) -> str:
+        """Return what was reproduced."""
+        changed = ", ".join(f"{row.package} {row.old} -> {row.new}" for row in self.versions.itertuples())
+        with_versions = f"other versions ({changed})" if changed else "the same versions"
+        if self.identical:
+            return f"Reproduced bit for bit, with {with_versions}."
+        worst = self.table.iloc[int(self.table["z"].abs().to_numpy().argmax())]
+        verdict = "Reproduced to Monte Carlo error" if self.agrees else "Not reproduced"
+        far = f"{worst['parameter']} is off by {worst['z']:.1f} standard errors, the most of all"
+        return f"{verdict}, with {with_versions}: {far}."
+
+
+def rerun(result: Result, *, cores: int | None = None, say: Progress = lambda stage: None) -> Rerun:
+    """Fit again what a result was fitted to, with its spec, evidence, seed and sampler, and compare the draws.
+
+    Parameters
+    ----------
+    result : Result
+        Its evidence and spec are read from it, no file is.
+    cores : int, optional
+        Processor cores of the sampler; draws do not depend on them.
+    say : callable, optional
+        Is called with the name of each stage as it begins.
+
+    Returns
+    -------
+    Rerun
+        The new result, whether it is identical, and how far its means are off.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=100, tune=200)
+    >>> bb.rerun(result).identical
+    True
+    """
+    each = {name: result.provenance[name] for name in ("draws", "tune", "chains") if name in result.provenance}
+    imputed = None if result.imputations is None else result.imputations.m
+    again = fit(result.spec, result.evidence, cores=cores, imputations=imputed, say=say, **each)
+    names = [str(name) for name in result.posterior.data_vars]
+    identical = all(
+        name in again.posterior and np.array_equal(result.posterior[name].to_numpy(), again.posterior[name].to_numpy())
+        for name in names
+    )
+    before, now = result.provenance.get("versions", {}), versions()
+    changed = [{"package": name, "old": before.get(name), "new": now.get(name)} for name in {**before, **now}]
+    table = pd.DataFrame([row for row in changed if row["old"] != row["new"]], columns=["package", "old", "new"])
+    return Rerun(again, identical, _means(result, again), table)
+
+
+def _means(before: Result, again: Result) -> pd.DataFrame:
+    """Means of watched parameters, and their difference in standard errors."""
+    ours, theirs = (watched_parameters(one.posterior) for one in (before, again))
+    rows = []
+    for name in ours.data_vars:
+        if name not in theirs:
+            continue
+        one, other = (_flat(data[name].transpose("chain", "draw", ...).to_numpy()) for data in (ours, theirs))
+        for place in range(one.shape[-1]):
+            means = one[..., place].mean(), other[..., place].mean()
+            error = np.hypot(_mcse(one[..., place]), _mcse(other[..., place]))
+            z = 0.0 if means[0] == means[1] else (means[1] - means[0]) / error
+            label = str(name) if one.shape[-1] == 1 else f"{name}[{place}]"
+            rows.append({"parameter": label, "before": means[0], "again": means[1], "z": float(z)})
+    return pd.DataFrame(rows, columns=["parameter", "before", "again", "z"])
+
+
+def _flat(values: Array) -> Array:
+    """(chain, draw, anything) as (chain, draw, parameter)."""
+    return values.reshape(*values.shape[:2], -1)
+
+
+def _mcse(values: Array) -> float:
+    """Standard error of a mean of chains (chain, draw), by their effective size."""
+    from arviz_stats.base.array import array_stats
+
+    found: Any = array_stats.ess(values, chain_axis=0, draw_axis=1, method="mean")
+    size = float(found)
+    return float(values.std() / np.sqrt(size)) if np.isfinite(size) and size > 0 else float("inf")
