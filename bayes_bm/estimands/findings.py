@@ -77,7 +77,7 @@ def findings(result: Result, *, time: float | None = None, who: Who | str | None
         }
         answers["difference_per_100"] = answers.pop("difference")
         asked_at = {"measure": measure.words, "time": when, "who": asked.name, "certainty": ""}
-        rows.append({**named, **_behind(result, treatment, reference), **answers, **asked_at})
+        rows.append({**named, **behind(result, treatment, reference), **answers, **asked_at})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -86,8 +86,8 @@ def _interval(name: str, values: Array) -> dict[str, float]:
     return {name: float(middle), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 
-def _behind(result: Result, treatment: str, reference: str) -> dict[str, Any]:
-    """Studies, patients and judgements behind a comparison."""
+def behind(result: Result, treatment: str, reference: str) -> dict[str, Any]:
+    """Return studies, patients and judgements behind a comparison."""
     arms, ratios = result.evidence.arms, result.evidence.hazard_ratios
     of_each = [_studies(result, name) for name in (treatment, reference)]
     both = of_each[0] & of_each[1]

@@ -14,6 +14,7 @@ from bayes_bm.report.sections.evidence import (
     reconciliation_section,
     reconstruction_section,
 )
+from bayes_bm.report.sections.findings import findings_section
 from bayes_bm.report.sections.treatments import (
     answers_section,
     curves_section,
@@ -59,6 +60,7 @@ def page_sections(data: ReportData) -> list[Section]:
     ranking, battery, rebuilt = data.ranking, data.battery, data.answers.rebuilt
     sections = [
         Section("Answer", "answer", answer_section(data)),
+        Section("Summary of findings", "findings", findings_section(data)),
         Section("Within studies, across studies, combined", "contrasts", contrasts_section(draw)),
         Section("Network of treatments", "network", network_section(draw)),
         None if ranking is None else Section("Ranks", "ranks", ranks_section(draw, ranking)),

@@ -30,7 +30,7 @@ from bayes_bm.updates.value import parts_of_value
 
 FUTURES = 100
 """Studies simulated of each design and size: a probability of a half is then known to 0.05."""
-DRAWS = 1000
+DRAWS = 2000
 """Posterior draws that are weighed."""
 FEW_STUDIES = 3
 """Studies of a design whose likelihoods are computed; of more the noise of their effects adds up, and quadratics do."""

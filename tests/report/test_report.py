@@ -28,6 +28,7 @@ from bayes_bm.report.material import Answers
 from bayes_bm.report.sections import answer
 from bayes_bm.report.sections.diagnostics import ElsewhereTable
 from bayes_bm.report.sections.evidence import STATUS
+from bayes_bm.report.sections.findings import findings_section
 from bayes_bm.report.tables import Cell, Column, make_table, plain
 from bayes_bm.report.templating import environment, render_template
 from bayes_bm.runtime.errors import GateRefused
@@ -734,3 +735,14 @@ def test_a_published_stratum_stands_beside_our_answer_for_such_patients():
     assert mine["median"] == pytest.approx(said["median"], rel=1e-12)
     assert row["ours"] == f"{said['median']:.2f} ({said['q5']:.2f} to {said['q95']:.2f}), 90 %"
     assert row["ratio"] == f"{said['median'] / 0.5:.2f}" and "patients with fit = 1" in html()
+
+
+def test_the_summary_of_findings_says_patients_of_100_and_leaves_certainty_blank():
+    data = material()
+    table = findings_section(data).table
+    heads = [head.text for head in table.heads]
+    cells = dict(zip(heads, (cell.text for cell in table.rows[0].cells), strict=True))
+    name = data.spec.treatments.compare[0]
+    row = data.answers.row("new-study", "survival", name, time=data.answers.time)
+    assert cells["of 100, treatment"].split()[0] == f"{100 * row['median']:.0f}"
+    assert cells["certainty"] == "" and "Certainty is for the reader to judge" in html()

@@ -179,7 +179,7 @@ def test_the_value_of_knowing_a_part_is_the_unit_normal_loss() -> None:
 
 
 def test_more_patients_settle_more_and_series_of_one_arm_are_counted() -> None:
-    result = known(draws=300)
+    result = known(draws=150)
     reference, other = treatments(result)
     side = {"name": "side by side", "arms": {reference: 30, other: 30}, "followup": 30}
     series = {
@@ -189,7 +189,7 @@ def test_more_patients_settle_more_and_series_of_one_arm_are_counted() -> None:
         "studies": 4,
         "prints": "points",
     }
-    planned = plan(result, [side, series], sizes=[0.5, 4], futures=20)
+    planned = plan(result, [side, series], sizes=[0.5, 4], futures=10)
     table = planned.table[planned.table["treatment"] == other].set_index(["design", "n"])
     assert list(table.index) == [("side by side", 30), ("side by side", 240), ("series", 50), ("series", 400)]
     width = table["expected_width"]
@@ -250,7 +250,7 @@ def test_the_command_answers_as_the_function_does(tmp_path, capsys) -> None:
     assert call(*asked) == 0
     document = json.loads(capsys.readouterr().out)
     expected = plan(
-        result, [{"name": "trial", "arms": {"a": 30, "b": 30}, "prints": "ratio"}], sizes=[1, 2], futures=20
+        result, [{"name": "trial", "arms": {"a": 30, "b": 30}, "prints": "ratio"}], sizes=[1, 2], futures=10
     )
     assert [row["expected_width"] for row in document["rows"]] == expected.table["expected_width"].tolist()
     assert document["sentences"] == list(expected.sentences) and figure.stat().st_size > 1000
