@@ -63,6 +63,7 @@ OLD = KEPT | {"changed": 0.1, "gone": -0.6}
 NEW = KEPT | {"changed": -0.2, "added": 0.4}
 
 
+@pytest.mark.slow
 def test_each_study_s_part_of_the_move_is_that_of_conjugate_normals() -> None:
     old, new = ratios(OLD), ratios(NEW)
     found = diff(posterior(old), posterior(new))
@@ -128,6 +129,7 @@ def fitted() -> Result:
     return fit(ratio_spec(), ratios(OLD), draws=700, tune=200, chains=2, cores=1)
 
 
+@pytest.mark.slow
 def test_a_result_is_reproduced_bit_for_bit_from_its_file(tmp_path, capsys) -> None:
     stored = fitted().save(tmp_path / "r.nc")
     assert call("rerun", stored, "--out", tmp_path / "again.nc", "--json") == 0
@@ -137,6 +139,7 @@ def test_a_result_is_reproduced_bit_for_bit_from_its_file(tmp_path, capsys) -> N
     assert json.loads(capsys.readouterr().out)["same"] is True
 
 
+@pytest.mark.slow
 def test_draws_of_another_seed_agree_to_monte_carlo_error_and_a_moved_mean_does_not() -> None:
     result = fitted()
     other = fit(ratio_spec(), ratios(OLD), draws=700, tune=200, chains=2, cores=1, seed=99)

@@ -56,6 +56,7 @@ def normal_answers(result: Result, place: int) -> Answers:
     return Answers((ONE,), OTHER, values, gain, "hazard ratio", "months", "log ratio")
 
 
+@pytest.mark.slow
 def test_a_printed_ratio_updates_a_normal_as_it_does_in_closed_form() -> None:
     """V' = 1 / (1 / V + 1 / (se^2 + tau^2)); the mean is N(m, V - V') over futures, EVSI its unit normal loss."""
     tau = 0.3
@@ -106,6 +107,7 @@ def grid_integral(study: FutureStudy, numbers: Numbers, draw: int, *, half: floa
     return float(special.logsumexp(values + stats.norm.logpdf(grid).sum(axis=1)) + size * math.log(axis[1] - axis[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prints", ["patients", "points", "median"])
 def test_weights_are_the_integral_over_the_effects_of_the_study(prints: str) -> None:
     """Their mean over many draws of the effects, against a grid, at every posterior draw."""
@@ -141,6 +143,7 @@ def test_the_quadratic_of_a_large_study_is_its_density() -> None:
 # ------------------------------------------------------------------------------------------------ value
 
 
+@pytest.mark.slow
 def test_the_value_of_a_study_is_that_of_deciding_by_brute_force() -> None:
     """Points of one arm: every future's decision by the grid's exact density at every draw, the same futures."""
     result = known(draws=50, log_shape=0.1)
@@ -178,6 +181,7 @@ def test_the_value_of_knowing_a_part_is_the_unit_normal_loss() -> None:
 # ------------------------------------------------------------------------------------------------ designs
 
 
+@pytest.mark.slow
 def test_more_patients_settle_more_and_series_of_one_arm_are_counted() -> None:
     result = known(draws=150)
     reference, other = treatments(result)
@@ -215,6 +219,7 @@ def test_confounding_takes_from_a_comparison_what_its_sd_says() -> None:
     assert np.sum((contrast @ confounded) ** 2) == pytest.approx(0.3**2 + 0.4**2)
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_study_replaces_its_printed_numbers() -> None:
     """A median of many patients: their curve tells more of the study's level than the median did."""
     result = known(draws=2000)
@@ -240,6 +245,7 @@ def test_a_wrong_design_is_refused_with_its_place(design: dict[str, Any], said: 
         check_designs(known(draws=2), [design], "designs")
 
 
+@pytest.mark.slow
 def test_the_command_answers_as_the_function_does(tmp_path, capsys) -> None:
     result = known(draws=100)
     stored = result.save(tmp_path / "r.nc")
