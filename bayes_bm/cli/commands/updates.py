@@ -39,7 +39,7 @@ def plan(
     sizes: Annotated[
         str, typer.Option("--sizes", help="Each design at so many times its patients, or its studies.")
     ] = "0.5,1,2",
-    futures: Annotated[int, typer.Option("--futures", help="Studies simulated of each design and size.")] = 200,
+    futures: Annotated[int, typer.Option("--futures", help="Studies simulated of each design and size.")] = 100,
     margin: Annotated[
         float,
         typer.Option(parser=number_option("--margin", greater_than=0), help="Hazard ratio that counts as better."),
