@@ -12,7 +12,7 @@ PATIENT := kps70=1,extracranial_controlled=1,single_met=1,interval_over_6_months
 # Python keeps the compiled form of every import, which each test worker and each command of a test would else make anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test fast check bench docs lock clean
+.PHONY: help setup demo test fast check bench docs release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -38,6 +38,10 @@ $(UV):
 demo: setup  ## the main question: evidence -> posterior -> comparison, a patient, report.html
 	@$(RUN) run os_reresection_vs_resrs --out $(DEMO) --patient $(PATIENT)
 	@$(RUN) predict $(DEMO)/result.nc --patient $(PATIENT) --times 6,12,24
+	@echo; echo "open $(DEMO)/report.html in a browser; next:"
+	@echo "  $(RUN) serve $(DEMO)/result.nc                # the patient page"
+	@echo "  $(RUN) init analysis --from patients.csv      # an analysis of your own patients"
+	@echo "  $(RUN) sensitivity os_reresection_vs_resrs --out $(DEMO)   # named analyses and families"
 
 test: setup  ## lint, types, every test
 	@$(BIN)/ruff check .
@@ -57,6 +61,9 @@ docs: setup  ## docs/models.md from the specs, docs/spec-keys.md and the schema 
 	@$(BIN)/python scripts/document_models.py
 	@$(BIN)/python scripts/document_keys.py
 	@$(BIN)/python scripts/house.py --draw docs/figures/house.svg
+
+release: setup  ## wheel and sdist, tried in fresh environments of every Python that uv has; the checklist
+	@$(BIN)/python scripts/release.py --uv $(UV)
 
 lock: $(UV)  ## pin requirements.lock again
 	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version "$$(cat .python-version)" --extra dev pyproject.toml -o requirements.lock

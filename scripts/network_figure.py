@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bayes_bm import draw_network, network
+from bayes_bm import network, plot_network
 from bayes_bm.evidence.reading import select
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.runtime.files import atomic_write
@@ -43,7 +43,7 @@ def main() -> None:
     columns = {"arms": ["study", "arm", "treatment", "endpoint", "n"]}
     columns["counts"] = ["study", "arm", "endpoint", "events", "n", "time"]
     evidence = select(spec, {kind: check_table(kind, table[names], where=kind) for kind, names in columns.items()})
-    drawn = draw_network(network(spec, evidence)).get_figure(root=True)
+    drawn = plot_network(network(spec, evidence)).get_figure(root=True)
     assert drawn is not None
     with atomic_write(Path("docs/figures/network.png")) as file:
         drawn.savefig(file, format="png", dpi=110, metadata={"Software": None})

@@ -1,10 +1,12 @@
 """Links between pages and to their headings lead somewhere."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import bayes_bm as bb
 from tests.paths import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
@@ -43,3 +45,19 @@ def test_the_map_shows_every_room() -> None:
     assert len(rooms) == 14
     assert [room for room in rooms if f"{room} (" not in drawn] == []
     assert "docs/figures/house.svg" in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path, monkeypatch) -> None:
+    """With few draws, which change no call."""
+    [block] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bb, "fit", partial(bb.fit, draws=10, tune=30, chains=1))
+    names: dict = {}
+    exec(block, names)
+    assert names["rec"].patients["event"].sum() == 10
+    assert (tmp_path / "survival.png").stat().st_size > 10_000
+
+
+def test_who_cites_names_this_version() -> None:
+    assert f"version: {bb.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")

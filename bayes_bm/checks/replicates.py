@@ -22,6 +22,7 @@ from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.nonparametric import StepCurve, kaplan_meier
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.inference.censoring_times import censoring_times
 from bayes_bm.inference.result import Result
 from bayes_bm.model import likelihoods
 from bayes_bm.model.likelihoods import cum_hazard_from
@@ -225,7 +226,7 @@ def _replicated_arm(
     entered = entered_hazard(family, data, eta, shape)
     exponential = rng.exponential(size=eta.shape)
     latent = t0 * np.exp(inverse(family, np.log(entered + exponential), eta, shape, xp=NUMPY))
-    censoring = _censoring_times(seen, event, rng, len(eta))
+    censoring = censoring_times(seen, event, rng, len(eta))
     gap = None
     if replicates is not None:
         gap = _largest_gaps(result, rows, etas, shape, (point_eta, log_weight), (seen, event), (latent, censoring))
@@ -295,23 +296,6 @@ def _observed_times(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return np.where(np.isfinite(upper), (time + upper) / 2, time), rows["event"].to_numpy()
 
 
-def _censoring_times(time: np.ndarray, event: np.ndarray, rng: np.random.Generator, replicates: int) -> np.ndarray:
-    """Return censoring times (replicate, patient): a patient's own where it is known, else drawn beyond the event.
-
-    They are drawn from the reverse Kaplan-Meier estimate of the arm; what it leaves undecided is censored at the end of
-    follow-up.
-    """
-    end = time.max()
-    if (event == 1).all():
-        return np.full((replicates, len(time)), np.inf)
-    censoring_curve = kaplan_meier(time, 1 - event)
-    passed = 1 - censoring_curve(time)
-    share = passed + rng.random((replicates, len(time))) * (1 - passed)
-    place = np.searchsorted(1 - censoring_curve.survival, share, side="left")
-    drawn = np.concatenate([censoring_curve.time, [end]])[place]
-    return np.where(event == 1, drawn, time)
-
-
 def _curves(time: np.ndarray, event: np.ndarray, weight: np.ndarray, entry: np.ndarray) -> Replicates:
     """Estimate the Kaplan-Meier curve of every row at once; events before censorings at a tie, one factor a patient."""
     order = np.lexsort((~event, time), axis=1)
@@ -347,7 +331,11 @@ def arm_curves(result: Result, times: Sequence[float]) -> xr.DataArray:
     return xr.DataArray(values, dims=("chain", "draw", "arm_row", "time"), coords={"time": time_grid})
 
 
-def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
+EVEN_TIMES = 40
+"""Times of bands where none are named."""
+
+
+def predictive_bands(result: Result, times: Sequence[float] | None = None) -> pd.DataFrame:
     """Return 50 and 95 % bands of what each arm would print again, at each time: its size and censoring included.
 
     Arms with patients are replicated with their censoring; for the others survival at each time is a binomial share of
@@ -357,8 +345,8 @@ def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
     ----------
     result : Result
         A fit, of any spec.
-    times : sequence of float
-        Times on the arms' own printed clocks, in the spec's unit.
+    times : sequence of float, optional
+        Times on the arms' own printed clocks, in the spec's unit; by default 40 even ones up to the horizon.
 
     Returns
     -------
@@ -377,7 +365,8 @@ def predictive_bands(result: Result, times: Sequence[float]) -> pd.DataFrame:
     True
     """
     rng = random_stream(result.spec.seed, RandomStage.REPLICATES)
-    time_grid = np.asarray(times, dtype=float)
+    even = np.linspace(0, result.spec.horizon, EVEN_TIMES + 1)[1:]
+    time_grid = even if times is None else np.asarray(times, dtype=float)
     replicated = {arm.arm_row: arm for arm in replicated_arms(result, rng)}
     curves = arm_curves(result, list(time_grid)).to_numpy().reshape(-1, len(result.evidence.arms), len(time_grid))
     tables = []

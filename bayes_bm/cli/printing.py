@@ -4,12 +4,14 @@ import json
 import math
 import shutil
 import sys
+import textwrap
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from bayes_bm.evidence.records import Evidence
     from bayes_bm.inference.result import Result
-    from bayes_bm.runtime.types import Progress
+    from bayes_bm.runtime.types import Progress as Say
 
 # a table squeezed into 80 columns loses digits; a narrow terminal may wrap the line instead
 OUT: Console = Console(soft_wrap=True, width=max(shutil.get_terminal_size().columns, 140))
@@ -37,13 +39,17 @@ UNSTABLE_METADATA = {"pdf": ("CreationDate",), "png": ("Software",), "svg": ("Da
 
 
 @contextmanager
-def show_progress(title: str) -> "Generator[Progress]":
-    """Show a status line on standard error where somebody is watching, else a plain line a stage."""
+def show_progress(title: str) -> "Generator[Say]":
+    """Show the stage and the time since the start on standard error where somebody is watching, else a plain line a
+    stage.
+    """
     if not ERR.is_terminal:
         yield lambda stage: print(f"{title}: {stage}", file=sys.stderr, flush=True)
         return
-    with ERR.status(title) as status:
-        yield lambda stage: status.update(f"{title}: {stage}")
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=ERR, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda stage: progress.update(task, description=f"{title}: {stage}")
 
 
 def _clean(value: Any) -> Any:
@@ -68,9 +74,13 @@ def json_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
 
 
 def print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None = None) -> None:
-    """Print a plain table, numbers to three significant figures; `columns` chooses and orders those that exist."""
+    """Print a plain table, numbers to three significant figures; `columns` chooses and orders those that exist.
+
+    A median stands with its 95 % interval in one column, and columns without any entry are left out.
+    """
     shown = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    names = [name for name in columns or list(table.columns) if name in table]
+    table = _readable(table[[name for name in columns or list(table.columns) if name in table]])
+    names = list(table.columns)
     for name in names:
         numeric = all(_is_number(value) for value in table[name])
         short = numeric or table[name].astype(str).str.len().max() <= SHORT
@@ -80,6 +90,55 @@ def print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None
         shown.add_row(*(Text(_cell(value)) for value in row))
     OUT.print(shown)
     OUT.print()
+
+
+ESTIMATE = ("median", "q2_5", "q97_5")
+"""Columns that are printed as one: a median with its 95 % interval."""
+
+
+def _readable(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table with words for codes, intervals beside their medians, and no empty columns."""
+    import pandas as pd
+
+    shown = table.copy()
+    if set(ESTIMATE) <= set(shown):
+        numbers = [[_cell(value) for value in shown[name]] for name in ESTIMATE]
+        texts = [f"{middle} ({low} to {high})" if low else middle for middle, low, high in zip(*numbers, strict=True)]
+        shown.insert(list(shown).index("median"), "median (95 %)", pd.Series(texts, index=shown.index, dtype=object))
+        shown = shown.drop(columns=list(ESTIMATE))
+    if "prob_better" in shown:
+        shown["prob_better"] = [_probability(value) for value in shown["prob_better"]]
+    if "estimand" in shown:
+        shown["estimand"] = [str(name).replace("_", " ") for name in shown["estimand"]]
+    empty = [name for name in shown if all(_cell(value) == "" for value in shown[name])]
+    return shown.drop(columns=empty if len(shown) else []).rename(columns=HEADS)
+
+
+HEADS = {"prob_better": "P(better)", "reference": "against"}
+"""What columns are called on a terminal."""
+
+
+def _probability(value: Any) -> str:
+    """Return a probability with three digits at most; one that is 0 or 1 is only near it."""
+    if value is None or math.isnan(value):
+        return ""
+    return "<0.001" if value < 0.001 else ">0.999" if value > 0.999 else f"{value:.3g}"
+
+
+def print_words(text: str) -> None:
+    """Print sentences, wrapped between words where somebody is watching; lines that are indented stay whole."""
+    if not OUT.is_terminal:
+        OUT.print(Text(text))
+        return
+    width = max(shutil.get_terminal_size().columns, 40)
+    for line in text.split("\n"):
+        indent = "  " if line.startswith("- ") else ""
+        whole = (
+            line
+            if line.startswith("  ")
+            else textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        )
+        OUT.print(Text(whole))
 
 
 def _is_number(value: Any) -> bool:

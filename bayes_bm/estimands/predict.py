@@ -37,6 +37,8 @@ PREDICT_COLUMNS = (
         "median",
         "q5",
         "q95",
+        "q2_5",
+        "q97_5",
         "prob_better",
         "margin",
         "prob_better_by_margin",
@@ -96,9 +98,9 @@ def predict(
     Returns
     -------
     pandas.DataFrame
-        Columns patient, treatment, reference, estimand, time, mean, sd, median, q5, q95, prob_better, margin,
-        prob_better_by_margin, label. `label` marks what is extrapolated, what the covariates' priors alone decide, and
-        values beyond the evidence.
+        Columns patient, treatment, reference, estimand, time, mean, sd, median, q5, q95, q2_5, q97_5,
+        prob_better, margin, prob_better_by_margin, label. `label` marks what is extrapolated, what the covariates'
+        priors alone decide, and values beyond the evidence.
 
     Raises
     ------

@@ -197,9 +197,14 @@ def quantile(result: Result, q: float = 0.5, *, who: Who | str | None = None, al
 
 
 def hazard_ratio(
-    result: Result, times: Sequence[float] | None = None, *, who: Who | str | None = None, reference: str | None = None
+    result: Result,
+    treatment: str | Sequence[float] | None = None,
+    reference: str | None = None,
+    *,
+    times: Sequence[float] | None = None,
+    who: Who | str | None = None,
 ) -> xr.DataArray:
-    """Return draws of the hazard ratio against the reference.
+    """Return draws of the hazard ratio of one treatment, or of every one, against the reference.
 
     Conditional (of one study, one patient) except for `NewStudy`, where it is marginal at its time: E[h S] / E[S] of
     each treatment first, then the ratio. Where conditional hazards are proportional it does not need a level
@@ -209,17 +214,19 @@ def hazard_ratio(
     ----------
     result : Result
         A fit, whose spec gives the time unit and the treatments.
+    treatment : str, optional
+        Treatment in the numerator; by default every one. Times may stand here too, as in `hazard_ratio(result, [12])`.
+    reference : str, optional
+        Treatment in the denominator; by default the spec's reference.
     times : sequence of float, optional
         Times above 0, in the spec's unit, from time 0; by default the spec's answer times.
     who : AverageStudy, NewStudy, NewHospital, Study, Patient, or the name of one, optional
         Who is asked about; by default `NewStudy()`.
-    reference : str, optional
-        Treatment in the denominator; by default the spec's reference.
 
     Returns
     -------
     xarray.DataArray
-        Ratio (chain, draw, treatment, time); 1 for the reference.
+        Ratio (chain, draw, treatment, time), 1 for the reference; of one treatment (chain, draw, time).
 
     Raises
     ------
@@ -234,16 +241,20 @@ def hazard_ratio(
     >>> ratio = bb.hazard_ratio(result, [12], who=bb.AverageStudy())
     >>> bool((ratio.sel(treatment="str") == 1).all())
     True
+    >>> bb.hazard_ratio(result, "gtr", "str").dims
+    ('chain', 'draw', 'time')
     """
-    who = as_who(who, NewStudy())
-    time_array = checked_times(times_or_default(result, times), 0.0)
+    who, name = as_who(who, NewStudy()), treatment if isinstance(treatment, str) else None
+    given_times = treatment if times is None and not isinstance(treatment, str) else times
+    time_array = checked_times(times_or_default(result, given_times), 0.0)
     reference_name = checked_treatment(result, reference)
     if lacks_level(result, who) and is_proportional(result):
-        ratios = np.exp(log_hr_without_level(result, who))[..., None] * np.ones(len(time_array))
-        values = label_draws(result, ratios, time=time_array)
+        without_level = np.exp(log_hr_without_level(result, who))[..., None] * np.ones(len(time_array))
+        values = label_draws(result, without_level, time=time_array)
     else:
         values = hazard(result, list(time_array), who=who)
-    return values / values.sel(treatment=reference_name, drop=True)
+    ratios = values / values.sel(treatment=reference_name, drop=True)
+    return ratios if name is None else ratios.sel(treatment=checked_treatment(result, name))
 
 
 def times_or_default(result: Result, times: Sequence[float] | None) -> Sequence[float]:

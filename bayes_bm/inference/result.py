@@ -11,6 +11,7 @@ import xarray as xr
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.storage import read_stored_evidence, stored_evidence
+from bayes_bm.inference.arviz_tree import arviz_groups
 from bayes_bm.inference.gate import Gate, remedy
 from bayes_bm.inference.imputations import (
     Imputations,
@@ -157,13 +158,28 @@ class Result:
             )
 
     def to_arviz(self) -> xr.DataTree:
-        """The groups as ArviZ reads them, spec and provenance in the attributes."""
-        groups = {
-            "posterior": self.posterior,
-            "sample_stats": self.sample_stats,
-            "log_likelihood": self.log_likelihood,
-            "observed_data": self.observed_data,
-        }
+        """Return the groups as ArviZ reads them, spec and provenance in the attributes.
+
+        `az.loo`, `az.compare`, `az.plot_ppc_dist` and `az.plot_prior_posterior` work on it unchanged: it has draws of
+        the priors, replicates of every row of evidence, and one log-likelihood of all rows (`evidence`, by row; its
+        coordinates `kind` and `study` say which), so that leave-one-out leaves out one row of evidence: a patient, a
+        survival at a time, a median. A stack of imputations has no pointwise groups: see `of_imputation`.
+
+        Examples
+        --------
+        >>> import bayes_bm as bb
+        >>> result = bb.fit("published_os_extent_of_resection", draws=100, tune=200)
+        >>> tree = result.to_arviz()
+        >>> tree["log_likelihood"]["evidence"].dims
+        ('chain', 'draw', 'row')
+        >>> tree["posterior"]["log_hr"].attrs["long_name"]
+        'log hazard ratio against str'
+        """
+        imputed = self.imputations is not None
+        groups = arviz_groups(self.predictors, self.posterior, kinds=self.log_likelihood, imputed=imputed)
+        return self._tree({**groups, "constant_data": self.observed_data, "sample_stats": self.sample_stats})
+
+    def _tree(self, groups: dict[str, xr.Dataset]) -> xr.DataTree:
         tree = xr.DataTree.from_dict({name: group for name, group in groups.items() if group.data_vars})
         tree.attrs = {
             "spec": json.dumps(self.spec.document()),
@@ -175,7 +191,14 @@ class Result:
 
     def save(self, path: str | Path) -> Path:
         """Write NetCDF (HDF5), whole or not at all."""
-        tree = self.to_arviz()
+        tree = self._tree(
+            {
+                "posterior": self.posterior,
+                "sample_stats": self.sample_stats,
+                "log_likelihood": self.log_likelihood,
+                "observed_data": self.observed_data,
+            }
+        )
         tree["evidence"] = xr.DataTree(stored_evidence(self.evidence))
         if self.imputations is not None:
             tree["imputation"] = xr.DataTree(self.imputations.stored())

@@ -72,7 +72,7 @@ class Reconstruction:
             "patients": f"{len(self.patients)}, {events} with the event",
             "curve": f"{self.method}, {len(self.curve.time)} points",
             "checks": counted({str(name): int(number) for name, number in checks.items()}),
-            "look at": "patients, diagnostics (tables); draw(m); bb.draw_reconstruction",
+            "look at": "patients, diagnostics (tables); draw(m); bb.plot_reconstruction",
         }
         return summary("Reconstruction of one arm", rows)
 

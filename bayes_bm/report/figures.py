@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from bayes_bm.report.plots.style import Look, looks, svg
 from bayes_bm.report.sentences import event_words, source_text, time_text
 from bayes_bm.report.tables import Row
 from bayes_bm.report.text import DIGITS, estimate, number, printed_interval, treatment_text
+from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import ratio_of
 
 if TYPE_CHECKING:
@@ -142,7 +143,18 @@ def ranks_picture(draw: Drawing, ranking: "Ranking") -> PageFigure:
     return draw.figure(ranks_figure(ranking, looks=draw.looks), title="Probability of every rank")
 
 
-def forest_rows(data: ReportData) -> pd.DataFrame:
+class ForestSource(Protocol):
+    """What a forest plot is made from: the material of a report has it, and so has `public_plots.ForestTables`."""
+
+    @property
+    def spec(self) -> Spec: ...
+    @property
+    def arms(self) -> pd.DataFrame: ...
+    @property
+    def overall(self) -> pd.DataFrame: ...
+
+
+def forest_rows(data: ForestSource) -> pd.DataFrame:
     """Return arms under their treatment, then the overall lines, with the text of the columns beside the plot."""
     fields = ("n", "median", "low", "high", "printed", "printed_low", "printed_high")
     nothing: dict[Any, Any] = dict.fromkeys(fields, np.nan)
@@ -160,7 +172,7 @@ def forest_rows(data: ReportData) -> pd.DataFrame:
     return pd.DataFrame([{**row, **_forest_texts(data, row)} for row in rows])
 
 
-def _forest_texts(data: ReportData, row: Row) -> dict[str, str]:
+def _forest_texts(data: ForestSource, row: Row) -> dict[str, str]:
     if row["kind"] == "heading":
         return dict.fromkeys(("text_model", "text_printed", "text_n"), "")
     spec = data.spec
@@ -173,12 +185,12 @@ def _forest_texts(data: ReportData, row: Row) -> dict[str, str]:
     }
 
 
-def shows_median(data: ReportData) -> bool:
+def shows_median(data: ForestSource) -> bool:
     """Return whether the forest plot shows medians; else it shows survival at the reference time."""
     return bool(len(data.arms) and data.arms["measure"].iloc[0] == "median")
 
 
-def forest_label(data: ReportData) -> str:
+def forest_label(data: ForestSource) -> str:
     """Return the label of the forest plot's axis."""
     curve = event_words(data.spec.endpoint)[1]
     if shows_median(data):
@@ -186,12 +198,17 @@ def forest_label(data: ReportData) -> str:
     return f"{curve} at {time_text(data.spec, data.spec.reference_time)} (proportion)"
 
 
+def forest_limits(data: ForestSource, rows: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of the forest plot's axis."""
+    if not shows_median(data):
+        return 0.0, 1.0
+    ends = rows[["low", "high", "printed"]].to_numpy(dtype=float)
+    return 0.85 * float(np.nanmin(ends)), min(1.1 * float(np.nanmax(ends)), 3 * data.spec.horizon)
+
+
 def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[PageFigure]:
     """Draw the same rows twice: labels beside the plot for a wide screen, above their lines for a narrow one."""
-    label, xlim = forest_label(draw.data), (0.0, 1.0)
-    if shows_median(draw.data):
-        ends = rows[["low", "high", "printed"]].to_numpy(dtype=float)
-        xlim = (0.85 * float(np.nanmin(ends)), min(1.1 * float(np.nanmax(ends)), 3 * draw.data.spec.horizon))
+    label, xlim = forest_label(draw.data), forest_limits(draw.data, rows)
     settings = {"looks": draw.looks, "xlabel": label, "xlim": xlim, "log": shows_median(draw.data)}
     columns = {"patients": "text_n", "model (95 %)": "text_model", "printed or observed": "text_printed"}
     title = f"Forest plot of study arms: {label}"

@@ -73,7 +73,7 @@ def gather(
 ) -> ReportData:
     """Return every table that the report shows."""
     spec, follow_up_ends = result.spec, follow_up(result.spec, result.evidence)
-    clean = _numeric_columns(reconciliation)
+    clean = numeric_columns(reconciliation)
     summary = reconstruction_summary(result)
     answers = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, summary, clean)
     observed = [_observed_arm(result, clean, row) for row in range(len(result.evidence.arms))]
@@ -131,8 +131,8 @@ RECONCILED = (
 )
 
 
-def _numeric_columns(reconciliation: pd.DataFrame) -> pd.DataFrame:
-    """Columns of numbers as numbers: one that is empty throughout comes as objects."""
+def numeric_columns(reconciliation: pd.DataFrame) -> pd.DataFrame:
+    """Return a reconciliation with columns of numbers as numbers: one that is empty throughout comes as objects."""
     return reconciliation.assign(**{name: pd.to_numeric(reconciliation[name], errors="coerce") for name in RECONCILED})
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from bayes_bm.checks.battery import Battery
+from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.evidence.audit import Audit
+from bayes_bm.evidence.audit import audit as audit_of
 from bayes_bm.inference.result import Result
 from bayes_bm.report.gather import gather
 from bayes_bm.runtime.files import write_text
@@ -27,9 +29,9 @@ def write_report(
     result: Result,
     path: str | Path,
     *,
-    audit: Audit,
-    reconciliation: pd.DataFrame,
-    contrasts: pd.DataFrame | None,
+    audit: Audit | None = None,
+    reconciliation: pd.DataFrame | None = None,
+    contrasts: pd.DataFrame | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
     patient: Mapping[str, float] | None = None,
     population: Mapping[str, float] | None = None,
@@ -47,12 +49,12 @@ def write_report(
         What `bayes_bm.fit` or `bayes_bm.load` gives.
     path : str or pathlib.Path
         Where the file goes.
-    audit : Audit
-        What `bayes_bm.audit` gives.
-    reconciliation : pandas.DataFrame
-        What `bayes_bm.reconcile` gives.
-    contrasts : pandas.DataFrame or None
-        What `bayes_bm.contrast_sources` gives; None where those fits were not made.
+    audit : Audit, optional
+        What `bayes_bm.audit` gives, where it is made already.
+    reconciliation : pandas.DataFrame, optional
+        What `bayes_bm.reconcile` gives, where it is made already.
+    contrasts : pandas.DataFrame, optional
+        What `bayes_bm.contrast_sources` gives; without it the report says that those fits were not made.
     tables : mapping of str to pandas.DataFrame, optional
         `compare` by who is asked about, where it is made already.
     patient : mapping of str to float, optional
@@ -89,14 +91,15 @@ def write_report(
     >>> from dataclasses import replace
     >>> result = bb.fit(bb.read_spec("published_os_extent_of_resection"))
     >>> failed = replace(result, gate=replace(result.gate, reasons=("R-hat of log_hr[GTR] is 1.07",)))
-    >>> audit, reconciliation = bb.audit(result.spec, result.evidence), bb.reconcile(result)
-    >>> bb.write_report(failed, "report.html", audit=audit, reconciliation=reconciliation, contrasts=None)
+    >>> bb.write_report(failed, "report.html")
     Traceback (most recent call last):
     bayes_bm.runtime.errors.GateRefused: ...
     """
     from bayes_bm.report.page import render
 
     result.require_gate(allow_failed=allow_failed_gate)
+    audit = audit_of(result.spec, result.evidence) if audit is None else audit
+    reconciliation = reconcile(result) if reconciliation is None else reconciliation
     gate = () if result.gate.passed else (f"The convergence gate failed: {'; '.join(result.gate.reasons)}.",)
     material = gather(
         result,

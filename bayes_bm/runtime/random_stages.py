@@ -47,6 +47,10 @@ class RandomStage(IntEnum):
     """Mixes of fresh arms beside those of the evidence's."""
     PLANNED_STUDIES = 36
     """Truths and numbers of planned studies; the number of the design follows."""
+    MODEL_PRIOR = 37
+    """Draws of a model's priors beside its posterior."""
+    PREDICTIVE_DRAWS = 38
+    """Replicates of every row of evidence beside it."""
 
 
 def stage_seeds(seed: int, stage: RandomStage, *part: int) -> np.random.SeedSequence:

@@ -10,7 +10,7 @@ import bayes_bm as bb
 from bayes_bm.evidence.manifest import reconstruct_all
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.reconstruction.reconstruct import reconstruct
-from bayes_bm.report.plots.reconstruction import draw_reconstruction, new_panels
+from bayes_bm.report.plots.reconstruction import new_panels, plot_reconstruction
 from bayes_bm.report.reconstructions import figure_name, write_reconstructions
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import parse_spec
@@ -207,7 +207,7 @@ def test_the_figure_shows_what_disagrees() -> None:
     wrong = known["at_risk"].copy()
     wrong.loc[2, "at_risk"] = wrong.loc[1, "at_risk"]
     rec = reconstruct(drawn(time, event, known["axis_max"]), **{**known, "at_risk": wrong})
-    panels = draw_reconstruction(rec, new_panels(), name="arm", unit="months", draws=4)
+    panels = plot_reconstruction(rec, new_panels(), name="arm", unit="months", draws=4)
     texts = {text.get_text(): text for text in panels.at_risk.texts}
     right = str(int(known["at_risk"].loc[2, "at_risk"]))
     assert texts[right].get_weight() == "bold"

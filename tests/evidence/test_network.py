@@ -126,13 +126,13 @@ def test_labels_neither_overlap_nor_leave_the_picture(count: int) -> None:
 
 def test_the_picture_says_how_many_studies_and_which_have_many_arms() -> None:
     found = network(*net(counts(one="ab", two="ab", three="abc", four="d")))
-    texts = [text.get_text() for text in bb.draw_network(found).texts]
+    texts = [text.get_text() for text in bb.plot_network(found).texts]
     assert "3 arms: three" in texts
     assert {"3", "1"} <= set(texts)
     assert "f\nno evidence" in texts
     assert "d\n1 study\n40 patients" in texts
     empty = network(*net(counts(one="a", two="b"), compare=["b"]))
-    assert "no side-by-side study" in [text.get_text() for text in bb.draw_network(empty).texts]
+    assert "no side-by-side study" in [text.get_text() for text in bb.plot_network(empty).texts]
 
 
 def test_the_order_of_rows_changes_no_table() -> None:

@@ -6,12 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import AllowFailed, Horizon, Json, MixValues, ResultFile, Times, Treatments, WhoName
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_population, parse_times
-from bayes_bm.cli.printing import OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
+from bayes_bm.cli.printing import (
+    check_figure,
+    gate_field,
+    json_rows,
+    print_json,
+    print_table,
+    print_words,
+    save_figure,
+)
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import check_places
 from bayes_bm.runtime.signals import Stopped
@@ -65,9 +72,9 @@ def compare(
         return print_json({"who": name, **gate_field(result), "rows": json_rows(table), **mix_note, **reconstruction})
     print_table(table, f"{result.spec.question} ({name}, {result.spec.time_unit})", COMPARE_COLUMNS)
     if words:
-        OUT.print(Text(words))
+        print_words(words)
     for document in reconstruction.values():
-        OUT.print(Text(document["note"]))
+        print_words(document["note"])
     return None
 
 
@@ -177,7 +184,7 @@ def _print_ranking(ranking: "Ranking", time_unit: str) -> None:
     when = "" if ranking.time is None else f" at {ranking.time:g} {time_unit}"
     print_table(ranking.table, f"{ranking.estimand}{when} ({ranking.who}); rank 1: {ranking.first}")
     print_table(ranking.table[["treatment"]].merge(wide, on="treatment"), "probability of each rank")
-    OUT.print(Text(ranking.warning))
+    print_words(ranking.warning)
 
 
 def serve(

@@ -31,6 +31,7 @@ from bayes_bm.cli.printing import (
     print_json,
     print_remarks,
     print_table,
+    print_words,
     save_figure,
     show_progress,
 )
@@ -129,8 +130,8 @@ def simulate(
     rows = pd.DataFrame(world.truth["answers"])
     print_table(rows[rows["time"].isna() | (rows["time"] == spec.reference_time)], "true answers")
     if world.figures:
-        OUT.print(Text(f"first: bayes-bm digitize {out / FIGURES} --endpoint {spec.endpoint} --out {out / DIGITIZED}"))
-    return OUT.print(Text(f"written: {out}; next: bayes-bm run {out / 'spec.toml'} --out {out / 'run'}"))
+        print_words(f"first: bayes-bm digitize {out / FIGURES} --endpoint {spec.endpoint} --out {out / DIGITIZED}")
+    return print_words(f"written: {out}; next: bayes-bm run {out / 'spec.toml'} --out {out / 'run'}")
 
 
 @dataclass(frozen=True)
@@ -214,9 +215,9 @@ def print_check(result: "Result", checked: "Check") -> None:
     print_table(checked.reconciliation, "reconciliation", RECONCILIATION_COLUMNS)
     print_table(checked.battery.flags, "misfits: arms, printed numbers, studies", MISFIT_COLUMNS)
     for text in (*checked.battery.sentences(), checked.battery.not_seen):
-        OUT.print(Text(f"- {text}"))
+        print_words(f"- {text}")
     if checked.mix is not None:
-        OUT.print(Text(f"- {checked.mix.text}"))
+        print_words(f"- {checked.mix.text}")
     OUT.print("")
     title = "prior and posterior, and how far either moves a parameter (power scaling; above 0.05 it matters)"
     print_table(_parameter_table(checked), title, PARAMETER_COLUMNS)
@@ -255,7 +256,7 @@ def print_leave_one_out(removed: "LeaveOneOut", folder: Path) -> None:
     title = f"{first['measure']}, {first['treatment']} against {first['reference']}, without each study"
     print_table(removed.studies.replace({"study": {"": "(all studies)"}}), title, LEAVE_ONE_OUT_COLUMNS)
     print_table(removed.coverage, "printed numbers inside what the other studies foretell")
-    OUT.print(Text(f"written: {folder}"))
+    print_words(f"written: {folder}")
 
 
 @expand_records
@@ -385,8 +386,8 @@ def print_sensitivity(spec: "Spec", analyses: "Sensitivity", files: Sequence[Pat
     columns = [str(name) for name in table if name not in aside]
     print_table(table, f"{spec.question}: under every analysis", columns)
     for row in analyses.table[analyses.table["note"].fillna("") != ""].to_dict("records"):
-        OUT.print(Text(f"- {row['analysis']}: {row['note']}"))
-    OUT.print(Text(f"written: {', '.join(map(str, files))}"))
+        print_words(f"- {row['analysis']}: {row['note']}")
+    print_words(f"written: {', '.join(map(str, files))}")
 
 
 def verify(
@@ -407,6 +408,6 @@ def verify(
             shown = rows.assign(found=precise_numbers(rows["found"]), expected=precise_numbers(rows["expected"]))
             shown = shown.assign(verdict=["pass" if passed else "FAIL" for passed in rows["passed"]])
             print_table(shown, str(group), KNOWN_ANSWER_COLUMNS)
-        OUT.print(Text(f"{len(table) - len(failed)} of {len(table)} known answers found"))
+        print_words(f"{len(table) - len(failed)} of {len(table)} known answers found")
     if len(failed):
         raise GateRefused("; ".join(f"{row['group']}: {row['check']}" for row in json_rows(failed)))

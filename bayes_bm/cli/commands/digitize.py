@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bayes_bm.cli.commands.reconstruct import show_count
 from bayes_bm.cli.options import Cores, Json, expand_records
-from bayes_bm.cli.printing import ERR, OUT, json_rows, print_json, print_table
+from bayes_bm.cli.printing import ERR, json_rows, print_json, print_table, print_words
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import check_folder
 from bayes_bm.runtime.signals import Stopped
@@ -197,7 +197,7 @@ def _print_saved(saved: "Sequence[Saved]", out: Path) -> None:
             ERR.print(Text(f"not read: {one.refusal}"))
         for finding, line in zip(one.findings, one.lines, strict=True):
             ERR.print(Text(_finding_text(finding, one.folder, line)))
-    OUT.print(Text(f"look at {out / 'overlay.png'}" if len(saved) == 1 else "look at overlay.png of each figure"))
+    print_words(f"look at {out / 'overlay.png'}" if len(saved) == 1 else "look at overlay.png of each figure")
 
 
 def _finding_text(finding: Any, folder: Path, line: int) -> str:

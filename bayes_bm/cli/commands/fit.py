@@ -31,6 +31,7 @@ from bayes_bm.cli.printing import (
     print_json,
     print_remarks,
     print_table,
+    print_words,
     save_figure,
     show_progress,
 )
@@ -105,7 +106,7 @@ def print_audit(name: str, audited: "Audit") -> None:
         if len(table):
             print_table(table, AUDIT_TITLES[key])
     for note in audited.notes:
-        OUT.print(Text(f"- {note}"))
+        print_words(f"- {note}")
 
 
 def _audit_tables(audited: "Audit") -> "dict[str, pd.DataFrame]":
@@ -157,7 +158,7 @@ def print_fit(result: "Result", path: Path) -> None:
     import pandas as pd
 
     print_table(pd.DataFrame(result.gate.rows), f"{result.spec.name}: convergence gate {result.gate.state}")
-    OUT.print(Text(f"written: {path}"))
+    print_words(f"written: {path}")
 
 
 def report(
@@ -184,7 +185,7 @@ def report(
             folder=result_file.parent,
             say=progress,
         )
-    OUT.print(Text(f"written: {made.path}"))
+    print_words(f"written: {made.path}")
 
 
 @expand_records
@@ -221,6 +222,19 @@ def run(
     if as_json:
         return print_json(done.document())
     for line in done.answer:
-        OUT.print(Text(line))
+        print_words(line)
     OUT.print("")
-    return OUT.print(Text("written: " + ", ".join(str(path) for path in done.files)))
+    print_words("written: " + ", ".join(str(path) for path in done.files))
+    page, fitted = out / "report.html", out / "result.nc"
+    return print_words(
+        f"open {page} in a browser\nnext:\n" + "\n".join(f"  {step}" for step in _next_steps(spec_name, fitted))
+    )
+
+
+def _next_steps(spec_name: str, fitted: Path) -> list[str]:
+    """Return three commands that go on from a run."""
+    return [
+        f"bayes-bm serve {fitted}",
+        f"bayes-bm compare {fitted} --who new-hospital",
+        f"bayes-bm sensitivity {spec_name} --out {fitted.parent}",
+    ]

@@ -22,7 +22,17 @@ from bayes_bm.cli.options import (
     expand_records,
 )
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_pairs, parse_population, parse_times
-from bayes_bm.cli.printing import ERR, OUT, check_figure, gate_field, json_rows, print_json, print_table, save_figure
+from bayes_bm.cli.printing import (
+    ERR,
+    OUT,
+    check_figure,
+    gate_field,
+    json_rows,
+    print_json,
+    print_table,
+    print_words,
+    save_figure,
+)
 from bayes_bm.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +44,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("patient", "treatment", "reference", "estimand", "time"),
-    *("median", "q5", "q95", "prob_better", "label"),
+    *("median", "q2_5", "q97_5", "prob_better", "label"),
 )
 """Columns of the printed table; `--json` has all."""
 MARGIN_COLUMNS = (*COLUMNS[:-1], "margin", "prob_better_by_margin", "label")
@@ -296,7 +306,7 @@ def print_predictions(result: "Result", request: PredictRequest, predictions: Pr
     for title, rows in predictions.outcomes.items():
         print_table(rows, f"what could happen to one such patient ({title}): times of the event, {SPREAD_OF_ONE}")
     if text := _mix_note(result, request):
-        OUT.print(Text(text))
+        print_words(text)
     if result.spec.covariates and not request.together:
         _print_distances(result, request)
 

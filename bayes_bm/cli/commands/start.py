@@ -8,13 +8,15 @@ import typer
 from rich.text import Text
 
 from bayes_bm.cli.options import Json
-from bayes_bm.cli.printing import ERR, OUT, json_rows, print_json, print_table
+from bayes_bm.cli.printing import ERR, OUT, json_rows, print_json, print_table, print_words
 from bayes_bm.runtime.errors import InputError
 
 if TYPE_CHECKING:
     from bayes_bm.evidence.lint import Lint
     from bayes_bm.evidence.starting.patients import PatientsFile
 
+OWN = " of its study and treatment"
+"""What most rows are said to inform; said once, in the title, so that the table fits a terminal."""
 UNITS = ("days", "weeks", "months", "years")
 
 
@@ -53,9 +55,9 @@ def init(
     if as_json:
         return print_json({"files": [str(file) for file in files], "remarks": list(start.remarks), "next": steps})
     for remark in start.remarks:
-        OUT.print(Text(f"- {remark}"))
-    OUT.print(Text("written: " + ", ".join(str(file) for file in files)))
-    return OUT.print(Text("next:\n" + "\n".join(f"  {step}" for step in steps)))
+        print_words(f"- {remark}")
+    print_words("written: " + ", ".join(str(file) for file in files))
+    return print_words("next:\n" + "\n".join(f"  {step}" for step in steps))
 
 
 def _asked_unit(shown: "PatientsFile") -> str:
@@ -97,15 +99,16 @@ def _document(look: "Lint") -> dict[str, Any]:
 def _print_lint(look: "Lint") -> None:
     OUT.print(Text(f"{look.spec}: {_verdict(look)}", style="bold"))
     for error in look.errors:
-        OUT.print(Text(f"- {str(error).removeprefix(f'{look.spec}, ').removeprefix(f'{look.spec}: ')}"))
+        print_words(f"- {str(error).removeprefix(f'{look.spec}, ').removeprefix(f'{look.spec}: ')}")
     if len(look.rows):
-        columns = ["kind", "study", "arm", "treatment", "size", "informs"]
-        print_table(look.rows, "what each row would teach (size: patients that it weighs as much as)", columns)
+        short = look.rows.assign(informs=[text.replace(OWN, "") for text in look.rows["informs"]])
+        title = f"what each row would teach{OWN} (size: patients that it weighs as much as)"
+        print_table(short, title, ["kind", "study", "arm", "treatment", "size", "informs"])
     for title, words in {"missing": look.missing, "notes": look.notes, "no fit": look.refusals}.items():
         if words:
             OUT.print(Text(title, style="bold"))
         for line in words:
-            OUT.print(Text(f"- {line}"))
+            print_words(f"- {line}")
 
 
 def _verdict(look: "Lint") -> str:

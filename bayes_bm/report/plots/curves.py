@@ -11,7 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from bayes_bm.report.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, legend_below, wrapped
+from bayes_bm.report.plots.style import (
+    GREY,
+    INK,
+    PRINTED,
+    RC,
+    Look,
+    axes_inches,
+    figure,
+    figure_of,
+    legend_below,
+    wrapped,
+)
 from bayes_bm.report.text import time_ticks
 
 HATCH = "////"
@@ -224,12 +235,16 @@ def difference_curve(
     return axes
 
 
+def survival_axes() -> Axes:
+    """Return axes for curves on a figure of their own, with room for a legend below."""
+    return figure(4.4, 3.4, left_margin=0.66, right_margin=0.16, bottom_margin=0.85, top_margin=0.34)[1]
+
+
 def treatment_figure(table: pd.DataFrame, **settings: Any) -> Figure:
     """Draw `treatment_curves` at their size."""
-    drawn, axes = figure(4.4, 3.4, left_margin=0.66, right_margin=0.16, bottom_margin=0.85, top_margin=0.34)
-    treatment_curves(axes, table, **settings)
+    axes = treatment_curves(survival_axes(), table, **settings)
     legend_below(axes, inches=0.55)
-    return drawn
+    return figure_of(axes)
 
 
 def difference_figure(table: pd.DataFrame, **settings: Any) -> Figure:

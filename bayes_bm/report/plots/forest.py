@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_bm.report.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, wrapped
+from bayes_bm.report.plots.style import GREY, INK, PRINTED, RC, Look, axes_inches, figure, figure_of, wrapped
 
 TICKS = (0.5, 1, 2, 3, 6, 12, 24, 48, 96, 192, 384)
 """Ticks of a log axis in the unit of time."""
@@ -156,25 +156,30 @@ def _write_column(axes: Axes, head: str, texts: list[str], *, offset: float) -> 
         axes.annotate(text, (1, y), color=INK, **place)
 
 
+def forest_axes(table: pd.DataFrame, *, columns: Mapping[str, str] | None = None) -> Axes:
+    """Return axes on a figure of their own, with room for labels left of them and `columns` right of them."""
+    longest = min(LABEL_CHARACTERS, max(len(str(label)) for label in table["label"]))
+    right_margin = COLUMN_GAP + sum(column_width(head, table[field]) for head, field in (columns or {}).items())
+    _, axes = figure(
+        11.0,
+        0.27 * len(table) + 0.95,
+        left_margin=0.35 + LETTER * longest,
+        right_margin=right_margin,
+        bottom_margin=0.5,
+        top_margin=0.2,
+    )
+    return axes
+
+
 def forest_figure(
     table: pd.DataFrame, *, wide: bool, columns: Mapping[str, str] | None = None, **settings: Any
 ) -> Figure:
     """Draw the forest at its size: `wide` with labels and columns beside it, else one column for a narrow screen."""
-    longest = min(LABEL_CHARACTERS, max(len(str(label)) for label in table["label"]))
     if wide:
-        left_margin = 0.35 + LETTER * longest
-        right_margin = COLUMN_GAP + sum(column_width(head, table[field]) for head, field in (columns or {}).items())
-        drawn, axes = figure(
-            11.0,
-            0.27 * len(table) + 0.95,
-            left_margin=left_margin,
-            right_margin=right_margin,
-            bottom_margin=0.5,
-            top_margin=0.2,
-        )
+        axes = forest_axes(table, columns=columns)
     else:
-        drawn, axes = figure(
+        _, axes = figure(
             4.0, 0.40 * len(table) + 0.85, left_margin=0.14, right_margin=0.18, bottom_margin=0.5, top_margin=0.15
         )
     forest(axes, table, wide=wide, columns=columns if wide else None, **settings)
-    return drawn
+    return figure_of(axes)

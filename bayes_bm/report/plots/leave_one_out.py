@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, figure, wrapped
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, axes_inches, figure, figure_of, wrapped
 from bayes_bm.report.text import number, ratio_estimate, treatment_text
 
 LETTER = 0.066
@@ -24,37 +24,8 @@ TICKS = (0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.
 METHODS = {"psis": "weights", "refit": "a fit", "failed": "failed"}
 
 
-def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
-    """Draw the ratio without each study in turn, largest change first, beside what all studies say.
-
-    Parameters
-    ----------
-    studies : pandas.DataFrame
-        `LeaveOneOut.studies`, or studies.csv as it was written: one row of all studies (`study` is ""), then one row a
-        study left out. `ratio`, `ratio_low` and `ratio_high` are a ratio with its 95 % interval, `shift` is the change
-        of its log in posterior standard deviations, `elpd` the log score of what the study printed.
-    title : str
-        Title above the lines.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One line a row; filled marks come from weights, hollow squares from a fit without the study.
-
-    Examples
-    --------
-    >>> import bayes_bm as bb, pandas as pd
-    >>> studies = pd.DataFrame({
-    ...     "study": ["", "Lee 2020", "Ma 2021"], "method": ["", "psis", "refit"],
-    ...     "treatment": "srs", "reference": "wbrt", "measure": "hazard ratio",
-    ...     "ratio": [0.70, 0.72, 0.61], "ratio_low": [0.55, 0.55, 0.45], "ratio_high": [0.90, 0.95, 0.84],
-    ...     "shift": [None, 0.2, -1.1], "elpd": [None, -3.1, -4.2]}).astype({"shift": float, "elpd": float})
-    >>> [axes] = bb.leave_one_out_figure(studies).axes
-    >>> axes.get_xlabel().splitlines()[0]
-    'hazard ratio in the average study, SRS against WBRT'
-    >>> [text.get_text() for text in axes.texts if text.get_text()[:2] in ("Le", "Ma")]
-    ['Ma 2021', 'Lee 2020']
-    """
+def draw_leave_one_out(studies: pd.DataFrame, axes: Axes | None = None, *, title: str = "") -> Axes:
+    """Draw one line a study left out, largest change first, below all studies; without axes at its own size."""
     order = studies.iloc[1:].assign(size=lambda table: -table["shift"].abs().fillna(0.0)).sort_values("size")
     rows = [*studies.iloc[:1].to_dict("records"), *order.to_dict("records")]
     texts = [_study_texts(row) for row in rows]
@@ -63,14 +34,16 @@ def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
         0.25 + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(HEADS)
     ]
     top_margin = 0.62 if title else 0.4
-    drawn, axes = figure(
-        left_margin + 3.8 + sum(widths),
-        LINE * len(rows) + top_margin + 0.75,
-        left_margin=left_margin,
-        right_margin=sum(widths),
-        bottom_margin=0.7,
-        top_margin=top_margin,
-    )
+    if axes is None:
+        _, axes = figure(
+            left_margin + 3.8 + sum(widths),
+            LINE * len(rows) + top_margin + 0.75,
+            left_margin=left_margin,
+            right_margin=sum(widths),
+            bottom_margin=0.7,
+            top_margin=top_margin,
+        )
+    left_margin = axes_inches(axes).left_margin
     with mpl.rc_context(RC):
         _set_ratio_axis(axes, rows)
         for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
@@ -83,7 +56,12 @@ def leave_one_out_figure(studies: pd.DataFrame, *, title: str = "") -> Figure:
         axes.set_xlabel(f"{first['measure']} in the average study, {compared} against {reference}\ngrey: all studies")
         if title:
             _write_text(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left_margin, bold=True)
-    return drawn
+    return axes
+
+
+def leave_one_out_figure(studies: pd.DataFrame, **settings: Any) -> Figure:
+    """Return the figure of `draw_leave_one_out`."""
+    return figure_of(draw_leave_one_out(studies, **settings))
 
 
 def _study_label(row: Mapping[Any, Any]) -> str:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
-from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, wrapped
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, figure_of, wrapped
 from bayes_bm.report.plots.style import looks as default_looks
 from bayes_bm.report.text import counted, treatment_text
 
@@ -43,34 +43,8 @@ HATCHES = ("", "////", "....", "\\\\\\\\", "xxxx")
 def draw_network(
     network: "Network", axes: Axes | None = None, *, looks: Mapping[str, Look] | None = None, title: str = ""
 ) -> Axes:
-    """Draw who was compared with whom, by how many studies.
-
-    Nodes stand on a circle in the order of the spec, and their area grows with patients. The number on a line, and its
-    width, are the studies that hold both of its ends. A shaded area joins the treatments of studies with three or more.
-
-    Parameters
-    ----------
-    network : Network
-        What `bayes_bm.network` gives.
-    axes : matplotlib.axes.Axes, optional
-        Where to draw; by default axes on a figure of their own, 6.6 inches wide.
-    looks : mapping of str to Look, optional
-        Colour and marker by treatment; by default one a treatment from a palette for colour-blind readers.
-    title : str
-        Title of the axes.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The axes drawn on; `.figure.savefig(path, dpi=150)` writes them.
-
-    Examples
-    --------
-    >>> import bayes_bm as bb
-    >>> spec = bb.read_spec("published_os_extent_of_resection")
-    >>> axes = bb.draw_network(bb.network(spec, bb.read_evidence(spec)), title="Extent of resection")
-    >>> [text.get_text().replace("\\n", ", ") for text in axes.texts]
-    ['1', 'STR, 1 study', 'GTR, 1 study']
+    """Draw nodes on a circle, lines with their studies, shades of studies with several treatments
+    (`bayes_bm.plot_network`).
     """
     names = list(network.nodes["treatment"])
     axes = _new_axes(network) if axes is None else axes
@@ -88,9 +62,7 @@ def draw_network(
 
 def network_figure(network: "Network", **settings: Any) -> Figure:
     """Return the figure of `draw_network`; `.savefig(path, dpi=150)` writes it."""
-    drawn = draw_network(network, **settings).get_figure(root=True)
-    assert drawn is not None
-    return drawn
+    return figure_of(draw_network(network, **settings))
 
 
 def _new_axes(network: "Network") -> Axes:

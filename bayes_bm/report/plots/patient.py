@@ -1,6 +1,6 @@
 """One patient: curves with the uncertainty about them, and below, in a colour of its own, what could happen."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_bm.report.plots.style import GREY, RC, axes_inches, looks, wrapped
+from bayes_bm.report.plots.style import GREY, RC, axes_inches, figure_of, looks, wrapped
 from bayes_bm.report.text import treatment_text
 
 if TYPE_CHECKING:
@@ -25,26 +25,58 @@ STRIP = 0.34
 """Inches of one treatment's outcomes."""
 
 
-def patient_figure(curves: "PatientCurves", *, title: str = "", notes: bool = True, width: float = WIDTH) -> Figure:
+class PatientPanels(NamedTuple):
+    """Axes of one patient's figure: curves above, outcomes of one such patient below.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> bb.PatientPanels._fields
+    ('curves', 'outcomes')
+    """
+
+    curves: Axes
+    outcomes: Axes
+
+
+def draw_patient(
+    curves: "PatientCurves",
+    axes: PatientPanels | None = None,
+    *,
+    title: str = "",
+    notes: bool = True,
+    width: float = WIDTH,
+) -> PatientPanels:
     """Draw curves above (line: median, band: 95 % of the uncertainty about the curve), outcomes below (thick: middle
-    half, thin: 95 % of single patients). `width` in inches.
+    half, thin: 95 % of single patients). Without axes on a figure `width` inches wide, with the notes below.
     """
     names = list(dict.fromkeys(curves.curves["treatment"]))
+    with mpl.rc_context(RC):
+        panels = axes or _new_panels(curves, len(names), titled=bool(title), notes=notes, width=width)
+        _draw_curves(panels.curves, curves, names)
+        _draw_outcomes(panels.outcomes, curves, names)
+        if title:
+            panels.curves.set_title(title)
+    return panels
+
+
+def patient_figure(curves: "PatientCurves", **settings: Any) -> Figure:
+    """Return the figure of `draw_patient`."""
+    return figure_of(draw_patient(curves, **settings).curves)
+
+
+def _new_panels(curves: "PatientCurves", treatments: int, *, titled: bool, notes: bool, width: float) -> PatientPanels:
+    """Return axes above each other on a figure of their own, what a reader must know in small print below."""
     lines = [wrapped(text, int(15 * width), lines=4) for text in curves.notes] if notes else []
     bottom_margin = 0.25 + 0.16 * sum(text.count("\n") + 1 for text in lines)
-    strip, top_margin = STRIP * len(names) + 0.5, 0.45 if title else 0.25
+    strip, top_margin = STRIP * treatments + 0.5, 0.45 if titled else 0.25
     height = top_margin + CURVES + 0.75 + strip + 0.5 + bottom_margin
-    with mpl.rc_context(RC):
-        drawn = Figure(figsize=(width, height))
-        left_edge, wide = 1.15 / width, 1 - 1.44 / width
-        upper = drawn.add_axes((left_edge, (bottom_margin + 0.5 + strip + 0.75) / height, wide, CURVES / height))
-        lower = drawn.add_axes((left_edge, (bottom_margin + 0.5) / height, wide, strip / height), sharex=upper)
-        _draw_curves(upper, curves, names)
-        _draw_outcomes(lower, curves, names)
-        if title:
-            upper.set_title(title)
-        drawn.text(0.02, (bottom_margin - 0.1) / height, "\n".join(lines), fontsize=7.8, va="top", color=GREY)
-    return drawn
+    drawn = Figure(figsize=(width, height))
+    left_edge, wide = 1.15 / width, 1 - 1.44 / width
+    upper = drawn.add_axes((left_edge, (bottom_margin + 0.5 + strip + 0.75) / height, wide, CURVES / height))
+    lower = drawn.add_axes((left_edge, (bottom_margin + 0.5) / height, wide, strip / height), sharex=upper)
+    drawn.text(0.02, (bottom_margin - 0.1) / height, "\n".join(lines), fontsize=7.8, va="top", color=GREY)
+    return PatientPanels(upper, lower)
 
 
 def _draw_curves(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:

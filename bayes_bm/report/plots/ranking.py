@@ -1,13 +1,13 @@
 """Rankograms: for each treatment the probability of every rank, and of that rank or an earlier one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_bm.report.plots.style import GREY, INK, RC, Look, wrapped
+from bayes_bm.report.plots.style import GREY, INK, RC, Look, figure_of, wrapped
 from bayes_bm.report.plots.style import looks as default_looks
 from bayes_bm.report.text import number, treatment_text
 
@@ -58,58 +58,37 @@ def draw_ranks(ranking: "Ranking", axes: Axes, name: str, *, look: Look) -> Axes
     return axes
 
 
-def ranks_figure(ranking: "Ranking", *, looks: Mapping[str, Look] | None = None) -> Figure:
-    """Draw a rankogram for each treatment: the probability of every rank, and of that rank or an earlier one.
-
-    Parameters
-    ----------
-    ranking : Ranking
-        What `bayes_bm.rank` gives.
-    looks : mapping of str to Look, optional
-        Colour and marker by treatment; by default one a treatment from a palette for colour-blind readers.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Three panels a row; `.savefig(path, dpi=150)` writes them.
-
-    Notes
-    -----
-    SUCRA, in each panel, is the surface under the cumulative ranking curve (Salanti, Ades and Ioannidis 2011,
-    doi 10.1016/j.jclinepi.2010.03.016).
-
-    Examples
-    --------
-    >>> import bayes_bm as bb, pandas as pd
-    >>> chances = {"rank": [1, 2, 1, 2], "probability": [0.8, 0.2, 0.2, 0.8], "cumulative": [0.8, 1.0, 0.2, 1.0]}
-    >>> ranks = {"median_rank": [1, 2], "rank_q5": [1, 1], "rank_q95": [2, 2], "sucra": [0.8, 0.2]}
-    >>> ranking = bb.Ranking(
-    ...     estimand="hazard_ratio", who="average-study", time=None, first="lowest hazard",
-    ...     probabilities=pd.DataFrame({"treatment": ["srs", "srs", "wbrt", "wbrt"], **chances}),
-    ...     table=pd.DataFrame({"treatment": ["srs", "wbrt"], **ranks}))
-    >>> [panel.get_title() or panel.get_title(loc="left") for panel in bb.ranks_figure(ranking).axes]
-    ['SRS', 'WBRT']
-    """
+def draw_all_ranks(
+    ranking: "Ranking", axes: Sequence[Axes] | None = None, *, looks: Mapping[str, Look] | None = None
+) -> list[Axes]:
+    """Draw a panel for each treatment; without axes three a row on a figure of their own, what a rank is below."""
     names = list(ranking.table["treatment"])
     looks = looks or default_looks(names)
-    rows = -(-len(names) // COLUMNS)
+    panels = _new_panels(ranking) if axes is None else list(axes[: len(names)])
+    for panel, name in zip(panels, names, strict=True):
+        draw_ranks(ranking, panel, name, look=looks[name])
+    return panels
+
+
+def ranks_figure(ranking: "Ranking", *, looks: Mapping[str, Look] | None = None) -> Figure:
+    """Return the figure of `draw_all_ranks`."""
+    return figure_of(draw_all_ranks(ranking, looks=looks)[0])
+
+
+def _new_panels(ranking: "Ranking") -> list[Axes]:
+    """Return axes for each treatment, three a row, over a line that says what a rank is."""
+    count = len(ranking.table)
+    rows = -(-count // COLUMNS)
     width, height = 0.45 + COLUMNS * (PANEL + 0.22), 0.38 + rows * (TALL + GAP)
+    panels = []
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(width, height))
-        for index, name in enumerate(names):
+        for index in range(count):
             row, column = divmod(index, COLUMNS)
             left_edge = 0.42 + column * (PANEL + 0.22)
             bottom = height + 0.2 - (row + 1) * (TALL + GAP)
-            axes = drawn.add_axes((left_edge / width, bottom / height, PANEL / width, TALL / height))
-            draw_ranks(ranking, axes, name, look=looks[name])
-            axes.tick_params(labelleft=column == 0)
-        drawn.text(
-            0.42 / width,
-            0.07 / height,
-            wrapped(
-                f"rank; 1 is the {ranking.first}. Bars: probability of the rank; dashed: of it or an earlier.", 100
-            ),
-            fontsize=8.2,
-            va="bottom",
-        )
-    return drawn
+            panels.append(drawn.add_axes((left_edge / width, bottom / height, PANEL / width, TALL / height)))
+            panels[-1].tick_params(labelleft=column == 0)
+        words = f"rank; 1 is the {ranking.first}. Bars: probability of the rank; dashed: of it or an earlier."
+        drawn.text(0.42 / width, 0.07 / height, wrapped(words, 100), fontsize=8.2, va="bottom")
+    return panels

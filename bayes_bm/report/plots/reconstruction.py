@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, wrapped
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, figure_of, wrapped
 from bayes_bm.report.text import time_ticks
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Panels(NamedTuple):
     at_risk: Axes
 
 
-def draw_reconstruction(
+def plot_reconstruction(
     rec: "Reconstruction | FigureData",
     axes: Panels | None = None,
     *,
@@ -90,7 +90,7 @@ def draw_reconstruction(
     >>> import bayes_bm as bb, pandas as pd
     >>> points = pd.DataFrame({"time": [0, 2, 2, 5, 5, 8], "survival": [1, 1, 0.75, 0.75, 0.5, 0.5]})
     >>> rec = bb.reconstruct(points, n=4)
-    >>> panels = bb.draw_reconstruction(rec, name="Lee 2020: SRS", unit="months")
+    >>> panels = bb.plot_reconstruction(rec, name="Lee 2020: SRS", unit="months")
     >>> panels.residuals.get_xlabel()
     'time (months)'
     """
@@ -106,10 +106,8 @@ def draw_reconstruction(
 
 
 def reconstruction_figure(rec: "Reconstruction | FigureData", **settings: Any) -> Figure:
-    """Return the figure of `draw_reconstruction`; `.savefig(path, dpi=150)` writes it."""
-    drawn = draw_reconstruction(rec, **settings).curve.get_figure(root=True)
-    assert drawn is not None
-    return drawn
+    """Return the figure of `plot_reconstruction`; `.savefig(path, dpi=150)` writes it."""
+    return figure_of(plot_reconstruction(rec, **settings).curve)
 
 
 def new_panels() -> Panels:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, figure, wrapped
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, axes_inches, figure, figure_of, wrapped
 from bayes_bm.report.text import DIGITS, MISSING, estimate, number, probability, ratio_estimate, treatment_text
 
 LOOKS = {
@@ -29,38 +29,8 @@ TITLE_CHARACTERS = 110
 """Letters of a title before it is cut."""
 
 
-def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") -> Figure:
-    """Draw the main contrast under every analysis, as a difference of restricted means with its ratio beside.
-
-    All families share the scale of restricted means; a hazard ratio and a time ratio do not compare.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        `Sensitivity.table`, or sensitivity.csv as it was written: one row an analysis. `rmst_difference`, `rmst_low`
-        and `rmst_high` are in the unit of time; `ratio`, `ratio_low` and `ratio_high` are what `measure` names.
-    time_unit : {"days", "weeks", "months", "years"}
-        Unit of time of the spec; differences of days have no decimal, of weeks and months one, of years two.
-    title : str
-        Title above the lines.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        One line an analysis, grouped by kind; hollow and dotted where the convergence gate failed.
-
-    Examples
-    --------
-    >>> import bayes_bm as bb, pandas as pd
-    >>> table = pd.DataFrame({
-    ...     "analysis": ["base", "wide"], "kind": ["base", "named"], "family": "weibull",
-    ...     "treatment": "srs", "reference": "wbrt", "measure": "hazard ratio", "gate": "passed", "horizon": 24.0,
-    ...     "ratio": [0.70, 0.72], "ratio_low": [0.55, 0.52], "ratio_high": [0.90, 0.98], "prob_better": [0.99, 0.97],
-    ...     "rmst_difference": [2.1, 1.9], "rmst_low": [0.6, 0.1], "rmst_high": [3.7, 3.9]})
-    >>> [axes] = bb.sensitivity_figure(table, time_unit="months").axes
-    >>> [text.get_text() for text in axes.texts][:3]
-    ['base (weibull)', '2.1 (0.6 to 3.7)', 'HR 0.70 (0.55 to 0.90)']
-    """
+def draw_sensitivity(table: pd.DataFrame, axes: Axes | None = None, *, time_unit: str, title: str = "") -> Axes:
+    """Draw one line an analysis, grouped by kind, with words on both sides; without axes at its own size."""
     rows, digits = _rows_with_headings(table), DIGITS[time_unit]
     texts = [_analysis_texts(row, digits) for row in rows]
     heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")
@@ -69,14 +39,16 @@ def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") 
         GAP + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(heads)
     ]
     top_margin = 0.62 if title else 0.4
-    drawn, axes = figure(
-        left_margin + 4.2 + sum(widths),
-        LINE * len(rows) + top_margin + 1.0,
-        left_margin=left_margin,
-        right_margin=sum(widths),
-        bottom_margin=0.95,
-        top_margin=top_margin,
-    )
+    if axes is None:
+        _, axes = figure(
+            left_margin + 4.2 + sum(widths),
+            LINE * len(rows) + top_margin + 1.0,
+            left_margin=left_margin,
+            right_margin=sum(widths),
+            bottom_margin=0.95,
+            top_margin=top_margin,
+        )
+    left_margin = axes_inches(axes).left_margin
     with mpl.rc_context(RC):
         _set_difference_axis(axes, table, len(rows))
         for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
@@ -91,7 +63,12 @@ def sensitivity_figure(table: pd.DataFrame, *, time_unit: str, title: str = "") 
             _write_cell(axes, head, -1.0, offset, color=GREY)
             offset += width
         _write_words(axes, table, time_unit, title, left_margin)
-    return drawn
+    return axes
+
+
+def sensitivity_figure(table: pd.DataFrame, **settings: Any) -> Figure:
+    """Return the figure of `draw_sensitivity`."""
+    return figure_of(draw_sensitivity(table, **settings))
 
 
 def _rows_with_headings(table: pd.DataFrame) -> list[dict[Any, Any]]:

@@ -92,6 +92,13 @@ def figure(
         return drawn, drawn.add_axes(box)
 
 
+def figure_of(axes: Axes) -> Figure:
+    """Return the figure that axes stand on."""
+    drawn = axes.get_figure(root=True)
+    assert drawn is not None
+    return drawn
+
+
 def svg(drawn: Figure, *, title: str) -> str:
     """Return the figure as an `<svg>` element, `title` being for those who cannot see it; same figure, same bytes."""
     buffer = io.StringIO()

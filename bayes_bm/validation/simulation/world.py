@@ -26,7 +26,7 @@ from bayes_bm.runtime.spreadsheets import defuse
 from bayes_bm.runtime.toml_text import check_plain, parse_toml
 from bayes_bm.spec.biases import Biases
 from bayes_bm.spec.document import Spec
-from bayes_bm.spec.reading import parse_spec, read_spec, spec_toml
+from bayes_bm.spec.reading import as_spec, parse_spec, read_spec, spec_toml
 from bayes_bm.spec.sources import EVIDENCE_KINDS
 from bayes_bm.validation.simulation import printing
 from bayes_bm.validation.simulation.curves import clicked
@@ -117,7 +117,7 @@ class World:
 
 
 def simulate(
-    spec: Spec,
+    spec: Spec | str | Path,
     *,
     seed: int | None = None,
     studies: int = 14,
@@ -137,8 +137,8 @@ def simulate(
 
     Parameters
     ----------
-    spec : Spec
-        The model; its own evidence is not used.
+    spec : Spec, str or Path
+        The model, or its TOML file, or the name of a shipped model; its own evidence is not used.
     seed : int, optional
         By default the spec's; the same seed gives the same bytes.
     studies : int, default 14
@@ -183,13 +183,12 @@ def simulate(
     Examples
     --------
     >>> import bayes_bm as bb
-    >>> spec = bb.read_spec("published_os_extent_of_resection")
-    >>> world = bb.simulate(spec, seed=1, studies=4, truth={"log_hr": {"gtr": -0.5}})
+    >>> world = bb.simulate("published_os_extent_of_resection", seed=1, studies=4, truth={"log_hr": {"gtr": -0.5}})
     >>> world.truth["parameters"]["log_hr"]
     {'gtr': -0.5}
     """
     # the truth is about patients at the centres, whatever the simulated ones have on average
-    spec = at_zero(spec)
+    spec = at_zero(as_spec(spec))
     seed = spec.seed if seed is None else seed
     streams = dict(zip(STAGES, np.random.SeedSequence(seed).spawn(len(STAGES)), strict=True))
     rng = {name: np.random.default_rng(stream) for name, stream in streams.items()}
