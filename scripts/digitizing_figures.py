@@ -54,19 +54,22 @@ def steps(time: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def cases_figure() -> Figure:
-    """Return a page: a row a case with its overlay, and the curve of the rebuilt patients on that of the true ones."""
-    page = Figure((11, 4.0 * len(CASES)), layout="constrained")
-    grid = page.subplots(len(CASES), 2, width_ratios=(1.5, 1))
+    """Return a page: a row a case with the figure, its overlay, and the curve of the rebuilt patients on the true."""
+    page = Figure((15, 3.6 * len(CASES)), layout="constrained")
+    grid = page.subplots(len(CASES), 3, width_ratios=(1.3, 1.3, 1))
     with tempfile.TemporaryDirectory() as name:
-        for (title, style), (left, right) in zip(CASES.items(), grid, strict=True):
+        for (title, style), (drawn, left, right) in zip(CASES.items(), grid, strict=True):
             folder = Path(name) / title.split(",")[0]
             folder.mkdir()
             read = bb.digitize(drawn_case(folder, title, style))
+            drawn.imshow(read.canvas.pixels)
+            drawn.set_axis_off()
+            drawn.set_title(title, fontsize=10)
             with (folder / "overlay.png").open("wb") as file:
                 read.overlay().savefig(file, dpi=130)
             left.imshow(imread(folder / "overlay.png"))
             left.set_axis_off()
-            left.set_title(f"{title}: {read.verdict}", fontsize=10)
+            left.set_title(f"what was read: {read.verdict}", fontsize=10)
             read.save(folder / "read")
             rebuilt = bb.reconstruct_all(folder / "read" / "curves.csv", cores=1)
             for place, (time, event) in enumerate(ARMS.values()):
