@@ -72,7 +72,8 @@ def observe(name: str, arrays: dict[str, np.ndarray], arms: ArmExpressions, aver
     kind = KINDS[name]
     arrays = {**arrays, "reached_after": np.ones(len(arrays["arm_row"]))} if kind.value == "reached_after" else arrays
     data = {key: pm.Data(f"{name}_{key}", values) for key, values in arrays.items()}
-    rows, x, observed = data.pop("arm_row"), data.pop("x", None), data.pop(kind.value)
+    rows: Any = data.pop("arm_row")
+    x, observed = data.pop("x", None), data.pop(kind.value)
     eta = arms.eta[rows]
     if arms.effects.covariates and x is not None:
         treatment = arms.design.arm_treatment[arrays["arm_row"]]
@@ -89,7 +90,7 @@ def observe(name: str, arrays: dict[str, np.ndarray], arms: ArmExpressions, aver
         wide = ["(m)" if parameter is offsets else "(k)" for parameter in parameters]
         cores = ("()" if one.type.ndim == 1 else core for one, core in zip(parameters, wide, strict=True))
         functions["signature"] = f"{','.join(cores)}->()"
-    # said, since PyMC would look for it in the graphs of all parameters, which takes longer than making them
+    # the shape is said: PyMC would look for it in the graphs of all parameters, which takes longer than making them
     pm.CustomDist(name, *parameters, **functions, shape=rows.shape, observed=observed)
 
 
