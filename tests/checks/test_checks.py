@@ -156,7 +156,7 @@ def test_curves_of_replicates_are_kaplan_meiers_with_ties_weights_and_entry() ->
 def test_the_dead_are_censored_by_the_law_of_the_censored_beyond_their_time() -> None:
     """Reverse Kaplan-Meier of a death at 2, censored at 5 and 8, death at 10: C is 5, 8 or the end, a third each."""
     time, event = np.array([2.0, 5.0, 8.0, 10.0]), np.array([1, 0, 0, 1])
-    drawn = replicates._censoring_times(time, event, np.random.default_rng(1), 30_000)
+    drawn = replicates.censoring_times(time, event, np.random.default_rng(1), 30_000)
     for at in (5.0, 8.0, 10.0):
         assert np.mean(drawn[:, 0] == at) == pytest.approx(1 / 3, abs=0.012)
     assert (drawn[:, 1:3] == [5.0, 8.0]).all()

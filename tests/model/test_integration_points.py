@@ -441,7 +441,7 @@ def test_a_gamma_margin_needs_a_mean_above_zero() -> None:
         ({"points": 60}, "points is 60; allowed: a power of 2"),
         ({"correlation": [{"between": ["age", "kps"], "value": 0.2, "why": "t"}]}, "age and kps; allowed: two of age"),
         ({"correlation": [{"between": ["age", "age"], "value": 0.2, "why": "t"}]}, "age and age"),
-        ({"correlation": [{"between": ["age", "male"], "value": 1.0, "why": "t"}]}, "less than 1"),
+        ({"correlation": [{"between": ["age", "male"], "value": 1.0, "why": "t"}]}, "a number above -1, below 1"),
     ],
 )
 def test_a_wrong_integration_is_refused(integration: dict, message: str) -> None:

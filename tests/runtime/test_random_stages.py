@@ -38,6 +38,9 @@ def test_the_numbers_of_stages_do_not_move() -> None:
         "OUTCOMES": 33,
         "STUDY_VARIANCES": 34,
         "FRESH_MIXES": 35,
+        "PLANNED_STUDIES": 36,
+        "MODEL_PRIOR": 37,
+        "PREDICTIVE_DRAWS": 38,
     }
     children = np.random.SeedSequence(7).spawn(40)
     for stage in RandomStage:

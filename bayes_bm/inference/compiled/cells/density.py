@@ -83,18 +83,22 @@ TOLERANCE = 1e-14
 
 @intrinsic
 def _call(context, address, n, given, found):
-    """Call the formula at an address (`formulas.arrays.SIGNATURE`)."""
+    """Call the formula at an address (`formulas.arrays.SIGNATURE`).
+
+    It takes arrays, not their addresses: numba frees an array after its last use by name, here before the call.
+    """
 
     def generate(target, builder, signature, arguments):
         whole_number, pointer = ir.IntType(64), ir.DoubleType().as_pointer()
         # numba's C functions answer what Python calls None with nothing
         kind = ir.FunctionType(ir.VoidType(), [whole_number, pointer, pointer])
         function = builder.inttoptr(arguments[0], kind.as_pointer())
-        addresses_of = [builder.inttoptr(argument, pointer) for argument in arguments[2:]]
-        builder.call(function, [arguments[1], *addresses_of])
+        arrays = zip(signature.args[2:], arguments[2:], strict=True)
+        starts = [target.make_array(kind_of)(target, builder, array).data for kind_of, array in arrays]
+        builder.call(function, [arguments[1], *starts])
         return target.get_dummy_value()
 
-    return types.none(types.int64, types.int64, types.intp, types.intp), generate
+    return types.none(types.int64, types.int64, given, found), generate
 
 
 @njit(**JIT)
@@ -120,7 +124,7 @@ def _formula(own, theta, arm, formula, first, log_u, basis_logs):
                 given[2 + s, i] = basis_logs[1, i]
             else:
                 given[2 + s, i] = theta[shape_at[s]]
-    _call(formula, n, given.ctypes.data, found.ctypes.data)  # pyright: ignore[reportCallIssue]
+    _call(formula, n, given, found)  # pyright: ignore[reportCallIssue]
     return found
 
 
