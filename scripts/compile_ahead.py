@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 import bayes_bm as bb
+from bayes_bm.checks.family_priors import of_family
 from bayes_bm.digitizing.raster.cutting import Samples
 from bayes_bm.digitizing.raster.fitting import refine
 from bayes_bm.inference.prior_result import prior_result
@@ -30,8 +31,10 @@ def answers() -> None:
 
 
 def density() -> None:
-    """Sample a little of a model with printed numbers alone, and pack one with patients."""
-    bb.fit(bb.read_spec("published_os_extent_of_resection"), draws=10, tune=10, chains=1)
+    """Sample a little of a model with printed numbers alone: a Weibull, and a family that has a formula of its own."""
+    spec = bb.read_spec("published_os_extent_of_resection")
+    for family in ("weibull", "lognormal"):
+        bb.fit(of_family(spec, family), draws=10, tune=10, chains=1)
 
 
 def curves() -> None:
