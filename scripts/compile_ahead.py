@@ -33,7 +33,7 @@ def answers() -> None:
 def density() -> None:
     """Sample a little of a model with printed numbers alone: a Weibull, and a family that has a formula of its own."""
     spec = bb.read_spec("published_os_extent_of_resection")
-    for family in ("weibull", "lognormal"):
+    for family in ("weibull", "gompertz"):
         bb.fit(of_family(spec, family), draws=10, tune=10, chains=1)
 
 
