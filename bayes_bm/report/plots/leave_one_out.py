@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, axes_inches, figure, figure_of, wrapped
+from bayes_bm.report.plots.text_columns import LETTER, LINE, column_widths, write_cells, write_text
 from bayes_bm.report.text import number, ratio_estimate, treatment_text
 
-LETTER = 0.066
-"""Inches of a letter."""
-LINE = 0.27
-"""Inches of a line."""
+SIZE = 8.7
+"""Points of the text."""
 LONGEST = 46
 """Letters of a study's name before it is cut."""
 HEADS = ("ratio (95 %)", "shift, sd", "log score", "by")
@@ -30,9 +29,7 @@ def draw_leave_one_out(studies: pd.DataFrame, axes: Axes | None = None, *, title
     rows = [*studies.iloc[:1].to_dict("records"), *order.to_dict("records")]
     texts = [_study_texts(row) for row in rows]
     left_margin = 0.3 + LETTER * max(len(_study_label(row)) for row in rows)
-    widths = [
-        0.25 + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(HEADS)
-    ]
+    widths = column_widths(HEADS, texts)
     top_margin = 0.62 if title else 0.4
     if axes is None:
         _, axes = figure(
@@ -48,14 +45,14 @@ def draw_leave_one_out(studies: pd.DataFrame, axes: Axes | None = None, *, title
         _set_ratio_axis(axes, rows)
         for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
             _draw_study(axes, row, y)
-            _write_text(axes, _study_label(row), (0, y), 6 - 72 * left_margin, bold=y == 0)
-            _write_cells(axes, cells, widths, y)
-        _write_cells(axes, HEADS, widths, -1.0, color=GREY)
+            write_text(axes, _study_label(row), (0, y), 6 - 72 * left_margin, fontsize=SIZE, bold=y == 0)
+            write_cells(axes, cells, widths, y, begin=0.2, fontsize=SIZE)
+        write_cells(axes, HEADS, widths, -1.0, begin=0.2, fontsize=SIZE, color=GREY)
         first = rows[0]
         compared, reference = treatment_text(first["treatment"]), treatment_text(first["reference"])
         axes.set_xlabel(f"{first['measure']} in the average study, {compared} against {reference}\ngrey: all studies")
         if title:
-            _write_text(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left_margin, bold=True)
+            write_text(axes, wrapped(title, 110, lines=1), (0, -2.2), 6 - 72 * left_margin, fontsize=SIZE, bold=True)
     return axes
 
 
@@ -114,28 +111,4 @@ def _draw_study(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
         color=color,
         markerfacecolor="white" if refit else color,
         linestyle="",
-    )
-
-
-def _write_cells(axes: Axes, texts: tuple[str, ...], widths: list[float], y: float, *, color: str = INK) -> None:
-    offset = 0.2
-    for text, width in zip(texts, widths, strict=True):
-        _write_text(axes, text, (1, y), 72 * offset, color=color)
-        offset += width
-
-
-def _write_text(
-    axes: Axes, text: str, place: tuple[float, float], offset: float, *, color: str = INK, bold: bool = False
-) -> None:
-    axes.annotate(
-        text,
-        place,
-        xycoords=("axes fraction", "data"),
-        xytext=(offset, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8.7,
-        fontweight="bold" if bold else "normal",
-        color=color,
-        annotation_clip=False,
     )

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, axes_inches, figure, figure_of, wrapped
+from bayes_bm.report.plots.text_columns import GAP, LETTER, LINE, column_widths, write_cells, write_text
 from bayes_bm.report.text import DIGITS, MISSING, estimate, number, probability, ratio_estimate, treatment_text
 
 LOOKS = {
@@ -19,12 +20,6 @@ LOOKS = {
     "crossed": Look(PALETTE[2], "^"),
 }
 HEADINGS = {"named": "Named analyses", "family": "Families of the hazard", "crossed": "Named analyses x families"}
-LETTER = 0.066
-"""Inches of a letter."""
-GAP = 0.25
-"""Inches between columns of text."""
-LINE = 0.27
-"""Inches of a line."""
 TITLE_CHARACTERS = 110
 """Letters of a title before it is cut."""
 
@@ -35,9 +30,7 @@ def draw_sensitivity(table: pd.DataFrame, axes: Axes | None = None, *, time_unit
     texts = [_analysis_texts(row, digits) for row in rows]
     heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")
     left_margin = 0.3 + LETTER * max(len(_analysis_label(row)) for row in rows)
-    widths = [
-        GAP + LETTER * max(len(head), *(len(cells[column]) for cells in texts)) for column, head in enumerate(heads)
-    ]
+    widths = column_widths(heads, texts)
     top_margin = 0.62 if title else 0.4
     if axes is None:
         _, axes = figure(
@@ -54,14 +47,8 @@ def draw_sensitivity(table: pd.DataFrame, axes: Axes | None = None, *, time_unit
         for y, (row, cells) in enumerate(zip(rows, texts, strict=True)):
             _write_analysis_label(axes, row, y, left_margin)
             _draw_analysis(axes, row, y)
-            offset = GAP
-            for text, width in zip(cells, widths, strict=True):
-                _write_cell(axes, text, y, offset)
-                offset += width
-        offset = GAP
-        for head, width in zip(heads, widths, strict=True):
-            _write_cell(axes, head, -1.0, offset, color=GREY)
-            offset += width
+            write_cells(axes, cells, widths, y, begin=GAP, fontsize=8.5)
+        write_cells(axes, heads, widths, -1.0, begin=GAP, fontsize=8.5, color=GREY)
         _write_words(axes, table, time_unit, title, left_margin)
     return axes
 
@@ -121,18 +108,9 @@ def _analysis_label(row: Mapping[Any, Any]) -> str:
 
 
 def _write_analysis_label(axes: Axes, row: Mapping[Any, Any], y: float, left_margin: float) -> None:
-    heading = row["kind"] == "heading"
-    axes.annotate(
-        _analysis_label(row),
-        (0, y),
-        xycoords=("axes fraction", "data"),
-        xytext=((6 if heading or row["kind"] == "base" else 14) - 72 * left_margin, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8.8,
-        fontweight="bold" if heading or row["kind"] == "base" else "normal",
-        annotation_clip=False,
-    )
+    first = row["kind"] in ("heading", "base")
+    place, offset = (0.0, y), (6 if first else 14) - 72 * left_margin
+    write_text(axes, _analysis_label(row), place, offset, fontsize=8.8, bold=first)
 
 
 def _draw_analysis(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
@@ -152,20 +130,6 @@ def _draw_analysis(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
         markerfacecolor=look.color if passed else "white",
         markeredgewidth=1.3,
         linestyle="",
-    )
-
-
-def _write_cell(axes: Axes, text: str, y: float, offset: float, *, color: str = INK) -> None:
-    axes.annotate(
-        text,
-        (1, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(72 * offset, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8.5,
-        color=color,
-        annotation_clip=False,
     )
 
 
