@@ -32,8 +32,7 @@ def test_the_house_has_few_rooms_and_storeys_no_circle_and_short_files() -> None
     assert len(house.storeys(graph)) <= 10
     assert house.circles(graph.files) == []
     assert house.circles(graph.room_arrows) == []
-    long = {name for name, lines in graph.lines.items() if lines > house.LONGEST}
-    assert long == {"inference.compiled.kernel"}
+    assert not {name for name, lines in graph.lines.items() if lines > house.LONGEST}
 
 
 @pytest.mark.parametrize("name", [name for name in modules() if name.split(".")[0] in ("model", "estimands")])

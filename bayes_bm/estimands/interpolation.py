@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_bm.estimands.quadrature import Population
-from bayes_bm.inference.compiled import kernel
+from bayes_bm.inference.compiled import exponentials
 from bayes_bm.inference.compiled.fields import SUMS
 from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.types import Array
@@ -131,7 +131,7 @@ def _cosine_transform(n: int) -> Array:
     return 2 / (n - 1) * np.cos(np.pi * np.outer(k, k) / (n - 1)) * end[:, None] * end
 
 
-@cached_njit(kernel, **SUMS)
+@cached_njit(exponentials, **SUMS)
 def _evaluate_series(coefficients, x):  # pragma: no cover
     """Sum over k of c_k T_k(x) of each key (key, sample, treatment)."""
     samples, treatments, keys, n = coefficients.shape

@@ -7,9 +7,9 @@ costs one exponential. `quadrature` has the general form for any family, which t
 import numpy as np
 from numba import njit
 
-from bayes_bm.inference.compiled import kernel
+from bayes_bm.inference.compiled import exponentials
+from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import SUMS
-from bayes_bm.inference.compiled.kernel import exponential
 from bayes_bm.runtime.compiling import cached_njit
 
 LARGEST = np.exp(700.0)
@@ -23,7 +23,7 @@ def _levels(eta, sd, level, factor):  # pragma: no cover
         factor[m] = exponential(eta + level[m] * sd)
 
 
-@cached_njit(kernel, **SUMS)
+@cached_njit(exponentials, **SUMS)
 def add_survivors(alive, log_base, eta, sd, less, level, weight):  # pragma: no cover
     """Adds E[exp(less - H)] to `alive` (sample, treatment, time), of `log_base`, log H at eta = 0, and `less`.
 
@@ -41,7 +41,7 @@ def add_survivors(alive, log_base, eta, sd, less, level, weight):  # pragma: no 
                 alive[s, a, t] += total
 
 
-@cached_njit(kernel, **SUMS)
+@cached_njit(exponentials, **SUMS)
 def add_moments(alive, slope, log_base, log_rate, eta, sd, less, level, weight):  # pragma: no cover
     """As `add_survivors`, and E[u h exp(less - H)] to `slope`, of `log_rate`, log u h at eta = 0."""
     samples, treatments, times = alive.shape

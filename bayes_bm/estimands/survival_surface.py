@@ -13,9 +13,9 @@ from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.gauss_rule import Rule
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
-from bayes_bm.inference.compiled import kernel
+from bayes_bm.inference.compiled import exponentials
+from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import SUMS
-from bayes_bm.inference.compiled.kernel import exponential
 from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.types import Array
 
@@ -90,7 +90,7 @@ def _log_baseline(population: Population, log_u: Array, z: float) -> Array:
     return population.family.log_cum_hazard(population.family.place(log_u[None, :]), zero, shape, xp=NUMPY)
 
 
-@cached_njit(kernel)
+@cached_njit(exponentials)
 def _tabulate_survival(
     baseline, shape_weight, low, points, step, level, level_weight, lowest, per_step
 ):  # pragma: no cover
@@ -120,7 +120,7 @@ def _tabulate_survival(
     return averages
 
 
-@cached_njit(kernel, **SUMS)
+@cached_njit(exponentials, **SUMS)
 def _level_survival(cum_hazard, factor, node_weight):  # pragma: no cover
     """E exp(-H) over the level, which multiplies the cumulative hazard at each node."""
     total = 0.0

@@ -3,6 +3,7 @@
 Value within 1e-10 and gradient within 1e-8 of the graph, which is made once a model and not optimised.
 """
 
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -11,22 +12,27 @@ import pytest
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES
-from bayes_bm.inference.compiled.coverage import is_plain_weibull, why_not
+from bayes_bm.inference.compiled.coverage import KNOWN, is_plain_weibull, why_not
 from bayes_bm.inference.compiled.formulas import FILES
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.model.model_inputs import prepare
+from bayes_bm.model.observations import KINDS
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.reading import list_models
 from tests.builders import families, structures, worlds
 from tests.builders.structures import points
+from tests.evidence import test_clocks
 from tests.inference.test_compiled_density import (
     assert_agree,
     assert_gradient_is_that_of_the_value,
     graph,
     standard_normals,
 )
-from tests.model import test_background, test_integration_points
+from tests.model import test_background, test_crude_ratios, test_integration_points, test_missing_covariates
 from tests.model.test_background import NAMED
+
+PROBLEMS = Path(__file__).parents[1] / "witness/problems"
 
 
 def assert_is_the_graph(spec: Spec, evidence: Evidence) -> None:
@@ -66,6 +72,11 @@ def of_structure(name: str, family: str) -> tuple[Spec, Evidence]:
     return structures.world(changes)
 
 
+def on_clocks(name: str) -> tuple[Spec, Evidence]:
+    drawn = {"prior": worlds.half_normal(2.0)}
+    return test_clocks.world(name, immortal_time=drawn, clock_shift=drawn)
+
+
 STUDY_WALKS = {"effects__study_shape": {"sd": worlds.half_normal(0.3)}}
 TREATMENT_WALKS = {"priors__treatment_smooth_sd": worlds.half_normal(0.3)}
 FREE = {"effects__study": {"exchangeable": False}, "effects__study_shape": {"exchangeable": False}}
@@ -83,6 +94,12 @@ WORLDS = {
     "biases": (of_structure, ("biases", "piecewise")),
     "averaged": (test_integration_points.world, ()),
     "averaged, mspline": (lambda: test_integration_points.world(**families.changes("mspline")), ()),
+    "averaged, lognormal+cure": (lambda: test_integration_points.world(**families.changes("lognormal+cure")), ()),
+    "covariates that patients lack": (test_missing_covariates.world, ()),
+    "the same, loglogistic": (lambda: test_missing_covariates.world(**families.changes("loglogistic")), ()),
+    "crude ratios": (test_crude_ratios.world, ()),
+    "unknown clocks": (on_clocks, ("weibull",)),
+    "unknown clocks, lognormal+cure": (on_clocks, ("lognormal+cure",)),
 }
 
 
@@ -93,15 +110,22 @@ def test_every_model_has_the_graphs_density_and_gradient(name: str) -> None:
     assert_is_the_graph(*make(*arguments))
 
 
-@pytest.mark.parametrize("name", ["walks of treatments", "background, mspline", "averaged, mspline"])
+@pytest.mark.parametrize("name", ["walks of treatments", "background, mspline", "averaged, mspline", "unknown clocks"])
 def test_the_gradient_is_that_of_the_value(name: str) -> None:
     make, arguments = WORLDS[name]
     assert_gradient_is_that_of_the_value(prepare(*make(*arguments)))
 
 
-def test_every_family_has_a_compiled_formula_or_is_left_to_the_graph() -> None:
+def test_no_shipped_spec_analysis_or_problem_is_left_to_the_graph() -> None:
+    """Every family and kind of evidence is compiled, and no spec, named analysis or problem asks for PyMC's sampler."""
+    assert set(FILES) == set(FAMILIES)
+    assert {*KINDS, "hazard_ratios"} <= KNOWN
+    asked = {str(path) for path in [*list_models(), *PROBLEMS.glob("*/*.toml")] if "sampler" in path.read_text()}
+    assert not asked
+
+
+def test_a_family_without_a_compiled_formula_is_left_to_the_graph() -> None:
     spec, evidence = of_family("gompertz")
-    assert set(FILES) <= set(FAMILIES)
     with patch.dict(FILES):
         FILES.pop("gompertz")
         assert why_not(prepare(spec, evidence)) == "the family is gompertz"

@@ -11,13 +11,13 @@ import pytensor.tensor as pt
 import pytest
 from pymc.pytensorf import rewrite_pregrad
 
-from bayes_bm.inference.compiled import mixes
+from bayes_bm.inference.compiled.cells.mixtures import KEPT, mixture_of
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_model
-from tests.builders import worlds
+from tests.builders import families, worlds
 from tests.builders.graphs import UNOPTIMISED, values_at
 from tests.builders.structures import points
 from tests.builders.worlds import half_normal, normal
@@ -41,7 +41,7 @@ DELAYED = [
 ]
 
 
-def problem(covariates: dict[str, Any]) -> tuple[Any, Any]:
+def problem(covariates: dict[str, Any], **more: Any) -> tuple[Any, Any]:
     """A spec and evidence of every kind that is averaged, with delayed entry and ratios of covariates."""
     used = [{**row, "endpoint": "os"} for row in RATIOS if row["covariate"] in covariates]
     delayed = [{**ARMS[0], **dict.fromkeys(ARMS[0], np.nan), **row, "endpoint": "os"} for row in DELAYED]
@@ -51,6 +51,7 @@ def problem(covariates: dict[str, Any]) -> tuple[Any, Any]:
     spec = worlds.spec(
         covariates=covariates | {"male": {**MALE, "case_mix": named}},
         prognosis={"sd": half_normal(0.3), "transport_sd": half_normal(0.2)},
+        **more,
     )
     return spec, worlds.evidence(spec, tables)
 
@@ -85,9 +86,20 @@ def graph(spec: Any, evidence: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("covariates", [COVARIATES, {"male": MALE, "kps": KPS}], ids=["continuous too", "two-valued"])
-def test_mixes_and_ratios_of_covariates_have_the_graphs_density_and_gradient(covariates: dict[str, Any]) -> None:
-    spec, evidence = problem(covariates)
+@pytest.mark.parametrize(
+    ("covariates", "family"),
+    [
+        (COVARIATES, "weibull"),
+        ({"male": MALE, "kps": KPS}, "weibull"),
+        (COVARIATES, "lognormal"),
+        ({"male": MALE}, "mspline"),
+    ],
+    ids=["continuous too", "two-valued", "lognormal", "mspline"],
+)
+def test_mixes_and_ratios_of_covariates_have_the_graphs_density_and_gradient(
+    covariates: dict[str, Any], family: str
+) -> None:
+    spec, evidence = problem(covariates, **(families.changes(family) if family != "weibull" else {}))
     inputs = prepare(spec, evidence)
     assert why_not(inputs) is None
     assert {"patients_averaged", "median_intervals", "medians_not_reached", "counts"} <= inputs.kinds.keys()
@@ -105,29 +117,23 @@ def test_mixes_and_ratios_of_covariates_have_the_graphs_density_and_gradient(cov
         np.testing.assert_allclose(kept[name].to_numpy()[0, 0], parameters[name], rtol=1e-12)
 
 
-def test_an_average_keeps_its_digits_however_small_or_large_hazards_are() -> None:
-    """H of two cells by hand, with 30 digits, where next to nobody has nearly all of the hazard, and far beyond."""
+def joined(log_cum: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
+    """log H and log h of a mixture whose parts have hazards e^0.3 H."""
+    count, scratch = len(weight), np.empty((2, len(weight)))
+    kept = np.zeros((KEPT, count))
+    return mixture_of(log_cum, log_cum + 0.3, np.log(weight), weight, scratch[0], scratch[1], kept, 0)
+
+
+def test_a_mixture_keeps_its_digits_however_small_or_large_hazards_are() -> None:
+    """Two parts by hand, with 30 digits, where next to nobody has nearly all of the hazard, and far beyond."""
     import mpmath
 
     for log_cum, offset, share in ((-40.0, 3.0, 0.5), (-2.0, 5.0, 1e-9), (3.0, 2.0, 0.3), (6.0, -9.0, 1e-12)):
-        cells = np.zeros((2, mixes.COLUMNS))
-        cells[:, mixes.OFFSET] = 0.0, offset
-        cells[:, mixes.LOG_WEIGHT] = np.log1p(-share), np.log(share)
-        found = mixes.hazard_of(cells, log_cum, mixes.HAZARD, mixes.ALIVE)
+        logs, weight = np.array([log_cum, log_cum + offset]), np.array([1 - share, share])
         with mpmath.workdps(30):
-            alive = (1 - mpmath.mpf(share)) * mpmath.exp(-mpmath.exp(log_cum))
-            alive += mpmath.mpf(share) * mpmath.exp(-mpmath.exp(mpmath.mpf(log_cum) + offset))
-            assert found == pytest.approx(float(-mpmath.log(alive)), rel=1e-13)
-
-
-def test_the_median_of_a_mix_leaves_half_alive() -> None:
-    """Of those alive at entry: sum w S(median) is half of sum w S(entry)."""
-    for k, entry, spread in ((1.3, -1e4, 2.0), (0.6, -1.0, 4.0), (2.0, 0.5, -3.0)):
-        cells = np.zeros((2, mixes.COLUMNS))
-        cells[:, mixes.OFFSET], cells[:, mixes.LOG_WEIGHT] = (0.0, spread), np.log([0.4, 0.6])
-        log_median = mixes.median_in_mix(cells, entry, -0.3, k)[0]
-
-        def alive(log_time: float, k: float = k, spread: float = spread) -> float:
-            return float(np.array([0.4, 0.6]) @ np.exp(-np.exp(k * log_time - 0.3 + np.array([0.0, spread]))))
-
-        assert alive(log_median) == pytest.approx(alive(entry) / 2, rel=1e-12)
+            alive = [
+                mpmath.mpf(w) * mpmath.exp(-mpmath.exp(mpmath.mpf(one))) for w, one in zip(weight, logs, strict=True)
+            ]
+            dying = [a * mpmath.exp(mpmath.mpf(one) + mpmath.mpf(0.3)) for a, one in zip(alive, logs, strict=True)]
+            wanted = float(mpmath.log(-mpmath.log(sum(alive)))), float(mpmath.log(sum(dying) / sum(alive)))
+        assert joined(logs, weight) == pytest.approx(wanted, rel=1e-13, abs=1e-13)

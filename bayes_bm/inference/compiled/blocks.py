@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from bayes_bm.hazards import Family
 from bayes_bm.model.covariates.arm_mixes import mix_terms
 from bayes_bm.model.design import Design
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.document import Spec
-from bayes_bm.spec.priors import Normal, Prior
+from bayes_bm.spec.priors import Normal, Prior, Uniform
 
 STANDARD = Normal(dist="normal", mean=0.0, sd=1.0, why="standardised effect of a study")
 
@@ -35,7 +37,7 @@ class Block:
 def model_blocks(inputs: ModelInputs) -> tuple[Block, ...]:
     """All blocks of a model, some of them empty."""
     of_effects = _blocks(inputs.spec, inputs.design, walk_steps(inputs.family))
-    return (*of_effects, *_mix_blocks(inputs), *_prognosis_blocks(inputs))
+    return (*of_effects, *_mix_blocks(inputs), *_law_blocks(inputs), *_prognosis_blocks(inputs))
 
 
 def walk_steps(family: Family) -> int:
@@ -72,7 +74,7 @@ def _blocks(spec: Spec, design: Design, steps: int) -> Iterator[Block]:
         yield Block("treatment_smooth_sd", priors.treatment_smooth_sd, 1)
         yield Block("treatment_log_coefficient_standard", STANDARD, treatments * steps, "treatment")
     for name in spec.unknown_biases:
-        yield Block(f"bias_{name}", _given(spec.modelled_biases[name].prior), 1)
+        yield _bias_block(name, _given(spec.modelled_biases[name].prior), design)
     for name, term in spec.covariates.items():
         yield Block(f"coefficient_{name}", term.prior, 1)
     for name in spec.modifiers:
@@ -80,6 +82,29 @@ def _blocks(spec: Spec, design: Design, steps: int) -> Iterator[Block]:
         alone = term.interaction_by == "treatment"
         dims = "treatment" if alone else None
         yield Block(f"interaction_{name}", _given(term.interaction), treatments if alone else 1, dims)
+
+
+def _bias_block(name: str, prior: Prior, design: Design) -> Block:
+    """Of an immortal time that the evidence ends, the coordinate is its share of that (`pymc_graph.priors`)."""
+    latest = truncation(name, design)
+    if latest is None:
+        return Block(f"bias_{name}", prior, 1)
+    return Block(f"bias_{name}{SHARE}", Uniform(dist="uniform", lower=0.0, upper=latest, why="the evidence"), 1)
+
+
+SHARE = "_share"
+
+
+def truncation(name: str, design: Design) -> float | None:
+    """Latest that a time of the clock can be, in the spec's unit; None where nothing ends its prior."""
+    latest = np.inf if design.clocks is None or name != "immortal_time" else design.clocks.latest
+    return latest if np.isfinite(latest) else None
+
+
+def _law_blocks(inputs: ModelInputs) -> Iterator[Block]:
+    """Of the laws of covariates that patients lack."""
+    terms = sum(len(model.mean) for model in inputs.covariate_models)
+    yield Block("covariate_law_standard", STANDARD, terms, "covariate_law_term")
 
 
 def _mix_blocks(inputs: ModelInputs) -> Iterator[Block]:

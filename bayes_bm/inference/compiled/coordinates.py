@@ -16,9 +16,12 @@ from scipy.special import betaln, expit, gammaln
 
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
-from bayes_bm.inference.compiled.blocks import Block, model_blocks, walk_steps
+from bayes_bm.inference.compiled.blocks import SHARE, Block, model_blocks, walk_steps
 from bayes_bm.inference.compiled.parametrization import Parametrization
 from bayes_bm.model.covariates.arm_mixes import ArmMixes, mix_labels, mix_terms
+from bayes_bm.model.covariates.missing import CovariateModel
+from bayes_bm.model.covariates.missing import labels as law_labels
+from bayes_bm.model.covariates.missing import prior as prior_of_laws
 from bayes_bm.model.design import STACKED, Design, contrasts_to_deviations, labels, location_labels
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.document import Spec
@@ -52,6 +55,8 @@ class Coordinates:
     family: Family
     mixes: ArmMixes | None = None
     transported: tuple[str, ...] = ()
+    covariate_models: tuple[CovariateModel, ...] = ()
+    law_terms: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, inputs: ModelInputs, centring: Parametrization) -> "Coordinates":
@@ -59,7 +64,11 @@ class Coordinates:
         ratios = inputs.prognostic_ratios
         transported = () if ratios is None else ratios.transported
         used = tuple(block for block in blocks if block.size)
-        return cls(inputs.spec, inputs.design, used, centring, inputs.family, inputs.arm_mixes, transported)
+        models = inputs.covariate_models
+        terms = tuple(law_labels(models, inputs.spec, inputs.evidence)) if models else ()
+        return cls(
+            inputs.spec, inputs.design, used, centring, inputs.family, inputs.arm_mixes, transported, models, terms
+        )
 
     @property
     def steps(self) -> int:
@@ -104,7 +113,7 @@ class Coordinates:
     @property
     def numbers(self) -> np.ndarray:
         """Numbers of each coordinate's law, the last its log normalising constant (coordinate, 4)."""
-        return np.array([_numbers(prior) for block in self.blocks for prior in block.priors])
+        return np.array([prior_numbers(prior) for block in self.blocks for prior in block.priors])
 
     @property
     def start(self) -> np.ndarray:
@@ -228,6 +237,7 @@ class Coordinates:
         every = labels(self.spec, self.design) | mix_labels(self.spec, self.mixes)
         every["location"] = location_labels(self.spec, self.family)
         every["transported"] = list(self.transported)
+        every["covariate_law_term"] = list(self.law_terms)
         named = {name: values for name, values in every.items() if name in used}
         counts = {"chain": np.arange(draws.shape[0]), "draw": np.arange(draws.shape[1])}
         return xr.Dataset(variables, coords={**counts, **named})
@@ -266,7 +276,8 @@ def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]
         yield _Variable("study_log_shape", ("study",), np.log(parameters["study_shape"]))
     yield from _walks(coordinates, parameters)
     if coordinates.spec.unknown_biases:
-        biases = np.stack([parameters[f"bias_{name}"] for name in coordinates.spec.unknown_biases], -1)
+        names = (f"bias_{name}" for name in coordinates.spec.unknown_biases)
+        biases = np.stack([parameters[name if name in parameters else f"{name}{SHARE}"] for name in names], -1)
         yield _Variable("bias", ("bias_term",), biases)
     if coordinates.spec.covariates:
         coefficients = np.stack([parameters[f"coefficient_{name}"] for name in coordinates.spec.covariates], -1)
@@ -274,6 +285,10 @@ def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]
     if coordinates.spec.modifiers:
         interactions = np.stack([*_interactions(coordinates, parameters)], axis=-1)
         yield _Variable("interaction", ("treatment", "effect_modifier"), interactions)
+    if coordinates.covariate_models:
+        mean, factor = prior_of_laws(coordinates.covariate_models)
+        phi = mean + parameters["covariate_law_standard"] @ factor.T
+        yield _Variable("covariate_law", ("covariate_law_term",), phi)
     if "transport_standard" in parameters:
         transport = parameters["transport_sd"][..., None] * parameters["transport_standard"]
         yield _Variable("transport", ("transported",), transport)
@@ -336,8 +351,8 @@ def _interactions(coordinates: Coordinates, parameters: dict[str, np.ndarray]) -
         yield np.repeat(values[..., None], compared, axis=-1) if shared else values
 
 
-def _numbers(prior: Prior) -> list[float]:
-    """a, b, degrees of freedom and log normalising constant, as `kernel._priors` reads them."""
+def prior_numbers(prior: Prior) -> list[float]:
+    """a, b, degrees of freedom and log normalising constant, as `effects.add_priors` reads them."""
     match prior:
         case Normal(mean=mean, sd=sd) | LogNormal(mean=mean, sd=sd):
             return [mean, sd, 0.0, -np.log(sd) - HALF_LOG_TWO_PI]

@@ -1,4 +1,4 @@
-"""Logarithms as arithmetic that a compiler can do for eight numbers at once, as `kernel.exponential` is."""
+"""Logarithms as arithmetic that a compiler can do for eight numbers at once, as `exponentials.exponential` is."""
 
 import math
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from bayes_bm.inference.compiled.exponentials import LOG_TWO_HIGH, LOG_TWO_LOW, _bits, _number
 from bayes_bm.inference.compiled.fields import JIT
-from bayes_bm.inference.compiled.kernel import LOG_TWO_HIGH, LOG_TWO_LOW, _bits, _number
 
 SMALLEST = 2.0**-1022
 """Smallest number with all its digits; smaller ones are scaled first."""

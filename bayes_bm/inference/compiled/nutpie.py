@@ -12,8 +12,10 @@ import numpy as np
 
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.fields import Problem
-from bayes_bm.inference.compiled.kernel import addresses, copied
+from bayes_bm.inference.compiled.kernel import copied
 from bayes_bm.inference.compiled.kernel import density as weibull_density
+from bayes_bm.inference.compiled.stages import addresses
+from bayes_bm.inference.compiled.structure_stages import STRUCTURE_STAGES
 from bayes_bm.runtime.errors import GateRefused
 
 if TYPE_CHECKING:
@@ -56,6 +58,11 @@ def density_of(problem: "Problem | CellProblem") -> Any:
     return density
 
 
+def _arrays_of(problem: "Problem | CellProblem") -> tuple[np.ndarray, ...]:
+    """What the compiled function reads: the arrays of a problem, then the addresses of its stages."""
+    return (*problem, STRUCTURE_STAGES) if isinstance(problem, Problem) else problem
+
+
 def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem") -> Any:
     """The model as `nutpie.sample` takes it; nothing is compiled here. Draws are of the coordinates, under `x`."""
     with imported_later("arviz"):
@@ -66,7 +73,7 @@ def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem") -
         compiled_logp_func=density_of(problem),
         compiled_expand_func=copied,
         initial_point_func=lambda seed: start + np.random.default_rng(seed).uniform(-JITTER, JITTER, len(start)),
-        user_data=addresses(problem),
+        user_data=addresses(_arrays_of(problem)),
         # held so that the addresses stay valid
         shared_data=problem._asdict(),
         shared_var_keys={},
@@ -84,7 +91,7 @@ def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem") -
 def log_density(x: np.ndarray, problem: "Problem | CellProblem") -> tuple[float, np.ndarray]:
     """Log density at `x` (coordinate) and its gradient, as the sampler sees them; NaN or infinite where it is not."""
     x = np.ascontiguousarray(x, dtype=float)
-    value, gradient, user = np.empty(1), np.empty_like(x), addresses(problem)
+    value, gradient, user = np.empty(1), np.empty_like(x), addresses(_arrays_of(problem))
     numbers = (array.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for array in (x, gradient, value))
     density_of(problem).ctypes(len(x), *numbers, user.ctypes.data)
     return float(value[0]), gradient

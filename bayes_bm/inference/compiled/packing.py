@@ -10,25 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import betaln, gammaln
+from scipy.special import betaln
 
 from bayes_bm.inference.compiled import fields
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.coverage import is_plain_weibull
 from bayes_bm.inference.compiled.fields import Problem
+from bayes_bm.inference.compiled.mix_packing import pack_mixes
 from bayes_bm.inference.compiled.parametrization import choose_parametrization
 from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums
-from bayes_bm.inference.compiled.structure import (
-    pack_binomial,
-    pack_prognosis,
-    pack_ratios,
-    pack_structure,
-    whole_numbers,
-)
-from bayes_bm.model.covariates.arm_mixes import SHARE_NODES, ArmMixes
+from bayes_bm.inference.compiled.structure import pack_binomial, pack_prognosis, pack_ratios, pack_structure
 from bayes_bm.model.likelihoods import NO_ENTRY
 from bayes_bm.model.model_inputs import ModelInputs
-from bayes_bm.spec.document import Spec
 
 if TYPE_CHECKING:
     from bayes_bm.inference.compiled.cells.fields import CellProblem
@@ -55,14 +48,9 @@ def pack_problem(inputs: ModelInputs) -> "tuple[Coordinates, Problem | CellProbl
         **_binomials(kinds),
         **_medians(kinds),
         **pack_ratios(kinds.get("hazard_ratios"), design),
-        **_mixes(coordinates, spec, inputs.arm_mixes),
-        **_mixed_patients(inputs.tied_kinds.get("patients_averaged")),
+        **pack_mixes(coordinates, spec, None),
         **pack_prognosis(coordinates, spec, inputs.prognostic_ratios),
     }
-    packed["constant"] = packed["constant"] + np.sum(packed.pop("mix_constant"))
-    averaged = inputs.tied_kinds.get("patients_averaged")
-    if averaged is not None:
-        packed["constant"] = packed["constant"] - _log_times(averaged)
     return coordinates, Problem.of(packed)
 
 
@@ -230,83 +218,4 @@ def _medians(kinds: Mapping[str, Arrays]) -> Fields:
         "unreached_entry": unreached["log_entry"],
         "unreached_alpha": unreached["alpha"],
         "unreached_log_beta": betaln(unreached["alpha"], unreached["alpha"]),
-    }
-
-
-# ---------------------------------------------------------------------------------------------- mixes and prognosis
-
-
-def _log_times(data: Arrays) -> float:
-    """log u + log t0 of exact events, which turns h u into the hazard per time unit; no parameter is in it."""
-    return float(np.sum(data["weight"] * data["exact"] * (data["log_u"] + data["log_t0"])))
-
-
-def _mixes(coordinates: Coordinates, spec: Spec, mixes: ArmMixes | None) -> Fields:
-    """The population of arms, what they print and the cells of their patients; none where no mix is modelled."""
-    if mixes is None:
-        return dict.fromkeys(MIX_FIELDS, np.zeros(0))
-    start, names, terms = coordinates.starts, mixes.names, spec.covariates.values()
-    unknown = np.full(mixes.printed.shape, -1)
-    unknown[mixes.unknown] = start.get("case_mix_standard", 0) + np.arange(mixes.unknown.sum())
-    arm, covariate = np.nonzero(mixes.informative)
-    behind, printed = mixes.behind[arm, covariate], mixes.printed[arm, covariate]
-    two, size = mixes.two_valued[covariate], np.where(np.isfinite(behind), behind, np.inf)
-    present = printed[two] * behind[two]
-    counted = np.nonzero(np.isfinite(mixes.counted) & mixes.averaged[:, None])
-    node, weight = np.polynomial.hermite_e.hermegauss(SHARE_NODES)
-    # binomials' constants have no parameter
-    constant = _log_choose(present, behind[two]).sum() + _log_choose(mixes.counted[counted], mixes.size[counted]).sum()
-    return {
-        "mixed": np.ones(len(mixes.arms)),
-        "mix_constant": constant,
-        "mix_two": mixes.two_valued,
-        "mix_mean_at": whole_numbers([start[f"mix_mean_{name}"] for name in names]),
-        "mix_sd_at": whole_numbers([start[f"mix_sd_{name}"] for name in names]),
-        "mix_by_at": whole_numbers([start.get(f"mix_by_{name}", -1) for name in names]),
-        "mix_within_at": whole_numbers([start.get(f"mix_within_{name}", -1) for name in names]),
-        "mix_unknown_at": unknown,
-        "mix_middle": [term.middle for term in terms],
-        "mix_scale": [term.scale for term in terms],
-        "mix_printed": np.nan_to_num(mixes.printed),
-        "mix_within": np.where(mixes.two_valued, 0.0, np.where(np.isnan(mixes.within), -1.0, mixes.within)),
-        "cell_x": mixes.cells.values,
-        "cell_node": mixes.cells.node,
-        "cell_log_weight": mixes.cells.log_weight,
-        "printed_arm": arm,
-        "printed_covariate": covariate,
-        "printed_value": np.where(two, printed * np.where(two, behind, 1.0), printed),
-        "printed_size": size,
-        "share_node": node,
-        "share_log_weight": np.log(weight) + 0.5 * node**2,
-        "counted_arm": counted[0],
-        "counted_covariate": counted[1],
-        "counted_present": mixes.counted[counted],
-        "counted_size": mixes.size[counted],
-    }
-
-
-MIX_FIELDS = (
-    *("mixed", "mix_constant", "mix_two", "mix_mean_at", "mix_sd_at", "mix_by_at", "mix_within_at", "mix_unknown_at"),
-    *("mix_middle", "mix_scale", "mix_printed", "mix_within", "cell_x", "cell_node", "cell_log_weight"),
-    *("printed_arm", "printed_covariate", "printed_value", "printed_size", "share_node", "share_log_weight"),
-    *("counted_arm", "counted_covariate", "counted_present", "counted_size"),
-)
-"""Of `_mixes`, in order."""
-
-
-def _log_choose(present: np.ndarray, n: np.ndarray) -> np.ndarray:
-    return gammaln(n + 1) - gammaln(present + 1) - gammaln(n - present + 1)
-
-
-def _mixed_patients(data: Arrays | None) -> Fields:
-    """Patients of whom their arm's mix is all that is known."""
-    data = _nobody(0) if data is None else data
-    return {
-        "mixed_arm": data["arm_row"],
-        "mixed_end": data["log_u"],
-        "mixed_upper": data["log_upper"],
-        "mixed_entry": data["log_entry"],
-        "mixed_weight": data["weight"],
-        "mixed_exact": data["weight"] * data["exact"],
-        "mixed_interval": data["weight"] * data["interval"],
     }

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayes_bm.inference.compiled import fields
-from bayes_bm.inference.compiled.coordinates import Coordinates
+from bayes_bm.inference.compiled.blocks import SHARE, truncation
+from bayes_bm.inference.compiled.coordinates import LAWS, Coordinates, prior_numbers
 from bayes_bm.model.design import Design
 from bayes_bm.model.prognosis import PrognosticRatios
 from bayes_bm.spec.document import Spec
@@ -37,11 +38,32 @@ def pack_structure(coordinates: Coordinates, spec: Spec, design: Design) -> Fiel
         "shape_centred": coordinates.centring.shape,
         "coefficient_at": whole_numbers([coordinates.starts[f"coefficient_{name}"] for name in spec.covariates]),
         "interaction_at": _interaction_places(coordinates, spec, len(design.compared)),
-        "bias_at": whole_numbers([coordinates.starts.get(f"bias_{name}", -1) for name in spec.modelled_biases]),
+        "bias_at": whole_numbers([bias_place(coordinates, name) for name in spec.modelled_biases]),
+        **_truncated(coordinates, spec, design),
         "bias_given": [0.0 if term.value is None else term.value.value for term in spec.modelled_biases.values()],
         "arm_bias": design.arm_bias,
         "ratio_bias": design.hr_bias,
     }
+
+
+def bias_place(coordinates: Coordinates, name: str) -> int:
+    """The coordinate of a bias, -1 where its size is given."""
+    return coordinates.starts.get(f"bias_{name}", coordinates.starts.get(f"bias_{name}{SHARE}", -1))
+
+
+def _truncated(coordinates: Coordinates, spec: Spec, design: Design) -> Fields:
+    """Coordinate, law and numbers of a time whose prior the evidence ends."""
+    for name in spec.unknown_clocks:
+        prior, latest = spec.modelled_biases[name].prior, truncation(name, design)
+        if prior is not None and latest is not None:
+            a, b, df, constant = prior_numbers(prior)
+            law = LAWS.index(type(prior))
+            return {
+                "truncated_at": [bias_place(coordinates, name), law],
+                "truncated": [a, b, df, constant],
+                "truncated_constant": float(np.log(latest)),
+            }
+    return {"truncated_at": [], "truncated": [], "truncated_constant": 0.0}
 
 
 NAMES = {
@@ -110,6 +132,7 @@ def pack_ratios(data: Arrays | None, design: Design) -> Fields:
         "ratio_reference": design.hr_reference,
         "ratio_pair": design.hr_pair,
         "ratio_reference_pair": design.hr_reference_pair,
+        "ratio_apart": [0],
         "ratio_log": data.get("log_hr", np.zeros(0)),
         "ratio_log_diagonal": data.get("log_diagonal", np.zeros(0)),
         "ratio_whitener": data.get("whitener", np.zeros((rows, rows))),

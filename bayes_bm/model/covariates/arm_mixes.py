@@ -1,6 +1,6 @@
 """Who the patients of each arm were: what is printed of their covariates, and what is a parameter (decision 23).
 
-An arm whose patients' covariates are not known is the average over its mix: cells of the two-valued covariates, each
+An arm whose patients' covariates are not known is the average over its parts: cells of the two-valued covariates, each
 with its share, times nodes of the continuous ones together, which enter the linear predictor as one normal number.
 
     logit share, or mean, of arm j = mean + by_treatment[a] + sd z_j
@@ -34,8 +34,8 @@ TINY = 1e-300
 """Stands for a share of nobody, whose logarithm would be infinite."""
 
 
-class Cells(NamedTuple):
-    """Kinds of patients of an arm: values of two-valued covariates (cell, covariate), node and its log weight."""
+class Parts(NamedTuple):
+    """Kinds of patients of an arm: values of two-valued covariates (part, covariate), node and its log weight."""
 
     values: np.ndarray
     node: np.ndarray
@@ -80,19 +80,19 @@ class ArmMixes:
         return np.isfinite(self.printed) & (np.isfinite(self.behind) | ~self.two_valued)
 
     @cached_property
-    def cells(self) -> Cells:
-        """Every kind of patient: cells of the two-valued covariates times nodes of the continuous ones."""
+    def parts(self) -> Parts:
+        """Every kind of patient: values of the two-valued covariates times nodes of the continuous ones."""
         node, weight = (np.zeros(1), np.ones(1)) if self.two_valued.all() else np.polynomial.hermite_e.hermegauss(NODES)
         choices = [(0.0, 1.0) if two else (0.0,) for two in self.two_valued]
         kinds = [(kind, place) for kind in product(*choices) for place in range(len(node))]
         values = np.array([kind for kind, _ in kinds], dtype=float).reshape(len(kinds), len(self.names))
         places = np.array([place for _, place in kinds])
-        return Cells(values, node[places], np.log(weight / weight.sum())[places])
+        return Parts(values, node[places], np.log(weight / weight.sum())[places])
 
     @property
     def count(self) -> int:
-        """Number of cells."""
-        return len(self.cells.node)
+        """Number of parts."""
+        return len(self.parts.node)
 
     def values(self, location: np.ndarray, sd: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Share or mean of each arm (..., arm, covariate) from standard normal scores of the unknown ones (..., one).
@@ -209,12 +209,12 @@ def mix_labels(spec: Spec, mixes: ArmMixes | None) -> dict[str, list[str]]:
 def mix_offsets(
     effects: Effects, spec: Spec, mixes: ArmMixes, values: Any, spread: Any, *, xp: Namespace
 ) -> tuple[Any, Any]:
-    """What each cell adds to eta of each arm, and the log of its weight (..., arm, cell).
+    """What each part adds to eta of each arm, and the log of its weight (..., arm, part).
 
     `values` are shares and means, `spread` sds inside arms (..., arm, covariate), in the covariates' own units.
     """
-    cells: Cells = mixes.cells
-    log_weight: Any = cells.log_weight
+    parts: Parts = mixes.parts
+    log_weight: Any = parts.log_weight
     total: Any = 0.0
     middle: Any = 0.0
     variance: Any = 0.0
@@ -222,7 +222,7 @@ def mix_offsets(
         slope = slope_at(effects, column, mixes.treatment, xp=xp)
         value = values[..., column]
         if mixes.two_valued[column]:
-            present = cells.values[:, column]
+            present = parts.values[:, column]
             total = total + slope[..., None] * term.scaled(present)
             if mixes.loading.any():
                 continue
@@ -234,14 +234,14 @@ def mix_offsets(
             middle = middle + slope * term.scaled(value)
             variance = variance + (slope * spread[..., column] / term.scale) ** 2
     if mixes.loading.any():
-        log_weight = log_cell_shares(values, cells.values, mixes.loading, xp=xp)
+        log_weight = log_cell_shares(values, parts.values, mixes.loading, xp=xp)
     if not mixes.two_valued.all():
         # the guard keeps the gradient finite where no continuous covariate has an effect
         width = xp.exp(0.5 * xp.log(variance + TINY))
-        total = total + middle[..., None] + width[..., None] * cells.node
+        total = total + middle[..., None] + width[..., None] * parts.node
     # every arm, and every draw, has numbers of its own
     zero = 0.0 * (values[..., 0])[..., None]
-    return total + zero + 0.0 * cells.node, log_weight + zero
+    return total + zero + 0.0 * parts.node, log_weight + zero
 
 
 def printed_log_density(mixes: ArmMixes, column: int, location: Any, sd: Any, within: Any, *, xp: Namespace) -> Any:
@@ -307,7 +307,7 @@ def kinds_of_patients(
     spread = arm_spreads(spec, mixes, common[None])[0]
     for arm in np.flatnonzero(mixes.averaged):
         if mixes.two_valued.all():
-            cells = mixes.cells.values
+            cells = mixes.parts.values
             shares = cell_shares(values[arm], cells, mixes.loading)
             yield int(arm), cells[shares > 0], shares[shares > 0]
             continue

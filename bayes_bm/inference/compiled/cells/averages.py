@@ -11,7 +11,7 @@ from numba import njit
 
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
 from bayes_bm.hazards.numerics.mixture import SMALL_HAZARD, SMALL_LOG_HAZARD
-from bayes_bm.inference.compiled import fields, kernel, logarithms
+from bayes_bm.inference.compiled import exponentials, fields, logarithms
 from bayes_bm.inference.compiled.cells import transforms
 from bayes_bm.inference.compiled.cells.fields import Field
 from bayes_bm.inference.compiled.cells.transforms import (
@@ -23,8 +23,8 @@ from bayes_bm.inference.compiled.cells.transforms import (
     nodes_for,
     pays,
 )
-from bayes_bm.inference.compiled.fields import JIT, SLOPES, SUMS, numbers, whole
-from bayes_bm.inference.compiled.kernel import exponential
+from bayes_bm.inference.compiled.exponentials import exponential
+from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS, JIT, SLOPES, numbers, whole
 from bayes_bm.inference.compiled.logarithms import log_less, logarithm
 from bayes_bm.runtime.compiling import cached_njit
 
@@ -33,7 +33,7 @@ TOP, LEAST = 0, 1
 POINTS = 2
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def offsets_of(own, arm):
     """Of each row of averages (row, 2 + point)."""
     of_arm, x = whole(own, Field.average_arm), numbers(own, Field.average_x)
@@ -58,7 +58,7 @@ def offsets_of(own, arm):
     return found
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def slopes_of_offsets(own, by_offsets, arm):
     """From derivatives by offsets to those by the slopes of covariates."""
     of_arm, x = whole(own, Field.average_arm), numbers(own, Field.average_x)
@@ -72,7 +72,7 @@ def slopes_of_offsets(own, by_offsets, arm):
             arm[of_arm[a], SLOPES + covariates + c] += total
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _moments(z, row, each):
     """Means over points of exp(-(r - least) z), of r times it and of r^2 times it; `each` gets r times it."""
     points, least = row.size - POINTS, row[LEAST]
@@ -88,7 +88,7 @@ def _moments(z, row, each):
     return alive / points, weighted / points, squares / points
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _run(of_average, first):
     """The end of the cells from `first` on that have the same row of averages."""
     end = first + 1
@@ -97,7 +97,7 @@ def _run(of_average, first):
     return end
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _nodes(row, z):
     """The reach and number of nodes of `transforms` for these cells; 0 nodes where the points themselves cost less."""
     spread = max(1 - row[LEAST], NARROWEST)
@@ -106,7 +106,7 @@ def _nodes(row, z):
     return reach, nodes if pays(z.size, row.size - POINTS, nodes) else 0
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _direct(row, log_z, each):
     """z, -log S, and the means of exp(..), r times it and r^2 times it, over the points themselves."""
     points = row.size - POINTS
@@ -121,7 +121,7 @@ def _direct(row, log_z, each):
     return z, used, alive, weighted, squares
 
 
-@njit(**JIT)
+@njit(**INNER)
 def averaged(of_average, offsets, logs, kept):
     """Change log H and log h of averaged cells; kept (5, cell): z, -log S, and the three means."""
     each, first = np.empty(offsets.shape[1] - POINTS), 0
@@ -132,7 +132,7 @@ def averaged(of_average, offsets, logs, kept):
         first = end
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _logs(z, least, found):
     """From D, T and U of cells: -log S, S, log(-log S) and log(T / S) (4, cell)."""
     used, alive, log_used, tilt = np.empty((4, z.size))
@@ -144,7 +144,7 @@ def _logs(z, least, found):
     return used, alive, log_used, tilt
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _averaged(row, logs, kept, each):
     """Cells of one row of averages."""
     log_z, z, found = logs[0] + row[TOP], np.empty(logs.shape[1]), np.empty((3, 0))
@@ -172,7 +172,7 @@ def _averaged(row, logs, kept, each):
             logs[1, i] += row[TOP] + math.log(kept[3, i] / kept[2, i])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def averaged_back(of_average, offsets, by_offsets, slopes, kept):
     """As `mixture.slopes`: to log H of a patient at offset zero, and to the offsets."""
     each, first = np.empty(offsets.shape[1] - POINTS), 0
@@ -183,7 +183,7 @@ def averaged_back(of_average, offsets, by_offsets, slopes, kept):
         first = end
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _averaged_back(row, by_offsets, slopes, kept, each):
     """Cells of one row of averages; exp(-(r - least) z) of a point counts constant - falling r times r."""
     n = slopes.shape[1]
@@ -205,7 +205,7 @@ def _averaged_back(row, by_offsets, slopes, kept, each):
         means_back(row[POINTS:], row[LEAST], np.minimum(z, reach), reach, nodes, onward, by_offsets)
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _point_by_point(z, row, onward, by_offsets, each):
     """What `transforms.means_back` does, of one cell."""
     points, least = row.size - POINTS, row[LEAST]
@@ -217,7 +217,7 @@ def _point_by_point(z, row, onward, by_offsets, each):
         by_offsets[m] += (constant - falling * r) * r * each[m]
 
 
-@cached_njit(fields, kernel, logarithms, transforms, **JIT)
+@cached_njit(exponentials, fields, logarithms, transforms, **JIT)
 def averaged_rows(of_average, offsets, logs):
     """As `averaged`, for a caller in Python."""
     averaged(of_average, offsets, logs, np.empty((5, of_average.size)))

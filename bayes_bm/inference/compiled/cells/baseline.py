@@ -10,10 +10,10 @@ from numba import njit
 
 from bayes_bm.hazards.families.spline_basis import LEAST_TOTAL
 from bayes_bm.inference.compiled.cells.fields import POWERS, Field
-from bayes_bm.inference.compiled.fields import JIT, SUMS, numbers, whole
+from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS, numbers, whole
 
 
-@njit(**JIT)
+@njit(**INNER)
 def coefficients(theta, own):
     """Of each baseline (baseline, function); their sums at t0 stand behind."""
     root, of_walk, first = numbers(own, Field.step_root), whole(own, Field.baseline_walk), whole(own, Field.walk_first)
@@ -32,7 +32,7 @@ def coefficients(theta, own):
     return found
 
 
-@njit(**JIT)
+@njit(**INNER)
 def coefficients_back(theta, own, of_baseline, by_sum, by_reference, score):
     """From d / d c_k by the spots (baseline, function), and by log of the sum at t0 (baseline,), to the walks."""
     root, of_walk, first = numbers(own, Field.step_root), whole(own, Field.baseline_walk), whole(own, Field.walk_first)
@@ -49,7 +49,7 @@ def coefficients_back(theta, own, of_baseline, by_sum, by_reference, score):
                 score[sd_at[w]] += theta[first[w] + k - 1] * step
 
 
-@njit(**JIT)
+@njit(**INNER)
 def run_of(values, first, last):
     """The end of the equal values from `first` on, at most `last`."""
     end = first + 1
@@ -58,7 +58,7 @@ def run_of(values, first, last):
     return end
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def dot(one, other):
     """Sum of products."""
     total = 0.0
@@ -67,7 +67,7 @@ def dot(one, other):
     return total
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def sums(of_baseline, baseline, values, found):
     """The sums of integrals and of functions at spots (2, spot); `values` (2 function x spot).
 
@@ -87,7 +87,7 @@ def sums(of_baseline, baseline, values, found):
         start = end
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def sums_back(baseline, values, found, by_log, by_sum, by_reference):
     """`by_log` (2, spot), the derivative by the logarithms that cells read, becomes that by the sums."""
     functions, spots, start = by_sum.shape[1], baseline.size, 0
@@ -106,7 +106,7 @@ def sums_back(baseline, values, found, by_log, by_sum, by_reference):
         start = end
 
 
-@njit(**JIT)
+@njit(**INNER)
 def placed(own, log_u, values):
     """Integrals and functions of the basis (2 function,) at a time that is worked out while sampling."""
     u, breaks, lengths = math.exp(log_u), numbers(own, Field.breaks), numbers(own, Field.lengths)
@@ -122,7 +122,7 @@ def placed(own, log_u, values):
         values[k] = value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def background_at(own, log_u):
     """log Hb and log hb at a time that is worked out while sampling."""
     steps = numbers(own, Field.background)

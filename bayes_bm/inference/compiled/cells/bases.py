@@ -19,19 +19,23 @@ from bayes_bm.model.model_inputs import ModelInputs
 Fields = dict[str, object]
 
 
-class HasKeys(Protocol):
-    """Cells, whose keys begin with arm, row of averages and log u; those that move stand last."""
+class HasTimes(Protocol):
+    """Cells with arm and log u of each (cell,); those that move stand last."""
 
-    keys: np.ndarray
+    @property
+    def arm(self) -> np.ndarray: ...
+
+    @property
+    def log_u(self) -> np.ndarray: ...
 
 
-def pack_basis(inputs: ModelInputs, coordinates: Coordinates, cells: HasKeys, *, at_nodes: bool) -> Fields:
+def pack_basis(inputs: ModelInputs, coordinates: Coordinates, cells: HasTimes, *, at_nodes: bool) -> Fields:
     """Fields of walks, baselines, spots, pieces of the basis, and background."""
-    family, arm, log_u = inputs.family, cells.keys[:, 0].astype(int), cells.keys[:, 2]
+    family, arm, log_u = inputs.family, cells.arm, cells.log_u
     fields: Fields = {name: np.zeros(0) for name in EMPTY}
     if isinstance(family, WithBackground):
         fields |= {"cell_background": family.basis(log_u)[:, -2:].T, "background": family._steps}
-    base = _base(family)
+    base = base_family(family)
     if base.knots is None:
         return fields
     walks, of_arm = _baselines(inputs.design, coordinates, at_nodes=at_nodes)
@@ -67,7 +71,7 @@ def _moving(inputs: ModelInputs) -> int:
     return len(inputs.kinds.get("median_intervals", {}).get("arm_row", ()))
 
 
-def _base(family: Family) -> Family:
+def base_family(family: Family) -> Family:
     """The family below a background and a cured share."""
     while isinstance(family, WithBackground | Cured):
         family = family.base

@@ -1,75 +1,74 @@
 """Log density and gradient of a model of any family that has a compiled formula (`compiled/formulas`).
 
-    x -> theta, effects, arms (`kernel.py`) -> eta and shapes of cells -> the formula -> layers -> rows of evidence
+    x -> theta, effects, arms (`structure_stages`) -> places -> the formula -> layers -> rows of evidence
 
-and back by the chain rule. Nothing here knows a family: its formula is called by its address.
+and back by the chain rule. A place is a cell, or a part of one whose patients are a mixture. Nothing here knows a
+family: its formula is called by its address.
 """
 
 import math
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsage]
-from numba.extending import intrinsic
 
 from bayes_bm.hazards.families.spline_basis import LEAST_TOTAL
 from bayes_bm.hazards.numerics import numpy_namespace
-from bayes_bm.inference.compiled import fields, kernel, logarithms, mixes
-from bayes_bm.inference.compiled.cells import averages, baseline, layers, rows, transforms
-from bayes_bm.inference.compiled.cells.averages import averaged, averaged_back, offsets_of, slopes_of_offsets
+from bayes_bm.inference.compiled import exponentials, fields, logarithms, stages
+from bayes_bm.inference.compiled.cells import averages, baseline, clocks, mixtures, reading
+from bayes_bm.inference.compiled.cells import fields as cell_fields
+from bayes_bm.inference.compiled.cells.averages import offsets_of, slopes_of_offsets
 from bayes_bm.inference.compiled.cells.baseline import (
     background_at,
     coefficients,
     coefficients_back,
     dot,
     placed,
-    run_of,
     sums,
     sums_back,
 )
-from bayes_bm.inference.compiled.cells.fields import CELLS, HAZARD, MOVING, OF_ARM, TOTAL, CellProblem, Field
-from bayes_bm.inference.compiled.cells.layers import cured, cured_back, multiplied, with_background
-from bayes_bm.inference.compiled.cells.rows import (
-    binomials,
-    normal_medians,
-    order_medians,
-    patients,
-    ratio_density,
-    ratio_means,
-    ratio_means_back,
-    unreached_medians,
-)
+from bayes_bm.inference.compiled.cells.clocks import clocked, clocked_back, on_clocks, on_clocks_back
+from bayes_bm.inference.compiled.cells.fields import CELLS, MOVING, NO_CLOCK, CellProblem, Field
+from bayes_bm.inference.compiled.cells.mixtures import linear_parts, linear_parts_back
+from bayes_bm.inference.compiled.cells.reading import CLOCK, KEPT, OF_CURE, parts_of_cells, places
+from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import (
-    BY_ETA,
-    BY_LOG_K,
     COVARIATES,
-    ETA,
+    INNER,
     JIT,
-    LOG_K,
+    LOG_WEIGHT,
+    MIX_COLUMNS,
+    PART_ROWS,
     SLOPES,
     STUDIES,
-    SUMS,
+    WEIGHT,
     numbers,
     whole,
 )
 from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.formulas import tails
-from bayes_bm.inference.compiled.kernel import (
-    LOG_TWO,
+from bayes_bm.inference.compiled.logarithms import logarithm
+from bayes_bm.inference.compiled.order_statistics import LOG_TWO
+from bayes_bm.inference.compiled.stages import (
+    ARRAYS,
+    BACKWARD,
+    FORWARD,
+    LACKING,
+    LACKING_BACK,
+    MIXES,
+    MIXES_BACK,
     NOT_FINITE,
     POINTER,
-    _arms,
-    _arms_back,
-    _array,
-    _effects,
-    _effects_back,
-    _priors,
-    _prognosis,
-    _ratios,
-    exponential,
+    RATIOS,
+    READ,
+    READ_BACK,
+    ROWS,
+    Frame,
+    array_at,
+    call_stage,
+    put,
+    put_structure,
 )
-from bayes_bm.inference.compiled.logarithms import logarithm
 from bayes_bm.model.likelihoods import LARGEST_LOG
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -81,126 +80,10 @@ TOLERANCE = 1e-14
 """Of log time, relative to the larger of 1 and itself."""
 
 
-@intrinsic
-def _call(context, address, n, given, found):
-    """Call the formula at an address (`formulas.arrays.SIGNATURE`).
-
-    It takes arrays, not their addresses: numba frees an array after its last use by name, here before the call.
-    """
-
-    def generate(target, builder, signature, arguments):
-        whole_number, pointer = ir.IntType(64), ir.DoubleType().as_pointer()
-        # numba's C functions answer what Python calls None with nothing
-        kind = ir.FunctionType(ir.VoidType(), [whole_number, pointer, pointer])
-        function = builder.inttoptr(arguments[0], kind.as_pointer())
-        arrays = zip(signature.args[2:], arguments[2:], strict=True)
-        starts = [target.make_array(kind_of)(target, builder, array).data for kind_of, array in arrays]
-        builder.call(function, [arguments[1], *starts])
-        return target.get_dummy_value()
-
-    return types.none(types.int64, types.int64, given, found), generate
+# ---------------------------------------------------------------------------------------------- flexible baselines
 
 
-@njit(**JIT)
-def _formula(own, theta, arm, formula, first, log_u, basis_logs):
-    """What the formula finds of the cells from `first` on, whose times are `log_u` (5 + 2 shape, cell)."""
-    n, shape_at, of_arm = log_u.size, whole(own, Field.shape_at), whole(own, Field.cell_arm)
-    covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
-    given, found = np.empty((2 + shape_at.size, n)), np.empty((5 + 2 * shape_at.size, n))
-    eta = given[1]
-    for i in range(n):
-        given[0, i], eta[i] = log_u[i], arm[of_arm[first + i], ETA]
-    for c in range(covariates):
-        x, slope = every_x[c * of_arm.size + first : c * of_arm.size + first + n], arm[:, SLOPES + c]
-        for i in range(n):
-            eta[i] += slope[of_arm[first + i]] * x[i]
-    for s in range(shape_at.size):
-        for i in range(n):
-            if shape_at[s] == OF_ARM:
-                given[2 + s, i] = arm[of_arm[first + i], LOG_K]
-            elif shape_at[s] == TOTAL:
-                given[2 + s, i] = basis_logs[0, i]
-            elif shape_at[s] == HAZARD:
-                given[2 + s, i] = basis_logs[1, i]
-            else:
-                given[2 + s, i] = theta[shape_at[s]]
-    _call(formula, n, given, found)  # pyright: ignore[reportCallIssue]
-    return found
-
-
-@njit(**JIT)
-def _products(one, by_one, other, by_other, found):
-    for i in range(found.size):
-        found[i] = one[i] * by_one[i] + other[i] * by_other[i]
-
-
-@njit(**SUMS)
-def _total(values):
-    total = 0.0
-    for i in range(values.size):
-        total += values[i]
-    return total
-
-
-@njit(**JIT)
-def _formula_back(own, arm, found, first, slopes, score, by_basis):
-    """From derivatives by log H and log h (2, cell) to arms, coordinates, and the sums of a basis (2, cell)."""
-    n, shape_at, of_arm = found.shape[1], whole(own, Field.shape_at), whole(own, Field.cell_arm)
-    covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
-    hazard = 2 + shape_at.size
-    by_cum, by_hazard, by = slopes[0], slopes[1], np.empty(n)
-    _products(by_cum, found[1], by_hazard, found[hazard + 1], by)
-    start = 0
-    while start < n:
-        r, end = of_arm[first + start], run_of(of_arm, first + start, first + n) - first
-        arm[r, BY_ETA] += _total(by[start:end])
-        for c in range(covariates):
-            x = every_x[c * of_arm.size + first + start : c * of_arm.size + first + end]
-            arm[r, SLOPES + covariates + c] += dot(by[start:end], x)
-        start = end
-    for s in range(shape_at.size):
-        _products(by_cum, found[2 + s], by_hazard, found[hazard + 2 + s], by)
-        if shape_at[s] == TOTAL:
-            by_basis[0] += by
-        elif shape_at[s] == HAZARD:
-            by_basis[1] += by
-        elif shape_at[s] == OF_ARM:
-            for i in range(n):
-                arm[of_arm[first + i], BY_LOG_K] += by[i]
-        else:
-            score[shape_at[s]] += _total(by)
-
-
-@njit(**JIT)
-def _layered(own, theta, found, first, background, offsets, logs, kept):
-    """log H and log h of the cells' patients (2, cell), and what the ways back need (row, cell)."""
-    hazard = 2 + (found.shape[0] - 5) // 2
-    logs[0], logs[1] = found[0], found[hazard]
-    cure_at, of_average = whole(own, Field.cure_at), whole(own, Field.cell_average)
-    if cure_at.size:
-        cured(theta[cure_at[0]], logs, kept[:4])
-    if of_average.size:
-        averaged(of_average[first : first + logs.shape[1]], offsets, logs, kept[4:9])
-    if background.shape[1]:
-        with_background(background, logs, kept[9:11])
-
-
-@njit(**JIT)
-def _layered_back(own, first, offsets, by_offsets, slopes, kept, score):
-    cure_at, of_average = whole(own, Field.cure_at), whole(own, Field.cell_average)
-    if numbers(own, Field.cell_background).size:
-        multiplied(slopes, kept[9:11])
-    if of_average.size:
-        averaged_back(of_average[first : first + slopes.shape[1]], offsets, by_offsets, slopes, kept[4:9])
-    if cure_at.size:
-        score[cure_at[0]] += cured_back(slopes, kept[:4])
-
-
-KEPT = 11
-"""Rows that layers keep of each cell."""
-
-
-@njit(**JIT)
+@njit(**INNER)
 def _spot_logs(own, of_baseline, values):
     """Sums of the basis at the spots, and the logarithms that cells read (2, cell)."""
     of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
@@ -220,8 +103,23 @@ def _spot_logs(own, of_baseline, values):
     return found, of_cells
 
 
-@njit(**JIT)
-def _medians(own, theta, arm, formula, of_baseline, values, offsets, cum, log_u, background):
+@njit(**INNER)
+def _basis_back(theta, own, of_baseline, values, basis_sums, by_basis, score):
+    of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
+    by_log, by_reference = np.zeros((2, of_spot.size)), np.zeros(of_baseline.shape[0])
+    for i in range(of_cell.size):
+        by_log[0, of_cell[i]] += by_basis[0, i]
+        by_log[1, of_cell[i]] += by_basis[1, i]
+    by_sum = np.zeros((of_baseline.shape[0], of_baseline.shape[1] - 1))
+    sums_back(of_spot, values, basis_sums, by_log, by_sum, by_reference)
+    coefficients_back(theta, own, of_baseline, by_sum, by_reference, score)
+
+
+# ---------------------------------------------------------------------------------------------- medians
+
+
+@njit(**INNER)
+def _medians(frame, own, theta, of_baseline, values, cum, log_starts, log_u, background):
     """log u at which H = log 2 + H(entry), by Newton's steps inside a bracket, of the cells that stand last."""
     count = whole(own, Field.count)
     n, entries = count[MOVING], whole(own, Field.normal_entry)
@@ -230,7 +128,7 @@ def _medians(own, theta, arm, formula, of_baseline, values, offsets, cum, log_u,
         target[i] = math.log(LOG_TWO + (cum[entries[i]] if entries[i] >= 0 else 0.0))
     settled = np.zeros(n, dtype=np.bool_)
     for _ in range(STEPS):
-        logs = _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u, background)[0]
+        logs = _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background)[0]
         waiting = 0
         for i in range(n):
             if settled[i]:
@@ -252,9 +150,9 @@ def _medians(own, theta, arm, formula, of_baseline, values, offsets, cum, log_u,
             break
 
 
-@njit(**JIT)
-def _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u, background):
-    """The cells that stand last, at other times: log H and log h, what was found, kept and summed."""
+@njit(**INNER)
+def _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background):
+    """The cells that stand last, at other times: log H and log h, times read, what was found, kept and summed."""
     first, n = whole(own, Field.count)[CELLS], log_u.size
     functions = of_baseline.shape[1] - 1
     of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
@@ -274,33 +172,58 @@ def _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u, backgr
                 basis_logs[row, i] = math.log(basis_sums[row, i]) - at_reference
         if background.shape[1]:
             background[0, i], background[1, i] = background_at(own, log_u[i])
-    found = _formula(own, theta, arm, formula, first, log_u, basis_logs)
-    _layered(own, theta, found, first, background, offsets, logs, kept)
-    return logs, found, kept, basis_sums
+    read = log_u
+    if whole(own, Field.clock_start).size:
+        read = np.empty(n)
+        on_clocks(own, theta, first, log_u, read)
+    found, of_cure, of_parts = _read(frame, own, first, read, basis_logs, background, logs, kept)
+    if whole(own, Field.clock_start).size:
+        clocked(own, theta, first, log_u, log_starts, logs, kept[CLOCK:])
+    return logs, read, found, kept, basis_sums, of_cure, of_parts
 
 
-@njit(**JIT)
-def evaluated(x: Any, gradient: Any, data: Any, own: Any, formula: Any) -> Any:
+# ---------------------------------------------------------------------------------------------- the density
+
+
+@njit(**INNER)
+def evaluated(x: Any, gradient: Any, data: Any, own: Any, called: Any) -> Any:
     """Log density at `x` (coordinate); its gradient is written into `gradient`."""
-    theta, slope, score = np.empty_like(x), np.empty_like(x), np.zeros_like(x)
-    place = whole(data, Structure.place)
-    value = _priors(x, data, theta, slope, gradient) + numbers(own, Field.constant)[0]
-    study = np.zeros((place[STUDIES] + 1, 4))
-    pair = np.zeros((whole(data, Structure.pair_first).size + 1, 3))
+    place, frame = whole(data, Structure.place), np.zeros(2 * ARRAYS, dtype=np.int64)
+    theta, slope, score = np.empty(x.size), np.empty(x.size), np.zeros(x.size)
+    study, pair = np.zeros((place[STUDIES] + 1, 4)), np.zeros((whole(data, Structure.pair_first).size + 1, 3))
     arm = np.zeros((whole(data, Structure.arm_study).size, SLOPES + 2 * place[COVARIATES]))
-    value += _effects(theta, data, study, pair)
-    _arms(theta, data, study, pair, arm)
-    value += _ratios(theta, data, study, pair, score) if not numbers(own, Field.ratio_log_step).size else 0.0
-    value += _prognosis(theta, data, score)
-    value += _cells(theta, data, own, formula, arm, score)
-    _arms_back(data, arm, study, pair, score)
-    _effects_back(theta, data, study, pair, score)
-    for i in range(x.size):
-        gradient[i] += slope[i] * score[i]
-    return value
+    put_structure(frame, data, x, gradient, theta, slope, score, study, pair, arm)
+    put(frame, Frame.own_whole, own[0])
+    put(frame, Frame.own_numbers, own[1])
+    put(frame, Frame.own_first, own[2])
+    of_mixtures = whole(own, Field.mixture_first)
+    parts = np.zeros((PART_ROWS, of_mixtures[of_mixtures.size - 1] if of_mixtures.size else 0))
+    # sides of ratios stand behind the arms, and have no mix
+    mix = np.zeros(numbers(data, Structure.mix_printed).size * MIX_COLUMNS)
+    put(frame, Frame.parts, parts)
+    put(frame, Frame.mix, mix)
+    value = numbers(own, Field.constant)[0]
+    value += call_stage(called[FORWARD], frame.ctypes.data)
+    linear_parts(own, arm, parts)
+    if called[MIXES]:
+        value += call_stage(called[MIXES], frame.ctypes.data)
+    if called[LACKING]:
+        value += call_stage(called[LACKING], frame.ctypes.data)
+    for m in range(parts.shape[1]):
+        parts[WEIGHT, m] = math.exp(parts[LOG_WEIGHT, m])
+    value += _cells(frame, theta, own, called, arm, parts, score)
+    linear_parts_back(own, arm, parts)
+    if called[MIXES]:
+        value += call_stage(called[MIXES_BACK], frame.ctypes.data)
+    if called[LACKING]:
+        value += call_stage(called[LACKING_BACK], frame.ctypes.data)
+    value += call_stage(called[BACKWARD], frame.ctypes.data)
+    # numba frees an array at its last use, and stages know addresses alone
+    kept = theta.size + slope.size + score.size + study.size + pair.size + arm.size + parts.size + mix.size
+    return value + 0 * (kept + frame.size)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _exponentials(logs):
     found = np.empty(logs.size)
     for i in range(logs.size):
@@ -312,9 +235,9 @@ def _exponentials(logs):
     return found
 
 
-@njit(**JIT)
-def _cells(theta, data, own, formula, arm, score):
-    """Log density of all rows but proportional ratios; arms and `score` get its derivatives."""
+@njit(**INNER)
+def _cells(frame, theta, own, called, arm, parts, score):
+    """Log density of the rows that cells see to; arms, parts and `score` get its derivatives."""
     of_baseline = coefficients(theta, own)
     n, moving, values = (
         whole(own, Field.cell_arm).size,
@@ -326,79 +249,148 @@ def _cells(theta, data, own, formula, arm, score):
         values = values.copy()
     basis_sums, basis_logs = _spot_logs(own, of_baseline, values)
     offsets = offsets_of(own, arm)
-    fixed = n - moving
-    log_u, background = numbers(own, Field.cell_log).copy(), numbers(own, Field.cell_background).copy()
-    background = background.reshape((2, background.size // 2))
+    put(frame, Frame.offsets, offsets)
+    put(frame, Frame.called, called)
+    fixed, any_clock = n - moving, whole(own, Field.clock_start).size > 0
+    printed, background = numbers(own, Field.cell_log).copy(), _background(own)
+    log_u = printed.copy()
+    if any_clock:
+        on_clocks(own, theta, 0, printed, log_u)
     logs, kept = np.empty((2, n)), np.empty((KEPT, n))
-    found = _formula(own, theta, arm, formula, 0, log_u, basis_logs)
-    _layered(own, theta, found, 0, background, offsets, logs, kept)
+    found, of_cure, of_parts = _read(frame, own, 0, log_u, basis_logs, background, logs, kept)
+    log_starts = _log_starts(own, logs)
+    if any_clock:
+        clocked(own, theta, 0, printed, log_starts, logs, kept[CLOCK:])
     cum = _exponentials(logs[0])
     if moving:
-        apart = background[:, fixed:].copy()
-        _medians(own, theta, arm, formula, of_baseline, values, offsets, cum, log_u[fixed:], apart)
-        moved = _moved(own, theta, arm, formula, of_baseline, values, offsets, log_u[fixed:], apart)
-        logs[:, fixed:], found[:, fixed:], kept[:, fixed:] = moved[0], moved[1], moved[2]
+        apart, starts = background[:, fixed:].copy(), log_starts[fixed:]
+        _medians(frame, own, theta, of_baseline, values, cum, starts, printed[fixed:], apart)
+        moved = _moved(frame, own, theta, of_baseline, values, starts, printed[fixed:], apart)
+        _put_last(logs, moved[0])
+        _put_last(found, moved[2])
+        _put_last(kept, moved[3])
+        _put_last(of_cure, moved[5])
+        _put_last(of_parts, moved[6])
+        for i in range(moving):
+            log_u[fixed + i] = moved[1][i]
         for i in range(moving if basis_sums.shape[1] else 0):
             spot = whole(own, Field.cell_spot)[fixed + i]
-            basis_sums[0, spot], basis_sums[1, spot] = moved[3][0, i], moved[3][1, i]
-    slopes, by_cum = np.zeros((2, n)), np.zeros(n)
-    value = _rows(data, own, cum, logs, log_u[fixed:], by_cum, slopes)
+            basis_sums[0, spot], basis_sums[1, spot] = moved[4][0, i], moved[4][1, i]
+    slopes, by_cum, log_median = np.zeros((2, n)), np.zeros(n), printed[fixed:]
+    value = _rows(frame, called, cum, logs, log_median, by_cum, slopes)
     for i in range(n):
         slopes[0, i] += by_cum[i] * cum[i] if by_cum[i] != 0 else 0.0
-    by_offsets = np.zeros_like(offsets)
-    _layered_back(own, 0, offsets, by_offsets, slopes, kept, score)
+    if any_clock:
+        clocked_back(own, 0, slopes, kept[CLOCK:])
+    by_offsets = np.zeros(offsets.shape)
+    by_basis, by_log_u = np.zeros((2, whole(own, Field.cell_spot).size)), np.zeros(n)
+    put(frame, Frame.by_offsets, by_offsets)
+    put(frame, Frame.by_basis, by_basis)
+    put(frame, Frame.by_log_u, by_log_u)
+    put(frame, Frame.read_log_u, log_u)
+    put(frame, Frame.read_kept, kept)
+    put(frame, Frame.read_cure, of_cure)
+    put(frame, Frame.read_parts, of_parts)
+    put(frame, Frame.read_found, found)
+    value += call_stage(called[READ_BACK], frame.ctypes.data)
     slopes_of_offsets(own, by_offsets, arm)
-    by_basis = np.zeros((2, whole(own, Field.cell_spot).size))
-    _formula_back(own, arm, found, 0, slopes, score, by_basis)
+    # read once more, so that numba does not free them before they are used
+    value += 0 * (frame.size + slopes.size + kept.size + of_cure.size + of_parts.size + found.size + offsets.size)
+    if any_clock:
+        on_clocks_back(own, theta, 0, printed, log_u, by_log_u, score)
     if basis_sums.shape[1]:
         _basis_back(theta, own, of_baseline, values, basis_sums, by_basis, score)
     return value
 
 
-@njit(**JIT)
-def _basis_back(theta, own, of_baseline, values, basis_sums, by_basis, score):
-    of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
-    by_log, by_reference = np.zeros((2, of_spot.size)), np.zeros(of_baseline.shape[0])
-    for i in range(of_cell.size):
-        by_log[0, of_cell[i]] += by_basis[0, i]
-        by_log[1, of_cell[i]] += by_basis[1, i]
-    by_sum = np.zeros((of_baseline.shape[0], of_baseline.shape[1] - 1))
-    sums_back(of_spot, values, basis_sums, by_log, by_sum, by_reference)
-    coefficients_back(theta, own, of_baseline, by_sum, by_reference, score)
+@njit(**INNER)
+def _read(frame, own, first, log_u, basis_logs, background, logs, kept):
+    """Read the cells from `first` on, into `logs` and `kept`; what the formula, a cure and mixtures keep."""
+    n = places(own, first, log_u.size)[1]
+    found, of_cure = np.empty((5 + 2 * whole(own, Field.shape_at).size, n)), np.empty((OF_CURE, n))
+    of_parts = np.empty((mixtures.KEPT, parts_of_cells(own, first, log_u.size)))
+    begin = np.full(1, first)
+    put(frame, Frame.read_first, begin)
+    put(frame, Frame.read_log_u, log_u)
+    put(frame, Frame.read_basis, basis_logs)
+    put(frame, Frame.read_background, background)
+    put(frame, Frame.read_logs, logs)
+    put(frame, Frame.read_kept, kept)
+    put(frame, Frame.read_cure, of_cure)
+    put(frame, Frame.read_parts, of_parts)
+    put(frame, Frame.read_found, found)
+    called = array_at(frame, Frame.called, np.int64)
+    nothing = call_stage(called[READ], frame.ctypes.data)
+    # read once more, so that numba does not free them before they are used
+    begin[0] += int(nothing) * (frame.size + log_u.size + basis_logs.size + background.size + logs.size + kept.size)
+    return found, of_cure, of_parts
 
 
-@njit(**JIT)
-def _rows(data, own, cum, logs, log_median, by_cum, slopes):
+@njit(**INNER)
+def _background(own):
+    """log Hb and log hb of the cells (2, cell); none where there is no background."""
+    given = numbers(own, Field.cell_background)
+    n = given.size // 2
+    logs = np.empty((2, n))
+    for i in range(n):
+        logs[0, i], logs[1, i] = given[i], given[n + i]
+    return logs
+
+
+@njit(**INNER)
+def _log_starts(own, logs):
+    """log H of the start of each cell whose clock is unknown (cell,)."""
+    start = whole(own, Field.clock_start)
+    found = np.zeros(logs.shape[1])
+    for i in range(start.size):
+        if start[i] != NO_CLOCK:
+            found[i] = logs[0, start[i]]
+    return found
+
+
+@njit(**INNER)
+def _put_last(table, last):
+    """Put columns at the end of a table."""
+    begin = table.shape[1] - last.shape[1]
+    for row in range(last.shape[0]):
+        for i in range(last.shape[1]):
+            table[row, begin + i] = last[row, i]
+
+
+@njit(**INNER)
+def _rows(frame, called, cum, logs, log_median, by_cum, slopes):
     """Every kind of evidence; `by_cum` gets derivatives by H, `slopes` those by log H and log h."""
-    value = patients(own, cum, logs[1], by_cum, slopes[1]) + binomials(own, cum, by_cum)
-    value += order_medians(own, cum, logs[1], by_cum, slopes[1]) + unreached_medians(own, cum, by_cum)
-    value += normal_medians(own, cum, logs, log_median, by_cum, slopes)
-    if numbers(own, Field.ratio_log_step).size:
-        printed = numbers(data, Structure.ratio_log)
-        means, by_means = np.empty(printed.size), np.zeros(printed.size)
-        ratio_means(own, cum, logs[1], means)
-        whitener, diagonal = (
-            numbers(data, Structure.ratio_whitener),
-            numbers(data, Structure.ratio_log_diagonal),
-        )
-        value += ratio_density(printed, means, whitener, diagonal, by_means)
-        ratio_means_back(own, cum, logs[1], means, by_means, by_cum, slopes[1])
-    return value
+    put(frame, Frame.cum, cum)
+    put(frame, Frame.logs, logs)
+    put(frame, Frame.log_median, log_median)
+    put(frame, Frame.by_cum, by_cum)
+    put(frame, Frame.slopes, slopes)
+    value = call_stage(called[ROWS], frame.ctypes.data)
+    if called[RATIOS]:
+        value += call_stage(called[RATIOS], frame.ctypes.data)
+    return value + 0 * frame.size
 
 
 @cached_cfunc(
     types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr),
-    *(fields, kernel, logarithms, mixes, averages, baseline, layers, rows, tails, transforms),
+    *(fields, cell_fields, stages, exponentials, logarithms, averages, baseline, clocks, mixtures, reading, tails),
     **JIT,
 )
 def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
     """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
     address_list = carray(user, (14,), np.int64)
-    data = (_array(address_list, 0, np.int64), _array(address_list, 1, np.float64), _array(address_list, 2, np.int64))
-    own = (_array(address_list, 3, np.int64), _array(address_list, 4, np.float64), _array(address_list, 5, np.int64))
-    formula = _array(address_list, 6, np.int64)[0]
+    data = (
+        array_at(address_list, 0, np.int64),
+        array_at(address_list, 1, np.float64),
+        array_at(address_list, 2, np.int64),
+    )
+    own = (
+        array_at(address_list, 3, np.int64),
+        array_at(address_list, 4, np.float64),
+        array_at(address_list, 5, np.int64),
+    )
     slopes = carray(gradient, (size,))
-    log_density = evaluated(carray(x, (size,)), slopes, data, own, formula)
+    log_density = evaluated(carray(x, (size,)), slopes, data, own, array_at(address_list, 6, np.int64))
     carray(value, (1,))[0] = log_density
     for i in range(slopes.size):
         if not np.isfinite(slopes[i]):

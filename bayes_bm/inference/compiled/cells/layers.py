@@ -11,18 +11,18 @@ from numba import njit
 
 from bayes_bm.hazards.modifiers.cure import LEAST_LOG_HAZARD
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
-from bayes_bm.inference.compiled.fields import JIT
+from bayes_bm.inference.compiled.fields import INNER
 from bayes_bm.inference.compiled.formulas.tails import log1mexp, log_cum_from_tails, softplus
 
 
-@njit(**JIT)
+@njit(**INNER)
 def add_logs(one, other):
     """log(exp(one) + exp(other))."""
     most, least = max(one, other), min(one, other)
     return most + math.log1p(math.exp(least - most))
 
 
-@njit(**JIT)
+@njit(**INNER)
 def cured(logit, logs, kept):
     """S = pi + (1 - pi) S0; kept (4, cell): derivatives of log H by log H0 and logit, then those log h has besides."""
     log_share, log_rest = -softplus(-logit), -softplus(logit)
@@ -44,7 +44,7 @@ def cured(logit, logs, kept):
         kept[3, i] = -share - (alive_cured * (1 - share) - (1 - alive_cured) * share)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def cured_back(slopes, kept):
     """The derivative by logit; `slopes` (2, cell) become those of the uncured."""
     by_logit = 0.0
@@ -54,7 +54,7 @@ def cured_back(slopes, kept):
     return by_logit
 
 
-@njit(**JIT)
+@njit(**INNER)
 def with_background(background, logs, kept):
     """H = H0 + Hb, h = h0 + hb; `background` and `kept` (2, cell): their logarithms, and the family's shares."""
     for row in range(2):
@@ -64,7 +64,7 @@ def with_background(background, logs, kept):
             kept[row, i] = math.exp(excess - logs[row, i])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def multiplied(slopes, kept):
     """The way back from a background."""
     for row in range(2):
@@ -72,7 +72,7 @@ def multiplied(slopes, kept):
             slopes[row, i] *= kept[row, i]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def empty_rows(rows, n):
     """What a layer keeps (row, cell)."""
     return np.empty((rows, n))

@@ -6,20 +6,26 @@ cost nothing. What is asked of time zero is -1: no hazard has run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.special import betaln
 
 from bayes_bm.inference.compiled.cells.bases import pack_basis
-from bayes_bm.inference.compiled.cells.fields import HAZARD, OF_ARM, TOTAL, CellProblem
+from bayes_bm.inference.compiled.cells.fields import HAZARD, NO_CLOCK, OF_ARM, TOTAL, CellProblem
+from bayes_bm.inference.compiled.cells.mixture_packing import Mixtures, pack_clocks, pack_lacking
+from bayes_bm.inference.compiled.cells.reading import read, read_back
+from bayes_bm.inference.compiled.cells.rows import rows
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.fields import Problem
 from bayes_bm.inference.compiled.formulas import formula_address
+from bayes_bm.inference.compiled.mix_packing import pack_mixes
+from bayes_bm.inference.compiled.stages import LACKING, LACKING_BACK, MIXES, MIXES_BACK, RATIOS
 from bayes_bm.inference.compiled.structure import pack_binomial, pack_prognosis, pack_ratios, pack_structure
+from bayes_bm.inference.compiled.structure_stages import STRUCTURE_STAGES
 from bayes_bm.model.likelihoods import NO_ENTRY
 from bayes_bm.model.model_inputs import ModelInputs
-from bayes_bm.model.observations import is_arm_level
 
 Arrays = Mapping[str, np.ndarray]
 Fields = dict[str, object]
@@ -27,33 +33,68 @@ Fields = dict[str, object]
 
 def pack_cells(inputs: ModelInputs, coordinates: Coordinates) -> CellProblem:
     """Everything that the density of cells reads. For models that `coverage.why_not` lets pass."""
-    spec, design, kinds = inputs.spec, inputs.design, inputs.tied_kinds
-    ratios = kinds.get("hazard_ratios")
-    at_nodes = ratios is not None and not spec.proportional
-    cells = Cells(inputs, covariates=len(spec.covariates))
+    kinds, mixtures = inputs.tied_kinds, Mixtures.of(inputs)
+    cells = Cells(inputs, mixtures, covariates=len(inputs.spec.covariates))
+    at_nodes = ratios_at_nodes(inputs)
     fields: Fields = {
         **_patients(kinds, cells),
         **_binomials(kinds, cells),
         **_medians(kinds, cells),
-        **(_ratio_nodes(ratios, cells, len(design.arm_study)) if at_nodes and ratios else NO_NODES),
+        **_ratio_nodes(inputs, at_nodes, cells),
     }
-    fields["constant"] = cells.constant
     fields |= cells.packed()
-    fields |= pack_basis(inputs, coordinates, cells, at_nodes=at_nodes)
+    fields |= pack_basis(inputs, coordinates, cells, at_nodes=len(at_nodes) > 0)
     fields |= _shapes(inputs, coordinates)
-    return CellProblem.of(
-        _structure(inputs, coordinates, at_nodes=at_nodes), fields, formula_address(inputs.family.name)
-    )
+    fields |= mixtures.packed()
+    fields |= pack_lacking(inputs, coordinates, mixtures.patients)
+    fields |= pack_clocks(inputs, coordinates)
+    structure, constant = _structure(inputs, coordinates, apart=len(at_nodes) > 0)
+    fields["constant"] = cells.constant + constant
+    return CellProblem.of(structure, fields, _called(inputs, any_nodes=len(at_nodes) > 0))
 
 
-def _structure(inputs: ModelInputs, coordinates: Coordinates, *, at_nodes: bool) -> Problem:
-    """The kernel's fields, without its rows; sides of ratios at nodes stand behind the arms (2 x ratio)."""
+def _called(inputs: ModelInputs, *, any_nodes: bool) -> list[int]:
+    """Addresses of the stages, in the order of `stages`; those that a model does not need are not compiled."""
+    formula = formula_address(inputs.family.name)
+    addresses = [*STRUCTURE_STAGES, formula, read.address, read_back.address, rows.address, *[0] * 5]
+    if inputs.arm_mixes is not None:
+        from bayes_bm.inference.compiled.cells.mixes import mixes, mixes_back
+
+        addresses[MIXES], addresses[MIXES_BACK] = mixes.address, mixes_back.address
+    if "patients_imputed" in inputs.kinds:
+        from bayes_bm.inference.compiled.cells.lacking import lacking, lacking_back
+
+        addresses[LACKING], addresses[LACKING_BACK] = lacking.address, lacking_back.address
+    if any_nodes:
+        from bayes_bm.inference.compiled.cells.ratios import ratios
+
+        addresses[RATIOS] = ratios.address
+    return addresses
+
+
+def ratios_at_nodes(inputs: ModelInputs) -> np.ndarray:
+    """Ratios that are averaged at nodes of follow-up: crude ones and, but for a closed form, all not proportional."""
+    ratios = inputs.kinds.get("hazard_ratios")
+    if ratios is None:
+        return np.zeros(0, dtype=int)
+    if not inputs.spec.proportional and inputs.family.event_weighted_log_hr is None:
+        return np.arange(len(ratios["log_hr"]))
+    return ratios.get("averaged", np.zeros(0, dtype=int))
+
+
+def _structure(inputs: ModelInputs, coordinates: Coordinates, *, apart: bool) -> tuple[Problem, float]:
+    """The structure's fields, and terms without parameters; where ratios are seen to apart, their sides stand behind
+    the arms (2 x ratio).
+    """
     spec, design = inputs.spec, inputs.design
-    fields = {entry.name: np.zeros(0) for entry in Structure}
+    fields: dict[str, Any] = {entry.name: np.zeros(0) for entry in Structure}
     fields |= pack_structure(coordinates, spec, design)
     fields |= pack_ratios(inputs.kinds.get("hazard_ratios"), design)
     fields |= pack_prognosis(coordinates, spec, inputs.prognostic_ratios)
-    if at_nodes:
+    fields |= pack_mixes(coordinates, spec, inputs.arm_mixes)
+    constant = float(np.sum(fields["mix_constant"])) + fields["truncated_constant"]
+    if apart:
+        fields["ratio_apart"] = [1]
         sides = (
             ("arm_treatment", design.hr_treatment, design.hr_reference),
             ("arm_pair", design.hr_pair, design.hr_reference_pair),
@@ -63,7 +104,7 @@ def _structure(inputs: ModelInputs, coordinates: Coordinates, *, at_nodes: bool)
         for name, one, other in sides:
             of_sides = np.stack([one, other], axis=1).reshape(2 * len(one), *one.shape[1:])
             fields[name] = np.concatenate([fields[name], of_sides])
-    return Problem.of(fields)
+    return Problem.of(fields), constant
 
 
 def _shapes(inputs: ModelInputs, coordinates: Coordinates) -> Fields:
@@ -78,15 +119,21 @@ def _shapes(inputs: ModelInputs, coordinates: Coordinates) -> Fields:
 # ---------------------------------------------------------------------------------------------- cells
 
 
+ARM, AVERAGE, MIXTURE, LOG_U, X = range(5)
+"""Columns of a key: arm, row of averages, row of mixtures (-1 for none), log u, and covariates from there on."""
+START = -2e4
+"""log u that stands for the start of a clock that is unknown."""
+
+
 @dataclass
 class Cells:
     """Collects what is asked for; `packed` numbers each distinct cell once, and gives the numbers to those who asked.
 
-    `asked` are (name, keys (row, key)), a key being arm, row of averages, log u and covariates; medians move, and each
-    has a cell of its own.
+    `asked` are (name, keys (row, key)); medians move, and each has a cell of its own.
     """
 
     inputs: ModelInputs
+    mixtures: Mixtures
     covariates: int
     asked: dict[str, np.ndarray] = field(default_factory=dict)
     moving: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
@@ -97,7 +144,22 @@ class Cells:
 
     def ask(self, name: str, arm: np.ndarray, log_u: np.ndarray, x: np.ndarray | None, *, averaged: bool) -> None:
         """Rows of evidence at times; `name` is the field that gets their cells."""
-        keys = self._keys(arm, log_u, x, averaged=averaged)
+        self._ask(name, self._keys(arm, log_u, x, averaged=averaged))
+
+    def ask_rows(self, name: str, arm: np.ndarray, log_u: np.ndarray, x: np.ndarray | None, row: np.ndarray) -> None:
+        """The same, with the rows of averages and of mixtures that they are averaged over (row, 2)."""
+        keys = self._keys(arm, log_u, x, averaged=False)
+        keys[:, [AVERAGE, MIXTURE]] = row
+        self._ask(name, keys)
+
+    def patient_rows(self, kind: str, arm: np.ndarray) -> np.ndarray:
+        """Rows of averages and of mixtures of patients (patient, 2): their arm's, their own, or none."""
+        none = np.full(len(arm), -1)
+        if kind == "patients_averaged":
+            return np.column_stack([self.mixtures.average_of_arm[arm], self.mixtures.mixture_of_arm[arm]])
+        return np.column_stack([none, self.mixtures.patients.mixture if kind == "patients_imputed" else none])
+
+    def _ask(self, name: str, keys: np.ndarray) -> None:
         self.asked[name] = np.concatenate([self.asked[name], keys]) if name in self.asked else keys
 
     def move(self, arm: np.ndarray, *, averaged: bool) -> None:
@@ -105,41 +167,66 @@ class Cells:
         self.moving = self._keys(arm, np.zeros(len(arm)), None, averaged=averaged)
 
     def _keys(self, arm: np.ndarray, log_u: np.ndarray, x: np.ndarray | None, *, averaged: bool) -> np.ndarray:
-        wide = np.zeros((len(arm), self.covariates)) if x is None else x
-        row = self.average_rows[arm] if averaged and len(arm) else np.full(len(arm), -1)
-        return np.column_stack([arm, row, log_u, wide]).astype(float)
-
-    @property
-    def average_rows(self) -> np.ndarray:
-        """Row of averages of each arm, -1 where it is not averaged (arm,)."""
-        mask = self.inputs.averaged_arms
-        return np.where(mask, np.cumsum(mask) - 1, -1)
+        wide, none = np.zeros((len(arm), self.covariates)) if x is None else x, np.full(len(arm), -1)
+        average, mixture = none, none
+        if averaged and len(arm):
+            average, mixture = self.mixtures.average_of_arm[arm], self.mixtures.mixture_of_arm[arm]
+        return np.column_stack([arm, average, mixture, log_u, wide]).astype(float)
 
     def packed(self) -> Fields:
         """Fields of the cells, and of all who asked for some."""
         stacked = np.concatenate([*self.asked.values(), self._keys(*NOBODY, averaged=False)])
-        started = stacked[:, 2] > NO_ENTRY
-        distinct, number = _distinct(stacked[started])
+        started = stacked[:, LOG_U] > NO_ENTRY
+        moving = self.moving if len(self.moving) else stacked[:0]
+        starts = self._starts(np.concatenate([stacked[started], moving]))
+        distinct, number = _distinct(np.concatenate([stacked[started], starts]))
         cell = np.full(len(stacked), -1)
-        cell[started] = number
+        cell[started] = number[: int(started.sum())]
         ends = np.cumsum([len(keys) for keys in self.asked.values()])[:-1] if self.asked else []
         fields: Fields = dict(zip(self.asked, np.split(cell, ends), strict=True))
-        moving = self.moving if len(self.moving) else distinct[:0]
         self.keys = np.concatenate([distinct, moving])
         for name, sums in (("cell_events", self.events), ("cell_weight", self.weights)):
             fields[name] = self._summed(sums, fields)
-        averages = np.flatnonzero(self.inputs.averaged_arms)
-        used = self.keys[:, 1] >= 0
-        fields |= {
+        averages, averaged = np.flatnonzero(self.mixtures.average_of_arm >= 0), self.keys[:, AVERAGE] >= 0
+        return fields | {
             "count": [len(distinct), len(moving)],
-            "cell_arm": self.keys[:, 0],
-            "cell_average": self.keys[:, 1] if used.any() else [],
-            "cell_log": self.keys[:, 2],
-            "cell_x": self.keys[:, 3:].T,
-            "average_arm": averages if used.any() else [],
-            "average_x": np.swapaxes(self.inputs.arm_points[averages], 1, 2) if used.any() else [],
+            "cell_arm": self.keys[:, ARM],
+            "cell_average": self.keys[:, AVERAGE] if averaged.any() else [],
+            "cell_log": np.where(self.keys[:, LOG_U] == START, 0.0, self.keys[:, LOG_U]),
+            "cell_x": self.keys[:, X:].T,
+            "average_arm": averages if averaged.any() else [],
+            "average_x": np.swapaxes(self.inputs.arm_points[averages], 1, 2) if averaged.any() else [],
+            "clock_start": self._clock_starts() if len(starts) else [],
+            **self.mixtures.places(self.keys[:, MIXTURE].astype(int)),
         }
-        return fields
+
+    @property
+    def arm(self) -> np.ndarray:
+        """Of each cell (cell,), sides of ratios behind the arms."""
+        return self.keys[:, ARM].astype(int)
+
+    @property
+    def log_u(self) -> np.ndarray:
+        """Of each cell (cell,)."""
+        return self.keys[:, LOG_U]
+
+    def _starts(self, keys: np.ndarray) -> np.ndarray:
+        """Starts of the cells of arms whose clock is unknown."""
+        clocks = self.inputs.design.clocks
+        if clocks is None:
+            return keys[:0]
+        # sides of ratios stand behind the arms, on the model's clock
+        arm, acts = keys[:, ARM].astype(int), clocks.acts.any(axis=1)
+        starts = keys[(arm < len(acts)) & acts[np.minimum(arm, len(acts) - 1)]]
+        starts[:, LOG_U] = START
+        return starts
+
+    def _clock_starts(self) -> np.ndarray:
+        """The cell of each cell's start, -1 where its clock is known (cell,)."""
+        place = {tuple(key): i for i, key in enumerate(self.keys.tolist()) if key[LOG_U] == START}
+        like = self.keys.copy()
+        like[:, LOG_U] = START
+        return np.array([place.get(tuple(key), NO_CLOCK) for key in like.tolist()], dtype=int)
 
     def _summed(self, sums: list[tuple[str, np.ndarray]], fields: Fields) -> np.ndarray:
         """Weights of rows, those of one cell added up (cell,)."""
@@ -171,21 +258,22 @@ def _patients(kinds: Mapping[str, Arrays], cells: Cells) -> Fields:
     weights = []
     for name in ("interval_lower", "interval_upper"):
         cells.ask(name, *NOBODY, averaged=False)
-    for kind in ("patients", "patients_averaged"):
+    for kind in ("patients", "patients_averaged", "patients_imputed"):
         data = kinds.get(kind)
         if data is None:
             continue
-        arm, x, averaged = data["arm_row"], data.get("x"), is_arm_level(kind)
+        arm, x = data["arm_row"], data.get("x")
+        row = cells.patient_rows(kind, arm)
         exact = data["weight"] * data["exact"]
         cells.constant -= float(np.sum(exact * data["log_t0"]))
-        cells.ask(f"{kind} exit", arm, data["log_u"], x, averaged=averaged)
-        cells.ask(f"{kind} entry", arm, data["log_entry"], x, averaged=averaged)
+        cells.ask_rows(f"{kind} exit", arm, data["log_u"], x, row)
+        cells.ask_rows(f"{kind} entry", arm, data["log_entry"], x, row)
         cells.events.append((f"{kind} exit", exact))
         cells.weights += [(f"{kind} exit", data["weight"]), (f"{kind} entry", -data["weight"])]
         within = data["interval"] > 0
         own_x = None if x is None else x[within]
         for name, time in (("interval_lower", "log_u"), ("interval_upper", "log_upper")):
-            cells.ask(name, arm[within], data[time][within], own_x, averaged=averaged)
+            cells.ask_rows(name, arm[within], data[time][within], own_x, row[within])
         weights.append(data["weight"][within])
     return {"interval_weight": np.concatenate([*weights, np.zeros(0)])}
 
@@ -230,14 +318,16 @@ def _medians(kinds: Mapping[str, Arrays], cells: Cells) -> Fields:
     }
 
 
-NO_NODES: Fields = {"ratio_cell": np.zeros(0), "ratio_log_step": np.zeros(0)}
-
-
-def _ratio_nodes(ratios: Arrays, cells: Cells, arms: int) -> Fields:
+def _ratio_nodes(inputs: ModelInputs, at_nodes: np.ndarray, cells: Cells) -> Fields:
     """Both sides of a ratio at the nodes of its follow-up, in the order ratio, side, node."""
-    log_node = ratios["log_node"]
+    if not len(at_nodes):
+        return {"ratio_row": [], "ratio_cell": [], "ratio_log_step": []}
+    ratios, arms = inputs.kinds["hazard_ratios"], len(inputs.design.arm_study)
+    log_node = ratios["log_node"][at_nodes]
     rows, nodes = log_node.shape
     both = np.repeat(log_node[:, None], 2, axis=1)
-    sides = np.broadcast_to(arms + np.arange(2 * rows).reshape(rows, 2, 1), (rows, 2, nodes))
-    cells.ask("ratio_cell", sides.ravel(), both.ravel(), None, averaged=False)
-    return {"ratio_log_step": ratios["log_step"]}
+    sides = np.broadcast_to(arms + np.stack([2 * at_nodes, 2 * at_nodes + 1], axis=1)[..., None], (rows, 2, nodes))
+    mixture = np.broadcast_to(cells.mixtures.of_ratio_sides(at_nodes)[..., None], (rows, 2, nodes)).ravel()
+    row = np.column_stack([np.full(len(mixture), -1), mixture])
+    cells.ask_rows("ratio_cell", sides.ravel(), both.ravel(), None, row)
+    return {"ratio_row": at_nodes, "ratio_log_step": ratios["log_step"][at_nodes]}

@@ -4,31 +4,34 @@
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
+from bayes_bm.inference.compiled import fields, order_statistics, stages
+from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import CELLS, Field
-from bayes_bm.inference.compiled.cells.layers import add_logs
-from bayes_bm.inference.compiled.fields import JIT, numbers, whole
-from bayes_bm.inference.compiled.kernel import LOG_TWO, _log_beta_tail, _log_dead
-from bayes_bm.model.likelihoods import LARGEST_LOG
+from bayes_bm.inference.compiled.fields import INNER, JIT, numbers, whole
+from bayes_bm.inference.compiled.order_statistics import LOG_TWO, log_beta_tail, log_dead
+from bayes_bm.inference.compiled.stages import STAGE, Frame, array_at, frame_at, own_of, rows_at
+from bayes_bm.runtime.compiling import cached_cfunc
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _used(cum, end, start):
     return cum[end] - (cum[start] if start >= 0 else 0.0)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _used_back(by_cum, end, start, slope):
     by_cum[end] += slope
     if start >= 0:
         by_cum[start] -= slope
 
 
-@njit(**JIT)
+@njit(**INNER)
 def patients(own, cum, log_hazard, by_cum, by_hazard):
     """Weights of events times log h, less weights of the living times H; then events known to an interval."""
     value, events, weight = 0.0, numbers(own, Field.cell_events), numbers(own, Field.cell_weight)
@@ -43,12 +46,12 @@ def patients(own, cum, log_hazard, by_cum, by_hazard):
     weight = numbers(own, Field.interval_weight)
     for i in range(lower.size):
         used = _used(cum, upper[i], lower[i])
-        value += weight[i] * _log_dead(used)
+        value += weight[i] * log_dead(used)
         _used_back(by_cum, upper[i], lower[i], weight[i] / math.expm1(used))
     return value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def binomials(own, cum, by_cum):
     """Points, counts and registry intervals: alive log S + dead log(1 - S) from start to end."""
     value, ends, starts = 0.0, whole(own, Field.binomial_end), whole(own, Field.binomial_start)
@@ -59,40 +62,40 @@ def binomials(own, cum, by_cum):
         value += constant[i] - alive[i] * used
         slope = -alive[i]
         if dead[i] != 0:
-            value += dead[i] * _log_dead(used)
+            value += dead[i] * log_dead(used)
             slope += dead[i] / math.expm1(used)
         _used_back(by_cum, ends[i], starts[i], slope)
     return value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def order_medians(own, cum, log_hazard, by_cum, by_hazard):
     """Beta(F(m); alpha, alpha) f(m) of a median known with n only."""
     value, ends, entries = 0.0, whole(own, Field.order_end), whole(own, Field.order_entry)
     alpha, constant = numbers(own, Field.order_alpha), numbers(own, Field.order_constant)
     for i in range(ends.size):
         used = _used(cum, ends[i], entries[i])
-        value += (alpha[i] - 1) * (_log_dead(used) - used) + constant[i] + log_hazard[ends[i]] - used
+        value += (alpha[i] - 1) * (log_dead(used) - used) + constant[i] + log_hazard[ends[i]] - used
         by_hazard[ends[i]] += 1
         _used_back(by_cum, ends[i], entries[i], (alpha[i] - 1) * (1 / math.expm1(used) - 1) - 1)
     return value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def unreached_medians(own, cum, by_cum):
     """log P(median > follow-up) = log I_S(alpha, alpha)."""
     value, ends, entries = 0.0, whole(own, Field.unreached_end), whole(own, Field.unreached_entry)
     alpha, log_beta = numbers(own, Field.unreached_alpha), numbers(own, Field.unreached_log_beta)
     for i in range(ends.size):
         used = _used(cum, ends[i], entries[i])
-        log_tail = _log_beta_tail(used, alpha[i], log_beta[i])
+        log_tail = log_beta_tail(used, alpha[i], log_beta[i])
         value += log_tail
-        slope = -math.exp(-alpha[i] * used + (alpha[i] - 1) * _log_dead(used) - log_beta[i] - log_tail)
+        slope = -math.exp(-alpha[i] * used + (alpha[i] - 1) * log_dead(used) - log_beta[i] - log_tail)
         _used_back(by_cum, ends[i], entries[i], slope)
     return value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def normal_medians(own, cum, logs, log_median, by_cum, slopes):
     """A median with its interval: normal on its log; its cells stand last, at the model's median of the arm.
 
@@ -112,67 +115,13 @@ def normal_medians(own, cum, logs, log_median, by_cum, slopes):
     return value
 
 
-@njit(**JIT)
-def ratio_means(own, cum, log_hazard, means):
-    """Log hazard ratios averaged over follow-up by events, at nodes (decision 7)."""
-    cell, log_step = whole(own, Field.ratio_cell), numbers(own, Field.ratio_log_step)
-    nodes = log_step.size // means.size
-    for i in range(means.size):
-        total, weighted, most = 0.0, 0.0, -np.inf
-        for n in range(nodes):
-            most = max(most, _log_weight(cell, cum, log_hazard, i, n, nodes) + log_step[i * nodes + n])
-        for n in range(nodes):
-            one, other = cell[2 * i * nodes + n], cell[(2 * i + 1) * nodes + n]
-            weight = math.exp(_log_weight(cell, cum, log_hazard, i, n, nodes) + log_step[i * nodes + n] - most)
-            total += weight
-            weighted += weight * (log_hazard[one] - log_hazard[other])
-        means[i] = weighted / total
-
-
-@njit(**JIT)
-def _log_weight(cell, cum, log_hazard, i, n, nodes):
-    """log(f_a + f_b) at a node."""
-    one, other = cell[2 * i * nodes + n], cell[(2 * i + 1) * nodes + n]
-    return add_logs(log_hazard[one] - min(cum[one], LARGEST), log_hazard[other] - min(cum[other], LARGEST))
-
-
-LARGEST = math.exp(LARGEST_LOG)
-
-
-@njit(**JIT)
-def ratio_means_back(own, cum, log_hazard, means, by_means, by_cum, by_hazard):
-    """The mean is sum w d / sum w: by d it is w, by log w it is w (d - mean)."""
-    cell, log_step = whole(own, Field.ratio_cell), numbers(own, Field.ratio_log_step)
-    nodes = log_step.size // means.size
-    for i in range(means.size):
-        total, most = 0.0, -np.inf
-        for n in range(nodes):
-            most = max(most, _log_weight(cell, cum, log_hazard, i, n, nodes) + log_step[i * nodes + n])
-        for n in range(nodes):
-            total += math.exp(_log_weight(cell, cum, log_hazard, i, n, nodes) + log_step[i * nodes + n] - most)
-        for n in range(nodes):
-            one, other = cell[2 * i * nodes + n], cell[(2 * i + 1) * nodes + n]
-            both = _log_weight(cell, cum, log_hazard, i, n, nodes)
-            weight = by_means[i] * math.exp(both + log_step[i * nodes + n] - most) / total
-            by_log_weight = weight * (log_hazard[one] - log_hazard[other] - means[i])
-            by_hazard[one] += weight
-            by_hazard[other] -= weight
-            for side in (one, other):
-                share = by_log_weight * math.exp(log_hazard[side] - min(cum[side], LARGEST) - both)
-                by_hazard[side] += share
-                if cum[side] < LARGEST:
-                    by_cum[side] -= share
-
-
-@njit(**JIT)
-def ratio_density(printed, means, whitener, log_diagonal, by_means):
-    """Jointly normal within a study; `by_means` gets the derivatives."""
-    value, rows = 0.0, means.size
-    for i in range(rows):
-        noise = 0.0
-        for j in range(rows):
-            noise += whitener[i * rows + j] * (printed[j] - means[j])
-        value -= 0.5 * noise * noise + log_diagonal[i] + HALF_LOG_TWO_PI
-        for j in range(rows):
-            by_means[j] += noise * whitener[i * rows + j]
-    return value
+@cached_cfunc(STAGE, fields, cell_fields, stages, order_statistics, **JIT)
+def rows(pointer: Any) -> Any:
+    """Log density of all rows but ratios; derivatives by H, and by log H and log h, of the cells."""
+    frame = frame_at(pointer)
+    own, cum = own_of(frame), array_at(frame, Frame.cum, np.float64)
+    logs, slopes = rows_at(frame, Frame.logs, 2), rows_at(frame, Frame.slopes, 2)
+    log_median, by_cum = array_at(frame, Frame.log_median, np.float64), array_at(frame, Frame.by_cum, np.float64)
+    value = patients(own, cum, logs[1], by_cum, slopes[1]) + binomials(own, cum, by_cum)
+    value += order_medians(own, cum, logs[1], by_cum, slopes[1]) + unreached_medians(own, cum, by_cum)
+    return value + normal_medians(own, cum, logs, log_median, by_cum, slopes)

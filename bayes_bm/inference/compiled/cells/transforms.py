@@ -18,8 +18,8 @@ Both ways back are the same sums transposed. Nothing is approximated beyond roun
 import numpy as np
 from numba import njit
 
-from bayes_bm.inference.compiled.fields import JIT, SUMS
-from bayes_bm.inference.compiled.kernel import exponential
+from bayes_bm.inference.compiled.exponentials import exponential
+from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS, JIT
 
 NODES = np.array([16, 24, 32, 48, 64])
 """Numbers of nodes that are used."""
@@ -51,7 +51,7 @@ def pays(cells, points, nodes):
     return cells * points > nodes * (4 * nodes + cells + points)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def polynomials(nodes):
     """Chebyshev polynomials at the nodes (degree, node), times 2 / nodes; the first halved.
 
@@ -65,7 +65,7 @@ def polynomials(nodes):
     return found
 
 
-@njit(**JIT)
+@njit(**INNER)
 def places(nodes, start, length):
     """Nodes between two numbers."""
     found, stride = np.empty(nodes), TURN // (4 * nodes)
@@ -74,7 +74,7 @@ def places(nodes, start, length):
     return found
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def moments(x, start, length, weights, found):
     """Sums over x of weights (function, x) times each polynomial (function, degree).
 
@@ -106,7 +106,7 @@ def moments(x, start, length, weights, found):
                 found[f, j + 3] += four
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def summed(x, start, length, coefficients, found):
     """Polynomials of coefficients (function, degree) at x: `found` (function, x), by Clenshaw's recurrence."""
     this, before, twice = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
@@ -130,7 +130,7 @@ def summed(x, start, length, coefficients, found):
                 value[i] = this[i] - 0.5 * twice[i] * before[i]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def largest(z, spread):
     """The largest z that nodes reach."""
     # a shorter reach costs D its digits and gains nothing
@@ -141,7 +141,7 @@ def largest(z, spread):
     return most
 
 
-@njit(**JIT)
+@njit(**INNER)
 def kernel_of(r, least, z):
     """exp(-(r - least) z) at both nodes (z, r)."""
     found = np.empty((z.size, r.size))
@@ -151,7 +151,7 @@ def kernel_of(r, least, z):
     return found
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def transforms(least, r, z, weight, kernel, found):
     """D, T and U at the nodes z (3, node)."""
     for j in range(z.size):
@@ -164,7 +164,7 @@ def transforms(least, r, z, weight, kernel, found):
         found[0, j], found[1, j], found[2, j] = dead / z[j], weighted, squares
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def coefficients_of(values, basis):
     """Of functions known at the nodes (function, degree)."""
     found = np.empty(values.shape)
@@ -178,7 +178,7 @@ def coefficients_of(values, basis):
     return found
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def weights_of(sums, basis):
     """Of the nodes (function, node), from moments (function, degree)."""
     found = np.zeros(sums.shape)
@@ -191,7 +191,7 @@ def weights_of(sums, basis):
     return found
 
 
-@njit(**JIT)
+@njit(**INNER)
 def means(ratios, least, z, reach, nodes):
     """D, T and U of cells (3, cell), of points with these r; z of the cells up to `reach`."""
     spread, basis = max(1 - least, NARROWEST), polynomials(nodes)
@@ -206,7 +206,7 @@ def means(ratios, least, z, reach, nodes):
     return found
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def means_back(ratios, least, z, reach, nodes, slopes, by_offsets):
     """Add r (slope 0 - r slope 1) exp(-(r - least) z), summed over cells, to derivatives by offsets: its mean."""
     spread, basis = max(1 - least, NARROWEST), polynomials(nodes)

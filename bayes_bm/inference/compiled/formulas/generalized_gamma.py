@@ -12,12 +12,12 @@ from numba import njit
 
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.gamma_tail import _S, _STEP, CHI_SERIES, LARGEST_EXPONENT, SERIES, STIRLING
-from bayes_bm.inference.compiled import kernel
+from bayes_bm.inference.compiled import exponentials
+from bayes_bm.inference.compiled.exponentials import _bits, _number, exponential
 from bayes_bm.inference.compiled.fields import SUMS
 from bayes_bm.inference.compiled.formulas import arrays, tails
 from bayes_bm.inference.compiled.formulas.arrays import JIT, SIGNATURE, table
 from bayes_bm.inference.compiled.formulas.tails import log1mexp, log_cum_from_tails
-from bayes_bm.inference.compiled.kernel import _bits, _number, exponential
 from bayes_bm.runtime.compiling import cached_cfunc
 
 NODES = len(_S)
@@ -179,7 +179,7 @@ def _cell(log_u, eta, log_sd, q, stirling, by_stirling, s, mass, found):
     found[6], found[7], found[8] = -1 - w * slope, density_by_q - to_alive * by_q, per_sd * slope - 1
 
 
-@cached_cfunc(SIGNATURE, arrays, tails, kernel, **JIT)
+@cached_cfunc(SIGNATURE, arrays, tails, exponentials, **JIT)
 def gengamma(n: Any, given: Any, found: Any) -> None:
     """Shapes log sd and q."""
     x, y = table(given, 4, n), table(found, 9, n)
@@ -191,7 +191,7 @@ def gengamma(n: Any, given: Any, found: Any) -> None:
             y[row, i] = one[row]
 
 
-@cached_cfunc(SIGNATURE, arrays, tails, kernel, **JIT)
+@cached_cfunc(SIGNATURE, arrays, tails, exponentials, **JIT)
 def gamma(n: Any, given: Any, found: Any) -> None:
     """Its shape is log(1 / sd^2), and q = sd."""
     x, y = table(given, 3, n), table(found, 7, n)
