@@ -57,16 +57,19 @@ bench: setup  ## ours beside IPDfromKM, PyMC and (STAN_PYTHON=a python with pyst
 	@$(BIN)/python scripts/benchmark_reconstruction.py
 	@$(BIN)/python scripts/benchmark_speed.py $(if $(STAN_PYTHON),--stan $(STAN_PYTHON))
 
-docs: setup  ## docs/models.md from the specs, docs/spec-keys.md and the schema from the records, the map from the imports
+docs: setup  ## the site in docs/build/html: generated pages anew, cells of tutorials and gallery run, a warning is an error
 	@$(BIN)/python scripts/document_models.py
 	@$(BIN)/python scripts/document_keys.py
+	@$(BIN)/python scripts/document_reference.py
 	@$(BIN)/python scripts/house.py --draw docs/figures/house.svg
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/sphinx-build -q -W --keep-going -b html docs docs/build/html
+	@echo "open docs/build/html/index.html"
 
 release: setup  ## wheel and sdist, tried in fresh environments of every Python that uv has; the checklist
 	@$(BIN)/python scripts/release.py --uv $(UV)
 
 lock: $(UV)  ## pin requirements.lock again
-	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version "$$(cat .python-version)" --extra dev pyproject.toml -o requirements.lock
+	@$(UV) pip compile --quiet --upgrade --no-emit-index-url --no-header --python-version "$$(cat .python-version)" --extra dev --extra docs pyproject.toml -o requirements.lock
 
 clean:  ## remove what make made
 	rm -rf .venv .uv out dist build

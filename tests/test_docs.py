@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 import bayes_bm as bb
+from scripts import document_reference
 from tests.paths import ROOT
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")])
+BUILT = ROOT / "docs" / "build"
+SITE = sorted(page for page in ROOT.glob("docs/**/*.md") if BUILT not in page.parents)
+PAGES = sorted([*ROOT.glob("*.md"), *SITE, *ROOT.glob("models/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -21,6 +24,24 @@ def anchor(heading: str) -> str:
 def anchors(page: Path) -> set[str]:
     lines = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL).splitlines()
     return {anchor(line.lstrip("#")) for line in lines if line.startswith("#")}
+
+
+def shelved(page: Path) -> set[Path]:
+    """Pages that the tables of contents of a page list."""
+    lists = re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    names = [line for text in lists for line in text.splitlines() if line and not line.startswith(":")]
+    return {page.parent / f"{name}.md" for name in names}
+
+
+def test_every_page_stands_on_a_shelf() -> None:
+    contents = [ROOT / "docs" / "index.md", ROOT / "docs" / "how-to" / "index.md"]
+    assert {page for listed in map(shelved, contents) for page in listed} | {contents[0]} == set(SITE)
+
+
+def test_the_reference_is_what_its_script_writes() -> None:
+    for name, text in document_reference.pages().items():
+        written = (ROOT / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
+        assert written == text, f"docs/reference/{name}.md is of other code: make docs"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

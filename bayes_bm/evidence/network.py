@@ -19,11 +19,17 @@ from bayes_bm.spec.reading import as_spec
 class Network:
     """Hold the tables of a network, in the order of the spec's treatments.
 
-    nodes    treatment, studies (that hold it), counted (of them, those that print an n), patients (their sum), part
-    edges    treatment, reference, studies (how many hold both), names (of those studies)
-    several  study, treatments: studies with three or more of the treatments
-    parts    sets of treatments joined by studies that hold two of them, the reference's first; with several,
-             comparisons between them rest on exchangeable study levels or cannot be made
+    Attributes
+    ----------
+    nodes : pandas.DataFrame
+        treatment, studies (that hold it), counted (of them, those that print an n), patients (their sum), part.
+    edges : pandas.DataFrame
+        treatment, reference, studies (how many hold both), names (of those studies).
+    several : pandas.DataFrame
+        study, treatments: studies with three or more of the treatments.
+    parts : tuple of tuple of str
+        Sets of treatments joined by studies that hold two of them, the reference's first; with several, comparisons
+        between them rest on exchangeable study levels or cannot be made.
 
     Examples
     --------

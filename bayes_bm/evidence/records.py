@@ -96,22 +96,37 @@ class Evidence:
 
     `arm_row` counts rows of `arms` from 0.
 
-    arms: study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ...,
-        and with biases `bias_NAME`, as have hazard_ratios (`evidence.biases`)
-    patients: arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock; covariates are
-        blank in an arm that is averaged over those its row states
-    sequences: arm_row, start, time, ratio, size and the printed survival: conditional binomials
-    medians: arm_row, median, law (order / interval / not_reached), alpha, sd
-    hazard_ratios: study, treatment, reference, log_hr, se, followup, adjusted_for, and what their arms state of the
-        covariates; `hr_cholesky` factors their covariance
-    counts: arm_row, events, n, time
-    registry: arm_row, start, time, alive, n: those alive at `time` of the n alive at `start`, on the model's clock
-    prognostic_ratios: study, covariate, log_hr, se, `change` (units of the covariate that the ratio is for), external
-    background: time, hazard: what everybody dies of besides, constant from each time to the next; empty for none
-    set_aside: kind, study, arm, reason
-    digests: sha256 of each file read
-    rebuilt: the arms in use whose patients come from a curve, in the order of `arms`
-    remarks: rows that a name leaves out, names that look alike, patients that seem to stand there twice, in words
+    Attributes
+    ----------
+    arms : pandas.DataFrame
+        study, arm, treatment, n, entry (S is conditional on it, model clock), shift, share, followup, kind, ..., and
+        with biases `bias_NAME`, as have hazard_ratios (`evidence.biases`).
+    patients : pandas.DataFrame
+        arm_row, time, event, time_upper, entry, weight and covariates; times on the model's clock; covariates are
+        blank in an arm that is averaged over those its row states.
+    sequences : pandas.DataFrame
+        arm_row, start, time, ratio, size and the printed survival: conditional binomials.
+    medians : pandas.DataFrame
+        arm_row, median, law (order / interval / not_reached), alpha, sd.
+    hazard_ratios : pandas.DataFrame
+        study, treatment, reference, log_hr, se, followup, adjusted_for, and what their arms state of the covariates;
+        `hr_cholesky` factors their covariance.
+    counts : pandas.DataFrame
+        arm_row, events, n, time.
+    registry : pandas.DataFrame
+        arm_row, start, time, alive, n: those alive at `time` of the n alive at `start`, on the model's clock.
+    prognostic_ratios : pandas.DataFrame
+        study, covariate, log_hr, se, `change` (units of the covariate that the ratio is for), external.
+    background : pandas.DataFrame
+        time, hazard: what everybody dies of besides, constant from each time to the next; empty for none.
+    set_aside : pandas.DataFrame
+        kind, study, arm, reason.
+    digests : Mapping
+        sha256 of each file read.
+    rebuilt : tuple of RebuiltArm
+        The arms in use whose patients come from a curve, in the order of `arms`.
+    remarks : tuple of str
+        Rows that a name leaves out, names that look alike, patients that seem to stand there twice, in words.
 
     Examples
     --------

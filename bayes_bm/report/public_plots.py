@@ -40,7 +40,7 @@ from bayes_bm.report.plots.network import draw_network
 from bayes_bm.report.plots.patient import PatientPanels, draw_patient
 from bayes_bm.report.plots.ranking import draw_all_ranks
 from bayes_bm.report.plots.sensitivity import draw_sensitivity
-from bayes_bm.report.plots.style import legend_below, looks
+from bayes_bm.report.plots.style import legend_below, looks, shown
 from bayes_bm.report.sentences import event_words
 from bayes_bm.report.text import treatment_text
 from bayes_bm.runtime.errors import InputError
@@ -92,10 +92,9 @@ def plot_survival(
     asked = as_who(who, NewStudy())
     grid = time_grid(spec, ends, start=alive_at)
     drawn = survival(result.thinned(CURVE_DRAWS), grid, who=asked, alive_at=alive_at).sel(treatment=names)
-    own = axes is None
-    axes = survival_axes() if axes is None else axes
+    drawn_on = axes or survival_axes()
     treatment_curves(
-        axes,
+        drawn_on,
         curve_table(drawn),
         looks=looks(spec.treatments.names),
         names={name: treatment_text(name) for name in names},
@@ -106,11 +105,11 @@ def plot_survival(
         alive_at=alive_at,
         title=title,
     )
-    if own:
-        legend_below(axes, inches=0.55)
+    if axes is None:
+        legend_below(drawn_on, inches=0.55)
     else:
         axes.legend(loc="best")
-    return axes
+    return shown(drawn_on, axes)
 
 
 @dataclass(frozen=True)
@@ -150,9 +149,8 @@ def plot_forest(result: Result, axes: Axes | None = None) -> Axes:
     arms = arm_answers(result, numeric_columns(reconcile(result)), measure=measure)
     tables = ForestTables(result.spec, arms, overall_answers(answers, measure=measure))
     rows = forest_rows(tables)
-    axes = forest_axes(rows) if axes is None else axes
-    return forest(
-        axes,
+    drawn = forest(
+        axes or forest_axes(rows),
         rows,
         looks=looks(result.spec.treatments.names),
         xlabel=forest_label(tables),
@@ -160,6 +158,7 @@ def plot_forest(result: Result, axes: Axes | None = None) -> Axes:
         log=measure == "median",
         wide=True,
     )
+    return shown(drawn, axes)
 
 
 def plot_network(evidence: Network | Result | Spec | str | Path, axes: Axes | None = None, *, title: str = "") -> Axes:
@@ -193,7 +192,7 @@ def plot_network(evidence: Network | Result | Spec | str | Path, axes: Axes | No
         evidence = network(evidence.spec, evidence.evidence)
     elif not isinstance(evidence, Network):
         evidence = network(evidence)
-    return draw_network(evidence, axes, title=title)
+    return shown(draw_network(evidence, axes, title=title), axes)
 
 
 def plot_patient(
@@ -239,7 +238,7 @@ def plot_patient(
     'survival'
     """
     curves = patient_curves(result, patient or {}, treatments=treatments, alive_at=alive_at, who=who)
-    return draw_patient(curves, axes, title=title)
+    return shown(draw_patient(curves, axes, title=title), axes)
 
 
 def plot_sensitivity(
@@ -285,7 +284,7 @@ def plot_sensitivity(
     table, unit = (analyses.table, analyses.time_unit) if isinstance(analyses, Sensitivity) else (analyses, time_unit)
     if unit is None:
         raise InputError("time_unit", found="nothing", allowed="days, weeks, months or years, beside a table")
-    return draw_sensitivity(table, axes, time_unit=unit, title=title)
+    return shown(draw_sensitivity(table, axes, time_unit=unit, title=title), axes)
 
 
 def plot_leave_one_out(done: LeaveOneOut | pd.DataFrame, axes: Axes | None = None, *, title: str = "") -> Axes:
@@ -320,7 +319,7 @@ def plot_leave_one_out(done: LeaveOneOut | pd.DataFrame, axes: Axes | None = Non
     ['Ma 2021', 'Lee 2020']
     """
     studies = done.studies if isinstance(done, LeaveOneOut) else done
-    return draw_leave_one_out(studies, axes, title=title)
+    return shown(draw_leave_one_out(studies, axes, title=title), axes)
 
 
 def plot_ranks(ranking: Ranking | Result, axes: Sequence[Axes] | None = None, **asked: Any) -> list[Axes]:
@@ -361,4 +360,4 @@ def plot_ranks(ranking: Ranking | Result, axes: Sequence[Axes] | None = None, **
     made = rank(ranking, **asked) if isinstance(ranking, Result) else ranking
     if axes is not None and len(axes) < len(made.table):
         raise InputError("axes", found=f"{len(axes)}", allowed=f"{len(made.table)}, one for each treatment")
-    return draw_all_ranks(made, axes)
+    return shown(draw_all_ranks(made, axes), axes)

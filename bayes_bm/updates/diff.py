@@ -21,6 +21,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import BayesBmError
+from bayes_bm.runtime.summaries import counted, listed, summary
 from bayes_bm.runtime.types import Array, Progress
 from bayes_bm.spec.effect_measure import measure_of
 from bayes_bm.updates.changed_rows import changed_rows, changed_studies, joined
@@ -60,6 +61,24 @@ class Diff:
     versions: pd.DataFrame
     answers: pd.DataFrame
     moves: pd.DataFrame
+
+    def __repr__(self) -> str:
+        ratios = self.answers[self.answers["estimand"].astype(str).str.endswith("ratio")]
+        answers = [
+            f"{row.estimand} {row.treatment} v {row.reference}: {row.old:.2f} to {row.new:.2f}"
+            for row in ratios.itertuples()
+            if not str(row.estimand).startswith("log")
+        ]
+        moves = [f"{row.study or 'all else'} {row.move:+.2f}" for row in self.moves.itertuples()]
+        rows = {
+            "rows": counted(self.rows["change"].value_counts().to_dict()),
+            "spec": listed(list(self.spec["key"])),
+            "versions": listed(list(self.versions["package"])),
+            "answers": "; ".join(answers),
+            "moves of logs": "; ".join(moves),
+            "look at": "rows, spec, versions, answers, moves (tables)",
+        }
+        return summary("Nothing but the draws changed" if self.same else "What changed", rows)
 
     @property
     def same(self) -> bool:

@@ -87,6 +87,20 @@ def test_networks_and_tables_are_drawn_on_axes_given(result) -> None:
         bb.plot_sensitivity(studies)
 
 
+def test_pyplot_knows_what_was_drawn_on_no_axes_once_it_is_in_use() -> None:
+    """Without it a notebook shows nothing below the cell."""
+    import matplotlib.pyplot as plt
+
+    plt.close("all")
+    bb.plot_network("published_os_extent_of_resection", Figure().add_subplot())
+    assert plt.get_fignums() == []
+    axes = bb.plot_network("published_os_extent_of_resection")
+    curve = pd.DataFrame({"time": [0, 2, 2, 5], "survival": [1, 1, 0.5, 0.5]})
+    panels = bb.plot_reconstruction(bb.reconstruct(curve, n=4))
+    assert [plt.figure(number) for number in plt.get_fignums()] == [axes.figure, panels.curve.figure]
+    plt.close("all")
+
+
 def test_the_ratio_of_two_treatments_is_asked_by_their_names(result) -> None:
     every = bb.hazard_ratio(result, [12], who="average-study")
     pair = bb.hazard_ratio(result, "b", "c", times=[12], who="average-study")

@@ -82,6 +82,10 @@ def test_each_study_s_part_of_the_move_is_that_of_conjugate_normals() -> None:
     assert moves["move"].sum() == pytest.approx(float(total))
     ratio = found.answers.set_index("estimand")["move_in_sd"]
     assert ratio["log_hazard_ratio"] == pytest.approx((whole - moments(old)[0]) / moments(old)[1], abs=0.05)
+    lines = repr(found).splitlines()
+    assert lines[0] == "What changed" and len(lines) < 12
+    answers = found.answers.set_index("estimand").loc["hazard_ratio"]
+    assert f"hazard_ratio b v a: {answers['old']:.2f} to {answers['new']:.2f}" in repr(found)
 
 
 def test_rows_that_were_added_are_gone_or_changed_are_named() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, figure_of, wrapped
+from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, figure_of, shown, wrapped
 from bayes_bm.report.text import time_ticks
 
 if TYPE_CHECKING:
@@ -94,8 +94,21 @@ def plot_reconstruction(
     >>> panels.residuals.get_xlabel()
     'time (months)'
     """
-    shown: Any = rec
-    picture = shown.picture(draws=draws, seed=seed) if hasattr(rec, "picture") else shown
+    return shown(draw_reconstruction(rec, axes, name=name, unit=unit, draws=draws, seed=seed), axes)
+
+
+def draw_reconstruction(
+    rec: "Reconstruction | FigureData",
+    axes: Panels | None = None,
+    *,
+    name: str = "",
+    unit: str = "",
+    draws: int = 0,
+    seed: int = 1,
+) -> Panels:
+    """Draw as `plot_reconstruction` does, on a figure that pyplot does not know."""
+    drawn: Any = rec
+    picture = drawn.picture(draws=draws, seed=seed) if hasattr(rec, "picture") else drawn
     panels = axes or new_panels()
     with mpl.rc_context(RC):
         _draw_curve(panels.curve, picture, name)
@@ -107,7 +120,7 @@ def plot_reconstruction(
 
 def reconstruction_figure(rec: "Reconstruction | FigureData", **settings: Any) -> Figure:
     """Return the figure of `plot_reconstruction`; `.savefig(path, dpi=150)` writes it."""
-    return figure_of(plot_reconstruction(rec, **settings).curve)
+    return figure_of(draw_reconstruction(rec, **settings).curve)
 
 
 def new_panels() -> Panels:
