@@ -6,7 +6,6 @@ python scripts/document_reference.py
 import re
 from pathlib import Path
 
-import click
 import typer.main
 
 from bayes_bm.cli.app import app
@@ -121,10 +120,8 @@ GROUPS = {
 
 def command_page() -> str:
     """Every command with its help, as the command line prints it."""
-    group = typer.main.get_command(app)
-    assert isinstance(group, click.Group | typer.core.TyperGroup)
     parts = [COMMANDS]
-    for name, command in group.commands.items():
+    for name, command in typer.main.get_group(app).commands.items():
         context = typer.Context(command, info_name=f"bayes-bm {name}", terminal_width=96, max_content_width=96)
         parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
     return "\n".join(parts)

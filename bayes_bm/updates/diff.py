@@ -71,7 +71,7 @@ class Diff:
         ]
         moves = [f"{row.study or 'all else'} {row.move:+.2f}" for row in self.moves.itertuples()]
         rows = {
-            "rows": counted(self.rows["change"].value_counts().to_dict()),
+            "rows": counted({str(name): int(n) for name, n in self.rows["change"].value_counts().items()}),
             "spec": listed(list(self.spec["key"])),
             "versions": listed(list(self.versions["package"])),
             "answers": "; ".join(answers),
