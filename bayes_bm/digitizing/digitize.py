@@ -17,6 +17,7 @@ from bayes_bm.digitizing.counting import marks_findings
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, Finding, Panel, RiskRow, Verdict
 from bayes_bm.digitizing.ink import ArmInk, measure_ink
 from bayes_bm.digitizing.limits import faults_named, time_limit
+from bayes_bm.digitizing.naming import number_in_name
 from bayes_bm.digitizing.sources import read_figure
 from bayes_bm.digitizing.verdict import ArmVerdict, ink_findings, judge_reading, worst_verdict
 from bayes_bm.runtime.errors import InputError
@@ -24,8 +25,6 @@ from bayes_bm.runtime.errors import InputError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-GIVEN_NUMBER = re.compile(r"\bn\s*=\s*(\d+)", re.IGNORECASE)
-"""Number of patients as a legend prints it: `control (n = 120)`."""
 CHECK_SECONDS = 2.0
 """Longest check of a vector figure against its ink; those of journals take a tenth of a second."""
 ENDPOINTS = (
@@ -163,8 +162,7 @@ class Digitized(Mapping[str, pd.DataFrame]):
             start = table.loc[table["time"].abs() <= 1e-6 * self.axis_max, "at_risk"]
             if len(start):
                 return int(start.iloc[0])
-        printed = GIVEN_NUMBER.search(name)
-        return int(printed.group(1)) if printed else None
+        return number_in_name(name)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -98,6 +98,8 @@ class ArmLine:
         Standard deviation of a corner's place, in figure units; 0 for a vector file.
     hidden
         Share of the line's length in time at which it could not be seen (under another arm, text or a mark).
+    unsure
+        How far off the line may be where it was not measured, as a mean over its whole length, in figure units.
     """
 
     name: str
@@ -111,6 +113,7 @@ class ArmLine:
     marks: Floats | None
     error: float = 0.0
     hidden: float = 0.0
+    unsure: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

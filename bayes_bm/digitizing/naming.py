@@ -1,5 +1,6 @@
 """Which name belongs to which line: legend first, then words beside lines, then the rows of the table."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,19 @@ _LONGEST = 0.2
 """Length of a key as a share of the page's width."""
 _PALE = 0.8
 """Least channel of a colour from which on a level line is a grid line whatever a legend says."""
+
+_NUMBER = re.compile(r"\bn\s*=\s*(\d+)", re.IGNORECASE)
+"""Number of patients as a legend prints it: `control (n = 120)`."""
+
+
+def number_in_name(name: str) -> int | None:
+    """Return the number of patients that an arm's name prints; None where it prints none.
+
+    >>> number_in_name("control (n = 120)")
+    120
+    """
+    printed = _NUMBER.search(name)
+    return int(printed.group(1)) if printed else None
 
 
 def keys(scene: Scene, pieces: Sequence[Segment], kinds: Roles) -> list[Key]:

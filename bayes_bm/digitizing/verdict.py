@@ -21,6 +21,8 @@ GOOD_HIDDEN = 0.12
 """Share of a line that other ink hides, of a good reading; arms that cross hide a few per cent of each other."""
 LEAST_BOUND = 1e-4
 """Of the mean absolute error: files round their places, and curves of 25 vector figures erred by up to 6e-5."""
+PICTURE_MARGIN = 1.25
+"""Of a picture's bound: times and heights of its corners err by more than the noise of its edges says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,15 @@ def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk, pixels: bool) -> float:
     """Return a bound of the mean absolute error of an arm's curve.
 
     Heights err by twice a corner's sd and the tick that misses most; times move the whole fall of the curve sideways;
-    where nothing of a picture's line is seen it lies somewhere between the levels before and after.
+    where nothing of a picture's line is measured it lies somewhere between the levels before and after, and ink without
+    a line may be the part of the curve that was missed.
     """
     unit = 100.0 if panel.percent else 1.0
-    height = (2 * arm.error + panel.level.residual) / max(abs(panel.level.step) * unit, 1e-12)
+    height = (2 * arm.error + panel.level.residual + arm.unsure) / max(abs(panel.level.step) * unit, 1e-12)
     span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
     along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
-    fall = float(arm.survival[0] - arm.survival[-1])
-    unseen = max(arm.hidden, ink.hidden) + ink.missing if pixels else ink.missing
-    bound = height + along * fall + unseen * min(fall, 1.0) / 2
+    fall = min(float(arm.survival[0] - arm.survival[-1]), 1.0)
+    bound = height + along * fall + ink.missing * fall / 2
+    if pixels:
+        bound = PICTURE_MARGIN * bound + (max(arm.hidden, ink.hidden) / 2 + ink.unexplained) * fall
     return float(np.clip(bound, LEAST_BOUND, 1.0))

@@ -4,6 +4,7 @@ A second page on the same address holds the review page in a frame and acts on i
 drawn handles, typing, clicks. Skipped where no Chromium is installed.
 """
 
+import csv
 import shutil
 import subprocess
 import threading
@@ -61,6 +62,13 @@ def test_what_a_hand_does_in_the_browser_is_in_the_file(tmp_path: Path) -> None:
         running.server_close()
     saved = read_calibration(tmp_path / "out" / "calibration.toml")
     assert [(arm.name, arm.drop) for arm in saved.arms] == [("surgery", False), ("Repeat SRS", True)]
+    printed = read.calibration.rows
+    assert [(row.arm, row.times, row.counts, row.source) for row in saved.rows] == [
+        ("surgery", printed[0].times, (61, *printed[0].counts[1:]), "given"),
+        ("Repeat SRS", printed[0].times, (45, 33, *(-1 for _ in printed[0].times[2:])), "given"),
+    ]
+    with (tmp_path / "out" / "curves.csv").open() as file:
+        assert [row["n"] for row in csv.DictReader(file)] == ["61"]
     assert saved.time is not None
     assert saved.time.source == "given"
     before = read.calibration.time

@@ -7,7 +7,7 @@ import numpy as np
 
 from bayes_bm.digitizing.calibration import GivenArm
 from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, unmixed, width_along
-from bayes_bm.digitizing.raster.cutting import Samples
+from bayes_bm.digitizing.raster.cutting import Samples, misfit
 from bayes_bm.digitizing.raster.ink import Array
 from bayes_bm.digitizing.raster.levels import Staircase, edge_samples, staircase, with_last_drop, with_marks
 from bayes_bm.digitizing.raster.marking import mark_shape
@@ -26,6 +26,10 @@ _UNDER_LINE = 0.6
 """Cost of a column hidden by a line of the same colour: an arm rarely lies on another for long."""
 _WIDER = 1.15
 """How much wider than first thought a line must be along its traced way to be traced again."""
+_OF_PATIENT = 0.6
+"""Share of one patient's drop below which a drop is none; pixels measure tall ones to a fifth of that."""
+_AS_WELL, _SLACK = 1.5, 0.3
+"""How much worse edges may fit a line whose drops are patients': a misread number of patients fits far worse."""
 _LESS_SEEN = 0.03
 """Share of its ink that a line traced again may lose."""
 
@@ -143,6 +147,35 @@ def _with_marks(arm: Traced, half: float, zero: float) -> Traced:
     if line is None:
         return arm
     return replace(arm, samples=samples, line=with_last_drop(line, arm.share, arm.width, zero))
+
+
+def with_patients(arm: Traced, patient: float, zero: float) -> Traced:
+    """Return an arm without drops lower than one patient's, where its edges fit as well.
+
+    Parameters
+    ----------
+    arm
+        As it was fitted to pixels.
+    patient
+        Pixels that one patient takes at time 0; later none takes less.
+    zero
+        Row of survival 0.
+    """
+    lowest = _OF_PATIENT * patient
+    drops = np.diff(arm.line.levels)
+    if not len(drops) or drops.min() >= lowest:
+        return arm
+    line = staircase(arm.samples, arm.path, arm.share, arm.width, lowest)
+    if line is None or _unfit(arm.samples, line) > _AS_WELL * _unfit(arm.samples, arm.line) + _SLACK:
+        return arm
+    return replace(arm, line=with_last_drop(line, arm.share, arm.width, zero))
+
+
+def _unfit(samples: Samples, line: Staircase) -> float:
+    """Mean squared misfit of the edges that were measured, in squared standard deviations, none counted above 12."""
+    off = misfit(samples, line.places, line.levels)[samples.weight == 1.0]
+    off = off[np.isfinite(off)] / line.noise
+    return float(np.minimum(off * off, 12.0).mean()) if len(off) else 0.0
 
 
 def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]:

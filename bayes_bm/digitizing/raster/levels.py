@@ -205,13 +205,13 @@ def _edge(share: Array, cover: Array, columns: Array, rows: Array, sign: int, wi
     return edge, (stop > 0) & (stop < reach - 2) & (floor < 0.45) & ~touched
 
 
-def staircase(samples: Samples, path: Path, share: Array, width: float) -> Staircase | None:
-    """Return the step line through samples; None where there are too few."""
+def staircase(samples: Samples, path: Path, share: Array, width: float, lowest: float = 0.0) -> Staircase | None:
+    """Return the step line through samples, without drops below `lowest` pixels; None where there are too few."""
     if len(samples.places) < 6:
         return None
     exact = samples.weight == 1.0
     noise = sample_noise(samples.rows[exact]) if exact.sum() > 5 else 0.5
-    penalty, least = _PENALTY * noise**2, max(_LEAST_DROP, noise)
+    penalty, least = _PENALTY * noise**2, max(_LEAST_DROP, noise, lowest)
     cuts, levels = fitted_steps(samples, samples.weight, penalty, 0.0)
     stray = np.abs(np.nan_to_num(misfit(samples, cuts, levels))) > 4 * noise
     weight = np.where(stray, 0.02 * samples.weight, samples.weight)

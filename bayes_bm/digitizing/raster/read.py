@@ -11,13 +11,14 @@ from bayes_bm.digitizing import table as tables
 from bayes_bm.digitizing.arms import curve
 from bayes_bm.digitizing.axes import axis
 from bayes_bm.digitizing.calibration import Calibration
-from bayes_bm.digitizing.figure import ArmLine, Axis, FigureReading, Finding, Panel, known_ink
+from bayes_bm.digitizing.figure import ArmLine, Axis, FigureReading, Finding, Panel, RiskRow, known_ink
 from bayes_bm.digitizing.findings import in_order
 from bayes_bm.digitizing.labels import number
 from bayes_bm.digitizing.legend import Look, Name, beside_lines
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
-from bayes_bm.digitizing.raster.arms import Search, Start, Traced, search
+from bayes_bm.digitizing.raster.arms import Search, Start, Traced, search, with_patients
 from bayes_bm.digitizing.raster.asking import asked_findings, only_asked, wanted_arms
+from bayes_bm.digitizing.raster.bridging import bridged, unsure
 from bayes_bm.digitizing.raster.calibrating import skew, stroke_marks, turned_back
 from bayes_bm.digitizing.raster.cells import missing_cells, missing_labels
 from bayes_bm.digitizing.raster.colours import Crop, crop, inks
@@ -26,6 +27,7 @@ from bayes_bm.digitizing.raster.ink import Pixels
 from bayes_bm.digitizing.raster.keys import DrawnKey, is_print, legend_keys, text_mask
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
 from bayes_bm.digitizing.raster.ocr import read_texts
+from bayes_bm.digitizing.raster.patients import PatientHeight, patient_height
 from bayes_bm.digitizing.raster.telling import arm_findings
 from bayes_bm.digitizing.scene import Box, Floats, Text
 
@@ -197,6 +199,9 @@ def _reading(
     lines = _arm_lines(traced, names, made, area, given)
     arms, lines = _in_order(traced, lines, keys, given, made)
     rows = saying.rows(given, tables.of_arms(table, lines, by_order=bool(keys)), lines)
+    traced = _bridged(traced, arms, lines, rows, made, area)
+    lines = _arm_lines(traced, names, made, area, given)
+    arms, lines = _in_order(traced, lines, keys, given, made)
     findings = [*notes, *sight.notes, *arm_findings(arms, traced, lines, bool(keys) and not given.arms)]
     findings += asked_findings(given, arms, traced)
     if sight.pair is not None:
@@ -204,6 +209,37 @@ def _reading(
     findings += tables.table_findings(rows, lines)
     others = known_ink((text.box for text in page.texts), (key.box for key in keys))
     return FigureReading(made, boxes, tuple(lines), tuple(rows), in_order(findings), others=others)
+
+
+def _bridged(
+    traced: Search,
+    arms: Sequence[Traced | None],
+    lines: Sequence[ArmLine],
+    rows: Sequence[RiskRow],
+    made: Panel,
+    area: Crop,
+) -> Search:
+    """The arms without drops lower than a patient's, where numbers are printed, and what was not measured bridged."""
+    unit, top, zero = 100.0 if made.percent else 1.0, _top(made, area), float(made.level.place(0.0)) - area.top
+    places = {id(arm): place for place, arm in enumerate(arms) if arm is not None}
+    result: list[Traced] = []
+    for arm in traced.arms:
+        place = places.get(id(arm))
+        known = [row for row in rows if row.kind == "at_risk" and row.arm == place]
+        height = (
+            None if place is None else patient_height(lines[place], known, naming.number_in_name(lines[place].name))
+        )
+
+        def pixels(column: float, height: PatientHeight | None = height) -> float | None:
+            if height is None:
+                return None
+            time = float(made.time.value(column + area.left))
+            return float(height.at_times(np.array([time]))[0]) * unit * abs(made.level.step)
+
+        first = pixels(float(made.time.place(0.0)) - area.left)
+        fitted = arm if first is None else with_patients(arm, first, zero)
+        result.append(bridged(fitted, top, pixels))
+    return replace(traced, arms=tuple(result))
 
 
 def _in_order(
@@ -272,9 +308,14 @@ def _points(arm: Traced, made: Panel, area: Crop) -> Floats:
     return np.array(points)
 
 
+def _top(made: Panel, area: Crop) -> float:
+    """Row of survival 1 in the pixels of a panel."""
+    return float(made.level.place(100.0 if made.percent else 1.0)) - area.top
+
+
 def _arm_lines(traced: Search, names: Sequence[Name], made: Panel, area: Crop, given: Calibration) -> list[ArmLine]:
     """The arms as records."""
-    arms = traced.arms
+    arms, top = traced.arms, _top(made, area)
     shape = None
     if given.marks is not False:
         shape = mark_shape([arm.share for arm in arms], [arm.line for arm in arms], [arm.width for arm in arms])
@@ -298,7 +339,8 @@ def _arm_lines(traced: Search, names: Sequence[Name], made: Panel, area: Crop, g
                 survival=drawn.survival,
                 marks=times,
                 error=max(0.3, 2.0 * arm.line.noise),
-                hidden=float(arm.path.hidden.mean()),
+                hidden=float(1.0 - arm.path.seen.mean()),
+                unsure=unsure(arm, top),
             )
         )
     return lines

@@ -108,11 +108,12 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool, alone: bool) -> I
             answer,
             index,
         )
-    if line.hidden > _HIDDEN:
+    hidden = float(arm.path.hidden.mean())
+    if hidden > _HIDDEN:
         yield Finding(
             "hidden",
             "question",
-            f"{line.name} is hidden under other lines, marks or text for {line.hidden:.0%} of its length.",
+            f"{line.name} is hidden under other lines, marks or text for {hidden:.0%} of its length.",
             answer,
             index,
         )

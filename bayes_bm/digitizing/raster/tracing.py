@@ -72,7 +72,7 @@ def trace(share: Array, cover: Array, width: float, start: tuple[int, float], hi
         Cost of a column where the line is hidden.
     """
     column, row = max(start[0], 0), start[1]
-    node, stroke = _costs(share[:, column:], cover[:, column:], width, hidden_cost)
+    node, stroke = costs(share[:, column:], cover[:, column:], width, hidden_cost)
     first = np.full(share.shape[0], np.inf, np.float32)
     reach = max(3.0, 0.8 * width)
     low, high = int(max(row - reach, 0)), int(min(row + reach + 1, share.shape[0]))
@@ -109,7 +109,7 @@ def _band(image: Array, width: float) -> Array:
     return opencv().blur(np.ascontiguousarray(image, np.float32), (1, size))
 
 
-def _costs(share: Array, cover: Array, width: float, hidden_cost: float) -> tuple[Array, Array]:
+def costs(share: Array, cover: Array, width: float, hidden_cost: float) -> tuple[Array, Array]:
     """Cost of each pixel, and cost of passing each row in a drop (columns, rows), as sums from the top."""
     cv2 = opencv()
     ink = _band(share, width)

@@ -1,0 +1,101 @@
+"""What was not measured of a line is bridged by whole patients, along what hides it; what was measured stays."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bayes_bm.digitizing.figure import ArmLine, RiskRow
+
+pytest.importorskip("cv2")
+from bayes_bm.digitizing.raster.arms import Traced, Wanted, with_patients
+from bayes_bm.digitizing.raster.bridging import bridged
+from bayes_bm.digitizing.raster.levels import edge_samples, staircase
+from bayes_bm.digitizing.raster.patients import patient_height
+from bayes_bm.digitizing.raster.tracing import closed, trace
+
+HALF, FALL, TOP = 3, 5, 10.5
+DROPS = np.arange(20, 300, 12)
+"""Columns of the drops of one patient each, of `FALL` pixels."""
+
+
+def _row(columns):
+    return TOP + FALL * np.searchsorted(DROPS, columns, side="right")
+
+
+def _traced(kind, seen, cover=None):
+    """The trace of a line of which only the columns `seen` are drawn."""
+    share = np.zeros((160, 320), np.float32)
+    for column in np.flatnonzero(seen):
+        high, low = _row(column - HALF), _row(column + HALF)
+        share[int(high - 0.5) - HALF : int(low - 0.5) + HALF + 1, column] = 1.0
+    cover = np.zeros_like(share) if cover is None else cover
+    share[cover > 0.5] = 0.0
+    image = closed(share, 33.0) if kind == "dashed" else share
+    path = trace(image, cover, 2 * HALF + 1.0, (0, TOP))
+    samples = edge_samples(share, cover, path, 2 * HALF + 1.0, dashed=kind == "dashed")
+    line = staircase(samples, path, share, 2 * HALF + 1.0)
+    wanted = Wanted(np.zeros(3), kind, "a", "legend", np.zeros((0, 2)))
+    return Traced(wanted, share, cover, 2 * HALF + 1.0, path, samples, line)
+
+
+def _error(line):
+    columns = np.arange(8, 312) + 0.5
+    return np.abs(line.level(columns) - _row(columns)).mean()
+
+
+def test_gaps_of_dashes_fall_a_patient_at_a_time():
+    arm = _traced("dashed", np.arange(320) % 60 < 42)
+    before, after = _error(arm.line), bridged(arm, TOP, lambda column: float(FALL))
+    drops = np.diff(after.line.levels)
+    assert before > 0.9
+    assert _error(after.line) < 0.6
+    np.testing.assert_allclose(drops, FALL, atol=0.6)
+
+
+def test_a_hidden_stretch_runs_beneath_what_hides_it():
+    cover = np.zeros((160, 320), np.float32)
+    for column in range(
+        100, 200
+    ):  # another line, which falls late: it lies on this one and then beside the straight way
+        row = int(_row(column))
+        cover[row - 6 : row + 7, column] = 1.0
+    arm = _traced("solid", np.ones(320, bool), cover)
+    line = bridged(arm, TOP, lambda column: float(FALL)).line
+    hidden = np.arange(104, 196) + 0.5
+    assert np.abs(line.level(hidden) - _row(hidden)).max() <= 2 * FALL
+    assert np.abs(line.level(hidden) - _row(hidden)).mean() < 4.0
+
+
+def test_a_drop_of_one_patient_stays_where_it_was_fitted():
+    arm = _traced("dashed", np.arange(320) % 60 < 42)
+    assert bridged(arm, TOP, lambda column: 200.0).line is arm.line
+
+
+def test_a_drop_lower_than_one_patients_is_none():
+    arm = _traced("solid", np.ones(320, bool))
+    levels = np.insert(arm.line.levels, 4, arm.line.levels[3] + 1.5)  # dirt on the edge was taken for a drop
+    dirty = replace(arm, line=replace(arm.line, places=np.insert(arm.line.places, 3, 51.0), levels=levels))
+    clean = with_patients(dirty, float(FALL), 150.0)
+    assert len(dirty.line.places) == len(DROPS) + 1
+    np.testing.assert_allclose(clean.line.places, DROPS, atol=0.5)
+    assert with_patients(dirty, 40.0, 150.0).line is dirty.line  # 40 is a misread number of patients: the edges say so
+
+
+def _arm(marks):
+    steps = np.zeros((0, 2))
+    time, survival = np.array([0.0, 5.0, 5.0, 10.0]), np.array([1.0, 1.0, 0.8, 0.8])
+    return ArmLine("a", "legend", (0, 0, 0), (), 1.0, steps, time, survival, np.array(marks))
+
+
+def test_one_patient_is_survival_over_the_number_at_risk():
+    row = RiskRow("at_risk", 0, "a", np.array([0.0, 6.0, 9.0]), np.array([10, 8, 4]), "text")
+    height = patient_height(_arm([]), [row], None)
+    np.testing.assert_allclose(height.at_times(np.array([0.0, 6.0, 9.0])), [0.1, 0.1, 0.2])
+
+
+def test_marks_raise_what_one_patient_takes():
+    # ten patients, two die at 5; of the eight left one is censored at 6: what one of seven takes is 0.8 / 7
+    height = patient_height(_arm([6.0]), [], 10)
+    np.testing.assert_allclose(height.at_times(np.array([0.0, 6.0, 8.0])), [0.1, 0.8 / 7, 0.8 / 7])
+    assert patient_height(_arm([6.0]), [], None) is None
