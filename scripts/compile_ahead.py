@@ -6,6 +6,8 @@
 NUMBA_CACHE_DIR) until they change.
 """
 
+from importlib import import_module
+
 import numpy as np
 import pandas as pd
 
@@ -13,6 +15,7 @@ import bayes_bm as bb
 from bayes_bm.checks.family_priors import of_family
 from bayes_bm.digitizing.raster.cutting import Samples
 from bayes_bm.digitizing.raster.fitting import refine
+from bayes_bm.inference.compiled.formulas import FILES, formula_address
 from bayes_bm.inference.prior_result import prior_result
 
 PATIENTS = [{"kps70": float(at % 2), "extracranial_controlled": 1.0} for at in range(40)]
@@ -37,6 +40,14 @@ def density() -> None:
         bb.fit(of_family(spec, family), draws=10, tune=10, chains=1)
 
 
+def stages() -> None:
+    """Import what models compile when they first ask for it: stages of averaged arms, and every family's formula."""
+    for name in ("mixes", "common_factor", "lacking", "ratios"):
+        import_module(f"bayes_bm.inference.compiled.cells.{name}")
+    for family in FILES:
+        formula_address(family)
+
+
 def curves() -> None:
     """Rebuild the patients of clicks, and draw others."""
     times = np.linspace(0, 12, 40)
@@ -55,5 +66,6 @@ def picture() -> None:
 if __name__ == "__main__":
     picture()
     density()
+    stages()
     curves()
     answers()

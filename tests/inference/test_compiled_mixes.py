@@ -41,6 +41,9 @@ DELAYED = [
 ]
 
 
+TOGETHER: dict[str, Any] = {"integration": {"common_correlation": {"value": 0.4, "turned": ["kps"], "why": "test"}}}
+
+
 def problem(covariates: dict[str, Any], **more: Any) -> tuple[Any, Any]:
     """A spec and evidence of every kind that is averaged, with delayed entry and ratios of covariates."""
     used = [{**row, "endpoint": "os"} for row in RATIOS if row["covariate"] in covariates]
@@ -87,19 +90,20 @@ def graph(spec: Any, evidence: Any) -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("covariates", "family"),
+    ("covariates", "more"),
     [
-        (COVARIATES, "weibull"),
-        ({"male": MALE, "kps": KPS}, "weibull"),
-        (COVARIATES, "lognormal"),
-        ({"male": MALE}, "mspline"),
+        (COVARIATES, {}),
+        ({"male": MALE, "kps": KPS}, {}),
+        ({"male": MALE, "kps": KPS}, TOGETHER),
+        (COVARIATES, families.changes("lognormal")),
+        ({"male": MALE}, families.changes("mspline")),
     ],
-    ids=["continuous too", "two-valued", "lognormal", "mspline"],
+    ids=["continuous too", "two-valued", "together", "lognormal", "mspline"],
 )
 def test_mixes_and_ratios_of_covariates_have_the_graphs_density_and_gradient(
-    covariates: dict[str, Any], family: str
+    covariates: dict[str, Any], more: dict[str, Any]
 ) -> None:
-    spec, evidence = problem(covariates, **(families.changes(family) if family != "weibull" else {}))
+    spec, evidence = problem(covariates, **more)
     inputs = prepare(spec, evidence)
     assert why_not(inputs) is None
     assert {"patients_averaged", "median_intervals", "medians_not_reached", "counts"} <= inputs.kinds.keys()

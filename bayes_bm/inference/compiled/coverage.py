@@ -26,7 +26,5 @@ def why_not(inputs: ModelInputs) -> str | None:
     """Why no compiled density covers a model; None where one does."""
     if inputs.spec.hazard.family not in FILES:
         return f"the family is {inputs.spec.hazard.family}"
-    if inputs.arm_mixes is not None and inputs.arm_mixes.loading.any():
-        return "covariates that go together inside arms"
     unknown = set(inputs.kinds) - KNOWN
     return f"evidence of kind {', '.join(sorted(unknown))}" if unknown else None

@@ -128,6 +128,9 @@ class Field(IntEnum):
     part_x = auto()  # (part x covariate) of two-valued ones
     part_node = auto()
     part_log_weight = auto()
+    mix_loading = auto()  # of each covariate on the factor that they have in common inside arms; none where independent
+    factor_node = auto()
+    factor_log_weight = auto()
     printed_value = auto()  # how many have it, or the mean
     printed_size = auto()  # patients behind it, infinite where not said
     share_node = auto()  # rule that a printed share's own is integrated by

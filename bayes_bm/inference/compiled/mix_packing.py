@@ -8,6 +8,7 @@ from scipy.special import gammaln
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.structure import whole_numbers
 from bayes_bm.model.covariates.arm_mixes import SHARE_NODES, ArmMixes
+from bayes_bm.model.covariates.cell_shares import FACTOR_NODES
 from bayes_bm.spec.document import Spec
 
 Fields = dict[str, Any]
@@ -43,6 +44,7 @@ def pack_mixes(coordinates: Coordinates, spec: Spec, mixes: ArmMixes | None) -> 
         "part_x": mixes.parts.values,
         "part_node": mixes.parts.node,
         "part_log_weight": mixes.parts.log_weight,
+        **_common_factor(mixes),
         "printed_arm": arm,
         "printed_covariate": covariate,
         "printed_value": np.where(two, printed * np.where(two, behind, 1.0), printed),
@@ -59,10 +61,19 @@ def pack_mixes(coordinates: Coordinates, spec: Spec, mixes: ArmMixes | None) -> 
 MIX_FIELDS = (
     *("mix_constant", "mix_two", "mix_mean_at", "mix_sd_at", "mix_by_at", "mix_within_at", "mix_unknown_at"),
     *("mix_middle", "mix_scale", "mix_printed", "mix_within", "part_x", "part_node", "part_log_weight"),
+    *("mix_loading", "factor_node", "factor_log_weight"),
     *("printed_arm", "printed_covariate", "printed_value", "printed_size", "share_node", "share_log_weight"),
     *("counted_arm", "counted_covariate", "counted_present", "counted_size"),
 )
 """Of `pack_mixes`, in order."""
+
+
+def _common_factor(mixes: ArmMixes) -> Fields:
+    """How covariates go together inside arms; nothing where they do not."""
+    if not mixes.loading.any():
+        return {"mix_loading": [], "factor_node": [], "factor_log_weight": []}
+    node, weight = np.polynomial.hermite_e.hermegauss(FACTOR_NODES)
+    return {"mix_loading": mixes.loading, "factor_node": node, "factor_log_weight": np.log(weight / weight.sum())}
 
 
 def _log_choose(present: np.ndarray, n: np.ndarray) -> np.ndarray:

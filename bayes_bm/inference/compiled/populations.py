@@ -36,6 +36,8 @@ def add_mixes(theta, data, arm, mix, parts, begin):
     Parts of the arms stand from `begin` on.
     """
     two, covariates = whole(data, Field.mix_two), mix.shape[1]
+    # weights of parts whose covariates go together are those of `cells/common_factor.py`
+    independent = not numbers(data, Field.mix_loading).size
     middle, scale = numbers(data, Field.mix_middle), numbers(data, Field.mix_scale)
     printed, within = numbers(data, Field.mix_printed), numbers(data, Field.mix_within)
     x, node, weight = (
@@ -69,7 +71,8 @@ def add_mixes(theta, data, arm, mix, parts, begin):
             for m in range(node.size):
                 here = x[m * covariates + c]
                 parts[OFFSET, first + m] += slope * (here - middle[c]) / scale[c]
-                parts[LOG_WEIGHT, first + m] += here * present + (1 - here) * absent
+                if independent:
+                    parts[LOG_WEIGHT, first + m] += here * present + (1 - here) * absent
         width = math.sqrt(variance)
         for m in range(node.size):
             parts[OFFSET, first + m] += centre + width * node[m]
@@ -81,6 +84,7 @@ def add_mixes_back(theta, data, arm, mix, parts, begin, score):
     two, covariates, treatment = whole(data, Field.mix_two), mix.shape[1], whole(data, Field.arm_treatment)
     middle, scale = numbers(data, Field.mix_middle), numbers(data, Field.mix_scale)
     x, node = numbers(data, Field.part_x), numbers(data, Field.part_node)
+    independent = not numbers(data, Field.mix_loading).size
     for r in range(mix.shape[0]):
         first, by_centre, by_width, variance = begin + r * node.size, 0.0, 0.0, 0.0
         for m in range(node.size):
@@ -95,7 +99,7 @@ def add_mixes_back(theta, data, arm, mix, parts, begin, score):
                 for m in range(node.size):
                     here = x[m * covariates + c]
                     by_slope += parts[BY_OFFSET, first + m] * (here - middle[c]) / scale[c]
-                    if unknown >= 0:
+                    if unknown >= 0 and independent:
                         mix[r, c, BY_MIX] += parts[BY_LOG_WEIGHT, first + m] * (here - mix[r, c, VALUE])
             else:
                 inside = mix[r, c, INSIDE] / scale[c]

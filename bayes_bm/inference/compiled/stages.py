@@ -157,8 +157,11 @@ def put_structure(frame, data, x, gradient, theta, slope, score, study, pair, ar
     put(frame, Frame.arm, arm)
 
 
-FORWARD, BACKWARD, FORMULA, READ, READ_BACK, ROWS, MIXES, MIXES_BACK, LACKING, LACKING_BACK, RATIOS = range(11)
-"""Stages of a density by their place among its addresses; the last five are 0 where not needed."""
+FORWARD, BACKWARD, FORMULA, READ, READ_BACK, ROWS = range(6)
+"""Stages of a density by their place among its addresses."""
+MIXES, MIXES_BACK, TOGETHER, TOGETHER_BACK, LACKING, LACKING_BACK, RATIOS = range(6, 13)
+"""Those of which a model has some; 0 where it does not need them."""
+STAGES = 13
 NOT_FINITE = 4
 """Any number above zero tells the sampler that it went too far."""
 

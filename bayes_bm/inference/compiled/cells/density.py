@@ -63,6 +63,8 @@ from bayes_bm.inference.compiled.stages import (
     READ,
     READ_BACK,
     ROWS,
+    TOGETHER,
+    TOGETHER_BACK,
     Frame,
     array_at,
     call_stage,
@@ -207,12 +209,16 @@ def evaluated(x: Any, gradient: Any, data: Any, own: Any, called: Any) -> Any:
     linear_parts(own, arm, parts)
     if called[MIXES]:
         value += call_stage(called[MIXES], frame.ctypes.data)
+    if called[TOGETHER]:
+        value += call_stage(called[TOGETHER], frame.ctypes.data)
     if called[LACKING]:
         value += call_stage(called[LACKING], frame.ctypes.data)
     for m in range(parts.shape[1]):
         parts[WEIGHT, m] = math.exp(parts[LOG_WEIGHT, m])
     value += _cells(frame, theta, own, called, arm, parts, score)
     linear_parts_back(own, arm, parts)
+    if called[TOGETHER]:
+        value += call_stage(called[TOGETHER_BACK], frame.ctypes.data)
     if called[MIXES]:
         value += call_stage(called[MIXES_BACK], frame.ctypes.data)
     if called[LACKING]:

@@ -21,7 +21,16 @@ from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.fields import Problem
 from bayes_bm.inference.compiled.formulas import formula_address
 from bayes_bm.inference.compiled.mix_packing import pack_mixes
-from bayes_bm.inference.compiled.stages import LACKING, LACKING_BACK, MIXES, MIXES_BACK, RATIOS
+from bayes_bm.inference.compiled.stages import (
+    LACKING,
+    LACKING_BACK,
+    MIXES,
+    MIXES_BACK,
+    RATIOS,
+    STAGES,
+    TOGETHER,
+    TOGETHER_BACK,
+)
 from bayes_bm.inference.compiled.structure import pack_binomial, pack_prognosis, pack_ratios, pack_structure
 from bayes_bm.inference.compiled.structure_stages import STRUCTURE_STAGES
 from bayes_bm.model.likelihoods import NO_ENTRY
@@ -56,11 +65,16 @@ def pack_cells(inputs: ModelInputs, coordinates: Coordinates) -> CellProblem:
 def _called(inputs: ModelInputs, *, any_nodes: bool) -> list[int]:
     """Addresses of the stages, in the order of `stages`; those that a model does not need are not compiled."""
     formula = formula_address(inputs.family.name)
-    addresses = [*STRUCTURE_STAGES, formula, read.address, read_back.address, rows.address, *[0] * 5]
+    addresses = [*STRUCTURE_STAGES, formula, read.address, read_back.address, rows.address]
+    addresses += [0] * (STAGES - len(addresses))
     if inputs.arm_mixes is not None:
         from bayes_bm.inference.compiled.cells.mixes import mixes, mixes_back
 
         addresses[MIXES], addresses[MIXES_BACK] = mixes.address, mixes_back.address
+        if inputs.arm_mixes.loading.any():
+            from bayes_bm.inference.compiled.cells.common_factor import together, together_back
+
+            addresses[TOGETHER], addresses[TOGETHER_BACK] = together.address, together_back.address
     if "patients_imputed" in inputs.kinds:
         from bayes_bm.inference.compiled.cells.lacking import lacking, lacking_back
 

@@ -3,30 +3,11 @@
 import math
 from typing import Any
 
-from numba import njit
-
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.inference.compiled.formulas import arrays, tails
 from bayes_bm.inference.compiled.formulas.arrays import JIT, SIGNATURE, table
-from bayes_bm.inference.compiled.formulas.tails import log_cum_from_tails
+from bayes_bm.inference.compiled.formulas.tails import log_cum_from_tails, log_tail
 from bayes_bm.runtime.compiling import cached_cfunc
-
-ROOT_HALF = math.sqrt(0.5)
-LOG_TWO = math.log(2.0)
-FAR = 12.0
-"""|z| from which a tail is its continued fraction; below, erfc keeps all its digits."""
-
-
-@njit(**JIT)
-def _log_tail(z):
-    """log Phi(-z)."""
-    if z < FAR:
-        return math.log1p(-math.erfc(-z * ROOT_HALF) / 2) if z < 0 else math.log(math.erfc(z * ROOT_HALF)) - LOG_TWO
-    # Mills' ratio 1 / (z + 1 / (z + 2 / (z + ...))), from the inside
-    below = z
-    for step in range(30, 0, -1):
-        below = z + step / below
-    return -z * z / 2 - HALF_LOG_TWO_PI - math.log(below)
 
 
 @cached_cfunc(SIGNATURE, arrays, tails, **JIT)
@@ -36,8 +17,8 @@ def lognormal(n: Any, given: Any, found: Any) -> None:
     for i in range(n):
         log_u, per_sd = x[0, i], math.exp(-x[2, i])
         z = (log_u - x[1, i]) * per_sd
-        log_alive, log_density = _log_tail(z), -z * z / 2 - HALF_LOG_TWO_PI
-        log_cum = log_cum_from_tails(_log_tail(-z), log_alive)
+        log_alive, log_density = log_tail(z), -z * z / 2 - HALF_LOG_TWO_PI
+        log_cum = log_cum_from_tails(log_tail(-z), log_alive)
         log_ratio = log_density - log_alive
         by_cum, by_hazard = math.exp(log_ratio - log_cum), math.exp(log_ratio) - z
         y[0, i], y[1, i], y[2, i] = log_cum, -per_sd * by_cum, -z * by_cum

@@ -6,9 +6,13 @@ from typing import Any
 from numba import njit
 
 from bayes_bm.hazards.family import EARLY
+from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.inference.compiled.formulas.arrays import JIT
 
 LOG_TWO = math.log(2.0)
+ROOT_HALF = math.sqrt(0.5)
+FAR = 12.0
+"""|z| from which a tail is its continued fraction; below, erfc keeps all its digits."""
 
 
 @njit(**JIT)
@@ -30,3 +34,15 @@ def log1mexp(x: Any) -> Any:
 def softplus(x: Any) -> Any:
     """log(1 + exp(x))."""
     return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
+
+
+@njit(**JIT)
+def log_tail(z: Any) -> Any:
+    """log Phi(-z)."""
+    if z < FAR:
+        return math.log1p(-math.erfc(-z * ROOT_HALF) / 2) if z < 0 else math.log(math.erfc(z * ROOT_HALF)) - LOG_TWO
+    # Mills' ratio 1 / (z + 1 / (z + 2 / (z + ...))), from the inside
+    below = z
+    for step in range(30, 0, -1):
+        below = z + step / below
+    return -z * z / 2 - HALF_LOG_TWO_PI - math.log(below)
