@@ -36,7 +36,7 @@ COMMANDS: dict[Callable[..., None], str] = {
     checks.simulate: "bayes-bm simulate os_reresection_vs_resrs --out world --seed 1",
     digitize.digitize: "bayes-bm digitize figure.pdf --page 3 --out figure",
     reconstruct.reconstruct: "bayes-bm reconstruct curve.csv --n 120 --out patients.csv",
-    convert.convert: "bayes-bm convert project.tar --to curve --dataset Surgery --out surgery.curve.csv",
+    convert.convert: "bayes-bm convert project.tar --to curve --out surgery.curve.csv",
     fit.audit: "bayes-bm audit os_reresection_vs_resrs --figure network.png",
     fit.fit: "bayes-bm fit os_reresection_vs_resrs --out result.nc",
     answers.compare: "bayes-bm compare result.nc --who new-study --times 6,12,24",
