@@ -11,7 +11,7 @@ import numpy as np
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.arm_mixes import ArmMixes, arm_spreads
-from bayes_bm.model.covariates.cell_shares import cell_shares
+from bayes_bm.model.covariates.cell_shares import cell_shares, factor_given
 
 DRAWS = 200
 """Of the posterior that are looked at."""
@@ -84,16 +84,14 @@ def _kinds(result: Result, mixes: ArmMixes, rows: np.ndarray):
     spread = arm_spreads(result.spec, mixes, draws.mix_within)[:, rows]
     node, weight = np.polynomial.hermite_e.hermegauss(NODES)
     choices = [(0, 1) if two else range(NODES) for two in mixes.two_valued]
+    two, loading = mixes.two_valued, mixes.loading
     for picked in product(*choices):
-        share, kind = 1.0, np.empty_like(values)
-        if mixes.loading.any():
-            share = cell_shares(values, np.array([picked], dtype=float), mixes.loading)[..., 0]
+        kind = np.empty_like(values)
+        picks = np.array(picked)
+        factor = factor_given(node[picks[None, ~two]], loading[~two])
+        share = cell_shares(values[..., two], picks[None, two].astype(float), loading[two], factor)[..., 0]
+        share = share * np.prod(weight[picks[~two]] / weight.sum())
         for column, (pick, term) in enumerate(zip(picked, terms, strict=True)):
-            if mixes.two_valued[column]:
-                if not mixes.loading.any():
-                    share = share * (values[..., column] if pick else 1 - values[..., column])
-                kind[..., column] = term.scaled(float(pick))
-            else:
-                share = share * weight[pick] / weight.sum()
-                kind[..., column] = term.scaled(values[..., column] + spread[..., column] * node[pick])
+            own = float(pick) if two[column] else values[..., column] + spread[..., column] * node[pick]
+            kind[..., column] = term.scaled(own)
         yield kind, share

@@ -141,9 +141,9 @@ class Correlation(Record):
 
 
 class CommonCorrelation(Record):
-    """Of the scores behind any two two-valued covariates inside an arm (`model.covariates.cell_shares`).
+    """Of the scores behind any two covariates inside an arm (`model.covariates.cell_shares`).
 
-    Ones go together with ones; of covariates in `turned`, with zeros.
+    Ones and large values go together; of covariates in `turned`, zeros and small values go with them.
     """
 
     value: Annotated[float, Field(ge=0, lt=1)]

@@ -29,7 +29,7 @@ def case_mix_rules(spec: "Spec") -> Iterator[str]:
 
 
 def common_correlation_rules(spec: "Spec") -> Iterator[str]:
-    """Yield faults: two-valued covariates of arms whose mixes are modelled go together."""
+    """Yield faults: covariates of arms whose mixes are modelled go together."""
     common = spec.integration.common_correlation
     if common is None:
         return
@@ -39,12 +39,6 @@ def common_correlation_rules(spec: "Spec") -> Iterator[str]:
             " integration.correlation of two covariates"
         )
         return
-    for name, term in spec.covariates.items():
-        if term.kind != "two_valued":
-            yield (
-                f"integration.common_correlation: found beside covariates.{name}.kind = {term.kind}; allowed:"
-                " two-valued covariates only (for others it is not built)"
-            )
     for name in common.turned:
         if name not in spec.covariates:
             yield f"integration.common_correlation.turned: found {name}; allowed: {', '.join(spec.covariates)}"

@@ -26,5 +26,8 @@ def why_not(inputs: ModelInputs) -> str | None:
     """Why no compiled density covers a model; None where one does."""
     if inputs.spec.hazard.family not in FILES:
         return f"the family is {inputs.spec.hazard.family}"
+    mixes = inputs.arm_mixes
+    if mixes is not None and mixes.loading.any() and not mixes.two_valued.all():
+        return "continuous covariates that go together inside arms"
     unknown = set(inputs.kinds) - KNOWN
     return f"evidence of kind {', '.join(sorted(unknown))}" if unknown else None

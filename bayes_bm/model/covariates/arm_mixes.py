@@ -19,7 +19,7 @@ from bayes_bm.evidence.arm_covariates import averaged_arms
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace
-from bayes_bm.model.covariates.cell_shares import cell_shares, loadings, log_cell_shares
+from bayes_bm.model.covariates.cell_shares import kinds_together, loadings, log_cell_shares
 from bayes_bm.model.linear_predictor import Draws, Effects, slope_at
 from bayes_bm.spec.covariates import CaseMix
 from bayes_bm.spec.document import Spec
@@ -32,6 +32,9 @@ NEWTON_STEPS = 5
 """Steps to the mode of a printed share; nodes need it roughly."""
 TINY = 1e-300
 """Stands for a share of nobody, whose logarithm would be infinite."""
+FLAT = 1e-14
+"""Variance of what continuous covariates add to eta below which nothing goes together with it: which way a sum of them
+goes is not defined where all their coefficients are zero. Survival is wrong by less than 1e-8 for it."""
 
 
 class Parts(NamedTuple):
@@ -218,6 +221,7 @@ def mix_offsets(
     total: Any = 0.0
     middle: Any = 0.0
     variance: Any = 0.0
+    with_factor: Any = 0.0
     for column, term in enumerate(spec.covariates.values()):
         slope = slope_at(effects, column, mixes.treatment, xp=xp)
         value = values[..., column]
@@ -232,9 +236,12 @@ def mix_offsets(
             log_weight = log_weight + present * log_present + (1 - present) * log_absent
         else:
             middle = middle + slope * term.scaled(value)
-            variance = variance + (slope * spread[..., column] / term.scale) ** 2
+            moved = slope * spread[..., column] / term.scale
+            variance = variance + moved**2 * (1 - mixes.loading[column] ** 2)
+            with_factor = with_factor + moved * mixes.loading[column]
+    variance = variance + with_factor**2
     if mixes.loading.any():
-        log_weight = log_cell_shares(values, parts.values, mixes.loading, xp=xp)
+        log_weight = log_weight + _shares_together(mixes, values, with_factor, variance, xp=xp)
     if not mixes.two_valued.all():
         # the guard keeps the gradient finite where no continuous covariate has an effect
         width = xp.exp(0.5 * xp.log(variance + TINY))
@@ -242,6 +249,29 @@ def mix_offsets(
     # every arm, and every draw, has numbers of its own
     zero = 0.0 * (values[..., 0])[..., None]
     return total + zero + 0.0 * parts.node, log_weight + zero
+
+
+def _shares_together(mixes: ArmMixes, values: Any, with_factor: Any, variance: Any, *, xp: Namespace) -> Any:
+    """Log share of each part (..., arm, part) given its node of what continuous covariates add to eta together.
+
+    `with_factor` is the covariance of that sum with the common factor, `variance` that of the sum (..., arm).
+    """
+    two, parts = mixes.two_valued, mixes.parts
+    columns = np.flatnonzero(two)
+    if two.all():
+        return log_cell_shares(values, parts.values, mixes.loading, xp=xp)
+    if not len(columns):
+        return 0.0
+    correlation = with_factor * xp.exp(-0.5 * xp.log(variance + FLAT))
+    left = xp.exp(0.5 * xp.log(1 - correlation**2))
+    return log_cell_shares(
+        values[..., columns],
+        parts.values[:, columns],
+        mixes.loading[columns],
+        xp=xp,
+        middle=correlation[..., None] * parts.node,
+        spread=left[..., None],
+    )
 
 
 def printed_log_density(mixes: ArmMixes, column: int, location: Any, sd: Any, within: Any, *, xp: Namespace) -> Any:
@@ -303,21 +333,8 @@ def kinds_of_patients(
 
     `values` (arm, covariate) are shares and means, `common` the sds of arms that print none (continuous covariate,).
     """
-    node, weight = np.polynomial.hermite_e.hermegauss(KIND_NODES)
     spread = arm_spreads(spec, mixes, common[None])[0]
     for arm in np.flatnonzero(mixes.averaged):
-        if mixes.two_valued.all():
-            cells = mixes.parts.values
-            shares = cell_shares(values[arm], cells, mixes.loading)
-            yield int(arm), cells[shares > 0], shares[shares > 0]
-            continue
-        columns: list[tuple[np.ndarray, np.ndarray]] = []
-        for column, two in enumerate(mixes.two_valued):
-            value = values[arm, column]
-            if two:
-                columns.append((np.array([0.0, 1.0]), np.array([1 - value, value])))
-            else:
-                columns.append((value + spread[arm, column] * node, weight / weight.sum()))
-        kinds = np.array(list(product(*(choices for choices, _ in columns))))
-        shares = np.array([np.prod(parts) for parts in product(*(parts for _, parts in columns))])
-        yield int(arm), kinds[shares > 0], shares[shares > 0]
+        kinds = kinds_together(values[arm], mixes.two_valued, mixes.loading, nodes=KIND_NODES)
+        own = np.where(mixes.two_valued, kinds.scores, values[arm] + spread[arm] * kinds.scores)
+        yield int(arm), own, kinds.share

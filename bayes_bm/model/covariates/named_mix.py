@@ -1,13 +1,12 @@
 """A population whose case mix is named: shares of two-valued covariates, means of others."""
 
 from collections.abc import Mapping
-from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from bayes_bm.model.covariates.case_mix import CaseMix, limits
-from bayes_bm.model.covariates.cell_shares import cell_shares, loadings
+from bayes_bm.model.covariates.cell_shares import kinds_together, loadings
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -33,24 +32,18 @@ def named_mix(spec: Spec, mix: CaseMix, values: Mapping[str, Any], *, where: str
     """
     numbers = checked_mix(spec, mix, values, where=where)
     names = [name for name in spec.covariates if name in numbers]
-    columns: list[tuple[np.ndarray, np.ndarray]] = []
-    for name in names:
-        if is_two_valued(spec, mix, name):
-            low, high = _two_values(mix, name)
-            columns.append((np.array([low, high]), np.array([1 - numbers[name], numbers[name]])))
-        else:
-            node, weight = np.polynomial.hermite_e.hermegauss(NODES)
-            _, ((variance,),) = mix.moments([name])
-            columns.append((numbers[name] + np.sqrt(variance) * node, weight / weight.sum()))
-    cells = np.array(list(product(*(kinds for kinds, _ in columns)))).reshape(-1, len(names))
-    share = np.array([np.prod(parts) for parts in product(*(shares for _, shares in columns))])
+    two = np.array([is_two_valued(spec, mix, name) for name in names])
     loading = loadings(spec)[[list(spec.covariates).index(name) for name in names]]
-    if loading.any():
-        # where covariates go together inside arms all have two values
-        codes = np.array([*product((0.0, 1.0), repeat=len(names))])
-        share = cell_shares(np.array([numbers[name] for name in names]), codes, loading)
-    present = share > 0
-    return NamedMix(names, cells[present], share[present])
+    kinds = kinds_together(np.array([numbers[name] for name in names]), two, loading, nodes=NODES)
+    cells = np.empty(kinds.scores.shape)
+    for column, name in enumerate(names):
+        if two[column]:
+            low, high = _two_values(mix, name)
+            cells[:, column] = np.where(kinds.scores[:, column] > 0, high, low)
+        else:
+            _, ((variance,),) = mix.moments([name])
+            cells[:, column] = numbers[name] + np.sqrt(variance) * kinds.scores[:, column]
+    return NamedMix(names, cells, kinds.share)
 
 
 def checked_mix(spec: Spec, mix: CaseMix, values: Mapping[str, Any], *, where: str) -> dict[str, float]:

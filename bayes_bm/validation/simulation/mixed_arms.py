@@ -5,7 +5,6 @@ A share is printed of the arm's own patients and is then that of the arm; what i
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from scipy.optimize import root_scalar
 
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
-from bayes_bm.model.covariates.cell_shares import cell_shares, loadings
+from bayes_bm.model.covariates.cell_shares import kinds_together, loadings
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.validation.simulation.patients import Law
@@ -98,21 +97,11 @@ def arm_curve(truth: Truth, arm: ArmPlan, mix: Mapping[str, Law] | None = None) 
     """Return the curve of an arm averaged over its mix; without one, of patients at the covariates' centres."""
     eta, shape = truth.arm(arm.study, arm.treatment)
     loading, slopes = loadings(truth.spec), truth.slopes(arm.treatment)
-    if mix is not None and loading.any():
-        cells = np.array([*product((0.0, 1.0), repeat=len(loading))])
-        share = cell_shares(np.array([mix[name].middle for name in truth.spec.covariates]), cells, loading)
-        scaled = [term.scaled(cells[:, place]) for place, term in enumerate(truth.spec.covariates.values())]
-        return ArmCurve(truth, eta, shape, slopes @ scaled, share)
-    offset, share = np.zeros(1), np.ones(1)
-    for (name, term), slope in zip(truth.spec.covariates.items(), slopes, strict=True):
-        if mix is None:
-            break
-        law = mix[name]
-        if law.within is None:
-            values, weight = np.array([0.0, 1.0]), np.array([1 - law.middle, law.middle])
-        else:
-            node, weight = np.polynomial.hermite_e.hermegauss(NODES)
-            values, weight = law.middle + law.within * node, weight / weight.sum()
-        offset = np.add.outer(offset, slope * term.scaled(values)).ravel()
-        share = np.multiply.outer(share, weight).ravel()
-    return ArmCurve(truth, eta, shape, offset, share)
+    if mix is None:
+        return ArmCurve(truth, eta, shape, np.zeros(1), np.ones(1))
+    laws = [mix[name] for name in truth.spec.covariates]
+    two, middle = np.array([law.within is None for law in laws]), np.array([law.middle for law in laws])
+    kinds = kinds_together(middle, two, loading, nodes=NODES)
+    own = np.where(two, kinds.scores, middle + [law.within or 0.0 for law in laws] * kinds.scores)
+    scaled = [term.scaled(own[:, place]) for place, term in enumerate(truth.spec.covariates.values())]
+    return ArmCurve(truth, eta, shape, slopes @ scaled, kinds.share)

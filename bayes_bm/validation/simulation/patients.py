@@ -54,10 +54,15 @@ def covariates(spec: Spec, rng: np.random.Generator, n: int, mix: Mapping[str, L
 
 
 def _together(mix: Mapping[str, Law], loading: Mapping[str, float], rng: np.random.Generator, n: int) -> pd.DataFrame:
-    """Two-valued covariates by normal scores with a factor in common: 1 where the score is low."""
-    factor = rng.standard_normal(n)
-    scores = {name: np.sqrt(1 - a**2) * rng.standard_normal(n) - a * factor for name, a in loading.items()}
-    return pd.DataFrame({name: (score < ndtri(mix[name].middle)).astype(float) for name, score in scores.items()})
+    """Covariates with a factor in common: two-valued are 1 where a normal score is low, others grow with it."""
+    factor, drawn = rng.standard_normal(n), {}
+    for name, a in loading.items():
+        alone, law = np.sqrt(1 - a**2) * rng.standard_normal(n), mix[name]
+        if law.within is None:
+            drawn[name] = (alone - a * factor < ndtri(law.middle)).astype(float)
+        else:
+            drawn[name] = law.middle + law.within * (a * factor + alone)
+    return pd.DataFrame(drawn)
 
 
 def arm_mix(truth: Truth, treatment: str, rng: np.random.Generator) -> dict[str, Law]:
