@@ -64,7 +64,7 @@ def test_the_graph_has_the_same_shares_and_their_derivatives() -> None:
     whole: Any = log_cell_shares(share, TRIPLE, loading, xp=TENSOR)
     total: Any = pt.sum(whole * np.arange(8))
     slope: Any = grad(total, share)
-    compiled = function([share], [whole, slope], mode=UNOPTIMISED)
+    compiled: Any = function([share], [whole, slope], mode=UNOPTIMISED)
     at, step = np.array([0.999, 0.3, 0.02]), 1e-7
     values, slopes = compiled(at)
     np.testing.assert_allclose(values, log_cell_shares(at, TRIPLE, loading, xp=NUMPY), rtol=1e-10)
