@@ -21,10 +21,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+OBJECTS = 300_000
+"""Made before garbage is searched for, 2,000 by default: a graph has a million objects that stay while a test runs, and
+the search took a quarter of its time. Half a gigabyte at most lies about.
+"""
+
+
 def pytest_collection_finish() -> None:
     """Leave what was imported out of every search for garbage from here on: it stays until the end."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(OBJECTS, 10, 100)
 
 
 @pytest.hookimpl(trylast=True)

@@ -1,23 +1,34 @@
-"""Log densities, gradients and values of a PyMC model, read at a point without optimising its graph.
+"""Log densities, gradients and values of a PyMC model, read at a point without optimising or compiling its graph.
 
-Of one value, optimising costs more than all else: a quarter of a second, beside three tenths to make the graph.
+Of one value, optimising costs more than all else: a quarter of a second, beside three tenths to make the graph. PyMC
+makes the log densities of all variables whichever is asked for, so they are made once for a model.
 """
 
 import math
+from collections.abc import Sequence
+from functools import reduce
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pymc.pytensorf import rewrite_pregrad
 from pytensor.compile.mode import Mode
+from pytensor.compile.sharedvalue import SharedVariable
+from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+from pytensor.graph.traversal import toposort
+from pytensor.tensor.random.op import RandomVariable
 
 from bayes_bm.model.pymc_graph.build import build_model
 
 MOST_OPERANDS = 32
 """Of a function of numpy, by which the graph is evaluated."""
+
+KEPT = 8
+"""Models of one file's tests are asked for again; more of them would only take memory."""
 
 
 @node_rewriter([pt.add])
@@ -35,31 +46,112 @@ UNOPTIMISED = Mode(
 )
 
 
+class Walk:
+    """Goes through the operations of a graph in order, each by its own numpy."""
+
+    def __init__(self, outputs: Sequence[Any]) -> None:
+        self.outputs, self.nodes = list(outputs), list(toposort(list(outputs)))
+        for node in self.nodes:
+            assert not isinstance(node.op, RandomVariable), f"{node} is drawn, not evaluated"
+            if not self._long_sum(node):
+                node.op.prepare_node(node, None, None, "py")
+
+    @staticmethod
+    def _long_sum(node: Any) -> bool:
+        return node.op == pt.add and len(node.inputs) >= MOST_OPERANDS
+
+    def __call__(self, point: dict[str, np.ndarray]) -> list[np.ndarray]:
+        values: dict[Any, Any] = {}
+
+        def value(of: Any) -> Any:
+            if isinstance(of, Constant):
+                return of.data
+            if isinstance(of, SharedVariable):
+                return of.get_value(borrow=True)
+            return values[of] if of in values else np.asarray(point[of.name], dtype=of.dtype)
+
+        for node in self.nodes:
+            given = [value(of) for of in node.inputs]
+            if self._long_sum(node):
+                values[node.outputs[0]] = reduce(np.add, given)
+                continue
+            made = [[None] for _ in node.outputs]
+            node.op.perform(node, given, made)
+            values |= {of: one[0] for of, one in zip(node.outputs, made, strict=True)}
+        return [np.asarray(value(of)) for of in self.outputs]
+
+
+MADE: dict[tuple[str, str, str], Any] = {}
+TERMS: WeakKeyDictionary[Any, dict[bool, dict[str, Any]]] = WeakKeyDictionary()
+TOTALS: WeakKeyDictionary[Any, dict[tuple[bool, tuple[str, ...]], Any]] = WeakKeyDictionary()
+WALKS: WeakKeyDictionary[Any, dict[tuple[int, ...], Walk]] = WeakKeyDictionary()
+
+
+def model_of(spec: Any, evidence: Any) -> Any:
+    """The graph of a world, made once for tests that only read it."""
+    key = str(spec.folder), spec.digest(), evidence.digest()
+    if key not in MADE:
+        if len(MADE) >= KEPT:
+            MADE.pop(next(iter(MADE)))
+        MADE[key] = build_model(spec, evidence)
+    return MADE[key]
+
+
+def terms(model: Any, *, jacobian: bool = True) -> dict[str, Any]:
+    """Of the graph: the log density of each variable and potential by name."""
+    kept = TERMS.setdefault(model, {})
+    if jacobian not in kept:
+        names = [str(one.name) for one in (*model.free_RVs, *model.observed_RVs, *model.potentials)]
+        kept[jacobian] = dict(zip(names, model.logp(jacobian=jacobian, sum=False), strict=True))
+    return kept[jacobian]
+
+
+def total(model: Any, variables: Any = None, *, jacobian: bool = True) -> Any:
+    """Of the graph: the sum over some variables, or over all."""
+    made, kept = terms(model, jacobian=jacobian), TOTALS.setdefault(model, {})
+    names = tuple(made if variables is None else [str(one.name) for one in variables])
+    if (jacobian, names) not in kept:
+        kept[jacobian, names] = reduce(pt.add, [made[name].sum() for name in names])
+    return kept[jacobian, names]
+
+
 def evaluated(model: Any, variables: Any, point: dict[str, np.ndarray]) -> Any:
     """Values of a variable of the graph, or of several, at a point of the sampler's scale."""
-    return model.compile_fn(variables, inputs=model.value_vars, mode=UNOPTIMISED, on_unused_input="ignore")(point)
+    several = variables if isinstance(variables, list | tuple) else [variables]
+    walks = WALKS.setdefault(model, {})
+    # a walk keeps its outputs, so that no other variable has their identity
+    key = tuple(id(one) for one in several)
+    if key not in walks:
+        walks[key] = Walk(several)
+    found = walks[key](point)
+    return found if several is variables else found[0]
 
 
-def log_density(model: Any, point: dict[str, np.ndarray], **chosen: Any) -> float:
-    """Of everything, or of what `Model.logp` is asked for."""
-    return float(evaluated(model, model.logp(**chosen), point))
+def log_density(model: Any, point: dict[str, np.ndarray], variables: Any = None, *, jacobian: bool = True) -> float:
+    """Of everything, or of some variables and potentials."""
+    return float(evaluated(model, total(model, variables, jacobian=jacobian), point))
 
 
 def slopes(model: Any, point: dict[str, np.ndarray], variables: Any = None, *, jacobian: bool = True) -> np.ndarray:
-    """Derivatives of the log density by every value, or by those of some variables, one after the other.
+    """Derivatives of the log density by every value, or by those of some variables, one after the other."""
+    values = [model.rvs_to_values[variable] for variable in (variables or model.free_RVs)]
+    found = slopes_of(total(model, jacobian=jacobian), values, point)
+    return np.concatenate([np.ravel(one) for one in found])
+
+
+def slopes_of(density: Any, values: Sequence[Any], point: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Derivatives of a density of the graph, prepared as PyMC prepares those of a sampler.
 
     All at once: `Model.dlogp` goes through the graph anew for each variable.
     """
-    values = [model.rvs_to_values[variable] for variable in (variables or model.free_RVs)]
-    found = evaluated(model, pytensor.grad(rewrite_pregrad(model.logp(jacobian=jacobian)), values), point)
-    return np.concatenate([np.ravel(one) for one in found])
+    return Walk(pytensor.grad(rewrite_pregrad(density), list(values)))(point)
 
 
 def values_at(model: Any, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Of every parameter, by name."""
     variables = model.unobserved_value_vars
-    found = evaluated(model, variables, point)
-    return {str(variable.name): np.asarray(value) for variable, value in zip(variables, found, strict=True)}
+    found = Walk(variables)(point)
+    return {str(variable.name): value for variable, value in zip(variables, found, strict=True)}
 
 
 def moved(model: Any, seed: int = 3) -> dict[str, np.ndarray]:
@@ -67,7 +159,7 @@ def moved(model: Any, seed: int = 3) -> dict[str, np.ndarray]:
 
 
 def data_term(model: Any, point: dict[str, np.ndarray], name: str = "patients") -> np.ndarray:
-    return evaluated(model, model.logp(vars=[model[name]], jacobian=False, sum=False), point)[0]
+    return evaluated(model, terms(model, jacobian=False)[name], point)
 
 
 def random_point(model: Any, seed: int) -> dict[str, np.ndarray]:
@@ -111,7 +203,6 @@ def standard_to_effect_jacobian(found: dict[str, np.ndarray], shape: Any) -> flo
 
 def values(spec: Any, evidence: Any, point: dict[str, np.ndarray]) -> tuple[float, float]:
     """Log density of the evidence and of everything at a point."""
-    model = build_model(spec, evidence)
-    both = [model.logp(vars=model.observed_RVs), model.logp()]
-    observed, everything = evaluated(model, both, point)
+    model = model_of(spec, evidence)
+    observed, everything = evaluated(model, [total(model, model.observed_RVs), total(model)], point)
     return float(observed), float(everything)

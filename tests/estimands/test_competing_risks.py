@@ -138,7 +138,7 @@ def test_the_likelihood_is_a_product_of_one_factor_for_each_cause() -> None:
     rows = simulated(15)
     point = random_point(build_model(*of("death", rows)), 2)
     parts = [build_model(*of(cause, rows)) for cause in CAUSES]
-    found = [log_density(model, point, vars=model.observed_RVs) for model in parts]
+    found = [log_density(model, point, variables=model.observed_RVs) for model in parts]
     # by hand, at one point for both: sum of log h of who failed, less both cumulative hazards
     eta, shape = point["intercept"], np.exp(point["log_shape"])
     total = 0.0
@@ -148,7 +148,7 @@ def test_the_likelihood_is_a_product_of_one_factor_for_each_cause() -> None:
         total += row["event"] * (np.log(shape * used / row["time"])) - 2 * used
     assert float(sum(found)) == pytest.approx(total, abs=1e-8)
     whole = build_model(*of("any", rows))
-    events = log_density(whole, point, vars=whole.observed_RVs)
+    events = log_density(whole, point, variables=whole.observed_RVs)
     assert events == pytest.approx(float(sum(found)) + _used(rows, eta, shape, point), abs=1e-8)
 
 

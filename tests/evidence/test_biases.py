@@ -24,7 +24,7 @@ from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.validation.simulation.world import simulate
 from tests.builders import posteriors, worlds
-from tests.builders.graphs import log_density, random_point, values
+from tests.builders.graphs import log_density, model_of, random_point, values
 from tests.builders.worlds import normal
 
 WHY = {"why": "test"}
@@ -105,7 +105,7 @@ def test_arms_keep_their_amounts_where_they_are_fitted_apart() -> None:
 @pytest.mark.slow
 def test_a_bias_of_zero_is_the_model_without_it_exactly() -> None:
     plain = worlds.spec()
-    point = random_point(build_model(plain, worlds.evidence(plain, TABLES)), 3)
+    point = random_point(model_of(plain, worlds.evidence(plain, TABLES)), 3)
     without = values(plain, worlds.evidence(plain, TABLES), point)
     assert values(*world(**{name: {"value": {"value": 0.0, **WHY}} for name in ON}), point) == without
     zero = {f"bias_{name}": np.array(0.0) for name in ON}
@@ -117,7 +117,7 @@ def test_a_bias_of_zero_is_the_model_without_it_exactly() -> None:
 @pytest.mark.slow
 def test_a_fixed_bias_is_the_same_number_drawn_and_a_shift_of_the_level() -> None:
     plain = worlds.spec()
-    point = random_point(build_model(plain, worlds.evidence(plain, TABLES)), 3)
+    point = random_point(model_of(plain, worlds.evidence(plain, TABLES)), 3)
     fixed = values(*world(single_arm={"value": {"value": -0.4, **WHY}}), point)
     drawn = values(*world(single_arm={"prior": normal(0.3)}), point | {"bias_single_arm": np.array(-0.4)})
     assert drawn[0] == pytest.approx(fixed[0], abs=1e-10)
@@ -153,7 +153,7 @@ def test_numpy_and_the_graph_agree_term_by_term() -> None:
     for name in ON:
         point[f"bias_{name}"] = posterior["bias"].sel(bias_term=name).to_numpy()
     whole = float(sum(terms[name].isel(chain=0, draw=0).sum() for name in terms))
-    assert log_density(model, point, vars=model.observed_RVs) == pytest.approx(whole, abs=1e-8)
+    assert log_density(model, point, variables=model.observed_RVs) == pytest.approx(whole, abs=1e-8)
 
 
 def test_answers_are_for_a_study_without_the_bias() -> None:
@@ -290,7 +290,7 @@ def test_a_clock_that_is_stated_in_the_spec_is_that_of_the_table() -> None:
             if row["study"] == "m1" or (row["study"], row["arm"]) == ("c1", "x"):
                 row[column] = 2.0
         plain = worlds.spec()
-        point = random_point(build_model(plain, worlds.evidence(plain, TABLES)), 3)
+        point = random_point(model_of(plain, worlds.evidence(plain, TABLES)), 3)
         found = values(spec, worlds.evidence(spec, TABLES), point)
         assert found == values(plain, worlds.evidence(plain, written), point)
         assert found != values(plain, worlds.evidence(plain, TABLES), point)

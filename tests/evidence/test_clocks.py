@@ -28,12 +28,11 @@ from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.model.design import make_design
 from bayes_bm.model.likelihoods import NO_ENTRY
 from bayes_bm.model.model_inputs import prepare
-from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.report.gather import arm_medians
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import families, posteriors, worlds
-from tests.builders.graphs import random_point, slopes, values
+from tests.builders.graphs import model_of, random_point, slopes, values
 from tests.builders.worlds import half_normal, normal
 
 WHY = {"why": "test"}
@@ -90,7 +89,7 @@ def test_an_unknown_time_has_the_density_of_the_same_time_known(name: str) -> No
     known = {"immortal_time": lived, "clock_shift": shift}
     fixed = world(name, **{clock: {"value": {"value": time, **WHY}} for clock, time in known.items()})
     drawn = world(name, **{clock: {"prior": half_normal(2.0)} for clock in known})
-    point = random_point(build_model(*fixed), 3)
+    point = random_point(model_of(*fixed), 3)
     latest = make_design(*drawn).clocks.latest
     assert latest == 2.0  # the registry's, before the first death at 3.5
     share = lived / latest
@@ -104,7 +103,7 @@ def test_an_unknown_time_has_the_density_of_the_same_time_known(name: str) -> No
     prior = stats.halfnorm(scale=2.0).logpdf([lived, shift]).sum()
     scales = np.log(latest) + np.log(share * (1 - share)) + np.log(shift)
     assert other[1] - one[1] == pytest.approx(prior + scales, abs=1e-7)
-    model = build_model(*drawn)
+    model = model_of(*drawn)
     # of every parameter; where the graph is large, of the two times alone: others are tested with their family
     clocks = [variable for variable in model.free_RVs if variable.name.startswith(TIMES_OF_CLOCKS)]
     chosen = None if name == "weibull" else clocks

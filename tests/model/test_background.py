@@ -30,7 +30,6 @@ from bayes_bm.inference.result import load
 from bayes_bm.model.baseline_hazard import family_of, with_knots
 from bayes_bm.model.design import make_design
 from bayes_bm.model.model_inputs import prepare
-from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec
@@ -38,6 +37,7 @@ from tests.builders import families, posteriors, worlds
 from tests.builders.graphs import (
     as_parameters,
     log_density,
+    model_of,
     random_point,
     slopes,
     standard_to_effect_jacobian,
@@ -93,7 +93,7 @@ def _with(spec: Spec, rows: dict, frames: dict) -> Evidence:
 
 
 def density(spec: Spec, rows: Evidence, point: dict[str, np.ndarray]) -> float:
-    return log_density(models.build_model(spec, rows), point, jacobian=False)
+    return log_density(model_of(spec, rows), point, jacobian=False)
 
 
 # --------------------------------------------------------------------------------------------- one hazard on another
@@ -188,7 +188,7 @@ def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
     changes, changed = CASES[case]
     spec = worlds.spec(**changes)
     rows = evidence(spec, **changed)
-    model, shape = models.build_model(spec, rows), make_design(spec, rows)
+    model, shape = model_of(spec, rows), make_design(spec, rows)
     point = random_point(model, seed)
     found = values_at(model, point)
     document = worlds.document(**changes)
@@ -208,7 +208,7 @@ def test_a_background_of_zero_is_the_model_without_one_exactly(name: str) -> Non
     without, named = (families.spec(name, **more) for more in ({}, NAMED))
     nothing = [{"time": 0.0, "hazard": 0.0}, {"time": 9.0, "hazard": 0.0}]
     plain, zero = evidence(without), evidence(named, background=nothing)
-    ours = [models.build_model(spec, rows) for spec, rows in ((without, plain), (named, zero))]
+    ours = [model_of(spec, rows) for spec, rows in ((without, plain), (named, zero))]
     point = random_point(ours[0], 3)
     values = [log_density(one, point) for one in ours]
     # the graph adds in another order

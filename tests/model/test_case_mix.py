@@ -5,9 +5,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-import pytensor.tensor as pt
 import pytest
-from pytensor.gradient import grad
 from scipy import integrate, stats
 
 from bayes_bm.checks.reconciliation import reconcile
@@ -25,7 +23,16 @@ from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_graph, build_model
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
-from tests.builders.graphs import as_parameters, random_point, values_at
+from tests.builders.graphs import (
+    as_parameters,
+    evaluated,
+    log_density,
+    random_point,
+    slopes_of,
+    terms,
+    total,
+    values_at,
+)
 from tests.builders.worlds import half_normal, normal
 from tests.witness import slow_twin
 
@@ -59,34 +66,36 @@ def world(covariates: dict[str, Any] = COVARIATES, tables: dict[str, Any] = TABL
 
 @cache
 def graph() -> "Graph":
-    """Densities of every kind, of what is printed, of both, and their slopes, compiled once."""
+    """A world with its graph, made once."""
     spec, evidence = world()
-    model = build_model(spec, evidence)
-    terms = model.logp(vars=model.observed_RVs, jacobian=False, sum=False)
-    printed = model.replace_rvs_by_values(list(model.potentials))
-    whole: Any = sum((pt.sum(term) for term in (*terms, *printed)), start=pt.zeros(()))
-    read = [one for one in model.value_vars if str(one.name).startswith(SLOPED)]
-    outputs = [*terms, *printed, whole, *grad(whole, read)]
-    compiled = model.compile_fn(outputs, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")
-    return Graph(spec, evidence, model, compiled)
+    return Graph(spec, evidence, build_model(spec, evidence))
 
 
 class Graph(NamedTuple):
     spec: Any
     evidence: Any
     model: Any
-    compiled: Any
-
-    def at(self, point: dict[str, np.ndarray]) -> dict[str, Any]:
-        """Values by name: of observed variables, potentials, `all`, and slopes of what stands in `sloped`."""
-        names = [one.name for one in (*self.model.observed_RVs, *self.model.potentials)]
-        slopes = [f"slope {name}" for name in self.sloped]
-        return dict(zip([*names, "all", *slopes], self.compiled(point), strict=True))
 
     @property
-    def sloped(self) -> list[str]:
-        """Names of the parameters whose slopes are known."""
-        return [str(one.name) for one in self.model.value_vars if str(one.name).startswith(SLOPED)]
+    def data(self) -> list[Any]:
+        """Variables and potentials that evidence informs."""
+        return [*self.model.observed_RVs, *self.model.potentials]
+
+    def at(self, point: dict[str, np.ndarray]) -> dict[str, Any]:
+        """Densities by name: of every kind of evidence, and of what is printed of a mix."""
+        names = [str(one.name) for one in self.data]
+        made = terms(self.model, jacobian=False)
+        return dict(zip(names, evaluated(self.model, [made[name] for name in names], point), strict=True))
+
+    def whole(self, point: dict[str, np.ndarray]) -> float:
+        """The density of all of them."""
+        return log_density(self.model, point, self.data, jacobian=False)
+
+    def slopes(self, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Of that density, by the names of some parameters."""
+        values = [one for one in self.model.value_vars if str(one.name).startswith(SLOPED)]
+        found = slopes_of(total(self.model, self.data, jacobian=False), values, point)
+        return {str(one.name): slope for one, slope in zip(values, found, strict=True)}
 
 
 SLOPED = ("mix", "case_mix", "coefficient", "intercept")
@@ -176,17 +185,16 @@ def test_printed_shares_and_means_have_the_density_of_the_slow_twin() -> None:
 def test_the_gradient_is_that_of_finite_differences() -> None:
     whole, step = graph(), 1e-5
     point = random_point(whole.model, 6)
-    values = whole.at(point)
-    for name in whole.sloped:
+    slopes = whole.slopes(point)
+    for name, slope in slopes.items():
         both = []
         for sign in (1, -1):
             moved = np.array(point[name], dtype=float)
             moved.reshape(-1)[0] += sign * step
-            both.append(float(whole.at({**point, name: moved})["all"]))
-        slopes = np.ravel(values[f"slope {name}"])
-        assert np.isfinite(slopes).all()
-        assert slopes[0] == pytest.approx((both[0] - both[1]) / (2 * step), rel=1e-5, abs=1e-5), name
-    assert len(whole.sloped) == 13
+            both.append(whole.whole({**point, name: moved}))
+        assert np.isfinite(slope).all()
+        assert np.ravel(slope)[0] == pytest.approx((both[0] - both[1]) / (2 * step), rel=1e-5, abs=1e-5), name
+    assert len(slopes) == 13
 
 
 DELAYED = {"survived_to", "clock_shift"}
@@ -214,7 +222,7 @@ def test_all_shares_printed_is_the_average_over_exact_cells_of_before() -> None:
     names = [str(one.name) for one in old.observed_RVs]
     assert names == [str(one.name) for one in new.observed_RVs]
     both = [
-        model.compile_logp(vars=model.observed_RVs, jacobian=False, sum=False, mode="FAST_COMPILE")(at)
+        evaluated(model, [terms(model, jacobian=False)[name] for name in names], at)
         for model, at in ((old, shared), (new, point))
     ]
     for name, one, other in zip(names, *both, strict=True):
@@ -309,7 +317,7 @@ def test_coding_turned_round_and_other_orders_have_the_same_density() -> None:
     spec, evidence = world({"male": symmetric})
     one = build_model(spec, evidence)
     point = random_point(one, 8)
-    density = float(one.compile_logp(mode="FAST_COMPILE")(point))
+    density = log_density(one, point)
     assert np.isfinite(density)
     round_spec, round_evidence = world(
         {"male": {**symmetric, "centre": 1.0}}, {**TABLES, "arms": turned(ARMS)[::-1], "points": TABLES["points"][::-1]}
@@ -317,7 +325,7 @@ def test_coding_turned_round_and_other_orders_have_the_same_density() -> None:
     other = build_model(round_spec, round_evidence)
     mirrored = {"coefficient_male", "mix_mean_male", "mix_by_male", "case_mix_standard"}
     again = {name: -value if name in mirrored else value for name, value in point.items()}
-    assert float(other.compile_logp(mode="FAST_COMPILE")(again)) == pytest.approx(density, rel=1e-11)
+    assert log_density(other, again) == pytest.approx(density, rel=1e-11)
 
 
 @pytest.mark.parametrize(("share", "n"), [(0.0, 30), (0.5, 8), (0.93, 150), (1.0, 600)])
@@ -437,8 +445,8 @@ def test_a_named_treatment_has_a_prior_of_its_own() -> None:
     spec, evidence = world({"male": named})
     model = build_model(spec, evidence)
     (by,) = [value for value in model.value_vars if value.name == "mix_by_male"]
-    density = model.compile_logp(vars=[model.values_to_rvs[by]], sum=False, mode="FAST_COMPILE")
-    (ours,) = density({**random_point(model, 9), "mix_by_male": np.array([0.2, 0.7, -0.4])})
+    term = terms(model)[str(model.values_to_rvs[by].name)]
+    ours = evaluated(model, term, {**random_point(model, 9), "mix_by_male": np.array([0.2, 0.7, -0.4])})
     np.testing.assert_allclose(ours, stats.norm.logpdf([0.2, 0.7, -0.4], [0.0, 0.4, 0.0], [0.5, 0.3, 0.5]), rtol=1e-9)
 
 

@@ -10,11 +10,11 @@ from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.model.design import make_design
 from bayes_bm.model.likelihoods import NO_ENTRY, median_not_reached
-from bayes_bm.model.pymc_graph import build as models
 from tests.builders import worlds
 from tests.builders.graphs import (
     as_parameters,
     log_density,
+    model_of,
     random_point,
     slopes,
     standard_to_effect_jacobian,
@@ -79,7 +79,7 @@ def build(changes: dict[str, Any], replaced: dict[str, Any]):
 @pytest.mark.parametrize("seed", [1, 2])
 def test_log_density_equals_the_slow_twin(case: str, seed: int) -> None:
     spec, evidence, document, tables = build(*CASES[case])
-    model, shape = models.build_model(spec, evidence), make_design(spec, evidence)
+    model, shape = model_of(spec, evidence), make_design(spec, evidence)
     point = random_point(model, seed)
     found = values_at(model, point)
     ours = log_density(model, point, jacobian=False)
@@ -95,7 +95,7 @@ def test_gradient_equals_the_slow_twin() -> None:
     gradient.
     """
     spec, evidence, document, tables = build({}, {})
-    model, shape = models.build_model(spec, evidence), make_design(spec, evidence)
+    model, shape = model_of(spec, evidence), make_design(spec, evidence)
     # on a grid of 2^-20, so that a step of 2^-20 is exact in float64
     point = {name: np.round(value * 2**20) / 2**20 for name, value in random_point(model, 3).items()}
     ours = slopes(model, point, jacobian=False)

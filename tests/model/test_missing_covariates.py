@@ -127,7 +127,7 @@ def test_patients_who_lack_covariates_have_the_integral_of_the_equation(blanks: 
     if blanks is BLANKS:
         outcomes, sexes = by_quadrature(spec, evidence, found)
         np.testing.assert_allclose(ours, outcomes, atol=2e-9)
-        ours = log_density(model, point, vars=model.potentials, jacobian=False)
+        ours = log_density(model, point, variables=model.potentials, jacobian=False)
         assert ours == pytest.approx(sexes, abs=5e-9)
         return
     # of two values the sum is exact

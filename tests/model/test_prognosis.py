@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from pytensor.gradient import grad
 from scipy import stats
 
 from bayes_bm.checks.leave_one_study_out import _with_fresh_effects, shared_draws
@@ -21,7 +20,7 @@ from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import parse_spec
 from tests.builders import posteriors, worlds
-from tests.builders.graphs import random_point, values, values_at
+from tests.builders.graphs import log_density, model_of, random_point, slopes_of, total, values, values_at
 from tests.builders.structures import with_covariates
 from tests.builders.worlds import half_normal, normal
 from tests.witness import slow_twin
@@ -100,11 +99,9 @@ def test_the_graph_has_the_same_density_and_the_gradient_of_finite_differences()
         "transport": dict(zip(COVARIATES, map(float, found["transport"]), strict=True)),
         "prognosis_sd": float(found["prognosis_sd"]),
     }
-    term = model.logp(vars=[model["prognostic_ratios"]])
     read = [one for one in model.value_vars if str(one.name).startswith(("prognosis", "transport", "coefficient"))]
-    slopes = grad(term, read)
-    compiled = model.compile_fn([term, *slopes], inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")
-    density, *ours = compiled(point)
+    told = [model["prognostic_ratios"]]
+    density, ours = log_density(model, point, told), slopes_of(total(model, told), read, point)
     document = worlds.document(**CHANGES)
     witness = sum(slow_twin.prognostic_term(document, given, rows) for rows in GROUPS)
     assert float(density) == pytest.approx(float(witness), rel=1e-10)
@@ -115,7 +112,7 @@ def test_the_graph_has_the_same_density_and_the_gradient_of_finite_differences()
             for sign in (1, -1):
                 moved = np.array(point[variable.name], dtype=float)
                 moved.reshape(-1)[place] += sign * step
-                both.append(float(compiled({**point, variable.name: moved})[0]))
+                both.append(log_density(model, {**point, variable.name: moved}, told))
             assert np.ravel(slope)[place] == pytest.approx((both[0] - both[1]) / (2 * step), rel=1e-6, abs=1e-6)
             checked += 1
     assert checked == 6
@@ -137,7 +134,7 @@ def test_order_of_rows_and_coding_turned_round_change_nothing() -> None:
 def test_a_spec_without_the_table_has_the_density_and_digest_it_had() -> None:
     spec, evidence = world(rows=[])
     plain = worlds.spec(covariates=COVARIATES)
-    point = random_point(build_model(spec, evidence), 1)
+    point = random_point(model_of(spec, evidence), 1)
     assert values(spec, evidence, point) == values(plain, worlds.evidence(plain, NUMBERS), point)
     assert "prognostic_ratios" not in plain.document()["evidence"] and "prognosis" not in plain.document()
     assert parse_spec(spec.document()).evidence.prognostic_ratios == spec.evidence.prognostic_ratios

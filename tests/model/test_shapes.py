@@ -36,7 +36,7 @@ def world(family: str = "mspline", **more: Any):
 def likelihoods(spec, rows, point) -> float:
     model = build_model(spec, rows)
     known = {name: point[name] for name in model.initial_point()}
-    return log_density(model, known, vars=model.observed_RVs, jacobian=False)
+    return log_density(model, known, variables=model.observed_RVs, jacobian=False)
 
 
 @pytest.mark.slow
