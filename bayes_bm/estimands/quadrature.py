@@ -87,6 +87,11 @@ def _hermite(count: int, needed: bool) -> tuple[Array, Array]:
     """Nodes and weights of a standard normal expectation; one node where nothing varies."""
     if not needed:
         return np.zeros(1), np.ones(1)
+    return _normal_nodes(count)
+
+
+@cache
+def _normal_nodes(count: int) -> tuple[Array, Array]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     return nodes, weights / weights.sum()
 

@@ -38,6 +38,8 @@ def bias_column(name: str) -> str:
 
 def with_amounts(spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Arms and hazard ratios with the amounts of every bias that is a term of the predictor."""
+    if not spec.modelled_biases:
+        return arms, ratios
     several = _treatments_by_study(arms, ratios)
     for name, term in spec.modelled_biases.items():
         check_acts_on(name, term, arms, ratios)

@@ -178,7 +178,8 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
     group = group.assign(kind=group.get("kind", pd.Series(index=group.index, dtype=object)).fillna("point"))
     group = group.sort_values("time", kind="stable").reset_index(drop=True)
     _check_survival_falls(group, arm)
-    sizes = [_arm_size(spec, arm.to_dict(), row_size) for row_size in group["n"]]
+    whole_arm = arm.to_dict()
+    sizes = [_arm_size(spec, whole_arm, row_size) for row_size in group["n"]]
     _check_points_after_entry(group, arm)
     steps = summary_statistics.point_sequence(
         group["time"].to_numpy() + float(arm["shift"]),
@@ -189,7 +190,7 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
         start=float(arm["entry"]),
         followup=float(arm["followup"]),
     )
-    for kind, rows in group[~steps.kept].groupby("kind"):
+    for kind, rows in group[~steps.kept].groupby("kind") if not steps.kept.all() else ():
         set_aside(
             aside, f"{kind}s", rows, "no n, and its interval adds nothing to the point before, so it has no weight"
         )
@@ -289,7 +290,8 @@ def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: 
             found="empty, beside evidence.background",
             allowed="a time: the background spent by an unknown one is not known",
         )
-    _check_unknown_time(blank, counts, arms)
+    if len(blank):
+        _check_unknown_time(blank, counts, arms)
     rows = [row_of[key] for key in zip(counts["study"], counts["arm"], strict=True)]
     effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
     columns = ["study", "arm", "treatment", "events", "n", "time"]
@@ -304,9 +306,8 @@ def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, s
     """
     rows = np.array([row_of[key] for key in zip(registry["study"], registry["arm"], strict=True)], dtype=int)
     shift, entry = (arms[name].to_numpy(dtype=float)[rows] for name in ("shift", "entry"))
-    table = registry[["study", "arm", "treatment", "start", "stop", "alive", "n"]].rename(columns={"stop": "time"})
-    table = table.assign(start=table["start"] + shift, time=table["time"] + shift, arm_row=rows)
-    early = table[(table["start"] < entry) & (entry > shift)]
+    start = registry["start"].to_numpy(dtype=float) + shift
+    early = registry.assign(start=start)[(start < entry) & (entry > shift)] if len(registry) else registry
     if len(early):
         row = early.iloc[0]
         raise InputError(
@@ -315,8 +316,11 @@ def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, s
             allowed="times from survived_to on, up to which everybody is alive",
         )
     effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
-    table = table.assign(alive=table["alive"] / effect, n=table["n"] / effect)
-    return table.sort_values(["study", "arm", "start"], kind="stable").reset_index(drop=True)
+    table = registry[["study", "arm", "treatment", "start", "stop", "alive", "n"]].rename(columns={"stop": "time"})
+    table = table.assign(
+        start=start, time=table["time"] + shift, arm_row=rows, alive=table["alive"] / effect, n=table["n"] / effect
+    )
+    return table.sort_values(["study", "arm", "start"], kind="stable").reset_index(drop=True) if len(rows) else table
 
 
 def _check_unknown_time(blank: pd.DataFrame, counts: pd.DataFrame, arms: pd.DataFrame) -> None:

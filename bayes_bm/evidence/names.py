@@ -20,6 +20,8 @@ SHOWN = 4
 
 def check_choices(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> None:
     """Refuse a study or arm that `exclude`, `also` or `allow_overlap` names and no table has."""
+    if not any(getattr(spec.evidence, key) for key in ("exclude", "also", "allow_overlap")):
+        return
     named = pd.concat([table[[c for c in ("study", "arm") if c in table]] for table in tables.values()])
     studies = list(dict.fromkeys(named["study"].dropna()))
     if not studies:
@@ -102,7 +104,10 @@ def _left_out(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
         for column, names in columns.items():
             if column not in table or (column == "reference" and "covariate" in table):
                 continue
-            other = table.loc[~table[column].isin(names), column].value_counts()
+            outside = ~table[column].isin(names)
+            if not outside.any():
+                continue
+            other = table.loc[outside, column].value_counts()
             for name, rows in other.items():
                 meant = next((right for right in names if look_alike(str(name), right)), None)
                 if meant is not None:

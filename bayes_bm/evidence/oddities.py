@@ -49,7 +49,8 @@ def odd_numbers(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> tuple[str, ..
 def _long_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
     for kind, table in tables.items():
         for column in TIME_COLUMNS.get(kind, ()):
-            latest = table[column].max() if column in table and len(table) else np.nan
+            times = table[column].to_numpy(dtype=float) if column in table else np.empty(0)
+            latest = np.nan if np.isnan(times).all() else np.nanmax(times)
             years = latest * DAYS_PER[spec.time_unit] / DAYS_PER["years"]
             if years > LONGEST_FOLLOW_UP:
                 yield (
@@ -61,7 +62,7 @@ def _long_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]
 def _short_times(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[str]:
     for kind, table in tables.items():
         for column in TIME_COLUMNS.get(kind, ()):
-            times = table[column].dropna().astype(float) if column in table else pd.Series(dtype=float)
+            times = table[column].to_numpy(dtype=float) if column in table else np.empty(0)
             positive = times[times > 0]
             if len(positive) and positive.min() * DAYS_PER[spec.time_unit] < SHORTEST_TIME:
                 yield (

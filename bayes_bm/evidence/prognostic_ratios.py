@@ -4,6 +4,7 @@ A row compares patients who differ in one covariate. It informs the coefficient 
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from bayes_bm.evidence.hazard_ratios import WIDEST_RANGE, printed_error
 from bayes_bm.evidence.names import look_alike
 from bayes_bm.evidence.records import PROGNOSTIC_COLUMNS, Evidence
 from bayes_bm.evidence.selection import named_rows
+from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -34,6 +36,8 @@ def prognostic_rows(
 
     `arms` and `patients` are those in use: a study that speaks about a covariate by them is not heard twice.
     """
+    if table.empty:
+        return _no_rows().copy()
     rules = (
         *_rules_of_choice(spec, table),
         (~table["covariate"].isin(list(spec.covariates)), "the spec has no such covariate"),
@@ -49,11 +53,24 @@ def prognostic_rows(
     _check_levels(spec, rows)
     _check_counted_once(rows)
     _check_transport(spec, rows)
+    return _as_contrasts(rows)
+
+
+def _as_contrasts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Log ratios with their errors, and what each is a change of."""
     se = np.array([_standard_error(row) for row in rows.to_dict("records")], dtype=float)
     change = (rows["level"] - rows["reference"]).fillna(rows["per"]).fillna(1.0)
     external = rows["population"] == EXTERNAL
     whole = rows.assign(log_hr=np.log(rows["hr"].astype(float)), se=se, change=change, external=external.astype(bool))
     return whole[list(PROGNOSTIC_COLUMNS)]
+
+
+@cache
+def _no_rows() -> pd.DataFrame:
+    """Return what most specs have: none."""
+    return _as_contrasts(
+        with_defaults(check_table(KIND, pd.DataFrame(columns=["study", "covariate", "endpoint", "hr"]), where=KIND))
+    )
 
 
 def _rules_of_choice(spec: Spec, table: pd.DataFrame) -> Iterator[tuple[pd.Series, str]]:

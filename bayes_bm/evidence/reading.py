@@ -269,13 +269,17 @@ def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
     arms, patients = tables["arms"], tables["patients"]
     if patients.empty:
         return arms
+    listed = arms.loc[arms["endpoint"] == spec.endpoint, ["study", "arm", "treatment"]]
+    treatment_of = dict(zip(zip(listed["study"], listed["arm"], strict=True), listed["treatment"], strict=True))
+    named = zip(patients["study"], patients["arm"], patients["treatment"], strict=True)
+    if all(treatment_of.get((study, arm)) == treatment for study, arm, treatment in named):
+        return arms
     by_arm = patients.groupby(["study", "arm"], sort=False)
     flags = {name: (name, "first") for name in ("use", "overlap_group")}
     patient_arms = by_arm.agg(
         treatment=("treatment", "first"), kinds=("treatment", "nunique"), n=("time", "size"), **flags
     ).reset_index()
     _one_treatment_per_arm(patient_arms)
-    listed = arms.loc[arms["endpoint"] == spec.endpoint, ["study", "arm", "treatment"]]
     merged = patient_arms.merge(listed, on=["study", "arm"], how="left", suffixes=("", "_arms"))
     wrong = merged[merged["treatment_arms"].notna() & (merged["treatment_arms"] != merged["treatment"])]
     if len(wrong):

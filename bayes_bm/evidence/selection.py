@@ -28,18 +28,16 @@ def inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec
     """Flags, treatment and what `include` asks for are the arm's where a row has none of its own (decision 2)."""
     if kind in ("arms", "hazard_ratios", "prognostic_ratios"):
         return frame.assign(use=frame["use"].fillna(UNFLAGGED))
-    key = ["study", "arm"]
     asked = [name for name in spec.evidence.include if name not in frame and name not in ARM_FLAGS]
-    columns = [name for name in (*ARM_FLAGS, *asked) if name in arms]
-    of_arm = frame[key].merge(arms[key + columns], on=key, how="left")
-    filled = {
-        name: frame[name].where(frame[name].notna(), of_arm[name].to_numpy())
-        if name in frame
-        else of_arm[name].to_numpy()
-        for name in columns
-    }
-    filled = frame.assign(**filled)
-    return filled.assign(use=filled["use"].fillna(UNFLAGGED))
+    row_of = {key: row for row, key in enumerate(zip(arms["study"], arms["arm"], strict=True))}
+    rows = [row_of.get(key, -1) for key in zip(frame["study"], frame["arm"], strict=True)]
+    filled = {}
+    for name in (*ARM_FLAGS, *asked):
+        if name in arms and (name not in frame or frame[name].isna().any()):
+            of_arm = arms[name].reset_index(drop=True).reindex(rows).to_numpy()
+            filled[name] = frame[name].where(frame[name].notna(), of_arm) if name in frame else of_arm
+    whole = frame.assign(**filled)
+    return whole.assign(use=whole["use"].fillna(UNFLAGGED))
 
 
 def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -> pd.DataFrame:
@@ -61,7 +59,7 @@ def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -
         if column in frame:
             included &= frame[column].isin(allowed)
     included |= named_rows(frame, spec.evidence.also)
-    for use, rows in frame[~included].groupby("use"):
+    for use, rows in frame[~included].groupby("use") if not included.all() else ():
         set_aside(aside, kind, rows, f"not in evidence.include (use = {use})")
     for choice in spec.evidence.exclude:
         named = named_rows(frame, [choice])
@@ -93,7 +91,7 @@ def check_acts_on(name: str, term: Bias, *tables: pd.DataFrame) -> None:
 
 
 def set_aside(aside: list[dict], kind: str, rows: pd.DataFrame, reason: str) -> None:
-    for row in rows.to_dict("records"):
+    for row in rows.to_dict("records") if len(rows) else ():
         arm = row["arm"] if "arm" in row else f"{row['treatment']} v {row['reference']}"
         aside.append({"kind": kind, "study": row["study"], "arm": arm, "reason": reason})
 
@@ -192,11 +190,12 @@ def _check_said(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
 
 def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[str, pd.DataFrame]:
     """Rows that print no precision cannot be weighed: set aside, said so."""
-    arms = tables["arms"].set_index(["study", "arm"])
+    arms = tables["arms"]
+    size_of = dict(zip(zip(arms["study"], arms["arm"], strict=True), arms["n"], strict=True))
 
     def size(row: Mapping) -> float:
         row_size = row.get("n", np.nan)
-        return row_size if pd.notna(row_size) else arms["n"].get((row["study"], row["arm"]), np.nan)
+        return row_size if pd.notna(row_size) else size_of.get((row["study"], row["arm"]), np.nan)
 
     rules: dict[str, Callable[[Mapping], bool]] = {
         "medians": lambda row: pd.notna(size(row)) or pd.notna(row["ci_low"]),
@@ -205,6 +204,8 @@ def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[st
     kept = dict(tables)
     for kind, rule in rules.items():
         usable = np.array([rule(row) for row in tables[kind].to_dict("records")], dtype=bool)
+        if usable.all():
+            continue
         set_aside(aside, kind, tables[kind][~usable], "neither n nor an interval is printed, so it has no weight")
         kept[kind] = tables[kind][usable].reset_index(drop=True)
     return kept
@@ -238,6 +239,8 @@ def _without(frame: pd.DataFrame, taken: set, kind: str, reason: str, aside: lis
     if frame.empty or not taken:
         return frame
     counted = np.array([key in taken for key in zip(frame["study"], frame["arm"], strict=True)], dtype=bool)
+    if not counted.any():
+        return frame
     set_aside(aside, kind, frame[counted], reason)
     return frame[~counted].reset_index(drop=True)
 
@@ -245,6 +248,8 @@ def _without(frame: pd.DataFrame, taken: set, kind: str, reason: str, aside: lis
 def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: list[dict]) -> pd.DataFrame:
     """A hazard ratio beside absolute evidence on both its arms would count the same patients twice (decision 1)."""
     ratios = tables["hazard_ratios"]
+    if ratios.empty:
+        return ratios
     absolute = {
         (study, treatment)
         for kind in ("patients", *SUMMARY_KINDS)

@@ -50,8 +50,10 @@ class Walk:
     """Goes through the operations of a graph in order, each by its own numpy."""
 
     def __init__(self, outputs: Sequence[Any]) -> None:
-        self.outputs, self.nodes = list(outputs), list(toposort(list(outputs)))
-        for node in self.nodes:
+        self.outputs = list(outputs)
+        # preparing gradients rewrites a graph where it stands, so that inputs are held as they were
+        self.steps = [(node, list(node.inputs)) for node in toposort(self.outputs)]
+        for node, _ in self.steps:
             assert not isinstance(node.op, RandomVariable), f"{node} is drawn, not evaluated"
             if not self._long_sum(node):
                 node.op.prepare_node(node, None, None, "py")
@@ -70,8 +72,8 @@ class Walk:
                 return of.get_value(borrow=True)
             return values[of] if of in values else np.asarray(point[of.name], dtype=of.dtype)
 
-        for node in self.nodes:
-            given = [value(of) for of in node.inputs]
+        for node, inputs in self.steps:
+            given = [value(of) for of in inputs]
             if self._long_sum(node):
                 values[node.outputs[0]] = reduce(np.add, given)
                 continue

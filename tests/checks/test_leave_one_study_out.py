@@ -45,6 +45,7 @@ def test_the_integral_over_a_study_is_that_of_a_grid(study: str) -> None:
     assert integrated_log_density(result, study) == pytest.approx(brute(result, study), abs=2e-4)
 
 
+@pytest.mark.slow
 def test_the_integral_over_three_effects_is_that_of_a_grid() -> None:
     result = world()
     assert StudyRows(result, "s2").effects == 3
@@ -217,6 +218,7 @@ def test_weights_are_one_over_the_density_until_the_tail() -> None:
     assert k < 0.5
 
 
+@pytest.mark.slow
 def test_a_study_that_decides_the_answer_is_fitted_without(monkeypatch) -> None:
     """A precise study far from the others: its weights have no mean, and the fit without it has."""
     monkeypatch.setitem(globals(), "RATIOS", [*RATIOS[:2], ("s3", 0.2, 0.01)])

@@ -218,6 +218,7 @@ def test_a_second_call_fits_nothing_and_says_so(small, tmp_path, fitted) -> None
     assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_an_interrupted_call_is_taken_up_where_it_stopped(small, tmp_path, fitted, monkeypatch) -> None:
     spec, out, whole = read_spec(small), tmp_path / "out", checked.fit
 

@@ -102,6 +102,7 @@ def small(tmp_path) -> Path:
 # ------------------------------------------------------------------------------------------------ documents
 
 
+@pytest.mark.slow
 def test_compare_prints_the_document_of_the_contract(run, file) -> None:
     said = run("compare", file, "--times", "6,12", "--horizon", "24", "--json")
     assert said.status == 0
@@ -128,6 +129,7 @@ def test_compare_takes_who_and_reference(run, file) -> None:
     assert run("compare", file, "--who", "study:s1", "--times", "6", "--json").document["who"] == "study:s1"
 
 
+@pytest.mark.slow
 def test_predict_prints_rows_by_patient(run, file, tmp_path) -> None:
     said = run(
         "predict", file, "--patient", "kps=70", "--treatment", "a,b", "--times", "6,12", "--alive-at", "3", "--json"
@@ -141,6 +143,7 @@ def test_predict_prints_rows_by_patient(run, file, tmp_path) -> None:
     assert {row["patient"] for row in many.document["rows"]} == {"one", "two"}
 
 
+@pytest.mark.slow
 def test_audit_check_and_models_print_one_document(run, file, small) -> None:
     document = run("audit", small, "--json").document
     assert [row["kind"] for row in document["rows"]] == ["patients", "patients"]
@@ -321,6 +324,7 @@ def test_wrong_tables_are_status_2_and_leave_nothing_behind(run, small) -> None:
     assert sorted(small.parent.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_no_evidence_is_status_1_and_leaves_nothing_behind(run, tmp_path) -> None:
     for arguments in (
         ("fit", "os_extent_of_resection", "--out", tmp_path / "r.nc"),
@@ -336,6 +340,7 @@ def test_no_evidence_is_status_1_and_leaves_nothing_behind(run, tmp_path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_failed_gate_refuses_answers_until_allowed_by_name(run, failed, tmp_path) -> None:
     for arguments in (("compare", failed), ("predict", failed), ("report", failed, "--out", tmp_path / "report.html")):
         assert_refused(run(*arguments), 1, "the convergence gate failed: R-hat of log_hr[b] is 1.500")

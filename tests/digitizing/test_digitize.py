@@ -69,6 +69,7 @@ def test_what_is_saved_rebuilds_the_patients(read, tmp_path: Path) -> None:
         assert (row["n"], row["events"]) == (len(time), int(event.sum()))
 
 
+@pytest.mark.slow
 def test_a_calibration_given_back_unchanged_changes_nothing(read, tmp_path: Path) -> None:
     read.save(tmp_path / "one")
     again = bb.digitize(read.figure, tmp_path / "one" / "calibration.toml")
@@ -159,6 +160,7 @@ def test_the_command_writes_a_folder_and_says_what_it_asks(figure: Path, tmp_pat
     assert "--treatment: found Repeat; allowed: Re-resection, Repeat SRS" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_open_questions_are_status_1_each_with_its_line(tmp_path: Path, capsys) -> None:
     page = _page([1, 0.8, 0.5, 0.5])
     page.axes[0].set(xlabel="Time")
@@ -181,6 +183,7 @@ def test_open_questions_are_status_1_each_with_its_line(tmp_path: Path, capsys) 
     assert pd.read_csv(tmp_path / "out" / "curves.csv")[["time_unit", "n"]].to_numpy().tolist() == [["weeks", 40]]
 
 
+@pytest.mark.slow
 def test_what_is_not_read_is_status_2_and_nothing_is_written(tmp_path: Path, capsys) -> None:
     _page(None).savefig(tmp_path / "empty.svg")
     assert call("digitize", tmp_path / "empty.svg", "--out", tmp_path / "out") == 2
@@ -190,6 +193,7 @@ def test_what_is_not_read_is_status_2_and_nothing_is_written(tmp_path: Path, cap
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_is_read_in_one_call(figure: Path, tmp_path: Path, capsys) -> None:
     folder = tmp_path / "figures"
     folder.mkdir()

@@ -60,6 +60,7 @@ def test_it_shows_the_figure_with_what_was_read(page) -> None:
     assert "endpoint_not_named" in [finding["kind"] for finding in about["findings"]]  # what concerns the files too
 
 
+@pytest.mark.slow
 def test_what_is_dragged_renamed_and_dropped_is_saved_into_the_same_file(page) -> None:
     reviewed, port = page
     calibration = ask(port, "/about")[1]["calibration"]

@@ -147,6 +147,7 @@ def test_what_informs_a_coefficient_is_said() -> None:
     )
 
 
+@pytest.mark.slow
 def test_commands_answer_about_a_population_and_say_so(
     two_valued: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def one_by_one(result: Result, who: Any) -> np.ndarray:
     return np.array(values).reshape(len(COHORT), -1, 2, len(TIMES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [AverageStudy(), NewStudy(), NewHospital()])
 def test_many_patients_have_the_curves_of_each(who: Any) -> None:
     result = made(draws=30, study_sd=0.7, study_shape_sd=0.3)

@@ -77,6 +77,7 @@ def ages(values: dict[str, list[float]]) -> list[str]:
     return list(worlds.evidence(spec, {"arms": [arm], "patients": rows}).remarks)
 
 
+@pytest.mark.slow
 def test_a_covariate_in_another_unit_is_said() -> None:
     """One patient of a study, and a whole study; skewed and two-valued covariates are not said."""
     rng = np.random.default_rng(3)

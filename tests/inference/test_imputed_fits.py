@@ -485,6 +485,7 @@ def test_a_saved_result_keeps_its_imputations_and_its_curves(mixed, monkeypatch,
 # ------------------------------------------------------------------------------------------------ what is said
 
 
+@pytest.mark.slow
 def test_the_summary_has_every_parameter_and_every_row_of_compare(mixed, monkeypatch) -> None:
     result, _ = scripted(mixed, monkeypatch, apart=0.2)
     table = imputation_summary(result, who=bb.NewHospital())

@@ -384,6 +384,7 @@ def test_a_table_that_cannot_be_meant_is_refused(kind: str, text: str, message: 
         read_table(kind, tmp_path / "t.csv")
 
 
+@pytest.mark.slow
 def test_what_contradicts_a_background_or_a_registry_is_refused() -> None:
     with pytest.raises(InputError, match=r"evidence\.background: found a table that the spec does not name"):
         evidence(worlds.spec(), background=BACKGROUND)
@@ -402,6 +403,7 @@ def test_what_contradicts_a_background_or_a_registry_is_refused() -> None:
         evidence(worlds.spec(), arms=[*worlds.TABLES["arms"], *early])
 
 
+@pytest.mark.slow
 def test_the_compiled_density_knows_them() -> None:
     """With the graph's numbers: `tests/inference/test_compiled_cells.py`."""
     spec = worlds.spec(**NAMED)

@@ -451,6 +451,7 @@ def test_a_wrong_integration_is_refused(integration: dict, message: str) -> None
 # ------------------------------------------------------------------------------------------------- enough points
 
 
+@pytest.mark.slow
 def test_the_error_of_the_points_is_what_other_points_change() -> None:
     """At the posterior mean, by loops over both sets of points; few points are too few, many are enough."""
     found = {}
@@ -579,6 +580,7 @@ def test_the_audit_has_a_line_for_each_coefficient() -> None:
     assert len(found.coefficients) == 3
 
 
+@pytest.mark.slow
 def test_without_patients_coefficients_are_known_across_studies_or_not_at_all() -> None:
     own = {"age": {**TERMS["age"], "interaction_by": "treatment"}, "male": MALE}
     rows = audit(*world(tables(known=False), terms=own)).coefficients.set_index(["covariate", "interaction_with"])
@@ -600,6 +602,7 @@ def ratio(**cells: Any) -> dict[str, Any]:
     return {**sides, "hr": 0.7, "ci_low": 0.5, "ci_high": 0.98, **cells}
 
 
+@pytest.mark.slow
 def test_a_hazard_ratio_beside_interactions_is_refused_and_a_crude_one_is_named() -> None:
     with_ratio = {**tables(), "hazard_ratios": [ratio()]}
     with pytest.raises(InputError, match=r"hazard_ratios, study h1: found a hazard ratio, beside covariates.*age"):

@@ -74,6 +74,7 @@ GROUPS = [[ROWS[1]], [ROWS[0]], ROWS[2:4], [ROWS[4]], [ROWS[5]]]
 """Rows by study and covariate, in the order of their names."""
 
 
+@pytest.mark.slow
 def test_rows_have_the_density_of_the_slow_twin_and_of_multivariate_normals() -> None:
     result = posterior()
     ours = result.log_likelihood["prognostic_ratios"].to_numpy().reshape(16, -1)
@@ -88,6 +89,7 @@ def test_rows_have_the_density_of_the_slow_twin_and_of_multivariate_normals() ->
         assert ours[sample, 2] == pytest.approx(together.logpdf(np.log([1.4, 1.9])), rel=1e-10)
 
 
+@pytest.mark.slow
 def test_the_graph_has_the_same_density_and_the_gradient_of_finite_differences() -> None:
     spec, evidence = world()
     model = build_model(spec, evidence)

@@ -246,6 +246,7 @@ def test_the_page_asks_for_nothing():
     assert not re.search(r"url\((?!#)", html())
 
 
+@pytest.mark.slow
 def test_no_two_elements_share_an_id():
     ids = [value for _, name, value in parsed().attributes if name == "id"]
     assert len(ids) == len(set(ids))

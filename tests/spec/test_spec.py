@@ -236,6 +236,7 @@ def test_free_levels_or_shapes_need_a_baseline_for_absolute_answers() -> None:
     assert not worlds.spec(effects__study=free, baseline=baseline).needs_baseline
 
 
+@pytest.mark.slow
 def test_a_spec_may_be_given_by_its_file_or_its_name(tmp_path) -> None:
     name = "published_os_extent_of_resection"
     spec = bb.read_spec(name)

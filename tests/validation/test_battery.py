@@ -324,6 +324,7 @@ def test_gross_errors_are_flagged_and_named(wrong: str | None, question: str | N
         assert struck in flagged.loc[question, "words"]
 
 
+@pytest.mark.slow
 def test_other_models_are_checked_too() -> None:
     """Free levels, no shapes: every table is made, no number is missing."""
     changed: list[dict[str, Any]] = [

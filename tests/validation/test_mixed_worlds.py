@@ -46,6 +46,7 @@ def test_arms_print_about_half_of_their_mixes_and_these_are_true() -> None:
     assert len(world.evidence().medians)
 
 
+@pytest.mark.slow
 def test_ratios_of_covariates_have_their_law() -> None:
     world = simulate(SPEC, seed=2, studies=6, truth=TRUTH, sizes=(500, 500), prognosis_studies=400)
     table = world.tables["prognostic_ratios"]

@@ -337,6 +337,7 @@ def _bytes(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name, seed in (("one", "4"), ("two", "4"), ("three", "5")):
         main_ok("simulate", "os_reresection_vs_resrs", "--out", str(tmp_path / name), "--seed", seed)
@@ -344,6 +345,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert _bytes(tmp_path / "one") != _bytes(tmp_path / "three")
 
 
+@pytest.mark.slow
 def test_a_written_world_is_read_as_it_was_made(tmp_path: Path) -> None:
     made = world(2)
     made.write(tmp_path)

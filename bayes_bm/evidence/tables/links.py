@@ -36,7 +36,7 @@ def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
         check_unique(kind, tables[kind].reset_index(drop=True), _source(tables, kind))
     arms = tables.get("arms")
     key = KEYS["arms"]
-    arm_rows = {} if arms is None else {tuple(k): i for i, k in enumerate(arms[key].itertuples(index=False, name=None))}
+    arm_rows = {of_arm: row for row, of_arm in enumerate(_keys_in(arms, key))}
     for kind in ("medians", "points", "counts", "registry"):
         for row, value in enumerate(_keys_in(tables.get(kind), key)):
             if value not in arm_rows:
@@ -48,7 +48,7 @@ def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _keys_in(frame: pd.DataFrame | None, key: list[str]) -> list[tuple]:
-    return [] if frame is None else list(frame[key].itertuples(index=False, name=None))
+    return [] if frame is None else list(zip(*(frame[name] for name in key), strict=True))
 
 
 def _source(tables: Mapping[str, pd.DataFrame], kind: str) -> TableRows:
@@ -56,8 +56,11 @@ def _source(tables: Mapping[str, pd.DataFrame], kind: str) -> TableRows:
 
 
 def _check_not_reached(tables: Mapping[str, pd.DataFrame], arm_rows: Mapping[tuple, int]) -> None:
-    for row, value in enumerate(_keys_in(tables.get("medians"), KEYS["arms"])):
-        median = tables["medians"].iloc[row]
+    medians = tables.get("medians")
+    if medians is None or medians["median"].notna().all():
+        return
+    for row, value in enumerate(_keys_in(medians, KEYS["arms"])):
+        median = medians.iloc[row]
         if (
             pd.isna(median["median"])
             and pd.isna(median["ci_low"])
@@ -78,8 +81,8 @@ def _check_treatments_agree(tables: Mapping[str, pd.DataFrame]) -> None:
         frame = tables.get(kind)
         if frame is None:
             continue
-        named = frame[["study", "arm", "treatment"]].drop_duplicates()
-        for row, study, arm, treatment in named.itertuples(name=None):
+        names = (frame.index, frame["study"], frame["arm"], frame["treatment"])
+        for row, study, arm, treatment in zip(*names, strict=True):
             first, place = said.setdefault((study, arm), (treatment, kind))
             if treatment != first:
                 allowed = f"{first!r}, as in {place} for study {study!r}, arm {arm!r}"
