@@ -13,7 +13,7 @@ import numpy as np
 from bayes_bm.digitizing.raster.arms import Traced
 from bayes_bm.digitizing.raster.ink import Array
 from bayes_bm.digitizing.raster.levels import Staircase
-from bayes_bm.digitizing.raster.tracing import costs
+from bayes_bm.digitizing.raster.tracing import costs, falling
 
 _MEASURED = 0.2
 """Weight of a sample from which it counts as measured."""
@@ -96,7 +96,7 @@ def _gaps(arm: Traced, top: float) -> list[_Gap]:
     high, low = line.level(starts), line.level(ends)
     high[0] = min(top, high[0])
     wide = np.flatnonzero(np.diff(places) > max(_WIDEST * arm.width, 4.0))
-    return [_Gap(*(float(values[index]) for values in (starts, ends, high, low))) for index in wide]
+    return [_Gap(float(starts[i]), float(ends[i]), float(high[i]), float(low[i])) for i in wide.tolist()]
 
 
 def _with_bridge(line: Staircase, gap: _Gap, cost: tuple[Array, Array], height: float, width: float) -> Staircase:
@@ -143,16 +143,9 @@ def _way(gap: _Gap, cost: tuple[Array, Array], first: int, stop: int) -> Array:
     price = node[first:stop, top:bottom] + away
     origin = np.empty(price.shape, np.int32)
     total = np.where(np.abs(row + 0.5 - gap.high) <= 1.5, 0.0, 1e6).astype(float)
-    places = np.arange(len(row))
     for column in range(stop - first):
-        passed = stroke[first + column, top:bottom]
-        fall = total - passed
-        best = np.minimum.accumulate(fall)
-        source = np.maximum.accumulate(np.where(fall <= best, places, 0))
-        dropped = best + passed
-        level = total <= dropped
-        origin[column] = np.where(level, places, source)
-        total = np.where(level, total, dropped) + price[column]
+        total, origin[column] = falling(total, stroke[first + column, top:bottom])
+        total = total + price[column]
     column_stroke = stroke[stop - 1, top:bottom]
     last = int(np.argmin(total + np.maximum(column_stroke[-1] - column_stroke, 0.0)))
     rows = np.empty(stop - first)

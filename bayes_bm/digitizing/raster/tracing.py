@@ -128,7 +128,6 @@ def costs(share: Array, cover: Array, width: float, hidden_cost: float) -> tuple
 def _cheapest(node: Array, stroke: Array, first: Array) -> tuple[Array, float]:
     """Rows (columns up to the end,) of the cheapest way and its cost; costs as (columns, rows)."""
     columns, rows = node.shape
-    places = np.arange(rows)
     origin = np.empty((columns, rows), np.int32)
     total = first.astype(np.float64)
     ended, end_column = np.inf, 0
@@ -140,18 +139,27 @@ def _cheapest(node: Array, stroke: Array, first: Array) -> tuple[Array, float]:
             ended, end_column, end_row = float(total[least]), column, least
         ended += _ENDED
         ends[column], end_rows[column] = end_column, end_row
-        fall = total - stroke[column]
-        best = np.minimum.accumulate(fall)
-        source = np.maximum.accumulate(np.where(fall <= best, places, 0))
-        dropped = best + stroke[column] + _DROP
-        level = total <= dropped
-        origin[column] = np.where(level, places, source)
-        total = np.where(level, total, dropped) + node[column]
+        total, origin[column] = falling(total, stroke[column], _DROP)
+        total = total + node[column]
     least = int(np.argmin(total))
     if total[least] <= ended or columns == 0:
         return _walk(origin, least, columns), float(total[least])
     stop = int(ends[-1])
     return _walk(origin, int(end_rows[-1]), stop), float(ended)
+
+
+def falling(total: Array, stroke: Array, drop: float = 0.0) -> tuple[Array, Array]:
+    """Return the least cost (rows,) of a line in each row of the next column, and the row that it comes from.
+
+    `total` is its cost in this column, `stroke` what passing the rows costs, as a sum from the top, `drop` a drop.
+    """
+    places = np.arange(len(total))
+    fall = total - stroke
+    best = np.minimum.accumulate(fall)
+    source = np.maximum.accumulate(np.where(fall <= best, places, 0))
+    dropped = best + stroke + drop
+    level = total <= dropped
+    return np.where(level, total, dropped), np.where(level, places, source)
 
 
 def _walk(origin: Array, row: int, columns: int) -> Array:
