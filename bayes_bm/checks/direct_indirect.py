@@ -13,6 +13,7 @@ No study informs both within and across, so that the two may disagree; together 
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,9 +27,10 @@ from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import Measure, contrast_measure
 from bayes_bm.spec.effects import StudyLevel, Treatments
+from bayes_bm.spec.level import Level
 from bayes_bm.spec.prior_distributions import scipy_distribution
 
-COLUMNS = ("treatment", "reference", "source", "studies", "mean", "sd", "median", "q2_5", "q97_5")
+COLUMNS = ("treatment", "reference", "source", "studies", "mean", "sd", "median")
 """First columns of the contrast table; those of the ratio itself follow."""
 
 
@@ -255,13 +257,14 @@ def contrast_table(result: Result, split: Split) -> pd.DataFrame:
     without_prior = split.without_prior()
     rows = [row for pair in pairs for row in _pair_rows(result, split, without_prior, pair, measure)]
     ratios = (measure.column, f"{measure.column}_low", f"{measure.column}_high")
-    return pd.DataFrame(rows, columns=[*COLUMNS, *ratios, "prob_better", "note"])
+    return pd.DataFrame(rows, columns=[*COLUMNS, *result.spec.interval.names, *ratios, "prob_better", "note"])
 
 
 def _pair_rows(
     result: Result, split: Split, without_prior: Split, pair: tuple[str, str], measure: Measure
 ) -> list[dict]:
     treatment, reference = pair
+    kind = {"measure": measure, "level": result.spec.interval}
     direct = len(side_by_side(result.spec, result.evidence).get(pair, []))
     within_fit = split.fit_holding(*pair)
     across_fit = split.across_fit if split.across_fit is not None else _combined_as_across(result)
@@ -270,7 +273,7 @@ def _pair_rows(
     )
     named = {"treatment": treatment, "reference": reference}
     if result.spec.reproduction:
-        return [_source_row(named, "combined", direct, combined_draws, REPRODUCTION, measure=measure)]
+        return [_source_row(named, "combined", direct, combined_draws, REPRODUCTION, **kind)]
     counts = {name: _count_studies(source, pair) for name, source in (("across", across_fit), ("combined", result))}
     no_across = FREE_LEVELS if result.spec.free_levels else ONE_SIDED
     across_note = _gate_note(across_fit) if across_draws is not None else no_across
@@ -279,30 +282,30 @@ def _pair_rows(
     difference = _difference(_log_ratio(without_prior.fit_holding(*pair), *pair), across_draws)
     combined_words = combined_note(within_draws, across_draws)
     return [
-        _source_row(named, "within", direct, within_draws, _within_note(within_fit, direct), measure=measure),
-        _source_row(named, "across", counts["across"], across_draws, across_note, measure=measure),
-        *_crude_rows(named, split.crude_fit, across_draws, counts["across"], measure),
-        _source_row(named, "combined", counts["combined"], combined_draws, combined_words, measure=measure),
+        _source_row(named, "within", direct, within_draws, _within_note(within_fit, direct), **kind),
+        _source_row(named, "across", counts["across"], across_draws, across_note, **kind),
+        *_crude_rows(named, split.crude_fit, across_draws, counts["across"], kind),
+        _source_row(named, "combined", counts["combined"], combined_draws, combined_words, **kind),
         _source_row(
             named,
             "discrepancy",
             direct,
             difference,
             missing or (PRIOR_ONLY if difference is None else ""),
-            measure=measure,
+            **kind,
         ),
     ]
 
 
 def _crude_rows(
-    named: dict, crude_fit: Result | None, across_draws: np.ndarray | None, studies: int, measure: Measure
+    named: dict, crude_fit: Result | None, across_draws: np.ndarray | None, studies: int, kind: dict[str, Any]
 ) -> list[dict]:
     """Return the row across studies without covariates; none where the spec models no mix."""
     crude_draws = _log_ratio(crude_fit, named["treatment"], named["reference"])
     if crude_draws is None or across_draws is None:
         return []
     note = "; ".join(filter(None, [mix_note(crude_draws, across_draws), _gate_note(crude_fit)]))
-    return [_source_row(named, NOT_ADJUSTED, studies, crude_draws, note, measure=measure)]
+    return [_source_row(named, NOT_ADJUSTED, studies, crude_draws, note, **kind)]
 
 
 def mix_note(crude_draws: np.ndarray, adjusted_draws: np.ndarray) -> str:
@@ -388,19 +391,20 @@ LEAST_INFORMED = 0.25
 
 
 def _source_row(
-    named: dict, source: str, studies: int, values: np.ndarray | None, note: str, *, measure: Measure
+    named: dict, source: str, studies: int, values: np.ndarray | None, note: str, *, measure: Measure, level: Level
 ) -> dict:
     """Return a row of the table; without draws it has no numbers."""
     row = {**named, "source": source, "studies": studies, "note": note}
     if values is None:
         return row
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+    low, middle, high = np.quantile(values, level.quantiles)
+    low_name, high_name = level.names
     numbers = {
         "mean": float(np.mean(values)),
         "sd": float(np.std(values, ddof=1)),
         "median": middle,
-        "q2_5": low,
-        "q97_5": high,
+        low_name: low,
+        high_name: high,
     }
     ends = {"": middle, "_low": low, "_high": high}
     ratios = {f"{measure.column}{end}": np.exp(value) for end, value in ends.items()}

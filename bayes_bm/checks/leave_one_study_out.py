@@ -68,11 +68,11 @@ class LeaveOneOut:
     studies : pandas.DataFrame
         One row a study left out, after one of nothing left out (study ""): rows (a count), method (psis or refit),
         pareto_k, elpd with its Monte Carlo error elpd_mcse, lpd of the full posterior, and the ratio of treatment to
-        reference without the study, with its 95 % interval; shift is how far its log moves, in posterior standard
+        reference without the study, with its interval; shift is how far its log moves, in posterior standard
         deviations.
     numbers : pandas.DataFrame
         One row a number that a study printed, beside what the others foretell: predicted, predicted_low,
-        predicted_high (95 %) and the two-sided p.
+        predicted_high (its interval) and the two-sided p.
     kept : int
         Studies whose numbers were kept from before.
     failed : tuple of str
@@ -308,7 +308,7 @@ def ratio(result: Result, treatment: str) -> dict[str, Any]:
     spec, measure = result.spec, measure_of(result.spec)
     for named, values in compared_pairs(result, who=AverageStudy(), times=[spec.reference_time]):
         if named["estimand"] == measure.estimand and named["treatment"] == treatment:
-            low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+            low, middle, high = np.quantile(values, spec.interval.quantiles)
             when = "" if named["time"] is None else f" at {named['time']:g} {spec.time_unit}"
             return {
                 "measure": f"{measure.words}{when}",

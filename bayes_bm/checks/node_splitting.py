@@ -28,10 +28,11 @@ from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import contrast_measure
 from bayes_bm.spec.effects import Treatments
+from bayes_bm.spec.level import Level
 
 Pair = tuple[str, str]
 """Treatment and reference of a comparison."""
-COLUMNS = ["treatment", "reference", "source", "studies", "mean", "sd", "median", "q2_5", "q97_5", "p", "note"]
+COLUMNS = ("treatment", "reference", "source", "studies", "mean", "sd", "median")
 """Columns of `Splits.table`."""
 COMPARISON_COLUMNS = ["treatment", "reference", "studies", "names", "split", "why"]
 """Columns of `Splits.comparisons`."""
@@ -200,7 +201,7 @@ def node_splits(
             models[-1] |= {"treatment": pair[0], "reference": pair[1]}
             rows += [*numbers["rows"], {**network[pair], "source": "network"}]
     count = {(row["treatment"], row["reference"]): row["studies"] for row in listed.to_dict("records")}
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *spec.interval.names, "p", "note"])
     studies = [count[pair] for pair in zip(table["treatment"], table["reference"], strict=True)]
     return Splits(listed, table.assign(studies=studies), pd.DataFrame(models, columns=MODELS), measure)
 
@@ -275,6 +276,7 @@ def _fit_numbers(
                 "network",
                 log_ratio_to_reference(result, treatment) - log_ratio_to_reference(result, reference),
                 note,
+                spec.interval,
             )
             for index, reference in enumerate(spec.treatments.names)
             for treatment in spec.treatments.names[index + 1 :]
@@ -295,20 +297,22 @@ def split_rows(result: Result, pair: Pair, renamed: str, alias: str, note: str =
 
     direct, indirect = contrast(alias), contrast(renamed)
     apart = direct - indirect
+    level = result.spec.interval
     tail = min(float(np.mean(apart > 0)), float(np.mean(apart < 0)))
     return [
-        _contrast_row(pair, "direct", direct, note),
-        _contrast_row(pair, "indirect", indirect, note),
-        {**_contrast_row(pair, "difference", apart, note), "p": 2 * tail},
+        _contrast_row(pair, "direct", direct, note, level),
+        _contrast_row(pair, "indirect", indirect, note, level),
+        {**_contrast_row(pair, "difference", apart, note, level), "p": 2 * tail},
     ]
 
 
-def _contrast_row(pair: Pair, source: str, values: np.ndarray, note: str) -> dict[str, Any]:
+def _contrast_row(pair: Pair, source: str, values: np.ndarray, note: str, level: Level) -> dict[str, Any]:
     """Return a row of `Splits.table` from draws of a log ratio (sample,)."""
-    low, middle, high = (float(value) for value in np.quantile(values, [0.025, 0.5, 0.975]))
+    low, middle, high = (float(value) for value in np.quantile(values, level.quantiles))
+    low_name, high_name = level.names
     named = {"treatment": pair[0], "reference": pair[1], "source": source, "p": None, "note": note}
     numbers = {"mean": float(np.mean(values)), "sd": float(np.std(values, ddof=1))}
-    return {**named, **numbers, "median": middle, "q2_5": low, "q97_5": high}
+    return {**named, **numbers, "median": middle, low_name: low, high_name: high}
 
 
 def fit_quality(result: Result) -> dict[str, float | None]:

@@ -26,6 +26,7 @@ from bayes_bm.model.likelihoods import entry as entry_of
 from bayes_bm.model.observations import KINDS, active_terms
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
+from bayes_bm.spec.level import Level
 
 REPLICATES = 4000
 """Replicate worlds; the smallest p is 1 / (REPLICATES + 1)."""
@@ -49,18 +50,18 @@ COLUMNS = (
 
 
 def predictive_checks(result: Result, *, replicates: int = REPLICATES) -> pd.DataFrame:
-    """Return one row a statistic of an arm or a printed number: what was observed, 95 % of its replicates, p.
+    """Return one row a statistic of an arm or a printed number: what was observed, the interval of its replicates, p.
 
     group is `patients`, or the kind of printed evidence; p is two-sided (of gaps one-sided), p_family the share of
     replicate worlds in which any statistic of the same group of checks (patients, or printed numbers) is as far out.
     """
     rng = random_stream(result.spec.seed, RandomStage.PREDICTIVE_TESTS)
     parts = [list(_patient_statistics(result, rng, replicates)), list(_printed_statistics(result, rng, replicates))]
-    rows = [row for part in parts for row in _with_p_values(part)]
+    rows = [row for part in parts for row in _with_p_values(part, result.spec.interval)]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _with_p_values(statistics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_p_values(statistics: list[dict[str, Any]], level: Level) -> list[dict[str, Any]]:
     """Return rows with their p values; `scale` makes a statistic's spread even, and is left out of the table."""
     if not statistics:
         return []
@@ -75,7 +76,7 @@ def _with_p_values(statistics: list[dict[str, Any]]) -> list[dict[str, Any]]:
         distance.append((float(z), replicate))
         largest = np.maximum(largest, replicate)
     count = len(statistics[0]["replicate"])
-    return [_statistic_row(row, z, largest, count) for row, (z, _) in zip(statistics, distance, strict=True)]
+    return [_statistic_row(row, z, largest, count, level) for row, (z, _) in zip(statistics, distance, strict=True)]
 
 
 def _finite(replicates: Array, seen: float) -> Array:
@@ -87,9 +88,9 @@ def _finite(replicates: Array, seen: float) -> Array:
     return np.where(np.isfinite(replicates), replicates, finite.max(initial=seen) + spread + 1e-9)
 
 
-def _statistic_row(row: dict[str, Any], z: float, largest: Any, count: int) -> dict[str, Any]:
+def _statistic_row(row: dict[str, Any], z: float, largest: Any, count: int, level: Level) -> dict[str, Any]:
     replicates, seen = row["replicate"], row["observed"]
-    low, median, high = np.quantile(replicates, [0.025, 0.5, 0.975], method="inverted_cdf")
+    low, median, high = np.quantile(replicates, level.quantiles, method="inverted_cdf")
     sides = (replicates >= seen, replicates <= seen)
     upper_tail, lower_tail = (float(np.sum(side) + 1) / (count + 1) for side in sides)
     p = upper_tail if row["one_sided"] else min(1.0, 2 * min(upper_tail, lower_tail))

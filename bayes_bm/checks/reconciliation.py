@@ -23,6 +23,7 @@ from bayes_bm.model import likelihoods
 from bayes_bm.model.observations import KINDS, active_terms
 from bayes_bm.model.prognosis import draw_log_ratios
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
+from bayes_bm.spec.level import Level
 
 AMBER = 0.05
 """Two-sided p below which a row is amber."""
@@ -62,8 +63,8 @@ def reconcile(result: Result) -> pd.DataFrame:
     pandas.DataFrame
         One row a number: kind, study, arm, treatment, quantity, time (spec's unit, the paper's clock), printed,
         printed_low, printed_high, reconstructed (of arms with patients, from their own curve), predicted (median),
-        predicted_low, predicted_high (95 % of the replicates), p (two-sided) and status: green, amber (p < 0.05) or
-        red (p < 0.001).
+        predicted_low, predicted_high (the interval of the replicates), p (two-sided) and status: green,
+        amber (p < 0.05) or red (p < 0.001).
 
     Examples
     --------
@@ -97,9 +98,9 @@ def status(p: float) -> str:
     return "amber" if p >= RED else "red"
 
 
-def _reconciled_row(named: dict, *, observed: float, model: np.ndarray, replicate: np.ndarray) -> dict:
+def _reconciled_row(named: dict, *, observed: float, model: np.ndarray, replicate: np.ndarray, level: Level) -> dict:
     """Return a row: predicted is the model's own quantity, interval and p are of the number as printed."""
-    low, high = np.quantile(replicate, [0.025, 0.975])
+    low, high = np.quantile(replicate, level.tails)
     p = two_sided(replicate, observed)
     centre = float(np.median(model))
     return {
@@ -151,7 +152,13 @@ def _point_rows(
             quantity = "median (as S = 0.5)" if row["kind"] == "median" else f"S({time:g})"
             printed = {"kind": "points", "quantity": quantity, "time": time, "printed": row["survival"]}
             named = {**_arm_identifiers(result.evidence, arm_row), **printed}
-            yield _reconciled_row(named, observed=row["survival"], model=model[:, k], replicate=replicate[:, k])
+            yield _reconciled_row(
+                named,
+                observed=row["survival"],
+                model=model[:, k],
+                replicate=replicate[:, k],
+                level=result.spec.interval,
+            )
 
 
 def _median_rows(
@@ -188,7 +195,9 @@ def _median_rows(
                 "printed_high": row["ci_high"],
             }
             replicate = t0 * drawn[:, k]
-            median_row = _reconciled_row(named, observed=row["median"], model=t0 * model[:, k], replicate=replicate)
+            median_row = _reconciled_row(
+                named, observed=row["median"], model=t0 * model[:, k], replicate=replicate, level=result.spec.interval
+            )
             if not reached:
                 p = float(np.mean(replicate > row["time"]))
                 median_row |= {"p": p, "status": status(2 * p)}
@@ -216,7 +225,11 @@ def _count_rows(
             "printed": row["events"],
         }
         yield _reconciled_row(
-            named, observed=row["events"], model=-np.expm1(-used[:, k]) * row["n"], replicate=drawn[:, k]
+            named,
+            observed=row["events"],
+            model=-np.expm1(-used[:, k]) * row["n"],
+            replicate=drawn[:, k],
+            level=result.spec.interval,
         )
 
 
@@ -243,7 +256,11 @@ def _registry_rows(
         }
         size = row["n"]
         yield _reconciled_row(
-            named, observed=row["alive"], model=np.exp(-drop[:, k]) * size, replicate=drawn[:, k] * size
+            named,
+            observed=row["alive"],
+            model=np.exp(-drop[:, k]) * size,
+            replicate=drawn[:, k] * size,
+            level=result.spec.interval,
         )
 
 
@@ -255,7 +272,13 @@ def _ratio_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
     drawn = mean + rng.standard_normal(mean.shape) @ result.evidence.hr_cholesky.T
     for k, row in enumerate(table.to_dict("records")):
         named = _named_ratio("hazard ratios", row, f"{row['treatment']} v {row['reference']}", row["treatment"])
-        yield _reconciled_row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
+        yield _reconciled_row(
+            named,
+            observed=row["hr"],
+            model=np.exp(mean[:, k]),
+            replicate=np.exp(drawn[:, k]),
+            level=result.spec.interval,
+        )
 
 
 def _prognostic_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
@@ -267,7 +290,13 @@ def _prognostic_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]
     drawn = draw_log_ratios(rows, mean, result.predictors.draws.prognosis_sd, rng)
     for k, row in enumerate(result.evidence.prognostic_ratios.to_dict("records")):
         named = _named_ratio("prognostic ratios", row, contrast_text(row), treatment="")
-        yield _reconciled_row(named, observed=row["hr"], model=np.exp(mean[:, k]), replicate=np.exp(drawn[:, k]))
+        yield _reconciled_row(
+            named,
+            observed=row["hr"],
+            model=np.exp(mean[:, k]),
+            replicate=np.exp(drawn[:, k]),
+            level=result.spec.interval,
+        )
 
 
 def _named_ratio(kind: str, row: Mapping[Any, Any], contrast: str, treatment: str) -> dict[str, Any]:
@@ -302,7 +331,9 @@ def _patient_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
                 arm.replicate.survival_at(time),
             )
             yield {
-                **_reconciled_row(named | quantity, observed=seen, model=model, replicate=replicate),
+                **_reconciled_row(
+                    named | quantity, observed=seen, model=model, replicate=replicate, level=result.spec.interval
+                ),
                 "reconstructed": seen,
             }
         seen = nonparametric.quantile(arm.observed)
@@ -310,6 +341,8 @@ def _patient_rows(result: Result, rng: np.random.Generator) -> Iterator[dict]:
             quantity = {"quantity": "median", "time": np.nan}
             model, replicate = arm.model_median(), arm.replicate.median(unreached=10 * arm.observed.follow_up)
             yield {
-                **_reconciled_row(named | quantity, observed=seen, model=model, replicate=replicate),
+                **_reconciled_row(
+                    named | quantity, observed=seen, model=model, replicate=replicate, level=result.spec.interval
+                ),
                 "reconstructed": seen,
             }

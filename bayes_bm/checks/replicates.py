@@ -28,12 +28,12 @@ from bayes_bm.model import likelihoods
 from bayes_bm.model.likelihoods import cum_hazard_from
 from bayes_bm.model.observations import active_terms, all_patients, entered_hazard, log_time
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
+from bayes_bm.spec.level import Level
 
 REPLICATE_LIMIT = 20_000_000
 """Numbers (replicate x patient) that an arm's replicates may hold."""
 MIN_REPLICATES = 400
 """Replicates of an arm however large it is."""
-BANDS = {"low95": 0.025, "low50": 0.25, "median": 0.5, "high50": 0.75, "high95": 0.975}
 """Quantile of each column of `predictive_bands`."""
 
 
@@ -336,7 +336,9 @@ EVEN_TIMES = 40
 
 
 def predictive_bands(result: Result, times: Sequence[float] | None = None) -> pd.DataFrame:
-    """Return 50 and 95 % bands of what each arm would print again, at each time: its size and censoring included.
+    """Return bands of what each arm would print again, at each time: of 50 % and of the spec's level.
+
+    The arm's size and censoring are included.
 
     Arms with patients are replicated with their censoring; for the others survival at each time is a binomial share of
     their effective size.
@@ -351,8 +353,8 @@ def predictive_bands(result: Result, times: Sequence[float] | None = None) -> pd
     Returns
     -------
     pandas.DataFrame
-        One row an arm and time: arm_row (row of `result.evidence.arms`), time, then the survival low95, low50, median,
-        high50, high95.
+        One row an arm and time: arm_row (row of `result.evidence.arms`), time, then the survival low, low50, median,
+        high50, high.
 
     Examples
     --------
@@ -361,7 +363,7 @@ def predictive_bands(result: Result, times: Sequence[float] | None = None) -> pd
     >>> bands = bb.predictive_bands(result, [6.0, 12.0])
     >>> bands[["arm_row", "time"]].to_numpy().tolist()
     [[0.0, 6.0], [0.0, 12.0], [1.0, 6.0], [1.0, 12.0]]
-    >>> bool((bands["low95"] <= bands["median"]).all())
+    >>> bool((bands["low"] <= bands["median"]).all())
     True
     """
     rng = random_stream(result.spec.seed, RandomStage.REPLICATES)
@@ -377,7 +379,7 @@ def predictive_bands(result: Result, times: Sequence[float] | None = None) -> pd
         else:
             size = _effective_size(result, arm_row)
             replicate = rng.binomial(size, curves[:, arm_row]) / size
-        tables.append(_bands(arm_row, time_grid, replicate))
+        tables.append(_bands(arm_row, time_grid, replicate, result.spec.interval))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -392,6 +394,8 @@ def _effective_size(result: Result, arm_row: int) -> int:
     return max(1, round(float(size)))
 
 
-def _bands(arm_row: int, times: np.ndarray, replicate: np.ndarray) -> pd.DataFrame:
-    bands = {name: np.quantile(replicate, q, axis=0) for name, q in BANDS.items()}
+def _bands(arm_row: int, times: np.ndarray, replicate: np.ndarray, level: Level) -> pd.DataFrame:
+    low, high = level.tails
+    shares = {"low": low, "low50": 0.25, "median": 0.5, "high50": 0.75, "high": high}
+    bands = {name: np.quantile(replicate, q, axis=0) for name, q in shares.items()}
     return pd.DataFrame({"arm_row": arm_row, "time": times, **bands})

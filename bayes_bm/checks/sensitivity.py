@@ -366,14 +366,14 @@ def _shortened(reasons: Sequence[str]) -> str:
 def _contrast(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
     """Return the ratio in the average study, differences of restricted means and of survival in a new study."""
     spec, measure = result.spec, measure_of(result.spec)
-    reference_times = [spec.reference_time]
+    reference_times, interval = [spec.reference_time], partial(_interval, ends=spec.interval.names)
     row = _estimand_row(
         compare(result, who=AverageStudy(), reference=pair[1], times=reference_times), measure.estimand, pair[0]
     )
     when = "" if pd.isna(row["time"]) else f" at {row['time']:g} {spec.time_unit}"
     numbers = {
         "measure": f"{measure.words}{when}",
-        **_interval("ratio", row, middle="ratio"),
+        **interval("ratio", row, middle="ratio"),
         "prob_better": row["prob_better"],
         "horizon": spec.horizon,
         "time": spec.reference_time,
@@ -382,7 +382,7 @@ def _contrast(result: Result, pair: tuple[str, str]) -> dict[str, Any]:
         return numbers
     new = compare(result, who=NewStudy(), reference=pair[1], times=reference_times)
     mean, alive = (_estimand_row(new, f"{what}_difference", pair[0]) for what in ("rmst", "survival"))
-    numbers |= {**_interval("rmst", mean), "rmst_prob_better": mean["prob_better"], **_interval("survival", alive)}
+    numbers |= {**interval("rmst", mean), "rmst_prob_better": mean["prob_better"], **interval("survival", alive)}
     return numbers
 
 
@@ -390,8 +390,9 @@ def _estimand_row(table: pd.DataFrame, estimand: str, treatment: str) -> dict[An
     return table[(table["estimand"] == estimand) & (table["treatment"] == treatment)].to_dict("records")[0]
 
 
-def _interval(name: str, row: Mapping[Any, Any], *, middle: str = "") -> dict[str, float]:
-    return {middle or f"{name}_difference": row["median"], f"{name}_low": row["q2_5"], f"{name}_high": row["q97_5"]}
+def _interval(name: str, row: Mapping[Any, Any], *, ends: tuple[str, str], middle: str = "") -> dict[str, float]:
+    low, high = (row[end] for end in ends)
+    return {middle or f"{name}_difference": row["median"], f"{name}_low": low, f"{name}_high": high}
 
 
 # ---------------------------------------------------------------------------------------------- leave-one-out

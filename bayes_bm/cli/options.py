@@ -30,6 +30,12 @@ Treatments = Annotated[str | None, typer.Option("--treatment", help="Comma-separ
 Horizon = Annotated[
     float | None, typer.Option(parser=number_option("--horizon", greater_than=0), help="For the restricted mean.")
 ]
+LevelValue = Annotated[
+    float | None,
+    typer.Option(
+        "--level", parser=number_option("--level", least=0.5, most=0.999), help="Of every interval; the spec's."
+    ),
+]
 PatientValues = Annotated[str | None, typer.Option("--patient", help="name=value, separated by commas.")]
 MixValues = Annotated[
     str | None,

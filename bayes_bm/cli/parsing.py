@@ -87,15 +87,18 @@ LONGEST_WORD = 400
 """Letters of a value of `--set` that is taken as it stands."""
 
 
-def load_gated(path: Path, *, allow_failed: bool) -> "Result":
-    """Return a stored result whose gate passed, or failed and is allowed to; the latter is said on standard error."""
+def load_gated(path: Path, *, allow_failed: bool, level: float | None = None) -> "Result":
+    """Return a stored result whose gate passed, or failed and is allowed to; the latter is said on standard error.
+
+    Its intervals are of `level` where one is given.
+    """
     from bayes_bm.inference.result import load
 
     result = load(path)
     result.require_gate(allow_failed=allow_failed)
     if not result.gate.passed:
         ERR.print(Text(f"the convergence gate of {path} failed: {'; '.join(result.gate.reasons)}"))
-    return result
+    return result if level is None else result.at_level(level)
 
 
 def parse_sizes(text: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write, check_places
+from bayes_bm.spec.level import USUAL, Level
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,13 +74,14 @@ def json_rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
     return _clean(table.astype(object).where(table.notna(), None).to_dict("records"))
 
 
-def print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None = None) -> None:
+def print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None = None, level: Level = USUAL) -> None:
     """Print a plain table, numbers to three significant figures; `columns` chooses and orders those that exist.
 
-    A median stands with its 95 % interval in one column, and columns without any entry are left out.
+    A median stands with its interval in one column, and columns without any entry are left out.
     """
+    chosen = [end for name in columns or list(table.columns) for end in _ends(name, level)]
     shown = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table = _readable(table[[name for name in columns or list(table.columns) if name in table]])
+    table = _readable(table[[name for name in chosen if name in table]], level)
     names = list(table.columns)
     for name in names:
         numeric = all(_is_number(value) for value in table[name])
@@ -92,20 +94,27 @@ def print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None
     OUT.print()
 
 
-ESTIMATE = ("median", "q2_5", "q97_5")
-"""Columns that are printed as one: a median with its 95 % interval."""
+ESTIMATE = "median and interval"
+"""Stands for the columns that are printed as one: a median and the ends of its interval."""
 
 
-def _readable(table: "pd.DataFrame") -> "pd.DataFrame":
+def _ends(name: str, level: Level) -> tuple[str, ...]:
+    return ("median", *level.names) if name == ESTIMATE else (name,)
+
+
+def _readable(table: "pd.DataFrame", level: Level) -> "pd.DataFrame":
     """Return a table with words for codes, intervals beside their medians, and no empty columns."""
     import pandas as pd
 
     shown = table.copy()
-    if set(ESTIMATE) <= set(shown):
-        numbers = [[_cell(value) for value in shown[name]] for name in ESTIMATE]
+    together = _ends(ESTIMATE, level)
+    if set(together) <= set(shown):
+        numbers = [[_cell(value) for value in shown[name]] for name in together]
         texts = [f"{middle} ({low} to {high})" if low else middle for middle, low, high in zip(*numbers, strict=True)]
-        shown.insert(list(shown).index("median"), "median (95 %)", pd.Series(texts, index=shown.index, dtype=object))
-        shown = shown.drop(columns=list(ESTIMATE))
+        shown.insert(
+            list(shown).index("median"), f"median ({level.words})", pd.Series(texts, index=shown.index, dtype=object)
+        )
+        shown = shown.drop(columns=list(together))
     if "prob_better" in shown:
         shown["prob_better"] = [_probability(value) for value in shown["prob_better"]]
     if "estimand" in shown:

@@ -17,11 +17,12 @@ from bayes_bm.estimands.quantities import (
     time_ratio,
     times_or_default,
 )
-from bayes_bm.estimands.summary import summarize
+from bayes_bm.estimands.summary import level_columns, summarize
 from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, PatientMix, Who, as_who, population_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import missing
 from bayes_bm.runtime.types import Array, Row
+from bayes_bm.spec.level import Level
 
 COMPARE_COLUMNS = (
     *("estimand", "treatment", "reference", "time", "mean", "sd", "median"),
@@ -58,7 +59,8 @@ def compare(
     Returns
     -------
     pandas.DataFrame
-        Columns estimand, treatment, reference, time, mean, sd, median, q5, q95, q2_5, q97_5, prob_better, label.
+        Columns estimand, treatment, reference, time, mean, sd, median, q5, q95, q2_5, q97_5, prob_better, label; where
+        the spec's `level` is neither 0.9 nor 0.95 the ends of its interval too (`q10`, `q90` of 0.8).
         `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared
         (docs/decisions.md#16-better). `label` says "extrapolated" beyond the treatment's follow-up and "prior only"
         where the data did not move the contrast (decision 17); with a background hazard "all-cause", or "excess" of a
@@ -78,14 +80,15 @@ def compare(
     ['hazard_ratio', 'log_hazard_ratio', 'survival', 'survival_difference']
     """
     return answer_table(
-        compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at)
+        compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at),
+        result.spec.interval,
     )
 
 
-def answer_table(rows_with_draws: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
+def answer_table(rows_with_draws: Iterable[tuple[Row, Array]], level: Level) -> pd.DataFrame:
     """Return the rows of `compared_pairs` with their draws summarised."""
-    rows = [{**identifiers, **summarize(values)} for identifiers, values in rows_with_draws]
-    return pd.DataFrame(rows, columns=list(COMPARE_COLUMNS))
+    rows = [{**identifiers, **summarize(values, level)} for identifiers, values in rows_with_draws]
+    return pd.DataFrame(rows, columns=[*COMPARE_COLUMNS, *level_columns(level)])
 
 
 def compared_pairs(

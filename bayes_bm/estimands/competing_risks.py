@@ -18,6 +18,7 @@ from bayes_bm.estimands.who import NewStudy, Who, as_who
 from bayes_bm.evidence.selection import ANY_CAUSE
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.level import USUAL, Level
 
 FREE = "free of all"
 
@@ -79,9 +80,9 @@ def cumulative_incidence(
     return xr.DataArray(np.moveaxis(whole, 0, 2), dims=dims, coords=coords, name="cumulative_incidence")
 
 
-def incidence_table(incidence: xr.DataArray) -> pd.DataFrame:
-    """Rows of treatment, cause and time with mean, sd and quantiles over draws."""
-    quantiles = {"median": 0.5, "q2_5": 0.025, "q97_5": 0.975}
+def incidence_table(incidence: xr.DataArray, level: Level = USUAL) -> pd.DataFrame:
+    """Rows of treatment, cause and time with mean, sd, median and the ends of the level over draws."""
+    quantiles = {"median": 0.5, **dict(zip(level.names, level.tails, strict=True))}
     parts = {"mean": incidence.mean("draw"), "sd": incidence.std("draw", ddof=1)}
     parts |= {name: incidence.quantile(q, "draw").drop_vars("quantile") for name, q in quantiles.items()}
     return xr.Dataset(parts).to_dataframe().reset_index()[["treatment", "cause", "time", *parts]]

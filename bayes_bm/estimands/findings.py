@@ -6,6 +6,7 @@ risk of bias are counted where the arms table carries them, in columns `x_robins
 """
 
 from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from bayes_bm.estimands.who import NewStudy, Who, as_who
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.effect_measure import measure_of
+from bayes_bm.spec.level import Level
 
 COLUMNS = (
     *("treatment", "reference", "outcome", "studies", "side_by_side", "patients", "patients_reference", "basis"),
@@ -44,7 +46,7 @@ def findings(result: Result, *, time: float | None = None, who: Who | str | None
     -------
     pandas.DataFrame
         Studies that hold either treatment and how many hold both (`side_by_side`), patients of each where every arm
-        says how many, `basis` (within or across studies), the ratio with its 95 % interval, those free of the event of
+        says how many, `basis` (within or across studies), the ratio with its interval, those free of the event of
         100 patients (`per_100`) with either treatment and their difference, judgements of risk of bias, and a blank
         `certainty`.
 
@@ -66,14 +68,15 @@ def findings(result: Result, *, time: float | None = None, who: Who | str | None
         if row["estimand"] in (measure.estimand, "survival", "survival_difference")
     }
     reference = result.spec.treatments.reference
+    interval = partial(_interval, level=result.spec.interval)
     rows = []
     for treatment in result.spec.treatments.compare:
         named = {"treatment": treatment, "reference": reference, "outcome": result.spec.endpoint}
         answers = {
-            **_interval("ratio", drawn[measure.estimand, treatment]),
-            **_interval("per_100_reference", 100 * drawn["survival", reference]),
-            **_interval("per_100", 100 * drawn["survival", treatment]),
-            **_interval("difference", 100 * drawn["survival_difference", treatment]),
+            **interval("ratio", drawn[measure.estimand, treatment]),
+            **interval("per_100_reference", 100 * drawn["survival", reference]),
+            **interval("per_100", 100 * drawn["survival", treatment]),
+            **interval("difference", 100 * drawn["survival_difference", treatment]),
         }
         answers["difference_per_100"] = answers.pop("difference")
         asked_at = {"measure": measure.words, "time": when, "who": asked.name, "certainty": ""}
@@ -81,8 +84,8 @@ def findings(result: Result, *, time: float | None = None, who: Who | str | None
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _interval(name: str, values: Array) -> dict[str, float]:
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+def _interval(name: str, values: Array, *, level: Level) -> dict[str, float]:
+    low, middle, high = np.quantile(values, level.quantiles)
     return {name: float(middle), f"{name}_low": float(low), f"{name}_high": float(high)}
 
 

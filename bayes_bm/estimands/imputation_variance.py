@@ -10,7 +10,7 @@ import pandas as pd
 from bayes_bm.estimands.compare import compared_pairs
 from bayes_bm.estimands.who import Who
 from bayes_bm.inference.gate import watched_parameters
-from bayes_bm.inference.imputations import VARIANCE_COLUMNS, by_imputation, variance_parts, variance_table
+from bayes_bm.inference.imputations import by_imputation, variance_columns, variance_parts, variance_table
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array, Row
@@ -46,7 +46,7 @@ def imputation_summary(
     pandas.DataFrame
         `quantity` is a parameter's label, or the estimand of a row of `compare` with its treatment, reference and time;
         then mean; W, B and T = W + (1 + 1/M) B (`within`, `between`, `total`); the `share` of T that is the
-        reconstruction's; the Monte Carlo standard error of the mean (`mcse`); the mixture's 95 % interval, its `width`,
+        reconstruction's; the Monte Carlo standard error of the mean (`mcse`); the mixture's interval, its `width`,
         the mean width of one imputation's, and how much `wider` the mixture's is. Ratios stand on the log.
 
     Raises
@@ -68,8 +68,8 @@ def imputation_summary(
     answers = answer_variance(
         result, compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times)
     ).to_dict("records")
-    parameters = variance_table(watched_parameters(result.posterior)).to_dict("records")
-    return pd.DataFrame([*parameters, *answers], columns=[*NAMED, *VARIANCE_COLUMNS])
+    parameters = variance_table(watched_parameters(result.posterior), result.spec.interval).to_dict("records")
+    return pd.DataFrame([*parameters, *answers], columns=[*NAMED, *variance_columns(result.spec.interval)])
 
 
 def _require_imputations(result: Result) -> None:
@@ -83,13 +83,13 @@ def _require_imputations(result: Result) -> None:
 
 def answer_variance(result: Result, rows_with_draws: Iterable[tuple[Row, Array]]) -> pd.DataFrame:
     """Rows of `compare.compared_pairs` with their variance within and between imputations; ratios on the log only."""
-    labels = result.posterior["imputation"].to_numpy()
+    labels, level = result.posterior["imputation"].to_numpy(), result.spec.interval
     rows = [
-        {"quantity": row["estimand"], **row, **variance_parts(by_imputation(_chains(draws, labels), labels))}
+        {"quantity": row["estimand"], **row, **variance_parts(by_imputation(_chains(draws, labels), labels), level)}
         for row, draws in rows_with_draws
         if row["estimand"] not in ("hazard_ratio", "time_ratio")
     ]
-    return pd.DataFrame(rows, columns=[*NAMED, *VARIANCE_COLUMNS])
+    return pd.DataFrame(rows, columns=[*NAMED, *variance_columns(result.spec.interval)])
 
 
 def _chains(draws: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -95,7 +95,7 @@ def prior_and_posterior(result: Result) -> list[dict[str, Any]]:
                 "prior_mean": float(distribution.mean()),
                 "prior_sd": float(distribution.std()),
                 "prior_only": _is_prior_only(prior, values),
-                **summarize(values),
+                **summarize(values, result.spec.interval),
             }
         )
     return rows

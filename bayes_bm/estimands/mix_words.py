@@ -7,6 +7,7 @@ from bayes_bm.estimands.quantities import checked_treatment, hazard_ratio, is_pr
 from bayes_bm.estimands.who import PatientMix, Who
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.named_mix import MEAN, SHARE
+from bayes_bm.spec.level import Level
 
 
 def mix_words(result: Result, who: Who, *, reference: str | None = None) -> str:
@@ -50,7 +51,9 @@ def _ratios(result: Result, who: Who, reference: str | None) -> str:
     sentences = []
     for name in (name for name in names if name != base):
         alike = np.exp(log_hr[:, names.index(name)] - log_hr[:, names.index(base)])
-        texts = [_interval(values) for values in (alike, together.sel(treatment=name).to_numpy().ravel())]
+        texts = [
+            _interval(values, spec.interval) for values in (alike, together.sel(treatment=name).to_numpy().ravel())
+        ]
         sentences.append(
             f"Hazard ratio of {name} against {base}: {texts[0]} between two patients alike"
             f"{' at the centres of covariates' if spec.modifiers else ''}, {texts[1]} between two groups of these"
@@ -59,6 +62,6 @@ def _ratios(result: Result, who: Who, reference: str | None) -> str:
     return " ".join(sentences)
 
 
-def _interval(values: np.ndarray) -> str:
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+def _interval(values: np.ndarray, level: Level) -> str:
+    low, middle, high = np.quantile(values, level.quantiles)
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"

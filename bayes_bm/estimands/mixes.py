@@ -10,10 +10,11 @@ from bayes_bm.estimands.labels import PRIOR_ONLY_RATIO
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.arm_mixes import ArmMixes, drawn_mixes
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
+from bayes_bm.spec.level import Level
 
 COLUMNS = (
     *("study", "arm", "treatment", "covariate", "printed", "n"),
-    *("mean", "q5", "q95", "population_mean", "population_q5", "population_q95", "source"),
+    *("mean", "low", "high", "population_mean", "population_low", "population_high", "source"),
 )
 """Of `arm_mix_table`: the arm's share or mean, beside that of a fresh arm of its treatment."""
 PRINTED, FEW, NOT_PRINTED, UNTOLD = "printed", "printed of few", "not printed", "not printed: prior only"
@@ -30,8 +31,8 @@ def arm_mix_table(result: Result) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row an arm and covariate: study, arm, treatment, covariate, printed, n, then mean and 90 % interval of the
-        arm's share or mean (mean, q5, q95), those of a fresh arm of its treatment (population_...), and source:
+        One row an arm and covariate: study, arm, treatment, covariate, printed, n, then mean and interval of the
+        arm's share or mean (mean, low, high), those of a fresh arm of its treatment (population_...), and source:
         printed, printed of few, not printed, or "not printed: prior only" where the posterior of the logit of a share,
         or of a mean, has at least 0.9 of the sd of a fresh arm's.
 
@@ -47,7 +48,7 @@ def arm_mix_table(result: Result) -> pd.DataFrame:
     if mixes is None:
         return pd.DataFrame(columns=list(COLUMNS))
     draws, arms = result.predictors.draws, result.evidence.arms.to_dict("records")
-    fresh = _fresh(result, mixes)
+    fresh, level = _fresh(result, mixes), result.spec.interval
     rows = []
     for arm in np.flatnonzero(mixes.averaged):
         for column, name in enumerate(mixes.names):
@@ -64,7 +65,8 @@ def arm_mix_table(result: Result) -> pd.DataFrame:
                 two = bool(mixes.two_valued[column])
                 sds = [np.std(logit(values) if two else values) for values in (own, other)]
                 source = UNTOLD if sds[0] >= PRIOR_ONLY_RATIO * sds[1] else NOT_PRINTED
-            rows.append({**named, **_summary("", own), **_summary("population_", other), "source": source})
+            rows.append({**named, **_summary("", own, level), **_summary("population_", other, level)})
+            rows[-1]["source"] = source
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -76,6 +78,6 @@ def _fresh(result: Result, mixes: ArmMixes) -> np.ndarray:
     return drawn_mixes(blank, draws, rng.standard_normal((draws.samples, int(blank.unknown.sum()))))
 
 
-def _summary(prefix: str, values: np.ndarray) -> dict[str, float]:
-    low, high = np.quantile(values, [0.05, 0.95])
-    return {f"{prefix}mean": float(values.mean()), f"{prefix}q5": float(low), f"{prefix}q95": float(high)}
+def _summary(prefix: str, values: np.ndarray, level: Level) -> dict[str, float]:
+    low, high = np.quantile(values, level.tails)
+    return {f"{prefix}mean": float(values.mean()), f"{prefix}low": float(low), f"{prefix}high": float(high)}

@@ -13,12 +13,12 @@ from bayes_bm.estimands.quantities import chosen_treatments, survival
 from bayes_bm.estimands.who import Patient, Who, study_of
 from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.inference.result import Result
+from bayes_bm.spec.level import USUAL, Level
 
 GRID = 61
 """Number of times at which a curve is drawn."""
 CURVE_DRAWS = 1000
 """Draws behind a drawn line and its band; tables use all."""
-BANDS = {"low": 0.025, "low50": 0.25, "median": 0.5, "high50": 0.75, "high": 0.975}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class PatientCurves:
     time_unit: str
     horizon: float
     alive_at: float
+    level: Level = USUAL
 
 
 def patient_curves(
@@ -53,12 +54,14 @@ def patient_curves(
     wanted = chosen_treatments(result, treatments, without)
     grid = np.linspace(alive_at, end, GRID)
     grid[0] = max(grid[0], 1e-4 * end)
+    low, high = result.spec.interval.tails
+    shares = {"low": low, "low50": 0.25, "median": 0.5, "high50": 0.75, "high": high}
     drawn = survival(
         result.thinned(CURVE_DRAWS), list(grid), who=Patient(patient, study_effects), alive_at=alive_at
     ).sel(treatment=wanted)
-    bands = drawn.quantile(list(BANDS.values()), dim=("chain", "draw")).to_numpy()
+    bands = drawn.quantile(list(shares.values()), dim=("chain", "draw")).to_numpy()
     where = {"treatment": np.repeat(wanted, len(grid)), "time": np.tile(grid, len(wanted))}
-    curves = pd.DataFrame({**where, **{name: bands[index].ravel() for index, name in enumerate(BANDS)}})
+    curves = pd.DataFrame({**where, **{name: bands[index].ravel() for index, name in enumerate(shares)}})
     fates = outcomes(result, patient, treatments=wanted, alive_at=alive_at, who=study_effects)
     labels = AnswerFlags(result)
     return PatientCurves(
@@ -69,6 +72,7 @@ def patient_curves(
         time_unit=result.spec.time_unit,
         horizon=end,
         alive_at=alive_at,
+        level=result.spec.interval,
     )
 
 

@@ -18,7 +18,7 @@ from bayes_bm.estimands.interpolation import patient_answers
 from bayes_bm.estimands.labels import AnswerFlags, prior_only
 from bayes_bm.estimands.population import population
 from bayes_bm.estimands.quantities import checked_times, checked_treatment, chosen_treatments, times_or_default
-from bayes_bm.estimands.summary import summarize
+from bayes_bm.estimands.summary import level_columns, summarize
 from bayes_bm.estimands.who import Patient, PatientMix, Who, study_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, complete, distance, missing
@@ -122,7 +122,7 @@ def predict(
     checked_margins = _checked_margins(margins or {}, estimands)
     time_list = list(checked_times(times_or_default(result, times), alive_at))
     end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
-    base_patient = _base_patient(who, patients)
+    base_patient, level = _base_patient(who, patients), result.spec.interval
     reference_name, informed, labels = (
         checked_treatment(result, reference),
         prior_only(result),
@@ -136,14 +136,20 @@ def predict(
         kept = []
         for named, draws in absolute_rows(everyone, labels, reference_name, answers_by_key):
             if named["treatment"] in wanted and (named["reference"] is None or named["reference"] in wanted):
-                kept.append({**named, **summarize(draws), **_margin_columns(named, draws, checked_margins)})
+                kept.append(
+                    {
+                        **named,
+                        **summarize(draws, result.spec.interval),
+                        **_margin_columns(named, draws, checked_margins),
+                    }
+                )
         for place in places:
             label = [{"label": "; ".join(filter(None, [row["label"], *marks[place]]))} for row in kept]
             rows[place] = [
                 {"patient": titles[place], **row, **marked_label} for row, marked_label in zip(kept, label, strict=True)
             ]
     whole = [row for place in range(len(patients)) for row in rows[place]]
-    return pd.DataFrame(whole, columns=list(PREDICT_COLUMNS))
+    return pd.DataFrame(whole, columns=[*PREDICT_COLUMNS, *level_columns(level)])
 
 
 def _alike_answers(

@@ -20,6 +20,7 @@ from bayes_bm.evidence.network import side_by_side
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.effect_measure import measure_of
+from bayes_bm.spec.level import Level
 
 Estimand = Literal["log_hr", "log_time_ratio", "rmst", "survival"]
 WARNING = (
@@ -54,7 +55,7 @@ class Ranking:
         Columns treatment, rank, probability, cumulative: P(rank = r) and P(rank <= r).
     table : pandas.DataFrame
         Columns treatment, the estimate ranked (median, q2_5, q97_5; of a ratio against the reference), mean_rank,
-        median_rank, rank_q5, rank_q95, sucra, label.
+        median_rank, rank_q2_5, rank_q97_5, sucra, label.
     warning : str
         What a rank hides.
 
@@ -136,7 +137,7 @@ def rank(
     probabilities = rank_probabilities(ahead, tied)
     labels = _treatment_labels(result, None if ranked in RATIOS else ranked_time)
     rows = [
-        _ranking_row(name, draws[:, row], ahead[:, row] + (tied[:, row] + 1) / 2, labels[name])
+        _ranking_row(result.spec.interval, name, draws[:, row], ahead[:, row] + (tied[:, row] + 1) / 2, labels[name])
         for row, name in enumerate(names)
     ]
     return Ranking(
@@ -195,18 +196,19 @@ def sucra(probabilities: np.ndarray) -> np.ndarray:
     return probabilities.cumsum(axis=1)[:, :-1].mean(axis=1)
 
 
-def _ranking_row(name: str, values: np.ndarray, ranks: np.ndarray, label: str) -> dict[str, Any]:
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
-    first, median, last = np.quantile(ranks, [0.05, 0.5, 0.95])
+def _ranking_row(level: Level, name: str, values: np.ndarray, ranks: np.ndarray, label: str) -> dict[str, Any]:
+    low, middle, high = np.quantile(values, level.quantiles)
+    first, median, last = np.quantile(ranks, level.quantiles)
+    low_name, high_name = level.names
     return {
         "treatment": name,
         "median": float(middle),
-        "q2_5": float(low),
-        "q97_5": float(high),
+        low_name: float(low),
+        high_name: float(high),
         "mean_rank": float(ranks.mean()),
         "median_rank": float(median),
-        "rank_q5": float(first),
-        "rank_q95": float(last),
+        f"rank_{low_name}": float(first),
+        f"rank_{high_name}": float(last),
         "label": label,
     }
 

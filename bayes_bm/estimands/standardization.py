@@ -18,6 +18,7 @@ from bayes_bm.estimands.patient_scores import residual_rule
 from bayes_bm.estimands.population import population_at_centres
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.quantities import chosen_treatments
+from bayes_bm.estimands.summary import quantiles_at
 from bayes_bm.estimands.survival_surface import STEP, Surface, survival_surface
 from bayes_bm.estimands.who import Who, study_of
 from bayes_bm.inference.result import Result
@@ -26,12 +27,12 @@ from bayes_bm.runtime.compiling import cached_njit
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
+from bayes_bm.spec.level import USUAL, Level
 
 BINS = 500
 """Of survival, for quantiles over draws: they are right to half a bin."""
 PATIENTS_AT_ONCE = 100
 """Number of patients whose eta (patient, draw) is held at once, to bound memory."""
-QUANTILES = {"q5": 0.05, "median": 0.5, "q95": 0.95}
 """Quantiles over draws that tables give, by column."""
 
 
@@ -62,8 +63,8 @@ def survival_table(
     Returns
     -------
     pandas.DataFrame
-        Columns patient (row of the cohort, from 1), treatment, time, mean, sd, q5, median, q95; treatments in the order
-        of the spec.
+        Columns patient (row of the cohort, from 1), treatment, time, mean, sd, q5, median, q95, q2_5, q97_5;
+        treatments in the order of the spec.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def survival_table(
             for batch in _patient_batches(result, treatment, places, patients, time_array, who):
                 surface = batch.surface
                 moments, counts = _reduce_draws(batch.eta, batch.share, surface.low, surface.values, STEP, BINS)
-                rows.append(_summary_rows(batch.places, treatment, time_array, moments, counts, len(surface.low)))
+                rows.append(_summary_rows(batch.places, treatment, time_array, moments, counts, result.spec.interval))
         tables.append(pd.concat(rows).sort_values(["patient", "time"], kind="stable"))
     return pd.concat(tables, ignore_index=True)
 
@@ -166,7 +167,7 @@ def mean_survival(
     return means
 
 
-def standardised_table(values: xr.DataArray) -> pd.DataFrame:
+def standardised_table(values: xr.DataArray, level: Level = USUAL) -> pd.DataFrame:
     """Mean, sd and quantiles of `standardise` and of differences from the first treatment; P(difference > 0)."""
     rows = []
     names = [str(name) for name in values["treatment"].to_numpy()]
@@ -179,7 +180,7 @@ def standardised_table(values: xr.DataArray) -> pd.DataFrame:
                 better = None if reference is None else float(np.mean(one > 0))
                 estimand = "survival" if reference is None else "survival_difference"
                 named = {"estimand": estimand, "treatment": name, "reference": reference, "time": float(time)}
-                quantiles = {label: float(np.quantile(one, share)) for label, share in QUANTILES.items()}
+                quantiles = {label: float(np.quantile(one, share)) for label, share in quantiles_at(level).items()}
                 moments = {"mean": float(one.mean()), "sd": float(one.std(ddof=1))}
                 rows.append({**named, **moments, **quantiles, "prob_better": better})
     return pd.DataFrame(rows)
@@ -275,12 +276,13 @@ def _single_treatment(population: Population, treatment_index: int) -> Populatio
 
 
 def _summary_rows(
-    places: Array, treatment: str, times: Array, moments: Array, counts: Array, samples: int
+    places: Array, treatment: str, times: Array, moments: Array, counts: Array, level: Level
 ) -> pd.DataFrame:
+    samples = int(counts[0, 0].sum())
     mean = moments[..., 0] / samples
     variance = np.maximum(moments[..., 1] / samples - mean**2, 0.0) * samples / max(samples - 1, 1)
     columns = {"mean": mean.ravel(), "sd": np.sqrt(variance).ravel()}
-    columns |= {name: _count_quantiles(counts, share, samples).ravel() for name, share in QUANTILES.items()}
+    columns |= {name: _count_quantiles(counts, share, samples).ravel() for name, share in quantiles_at(level).items()}
     patient = np.repeat(places + 1, len(times))
     return pd.DataFrame({"patient": patient, "treatment": treatment, "time": np.tile(times, len(places)), **columns})
 

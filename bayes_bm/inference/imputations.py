@@ -24,6 +24,7 @@ from bayes_bm.inference.convergence import mean_ess
 from bayes_bm.inference.gate import Gate
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
+from bayes_bm.spec.level import USUAL, Level
 
 FEWEST = 20
 
@@ -198,20 +199,19 @@ def stacked(parts: Sequence[xr.Dataset]) -> xr.Dataset:
 # ---------------------------------------------------------------------------------------------- variance
 
 
-ENDS = (0.025, 0.975)
-VARIANCE_COLUMNS = (
-    *("mean", "within", "between", "total", "share", "mcse"),
-    *("q2_5", "q97_5", "width_within", "width", "wider"),
-)
+def variance_columns(level: Level) -> tuple[str, ...]:
+    """Columns of a table of `variance_parts`."""
+    ends = ("mean", "within", "between", "total", "share", "mcse"), ("width_within", "width", "wider")
+    return *ends[0], *level.names, *ends[1]
 
 
-def variance_parts(draws: Array) -> dict[str, float]:
+def variance_parts(draws: Array, level: Level = USUAL) -> dict[str, float]:
     """Within, between and total variance of one quantity from its draws (imputation, chain, draw).
 
     `share` is what the reconstruction contributes, (1 + 1/M) B / T. `mcse` is the Monte Carlo standard error of the
     mixture's mean: B is a variance of estimated means, so B / M holds the chains' own error already; where B happens to
-    fall below that error, W / ESS, the error stands. `q2_5` and `q97_5` are the mixture's. `width_within` is the mean
-    width of the M 95 % intervals, `width` what it becomes with T in place of W, `wider` = sqrt(T / W) - 1: by standard
+    fall below that error, W / ESS, the error stands. The level's ends are the mixture's. `width_within` is the mean
+    width of the M intervals, `width` what it becomes with T in place of W, `wider` = sqrt(T / W) - 1: by standard
     deviations, because the ratio of two widths from draws has an error of a hundredth, as large as many a widening.
     """
     m = len(draws)
@@ -222,8 +222,9 @@ def variance_parts(draws: Array) -> dict[str, float]:
     )
     total = within_imputations + (1 + 1 / m) * between_imputations
     wider = float(np.sqrt(total / within_imputations))
-    low, high = np.quantile(flat, ENDS)
-    each = mean_width(flat)
+    low, high = np.quantile(flat, level.tails)
+    low_name, high_name = level.names
+    each = mean_width(flat, level)
     return {
         "mean": float(flat.mean()),
         "within": within_imputations,
@@ -231,20 +232,20 @@ def variance_parts(draws: Array) -> dict[str, float]:
         "total": total,
         "share": (1 + 1 / m) * between_imputations / total,
         "mcse": float(np.sqrt(max(between_imputations, _chain_error(draws)) / m)),
-        "q2_5": float(low),
-        "q97_5": float(high),
+        low_name: float(low),
+        high_name: float(high),
         "width_within": each,
         "width": each * wider,
         "wider": wider - 1,
     }
 
 
-def mean_width(flat: Array) -> float:
-    """Mean over imputations of the width of the 95 % interval of draws (imputation, sample).
+def mean_width(flat: Array, level: Level = USUAL) -> float:
+    """Mean over imputations of the width of the interval of draws (imputation, sample).
 
     numpy's usual quantile draws an interval of 500 draws in by 1 %; the median-unbiased one does not.
     """
-    return float(np.diff(np.quantile(flat, ENDS, axis=1, method="median_unbiased"), axis=0).mean())
+    return float(np.diff(np.quantile(flat, level.tails, axis=1, method="median_unbiased"), axis=0).mean())
 
 
 def _chain_error(draws: Array) -> float:
@@ -257,7 +258,7 @@ def by_imputation(draws: Array, labels: Array) -> Array:
     return np.stack([draws[labels == label] for label in np.unique(labels)])
 
 
-def variance_table(watched: xr.Dataset) -> pd.DataFrame:
+def variance_table(watched: xr.Dataset, level: Level = USUAL) -> pd.DataFrame:
     """`variance_parts` of every scalar in a stack, by `quantity`, as `name` or `name[entry]`."""
     labels = watched["imputation"].to_numpy()
     rows = []
@@ -267,5 +268,5 @@ def variance_table(watched: xr.Dataset) -> pd.DataFrame:
         flat = values.to_numpy().reshape(*values.shape[:2], -1)
         for column, entry in enumerate(entries):
             label = str(name) if entry is None else f"{name}[{entry}]"
-            rows.append({"quantity": label, **variance_parts(by_imputation(flat[..., column], labels))})
-    return pd.DataFrame(rows, columns=["quantity", *VARIANCE_COLUMNS])
+            rows.append({"quantity": label, **variance_parts(by_imputation(flat[..., column], labels), level)})
+    return pd.DataFrame(rows, columns=["quantity", *variance_columns(level)])

@@ -142,6 +142,21 @@ class Result:
         thin = self.posterior.isel(draw=slice(None, None, step))
         return replace(self, posterior=thin, stored_log_likelihood=of_draws).with_inputs(self.inputs)
 
+    def at_level(self, level: float) -> "Result":
+        """Return the same with intervals of another level, such as 0.9; nothing is fitted again.
+
+        Examples
+        --------
+        >>> import bayes_bm as bb
+        >>> from bayes_bm.inference.prior_result import prior_result
+        >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+        >>> result.spec.interval.words, result.at_level(0.8).spec.interval.words
+        ('95 %', '80 %')
+        """
+        if not 0.5 <= level <= 0.999:
+            raise InputError("level", found=level, allowed="0.5 to 0.999", hint="0.95 is 95 %")
+        return replace(self, spec=self.spec.model_copy(update={"level": level}))
+
     def with_inputs(self, inputs: ModelInputs) -> "Result":
         """The same, with inputs that were prepared before from its own spec and evidence."""
         vars(self)["inputs"] = inputs

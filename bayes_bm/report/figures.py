@@ -47,6 +47,11 @@ class Drawing:
         """Return colour and marker of every treatment."""
         return looks(self.data.spec.treatments.names)
 
+    @property
+    def level(self) -> str:
+        """Return the level of every interval, in words."""
+        return self.data.spec.interval.words
+
     def mark(self, text: str) -> str:
         """Return a caption or title with the report's warnings before it."""
         failed = ["gate failed"] if self.data.answers.refused else []
@@ -124,7 +129,7 @@ def contrast_figure(draw: Drawing) -> PageFigure:
     label = f"{measure.name}, log scale ({sides})"
     drawn = contrasts_figure(contrast_rows(draw.data), looks=draw.looks, xlabel=label)
     title = f"{measure.words.capitalize()}s within studies, across studies and combined"
-    return draw.figure(drawn, title=title, caption="Point: posterior median; line: 95 % interval.")
+    return draw.figure(drawn, title=title, caption=f"Point: posterior median; line: {draw.level} interval.")
 
 
 def network_picture(draw: Drawing) -> PageFigure:
@@ -210,7 +215,7 @@ def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[PageFigure]:
     """Draw the same rows twice: labels beside the plot for a wide screen, above their lines for a narrow one."""
     label, xlim = forest_label(draw.data), forest_limits(draw.data, rows)
     settings = {"looks": draw.looks, "xlabel": label, "xlim": xlim, "log": shows_median(draw.data)}
-    columns = {"patients": "text_n", "model (95 %)": "text_model", "printed or observed": "text_printed"}
+    columns = {"patients": "text_n", f"model ({draw.level})": "text_model", "printed or observed": "text_printed"}
     title = f"Forest plot of study arms: {label}"
     return [
         draw.figure(forest_figure(rows, wide=True, columns=columns, **settings), title=title, css="wide"),
@@ -247,7 +252,7 @@ def _arm_figure(draw: Drawing, row: int, arm: Row) -> PageFigure:
 
 def panel_legend(draw: Drawing) -> PageFigure:
     """Draw the legend that all panels share."""
-    return draw.figure(arm_legend_figure(), title="Legend of the panels")
+    return draw.figure(arm_legend_figure(draw.level), title="Legend of the panels")
 
 
 def curve_figures(draw: Drawing, curves: Curves, *, who: str) -> list[PageFigure]:
@@ -278,7 +283,9 @@ def _treatment_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> 
         alive_at=alive_at,
         title=f"{who}{given}",
     )
-    caption = "Line: posterior median; band: 95 % interval. Dashed and hatched: beyond the treatment's follow-up."
+    caption = (
+        f"Line: posterior median; band: {draw.level} interval. Dashed and hatched: beyond the treatment's follow-up."
+    )
     return draw.figure(drawn, title=f"{who}{given}: {' and '.join(names.values())}", caption=caption)
 
 
@@ -294,7 +301,7 @@ def _difference_figure(draw: Drawing, curves: Curves, name: str, *, who: str) ->
         limit=data.spec.horizon,
         ylabel="difference of proportions",
         label=who,
-        wider_label="one new hospital, 95 %",
+        wider_label=f"one new hospital, {draw.level}",
         title=f"Difference, {contrast}",
     )
     return draw.figure(

@@ -42,6 +42,7 @@ from bayes_bm.report.material import (
 )
 from bayes_bm.report.text import time_ticks
 from bayes_bm.spec.document import ExternalCheck, Spec
+from bayes_bm.spec.level import USUAL, Level
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.priors import Prior
 
@@ -149,22 +150,25 @@ def time_grid(spec: Spec, follow_up_ends: Mapping[str, float], *, start: float =
     return sorted({*even.tolist(), *ends})
 
 
-def curve_table(values: xr.DataArray) -> pd.DataFrame:
-    """Return median and 95 % interval (treatment, time, median, low, high) of draws (chain, draw, treatment, time)."""
-    low, median, high = values.quantile([0.025, 0.5, 0.975], dim=("chain", "draw")).to_numpy()
+def curve_table(values: xr.DataArray, level: Level = USUAL) -> pd.DataFrame:
+    """Return median and interval (treatment, time, median, low, high) of draws (chain, draw, treatment, time)."""
+    low, median, high = values.quantile(level.quantiles, dim=("chain", "draw")).to_numpy()
     names, times = values["treatment"].to_numpy(), values["time"].to_numpy()
     where = {"treatment": np.repeat(names, len(times)), "time": np.tile(times, len(names))}
     return pd.DataFrame({**where, "median": median.ravel(), "low": low.ravel(), "high": high.ravel()})
 
 
-def difference_table(values: xr.DataArray) -> pd.DataFrame:
+def difference_table(values: xr.DataArray, level: Level = USUAL) -> pd.DataFrame:
     """Return `curve_table` of each treatment's survival minus that of the first, the reference; paired by draw."""
-    return curve_table(values.isel(treatment=slice(1, None)) - values.isel(treatment=0, drop=True))
+    return curve_table(values.isel(treatment=slice(1, None)) - values.isel(treatment=0, drop=True), level)
 
 
 def _study_curves(thin: Result, grid: Sequence[float]) -> Curves:
     study_draws, hospital_draws = survival(thin, grid, who=NewStudy()), survival(thin, grid, who=NewHospital())
-    return Curves(curve_table(study_draws), difference_table(study_draws), difference_table(hospital_draws))
+    level = thin.spec.interval
+    return Curves(
+        curve_table(study_draws, level), difference_table(study_draws, level), difference_table(hospital_draws, level)
+    )
 
 
 def _arm_bands(result: Result, observed: Sequence[Observed], grid: Sequence[float]) -> pd.DataFrame:
@@ -195,7 +199,7 @@ def forest_measure(result: Result) -> str:
     """Return `median`, or `survival` (at the reference time) where some arm's median is out of sight."""
     if result.evidence.arms.empty:
         return "survival"
-    high = np.quantile(arm_medians(result), 0.975, axis=0)
+    high = np.quantile(arm_medians(result), result.spec.interval.tails[1], axis=0)
     return "median" if high.max() <= FAR * result.spec.horizon else "survival"
 
 
@@ -209,7 +213,7 @@ def arm_answers(result: Result, reconciliation: pd.DataFrame, *, measure: str) -
     else:
         curves = arm_curves(result, [result.spec.reference_time]).isel(time=0)
         values = curves.to_numpy().reshape(-1, len(arms))
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975], axis=0)
+    low, middle, high = np.quantile(values, result.spec.interval.quantiles, axis=0)
     printed = [printed_for(reconciliation, arm, measure, result.spec) for arm in arms.to_dict("records")]
     numbers = {"n": arms["n_effective"].astype(float), "median": middle, "low": low, "high": high, "measure": measure}
     return arms[["study", "arm", "treatment"]].assign(**numbers).join(pd.DataFrame(printed, index=arms.index))
@@ -249,8 +253,8 @@ def overall_answers(answers: Answers, *, measure: str) -> pd.DataFrame:
         [
             {
                 **{column: row[column] for column in ("treatment", "kind", "median")},
-                "low": row["q2_5"],
-                "high": row["q97_5"],
+                "low": row[answers.spec.interval.names[0]],
+                "high": row[answers.spec.interval.names[1]],
             }
             for row in rows
         ]
@@ -332,9 +336,9 @@ def _patient_answer(
     drawn = survival(
         thin, time_grid(spec, follow_up_ends, start=alive_at), who=Patient(covariates, who), alive_at=alive_at
     )
-    return PatientAnswer(
-        covariates, alive_at, rows, Curves(curve_table(drawn), difference_table(drawn), alive_at=alive_at), notes
-    )
+    level = spec.interval
+    curves = Curves(curve_table(drawn, level), difference_table(drawn, level), alive_at=alive_at)
+    return PatientAnswer(covariates, alive_at, rows, curves, notes)
 
 
 def _parameter_density(result: Result, row: Row) -> Density:

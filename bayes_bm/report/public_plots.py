@@ -56,7 +56,7 @@ def plot_survival(
     alive_at: float = 0.0,
     title: str = "",
 ) -> Axes:
-    """Draw survival under each treatment, with 95 % bands; dashed and hatched beyond the treatment's follow-up.
+    """Draw survival under each treatment, with bands; dashed and hatched beyond the treatment's follow-up.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def plot_survival(
     drawn_on = axes or survival_axes()
     treatment_curves(
         drawn_on,
-        curve_table(drawn),
+        curve_table(drawn, spec.interval),
         looks=looks(spec.treatments.names),
         names={name: treatment_text(name) for name in names},
         follow_up_ends=ends,

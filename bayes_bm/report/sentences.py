@@ -12,6 +12,7 @@ from bayes_bm.report.material import Answers, ImputationSummary, PatientAnswer
 from bayes_bm.report.text import DIGITS, MISSING, counted, estimate, probability, ratio_estimate, treatment_text
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import HAZARD, TIME, Measure, measure_of, ratio_of
+from bayes_bm.spec.level import USUAL, Level
 
 Row = Mapping[Any, Any]
 EVENTS = {
@@ -36,9 +37,14 @@ def time_text(spec: Spec, time: float) -> str:
     return f"{time:g} {spec.time_unit}"
 
 
-def estimate_text(spec: Spec, row: Row, *, ends: tuple[str, str] = ("q2_5", "q97_5")) -> str:
+def interval_of(spec: Spec, row: Row) -> list[float]:
+    """Return median and both ends of the spec's interval of a row of an answer table."""
+    return [row[name] for name in ("median", *spec.interval.names)]
+
+
+def estimate_text(spec: Spec, row: Row) -> str:
     """Return median and interval of a row of `compare` or `predict`, rounded as its estimand asks."""
-    values, estimand = [row["median"], *(row[end] for end in ends)], str(row["estimand"])
+    values, estimand = interval_of(spec, row), str(row["estimand"])
     null = 0.0 if estimand.endswith("_difference") else None
     if estimand in (HAZARD.estimand, TIME.estimand):
         return ratio_estimate(values)
@@ -61,12 +67,13 @@ def source_text(row: Row) -> str:
     return NO_SIDE_BY_SIDE if row["source"] in ("within", "discrepancy") else MISSING
 
 
-def verdict(row: Row) -> str:
-    """Return lower, higher (time ratios: shorter, longer), unclear or prior only, from the 95 % interval and label."""
+def verdict(spec: Spec, row: Row) -> str:
+    """Return lower, higher (time ratios: shorter, longer), unclear or prior only, from the interval and label."""
     if "prior only" in str(row["label"] or ""):
         return "prior only"
     lower, higher = ("shorter", "longer") if row["estimand"] == TIME.estimand else ("lower", "higher")
-    return lower if row["q97_5"] < 1 else higher if row["q2_5"] > 1 else "unclear"
+    _, low, high = interval_of(spec, row)
+    return lower if high < 1 else higher if low > 1 else "unclear"
 
 
 def probability_clause(value: float, measure: Measure) -> str:
@@ -79,7 +86,7 @@ def ratio_clause(row: Row, spec: Spec) -> str:
     """Return the ratio of the average study in words; one that changes with time carries its time."""
     time, measure = row["time"], TIME if row["estimand"] == TIME.estimand else HAZARD
     when = f" at {time_text(spec, time)}" if time is not None and np.isfinite(time) else ""
-    shown = estimate_text(spec, row).replace(" (", " (95 % interval ", 1)
+    shown = estimate_text(spec, row).replace(" (", f" ({spec.interval.words} interval ", 1)
     return f"{measure.words}{when} in the average study {shown}, {probability_clause(row['prob_better'], measure)}"
 
 
@@ -88,7 +95,7 @@ def contrast_sentence(row: Row, spec: Spec) -> str:
     event, curve = event_words(spec.endpoint)
     compared, reference = treatment_text(row["treatment"]), treatment_text(row["reference"])
     shown = ratio_clause(row, spec)
-    direction = verdict(row)
+    direction = verdict(spec, row)
     if direction == "prior only":
         about = f"{compared} against {reference}"
         return f"The evidence says next to nothing about {about}; the answer is the prior's: {shown}."
@@ -113,14 +120,14 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
         direction: [
             f"{treatment_text(row['treatment'])} {estimate_text(spec, row)}"
             for row in rows
-            if verdict(row) == direction
+            if verdict(spec, row) == direction
         ]
         for direction in openings
     }
     parts = [f"{words} {', '.join(named[direction])}" for direction, words in openings.items() if named[direction]]
     reference = treatment_text(spec.treatments.reference)
-    ratio = measure_of(spec).words
-    return f"Against {reference}, {'; '.join(parts)} ({ratio} in the average study with its 95 % interval)."
+    words = f"{measure_of(spec).words} in the average study with its {spec.interval.words} interval"
+    return f"Against {reference}, {'; '.join(parts)} ({words})."
 
 
 def absolute_sentence(answers: Answers) -> str:
@@ -251,7 +258,8 @@ def _sources_clause(answers: Answers, name: str) -> str:
         return text
     if across_row is None or discrepancy is None:
         return f"{text} ({answers.contrasted.name} within {source_ratio(within_row)})"
-    disagree = discrepancy["q2_5"] > 0 or discrepancy["q97_5"] < 0
+    low, high = (discrepancy[name] for name in answers.spec.interval.names)
+    disagree = low > 0 or high < 0
     words = "disagree: the interval of their ratio excludes 1" if disagree else "do not clearly disagree"
     weigh = f"; the answer is {mostly}, where {CHANCE} it" if mostly else ""
     ratios = f"{answers.contrasted.name} within {source_ratio(within_row)}, across {source_ratio(across_row)}"
@@ -279,7 +287,7 @@ def sentences(answers: Answers) -> list[str]:
 
 
 WIDER = 0.005
-"""A 95 % interval that is wider by less is as wide."""
+"""An interval that is wider by less is as wide."""
 
 
 def reconstruction_sentence(rebuilt: ImputationSummary, spec: Spec) -> str:
@@ -294,16 +302,21 @@ def reconstruction_sentence(rebuilt: ImputationSummary, spec: Spec) -> str:
         )
     reference = spec.treatments.reference
     rows = [rebuilt.log_ratio(name, reference, time=spec.reference_time) for name in spec.treatments.compare]
+    widening = "; ".join(_widening_clause(row, spec.interval) for row in rows)
     return (
-        f"Reconstruction {'; '.join(_widening_clause(row) for row in rows)}; the patients of {arms} were rebuilt from"
+        f"Reconstruction {widening}; the patients of {arms} were rebuilt from"
         f" curves, and {rebuilt.m} plausible sets of them were fitted."
     )
 
 
-def _widening_clause(row: Row) -> str:
+def _widening_clause(row: Row, level: Level) -> str:
     contrast = f"{treatment_text(row['treatment'])} against {treatment_text(row['reference'])}"
     ratio = "log time ratio" if row["quantity"] == "log_time_ratio" else "log HR"
-    interval, single_width, full_width = f"95 % interval of {ratio}, {contrast},", row["width_within"], row["width"]
+    interval, single_width, full_width = (
+        f"{level.words} interval of {ratio}, {contrast},",
+        row["width_within"],
+        row["width"],
+    )
     if row["wider"] < WIDER:
         return f"leaves the {interval} as wide as it is ({full_width:.2f})"
     return f"widens the {interval} from {single_width:.2f} to {full_width:.2f}, by {100 * row['wider']:.1f} %"
@@ -372,7 +385,7 @@ def _sensitivity_row(row: Row, spec: Spec) -> dict[str, str]:
     return {
         "analysis": str(row["analysis"]),
         "family": str(row["family"]),
-        "ratio (95 %)": ratio or MISSING,
+        f"ratio ({spec.interval.words})": ratio or MISSING,
         "P(better)": probability(better) if _finite(better) else MISSING,
         f"restricted mean, difference ({spec.time_unit})": mean,
         f"survival at {time_text(spec, spec.reference_time)}, difference": alive,
@@ -383,7 +396,7 @@ def _sensitivity_row(row: Row, spec: Spec) -> dict[str, str]:
     }
 
 
-def leave_one_out_table(studies: pd.DataFrame) -> pd.DataFrame:
+def leave_one_out_table(studies: pd.DataFrame, level: Level = USUAL) -> pd.DataFrame:
     """Return rows of studies.csv as texts."""
     rows = []
     for row in studies.to_dict("records"):
@@ -391,7 +404,9 @@ def leave_one_out_table(studies: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {
                 "without": str(row["study"]) or "(all studies)",
-                "ratio (95 %)": ratio_estimate([row["ratio"], row["ratio_low"], row["ratio_high"]]) if fitted else "",
+                f"ratio ({level.words})": ratio_estimate([row["ratio"], row["ratio_low"], row["ratio_high"]])
+                if fitted
+                else "",
                 "shift (sd)": f"{row['shift']:+.2f}" if _finite(row["shift"]) else "",
                 "log score": f"{row['elpd']:.2f}" if _finite(row["elpd"]) else "",
                 "Pareto k": f"{row['pareto_k']:.2f}" if _finite(row["pareto_k"]) else "",

@@ -20,6 +20,7 @@ from bayes_bm.report.plots.style import svg
 from bayes_bm.report.text import treatment_text
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.numbers import parse_number
+from bayes_bm.spec.level import Level
 
 NARROW = 4.0
 """Inches of the figure on a telephone."""
@@ -94,10 +95,11 @@ class PatientPage:
         return {
             "figure": drawn,
             "notes": list(curves.notes),
-            "curve_words": "Median and 90 % interval: what is not known about the curve. More evidence narrows it.",
-            "curve": _curve_rows(rows, unit),
+            "curve_words": f"Median and {spec.interval.words} interval: what is not known about the curve."
+            " More evidence narrows it.",
+            "curve": _curve_rows(rows, unit, spec.interval),
             "difference_words": "Differences of curves; how probable it is that they exceed zero, and your margin.",
-            "differences": _difference_rows(rows, unit),
+            "differences": _difference_rows(rows, unit, spec.interval),
             "outcome_words": "Single patients like this one: no evidence narrows it. Times count from time 0.",
             "outcomes": _outcome_rows(curves.outcomes, unit),
         }
@@ -204,20 +206,21 @@ def _quantity_text(row: Mapping[Any, Any], name: str) -> str:
     return f"{value:.1f}" if math.isfinite(value) else "not reached"
 
 
-def _interval_text(row: Mapping[Any, Any]) -> str:
-    return f"{_quantity_text(row, 'median')} ({_quantity_text(row, 'q5')} to {_quantity_text(row, 'q95')})"
+def _interval_text(row: Mapping[Any, Any], level: Level) -> str:
+    middle, low, high = (_quantity_text(row, name) for name in ("median", *level.names))
+    return f"{middle} ({low} to {high})"
 
 
-def _curve_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
+def _curve_rows(rows: pd.DataFrame, unit: str, level: Level) -> dict[str, Any]:
     curves = rows[rows["reference"].isna()].to_dict("records")
     lines = [
-        [treatment_text(row["treatment"]), _estimand_text(row, unit), _interval_text(row), row["label"]]
+        [treatment_text(row["treatment"]), _estimand_text(row, unit), _interval_text(row, level), row["label"]]
         for row in curves
     ]
-    return {"head": ["treatment", "", "median (90 %)", "mark"], "numeric": [2], "rows": lines}
+    return {"head": ["treatment", "", f"median ({level.words})", "mark"], "numeric": [2], "rows": lines}
 
 
-def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
+def _difference_rows(rows: pd.DataFrame, unit: str, level: Level) -> dict[str, Any]:
     lines = []
     for row in rows[rows["reference"].notna()].to_dict("records"):
         pair = f"{treatment_text(row['treatment'])} minus {treatment_text(row['reference'])}"
@@ -227,8 +230,8 @@ def _difference_rows(rows: pd.DataFrame, unit: str) -> dict[str, Any]:
         size = (f"{100 * margin:g} points" if points else f"{margin:g} {unit}") if named else ""
         exceeds = f"{row['prob_better_by_margin']:.2f} ({size})" if named else ""
         what = f"{_estimand_text(row, unit)}{', points' if points else ''}"
-        lines.append([pair, what, _interval_text(row), f"{row['prob_better']:.2f}", exceeds, row["label"]])
-    head = ["", "", "median (90 %)", "P(above 0)", "P(above margin)", "mark"]
+        lines.append([pair, what, _interval_text(row, level), f"{row['prob_better']:.2f}", exceeds, row["label"]])
+    head = ["", "", f"median ({level.words})", "P(above 0)", "P(above margin)", "mark"]
     return {"head": head, "numeric": [2, 3, 4], "rows": lines}
 
 

@@ -21,6 +21,7 @@ from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases
 from bayes_bm.spec.covariates import Covariate, Integration, covariate_name_rules
 from bayes_bm.spec.effects import Baseline, Effects, Treatments
 from bayes_bm.spec.hazard import EFFECT_NAMES, Hazard
+from bayes_bm.spec.level import Level
 from bayes_bm.spec.mix_rules import case_mix_rules, common_correlation_rules, population_rules
 from bayes_bm.spec.priors import POSITIVE, Prior
 from bayes_bm.spec.prognosis import Prognosis
@@ -136,6 +137,7 @@ class Spec(Record):
     time_unit: TimeUnit = "months"
     reference_time: Time = 12.0
     horizon: Time = 24.0
+    level: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
     times: tuple[Time, ...] = ()
     seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = 1
     measure: Literal["km", "cif_complement", "crude"] | None = None
@@ -215,6 +217,11 @@ class Spec(Record):
         return (self.free_levels or self.free_shapes) and self.baseline is None
 
     @property
+    def interval(self) -> Level:
+        """The level of every interval that is shown: its ends, their columns and its words."""
+        return Level(self.level)
+
+    @property
     def answer_times(self) -> tuple[float, ...]:
         """Times at which answers are given where the caller names none."""
         return self.times or tuple(sorted({self.reference_time / 2, self.reference_time, self.horizon}))
@@ -225,6 +232,8 @@ class Spec(Record):
         # an absent table leaves no trace, so that digests of specs that know nothing of it stay what they were
         if not self.evidence.prognostic_ratios:
             del document["evidence"]["prognostic_ratios"]
+        if self.level == type(self).model_fields["level"].default:
+            del document["level"]
         return document
 
     def digest(self) -> str:

@@ -84,6 +84,6 @@ def contrast_measure(spec: Spec) -> Measure:
 
 
 def ratio_of(row: Mapping[Any, Any]) -> tuple[float, float, float]:
-    """Median and 95 % interval of the ratio in a row of a contrast table, whichever it holds."""
+    """Median and interval of the ratio in a row of a contrast table, whichever it holds."""
     column = next(measure.column for measure in (TIME, HAZARD) if measure.column in row)
     return row[column], row[f"{column}_low"], row[f"{column}_high"]

@@ -36,6 +36,7 @@ KEYS: dict[str, Key] = {
     "Spec.endpoint": Key("What is counted; rows of this endpoint alone are used", "os"),
     "Spec.time_unit": Key("Unit of every time of the spec, and of tables that name no other", "months"),
     "Spec.reference_time": Key("Time that intercept and ratios are about: near the median is best", 12.0),
+    "Spec.level": Key("Level of every interval that is shown: tables, figures, report, page", 0.9),
     "Spec.horizon": Key("Where restricted means are cut and curves end; by default twice the reference time", 24.0),
     "Spec.times": Key(
         "Times of answers; by default half the reference time, itself and the horizon", [6.0, 12.0, 24.0]

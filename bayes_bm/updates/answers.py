@@ -10,6 +10,7 @@ from bayes_bm.estimands.who import AverageStudy, Who
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.effect_measure import measure_of
+from bayes_bm.spec.level import USUAL, Level
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,12 @@ class Answers:
     measure: str
     unit: str
     words: str
+    level: Level = USUAL
 
     @property
     def width_now(self) -> Array:
-        """Return the width of the 95 % interval of each log ratio (treatment,)."""
-        low, high = np.quantile(self.log_ratio, [0.025, 0.975], axis=0)
+        """Return the width of the interval of each log ratio (treatment,)."""
+        low, high = np.quantile(self.log_ratio, self.level.tails, axis=0)
         return high - low
 
 
@@ -52,4 +54,5 @@ def read_answers(result: Result, who: Who, horizon: float | None = None) -> Answ
         measure=measure.words,
         unit=spec.time_unit,
         words=words,
+        level=spec.interval,
     )

@@ -50,7 +50,7 @@ class Diff:
     versions : pandas.DataFrame
         Packages whose versions differ: package, old, new.
     answers : pandas.DataFrame
-        Medians and 95 % intervals of each answer before and after; `move_in_sd` in posterior sds of before.
+        Medians and intervals of each answer before and after; `move_in_sd` in posterior sds of before.
     moves : pandas.DataFrame
         How much of the move of each log ratio a study's rows made, and what is left (study ""): spec, versions, what
         studies did together, Monte Carlo error.
@@ -146,13 +146,18 @@ def _answers(old: Result, new: Result) -> pd.DataFrame:
     before, after = before.loc[common], after.loc[common]
     table = pd.DataFrame(
         {
-            **{f"old{end}": before[column] for end, column in (("", "median"), ("_low", "q2_5"), ("_high", "q97_5"))},
-            **{f"new{end}": after[column] for end, column in (("", "median"), ("_low", "q2_5"), ("_high", "q97_5"))},
+            **_numbers("old", before, old),
+            **_numbers("new", after, new),
             "move": after["median"] - before["median"],
             "move_in_sd": (after["mean"] - before["mean"]) / before["sd"],
         }
     )
     return table.reset_index()[list(ANSWER_COLUMNS)]
+
+
+def _numbers(name: str, table: pd.DataFrame, result: Result) -> dict[str, pd.Series]:
+    low, high = result.spec.interval.names
+    return {name: table["median"], f"{name}_low": table[low], f"{name}_high": table[high]}
 
 
 # ---------------------------------------------------------------------------------------------- who moved it

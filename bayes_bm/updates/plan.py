@@ -54,7 +54,7 @@ class Plan:
     Attributes
     ----------
     table : pandas.DataFrame
-        A row a design, size and contrast: n (patients), studies; width_now and expected_width of the 95 % interval of
+        A row a design, size and contrast: n (patients), studies; width_now and expected_width of the interval of
         the log ratio; prob_excludes_1; prob_better_by_margin and prob_worse_by_margin, that the posterior probability
         of a ratio beyond the margin exceeds 0.95; expected_gain, the utility gained by deciding with the study; Monte
         Carlo errors; the most frequent method (weights, two-stage, normal), the median pareto_k of the futures and the
@@ -286,8 +286,8 @@ def _sentence(name: Any, group: pd.DataFrame, answers: Answers) -> str:
     halves = group[group["expected_width"] <= 0.5 * group["width_now"]]
     half = f"; about {halves['n'].iloc[0]} would halve it" if len(halves) else "; no size tried would halve it"
     return (
-        f"{name} ({size}): the 95 % interval of the log {answers.measure} would be expected to narrow by"
-        f" {100 * share:.0f} % ({row['width_now']:.2f} to {row['expected_width']:.2f}){half}; it would exclude 1 with"
-        f" probability {row['prob_excludes_1']:.2f}, and deciding with it gains {row['expected_gain']:.2f}"
+        f"{name} ({size}): the {answers.level.words} interval of the log {answers.measure} would be expected to narrow"
+        f" by {100 * share:.0f} % ({row['width_now']:.2f} to {row['expected_width']:.2f}){half}; it would exclude 1"
+        f" with probability {row['prob_excludes_1']:.2f}, and deciding with it gains {row['expected_gain']:.2f}"
         f" {answers.unit} a patient."
     )

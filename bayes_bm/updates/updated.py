@@ -7,19 +7,18 @@ import numpy as np
 from scipy import stats
 
 from bayes_bm.runtime.types import Array
+from bayes_bm.spec.level import Level
 from bayes_bm.updates.answers import Answers
 from bayes_bm.updates.future_study import FutureStudy
 from bayes_bm.updates.proposals import Site
 
 LIKELIHOOD, TWO_STAGE, NORMAL = METHODS = ("weights", "two-stage", "normal")
 """How a future's numbers are read: by the study's likelihood, by its quadratic, or with the answers as normals."""
-EDGES = (0.025, 0.975)
-Z = 1.959963984540054
 
 
 @dataclass(frozen=True)
 class Updated:
-    """Hold the 95 % interval of each log ratio (treatment,), the mean utility of each treatment, the Pareto k of the
+    """Hold the interval of each log ratio (treatment,), the mean utility of each treatment, the Pareto k of the
     weights by the likelihood, the method, and the weight of each draw; none of a normal.
     """
 
@@ -34,16 +33,23 @@ class Updated:
     def beyond(self, log_margin: float) -> Array:
         """Return the probability of a log ratio below the margin, and above its negative (2, treatment)."""
         if self.weight is None:
-            mean, sd = (self.low + self.high) / 2, (self.high - self.low) / (2 * Z)
+            mean, sd = (self.low + self.high) / 2, (self.high - self.low) / (2 * deviations(self.answers.level))
             return np.stack([stats.norm.cdf((log_margin - mean) / sd), stats.norm.sf((-log_margin - mean) / sd)])
         values = self.answers.log_ratio
         return np.stack([self.weight @ (values < log_margin), self.weight @ (values > -log_margin)])
 
 
+def deviations(level: Level) -> float:
+    """Return how many standard deviations a normal's interval reaches on either side."""
+    return float(stats.norm.ppf(level.tails[1]))
+
+
 def weighted_update(answers: Answers, log_weight: Array, k: float, method: str) -> Updated:
     """Return the answers at draws with these normalised log weights."""
     weight = np.exp(log_weight)
-    edges = np.stack([weighted_quantiles(values, weight, EDGES) for values in answers.log_ratio.T], axis=1)
+    edges = np.stack(
+        [weighted_quantiles(values, weight, answers.level.tails) for values in answers.log_ratio.T], axis=1
+    )
     return Updated(edges[0], edges[1], weight @ answers.utility, k, method, answers, weight)
 
 
@@ -78,5 +84,5 @@ def normal_update(answers: Answers, sites: Sequence[tuple[FutureStudy, Site]], k
     moved = mean + gain @ np.concatenate([site.pull for _, site in sites])
     left = np.var(targets, axis=0) - np.einsum("ti,ij,tj->t", gain, precision, together)
     count = answers.log_ratio.shape[1]
-    middle, half = moved[:count], Z * np.sqrt(np.maximum(left[:count], 1e-12))
+    middle, half = moved[:count], deviations(answers.level) * np.sqrt(np.maximum(left[:count], 1e-12))
     return Updated(middle - half, middle + half, moved[count:], k, NORMAL, answers)

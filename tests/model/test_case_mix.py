@@ -392,12 +392,12 @@ def test_mixes_are_told_beside_those_of_a_fresh_arm() -> None:
     rows = table.set_index(["study", "arm", "covariate"])
     row = rows.loc[("m2", "x", "male")]
     assert row["source"] == "not printed: prior only" and np.isnan(row["printed"])
-    ends = 1 / (1 + np.exp(-(0.1 + 0.5 * stats.norm.ppf([0.05, 0.95]))))
-    np.testing.assert_allclose([row["population_q5"], row["population_q95"]], ends, atol=0.01)
+    ends = 1 / (1 + np.exp(-(0.1 + 0.5 * stats.norm.ppf([0.025, 0.975]))))
+    np.testing.assert_allclose([row["population_low"], row["population_high"]], ends, atol=0.01)
     assert rows.loc[("s1", "x", "male"), "source"] == "printed"
     few = rows.loc[("m1", "x", "kps")]
     assert (few["source"], few["printed"], few["n"]) == ("printed of few", 0.5, 20)
-    np.testing.assert_allclose(rows.loc[("s1", "x", "male"), ["mean", "q5", "q95"]].astype(float), 0.4)
+    np.testing.assert_allclose(rows.loc[("s1", "x", "male"), ["mean", "low", "high"]].astype(float), 0.4)
 
 
 def test_a_share_that_a_series_took_on_purpose_is_its_own_and_tells_of_no_other() -> None:

@@ -29,7 +29,7 @@ def has_line(axes, x, y):
 def band_table(last=24.0):
     time = np.linspace(0.1, last, 13)
     middle = np.exp(-time / 15)
-    edges = {"low95": middle - 0.2, "low50": middle - 0.1, "high50": middle + 0.1, "high95": middle + 0.2}
+    edges = {"low": middle - 0.2, "low50": middle - 0.1, "high50": middle + 0.1, "high": middle + 0.2}
     return pd.DataFrame({"time": time, "median": middle, **edges})
 
 
@@ -68,7 +68,7 @@ def test_the_bands_of_a_panel_are_those_of_the_table():
     panel(axes, follow_up_end=30.0)
     outer = axes.collections[0].get_paths()[0].vertices
     table = band_table()
-    for edge in ("low95", "high95"):
+    for edge in ("low", "high"):
         for point in table[["time", edge]].to_numpy():
             assert np.isclose(outer, point).all(axis=1).any()
 

@@ -293,7 +293,7 @@ def test_no_folder_of_this_machine_is_on_the_page(tmp_path):
 @pytest.mark.parametrize(("who", "column"), [(AverageStudy(), 1), (NewStudy(), 3), (NewHospital(), 5)])
 def test_the_table_of_answers_is_compare(who, column):
     table = compare(world(), who=who)
-    cells = [(row[0], *numbers_in(row[column])) for row in parsed().table("average study (95 %)") if len(row) > 1]
+    cells = [(row[0], *numbers_in(row[column])) for row in parsed().table("average study") if len(row) > 1]
     shown = [found for found in cells if len(found) == 4]
     for row in table.to_dict("records"):
         if row["estimand"] in ("survival", "survival_difference"):
@@ -303,7 +303,7 @@ def test_the_table_of_answers_is_compare(who, column):
 
 
 def test_every_answer_that_is_extrapolated_says_so():
-    rows = [row for row in parsed().table("average study (95 %)") if len(row) > 1]
+    rows = [row for row in parsed().table("average study") if len(row) > 1]
     marked = {row[0] for row in rows if "extrapolated" in row[7]}
     table = compare(world(), who=NewStudy())
     late = table[table["label"].str.contains("extrapolated") & (table["estimand"] == "survival")]
@@ -335,11 +335,11 @@ def test_the_published_number_stands_beside_ours_with_the_ratio():
 def test_the_patients_table_is_predict():
     asked = {"alive_at": 3.0, "times": [6.0, 12.0, 24.0], "who": NewStudy()}
     table = predict(world(), {"fit": 1.0}, **asked)
-    rows = [row for row in parsed().table("median (90 %)") if len(row) > 1]
+    rows = [row for row in parsed().table("median (95 %)") if len(row) > 1]
     assert len(rows) == len(table)
     exact = table[(table["estimand"] == "survival") & (table["treatment"] == "b") & (table["time"] == 12)].iloc[0]
     shown = next(row for row in rows if row[0] == "b, at 12 months")
-    assert numbers_in(shown[1]) == pytest.approx([exact["median"], exact["q5"], exact["q95"]], abs=0.0051)
+    assert numbers_in(shown[1]) == pytest.approx([exact["median"], exact["q2_5"], exact["q97_5"]], abs=0.0051)
     assert "prior only: fit" in shown[3]
 
 
@@ -581,7 +581,7 @@ def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
     for row in found.table.to_dict("records"):
         shown = rows[row["treatment"]]
         assert numbers_in(shown[1]) == [pytest.approx(row[name], abs=0.005) for name in ("median", "q2_5", "q97_5")]
-        assert numbers_in(shown[2]) == [row[name] for name in ("median_rank", "rank_q5", "rank_q95")]
+        assert numbers_in(shown[2]) == [row[name] for name in ("median_rank", "rank_q2_5", "rank_q97_5")]
         assert float(shown[5]) == pytest.approx(row["sucra"], abs=0.005)
     assert found.warning in " ".join(parsed().words)
     assert "best treatment" not in html()
@@ -681,7 +681,7 @@ def test_without_levels_only_ratios_are_answered():
     of = gathered(result, patient={})
     assert of.curves is None
     assert "Survival itself is not answered" in answers.answer_sentences(result)[1]
-    assert Page(page.render(of)).table("average study (95 %)")
+    assert Page(page.render(of)).table("average study")
 
 
 # ---- what must be on the page
@@ -735,7 +735,7 @@ def test_a_published_stratum_stands_beside_our_answer_for_such_patients():
     whole = predict(data.result, {"fit": 1.0}, times=[data.spec.reference_time], estimands=["survival"])
     said = whole[(whole.treatment == "b") & whole.reference.isna()].iloc[0]
     assert mine["median"] == pytest.approx(said["median"], rel=1e-12)
-    assert row["ours"] == f"{said['median']:.2f} ({said['q5']:.2f} to {said['q95']:.2f}), 90 %"
+    assert row["ours"] == f"{said['median']:.2f} ({said['q2_5']:.2f} to {said['q97_5']:.2f})"
     assert row["ratio"] == f"{said['median'] / 0.5:.2f}" and "patients with fit = 1" in html()
 
 

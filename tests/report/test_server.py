@@ -86,7 +86,7 @@ def test_answers_are_those_of_predict(port) -> None:
     )
     row = table[(table["estimand"] == "rmst") & (table["treatment"] == "b")].iloc[0]
     [shown] = [line for line in answer["curve"]["rows"] if line[0] == "b" and line[1].startswith("restricted")]
-    assert shown[2] == f"{row['median']:.1f} ({row['q5']:.1f} to {row['q95']:.1f})"
+    assert shown[2] == f"{row['median']:.1f} ({row['q2_5']:.1f} to {row['q97_5']:.1f})"
     difference = table[(table["estimand"] == "survival_difference") & (table["time"] == 12.0)].iloc[0]
     [line] = [line for line in answer["differences"]["rows"] if line[1] == "survival at 12 months, points"]
     assert line[3] == f"{difference['prob_better']:.2f}"

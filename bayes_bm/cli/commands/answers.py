@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayes_bm.cli.limits import number_option
-from bayes_bm.cli.options import AllowFailed, Horizon, Json, MixValues, ResultFile, Times, Treatments, WhoName
+from bayes_bm.cli.options import (
+    AllowFailed,
+    Horizon,
+    Json,
+    LevelValue,
+    MixValues,
+    ResultFile,
+    Times,
+    Treatments,
+    WhoName,
+)
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_population, parse_times
 from bayes_bm.cli.printing import (
+    ESTIMATE,
     check_figure,
     gate_field,
     json_rows,
@@ -29,10 +40,7 @@ if TYPE_CHECKING:
     from bayes_bm.estimands.ranking import Ranking
     from bayes_bm.inference.result import Result
 
-COMPARE_COLUMNS = (
-    *("estimand", "treatment", "reference", "time", "median"),
-    *("q2_5", "q97_5", "prob_better", "label"),
-)
+COMPARE_COLUMNS = (*("estimand", "treatment", "reference", "time", ESTIMATE, "prob_better", "label"),)
 """Columns of the printed table; `--json` has all."""
 
 
@@ -46,6 +54,7 @@ def compare(
     table_file: Annotated[
         Path | None, typer.Option("--to", help="Summary of findings as .csv, .tex or .xlsx, at the reference time.")
     ] = None,
+    level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
@@ -57,7 +66,7 @@ def compare(
     if table_file is not None:
         check_ending(table_file)
         check_places({"--to": table_file}, [result_file])
-    result = load_gated(result_file, allow_failed=allow_failed_gate)
+    result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     asked_about = parse_population(population, parse_who(who))
     if table_file is not None:
         from bayes_bm.estimands.findings import findings
@@ -65,12 +74,14 @@ def compare(
         write_table(findings(result, who=asked_about), table_file)
     asked: dict[str, Any] = {"reference": reference, "horizon": horizon, "times": parse_times(times)}
     answers = list(compared_pairs(result, who=asked_about, **asked))
-    table, reconstruction = answer_table(answers), _reconstruction_document(result, answers)
+    table, reconstruction = answer_table(answers, result.spec.interval), _reconstruction_document(result, answers)
     name, words = asked_about.name, mix_words(result, asked_about, reference=reference)
     mix_note = {"mix": words} if words else {}
     if as_json:
         return print_json({"who": name, **gate_field(result), "rows": json_rows(table), **mix_note, **reconstruction})
-    print_table(table, f"{result.spec.question} ({name}, {result.spec.time_unit})", COMPARE_COLUMNS)
+    print_table(
+        table, f"{result.spec.question} ({name}, {result.spec.time_unit})", COMPARE_COLUMNS, result.spec.interval
+    )
     if words:
         print_words(words)
     for document in reconstruction.values():
@@ -107,6 +118,7 @@ def incidence(
         float,
         typer.Option(parser=number_option("--alive-at", least=0), help="Given free of every cause at this time."),
     ] = 0.0,
+    level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
@@ -114,13 +126,15 @@ def incidence(
     from bayes_bm.estimands.competing_risks import cumulative_incidence, incidence_table
     from bayes_bm.estimands.who import parse_who
 
-    results = [load_gated(path, allow_failed=allow_failed_gate) for path in result_files]
-    incidence_times = parse_times(times) or []
-    table = incidence_table(cumulative_incidence(results, incidence_times, who=parse_who(who), alive_at=alive_at))
+    results = [load_gated(path, allow_failed=allow_failed_gate, level=level) for path in result_files]
+    incidence_times, interval = parse_times(times) or [], results[0].spec.interval
+    table = incidence_table(
+        cumulative_incidence(results, incidence_times, who=parse_who(who), alive_at=alive_at), interval
+    )
     failed = [result for result in results if not result.gate.passed]
     if as_json:
         return print_json({"who": who, **gate_field((failed or results)[0]), "rows": json_rows(table)})
-    return print_table(table, f"cumulative incidence ({who}, {results[0].spec.time_unit})")
+    return print_table(table, f"cumulative incidence ({who}, {results[0].spec.time_unit})", level=interval)
 
 
 def rank(
@@ -137,6 +151,7 @@ def rank(
     ] = None,
     horizon: Horizon = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Probability of every rank as a picture.")] = None,
+    level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
@@ -148,7 +163,7 @@ def rank(
     unused = ("--time", time) if estimand == "rmst" else ("--horizon", horizon)
     if unused[1] is not None:
         raise InputError(unused[0], found=f"{unused[1]:g}", allowed=_RANKED_BY, hint="leave it out")
-    result = load_gated(result_file, allow_failed=allow_failed_gate)
+    result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     asked: dict[str, Any] = {"estimand": estimand, "who": parse_who(who), "time": time, "horizon": horizon}
     ranking = rank_treatments(result, **asked)
     if figure is not None:
@@ -190,12 +205,13 @@ def _print_ranking(ranking: "Ranking", time_unit: str) -> None:
 def serve(
     result_file: ResultFile,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
 ) -> None:
     """The patient page in a browser, on this machine's own address only; Ctrl-C ends it."""
     from bayes_bm.report.server import PatientPage, server
 
-    running = server(PatientPage(load_gated(result_file, allow_failed=allow_failed_gate)), port)
+    running = server(PatientPage(load_gated(result_file, allow_failed=allow_failed_gate, level=level)), port)
     host, number = running.server_address[:2]
     with running:
         try:
@@ -215,6 +231,7 @@ def standardise(
         bool, typer.Option("--resample", help="The cohort is a sample of whom is asked about.")
     ] = False,
     who: WhoName = "new-study",
+    level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
@@ -223,7 +240,7 @@ def standardise(
     from bayes_bm.estimands.who import parse_who
     from bayes_bm.evidence.people import read_cohort
 
-    result = load_gated(result_file, allow_failed=allow_failed_gate)
+    result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     patients = read_cohort(result.spec, cohort)
     asked: dict[str, Any] = {
         "times": parse_times(times) or list(result.spec.answer_times),
@@ -232,7 +249,7 @@ def standardise(
         "who": parse_who(who),
         "resample": resample,
     }
-    table = standardised_table(standardise(result, patients, **asked))
+    table = standardised_table(standardise(result, patients, **asked), result.spec.interval)
     if as_json:
         return print_json({"who": who, "patients": len(patients), **gate_field(result), "rows": json_rows(table)})
     return print_table(table, f"{len(patients)} patients, had all had one treatment ({who}, {result.spec.time_unit})")

@@ -24,6 +24,7 @@ from bayes_bm.cli.options import (
 from bayes_bm.cli.parsing import parse_names, parse_pair, parse_pairs, parse_sizes
 from bayes_bm.cli.printing import (
     ERR,
+    ESTIMATE,
     OUT,
     gate_field,
     json_rows,
@@ -65,7 +66,7 @@ LEAVE_ONE_OUT_COLUMNS = (
     *("ratio", "ratio_low", "ratio_high", "shift", "note"),
 )
 """Columns of the printed table of studies left out."""
-SPLIT_COLUMNS = ("treatment", "reference", "source", "studies", "median", "q2_5", "q97_5", "p", "note")
+SPLIT_COLUMNS = ("treatment", "reference", "source", "studies", ESTIMATE, "p", "note")
 """Columns of the printed table of direct and indirect evidence."""
 KNOWN_ANSWER_COLUMNS = ("verdict", "check", "expected", "found", "tolerance", "source")
 """Columns of the printed table of known answers."""
@@ -236,7 +237,10 @@ def _leave_one_out(
 
     with show_progress(result.spec.name) as progress:
         removed = leave_one_out(result, folder, treatment=treatment, **parallel.document(), say=progress)
-    save_figure(leave_one_out_figure(removed.studies, title=result.spec.question), folder / "leave_one_out.png")
+    save_figure(
+        leave_one_out_figure(removed.studies, title=result.spec.question, level=result.spec.interval),
+        folder / "leave_one_out.png",
+    )
     return removed
 
 
@@ -356,7 +360,10 @@ def sensitivity(
         )
     table, picture = out / "sensitivity.csv", out / "sensitivity.png"
     if analyses.changed or not picture.is_file():
-        save_figure(sensitivity_figure(analyses.table, time_unit=analyses.time_unit, title=spec.question), picture)
+        save_figure(
+            sensitivity_figure(analyses.table, time_unit=analyses.time_unit, title=spec.question, level=spec.interval),
+            picture,
+        )
     ERR.print(Text(f"{spec.name}: {analyses.told}"))
     if as_json:
         print_json(sensitivity_document(spec.name, analyses, [table, picture]))

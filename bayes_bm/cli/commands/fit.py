@@ -12,6 +12,7 @@ from bayes_bm.cli.options import (
     Cores,
     ImputationOptions,
     Json,
+    LevelValue,
     MixValues,
     PatientValues,
     ResultFile,
@@ -166,6 +167,7 @@ def report(
     out: Annotated[Path, typer.Option("--out", help="One self-contained HTML file.")],
     patient: PatientValues = None,
     population: MixValues = None,
+    level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
     allow_red_rows: AllowRed = False,
 ) -> None:
@@ -173,7 +175,7 @@ def report(
     from bayes_bm.report.pipeline import make_report
 
     check_places({"--out": out}, [result_file])
-    result = load_gated(result_file, allow_failed=allow_failed_gate)
+    result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     with show_progress(result.spec.name) as progress:
         made = make_report(
             result,

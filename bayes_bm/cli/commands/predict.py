@@ -13,6 +13,7 @@ from bayes_bm.cli.options import (
     AllowFailed,
     Horizon,
     Json,
+    LevelValue,
     MixValues,
     PatientValues,
     ResultFile,
@@ -24,6 +25,7 @@ from bayes_bm.cli.options import (
 from bayes_bm.cli.parsing import load_gated, parse_names, parse_pairs, parse_population, parse_times
 from bayes_bm.cli.printing import (
     ERR,
+    ESTIMATE,
     OUT,
     check_figure,
     gate_field,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("patient", "treatment", "reference", "estimand", "time"),
-    *("median", "q2_5", "q97_5", "prob_better", "label"),
+    *(ESTIMATE, "prob_better", "label"),
 )
 """Columns of the printed table; `--json` has all."""
 MARGIN_COLUMNS = (*COLUMNS[:-1], "margin", "prob_better_by_margin", "label")
@@ -87,6 +89,7 @@ class PredictOptions:
     figure: Annotated[Path | None, typer.Option("--figure", help="Curves, and below them outcomes.")] = None
     who: WhoName = "new-study"
     population: MixValues = None
+    level: LevelValue = None
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,7 @@ def predict(
 ) -> None:
     """Survival, median and restricted mean of one patient or of many, under each treatment."""
     check_figure(options.figure, [result_file, *([options.patients] if options.patients else [])])
-    result = load_gated(result_file, allow_failed=allow_failed_gate)
+    result = load_gated(result_file, allow_failed=allow_failed_gate, level=options.level)
     request = parse_request(result.spec, options)
     predictions = answer_request(result, request)
     if options.figure is not None:
@@ -300,6 +303,7 @@ def print_predictions(result: "Result", request: PredictRequest, predictions: Pr
         table.assign(label=[_star_prior_only(label) for label in table["label"]]),
         f"{result.spec.question} ({request.who_name}, {result.spec.time_unit})",
         MARGIN_COLUMNS if request.with_margin else COLUMNS,
+        result.spec.interval,
     )
     for mark in marks:
         OUT.print(f"* {mark}: no evidence here informs these coefficients")

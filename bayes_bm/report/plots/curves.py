@@ -27,7 +27,7 @@ from bayes_bm.report.text import time_ticks
 
 HATCH = "////"
 Shades = tuple[tuple[str, str, float], ...]
-PREDICTED: Shades = (("low95", "high95", 0.18), ("low50", "high50", 0.30))
+PREDICTED: Shades = (("low", "high", 0.18), ("low50", "high50", 0.30))
 INTERVAL: Shades = (("low", "high", 0.20),)
 
 
@@ -81,7 +81,7 @@ def arm_panel(
     at_risk: pd.DataFrame | None = None,
     title: str = "",
 ) -> Axes:
-    """Draw one study arm: predicted band (time, low95, low50, median, high50, high95) and what was observed.
+    """Draw one study arm: predicted band (time, low, low50, median, high50, high) and what was observed.
 
     steps    time, survival: the Kaplan-Meier curve, the first row being (0, 1)
     ticks    time, survival: where patients were censored
@@ -147,26 +147,26 @@ def _write_numbers_at_risk(axes: Axes, at_risk: pd.DataFrame) -> None:
     axes.annotate("at risk", (0, line), xytext=(-42, 0), textcoords="offset points", color=GREY, **style)
 
 
-def arm_legend() -> list[Line2D | Patch]:
+def arm_legend(level: str) -> list[Line2D | Patch]:
     """Return handles that explain every mark of an arm panel, in grey because colours belong to treatments."""
     diamond: dict[Any, Any] = {"marker": "D", "markerfacecolor": "white", "markersize": 5.5}
     return [
         Patch(facecolor=GREY, alpha=0.45, label="predicted, 50 %"),
-        Patch(facecolor=GREY, alpha=0.2, label="predicted, 95 %"),
+        Patch(facecolor=GREY, alpha=0.2, label=f"predicted, {level}"),
         Line2D([], [], color=GREY, linewidth=1.8, label="predicted, median"),
         Patch(facecolor="none", edgecolor=GREY, hatch=HATCH, linewidth=0, label="extrapolated"),
         Line2D([], [], color=PRINTED, linewidth=1.4, label="observed curve"),
         Line2D([], [], color=PRINTED, marker="|", linestyle="", label="censored"),
-        Line2D([], [], color=PRINTED, linewidth=1.2, label="printed, 95 % interval", **diamond),
+        Line2D([], [], color=PRINTED, linewidth=1.2, label="printed, its own interval", **diamond),
     ]
 
 
-def arm_legend_figure() -> Figure:
+def arm_legend_figure(level: str) -> Figure:
     """Draw the legend of the arms' panels by itself."""
     drawn, axes = figure(4.0, 1.0, left_margin=0.05, right_margin=0.05, bottom_margin=0.02, top_margin=0.02)
     with mpl.rc_context(RC):
         axes.set_axis_off()
-        axes.legend(handles=arm_legend(), loc="center left", ncols=2, borderaxespad=0.0, columnspacing=1.4)
+        axes.legend(handles=arm_legend(level), loc="center left", ncols=2, borderaxespad=0.0, columnspacing=1.4)
     return drawn
 
 

@@ -13,23 +13,26 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, axes_inches, figure, figure_of, wrapped
 from bayes_bm.report.plots.text_columns import LETTER, LINE, column_widths, write_cells, write_text
 from bayes_bm.report.text import number, ratio_estimate, treatment_text
+from bayes_bm.spec.level import USUAL, Level
 
 SIZE = 8.7
 """Points of the text."""
 LONGEST = 46
 """Letters of a study's name before it is cut."""
-HEADS = ("ratio (95 %)", "shift, sd", "log score", "by")
 TICKS = (0.1, 0.2, 0.25, 0.33, 0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 10.0)
 METHODS = {"psis": "weights", "refit": "a fit", "failed": "failed"}
 
 
-def draw_leave_one_out(studies: pd.DataFrame, axes: Axes | None = None, *, title: str = "") -> Axes:
+def draw_leave_one_out(
+    studies: pd.DataFrame, axes: Axes | None = None, *, title: str = "", level: Level = USUAL
+) -> Axes:
     """Draw one line a study left out, largest change first, below all studies; without axes at its own size."""
     order = studies.iloc[1:].assign(size=lambda table: -table["shift"].abs().fillna(0.0)).sort_values("size")
     rows = [*studies.iloc[:1].to_dict("records"), *order.to_dict("records")]
     texts = [_study_texts(row) for row in rows]
+    heads = (f"ratio ({level.words})", "shift, sd", "log score", "by")
     left_margin = 0.3 + LETTER * max(len(_study_label(row)) for row in rows)
-    widths = column_widths(HEADS, texts)
+    widths = column_widths(heads, texts)
     top_margin = 0.62 if title else 0.4
     if axes is None:
         _, axes = figure(
@@ -47,7 +50,7 @@ def draw_leave_one_out(studies: pd.DataFrame, axes: Axes | None = None, *, title
             _draw_study(axes, row, y)
             write_text(axes, _study_label(row), (0, y), 6 - 72 * left_margin, fontsize=SIZE, bold=y == 0)
             write_cells(axes, cells, widths, y, begin=0.2, fontsize=SIZE)
-        write_cells(axes, HEADS, widths, -1.0, begin=0.2, fontsize=SIZE, color=GREY)
+        write_cells(axes, heads, widths, -1.0, begin=0.2, fontsize=SIZE, color=GREY)
         first = rows[0]
         compared, reference = treatment_text(first["treatment"]), treatment_text(first["reference"])
         axes.set_xlabel(f"{first['measure']} in the average study, {compared} against {reference}\ngrey: all studies")

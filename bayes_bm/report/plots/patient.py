@@ -47,8 +47,8 @@ def draw_patient(
     notes: bool = True,
     width: float = WIDTH,
 ) -> PatientPanels:
-    """Draw curves above (line: median, band: 95 % of the uncertainty about the curve), outcomes below (thick: middle
-    half, thin: 95 % of single patients). Without axes on a figure `width` inches wide, with the notes below.
+    """Draw curves above (line: median, band: the uncertainty about the curve), outcomes below (thick: middle half,
+    thin: 95 % of single patients). Without axes on a figure `width` inches wide, with the notes below.
     """
     names = list(dict.fromkeys(curves.curves["treatment"]))
     with mpl.rc_context(RC):
@@ -93,7 +93,8 @@ def _draw_curves(axes: Axes, curves: "PatientCurves", names: list[str]) -> None:
         axes.plot(extrapolated["time"], extrapolated["median"], color=look.color, linestyle="--", label=label)
     axes.set(ylim=(0, 1), xlim=(0, curves.horizon), ylabel="survival")
     _write_axis_caption(
-        axes, f"{curves.time_unit}. Line and band: the curve and its 95 % uncertainty; dashed: beyond follow-up"
+        axes,
+        f"{curves.time_unit}. Line, band: the curve and its {curves.level.words} uncertainty; dashed: past follow-up",
     )
     axes.grid(visible=True)
     axes.legend(loc="upper right")

@@ -44,7 +44,8 @@ def draw_ranks(ranking: "Ranking", axes: Axes, name: str, *, look: Look) -> Axes
         axes.set_xticks(probabilities["rank"])
         axes.set_yticks([0, 0.5, 1])
         axes.grid(visible=True, axis="y")
-        span = f"{row['median_rank']:g} ({row['rank_q5']:g} to {row['rank_q95']:g})"
+        low, high = (row[name] for name in row.index if str(name).startswith("rank_q"))
+        span = f"{row['median_rank']:g} ({low:g} to {high:g})"
         axes.set_title(wrapped(treatment_text(name), 28, lines=1), fontsize=8.8, pad=12)
         axes.annotate(
             f"rank {span}; SUCRA {number(row['sucra'], 2)}",

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from bayes_bm.report.plots.style import GREY, INK, PALETTE, RC, Look, axes_inches, figure, figure_of, wrapped
 from bayes_bm.report.plots.text_columns import GAP, LETTER, LINE, column_widths, write_cells, write_text
 from bayes_bm.report.text import DIGITS, MISSING, estimate, number, probability, ratio_estimate, treatment_text
+from bayes_bm.spec.level import USUAL, Level
 
 LOOKS = {
     "base": Look(INK, "D"),
@@ -24,11 +25,13 @@ TITLE_CHARACTERS = 110
 """Letters of a title before it is cut."""
 
 
-def draw_sensitivity(table: pd.DataFrame, axes: Axes | None = None, *, time_unit: str, title: str = "") -> Axes:
+def draw_sensitivity(
+    table: pd.DataFrame, axes: Axes | None = None, *, time_unit: str, title: str = "", level: Level = USUAL
+) -> Axes:
     """Draw one line an analysis, grouped by kind, with words on both sides; without axes at its own size."""
     rows, digits = _rows_with_headings(table), DIGITS[time_unit]
     texts = [_analysis_texts(row, digits) for row in rows]
-    heads = (f"difference ({time_unit})", "ratio (95 %)", "P(better)")
+    heads = (f"difference ({time_unit})", f"ratio ({level.words})", "P(better)")
     left_margin = 0.3 + LETTER * max(len(_analysis_label(row)) for row in rows)
     widths = column_widths(heads, texts)
     top_margin = 0.62 if title else 0.4
@@ -49,7 +52,7 @@ def draw_sensitivity(table: pd.DataFrame, axes: Axes | None = None, *, time_unit
             _draw_analysis(axes, row, y)
             write_cells(axes, cells, widths, y, begin=GAP, fontsize=8.5)
         write_cells(axes, heads, widths, -1.0, begin=GAP, fontsize=8.5, color=GREY)
-        _write_words(axes, table, time_unit, title, left_margin)
+        _write_words(axes, table, time_unit, title, left_margin, level)
     return axes
 
 
@@ -133,7 +136,7 @@ def _draw_analysis(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
     )
 
 
-def _write_words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left_margin: float) -> None:
+def _write_words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, left_margin: float, level: Level) -> None:
     """Title, axis and legend in words."""
     first = table.iloc[0]
     compared, reference = treatment_text(first["treatment"]), treatment_text(first["reference"])
@@ -141,7 +144,7 @@ def _write_words(axes: Axes, table: pd.DataFrame, time_unit: str, title: str, le
     horizon_words = f" to {number(float(horizons[0]), 0)}" if len(horizons) == 1 else ""
     axes.set_xlabel(
         f"difference of restricted mean{horizon_words}, in {time_unit}: {compared} minus {reference}, in a new study\n"
-        f"above 0: longer with {compared}. Line: 95 % interval; grey: the base's"
+        f"above 0: longer with {compared}. Line: {level.words} interval; grey: the base's"
     )
     failed = bool((table["gate"] == "failed").any())
     remark = "Hollow, dotted: the convergence gate failed." if failed else ""

@@ -24,7 +24,7 @@ WHO = {"average-study": "average study", "new-study": "new study", "new-hospital
 EXTERNAL_COLUMNS = (
     plain("quantity", "quantity", "keep"),
     plain("published", "published", "num"),
-    plain("ours (95 %)", "ours", "num"),
+    plain("ours", "ours", "num"),
     plain("ours / published", "ratio", "num"),
     plain("source", "source", "words"),
     plain("note", "note", "words", missing=""),
@@ -78,9 +78,13 @@ def _short_answers(data: ReportData) -> Table:
 
     columns = [
         treatment(),
-        Column(f"{measure.words} (95 %)", lambda row: estimate_text(spec, row), "num"),
+        Column(f"{measure.words} ({spec.interval.words})", lambda row: estimate_text(spec, row), "num"),
         Column(measure.better, lambda row: probability(row["prob_better"]), "num"),
-        Column("time" if measure.longer else "hazard", lambda row: words.get(verdict(row), verdict(row)), "keep"),
+        Column(
+            "time" if measure.longer else "hazard",
+            lambda row: words.get(verdict(spec, row), verdict(spec, row)),
+            "keep",
+        ),
         Column(f"difference at {time_text(spec, answers.time)}", lambda row: difference(row, "new-study"), "num"),
         Column("in one new hospital", lambda row: difference(row, "new-hospital"), "num"),
         Column("compared in", support, "keep"),
@@ -97,7 +101,7 @@ def _external_rows(data: ReportData) -> list[dict[str, str]]:
 
 
 def stratum_row(data: ReportData, check: ExternalCheck, row: Mapping[Any, Any] | None) -> dict[str, str]:
-    """Return a published number of a stratum beside our answer for such patients (90 %), as texts."""
+    """Return a published number of a stratum beside our answer for such patients, as texts."""
     spec, given = data.spec, ", ".join(f"{name} = {value:g}" for name, value in (check.patient or {}).items())
     time = time_text(spec, spec.reference_time if check.time is None else check.time)
     what = f"median ({spec.time_unit})" if check.estimand == "median" else f"survival at {time}"
@@ -106,7 +110,7 @@ def stratum_row(data: ReportData, check: ExternalCheck, row: Mapping[Any, Any] |
     return {
         "quantity": f"{what}, {treatment_text(check.treatment)}, patients with {given}",
         "published": printed_interval(check.value, low, high, digits=digits),
-        "ours": MISSING if row is None else f"{estimate_text(spec, row, ends=('q5', 'q95'))}, 90 %",
+        "ours": MISSING if row is None else estimate_text(spec, row),
         "ratio": MISSING if row is None else number(row["median"] / check.value, 2),
         "source": check.source,
         "note": check.note,

@@ -1,6 +1,7 @@
 """Sections on contrasts: within and across studies, the network, ranks."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
@@ -9,6 +10,7 @@ from bayes_bm.report.material import Answers, ReportData
 from bayes_bm.report.sentences import source_text
 from bayes_bm.report.tables import Column, Row, Table, make_table, mark, numeric, plain, treatment
 from bayes_bm.report.text import estimate, probability, treatment_text
+from bayes_bm.spec.level import Level
 
 if TYPE_CHECKING:
     from bayes_bm.estimands.ranking import Ranking
@@ -60,7 +62,7 @@ def _contrast_columns(answers: Answers) -> list[Column]:
     return [
         Column("source", lambda row: SOURCES.get(str(row["source"]), str(row["source"])), "keep"),
         numeric("studies", "studies", 0),
-        Column(f"{answers.contrasted.name} (95 %)", source_text, "num"),
+        Column(f"{answers.contrasted.name} ({answers.spec.interval.words})", source_text, "num"),
         Column(answers.measure.better, lambda row: probability(row["prob_better"]), "num"),
         numeric("mean log", "mean", 2),
         numeric("sd", "sd", 2),
@@ -138,11 +140,15 @@ class RanksSection:
 
 def ranks_section(draw: figures.Drawing, ranking: "Ranking") -> RanksSection:
     """Return the ranks by the ratio in the average study."""
-    measure = draw.data.answers.measure
+    measure, level = draw.data.answers.measure, draw.data.spec.interval
     columns = [
         treatment(),
-        Column(f"log {measure.words} against {draw.data.reference} (95 %)", _ranked_estimate, "num"),
-        Column("median rank (90 %)", _rank_text, "num"),
+        Column(
+            f"log {measure.words} against {draw.data.reference} ({level.words})",
+            partial(_ranked_estimate, level),
+            "num",
+        ),
+        Column(f"median rank ({level.words})", partial(_rank_text, level), "num"),
         Column("P(rank 1)", lambda row: probability(row["first"]), "num"),
         Column("P(last)", lambda row: probability(row["last"]), "num"),
         numeric("SUCRA", "sucra", 2),
@@ -163,10 +169,11 @@ def ranks_section(draw: figures.Drawing, ranking: "Ranking") -> RanksSection:
     )
 
 
-def _ranked_estimate(row: Row) -> str:
-    return estimate([row["median"], row["q2_5"], row["q97_5"]], digits=2)
+def _ranked_estimate(level: Level, row: Row) -> str:
+    return estimate([row[name] for name in ("median", *level.names)], digits=2)
 
 
-def _rank_text(row: Row) -> str:
+def _rank_text(level: Level, row: Row) -> str:
     """A rank may be a half: the median of an even number of draws."""
-    return f"{row['median_rank']:g} ({row['rank_q5']:g} to {row['rank_q95']:g})"
+    low, high = (row[f"rank_{name}"] for name in level.names)
+    return f"{row['median_rank']:g} ({low:g} to {high:g})"

@@ -15,9 +15,10 @@ from bayes_bm.report import figures
 from bayes_bm.report.material import ReportData
 from bayes_bm.report.plots.leave_one_out import leave_one_out_figure
 from bayes_bm.report.plots.style import svg
-from bayes_bm.report.sentences import fit_command, leave_one_out_table, limits
+from bayes_bm.report.sentences import fit_command, interval_of, leave_one_out_table, limits
 from bayes_bm.report.tables import Cell, Column, Row, Table, frame_table, make_table, numeric, plain
 from bayes_bm.report.text import counted, estimate, number
+from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import describe
 
 ELSEWHERE = {
@@ -75,7 +76,7 @@ def diagnostics_section(draw: figures.Drawing) -> DiagnosticsSection:
         rank_source=_rank_source(data),
         ranks=figures.rank_figures(draw),
         heterogeneity=heterogeneity_table(data),
-        priors=make_table(data.parameters, PRIOR_COLUMNS),
+        priors=make_table(data.parameters, prior_columns(data.spec)),
         densities=figures.density_figures(draw),
     )
 
@@ -118,18 +119,18 @@ def heterogeneity_table(data: ReportData) -> Table | None:
     rows = [row for row in data.parameters if row["parameter"] in HETEROGENEITY]
     if not rows:
         return None
-    measure = data.answers.measure
+    measure, level = data.answers.measure, data.spec.interval.words
     names = {"measured": "times" if measure.longer else "hazards", "ratio": measure.words}
 
     def shown(row: Row, scale: float) -> str:
-        ends = [row["median"], row["q2_5"], row["q97_5"]]
+        ends = interval_of(data.spec, row)
         return estimate([float(np.exp(scale * end)) if scale else end for end in ends], digits=2)
 
     columns = [
         plain("parameter", "parameter", "keep"),
-        Column("sd on the log scale (95 %)", lambda row: shown(row, 0.0), "num"),
+        Column(f"sd on the log scale ({level})", lambda row: shown(row, 0.0), "num"),
         Column("what typically differs", lambda row: HETEROGENEITY[row["parameter"]].format(**names), "words"),
-        Column("by a factor of (95 %)", lambda row: shown(row, MEDIAN_RATIO), "num"),
+        Column(f"by a factor of ({level})", lambda row: shown(row, MEDIAN_RATIO), "num"),
     ]
     return make_table(rows, columns)
 
@@ -140,15 +141,17 @@ def power_scaling_text(row: Mapping[Any, Any]) -> str:
     return "" if None in pair else " / ".join(number(value, 2) for value in pair)
 
 
-PRIOR_COLUMNS = (
-    plain("parameter", "parameter", "keep"),
-    Column("prior", lambda row: describe(row["prior"])),
-    Column("posterior (95 %)", lambda row: estimate([row["median"], row["q2_5"], row["q97_5"]], digits=2), "num"),
-    Column("sd, posterior / prior", lambda row: number(row["sd"] / row["prior_sd"], 2), "num"),
-    Column("informed by", lambda row: "prior only" if row["prior_only"] else "evidence and prior", "keep"),
-    Column("power scaling, prior / evidence", power_scaling_text, "num"),
-    Column("why this prior", lambda row: row["prior"].why, "words"),
-)
+def prior_columns(spec: Spec) -> tuple[Column, ...]:
+    """Return the columns of the table of priors."""
+    return (
+        plain("parameter", "parameter", "keep"),
+        Column("prior", lambda row: describe(row["prior"])),
+        Column(f"posterior ({spec.interval.words})", lambda row: estimate(interval_of(spec, row), digits=2), "num"),
+        Column("sd, posterior / prior", lambda row: number(row["sd"] / row["prior_sd"], 2), "num"),
+        Column("informed by", lambda row: "prior only" if row["prior_only"] else "evidence and prior", "keep"),
+        Column("power scaling, prior / evidence", power_scaling_text, "num"),
+        Column("why this prior", lambda row: row["prior"].why, "words"),
+    )
 
 
 @dataclass(frozen=True)

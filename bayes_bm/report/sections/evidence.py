@@ -31,11 +31,13 @@ MIX_COLUMNS = (
     plain("covariate", "covariate", "words"),
     numeric("printed", "printed", 2),
     numeric("of patients", "n", 0),
-    Column("this arm (90 %)", lambda row: mix_text(row, ""), "num"),
-    Column("a new arm (90 %)", lambda row: mix_text(row, "population_"), "num"),
+    Column("this arm", lambda row: mix_text(row, ""), "num"),
+    Column("a new arm", lambda row: mix_text(row, "population_"), "num"),
     plain("known from", "source", "words"),
 )
-MIX_CAPTION = "Share of patients with each covariate, or its mean, beside that of a new arm of the treatment"
+MIX_CAPTION = (
+    "Share of patients with each covariate, or its mean, and that of a new arm of the treatment, {level} intervals"
+)
 QUESTION_COLUMNS = (
     Column("", lambda row: Cell("flagged", "strong") if row["flagged"] else "", "keep"),
     plain("question", "question", "words"),
@@ -64,7 +66,7 @@ PIT_COLUMNS = (
 
 def mix_text(row: Row, prefix: str) -> str:
     """Return a share or a mean with its interval; one that is printed has none."""
-    middle, low, high = (float(row[f"{prefix}{name}"]) for name in ("mean", "q5", "q95"))
+    middle, low, high = (float(row[f"{prefix}{name}"]) for name in ("mean", "low", "high"))
     digits = 2 if abs(middle) <= 1 else 1
     return number(middle, digits) if low == high else f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
@@ -116,7 +118,9 @@ def audit_section(data: ReportData) -> AuditSection:
         side_by_side=make_table(audit.contrasts, SIDE_BY_SIDE_COLUMNS, caption="Held side by side within a study"),
         rows=make_table(audit.rows, row_columns, caption=used),
         set_aside=set_aside if len(audit.set_aside) else None,
-        mixes=make_table(data.mixes, MIX_COLUMNS, caption=MIX_CAPTION) if len(data.mixes) else None,
+        mixes=make_table(data.mixes, MIX_COLUMNS, caption=MIX_CAPTION.format(level=data.spec.interval.words))
+        if len(data.mixes)
+        else None,
         whom=data.whom,
         informed=[f"Coefficient of {name}: {words}." for name, words in data.informed.items()],
     )
@@ -143,7 +147,7 @@ def reconciliation_section(data: ReportData) -> ReconciliationSection:
         plain("quantity", "quantity", "keep"),
         Column("printed", lambda row: reconciled_text(spec, row, "printed"), "num"),
         Column("reconstructed", lambda row: number(row["reconstructed"], reconciled_digits(spec, row)), "num"),
-        Column("predicted (95 %)", lambda row: reconciled_text(spec, row, "predicted"), "num"),
+        Column(f"predicted ({spec.interval.words})", lambda row: reconciled_text(spec, row, "predicted"), "num"),
         Column("p", lambda row: probability(row["p"]), "num"),
     ]
     table = make_table(rows, columns, row_class=lambda row: row["status"] if row["status"] != "green" else None)
@@ -230,7 +234,7 @@ VARIANCE_COLUMNS = (
     _small("sd between, √B", lambda row: row["between"] ** 0.5),
     _percent("share of B in T", "share"),
     _small("Monte Carlo error of the mean", lambda row: row["mcse"]),
-    numeric("95 % width, one fit", "width_within", 2),
+    numeric("width of the interval, one fit", "width_within", 2),
     numeric("all fits", "width", 2),
     _percent("wider by", "wider"),
 )

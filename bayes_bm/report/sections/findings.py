@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bayes_bm.estimands.findings import behind
 from bayes_bm.report.material import ReportData
-from bayes_bm.report.sentences import estimate_text, time_text
+from bayes_bm.report.sentences import estimate_text, interval_of, time_text
 from bayes_bm.report.tables import Column, Row, Table, make_table, plain, treatment
 from bayes_bm.report.text import MISSING, estimate
 
@@ -16,6 +16,7 @@ class FindingsSection:
     table: Table
     time: str
     judged: bool
+    level: str
 
 
 def findings_section(data: ReportData) -> FindingsSection:
@@ -29,14 +30,20 @@ def findings_section(data: ReportData) -> FindingsSection:
         Column("studies (side by side)", lambda row: f"{row['studies']} ({row['side_by_side']})", "num"),
         Column("patients", _patients, "num"),
         plain("compared", "basis", "keep"),
-        Column(f"{word} (95 %)", lambda row: estimate_text(data.spec, data.answers.ratio(row["treatment"])), "num"),
+        Column(
+            f"{word} ({data.spec.interval.words})",
+            lambda row: estimate_text(data.spec, data.answers.ratio(row["treatment"])),
+            "num",
+        ),
         Column(f"of 100, {data.reference}", lambda row: _of_100(data, "survival", reference), "num"),
         Column("of 100, treatment", lambda row: _of_100(data, "survival", row["treatment"]), "num"),
         Column("difference", lambda row: _of_100(data, "survival_difference", row["treatment"]), "num"),
         *([plain("risk of bias (arms)", "risk_of_bias", "words")] if judged else []),
         plain("certainty", "certainty", missing=""),
     ]
-    return FindingsSection(make_table(rows, columns, caption=f"Against {data.reference}"), when, judged)
+    return FindingsSection(
+        make_table(rows, columns, caption=f"Against {data.reference}"), when, judged, data.spec.interval.words
+    )
 
 
 def _patients(row: Row) -> str:
@@ -50,4 +57,4 @@ def _of_100(data: ReportData, estimand: str, name: str) -> str:
         return MISSING
     row = data.answers.row("new-study", estimand, name, time=data.answers.time)
     null = 0.0 if estimand.endswith("_difference") else None
-    return estimate([100 * row[end] for end in ("median", "q2_5", "q97_5")], digits=0, null=null)
+    return estimate([100 * end for end in interval_of(data.spec, row)], digits=0, null=null)

@@ -29,7 +29,7 @@ ANSWER_COLUMNS = (
         column
         for who, words in WHO.items()
         for column in (
-            plain(f"{words} (95 %)", who, "num"),
+            plain(words, who, "num"),
             plain("P(better)", f"better {who}", "num", missing=""),
         )
     ),
@@ -38,7 +38,7 @@ ANSWER_COLUMNS = (
 FOREST_COLUMNS = (
     plain("", "label", "words"),
     plain("patients", "text_n", "num", missing=""),
-    plain("model (95 %)", "text_model", "num"),
+    plain("model", "text_model", "num"),
     plain("printed or observed", "text_printed", "num"),
 )
 
@@ -50,13 +50,14 @@ class AnswersSection:
     table: Table
     better: str
     marginal: bool
+    level: str
 
 
 def answers_section(data: ReportData) -> AnswersSection:
     """Return every estimand at every time, for everyone who can be asked about."""
     measure = data.answers.measure
     table = make_table(answer_rows(data), ANSWER_COLUMNS, group="group")
-    return AnswersSection(table, measure.better, marginal=not measure.longer)
+    return AnswersSection(table, measure.better, marginal=not measure.longer, level=data.spec.interval.words)
 
 
 def answer_rows(data: ReportData) -> list[dict[str, str]]:
@@ -115,6 +116,7 @@ class ForestSection:
 
     plots: list[figures.PageFigure]
     table: Table
+    level: str
 
 
 def forest_section(draw: figures.Drawing) -> ForestSection | None:
@@ -127,6 +129,7 @@ def forest_section(draw: figures.Drawing) -> ForestSection | None:
     return ForestSection(
         plots=figures.forest_figures(draw, rows),
         table=make_table(numbers, FOREST_COLUMNS, caption=figures.forest_label(data)),
+        level=data.spec.interval.words,
     )
 
 
@@ -137,6 +140,7 @@ class PanelsSection:
     horizon: str
     legend: figures.PageFigure
     panels: list[figures.PageFigure]
+    level: str
 
 
 def panels_section(draw: figures.Drawing) -> PanelsSection | None:
@@ -145,7 +149,7 @@ def panels_section(draw: figures.Drawing) -> PanelsSection | None:
     if data.bands.empty:
         return None
     horizon = time_text(data.spec, data.spec.horizon)
-    return PanelsSection(horizon, figures.panel_legend(draw), figures.panel_figures(draw))
+    return PanelsSection(horizon, figures.panel_legend(draw), figures.panel_figures(draw), data.spec.interval.words)
 
 
 def curves_section(draw: figures.Drawing) -> list[figures.PageFigure] | None:
@@ -208,7 +212,7 @@ def _asked_table(spec: Spec, answers: pd.DataFrame) -> Table:
     """Return every estimand of the report in a table of `predict` or `compare`."""
     columns = [
         Column("", lambda row: asked_text(spec, row), "keep"),
-        Column("median (90 %)", lambda row: estimate_text(spec, row, ends=("q5", "q95")), "num"),
+        Column(f"median ({spec.interval.words})", lambda row: estimate_text(spec, row), "num"),
         Column("P(better)", lambda row: "" if row["reference"] is None else probability(row["prob_better"]), "num"),
         mark(),
     ]
@@ -216,7 +220,7 @@ def _asked_table(spec: Spec, answers: pd.DataFrame) -> Table:
     rows = [{**row, "group": estimand_title(spec, row)} for row in kept]
     rows = [{**row, "reference": row["reference"] if isinstance(row["reference"], str) else None} for row in rows]
     rows.sort(key=lambda row: list(ESTIMANDS).index(row["estimand"]))
-    return make_table(rows, columns, group="group", caption="Posterior median with 90 % interval")
+    return make_table(rows, columns, group="group", caption=f"Posterior median with {spec.interval.words} interval")
 
 
 def _patient_question(spec: Spec) -> PatientQuestion:
