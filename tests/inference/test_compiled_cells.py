@@ -10,16 +10,18 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.inference.compiled.coverage import KNOWN, is_plain_weibull, why_not
 from bayes_bm.inference.compiled.formulas import FILES
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
+from bayes_bm.inference.compiled.stages import TOGETHER, TOGETHER_BACK
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.observations import KINDS
 from bayes_bm.spec.document import Spec
-from bayes_bm.spec.reading import list_models
+from bayes_bm.spec.reading import list_models, read_spec
 from tests.builders import families, structures, worlds
 from tests.builders.structures import points
 from tests.evidence import test_clocks
@@ -117,11 +119,19 @@ def test_the_gradient_is_that_of_the_value(name: str) -> None:
 
 
 def test_no_shipped_spec_analysis_or_problem_is_left_to_the_graph() -> None:
-    """Every family and kind of evidence is compiled, and no spec, named analysis or problem asks for PyMC's sampler."""
+    """Every family and kind of evidence is compiled, covariates that go together too, and no spec, named analysis or
+    problem asks for PyMC's sampler.
+    """
     assert set(FILES) == set(FAMILIES)
     assert {*KINDS, "hazard_ratios"} <= KNOWN
     asked = {str(path) for path in [*list_models(), *PROBLEMS.glob("*/*.toml")] if "sampler" in path.read_text()}
     assert not asked
+    spec = read_spec("os_reresection_vs_resrs", sensitivity="correlated_mix")
+    inputs = prepare(spec, read_evidence(spec))
+    assert inputs.arm_mixes is not None and inputs.arm_mixes.loading.any()
+    assert why_not(inputs) is None
+    _, data = pack_problem(inputs)
+    assert data.called[TOGETHER] and data.called[TOGETHER_BACK]
 
 
 def test_a_family_without_a_compiled_formula_is_left_to_the_graph() -> None:
