@@ -6,7 +6,7 @@ standard deviation (the scale of a Student t), `rate` the inverse of a mean, `me
 to the logarithm.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -30,7 +30,7 @@ Positive = Annotated[float, Field(gt=0, le=LARGEST), AfterValidator(_not_tiny)]
 
 
 class _Prior(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     why: Why
 
 

@@ -5,7 +5,7 @@ makes the log densities of all variables whichever is asked for, so they are mad
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -147,6 +147,25 @@ def slopes_of(density: Any, values: Sequence[Any], point: dict[str, np.ndarray])
     All at once: `Model.dlogp` goes through the graph anew for each variable.
     """
     return Walk(pytensor.grad(rewrite_pregrad(density), list(values)))(point)
+
+
+def vector_of(model: Any) -> tuple[Callable[[np.ndarray], tuple[float, np.ndarray]], list[str]]:
+    """Log density and its gradient at a vector of all values, and the names of its variables in order."""
+    values, start = model.value_vars, model.initial_point()
+    whole = total(model)
+    walk = Walk([whole, *pytensor.grad(rewrite_pregrad(whole), values, disconnected_inputs="ignore")])
+
+    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, *slopes = walk(point_of(x, {value.name: start[value.name] for value in values}))
+        return float(value), np.concatenate([np.ravel(one) for one in slopes])
+
+    return evaluate, [str(model.values_to_rvs[value].name) for value in values]
+
+
+def point_of(x: np.ndarray, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A vector cut into values of the same names and shapes as others."""
+    parts = np.split(x, np.cumsum([np.size(one) for one in like.values()])[:-1])
+    return {name: part.reshape(np.shape(one)) for (name, one), part in zip(like.items(), parts, strict=True)}
 
 
 def values_at(model: Any, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -36,19 +36,13 @@ from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.spec.prior_distributions import scipy_distribution
 from bayes_bm.spec.reading import list_models, read_spec
 from tests.builders import worlds
-from tests.builders.graphs import UNOPTIMISED
+from tests.builders.graphs import model_of, vector_of
 from tests.builders.structures import STRUCTURES, points, world
 
 
 def graph(spec, evidence):
     """Value and gradient of the model's graph at a point; also the names of its coordinates in order."""
-    from bayes_bm.model.pymc_graph.build import build_model
-
-    model = build_model(spec, evidence)
-    function = model.logp_dlogp_function(ravel_inputs=True, mode=UNOPTIMISED)
-    function.set_extra_values({})
-    names = [str(model.values_to_rvs[variable].name) for variable in model.value_vars]
-    return function._pytensor_function, names
+    return vector_of(model_of(spec, evidence))
 
 
 def assert_agree(wanted, found) -> None:

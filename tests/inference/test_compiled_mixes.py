@@ -1,15 +1,10 @@
 """The compiled density of arms averaged over their mixes and of prognostic ratios, against the graph and itself."""
 
-from functools import reduce
-from operator import add
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import pytensor
-import pytensor.tensor as pt
 import pytest
-from pymc.pytensorf import rewrite_pregrad
 
 from bayes_bm.inference.compiled.cells.mixtures import KEPT, mixture_of
 from bayes_bm.inference.compiled.coverage import why_not
@@ -18,7 +13,7 @@ from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_model
 from tests.builders import families, worlds
-from tests.builders.graphs import UNOPTIMISED, values_at
+from tests.builders.graphs import point_of, values_at, vector_of
 from tests.builders.structures import points
 from tests.builders.worlds import half_normal, normal
 from tests.inference.test_compiled_density import standard_normals
@@ -60,32 +55,12 @@ def problem(covariates: dict[str, Any], **more: Any) -> tuple[Any, Any]:
 
 
 def graph(spec: Any, evidence: Any) -> Any:
-    """Value and gradient of the model's graph at a vector, and names of its coordinates: the sum in parts, because the
-    Python linker takes 32 operands at most.
-    """
+    """Value and gradient of the model's graph at a vector, names of its coordinates, and the parameters there."""
     model = build_model(spec, evidence)
-    terms, values = [pt.sum(one) for one in model.logp(sum=False)], model.value_vars
-    outputs: list[Any] = []
-    for first in range(0, len(terms), 6):
-        part = reduce(add, terms[first : first + 6])
-        outputs += [part, *pytensor.grad(rewrite_pregrad(part), values, disconnected_inputs="ignore")]
-    compiled = model.compile_fn(outputs, inputs=values, mode=UNOPTIMISED, on_unused_input="ignore")
-    start, width = model.initial_point(), 1 + len(values)
-
-    def point_of(x: np.ndarray) -> dict[str, np.ndarray]:
-        sizes = np.cumsum([np.size(value) for value in start.values()])
-        parts = np.split(x, sizes[:-1])
-        return {
-            value.name: part.reshape(np.shape(start[value.name])) for value, part in zip(values, parts, strict=True)
-        }
-
-    def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
-        found = compiled(point_of(x))
-        rows = [found[first : first + width] for first in range(0, len(found), width)]
-        slopes = [np.concatenate([np.ravel(one) for one in row[1:]]) for row in rows]
-        return float(sum(row[0] for row in rows)), np.sum(slopes, axis=0)
-
-    return evaluate, [str(model.values_to_rvs[value].name) for value in values], lambda x: values_at(model, point_of(x))
+    evaluate, names = vector_of(model)
+    start = model.initial_point()
+    like = {str(value.name): start[value.name] for value in model.value_vars}
+    return evaluate, names, lambda x: values_at(model, point_of(x, like))
 
 
 @pytest.mark.slow
