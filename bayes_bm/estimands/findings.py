@@ -69,7 +69,7 @@ def findings(result: Result, *, time: float | None = None, who: Who | str | None
     }
     reference = result.spec.treatments.reference
     interval = partial(_interval, level=result.spec.interval)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for treatment in result.spec.treatments.compare:
         named = {"treatment": treatment, "reference": reference, "outcome": result.spec.endpoint}
         answers = {
@@ -129,7 +129,7 @@ def _patients(result: Result, treatment: str) -> int | None:
 
 def judgements(arms: pd.DataFrame) -> str:
     """Return how many arms have each judgement, domain by domain; empty where the table carries none."""
-    parts = []
+    parts: list[str] = []
     for column in [str(name) for name in arms.columns if str(name).startswith(DOMAIN)]:
         counts = arms[column].dropna().value_counts()
         if len(counts):

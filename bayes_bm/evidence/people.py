@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -63,7 +63,7 @@ def read_people(spec: Spec, path: Path) -> People:
         )
     names = [str(row + 1) if name is None else name for row, name in enumerate(table["patient"])]
     given = [name for name in spec.covariates if name in table]
-    rows = table[given].to_dict("records") if given else [{} for _ in names]
+    rows = table[given].to_dict("records") if given else [dict[str, Any]() for _ in names]
     return People([{str(name): value for name, value in row.items() if pd.notna(value)} for row in rows], names)
 
 

@@ -221,7 +221,7 @@ def _curve_rows(rows: pd.DataFrame, unit: str, level: Level) -> dict[str, Any]:
 
 
 def _difference_rows(rows: pd.DataFrame, unit: str, level: Level) -> dict[str, Any]:
-    lines = []
+    lines: list[list[str]] = []
     for row in rows[rows["reference"].notna()].to_dict("records"):
         pair = f"{treatment_text(row['treatment'])} minus {treatment_text(row['reference'])}"
         points = str(row["estimand"]).startswith("survival")
@@ -236,7 +236,7 @@ def _difference_rows(rows: pd.DataFrame, unit: str, level: Level) -> dict[str, A
 
 
 def _outcome_rows(table: pd.DataFrame, unit: str) -> dict[str, Any]:
-    lines = []
+    lines: list[list[str]] = []
     for name, rows in table.groupby("treatment", sort=False):
         values = {(row["what"], row["at"]): row["value"] for row in rows.to_dict("records")}
         times = [f"{values['quantile', share]:.1f}" for share in (0.1, 0.25, 0.5, 0.75, 0.9)]

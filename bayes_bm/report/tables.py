@@ -75,7 +75,8 @@ def make_table(
     >>> make_table([{"arm": "x", "n": 12.0}], [plain("arm", "arm"), numeric("patients", "n", 0)]).rows[0].cells[1].text
     '12'
     """
-    made, current = [], None
+    made: list[TableRow] = []
+    current: object = None
     for row in records(rows):
         heading = None
         if group is not None and row[group] != current:
