@@ -22,12 +22,11 @@ from bayes_bm.spec.document import ExternalCheck
 
 WHO = {"average-study": "average study", "new-study": "new study", "new-hospital": "one new hospital"}
 EXTERNAL_COLUMNS = (
-    plain("quantity", "quantity", "keep"),
+    plain("quantity", "quantity", "words"),
     plain("published", "published", "num"),
     plain("ours", "ours", "num"),
     plain("ours / published", "ratio", "num"),
-    plain("source", "source", "words"),
-    plain("note", "note", "words", missing=""),
+    Column("source", lambda row: "; ".join(filter(None, [row["source"], row["note"]])), "words"),
 )
 
 
@@ -40,6 +39,7 @@ class AnswerSection:
     external      published numbers beside ours; None where the spec names none
     measure       what the ratio is called
     reproduction  whether the published numbers are the evidence itself
+    level         of our intervals, in words
     """
 
     sentences: list[str]
@@ -47,6 +47,7 @@ class AnswerSection:
     external: Table | None
     measure: str
     reproduction: bool
+    level: str
 
 
 def answer_section(data: ReportData) -> AnswerSection:
@@ -58,6 +59,7 @@ def answer_section(data: ReportData) -> AnswerSection:
         external=make_table(_external_rows(data), EXTERNAL_COLUMNS) if checks else None,
         measure=data.answers.measure.words,
         reproduction=data.spec.reproduction,
+        level=data.spec.interval.words,
     )
 
 
