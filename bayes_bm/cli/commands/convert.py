@@ -33,15 +33,16 @@ class GivenOptions:
 @expand_records
 def convert(
     source: Annotated[str, typer.Argument(metavar="IN", help="Another program's table; or a SPEC, or curves.csv.")],
-    to: Annotated[str, typer.Option("--to", help=f"A table of ours or a program: {', '.join(FORMATS)}.")],
+    target: Annotated[str, typer.Option("--to", help=f"A table of ours or a program: {', '.join(FORMATS)}.")],
     out: Annotated[Path, typer.Option("--out", help="A CSV file; of a program, a folder.")],
     given: GivenOptions,
     as_json: Json = False,
 ) -> None:
     """Convert another program's table to one of ours, or the evidence of a spec to tables and lines of R."""
-    if to not in FORMATS:
-        raise InputError("--to", found=repr(to)[:40], allowed=", ".join(FORMATS))
-    files, said = _bundle(source, to, out) if to in (*PROGRAMS, IPDFROMKM) else _table(Path(source), to, out, given)
+    if target not in FORMATS:
+        raise InputError("--to", found=repr(target)[:40], allowed=", ".join(FORMATS))
+    programs = (*PROGRAMS, IPDFROMKM)
+    files, said = _bundle(source, target, out) if target in programs else _table(Path(source), target, out, given)
     if as_json:
         return print_json({"files": files, "remarks": said})
     for sentence in said:
@@ -49,22 +50,22 @@ def convert(
     return print_words("written: " + ", ".join(files))
 
 
-def _table(source: Path, to: str, out: Path, given: GivenOptions) -> tuple[list[str], list[str]]:
+def _table(source: Path, kind: str, out: Path, given: GivenOptions) -> tuple[list[str], list[str]]:
     """Write a table of the contract; return the file and what was taken for what."""
     from bayes_bm.evidence.neighbours.clicks import convert_curve
     from bayes_bm.evidence.neighbours.reading import Given, convert_table
     from bayes_bm.evidence.tables.foreign_clicks import read_clicks
 
     check_places({"--out": out}, [source])
-    if to == "curve":
+    if kind == "curve":
         converted = convert_curve(source, given.dataset)
         table, said = converted.table, list(converted.changes)
-    elif to in CLICKS:
-        table = read_clicks(to, source)
+    elif kind in CLICKS:
+        table = read_clicks(kind, source)
         said = list(table.attrs.get("changes", ()))
     else:
         names = Given(given.study, given.treatment, given.reference, given.endpoint)
-        converted = convert_table(to, source, names)
+        converted = convert_table(kind, source, names)
         table, said = converted.table, list(converted.changes)
     _write(out, defuse(table).to_csv(index=False))
     return [str(out)], [*said, f"{len(table)} rows"]
