@@ -17,6 +17,8 @@ from .checks.sensitivity import Sensitivity as Sensitivity
 from .checks.sensitivity import sensitivity as sensitivity
 from .checks.stacking import stacked as stacked
 from .checks.stacking import stacking as stacking
+from .checks.tipping_point import TippingPoint as TippingPoint
+from .checks.tipping_point import tipping_point as tipping_point
 from .digitizing.digitize import Digitized as Digitized
 from .digitizing.digitize import digitize as digitize
 from .estimands.compare import compare as compare
@@ -58,6 +60,7 @@ from .inference.result import load as load
 from .reconstruction.curve import Curve as Curve
 from .reconstruction.reconstruct import Reconstruction as Reconstruction
 from .reconstruction.reconstruct import reconstruct as reconstruct
+from .report.checklist import checklist as checklist
 from .report.plots.patient import PatientPanels as PatientPanels
 from .report.plots.reconstruction import plot_reconstruction as plot_reconstruction
 from .report.public_plots import plot_forest as plot_forest

@@ -26,7 +26,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import Measure, contrast_measure
-from bayes_bm.spec.effects import StudyLevel, Treatments
+from bayes_bm.spec.effects import StudyEffect, StudyLevel, Treatments
 from bayes_bm.spec.level import Level
 from bayes_bm.spec.prior_distributions import scipy_distribution
 
@@ -146,7 +146,7 @@ def within_spec(spec: Spec, treatments: list[str]) -> Spec:
     """Return the spec with free study levels and shapes; its priors for level and shape become those of each study."""
     free = StudyLevel(exchangeable=False)
     shapes = {"study_shape": free} if spec.hazard.varies is not None or spec.hazard.flexible else {}
-    effects = spec.effects.model_copy(update={"study": free, **shapes})
+    effects = spec.effects.model_copy(update={"study": StudyEffect(exchangeable=False), **shapes})
     compared = Treatments(reference=treatments[0], compare=tuple(treatments[1:]))
     return spec.model_copy(update={"effects": effects, "treatments": compared, "external_checks": ()})
 

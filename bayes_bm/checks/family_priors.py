@@ -178,11 +178,11 @@ def _carry_effects(document: dict[str, Any], old_family: Family, new_family: Fam
     priors[EFFECT_NAMES[new_family.effect]] = _with_origin(
         _transformed(prior, -1.0, 0.0), old_family, EFFECT_NAMES[old_family.effect]
     )
-    for name, term in document.get("bias", {}).items():
-        if name not in LINEAR_BIASES:
-            continue
+    linear = {name: term for name, term in document.get("bias", {}).items() if name in LINEAR_BIASES}
+    for name, term in (linear | document.get("meta_regression", {})).items():
         if "prior" in term:
-            term["prior"] = _with_origin(_transformed(term["prior"], -1.0, 0.0), old_family, f"bias.{name}")
+            place = f"bias.{name}" if name in linear else f"meta_regression.{name}"
+            term["prior"] = _with_origin(_transformed(term["prior"], -1.0, 0.0), old_family, place)
         else:
             term["value"]["value"] *= -1.0
     for term in document.get("covariates", {}).values():

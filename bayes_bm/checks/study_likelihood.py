@@ -28,6 +28,7 @@ from bayes_bm.model.design import Design
 from bayes_bm.model.linear_predictor import Draws, on_first
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.model.observations import KINDS, active_terms
+from bayes_bm.model.study_levels import standard_level
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
 
@@ -134,10 +135,14 @@ class StudyRows:
         return replace(
             shared,
             mix=mix,
-            study_effect=shared.study_sd[:, None] * level if self.has_level else np.zeros((count, studies)),
+            study_effect=self._level(level) if self.has_level else np.zeros((count, studies)),
             study_shape=study_shape,
             study_treatment_effect=np.concatenate([np.zeros((count, 1)), deviation], axis=1),
         )
+
+    def _level(self, score: Array) -> Array:
+        """Return the level of each score (sample, 1)."""
+        return self.shared.study_sd[:, None] * standard_level(self.result.spec, score)
 
     def log_density(self, z: Array) -> Array:
         """Return log p(y_j | theta, u(z)) of every draw (sample,)."""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bayes_bm.cli.commands import answers, checks, convert, digitize, fit, predict, reconstruct, start, updates
+from bayes_bm.cli.commands import answers, checks, convert, digitize, fit, predict, reconstruct, review, start, updates
 from bayes_bm.cli.streams import OutputClosed, written_streams
 from bayes_bm.runtime.errors import BayesBmError
 from bayes_bm.runtime.signals import Stopped, stoppable
@@ -49,6 +49,8 @@ COMMANDS: dict[Callable[..., None], str] = {
     checks.check: "bayes-bm check result.nc --leave-one-out study",
     checks.split: "bayes-bm split os_salvage_network --out splits",
     checks.sensitivity: "bayes-bm sensitivity os_reresection_vs_resrs --out sensitivity",
+    review.tipping: "bayes-bm tipping result.nc --deltas 1,2,4",
+    review.checklist: "bayes-bm checklist result.nc --out checklist.md",
     updates.plan: "bayes-bm plan result.nc --design designs.toml --figure plan.png",
     updates.diff: "bayes-bm diff old.nc new.nc",
     updates.rerun: "bayes-bm rerun result.nc",

@@ -18,7 +18,9 @@ PRIOR_ONLY_RATIO = 0.9
 """Share of the prior sd (no unit) from which a posterior sd says that the data moved nothing (decision 17)."""
 FAR_CENTRE = "centre beyond the evidence"
 """Mark of an answer at covariates' centres, one of which lies beyond every patient of the evidence."""
-MARKS = ("extrapolated", FAR_CENTRE, "prior only", "all-cause", "excess")
+WANES = "effect wanes by assumption"
+"""Mark of an extrapolated answer of a model whose treatment effects wane."""
+MARKS = ("extrapolated", WANES, FAR_CENTRE, "prior only", "all-cause", "excess")
 """Marks on an answer, in the order in which a label names them."""
 
 
@@ -33,6 +35,7 @@ class AnswerFlags:
         marks = _known_marks(result)
         self._until, self._prior_only = marks.until, marks.prior_only
         self._effect = result.spec.hazard.treatment_effect
+        self._wanes = [] if result.spec.waning is None else [WANES]
         self._far = [FAR_CENTRE] if at_centres and marks.far else []
         self._deaths = [of_deaths] if result.spec.evidence.background is not None else []
 
@@ -43,7 +46,7 @@ class AnswerFlags:
     def absolute(self, treatment: str, time: float | None) -> str:
         follow_up_end = self._until.get(treatment, np.nan)
         extrapolated = time is not None and not (np.isfinite(follow_up_end) and time <= follow_up_end * (1 + 1e-9))
-        marks = ["extrapolated"] if extrapolated else []
+        marks = ["extrapolated", *self._wanes] if extrapolated else []
         unmoved = ["prior only"] if f"{self._effect}[{treatment}]" in self._prior_only else []
         return "; ".join([*marks, *self._far, *unmoved, *self._deaths])
 
@@ -107,6 +110,7 @@ def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
     named = {
         "intercept": spec.priors.intercept,
         **{name: getattr(spec.priors, name) for name in (*spec.hazard.shapes, "smooth_sd", "treatment_smooth_sd")},
+        "waning_start": spec.waning and spec.waning.prior,
         "study_sd": spec.effects.study and spec.effects.study.sd,
         "study_treatment_sd": spec.effects.study_treatment and spec.effects.study_treatment.sd,
         "study_shape_sd": spec.effects.study_shape and spec.effects.study_shape.sd,
@@ -122,6 +126,11 @@ def prior_draws(result: Result) -> Iterator[tuple[str, Prior, Array]]:
         if prior is not None and name in posterior:
             for treatment in spec.treatments.compare:
                 yield f"{name}[{treatment}]", prior, posterior[name].sel(treatment=treatment).values.ravel()
+    for name, term in spec.treatments.classes.items():
+        prior = getattr(spec.priors, effect)
+        yield f"class_{effect}[{name}]", prior, posterior[f"class_{effect}"].sel(treatment_class=name).values.ravel()
+        if term.sd is not None:
+            yield f"class_sd[{name}]", term.sd, posterior["class_sd"].sel(spread_class=name).values.ravel()
     for name in spec.unknown_biases:
         prior = spec.modelled_biases[name].prior
         if prior is not None:

@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from bayes_bm.estimands.gauss_rule import Rule
+from bayes_bm.estimands.heavy_tails import heavy_level_rule
 from bayes_bm.estimands.patient_scores import score_of
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.who import WHO, AverageStudy, NewHospital, NewStudy, Patient, Study, Who, population_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import DEVIATION_VARIANCE
 from bayes_bm.model.linear_predictor import on_first
+from bayes_bm.model.study_levels import standard_level
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array
@@ -26,7 +29,7 @@ def population(result: Result, who: Who) -> Population:
         who = Patient({}, on=who)
     if isinstance(who, Patient):
         base, score = population_at_centres(result, who.on), score_of(result, who)
-        return replace(base, eta=base.eta + score.mean, not_given=score.rule)
+        return replace(base, eta=base.eta + score.mean).averaged_over(score.rule)
     return population_at_centres(result, who)
 
 
@@ -72,9 +75,13 @@ def _shift_first_shape(shape: Array, shift: Array) -> Array:
 
 
 def _new_study(result: Result) -> Population:
-    draws = result.predictors.draws
-    sd = np.sqrt(draws.study_sd**2 + DEVIATION_VARIANCE * draws.study_treatment_sd**2)[:, None]
+    draws, df = result.predictors.draws, result.spec.level_df
     eta, shape = _mean_effects(result)
+    if df is not None:
+        rule = heavy_level_rule(draws.study_sd, np.sqrt(DEVIATION_VARIANCE) * draws.study_treatment_sd, df)
+        wide = Rule(*(np.broadcast_to(values, (*eta.shape, values.shape[-1])) for values in rule))
+        return make_population(result, eta, shape, None, draws.study_shape_sd[:, None]).averaged_over(wide)
+    sd = np.sqrt(draws.study_sd**2 + DEVIATION_VARIANCE * draws.study_treatment_sd**2)[:, None]
     return make_population(result, eta, shape, np.broadcast_to(sd, eta.shape), draws.study_shape_sd[:, None])
 
 
@@ -86,7 +93,7 @@ def _random_stream(result: Result, stage: RandomStage) -> np.random.Generator:
 def _new_hospital(result: Result) -> Population:
     """Level and shape drawn once a draw, shared by all treatments; a deviation of each."""
     draws, rng = result.predictors.draws, _random_stream(result, RandomStage.HOSPITAL_EFFECTS)
-    level = draws.study_sd * rng.standard_normal(draws.samples)
+    level = draws.study_sd * standard_level(result.spec, rng.standard_normal(draws.samples))
     eta, shape = _mean_effects(result)
     if result.inputs.family.knots is not None and result.spec.effects.study_shape is not None:
         moved = shape + _fresh_walk(result, rng)[:, None]

@@ -73,6 +73,14 @@ class Population:
         rule = None if self.not_given is None else Rule(*(values[rows] for values in self.not_given))
         return replace(self, **fields, not_given=rule)
 
+    def averaged_over(self, rule: Rule | None) -> "Population":
+        """The population averaged over a rule of eta besides, independent of what it is averaged over already."""
+        if rule is None or self.not_given is None:
+            return replace(self, not_given=self.not_given if rule is None else rule)
+        node = self.not_given.node[..., :, None] + rule.node[..., None, :]
+        weight = self.not_given.weight[..., :, None] * rule.weight[..., None, :]
+        return replace(self, not_given=Rule(*(values.reshape(*values.shape[:-2], -1) for values in (node, weight))))
+
     def known(self) -> Iterator[tuple["Population", Array]]:
         """Yield the population at each node of what is not given, and the log weight (sample, treatment, 1)."""
         if self.not_given is None:

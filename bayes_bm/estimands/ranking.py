@@ -84,6 +84,7 @@ def rank(
     who: Who | str | None = None,
     time: float | None = None,
     horizon: float | None = None,
+    classes: bool = False,
 ) -> Ranking:
     """Return the probability of each rank for each treatment, by the draws of one estimand.
 
@@ -103,6 +104,8 @@ def rank(
         reference time.
     horizon : float, optional
         Where `rmst` is cut; by default the spec's horizon.
+    classes : bool
+        Rank the effects of classes of treatments, each treatment outside a class beside them.
 
     Returns
     -------
@@ -130,19 +133,51 @@ def rank(
     SUCRA is (T - mean rank) / (T - 1) of T treatments (Salanti et al. 2011).
     """
     ranked = _checked_estimand(result, estimand)
+    if classes:
+        return _ranked_classes(result, ranked, asked=(who, time, horizon))
     who, names = as_who(who, AverageStudy()), list(result.spec.treatments.names)
     values, ranked_time = _ranked_draws(result, ranked, who, time, horizon)
     draws = values.transpose("treatment", ...).sel(treatment=names).to_numpy().reshape(len(names), -1).T
+    labels = _treatment_labels(result, None if ranked in RATIOS else ranked_time)
+    return _ranking(ranked, who.name, ranked_time, names, draws, labels)
+
+
+def _ranked_classes(result: Result, ranked: Any, *, asked: tuple[Any, ...]) -> Ranking:
+    """Ranks of what classes do on average, and of treatments in none; ratios alone, for a class has no patients."""
+    spec, given = result.spec, [value for value in asked if value is not None]
+    if not spec.treatments.classes:
+        raise InputError("classes", found="a spec without [treatments.classes]", allowed="ranks of treatments")
+    if ranked not in RATIOS or given or (ranked == "log_hr" and not spec.proportional):
+        raise InputError(
+            "classes",
+            found=f"{ranked}, or who, time or horizon, or hazards that are not proportional",
+            allowed="ratios that hold at every time: of the effects of classes",
+        )
+    own = [name for name in spec.treatments.names if all(name not in one.members for one in _classes(result))]
+    names, draws = [*spec.treatments.classes, *own], result.predictors.draws
+    effects = result.posterior[f"class_{ranked}"].to_numpy().reshape(draws.samples, -1)
+    places = [spec.treatments.names.index(name) for name in own]
+    together = np.concatenate([effects, draws.log_hr[:, places]], axis=1)
+    return _ranking(ranked, AverageStudy().name, None, names, together, dict.fromkeys(names, ""))
+
+
+def _classes(result: Result) -> list[Any]:
+    return list(result.spec.treatments.classes.values())
+
+
+def _ranking(
+    ranked: Any, who: str, ranked_time: float | None, names: list[str], draws: np.ndarray, labels: dict[str, str]
+) -> Ranking:
+    """The ranks of some draws (sample, treatment)."""
     ahead, tied = standings(draws if ranked == "log_hr" else -draws)
     probabilities = rank_probabilities(ahead, tied)
-    labels = _treatment_labels(result, None if ranked in RATIOS else ranked_time)
     rows = [
         _ranking_row(result.spec.interval, name, draws[:, row], ahead[:, row] + (tied[:, row] + 1) / 2, labels[name])
         for row, name in enumerate(names)
     ]
     return Ranking(
         estimand=ranked,
-        who=who.name,
+        who=who,
         time=ranked_time,
         first=FIRST[ranked],
         probabilities=_probability_table(names, probabilities),

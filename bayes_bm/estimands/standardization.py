@@ -244,7 +244,7 @@ def _patient_batches(
     whole = complete(result.spec, result.case_mix, covariates, values)
     slopes = result.predictors.draws.slopes
     # residuals of what is not given are the same for the whole group, so one population serves it
-    base = replace(population_at_centres(result, study_effects), not_given=residual_rule(whole, slopes))
+    base = population_at_centres(result, study_effects).averaged_over(residual_rule(whole, slopes))
     one = _single_treatment(base, treatment_index)
     slope = slopes[:, treatment_index]
     low, high = _eta_range_by_draw(one.eta[:, 0], slope, whole.x)

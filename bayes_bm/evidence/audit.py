@@ -20,7 +20,7 @@ from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import GateRefused
 from bayes_bm.runtime.summaries import counted, listed, summary
-from bayes_bm.spec.biases import CLOCK_BIASES, Biases
+from bayes_bm.spec.biases import CLOCK_BIASES, Biases, StudyCovariate
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import describe
 from bayes_bm.spec.reading import as_spec
@@ -291,7 +291,7 @@ def bias_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
     """What each bias acts on and what informs it: bias, size, arms, ratios, unstated (arms that do not say), source."""
     columns = ["bias", "size", "arms", "ratios", "unstated", "source"]
     records = []
-    for name, term in spec.bias.named(Biases.model_fields).items():
+    for name, term in (spec.bias.named(Biases.model_fields) | spec.meta_regression).items():
         rows = _term_rows(name, spec, evidence) if name in spec.modelled_biases else _clock_rows(name, spec, evidence)
         if term.prior is not None:
             source = _source(name, spec, evidence)
@@ -310,7 +310,8 @@ def _source(name: str, spec: Spec, evidence: Evidence) -> str:
 def _term_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
     arms, ratios = (table[biases.bias_column(name)].astype(float) for table in (evidence.arms, evidence.hazard_ratios))
     studies = _names(evidence.arms[(arms.fillna(0) != 0).to_numpy(dtype=bool)])
-    return {"arms": studies, "ratios": int((ratios != 0).sum()), "unstated": int(arms.isna().sum())}
+    unstated = int(arms.isna().sum() + ratios.isna().sum())
+    return {"arms": studies, "ratios": int((ratios.fillna(0) != 0).sum()), "unstated": unstated}
 
 
 def _clock_rows(name: str, spec: Spec, evidence: Evidence) -> dict[str, Any]:
@@ -323,14 +324,22 @@ def _names(arms: pd.DataFrame) -> str:
     return "; ".join(sorted(set(arms["study"])))
 
 
+def _at_centre(term: StudyCovariate) -> str:
+    return f"with {term.column} = {term.centre:g}"
+
+
 def _bias_notes(spec: Spec, evidence: Evidence):
     """A line for each bias that is on."""
     for row in bias_rows(spec, evidence).to_dict("records"):
         ratios = f" and {row['ratios']} hazard ratios" if row["ratios"] else ""
-        blank = f" {row['unstated']} arms do not say how much and are taken as free of it." if row["unstated"] else ""
+        regressed = row["bias"] in spec.meta_regression
+        free = "count as at its centre" if regressed else "are taken as free of it"
+        blank = f" {row['unstated']} arms do not say how much and {free}." if row["unstated"] else ""
         informed = "" if row["source"] == "fixed" else f" Informed by: {row['source']}."
         where = f"acts on arms of {row['arms'] or 'no study'}{ratios}"
-        yield f"Bias {row['bias']}, {row['size']}: {where}.{informed}{blank} Answers are for a study without it."
+        kind = "Meta-regression" if regressed else "Bias"
+        of_whom = _at_centre(spec.meta_regression[row["bias"]]) if regressed else "without it"
+        yield f"{kind} {row['bias']}, {row['size']}: {where}.{informed}{blank} Answers are for a study {of_whom}."
 
 
 def _tail_notes(spec: Spec, evidence: Evidence):

@@ -12,6 +12,7 @@ Amounts are columns `bias_NAME` of the evidence, worked out when it is chosen, s
 fitted apart (decision 12). They are blank where an arm does not say how much, and count as 0 there.
 """
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -20,7 +21,7 @@ import pandas as pd
 from bayes_bm.evidence.selection import check_acts_on, named_rows
 from bayes_bm.hazards.modifiers.unknown_clock import CLOCKS
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.spec.biases import CLOCK_BIASES, Bias
+from bayes_bm.spec.biases import CLOCK_BIASES, Bias, StudyCovariate
 from bayes_bm.spec.document import Spec
 
 LESION_UNITS = ("lesion", "cavity")
@@ -36,15 +37,23 @@ def bias_column(name: str) -> str:
     return f"bias_{name}"
 
 
-def with_amounts(spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Arms and hazard ratios with the amounts of every bias that is a term of the predictor."""
+def with_amounts(
+    spec: Spec, arms: pd.DataFrame, ratios: pd.DataFrame, stated: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Arms and hazard ratios with the amounts of every bias that is a term of the predictor.
+
+    `stated` are all rows of the arms table, those of ratios among them.
+    """
     if not spec.modelled_biases:
         return arms, ratios
     several = _treatments_by_study(arms, ratios)
     for name, term in spec.modelled_biases.items():
         check_acts_on(name, term, arms, ratios)
-        amount = np.where(chosen_arms(name, term, spec, arms), AMOUNTS[name](term, arms, several), 0.0)
+        of_arm = AMOUNTS.get(name, _study_covariate)(term, arms, several)
+        amount = np.where(chosen_arms(name, term, spec, arms), of_arm, 0.0)
         of_ratio = _small_ratio(term, spec, ratios) if name == "small_study" else np.zeros(len(ratios))
+        if isinstance(term, StudyCovariate):
+            of_ratio = _regressed_ratio(name, term, spec, ratios, stated)
         arms, ratios = arms.assign(**{bias_column(name): amount}), ratios.assign(**{bias_column(name): of_ratio})
     return arms, ratios
 
@@ -123,6 +132,55 @@ def _lesions(term: Bias, arms: pd.DataFrame, several: pd.Series) -> np.ndarray:
     """log lesions per patient in arms that count lesions, 0 in those that count patients."""
     per_patient = arms["n_lesions"].to_numpy(dtype=float) / arms["n_patients"].to_numpy(dtype=float)
     return np.where(arms["unit_of_analysis"].isin(LESION_UNITS), np.log(np.maximum(per_patient, 1.0)), 0.0)
+
+
+def _study_covariate(term: Bias, arms: pd.DataFrame, several: pd.Series) -> np.ndarray:
+    """Scales of the column above the centre; blank where the arm does not say."""
+    if not isinstance(term, StudyCovariate):
+        raise TypeError("a bias without a rule of its amounts")
+    return (_column(term.column, arms) - (term.centre or 0.0)) / term.scale
+
+
+def _column(name: str, arms: pd.DataFrame) -> np.ndarray:
+    """Numbers of a column of the arms table, which a user may have made."""
+    if not len(arms):
+        return np.zeros(0)
+    if name not in arms:
+        numbers = [str(column) for column in arms if column in STUDY_COLUMNS or OF_USERS.match(str(column))]
+        raise InputError(
+            "meta_regression, column",
+            found=f"{name}, which no arms table has",
+            allowed=", ".join(numbers),
+            hint="a column of your own starts with x_",
+        )
+    texts = arms[name].map(lambda cell: np.nan if isinstance(cell, str) and not cell.strip() else cell)
+    values = pd.to_numeric(texts, errors="coerce").astype(float)
+    wrong = arms[(values.isna() & texts.notna()) | np.isinf(values)]
+    if len(wrong):
+        row = wrong.iloc[0]
+        where = f"arms, study {row['study']}, arm {row['arm']}, column {name}"
+        raise InputError(where, found=row[name], allowed="a number, or blank", hint="meta_regression reads this column")
+    return values.to_numpy()
+
+
+OF_USERS = re.compile(r"(x|mean|share)_")
+"""Beginning of columns that users add."""
+STUDY_COLUMNS = ("year", "followup", "n", "events", "share_necrosis", "survived_to", "clock_shift")
+"""Columns of numbers of the arms table that are no covariate's."""
+
+
+def _regressed_ratio(
+    name: str, term: StudyCovariate, spec: Spec, ratios: pd.DataFrame, stated: pd.DataFrame
+) -> np.ndarray:
+    """The same of a ratio, its treatment's less its reference's: of what the arms table says of the study's arms."""
+    if ratios.empty or term.treatments is None:
+        return np.zeros(len(ratios))
+    of_study = pd.Series(_study_covariate(term, stated, pd.Series(dtype=float)), index=stated["study"].to_numpy())
+    amount = of_study.groupby(level=0).mean()
+    one, other = (ratios[name].isin(term.treatments).astype(float) for name in ("treatment", "reference"))
+    side = one - other
+    chosen = named_rows(ratios, term.acts_on).astype(float) if term.acts_on else 1.0
+    return np.where(side == 0, 0.0, side * chosen * ratios["study"].map(amount).astype(float)).astype(float)
 
 
 def _unstated(column: str) -> Callable[[Bias, pd.DataFrame, pd.Series], np.ndarray]:

@@ -142,7 +142,7 @@ def _assemble(
     ratios, cholesky = hazard_ratio_block(stated, tables["arms"])
     patients = patient_rows(tables["patients"], arms, row_of, spec)
     check_averaged(spec, patients, arms)
-    arms, ratios = with_amounts(spec, arms, ratios)
+    arms, ratios = with_amounts(spec, arms, ratios, tables["arms"])
     prognostic = prognostic_rows(spec, tables["prognostic_ratios"], arms, patients, aside)
     return Evidence(
         arms=arms,

@@ -10,7 +10,7 @@ import pandas as pd
 
 from bayes_bm.evidence.tables.links import overlapping_rows
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.spec.biases import Bias
+from bayes_bm.spec.biases import Bias, StudyCovariate
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.record import Choice
 
@@ -79,15 +79,19 @@ def named_rows(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:
     return named
 
 
+def table_of(term: Bias) -> str:
+    """Return the table of a spec that a term stands in."""
+    return "meta_regression" if isinstance(term, StudyCovariate) else "bias"
+
+
 def check_acts_on(name: str, term: Bias, *tables: pd.DataFrame) -> None:
     """A bias that is to act on certain studies or arms finds each of them in use, wherever any evidence is."""
     studies = sorted({study for table in tables for study in table["study"]})
     for choice in term.acts_on if studies else ():
         if not any(named_rows(table, [choice]).any() for table in tables):
             unmatched = choice.study if choice.arm is None else f"{choice.study}: {choice.arm}"
-            raise InputError(
-                f"bias.{name}.acts_on", found=f"{unmatched}, of which nothing is in use", allowed="; ".join(studies)
-            )
+            where = f"{table_of(term)}.{name}.acts_on"
+            raise InputError(where, found=f"{unmatched}, of which nothing is in use", allowed="; ".join(studies))
 
 
 def set_aside(aside: list[dict], kind: str, rows: pd.DataFrame, reason: str) -> None:

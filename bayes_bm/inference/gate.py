@@ -12,6 +12,7 @@ from bayes_bm.inference.convergence import bulk_ess, rank_rhat, tail_ess
 TOP_LEVEL = (
     *("intercept", "log_hr", "log_time_ratio", "log_shape", "treatment_log_shape", "coefficient", "bias"),
     *("study_sd", "study_treatment_sd", "study_shape_sd", "prognosis_sd", "transport_sd", "transport"),
+    *("waning_start", "class_log_hr", "class_log_time_ratio", "class_sd"),
     *("case_mix_mean", "case_mix_sd", "case_mix_by_treatment", "case_mix_within"),
     *("log_sd", "q", "slope", "logit_cure", "smooth_sd", "log_coefficient"),
     *("treatment_smooth_sd", "treatment_log_coefficient"),

@@ -44,6 +44,8 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
         "intercept": (("chain", "draw"), drawn(spec.priors.intercept)),
         effect: (("chain", "draw", "treatment"), drawn(getattr(spec.priors, effect), len(compared))),
     }
+    if spec.treatments.classes:
+        variables |= _class_variables(spec, drawn, variables[effect][1], rng)
     for name in spec.hazard.shapes:
         values = _shape(spec, name, drawn)
         variables[name] = (("chain", "draw"), values)
@@ -55,6 +57,8 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
             treatment_sd = drawn(spec.priors.treatment_smooth_sd)[..., None, None] * step
             walks = np.cumsum(treatment_sd * rng.standard_normal((1, draws, len(compared), len(step))), axis=-1)
             variables["treatment_log_coefficient"] = (("chain", "draw", "treatment", "location"), walks)
+    if spec.waning is not None and spec.waning.prior is not None:
+        variables["waning_start"] = (("chain", "draw"), drawn(spec.waning.prior))
     if spec.priors.treatment_log_shape is not None:
         shapes = drawn(spec.priors.treatment_log_shape, len(compared))
         variables["treatment_log_shape"] = (("chain", "draw", "treatment"), shapes)
@@ -94,7 +98,10 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
             variables["transport"] = (("chain", "draw", "transported"), spread[..., None] * scores)
     if spec.case_mixes:
         variables |= _mix_variables(spec, drawn)
+    classes = spec.treatments.classes
     coords = {
+        "treatment_class": list(classes),
+        "spread_class": [name for name, term in classes.items() if term.sd is not None],
         "treatment": compared,
         "covariate": list(spec.covariates),
         "effect_modifier": list(spec.modifiers),
@@ -108,6 +115,25 @@ def prior_result(spec: Spec, *, draws: int = 4000, seed: int | None = None) -> R
     empty, passed = xr.Dataset(), Gate((), 0, draws, float("inf"), 0.0, ())
     evidence = _no_rows(spec)
     return Result(_levels_as_one(spec), evidence, posterior, empty, empty, empty, passed)
+
+
+def _class_variables(
+    spec: Spec, drawn: Callable[..., np.ndarray], alone: np.ndarray, rng: np.random.Generator
+) -> dict[str, tuple]:
+    """Effects of classes and of their members; `alone` are draws of every treatment as if it were in none."""
+    effect, classes = spec.hazard.treatment_effect, spec.treatments.classes
+    middle, sds = drawn(getattr(spec.priors, effect), len(classes)), []
+    for place, term in enumerate(classes.values()):
+        sd = np.zeros(alone.shape[:2]) if term.sd is None else drawn(term.sd)
+        sds += [] if term.sd is None else [sd]
+        for member in term.members:
+            column = spec.treatments.compare.index(member)
+            alone[..., column] = middle[..., place] + sd * rng.standard_normal(sd.shape)
+    found = {
+        f"class_{effect}": (("chain", "draw", "treatment_class"), middle),
+        effect: (("chain", "draw", "treatment"), alone),
+    }
+    return found | ({"class_sd": (("chain", "draw", "spread_class"), np.stack(sds, axis=-1))} if sds else {})
 
 
 def _no_rows(spec: Spec) -> Evidence:

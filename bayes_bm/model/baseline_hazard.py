@@ -10,6 +10,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES, Family
 from bayes_bm.hazards.modifiers.background import with_background
 from bayes_bm.hazards.modifiers.cure import Cured
+from bayes_bm.hazards.modifiers.waning import Waned
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -26,6 +27,9 @@ def family_of(spec: Spec, evidence: Evidence | None = None) -> Family:
         t0 = spec.reference_time
         family = family.on_knots(tuple(float(knot) / t0 for knot in inner), float(end) / t0)
     family = Cured(family) if spec.hazard.cure else family
+    if spec.waning is not None:
+        start, t0 = spec.waning.start, spec.reference_time
+        return Waned(family, spec.waning.over / t0, None if start is None else start / t0)
     if evidence is None or evidence.background.empty:
         return family
     start, rate = (evidence.background[name].to_numpy(dtype=float) for name in ("time", "hazard"))

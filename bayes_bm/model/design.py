@@ -141,7 +141,7 @@ def contrasts_to_deviations(pair_base: np.ndarray) -> np.ndarray:
     return np.eye(len(pairs)) + ((pair_base[:, None] == pairs) & (pairs[:, None] != pair_base[:, None]))
 
 
-STACKED = ("coefficient_", "interaction_", "bias_", "mix_")
+STACKED = ("coefficient_", "interaction_", "bias_", "mix_", "class_member_")
 """Parameters of the model that are kept under one name each."""
 
 
@@ -154,6 +154,8 @@ def labels(spec: Spec, design: Design) -> dict[str, list[str]]:
         "covariate": list(spec.covariates),
         "effect_modifier": list(spec.modifiers),
         "bias_term": list(spec.unknown_biases),
+        "treatment_class": list(spec.treatments.classes),
+        "spread_class": [name for name, one in spec.treatments.classes.items() if one.sd is not None],
     }
 
 

@@ -47,6 +47,8 @@ class Effects:
     by_treatment: bool
     covariates: int
     bias: Any
+    waning: Any = None
+    """log(s / t0) of the time from which effects wane; None where they do not, or where the first block holds it."""
 
 
 def arm_predictors(effects: Effects, design: Design, *, xp: Namespace) -> tuple[Any, list[Any]]:
@@ -65,6 +67,9 @@ def arm_predictors(effects: Effects, design: Design, *, xp: Namespace) -> tuple[
 def shapes_at(effects: Effects, study: Any, treatment: Any, *, xp: Namespace) -> list[Any]:
     """Blocks of the shape of some arms, whose study and treatment are given by position."""
     blocks = [xp.take(block, study) for block in effects.shapes]
+    if effects.waning is not None:
+        effect = xp.take(effects.log_hr, treatment)
+        blocks = [*blocks, effect, effects.waning + 0.0 * effect]
     if effects.treatment_shape is None:
         return blocks
     return [blocks[0] + xp.take(effects.treatment_shape, treatment), *blocks[1:]]
@@ -187,7 +192,8 @@ class Draws:
     patients lack (sample, term), `transport` what coefficients differ by in other settings (sample, covariate), `mix`
     the share or mean of each arm (sample, arm, covariate), `mix_within` the sd inside arms that print none (sample,
     continuous covariate), `mix_mean` and `mix_sd` of the population of arms (sample, covariate), and what treatments
-    differ by in it (sample, treatment, covariate).
+    differ by in it (sample, treatment, covariate). `waning_effect` is what wanes of each treatment's
+    effect (sample, treatment), none where nothing does; the shape then has it, and log(s / t0), as its last numbers.
     """
 
     intercept: np.ndarray
@@ -212,6 +218,7 @@ class Draws:
     mix_mean: np.ndarray
     mix_sd: np.ndarray
     mix_by_treatment: np.ndarray
+    waning_effect: np.ndarray
     chains: int
 
     @property
@@ -223,6 +230,8 @@ class Draws:
         """What each treatment adds to the shape (sample, treatment, shape): to its first parameter, or coefficients."""
         whole = on_first(self.treatment_log_shape, self.shape.shape[-1])
         whole[..., : self.treatment_coefficient.shape[-1]] += self.treatment_coefficient
+        if self.waning_effect.shape[1]:
+            whole[..., -2] += self.waning_effect
         return whole
 
     @property
@@ -271,10 +280,13 @@ def read_draws(posterior: xr.Dataset, design: Design, spec: Spec, family: Family
         on_first(study_log_shape, len(names)) if spec.hazard.varies else np.zeros((arrays.samples, studies, len(names)))
     )
     treatment_walk = arrays.walk("treatment_log_coefficient", compared)
+    log_hr = arrays.padded(spec.hazard.treatment_effect, compared)
+    waning = _waning_shape(arrays, spec)
+    own_shape = np.pad(own_shape, ((0, 0), (0, 0), (0, waning.shape[1])))
     return Draws(
         intercept=arrays.scalar("intercept"),
-        log_hr=arrays.padded(spec.hazard.treatment_effect, compared),
-        shape=np.concatenate([arrays.walk("log_coefficient"), named], axis=-1),
+        log_hr=log_hr,
+        shape=np.concatenate([arrays.walk("log_coefficient"), named, waning], axis=-1),
         treatment_log_shape=arrays.padded("treatment_log_shape", compared),
         treatment_coefficient=np.pad(treatment_walk, ((0, 0), (1, 0), (0, 0))),
         study_effect=arrays.vector("study_effect", studies),
@@ -294,6 +306,7 @@ def read_draws(posterior: xr.Dataset, design: Design, spec: Spec, family: Family
         mix_mean=arrays.vector("case_mix_mean", 0),
         mix_sd=arrays.vector("case_mix_sd", 0),
         mix_by_treatment=_mix_differences(arrays, spec),
+        waning_effect=log_hr if spec.waning is not None else log_hr[:, :0],
         chains=posterior.sizes["chain"],
     )
 
@@ -335,6 +348,15 @@ class _PosteriorArrays:
             return np.zeros((self.samples, *sizes))
         values = self.posterior[name].values
         return values.reshape(self.samples, *values.shape[2:])
+
+
+def _waning_shape(arrays: _PosteriorArrays, spec: Spec) -> np.ndarray:
+    """What treatments share of the last numbers of the shape (sample, 2): 0 and log(s / t0); none without waning."""
+    if spec.waning is None:
+        return np.zeros((arrays.samples, 0))
+    stated = spec.waning.start
+    start = arrays.scalar("waning_start") if stated is None else np.full(arrays.samples, stated)
+    return np.stack([np.zeros(arrays.samples), np.log(start / spec.reference_time)], axis=-1)
 
 
 def _interactions(arrays: _PosteriorArrays, spec: Spec, design: Design) -> np.ndarray:

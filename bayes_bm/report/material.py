@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from bayes_bm.inference.result import Result
 
 
+PLAN = "plan"
+"""Name of the table of planned studies among those made elsewhere."""
+
+
 @dataclass(frozen=True)
 class ImputationSummary:
     """Study arms whose patients come from curves, and what not knowing those patients adds

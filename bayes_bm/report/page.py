@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bayes_bm.report import figures
-from bayes_bm.report.material import ReportData
+from bayes_bm.report.material import PLAN, ReportData
 from bayes_bm.report.sections.answer import answer_section
 from bayes_bm.report.sections.contrasts import contrasts_section, network_section, ranks_section
 from bayes_bm.report.sections.diagnostics import diagnostics_section, limits_section, provenance_section
@@ -15,6 +15,7 @@ from bayes_bm.report.sections.evidence import (
     reconstruction_section,
 )
 from bayes_bm.report.sections.findings import findings_section
+from bayes_bm.report.sections.planning import planning_section
 from bayes_bm.report.sections.treatments import (
     answers_section,
     curves_section,
@@ -25,6 +26,9 @@ from bayes_bm.report.sections.treatments import (
 from bayes_bm.report.sentences import FAILED, TWICE, event_words
 from bayes_bm.report.templating import render_template
 from bayes_bm.report.text import treatment_text
+
+TITLE = "What would settle it"
+"""Title of the section of planned studies."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ def page_sections(data: ReportData) -> list[Section]:
         Section("Answer", "answer", answer_section(data)),
         Section("Summary of findings", "findings", findings_section(data)),
         Section("Within studies, across studies, combined", "contrasts", contrasts_section(draw)),
+        *([Section(TITLE, "planning", planning_section(data.elsewhere[PLAN]))] if PLAN in data.elsewhere else []),
         Section("Network of treatments", "network", network_section(draw)),
         None if ranking is None else Section("Ranks", "ranks", ranks_section(draw, ranking)),
         Section("Table of answers", "answers", answers_section(data)),

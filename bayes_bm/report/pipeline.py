@@ -20,6 +20,8 @@ from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import checked
 from bayes_bm.report.answers import answer_sentences, answer_tables
+from bayes_bm.report.material import PLAN
+from bayes_bm.report.sections.planning import saved_plan
 from bayes_bm.report.sentences import sensitivity_table
 from bayes_bm.report.write import write_report
 from bayes_bm.runtime.errors import InputError
@@ -154,6 +156,8 @@ def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
     """Tables of other commands that lie beside the result and are of its model (decision 22)."""
     analyses, studies = saved_with(result, folder), leave_one_study_out.saved_with(result, folder)
     tables = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
+    plan = saved_plan(result, folder)
+    tables |= {} if plan is None else {PLAN: plan}
     return tables | ({} if studies is None else {"leave_one_study_out": studies[0]})
 
 

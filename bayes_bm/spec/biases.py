@@ -6,8 +6,8 @@ from pydantic import (
     model_validator,
 )
 
-from bayes_bm.spec.priors import Prior
-from bayes_bm.spec.record import Choice, Record, Share
+from bayes_bm.spec.priors import Positive, Prior
+from bayes_bm.spec.record import Choice, Record, Share, Text
 
 LINEAR_BIASES = ("single_arm", "small_study", "year", "mixed_population", "lesions")
 CLOCK_BIASES = {"immortal_time": "survived_to", "clock_shift": "clock_shift"}
@@ -32,6 +32,22 @@ class Bias(Record):
         if (self.prior is None) == (self.value is None):
             given = "neither" if self.prior is None else "both"
             raise ValueError(f"found {given}; give exactly one of prior (unknown size) and value (fixed)")
+        return self
+
+
+class StudyCovariate(Bias):
+    """A covariate of studies: how log hazards, or those of some treatments, change with a column of the arms table.
+
+    Answers are for a study at `centre`. With `treatments` it changes what these do against the others.
+    """
+
+    column: Text
+    scale: Positive = 1.0
+
+    @model_validator(mode="after")
+    def _centred(self) -> "StudyCovariate":
+        if self.centre is None:
+            raise ValueError("centre: this key is required: the value of the study that answers are for")
         return self
 
 

@@ -17,7 +17,7 @@ from pydantic import (
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.family import CURED
 from bayes_bm.runtime.summaries import listed, summary
-from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases
+from bayes_bm.spec.biases import CLOCK_BIASES, LINEAR_BIASES, Bias, Biases, StudyCovariate
 from bayes_bm.spec.covariates import Covariate, Integration, covariate_name_rules
 from bayes_bm.spec.effects import Baseline, Effects, Treatments
 from bayes_bm.spec.hazard import EFFECT_NAMES, Hazard
@@ -27,6 +27,8 @@ from bayes_bm.spec.priors import POSITIVE, Prior
 from bayes_bm.spec.prognosis import Prognosis
 from bayes_bm.spec.record import Contradiction, Contradictions, Record, Text, TimeUnit
 from bayes_bm.spec.sources import EvidenceSpec
+from bayes_bm.spec.term_rules import regression_rules, waning_rules
+from bayes_bm.spec.waning import Waning
 
 
 class Priors(Record):
@@ -148,11 +150,13 @@ class Spec(Record):
     treatments: Treatments
     hazard: Hazard = Hazard()
     effects: Effects = Effects()
+    waning: Waning | None = None
     priors: Priors
     covariates: dict[str, Covariate] = Field(default_factory=dict)
     integration: Integration = Integration()
     prognosis: Prognosis | None = None
     bias: Biases = Biases()
+    meta_regression: dict[str, StudyCovariate] = Field(default_factory=dict)
     baseline: Baseline | None = None
     sampling: Sampling = Sampling()
     sensitivity: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -175,6 +179,11 @@ class Spec(Record):
         return self.effects.study is not None and not self.effects.study.exchangeable
 
     @property
+    def level_df(self) -> float | None:
+        """Degrees of freedom of study effects with heavy tails; None where they are normal."""
+        return None if self.effects.study is None else self.effects.study.df
+
+    @property
     def free_shapes(self) -> bool:
         return self.effects.study_shape is not None and not self.effects.study_shape.exchangeable
 
@@ -182,7 +191,8 @@ class Spec(Record):
     def proportional(self) -> bool:
         """Whether the hazards of two treatments in one study are proportional: of all deaths, background included."""
         shaped = self.priors.treatment_log_shape is not None or self.priors.treatment_smooth_sd is not None
-        return self.hazard.proportional and not shaped and self.evidence.background is None
+        constant = not shaped and self.waning is None and self.evidence.background is None
+        return self.hazard.proportional and constant
 
     @property
     def modifiers(self) -> tuple[str, ...]:
@@ -196,10 +206,10 @@ class Spec(Record):
 
     @property
     def modelled_biases(self) -> dict[str, Bias]:
-        """Biases that the density knows: terms of the linear predictor, and clocks of unknown size, which are none of
-        its terms (`evidence.biases`); a clock of stated size only moves the evidence.
+        """Biases that the density knows: terms of the linear predictor, covariates of studies among them, and clocks of
+        unknown size, which are none of its terms (`evidence.biases`); a clock of stated size only moves the evidence.
         """
-        return self.bias.named((*LINEAR_BIASES, *self.unknown_clocks))
+        return self.bias.named(LINEAR_BIASES) | self.meta_regression | self.bias.named(self.unknown_clocks)
 
     @property
     def unknown_clocks(self) -> tuple[str, ...]:
@@ -234,6 +244,12 @@ class Spec(Record):
             del document["evidence"]["prognostic_ratios"]
         if self.level == type(self).model_fields["level"].default:
             del document["level"]
+        if not self.treatments.classes:
+            del document["treatments"]["classes"]
+        if not self.meta_regression:
+            del document["meta_regression"]
+        if self.effects.study is not None and self.level_df is None:
+            del document["effects"]["study"]["dist"]
         return document
 
     def digest(self) -> str:
@@ -397,6 +413,8 @@ RULES: dict[Callable[[Spec], Iterator[str]], tuple[str, ...]] = {
     _shape_rules: ("hazard", "priors", "effects"),
     _shape_effect_rules: ("hazard", "priors", "effects", "baseline"),
     _bias_rules: ("bias", "treatments", "hazard", "evidence"),
+    waning_rules: ("waning", "hazard", "priors", "covariates", "evidence"),
+    regression_rules: ("meta_regression", "bias", "covariates", "treatments"),
     _prognosis_rules: ("prognosis", "evidence", "covariates"),
     _covariate_rules: ("covariates", "integration", "treatments"),
     _cause_rules: ("cause", "measure", "evidence"),

@@ -1,6 +1,6 @@
 """`[treatments]`, `[effects.*]` and `[baseline]`."""
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -11,11 +11,28 @@ from bayes_bm.spec.priors import POSITIVE, Prior
 from bayes_bm.spec.record import Record, Text
 
 
+class TreatmentClass(Record):
+    """Treatments of one class: effects about the class's own, `sd` apart, or (`common`) one effect."""
+
+    members: tuple[Text, ...] = Field(min_length=2)
+    effects: Literal["exchangeable", "common"] = "exchangeable"
+    sd: Prior | None = None
+
+    @model_validator(mode="after")
+    def _sd_if_exchangeable(self) -> "TreatmentClass":
+        if self.effects == "exchangeable" and self.sd is None:
+            raise ValueError("exchangeable effects of a class need `sd`, a prior on their standard deviation")
+        if self.effects == "common" and self.sd is not None:
+            raise ValueError('`sd` has no meaning where effects = "common": members share one effect; leave it out')
+        return _positive_sd(self)
+
+
 class Treatments(Record):
     reference: Text
     compare: tuple[Text, ...] = Field(min_length=1)
     also_against: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    classes: dict[str, TreatmentClass] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _distinct(self) -> "Treatments":
@@ -29,6 +46,20 @@ class Treatments(Record):
             raise ValueError(
                 "a treatment in a group stands in one group only, and not beside it in reference or compare"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _in_one_class(self) -> "Treatments":
+        members = [member for one in self.classes.values() for member in one.members]
+        for name in members:
+            if name not in self.compare:
+                why = "; the reference is in none: its effect is 0" if name == self.reference else ""
+                raise ValueError(f"classes: found {name}; allowed: {', '.join(self.compare)}{why}")
+            if members.count(name) > 1:
+                raise ValueError(f"classes: found {name} twice; allowed: each treatment in one class")
+        for name in self.classes:
+            if name in self.names:
+                raise ValueError(f"classes: found {name}, a treatment; allowed: another name for the class")
         return self
 
     def merged(self, name: str) -> str:
@@ -58,6 +89,34 @@ class StudyLevel(Record):
         return _positive_sd(self)
 
 
+LEAST_DF = 2.0
+"""Degrees of freedom above which a Student t has a standard deviation."""
+
+
+class StudyEffect(StudyLevel):
+    """The level of a study: normal about the average study, or a Student t, whose `sd` is then the scale."""
+
+    dist: Literal["normal", "student_t"] = "normal"
+    df: Annotated[float, Field(gt=LEAST_DF, le=1e6)] | None = None
+
+    @model_validator(mode="after")
+    def _df_of_t(self) -> "StudyEffect":
+        heavy = self.dist == "student_t"
+        if heavy and not self.exchangeable:
+            raise ValueError(
+                'found dist = "student_t" beside exchangeable = false; allowed: "normal", for free levels have no'
+                " distribution between them; leave `dist` out"
+            )
+        if heavy and self.df is None:
+            raise ValueError(
+                'dist = "student_t" needs `df`, its degrees of freedom, above 2; 4 is usual: one study in fifty'
+                " then lies beyond 3.7 scales (normal: 2.3)"
+            )
+        if not heavy and self.df is not None:
+            raise ValueError('`df` has no meaning for dist = "normal"; leave it out, or say dist = "student_t"')
+        return self
+
+
 class StudyTreatment(Record):
     sd: Prior
 
@@ -80,7 +139,7 @@ def require_positive(prior: Prior) -> None:
 
 
 class Effects(Record):
-    study: StudyLevel | None = None
+    study: StudyEffect | None = None
     study_treatment: StudyTreatment | None = None
     study_shape: StudyLevel | None = None
 

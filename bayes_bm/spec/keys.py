@@ -52,6 +52,15 @@ KEYS: dict[str, Key] = {
     "Spec.effects": Key(
         "What differs between studies; a table that is left out is an effect of zero", {"study": {"sd": STUDIES}}
     ),
+    "Spec.waning": Key(
+        "From some time on hazard ratios return to 1; absent: never", {"start": 24.0, "over": 12.0, "why": REASON}
+    ),
+    "Waning.start": Key("Time from which effects wane, where it is stated", 24.0),
+    "Waning.prior": Key(
+        "Of that time, where it is estimated", {"dist": "gamma", "shape": 9.0, "rate": 0.4, "why": REASON}
+    ),
+    "Waning.over": Key("Time within which they do, linearly on the log; 0: at once", 12.0),
+    "Waning.why": Key("Reason, with its source", REASON),
     "Spec.priors": Key(
         "Priors of the parameters, each with its reason", {"intercept": _normal(1.0, REASON), "log_hr": RATIOS}
     ),
@@ -65,6 +74,10 @@ KEYS: dict[str, Key] = {
         "How published ratios of covariates differ between studies", {"sd": _half_normal(0.25, REASON)}
     ),
     "Spec.bias": Key("Biases by name; one that is left out is off", {"lesions": {"value": 0.1}}),
+    "Spec.meta_regression": Key(
+        "Covariates of studies by name: how log hazards change with a column of the arms table",
+        {"dose": {"column": "x_dose", "centre": 20.0, "scale": 5.0, "prior": _normal(0.3, REASON)}},
+    ),
     "Spec.baseline": Key(
         "Level and shape of a new study where study levels are free", {"intercept": _normal(0.3, REASON)}
     ),
@@ -109,6 +122,13 @@ KEYS: dict[str, Key] = {
     "Treatments.groups": Key(
         "Treatments of the tables that are analysed under one name", {"laser": ["litt", "litt_srt"]}
     ),
+    "Treatments.classes": Key(
+        "Classes of treatments by name: what is known of one says something of the others",
+        {"ablation": {"members": ["surgery", "laser"], "sd": _half_normal(0.2, REASON)}},
+    ),
+    "TreatmentClass.members": Key("Treatments of the class; the reference is in none", ["surgery", "laser"]),
+    "TreatmentClass.effects": Key("About the class's effect (exchangeable), or one for all (common)", "exchangeable"),
+    "TreatmentClass.sd": Key("Of effects in the class, where they are exchangeable", _half_normal(0.2, REASON)),
     "Hazard.family": Key("Family of the hazard", "weibull"),
     "Hazard.cure": Key("Whether a share never has the event; needs priors.logit_cure", False),
     "Hazard.knots": Key("Of splines and pieces: how many inner knots, or their times", 7),
@@ -118,6 +138,12 @@ KEYS: dict[str, Key] = {
     "Effects.study_shape": Key("Studies differ in the shape of the hazard", {"sd": _half_normal(0.2, REASON)}),
     "StudyLevel.exchangeable": Key("true: studies are a sample of one population; false: each has its own level", True),
     "StudyLevel.sd": Key("Prior of the standard deviation between studies", STUDIES),
+    "StudyEffect.exchangeable": Key(
+        "true: studies are a sample of one population; false: each has its own level", True
+    ),
+    "StudyEffect.sd": Key("Prior of the standard deviation between studies (of a Student t: of its scale)", STUDIES),
+    "StudyEffect.dist": Key("Law of studies about the average one: normal, or student_t with heavy tails", "student_t"),
+    "StudyEffect.df": Key("Degrees of freedom of a Student t", 4.0),
     "StudyTreatment.sd": Key(
         "Prior of the standard deviation of a contrast between studies", _half_normal(0.3, REASON)
     ),
@@ -194,6 +220,13 @@ KEYS: dict[str, Key] = {
     "Bias.treatments": Key("Treatments whose arms it acts on", ["surgery"]),
     "Bias.acts_on": Key("Studies or arms that it acts on", ONE_STUDY),
     "Bias.centre": Key("Year or share of the study that answers are for", 2020.0),
+    "StudyCovariate.column": Key("Column of the arms table, a number or blank", "x_dose"),
+    "StudyCovariate.scale": Key("Units of the column that the coefficient is per", 5.0),
+    "StudyCovariate.centre": Key("Value of the study that answers are for", 20.0),
+    "StudyCovariate.prior": Key("Coefficient, per scale of the column", _normal(0.3, REASON)),
+    "StudyCovariate.value": Key("Coefficient, where it is stated", {"value": 0.1, "why": REASON}),
+    "StudyCovariate.treatments": Key("Treatments whose effect changes with it; absent: the level of all", ["surgery"]),
+    "StudyCovariate.acts_on": Key("Studies or arms that it acts on alone", ONE_STUDY),
     "Baseline.intercept": Key("Level of the reference treatment", _normal(0.3, REASON)),
     "Baseline.log_shape": Key("Its log shape", _normal(0.2, REASON)),
     "Sampling.draws": Key("Draws of each chain that are kept", 1000),

@@ -95,7 +95,7 @@ def _words(node: Node) -> str:
         return f"a {'whole ' if kind == 'integer' else ''}number{_limits(node)}"
     if kind == "array":
         return f"a list of {_plural(node.get('items'))}"
-    if kind == "object" and "dist" in node.get("properties", {}):
+    if kind == "object" and "const" in node.get("properties", {}).get("dist", {}):
         return "a prior of the kind " + toml_text(node["properties"]["dist"]["const"])
     if kind == "object" and 0 < len(node.get("properties", {})) <= FEW:
         return f"{{ {', '.join(node['properties'])} }}"

@@ -20,6 +20,7 @@ from bayes_bm.model.design import DEVIATION_VARIANCE
 from bayes_bm.model.linear_predictor import Draws, on_first
 from bayes_bm.model.model_inputs import Arrays, ModelInputs, prepare
 from bayes_bm.model.observations import KINDS
+from bayes_bm.model.study_levels import drawn_level_scale
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.document import Spec
 from bayes_bm.updates.designs import Design, PlannedArm
@@ -43,6 +44,8 @@ class FutureStudy:
     arms: tuple[PlannedArm, ...]
     inputs: ModelInputs
     shared: Draws
+    level_scale: Array | None = None
+    """What study_sd is multiplied by in this study at each draw (sample,); None for 1."""
 
     @property
     def spec(self) -> Spec:
@@ -73,7 +76,8 @@ class FutureStudy:
         confounding = self.design.confounding_sd if count > 1 and not self.design.randomised else 0.0
         deviation = np.sqrt(DEVIATION_VARIANCE * (draws.study_treatment_sd**2 + confounding**2))
         factor = np.zeros((draws.samples, self.coordinates, 1 + count + self.shaped))
-        factor[:, :count, 0] = draws.study_sd[:, None]
+        level_sd = draws.study_sd if self.level_scale is None else draws.study_sd * self.level_scale
+        factor[:, :count, 0] = level_sd[:, None]
         factor[:, range(count), range(1, 1 + count)] = deviation[:, None]
         if self.shaped:
             factor[:, count, -1] = draws.study_shape_sd
@@ -118,7 +122,10 @@ def future_study(result: Result, design: Design, arms: Sequence[PlannedArm], rng
     spec = planned_spec(result.spec, arms)
     inputs = prepare(spec, planned_evidence(result, spec, design, arms, rng))
     inputs = replace_kinds(inputs, {name: _whole_sizes(name, arrays) for name, arrays in inputs.kinds.items()})
-    return FutureStudy(design, tuple(arms), inputs, _shared(result, inputs))
+    shared = _shared(result, inputs)
+    # a level with heavy tails is a normal whose variance is drawn beside the parameters
+    scale = None if spec.level_df is None else drawn_level_scale(spec, shared.samples, rng)
+    return FutureStudy(design, tuple(arms), inputs, shared, scale)
 
 
 def _whole_sizes(name: str, arrays: Arrays) -> Arrays:

@@ -71,6 +71,13 @@ class Plan:
     margin: float
     sentences: tuple[str, ...]
 
+    def kept(self, model: str) -> pd.DataFrame:
+        """Return the table with the sentence of each design in its first row, and a digest of the model behind it."""
+        first = ~self.table.duplicated("design")
+        sentence = pd.Series(pd.NA, index=self.table.index, dtype=object)
+        sentence[first] = list(self.sentences)
+        return self.table.assign(sentence=sentence, model=model)
+
 
 def plan(
     result: Result,

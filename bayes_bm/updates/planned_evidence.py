@@ -37,7 +37,8 @@ def planned_spec(spec: Spec, arms: Sequence[PlannedArm]) -> Spec:
         if treatments & {*acts_on(name, term, spec)}
     }
     evidence = spec.evidence.model_copy(update={"include": {}, "exclude": (), "also": (), "allow_overlap": ()})
-    return spec.model_copy(update={"evidence": evidence, "bias": Biases(**biases)})
+    # a planned study is at the centre of covariates of studies
+    return spec.model_copy(update={"evidence": evidence, "bias": Biases(**biases), "meta_regression": {}})
 
 
 def planned_evidence(

@@ -150,8 +150,10 @@ def _cavities(start: Result, sites: ArmNormals, rng: np.random.Generator) -> lis
 def _require_normal_model(spec: Spec) -> None:
     wrong = {
         "hazard.family": spec.hazard.family not in ("weibull", "exponential") or spec.hazard.cure,
+        "treatments.classes": bool(spec.treatments.classes),
+        "waning": spec.waning is not None,
         "bias": bool(spec.modelled_biases),
-        "effects": spec.free_levels or spec.free_shapes,
+        "effects": spec.free_levels or spec.free_shapes or spec.level_df is not None,
         "priors.treatment_log_shape": spec.priors.treatment_log_shape is not None,
         "covariates": len(spec.covariates) > 1 or bool(spec.modifiers),
         "covariates.NAME.missing": any(term.missing for term in spec.covariates.values()),

@@ -42,6 +42,7 @@ STRUCTURES: dict[str, dict[str, Any]] = {
     "biases": {
         "bias": {"single_arm": {"value": {"value": -0.3, "why": "test"}}, "small_study": {"prior": worlds.normal(0.3)}}
     },
+    "heavy tails": {"effects__study__dist": "student_t", "effects__study__df": 4.0},
     "covariates": X,
     "covariates by treatment": {"covariates": MODIFIED},
 }

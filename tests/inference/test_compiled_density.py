@@ -153,10 +153,11 @@ def some_centred(spec, shape, chosen: np.random.Generator) -> Parametrization:
 
     effects, main = spec.effects, [int(np.flatnonzero(shape.arm_study == j)[-1]) for j in range(len(shape.studies))]
     return Parametrization(
-        level=pick(len(main), effects.study is not None and not spec.free_levels),
+        level=pick(len(main), effects.study is not None and not spec.free_levels and spec.level_df is None),
         shape=pick(len(main), effects.study_shape is not None and not spec.free_shapes),
         pair=pick(len(shape.pairs), effects.study_treatment is not None),
         main=np.array(main),
+        turned=spec.level_df is None,
     )
 
 

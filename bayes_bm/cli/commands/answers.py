@@ -150,6 +150,7 @@ def rank(
         ),
     ] = None,
     horizon: Horizon = None,
+    classes: Annotated[bool, typer.Option("--classes", help="Classes of treatments in place of treatments.")] = False,
     figure: Annotated[Path | None, typer.Option("--figure", help="Probability of every rank as a picture.")] = None,
     level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
@@ -165,6 +166,8 @@ def rank(
         raise InputError(unused[0], found=f"{unused[1]:g}", allowed=_RANKED_BY, hint="leave it out")
     result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     asked: dict[str, Any] = {"estimand": estimand, "who": parse_who(who), "time": time, "horizon": horizon}
+    if classes:
+        asked |= {"classes": True, "who": None if who == "average-study" else asked["who"]}
     ranking = rank_treatments(result, **asked)
     if figure is not None:
         from bayes_bm.report.plots.ranking import ranks_figure

@@ -20,7 +20,7 @@ from bayes_bm.cli.printing import (
     show_progress,
 )
 from bayes_bm.runtime.errors import GateRefused
-from bayes_bm.runtime.files import check_places
+from bayes_bm.runtime.files import check_places, write_csv
 
 if TYPE_CHECKING:
     from bayes_bm.inference.result import Result
@@ -48,15 +48,20 @@ def plan(
     who: Annotated[str, typer.Option("--who", help="Whose restricted mean is the utility.")] = "new-study",
     seed: Seed = None,
     figure: Annotated[Path | None, typer.Option("--figure", help="Width and probability against patients.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Table; as plan.csv beside the result its report shows it.")
+    ] = None,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
     """What future studies would settle: intervals, probabilities and months gained, against patients."""
+    from bayes_bm.checks.kept_fits import analysis_model
     from bayes_bm.estimands.who import parse_who
     from bayes_bm.updates.designs import read_designs
     from bayes_bm.updates.plan import plan as plan_designs
 
     check_figure(figure, [result_file, design])
+    check_places({} if out is None else {"--out": out}, [result_file, design])
     designs = read_designs(design)
     result = load_gated(result_file, allow_failed=allow_failed_gate)
     with show_progress("plan") as say:
@@ -76,6 +81,8 @@ def plan(
         from bayes_bm.report.plots.planning import planning_figure
 
         save_figure(planning_figure(planned.table, planned.table["treatment"].iloc[0]), figure)
+    if out is not None:
+        write_csv(planned.kept(analysis_model(result.spec, result.evidence)), out)
     if as_json:
         return print_json(_plan_document(result, planned))
     return _print_plan(result, planned)

@@ -10,7 +10,7 @@ from bayes_bm.model.covariates.arm_mixes import mix_terms
 from bayes_bm.model.design import Design
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.spec.document import Spec
-from bayes_bm.spec.priors import Normal, Prior, Uniform
+from bayes_bm.spec.priors import Normal, Prior, StudentT, Uniform
 
 STANDARD = Normal(dist="normal", mean=0.0, sd=1.0, why="standardised effect of a study")
 
@@ -59,7 +59,7 @@ def _blocks(spec: Spec, design: Design, steps: int) -> Iterator[Block]:
     else:
         yield Block("intercept", priors.intercept, 1)
         if effects.study is not None and studies:
-            yield Block("study_effect_standard", STANDARD, studies, "study")
+            yield Block("study_effect_standard", _standard_level(effects.study.df), studies, "study")
             yield Block("study_sd", _given(effects.study.sd), 1)
     for name in spec.hazard.shapes:
         if name == spec.hazard.varies:
@@ -105,6 +105,11 @@ def _law_blocks(inputs: ModelInputs) -> Iterator[Block]:
     """Of the laws of covariates that patients lack."""
     terms = sum(len(model.mean) for model in inputs.covariate_models)
     yield Block("covariate_law_standard", STANDARD, terms, "covariate_law_term")
+
+
+def _standard_level(df: float | None) -> Prior:
+    """Law of a study's level in units of study_sd."""
+    return STANDARD if df is None else StudentT(dist="student_t", df=df, mean=0.0, sd=1.0, why=STANDARD.why)
 
 
 def _mix_blocks(inputs: ModelInputs) -> Iterator[Block]:

@@ -19,6 +19,7 @@ def is_plain_weibull(inputs: ModelInputs) -> bool:
     spec = inputs.spec
     plain = spec.hazard.family in FAMILIES and not spec.hazard.cure and not len(inputs.evidence.background)
     averaged = inputs.any_integrated or spec.case_mixes or inputs.averaged_ratios.any()
+    plain = plain and spec.waning is None and not spec.treatments.classes
     return plain and not averaged and not spec.unknown_clocks and set(inputs.kinds) <= PLAIN
 
 
@@ -29,5 +30,9 @@ def why_not(inputs: ModelInputs) -> str | None:
     mixes = inputs.arm_mixes
     if mixes is not None and mixes.loading.any() and not mixes.two_valued.all():
         return "continuous covariates that go together inside arms"
+    if inputs.spec.treatments.classes:
+        return "classes of treatments"
+    if inputs.spec.waning is not None:
+        return "treatment effects that wane"
     unknown = set(inputs.kinds) - KNOWN
     return f"evidence of kind {', '.join(sorted(unknown))}" if unknown else None

@@ -62,7 +62,9 @@ def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     effects, studies = spec.effects, len(design.studies)
     main = np.array([_main_arm(design, events, study) for study in range(studies)], dtype=int)
     level, shapes = np.zeros(studies, dtype=bool), np.zeros(studies, dtype=bool)
-    if effects.study is not None and not spec.free_levels:
+    # a centred level and a turn are of normal effects alone
+    heavy = spec.level_df is not None
+    if effects.study is not None and not spec.free_levels and not heavy:
         level = events[main] * _variance(effects.study.sd) > enough
     if effects.study_shape is not None and not spec.free_shapes and spec.hazard.varies:
         study_events = np.bincount(design.arm_study, weights=events, minlength=studies)
@@ -71,7 +73,7 @@ def choose_parametrization(inputs: ModelInputs) -> Parametrization:
     if effects.study_treatment is not None:
         informed = _of_contrasts(design, events, main) * _variance(effects.study_treatment.sd) > enough
         pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(design)], dtype=bool)
-    return Parametrization(level, shapes, pair, main)
+    return Parametrization(level, shapes, pair, main, turned=not heavy)
 
 
 def _variance(prior: Prior | None) -> float:

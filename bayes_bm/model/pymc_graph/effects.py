@@ -20,8 +20,7 @@ from bayes_bm.spec.priors import Prior
 def make_effects(inputs: ModelInputs) -> Effects:
     """Every effect of the model as an expression; a spec leaves some out, which are then zero or None."""
     spec, design, family = inputs.spec, inputs.design, inputs.family
-    effect = spec.hazard.treatment_effect
-    log_hr = _padded(variable(effect, getattr(spec.priors, effect), "treatment"))
+    log_hr = _padded(_treatment_effects(spec))
     study_treatment = spec.effects.study_treatment
     deviation = (
         pt.zeros(1)
@@ -43,7 +42,29 @@ def make_effects(inputs: ModelInputs) -> Effects:
         by_treatment=bool(spec.modifiers),
         covariates=len(spec.covariates),
         bias=bias,
+        waning=_waning(spec),
     )
+
+
+def _treatment_effects(spec: Spec) -> Any:
+    """Effects of the compared treatments: each its own, or about that of its class (decision 27)."""
+    name, classes = spec.hazard.treatment_effect, spec.treatments.classes
+    prior = getattr(spec.priors, name)
+    if not classes:
+        return variable(name, prior, "treatment")
+    class_effect = variable(f"class_{name}", prior, "treatment_class")
+    effects: dict[str, Any] = {}
+    sds = {one: variable(f"class_member_sd_{one}", term.sd) for one, term in classes.items() if term.sd is not None}
+    if sds:
+        pm.Deterministic("class_sd", pt.stack(list(sds.values())), dims="spread_class")
+    for place, (one, term) in enumerate(classes.items()):
+        for member in term.members:
+            apart = sds[one] * pm.Normal(f"class_member_{member}") if one in sds else 0.0
+            effects[member] = class_effect[place] + apart
+    alone = [treatment for treatment in spec.treatments.compare if treatment not in effects]
+    effects |= {treatment: variable(f"class_member_{treatment}", prior) for treatment in alone}
+    stacked = pt.stack([effects[treatment] for treatment in spec.treatments.compare])
+    return pm.Deterministic(name, stacked, dims="treatment")
 
 
 def _padded(effect: Any) -> Any:
@@ -68,7 +89,8 @@ def _study_level(spec: Spec, design: Design) -> Any:
     effect = spec.effects.study
     if effect is None or effect.sd is None or not design.studies:
         return intercept + pt.zeros(1 + len(design.studies))
-    return _from_average(intercept, intercept + exchangeable_effect("study_effect", "study_sd", effect.sd, "study"))
+    deviation = exchangeable_effect("study_effect", "study_sd", effect.sd, "study", spec.level_df)
+    return _from_average(intercept, intercept + deviation)
 
 
 def _study_treatment(prior: Prior, design: Design) -> Any:
@@ -165,6 +187,15 @@ def _walk(name: str, sd: Any, family: Family, dims: str | tuple[str, ...]) -> An
 def _from_zero(walks: Any) -> Any:
     """Walks (row, step) with the zero they start from (row, coefficient)."""
     return pt.concatenate([pt.zeros((walks.shape[0], 1)), walks], axis=-1)
+
+
+def _waning(spec: Spec) -> Any:
+    """log(s / t0) of the time from which effects wane; None where they do not."""
+    if spec.waning is None:
+        return None
+    prior = spec.waning.prior
+    start: Any = np.array(spec.waning.start) if prior is None else variable("waning_start", prior)
+    return pt.log(start / spec.reference_time)
 
 
 # ---------------------------------------------------------------------------------------------- covariates

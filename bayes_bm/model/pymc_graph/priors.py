@@ -72,6 +72,12 @@ def truncated_variable(name: str, prior: Prior, latest: float) -> Any:
     return time
 
 
-def exchangeable_effect(name: str, sd_name: str, sd: Prior, dims: str) -> Any:
-    standard = pm.Normal(f"{name}_standard", dims=dims)
+def exchangeable_effect(name: str, sd_name: str, sd: Prior, dims: str, df: float | None = None) -> Any:
+    """sd x standard normals, or standard Student t with so many degrees of freedom."""
+    standard_name = f"{name}_standard"
+    standard = pm.Normal(standard_name, dims=dims) if df is None else _standard_t(standard_name, df, dims)
     return pm.Deterministic(name, variable(sd_name, sd) * standard, dims=dims)
+
+
+def _standard_t(name: str, df: float, dims: str) -> Any:
+    return pm.StudentT(name, nu=np.array(df), mu=np.array(0.0), sigma=np.array(1.0), dims=dims)

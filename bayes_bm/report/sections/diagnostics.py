@@ -12,7 +12,7 @@ from scipy import stats
 from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.inference.gate import MAX_DIVERGENT, MAX_RHAT, MIN_BFMI, MIN_ESS
 from bayes_bm.report import figures
-from bayes_bm.report.material import ReportData
+from bayes_bm.report.material import PLAN, ReportData
 from bayes_bm.report.plots.leave_one_out import leave_one_out_figure
 from bayes_bm.report.plots.style import svg
 from bayes_bm.report.sentences import fit_command, interval_of, leave_one_out_table, limits
@@ -198,7 +198,7 @@ def limits_section(data: ReportData) -> LimitsSection:
         analyses=[
             NamedAnalysis(name, ", ".join(patch), fit_command(spec, name)) for name, patch in spec.sensitivity.items()
         ],
-        elsewhere=[elsewhere_table(name, table) for name, table in data.elsewhere.items()],
+        elsewhere=[elsewhere_table(name, table) for name, table in data.elsewhere.items() if name != PLAN],
         missing=[
             (title, command.format(name=spec.name))
             for name, (title, command) in ELSEWHERE.items()

@@ -19,6 +19,7 @@ from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient,
 from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.inference.result import Result
 from bayes_bm.model.design import DEVIATION_VARIANCE
+from bayes_bm.model.study_levels import standard_level
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.prior_distributions import scipy_distribution
@@ -133,9 +134,15 @@ def draw_effects(result: Result, spec: Spec, pairs: list[tuple[str, str]], rng: 
     (docs/decisions.md#10-order-and-reference).
     """
     studies, arms, draw = sorted({study for study, _ in pairs}), sorted(set(pairs)), result.predictors.draws
-    level = _study_values(rng, len(studies), draw.study_sd[0], spec.priors.intercept if spec.free_levels else None)
+    if spec.free_levels:
+        level = _free_values(rng, len(studies), spec.priors.intercept)
+    else:
+        level = draw.study_sd[0] * standard_level(spec, rng.standard_normal(len(studies)))
     shape_prior = (spec.priors.log_shape or spec.priors.shape) if spec.free_shapes else None
-    shape = _study_values(rng, len(studies), draw.study_shape_sd[0], shape_prior)
+    if shape_prior is None:
+        shape = draw.study_shape_sd[0] * rng.standard_normal(len(studies))
+    else:
+        shape = _free_values(rng, len(studies), shape_prior)
     if spec.free_shapes and spec.priors.log_shape is None:
         shape = np.log(shape)
     deviation = np.sqrt(DEVIATION_VARIANCE) * draw.study_treatment_sd[0] * rng.standard_normal(len(arms))
@@ -149,9 +156,9 @@ def draw_effects(result: Result, spec: Spec, pairs: list[tuple[str, str]], rng: 
     )
 
 
-def _study_values(rng: np.random.Generator, count: int, sd: float, free: Prior | None) -> np.ndarray:
-    noise = rng.standard_normal(count)
-    return sd * noise if free is None else np.asarray(scipy_distribution(free).rvs(size=count, random_state=rng))
+def _free_values(rng: np.random.Generator, count: int, prior: Prior) -> np.ndarray:
+    rng.standard_normal(count)  # worlds of before: a stream of theirs was drawn from first
+    return np.asarray(scipy_distribution(prior).rvs(size=count, random_state=rng))
 
 
 # ---------------------------------------------------------------------------------------------- answers

@@ -253,6 +253,7 @@ def _check_call(spec: Spec, numbers: str, wrong: str | None, curves: str | None)
     if numbers == "likelihood" and wrong is not None:
         raise InputError("wrong", found=f"{wrong} with numbers = likelihood", allowed="numbers = patients")
     unsupported = [f"bias.{name}" for name in spec.bias.named(Biases.model_fields)]
+    unsupported += [f"meta_regression.{name}" for name in spec.meta_regression]
     unsupported += [f"cause = {spec.cause}"] if spec.cause is not None else []
     if unsupported:
         raise InputError(
