@@ -139,7 +139,7 @@ def rank(
     values, ranked_time = _ranked_draws(result, ranked, who, time, horizon)
     draws = values.transpose("treatment", ...).sel(treatment=names).to_numpy().reshape(len(names), -1).T
     labels = _treatment_labels(result, None if ranked in RATIOS else ranked_time)
-    return _ranking(ranked, who.name, ranked_time, names, draws, labels)
+    return _ranking(result, ranked, who.name, ranked_time, names, draws, labels)
 
 
 def _ranked_classes(result: Result, ranked: Any, *, asked: tuple[Any, ...]) -> Ranking:
@@ -158,7 +158,7 @@ def _ranked_classes(result: Result, ranked: Any, *, asked: tuple[Any, ...]) -> R
     effects = result.posterior[f"class_{ranked}"].to_numpy().reshape(draws.samples, -1)
     places = [spec.treatments.names.index(name) for name in own]
     together = np.concatenate([effects, draws.log_hr[:, places]], axis=1)
-    return _ranking(ranked, AverageStudy().name, None, names, together, dict.fromkeys(names, ""))
+    return _ranking(result, ranked, AverageStudy().name, None, names, together, dict.fromkeys(names, ""))
 
 
 def _classes(result: Result) -> list[Any]:
@@ -166,7 +166,13 @@ def _classes(result: Result) -> list[Any]:
 
 
 def _ranking(
-    ranked: Any, who: str, ranked_time: float | None, names: list[str], draws: np.ndarray, labels: dict[str, str]
+    result: Result,
+    ranked: Any,
+    who: str,
+    ranked_time: float | None,
+    names: list[str],
+    draws: np.ndarray,
+    labels: dict[str, str],
 ) -> Ranking:
     """The ranks of some draws (sample, treatment)."""
     ahead, tied = standings(draws if ranked == "log_hr" else -draws)
