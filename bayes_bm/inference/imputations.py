@@ -65,7 +65,7 @@ class Imputations:
     @property
     def worst(self) -> int:
         """The imputation whose chains agree least: one that failed its gate, else the one of the largest R-hat."""
-        return 1 + max(range(self.m), key=lambda at: (not self.gates[at].passed, _largest_rhat(self.gates[at])))
+        return 1 + max(range(self.m), key=lambda m: (not self.gates[m].passed, _largest_rhat(self.gates[m])))
 
 
 def _largest_rhat(gate: Gate) -> float:

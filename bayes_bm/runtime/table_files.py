@@ -97,7 +97,8 @@ HEAD = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 
 def _workbook(table: "DataFrame") -> Any:
     rows = [list(table.columns), *table.itertuples(index=False)]
-    body = "".join(f'<row r="{at}">{"".join(map(_workbook_cell, row))}</row>' for at, row in enumerate(rows, start=1))
+    lines = ("".join(map(_workbook_cell, row)) for row in rows)
+    body = "".join(f'<row r="{number}">{line}</row>' for number, line in enumerate(lines, start=1))
     name = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     parts = PARTS | {"xl/worksheets/sheet1.xml": f'<worksheet xmlns="{name}"><sheetData>{body}</sheetData></worksheet>'}
 

@@ -32,8 +32,8 @@ def changed_rows(old: Evidence, new: Evidence) -> pd.DataFrame:
     """Return a row for each row that was added or is gone, and for each cell that changed; patients counted by arm."""
     rows: list[Row] = []
     for name, keys in KEYS.items():
-        before, after = _named_rows(old, name), _named_rows(new, name)
-        rows += _patients(before, after) if name == "patients" else list(_cells(name, keys, before, after))
+        earlier, later = _named_rows(old, name), _named_rows(new, name)
+        rows += _patients(earlier, later) if name == "patients" else list(_cells(name, keys, earlier, later))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -56,8 +56,8 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _cells(name: str, keys: tuple[str, ...], before: list[Row], after: list[Row]) -> "list[Row]":
-    ours, theirs = _by_key(before, keys), _by_key(after, keys)
+def _cells(name: str, keys: tuple[str, ...], earlier: list[Row], later: list[Row]) -> "list[Row]":
+    ours, theirs = _by_key(earlier, keys), _by_key(later, keys)
     rows = []
     for key in dict.fromkeys([*ours, *theirs]):
         one, other = ours.get(key), theirs.get(key)
@@ -86,9 +86,9 @@ def _by_key(rows: list[Row], keys: tuple[str, ...]) -> dict[tuple[Hashable, ...]
     return named
 
 
-def _patients(before: list[Row], after: list[Row]) -> list[Row]:
+def _patients(earlier: list[Row], later: list[Row]) -> list[Row]:
     """Patients added and gone, counted in each arm."""
-    ours, theirs = (Counter(tuple(row.items()) for row in rows) for rows in (before, after))
+    ours, theirs = (Counter(tuple(row.items()) for row in rows) for rows in (earlier, later))
     rows = []
     for change, extra in (("added", theirs - ours), ("gone", ours - theirs)):
         counts: Counter[tuple[Any, Any]] = Counter()

@@ -30,6 +30,13 @@ class Design(BaseModel):
     choosing the treatment by patient may mislead a comparison, beyond what the model holds. `curve_of` names a study of
     the evidence whose printed numbers would be replaced by its patients; only `followup`, `accrual` and `lost` go with
     it.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> trial = bb.Design(name="trial", arms={"re_resection": 60, "re_srs": 60}, followup=24)
+    >>> trial.scaled(0.5).arms
+    {'re_resection': 30, 're_srs': 30}
     """
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -54,6 +54,14 @@ class Diff:
     moves : pandas.DataFrame
         How much of the move of each log ratio a study's rows made, and what is left (study ""): spec, versions, what
         studies did together, Monte Carlo error.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_bm as bb
+    >>> nothing = pd.DataFrame()
+    >>> bb.Diff(nothing, nothing, nothing, nothing, nothing).same
+    True
     """
 
     rows: pd.DataFrame
@@ -131,9 +139,9 @@ def _flat(document: Any, prefix: str = "") -> dict[str, Any]:
     }
 
 
-def _changed_keys(before: dict[str, Any], after: dict[str, Any], name: str) -> pd.DataFrame:
-    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
-    rows = [{name: key, "old": before.get(key), "new": after.get(key)} for key in sorted(keys)]
+def _changed_keys(earlier: dict[str, Any], later: dict[str, Any], name: str) -> pd.DataFrame:
+    keys = [key for key in {**earlier, **later} if earlier.get(key) != later.get(key)]
+    rows = [{name: key, "old": earlier.get(key), "new": later.get(key)} for key in sorted(keys)]
     return pd.DataFrame(rows, columns=[name, "old", "new"])
 
 
@@ -141,15 +149,15 @@ def _answers(old: Result, new: Result) -> pd.DataFrame:
     """Answers of the average study that both give."""
     names = ["estimand", "treatment", "reference", "time"]
     both = [compare(result).set_index(names) for result in (old, new)]
-    before, after = (table[~table.index.duplicated()] for table in both)
-    common = before.index.intersection(after.index, sort=False)
-    before, after = before.loc[common], after.loc[common]
+    earlier, later = (table[~table.index.duplicated()] for table in both)
+    common = earlier.index.intersection(later.index, sort=False)
+    earlier, later = earlier.loc[common], later.loc[common]
     table = pd.DataFrame(
         {
-            **_numbers("old", before, old),
-            **_numbers("new", after, new),
-            "move": after["median"] - before["median"],
-            "move_in_sd": (after["mean"] - before["mean"]) / before["sd"],
+            **_numbers("old", earlier, old),
+            **_numbers("new", later, new),
+            "move": later["median"] - earlier["median"],
+            "move_in_sd": (later["mean"] - earlier["mean"]) / earlier["sd"],
         }
     )
     return table.reset_index()[list(ANSWER_COLUMNS)]
@@ -171,8 +179,8 @@ def log_ratios(result: Result) -> dict[str, Array]:
 
 
 def _moves(old: Result, new: Result, rows: pd.DataFrame, refit: bool, say: Progress) -> pd.DataFrame:
-    before, after = log_ratios(old), log_ratios(new)
-    treatments = [name for name in after if name in before]
+    earlier, later = log_ratios(old), log_ratios(new)
+    treatments = [name for name in later if name in earlier]
     measure, reference = f"log {measure_of(new.spec).words}", new.spec.treatments.reference
     table = []
     total = dict.fromkeys(treatments, 0.0)
@@ -185,7 +193,7 @@ def _moves(old: Result, new: Result, rows: pd.DataFrame, refit: bool, say: Progr
             described = {"treatment": treatment, "reference": reference, "measure": measure, "move": move}
             table.append({"study": study, "rows": int((rows["study"] == study).sum()), **described, **named})
     for treatment in treatments:
-        rest = after[treatment].mean() - before[treatment].mean() - total[treatment]
+        rest = later[treatment].mean() - earlier[treatment].mean() - total[treatment]
         named = {"treatment": treatment, "reference": reference, "measure": measure, "move": float(rest)}
         note = "spec, versions, studies together, Monte Carlo error"
         table.append({"study": NOT_BY_ROWS, "rows": 0, **named, "method": "what is left", "note": note})

@@ -63,6 +63,15 @@ class Plan:
         Expected gain, per patient, of knowing everything and of knowing parts of the parameters: part, gain.
     utility : str
         What is gained, in words.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_bm as bb
+    >>> table = pd.DataFrame({"design": ["trial", "trial"], "n": [60, 120]})
+    >>> planned = bb.Plan(table, pd.DataFrame(), "months", 0.9, ("A trial would halve the interval.",))
+    >>> planned.kept("digest")["sentence"].notna().tolist()
+    [True, False]
     """
 
     table: pd.DataFrame

@@ -30,6 +30,16 @@ class Rerun:
         Mean of each watched parameter before and again, and their difference in its Monte Carlo error (z).
     versions : pandas.DataFrame
         Packages whose versions differ from those of before: package, old, new.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=20)
+    >>> again = bb.Rerun(result, False, pd.DataFrame({"z": [0.5, -1.2]}), pd.DataFrame())
+    >>> again.agrees
+    True
     """
 
     result: Result
@@ -87,15 +97,15 @@ def rerun(result: Result, *, cores: int | None = None, say: Progress = lambda st
         name in again.posterior and np.array_equal(result.posterior[name].to_numpy(), again.posterior[name].to_numpy())
         for name in names
     )
-    before, now = result.provenance.get("versions", {}), versions()
-    changed = [{"package": name, "old": before.get(name), "new": now.get(name)} for name in {**before, **now}]
+    earlier, now = result.provenance.get("versions", {}), versions()
+    changed = [{"package": name, "old": earlier.get(name), "new": now.get(name)} for name in {**earlier, **now}]
     table = pd.DataFrame([row for row in changed if row["old"] != row["new"]], columns=["package", "old", "new"])
     return Rerun(again, identical, _means(result, again), table)
 
 
-def _means(before: Result, again: Result) -> pd.DataFrame:
+def _means(earlier: Result, again: Result) -> pd.DataFrame:
     """Means of watched parameters, and their difference in standard errors."""
-    ours, theirs = (watched_parameters(one.posterior) for one in (before, again))
+    ours, theirs = (watched_parameters(one.posterior) for one in (earlier, again))
     rows = []
     for name in ours.data_vars:
         if name not in theirs:

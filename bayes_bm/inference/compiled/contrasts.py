@@ -151,17 +151,17 @@ def _dead_and_ein(log_cum):
 @njit(**INNER)
 def add_prognosis(theta, data, score):
     """Published ratios of covariates, those of a study and covariate jointly (`likelihoods.prognostic_ratios`)."""
-    value, first, at = 0.0, whole(data, Field.prognosis_group), whole(data, Field.prognosis_at)
+    value, first, coordinate = 0.0, whole(data, Field.prognosis_group), whole(data, Field.prognosis_at)
     covariate, external = whole(data, Field.prognosis_covariate), whole(data, Field.prognosis_external)
     printed, se = numbers(data, Field.prognosis_log), numbers(data, Field.prognosis_se)
     change, transport = numbers(data, Field.prognosis_change), whole(data, Field.transport_at)
     residual = np.empty(printed.size)
     for g in range(first.size - 1):
-        sd, steepness_of_group, pull, squares = theta[at[0]], 0.0, 0.0, 0.0
+        sd, steepness_of_group, pull, squares = theta[coordinate[0]], 0.0, 0.0, 0.0
         for i in range(first[g], first[g + 1]):
             mean = theta[whole(data, Field.coefficient_at)[covariate[i]]]
             if external[i] and transport[covariate[i]] >= 0:
-                mean += theta[at[1]] * theta[transport[covariate[i]]]
+                mean += theta[coordinate[1]] * theta[transport[covariate[i]]]
             residual[i] = printed[i] - change[i] * mean
             precision = 1 / (se[i] * se[i])
             steepness_of_group += precision * change[i] * change[i]
@@ -170,11 +170,11 @@ def add_prognosis(theta, data, score):
             value -= math.log(se[i]) + HALF_LOG_TWO_PI
         widened = 1 + sd * sd * steepness_of_group
         value -= 0.5 * (squares - sd * sd * pull * pull / widened + math.log(widened))
-        score[at[0]] += sd * (pull * pull / (widened * widened) - steepness_of_group / widened)
+        score[coordinate[0]] += sd * (pull * pull / (widened * widened) - steepness_of_group / widened)
         for i in range(first[g], first[g + 1]):
             by_mean = change[i] * (residual[i] - sd * sd * change[i] * pull / widened) / (se[i] * se[i])
             score[whole(data, Field.coefficient_at)[covariate[i]]] += by_mean
             if external[i] and transport[covariate[i]] >= 0:
-                score[at[1]] += by_mean * theta[transport[covariate[i]]]
-                score[transport[covariate[i]]] += by_mean * theta[at[1]]
+                score[coordinate[1]] += by_mean * theta[transport[covariate[i]]]
+                score[transport[covariate[i]]] += by_mean * theta[coordinate[1]]
     return value

@@ -302,17 +302,17 @@ def _mix_variables(spec: Spec, mixes: ArmMixes, parameters: dict[str, np.ndarray
     means, sds = (np.stack([parameters[f"mix_{kind}_{name}"] for name in terms], -1) for kind in ("mean", "sd"))
     yield _Variable("case_mix_mean", ("covariate",), means)
     yield _Variable("case_mix_sd", ("covariate",), sds)
-    by = {name: parameters[f"mix_by_{name}"] for name, mix in terms.items() if mix.by_treatment is not None}
-    if by:
-        yield _Variable("case_mix_by_treatment", ("case_mix_term",), np.concatenate([*by.values()], axis=-1))
+    by_treatment = {name: parameters[f"mix_by_{name}"] for name, mix in terms.items() if mix.by_treatment is not None}
+    if by_treatment:
+        yield _Variable("case_mix_by_treatment", ("case_mix_term",), np.concatenate([*by_treatment.values()], axis=-1))
     within = [parameters[f"mix_within_{name}"] for name, mix in terms.items() if mix.within_sd is not None]
     if within:
         yield _Variable("case_mix_within", ("spread_covariate",), np.stack(within, -1))
     scores = parameters.get("case_mix_standard", np.zeros((*means.shape[:-1], 0)))
     location = np.repeat(means[..., None, :], len(mixes.arms), axis=-2)
     for place, name in enumerate(terms):
-        if name in by:
-            location[..., place] += by[name][..., mixes.treatment]
+        if name in by_treatment:
+            location[..., place] += by_treatment[name][..., mixes.treatment]
     yield _Variable("case_mix", ("case_mix_arm", "covariate"), mixes.values(location, sds[..., None, :], scores))
 
 

@@ -75,12 +75,12 @@ def add_priors(x, data, theta, slope, gradient):
             theta[i] = slope[i] = math.exp(x[i])
             density, gradient[i] = _log_of_positive(x[i], theta[i], prior_kind, a, b, df)
             value += density
-    at = whole(data, Field.truncated_at)
-    if at.size:
+    coordinate = whole(data, Field.truncated_at)
+    if coordinate.size:
         # its coordinate is where it is between 0 and the latest that the evidence allows
-        density, steep = _log_of_time(theta[at[0]], at[1], numbers(data, Field.truncated))
+        density, steep = _log_of_time(theta[coordinate[0]], coordinate[1], numbers(data, Field.truncated))
         value += density
-        gradient[at[0]] += steep * slope[at[0]]
+        gradient[coordinate[0]] += steep * slope[coordinate[0]]
     return value
 
 

@@ -50,11 +50,12 @@ def add_mixes(theta, data, arm, mix, parts, begin):
         for m in range(node.size):
             parts[LOG_WEIGHT, first + m] = weight[m]
         for c in range(covariates):
-            by, unknown = whole(data, Field.mix_by_at)[c], whole(data, Field.mix_unknown_at)[r * covariates + c]
+            of_treatment = whole(data, Field.mix_by_at)[c]
+            unknown = whole(data, Field.mix_unknown_at)[r * covariates + c]
             sd, slope = theta[whole(data, Field.mix_sd_at)[c]], arm[r, SLOPES + c]
             mix[r, c, PLACE] = theta[whole(data, Field.mix_mean_at)[c]]
-            if by >= 0:
-                mix[r, c, PLACE] += theta[by + whole(data, Field.arm_treatment)[r]]
+            if of_treatment >= 0:
+                mix[r, c, PLACE] += theta[of_treatment + whole(data, Field.arm_treatment)[r]]
             level = mix[r, c, PLACE] + (sd * theta[unknown] if unknown >= 0 else 0.0)
             mix[r, c, LEVEL_OF_MIX] = level
             if not two[c]:
@@ -110,14 +111,14 @@ def add_mixes_back(theta, data, arm, mix, parts, begin, score):
                 if numbers(data, Field.mix_within)[r * covariates + c] < 0:
                     score[whole(data, Field.mix_within_at)[c]] += mix[r, c, BY_INSIDE]
             arm[r, SLOPES + covariates + c] += by_slope
-            sd_at, by = whole(data, Field.mix_sd_at)[c], whole(data, Field.mix_by_at)[c]
+            sd_at, of_treatment = whole(data, Field.mix_sd_at)[c], whole(data, Field.mix_by_at)[c]
             if unknown >= 0:
                 score[unknown] += mix[r, c, BY_MIX] * theta[sd_at]
                 score[sd_at] += mix[r, c, BY_MIX] * theta[unknown]
                 mix[r, c, BY_PLACE] += mix[r, c, BY_MIX]
             score[whole(data, Field.mix_mean_at)[c]] += mix[r, c, BY_PLACE]
-            if by >= 0:
-                score[by + treatment[r]] += mix[r, c, BY_PLACE]
+            if of_treatment >= 0:
+                score[of_treatment + treatment[r]] += mix[r, c, BY_PLACE]
 
 
 @njit(**INNER)

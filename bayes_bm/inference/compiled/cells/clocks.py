@@ -24,8 +24,8 @@ KEPT = 3
 @njit(**INNER)
 def _clock(own, theta, r, clock):
     """A time of the clock of arm r, as a share of t0."""
-    at = whole(own, Field.clock_at)[clock]
-    value = numbers(own, Field.clock_scale)[2 * r + clock] * theta[at] if at >= 0 else 0.0
+    coordinate = whole(own, Field.clock_at)[clock]
+    value = numbers(own, Field.clock_scale)[2 * r + clock] * theta[coordinate] if coordinate >= 0 else 0.0
     return value + numbers(own, Field.clock_stated)[2 * r + clock]
 
 
@@ -82,14 +82,14 @@ def clocked_back(own, first, slopes, kept):
 @njit(**INNER)
 def on_clocks_back(own, theta, first, printed, log_u, by_log_u, score):
     """From derivatives by log u of cells to the unknown times."""
-    start, of_arm, at = whole(own, Field.clock_start), whole(own, Field.cell_arm), whole(own, Field.clock_at)
+    start, of_arm, coordinate = whole(own, Field.clock_start), whole(own, Field.cell_arm), whole(own, Field.clock_at)
     scale = numbers(own, Field.clock_scale)
     for i in range(log_u.size):
         if start[first + i] == NO_CLOCK or by_log_u[i] == 0 or log_u[i] == NEVER:
             continue
         r, by_time = of_arm[first + i], by_log_u[i] * math.exp(-log_u[i])
         is_start = start[first + i] == first + i
-        if at[IMMORTAL] >= 0 and (is_start or math.exp(printed[i]) <= _clock(own, theta, r, IMMORTAL)):
-            score[at[IMMORTAL]] += scale[2 * r + IMMORTAL] * by_time
-        if at[SHIFT] >= 0:
-            score[at[SHIFT]] += scale[2 * r + SHIFT] * by_time
+        if coordinate[IMMORTAL] >= 0 and (is_start or math.exp(printed[i]) <= _clock(own, theta, r, IMMORTAL)):
+            score[coordinate[IMMORTAL]] += scale[2 * r + IMMORTAL] * by_time
+        if coordinate[SHIFT] >= 0:
+            score[coordinate[SHIFT]] += scale[2 * r + SHIFT] * by_time

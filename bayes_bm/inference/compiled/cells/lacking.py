@@ -41,12 +41,12 @@ VALUE, LINEAR, LOG_SD = range(3)
 @njit(**INNER)
 def _coefficients(own, theta):
     """phi of all laws."""
-    mean, factor, at = numbers(own, Field.law_mean), numbers(own, Field.law_factor), whole(own, Field.law_at)
+    mean, factor, coordinate = numbers(own, Field.law_mean), numbers(own, Field.law_factor), whole(own, Field.law_at)
     phi = np.empty(mean.size)
     for i in range(mean.size):
         phi[i] = mean[i]
         for j in range(i + 1):
-            phi[i] += factor[i * mean.size + j] * theta[at[0] + j]
+            phi[i] += factor[i * mean.size + j] * theta[coordinate[0] + j]
     return phi
 
 
@@ -58,7 +58,7 @@ def _standard(own, column, value):
 @njit(**INNER)
 def _node(own, phi, patient, node, values, laws):
     """What is lacked at a node: `values` (covariate,), `laws` (law, VALUE...); offset is not summed; the log weight."""
-    columns, two, at = whole(own, Field.law_column), whole(own, Field.law_two), whole(own, Field.law_first)
+    columns, two, coordinate = whole(own, Field.law_column), whole(own, Field.law_two), whole(own, Field.law_first)
     earlier, counts = whole(own, Field.law_earlier), whole(own, Field.law_counts)
     levels = whole(own, Field.law_levels)[0]
     nodes, log_nodes = numbers(own, Field.law_node), numbers(own, Field.law_log_node)
@@ -68,8 +68,8 @@ def _node(own, phi, patient, node, values, laws):
         values[c] = x[patient * covariates + c]
     log_weight = 0.0
     for k in range(columns.size):
-        c, place, lacked_before = columns[k], at[k] + levels, False
-        linear = phi[at[k] + whole(own, Field.lacking_level)[patient]]
+        c, place, lacked_before = columns[k], coordinate[k] + levels, False
+        linear = phi[coordinate[k] + whole(own, Field.lacking_level)[patient]]
         for j in range(counts[k]):
             e = earlier[k * covariates + j]
             linear += phi[place] * _standard(own, e, values[e])
@@ -104,7 +104,7 @@ def _node(own, phi, patient, node, values, laws):
 @njit(**INNER)
 def _node_back(own, phi, patient, slopes, by_offset, by_log_weight, values, laws, by_values, by_slopes, by_phi):
     """The way back of `_node` and of the offset; `slopes` (covariate,) of the patient's arm."""
-    columns, two, at = whole(own, Field.law_column), whole(own, Field.law_two), whole(own, Field.law_first)
+    columns, two, coordinate = whole(own, Field.law_column), whole(own, Field.law_two), whole(own, Field.law_first)
     earlier, counts = whole(own, Field.law_earlier), whole(own, Field.law_counts)
     levels = whole(own, Field.law_levels)[0]
     blank, spread, covariates = numbers(own, Field.lacking_blank), numbers(own, Field.law_spread), values.size
@@ -115,7 +115,7 @@ def _node_back(own, phi, patient, slopes, by_offset, by_log_weight, values, laws
         lacked = blank[patient * covariates + c] > 0
         for j in range(counts[k]):
             lacked_before |= blank[patient * covariates + earlier[k * covariates + j]] > 0
-        by_linear, sd_at = 0.0, at[k] + levels + counts[k]
+        by_linear, sd_at = 0.0, coordinate[k] + levels + counts[k]
         if lacked:
             by_slopes[c] += by_offset * values[c]
             by_values[c] += by_offset * slopes[c]
@@ -129,9 +129,9 @@ def _node_back(own, phi, patient, slopes, by_offset, by_log_weight, values, laws
             away = laws[k, VALUE]
             by_linear = by_log_weight * away / math.exp(laws[k, LOG_SD])
             by_phi[sd_at] += by_log_weight * (away * away - 1)
-        by_phi[at[k] + whole(own, Field.lacking_level)[patient]] += by_linear
+        by_phi[coordinate[k] + whole(own, Field.lacking_level)[patient]] += by_linear
         for j in range(counts[k]):
-            e, place = earlier[k * covariates + j], at[k] + levels + j
+            e, place = earlier[k * covariates + j], coordinate[k] + levels + j
             by_phi[place] += by_linear * _standard(own, e, values[e])
             by_values[e] += by_linear * phi[place] / spread[e]
 
@@ -184,10 +184,10 @@ def _add_lacking_back(data, own, theta, arm, parts, first, score):
             by_log_weight = parts[BY_LOG_WEIGHT, begin + m] + share * (weight[i] - common)
             by_offset = parts[BY_OFFSET, begin + m]
             _node_back(own, phi, i, slopes, by_offset, by_log_weight, values, laws, by_values, by_slopes, by_phi)
-    factor, at = numbers(own, Field.law_factor), whole(own, Field.law_at)[0]
+    factor, coordinate = numbers(own, Field.law_factor), whole(own, Field.law_at)[0]
     for i in range(phi.size):
         for j in range(i + 1):
-            score[at + j] += factor[i * phi.size + j] * by_phi[i]
+            score[coordinate + j] += factor[i * phi.size + j] * by_phi[i]
 
 
 _READS = (fields, cell_fields, stages, populations)

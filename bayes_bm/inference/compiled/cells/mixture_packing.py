@@ -196,9 +196,9 @@ def pack_clocks(inputs: ModelInputs, coordinates: Coordinates) -> Fields:
     clocks, biases = inputs.design.clocks, list(inputs.spec.modelled_biases)
     if clocks is None:
         return {"clock_at": [], "clock_scale": [], "clock_stated": []}
-    at, scale = [-1] * len(CLOCKS), np.zeros_like(clocks.acts)
+    coordinate, scale = [-1] * len(CLOCKS), np.zeros_like(clocks.acts)
     for clock, name in enumerate(CLOCKS):
         if name in inputs.spec.unknown_clocks:
-            at[clock] = bias_place(coordinates, name)
+            coordinate[clock] = bias_place(coordinates, name)
             scale[:, clock] = clocks.acts[:, clock] * clocks.of_bias[clock, biases.index(name)]
-    return {"clock_at": at, "clock_scale": scale, "clock_stated": clocks.acts * clocks.stated}
+    return {"clock_at": coordinate, "clock_scale": scale, "clock_stated": clocks.acts * clocks.stated}

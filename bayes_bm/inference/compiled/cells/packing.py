@@ -125,9 +125,9 @@ def _shapes(inputs: ModelInputs, coordinates: Coordinates) -> Fields:
     """Where the formula's shapes come from."""
     hazard = inputs.spec.hazard
     shapes = [name for name in hazard.shapes if name != "logit_cure"]
-    at = [TOTAL, HAZARD] if hazard.flexible else []
-    at += [OF_ARM if name == hazard.varies else coordinates.starts[name] for name in shapes]
-    return {"shape_at": at, "cure_at": [coordinates.starts["logit_cure"]] if hazard.cure else []}
+    coordinate = [TOTAL, HAZARD] if hazard.flexible else []
+    coordinate += [OF_ARM if name == hazard.varies else coordinates.starts[name] for name in shapes]
+    return {"shape_at": coordinate, "cure_at": [coordinates.starts["logit_cure"]] if hazard.cure else []}
 
 
 # ---------------------------------------------------------------------------------------------- cells

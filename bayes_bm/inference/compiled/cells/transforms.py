@@ -81,25 +81,25 @@ def moments(x, start, length, weights, found):
     A polynomial times a weight follows the same recurrence as the polynomial. Four degrees are taken at a time, so that
     they stay in the processor.
     """
-    this, before, twice = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    this, previous, twice = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     found[:] = 0.0
     for first in range(0, x.size, BLOCK):
-        at = x[first : first + BLOCK]
-        for i in range(at.size):
-            twice[i] = (at[i] - start) * (4 / length) - 2
+        part = x[first : first + BLOCK]
+        for i in range(part.size):
+            twice[i] = (part[i] - start) * (4 / length) - 2
         for f in range(found.shape[0]):
             weight = weights[f, first : first + BLOCK]
-            for i in range(at.size):
-                this[i], before[i] = weight[i], 0.5 * twice[i] * weight[i]
+            for i in range(part.size):
+                this[i], previous[i] = weight[i], 0.5 * twice[i] * weight[i]
             for j in range(0, found.shape[1], 4):
                 one, two, three, four = 0.0, 0.0, 0.0, 0.0
-                for i in range(at.size):
+                for i in range(part.size):
                     a = this[i]
-                    b = twice[i] * a - before[i]
+                    b = twice[i] * a - previous[i]
                     c = twice[i] * b - a
                     d = twice[i] * c - b
                     one, two, three, four = one + a, two + b, three + c, four + d
-                    this[i], before[i] = twice[i] * d - c, d
+                    this[i], previous[i] = twice[i] * d - c, d
                 found[f, j] += one
                 found[f, j + 1] += two
                 found[f, j + 2] += three
@@ -109,25 +109,25 @@ def moments(x, start, length, weights, found):
 @njit(**INNER_SUMS)
 def summed(x, start, length, coefficients, found):
     """Polynomials of coefficients (function, degree) at x: `found` (function, x), by Clenshaw's recurrence."""
-    this, before, twice = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    this, previous, twice = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
     for first in range(0, x.size, BLOCK):
-        at = x[first : first + BLOCK]
-        for i in range(at.size):
-            twice[i] = (at[i] - start) * (4 / length) - 2
+        part = x[first : first + BLOCK]
+        for i in range(part.size):
+            twice[i] = (part[i] - start) * (4 / length) - 2
         for f in range(found.shape[0]):
             value, of_degree = found[f, first : first + BLOCK], coefficients[f]
-            for i in range(at.size):
-                this[i], before[i] = 0.0, 0.0
+            for i in range(part.size):
+                this[i], previous[i] = 0.0, 0.0
             for j in range(of_degree.size - 1, 0, -4):
                 four, three, two, one = of_degree[j], of_degree[j - 1], of_degree[j - 2], of_degree[j - 3]
-                for i in range(at.size):
-                    d = twice[i] * this[i] - before[i] + four
+                for i in range(part.size):
+                    d = twice[i] * this[i] - previous[i] + four
                     c = twice[i] * d - this[i] + three
                     b = twice[i] * c - d + two
-                    this[i], before[i] = twice[i] * b - c + one, b
-            for i in range(at.size):
+                    this[i], previous[i] = twice[i] * b - c + one, b
+            for i in range(part.size):
                 # the lowest term has t once
-                value[i] = this[i] - 0.5 * twice[i] * before[i]
+                value[i] = this[i] - 0.5 * twice[i] * previous[i]
 
 
 @njit(**INNER)
@@ -195,12 +195,12 @@ def weights_of(sums, basis):
 def means(ratios, least, z, reach, nodes):
     """D, T and U of cells (3, cell), of points with these r; z of the cells up to `reach`."""
     spread, basis = max(1 - least, NARROWEST), polynomials(nodes)
-    r, at = places(nodes, least, spread), places(nodes, 0.0, reach)
+    r, z = places(nodes, least, spread), places(nodes, 0.0, reach)
     of_points = np.empty((1, nodes))
     moments(ratios, least, spread, np.full((1, ratios.size), 1 / ratios.size), of_points)
     weight = weights_of(of_points, basis)[0]
     at_nodes = np.empty((3, nodes))
-    transforms(least, r, at, weight, kernel_of(r, least, at), at_nodes)
+    transforms(least, r, z, weight, kernel_of(r, least, z), at_nodes)
     found = np.empty((3, z.size))
     summed(z, 0.0, reach, coefficients_of(at_nodes, basis), found)
     return found
@@ -210,10 +210,10 @@ def means(ratios, least, z, reach, nodes):
 def means_back(ratios, least, z, reach, nodes, slopes, by_offsets):
     """Add r (slope 0 - r slope 1) exp(-(r - least) z), summed over cells, to derivatives by offsets: its mean."""
     spread, basis = max(1 - least, NARROWEST), polynomials(nodes)
-    r, at = places(nodes, least, spread), places(nodes, 0.0, reach)
+    r, z = places(nodes, least, spread), places(nodes, 0.0, reach)
     of_cells = np.empty((2, nodes))
     moments(z, 0.0, reach, slopes, of_cells)
-    weight, kernel = weights_of(of_cells, basis), kernel_of(r, least, at)
+    weight, kernel = weights_of(of_cells, basis), kernel_of(r, least, z)
     at_nodes = np.zeros((1, nodes))
     for j in range(nodes):
         constant, falling, row, value = weight[0, j], weight[1, j], kernel[j], at_nodes[0]
