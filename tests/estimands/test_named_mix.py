@@ -214,5 +214,5 @@ def test_the_report_shows_who_the_patients_were(two_valued: Any, tmp_path: Path)
     assert "between two patients alike" in page and "not printed" in page
     assert "Averaged over the patients of a population with 70 % male; what is not named (kps)" in page
     ours = bb.survival(result, [12], who=bb.PatientMix({"share_male": 0.7})).sel(treatment="a", time=12.0)
-    assert estimate(np.quantile(ours, [0.5, 0.05, 0.95]).tolist(), digits=2) in page.partition("A population")[2]
+    assert estimate(np.quantile(ours, [0.5, 0.025, 0.975]).tolist(), digits=2) in page.partition("A population")[2]
     assert f"Coefficient of male: {informed_by(spec, evidence)['male']}." in page

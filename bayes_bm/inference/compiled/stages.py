@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 from bayes_bm.inference.compiled.fields import INNER
 
 POINTER = types.CPointer(types.float64)
-STAGE = types.float64(types.CPointer(types.int64))
+SIGNATURE = types.float64(types.CPointer(types.int64))
 
 
 class Frame(IntEnum):

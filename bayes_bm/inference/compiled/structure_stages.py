@@ -8,11 +8,11 @@ from bayes_bm.inference.compiled import contrasts, effects, fields, stages
 from bayes_bm.inference.compiled.contrasts import add_prognosis, add_ratios
 from bayes_bm.inference.compiled.effects import add_arms, add_arms_back, add_effects, add_effects_back, add_priors
 from bayes_bm.inference.compiled.fields import COVARIATES, JIT, SLOPES, Field, whole
-from bayes_bm.inference.compiled.stages import STAGE, Frame, array_at, data_of, frame_at, matrix_at
+from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, matrix_at
 from bayes_bm.runtime.compiling import cached_cfunc
 
 
-@cached_cfunc(STAGE, fields, stages, effects, contrasts, **JIT)
+@cached_cfunc(SIGNATURE, fields, stages, effects, contrasts, **JIT)
 def forward(pointer: Any) -> Any:
     """Parameters, effects and arms of x; the log prior, and log densities of ratios that need no cells."""
     frame = frame_at(pointer)
@@ -28,7 +28,7 @@ def forward(pointer: Any) -> Any:
     return value + add_prognosis(theta, data, score)
 
 
-@cached_cfunc(STAGE, fields, stages, effects, **JIT)
+@cached_cfunc(SIGNATURE, fields, stages, effects, **JIT)
 def backward(pointer: Any) -> Any:
     """From derivatives by arms to the gradient."""
     frame = frame_at(pointer)

@@ -34,7 +34,7 @@ from bayes_bm.inference.compiled.fields import (
 from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.formulas import tails
 from bayes_bm.inference.compiled.formulas.tails import log_tail
-from bayes_bm.inference.compiled.stages import STAGE, Frame, array_at, data_of, frame_at, own_of, rows_at
+from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, own_of, rows_at
 from bayes_bm.model.covariates.cell_shares import LEAST_SHARE
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -146,7 +146,7 @@ def _mix_at(frame, data):
 _READS = (fields, cell_fields, stages, exponentials, tails)
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def together(pointer: Any) -> Any:
     """Weights of the parts of arms."""
     frame = frame_at(pointer)
@@ -155,7 +155,7 @@ def together(pointer: Any) -> Any:
     return 0.0
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def together_back(pointer: Any) -> Any:
     """From derivatives by the weights to the population of arms."""
     frame = frame_at(pointer)

@@ -31,7 +31,7 @@ from bayes_bm.inference.compiled.fields import (
 )
 from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.populations import softplus
-from bayes_bm.inference.compiled.stages import STAGE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
+from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
 from bayes_bm.runtime.compiling import cached_cfunc
 
 VALUE, LINEAR, LOG_SD = range(3)
@@ -193,7 +193,7 @@ def _add_lacking_back(data, own, theta, arm, parts, first, score):
 _READS = (fields, cell_fields, stages, populations)
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def lacking(pointer: Any) -> Any:
     """Parts of patients who lack covariates; the log density of what is known of them."""
     frame = frame_at(pointer)
@@ -203,7 +203,7 @@ def lacking(pointer: Any) -> Any:
     return _add_lacking(data, own, theta, arm, parts, whole(own, Field.part_first)[LACKING])
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def lacking_back(pointer: Any) -> Any:
     """From derivatives by the parts to slopes and to the laws."""
     frame = frame_at(pointer)

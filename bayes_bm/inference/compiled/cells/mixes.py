@@ -10,13 +10,13 @@ from bayes_bm.inference.compiled.cells.fields import MIXES, Field
 from bayes_bm.inference.compiled.fields import COVARIATES, JIT, MIX_COLUMNS, PART_ROWS, SLOPES, whole
 from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.populations import add_mixes, add_mixes_back, add_printed_mixes
-from bayes_bm.inference.compiled.stages import STAGE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
+from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
 from bayes_bm.runtime.compiling import cached_cfunc
 
 _READS = (fields, cell_fields, stages, populations)
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def mixes(pointer: Any) -> Any:
     """Parts of arms; log density of printed shares and means."""
     frame = frame_at(pointer)
@@ -30,7 +30,7 @@ def mixes(pointer: Any) -> Any:
     return add_printed_mixes(theta, data, mix, score)
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def mixes_back(pointer: Any) -> Any:
     """From derivatives by the parts to slopes and to the population of arms."""
     frame = frame_at(pointer)

@@ -19,7 +19,7 @@ from bayes_bm.inference.compiled.cells.layers import add_logs
 from bayes_bm.inference.compiled.contrasts import event_weighted
 from bayes_bm.inference.compiled.fields import BY_ETA, BY_LOG_K, COVARIATES, ETA, INNER, JIT, SLOPES, numbers, whole
 from bayes_bm.inference.compiled.fields import Field as Structure
-from bayes_bm.inference.compiled.stages import STAGE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
+from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
 from bayes_bm.model.likelihoods import LARGEST_LOG
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -108,7 +108,7 @@ def ratio_density(printed, means, whitener, log_diagonal, by_means):
     return value
 
 
-@cached_cfunc(STAGE, fields, cell_fields, stages, contrasts, layers, **JIT)
+@cached_cfunc(SIGNATURE, fields, cell_fields, stages, contrasts, layers, **JIT)
 def ratios(pointer: Any) -> Any:
     """Log density of all hazard ratios; derivatives by H and log h of cells, and by their sides."""
     frame = frame_at(pointer)

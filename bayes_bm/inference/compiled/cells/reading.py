@@ -39,7 +39,7 @@ from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.formulas import tails
 from bayes_bm.inference.compiled.stages import (
     FORMULA,
-    STAGE,
+    SIGNATURE,
     Frame,
     array_at,
     data_of,
@@ -286,7 +286,7 @@ def _offset_columns(own, arm):
     return POINTS + (numbers(own, Field.average_x).size // (rows * covariates) if rows else 0)
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def read(pointer: Any) -> Any:
     """log H and log h of the cells from the first asked for on, but for clocks, and what the way back needs."""
     frame = frame_at(pointer)
@@ -304,7 +304,7 @@ def read(pointer: Any) -> Any:
     return 0.0
 
 
-@cached_cfunc(STAGE, *_READS, **JIT)
+@cached_cfunc(SIGNATURE, *_READS, **JIT)
 def read_back(pointer: Any) -> Any:
     """The way back of all cells: to arms, parts, offsets, coordinates, sums of a basis and log u."""
     frame = frame_at(pointer)

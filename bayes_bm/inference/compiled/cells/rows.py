@@ -15,7 +15,7 @@ from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import CELLS, Field
 from bayes_bm.inference.compiled.fields import INNER, JIT, numbers, whole
 from bayes_bm.inference.compiled.order_statistics import LOG_TWO, log_beta_tail, log_dead
-from bayes_bm.inference.compiled.stages import STAGE, Frame, array_at, frame_at, own_of, rows_at
+from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, frame_at, own_of, rows_at
 from bayes_bm.runtime.compiling import cached_cfunc
 
 
@@ -115,7 +115,7 @@ def normal_medians(own, cum, logs, log_median, by_cum, slopes):
     return value
 
 
-@cached_cfunc(STAGE, fields, cell_fields, stages, order_statistics, **JIT)
+@cached_cfunc(SIGNATURE, fields, cell_fields, stages, order_statistics, **JIT)
 def rows(pointer: Any) -> Any:
     """Log density of all rows but ratios; derivatives by H, and by log H and log h, of the cells."""
     frame = frame_at(pointer)
