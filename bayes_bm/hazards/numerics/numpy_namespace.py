@@ -79,11 +79,13 @@ HIGHEST_LOG_TIME = 700.0
 
 
 def solve_cum_hazard(
-    family: Any, log_cum: Tensor, eta: Tensor, shape: Tensor, *, steps: int = 100, tolerance: float = 1e-13
+    family: Any, log_cum: Tensor, eta: Tensor, shape: Tensor, *, steps: int = 100, tolerance: float = 1e-9
 ) -> Tensor:
     """Return log u at which log H(u) = log_cum, by Newton's steps inside a bracket; inf where it is never reached.
 
-    d log H / d log u = u h / H. Elements that have converged are left alone.
+    d log H / d log u = u h / H. Elements that have converged are left alone: a step of `tolerance` (relative to the
+    larger of 1 and log u) is the last and leaves its square. It is judged before the bracket, for a step lost in
+    rounding ends outside it, where halving would lead far away. NaN where no step was that small.
     """
     numbers = np.broadcast_arrays(*(np.asarray(value, dtype=float) for value in (log_cum, eta)))
     sizes = np.broadcast_shapes(numbers[0].shape, np.shape(shape)[:-1])
@@ -114,13 +116,15 @@ def solve_cum_hazard(
                 np.where(is_short, position, low[remaining]),
                 np.where(is_short, high[remaining], position),
             )
-            newton = position + shortfall / slope
+            step, near = shortfall / slope, tolerance * np.maximum(1, np.abs(position))
+            is_small = (shortfall == 0) | (np.abs(step) <= near)
+            newton = np.where(shortfall == 0, position, position + step)
             in_bracket = np.isfinite(newton) & (newton > low[remaining]) & (newton < high[remaining])
-            moved = np.where(in_bracket, newton, (low[remaining] + high[remaining]) / 2)
-            log_u[remaining] = np.where(shortfall == 0, position, moved)
-            remaining = remaining[
-                (np.abs(moved - position) > tolerance * np.maximum(1, np.abs(position))) & (shortfall != 0)
-            ]
+            moved = np.where(is_small | in_bracket, newton, (low[remaining] + high[remaining]) / 2)
+            settled = is_small | (high[remaining] - low[remaining] <= near)
+            log_u[remaining] = np.where(settled & ~is_small, position, moved)
+            remaining = remaining[~settled]
+    log_u[remaining] = np.nan
     return log_u.reshape(sizes)
 
 

@@ -78,8 +78,8 @@ LOWEST_LOG_TIME, HIGHEST_LOG_TIME = numpy_namespace.LOWEST_LOG_TIME, numpy_names
 """Between which medians are looked for, as their twin does."""
 STEPS = 100
 """Newton's steps, or halvings of the bracket, at most."""
-TOLERANCE = 1e-14
-"""Of log time, relative to the larger of 1 and itself."""
+TOLERANCE = 1e-9
+"""Of log time, relative to the larger of 1 and itself: a step this small is the last and leaves its square."""
 
 
 # ---------------------------------------------------------------------------------------------- flexible baselines
@@ -140,16 +140,22 @@ def _medians(frame, own, theta, of_baseline, values, cum, log_starts, log_u, bac
                 low[i] = log_u[i]
             else:
                 high[i] = log_u[i]
-            newton = log_u[i] + shortfall / math.exp(log_u[i] + logs[1, i] - logs[0, i])
-            if not (low[i] < newton < high[i]):
-                newton = (low[i] + high[i]) / 2
-            if shortfall == 0 or abs(newton - log_u[i]) <= TOLERANCE * max(1.0, abs(log_u[i])):
-                settled[i] = True
-            else:
-                waiting += 1
-            log_u[i] = newton if shortfall != 0 else log_u[i]
+            step = shortfall / math.exp(log_u[i] + logs[1, i] - logs[0, i])
+            # asked before the bracket, for a step lost in rounding ends outside it, where halving would lead far away
+            near = TOLERANCE * max(1.0, abs(log_u[i]))
+            settled[i] = abs(step) <= near or high[i] - low[i] <= near
+            if settled[i]:
+                log_u[i] += step if abs(step) <= near else 0.0
+                continue
+            waiting += 1
+            newton = log_u[i] + step
+            log_u[i] = newton if low[i] < newton < high[i] else (low[i] + high[i]) / 2
         if waiting == 0:
-            break
+            return
+    for i in range(n):
+        if not settled[i]:
+            # no number is a density that the sampler refuses; where the search stopped would be one that it believes
+            log_u[i] = np.nan
 
 
 @njit(**INNER)
