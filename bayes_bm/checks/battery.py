@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bayes_bm.checks.covariate_consistency import MIX, RATIO, covariate_checks
 from bayes_bm.checks.predictive_tests import REPLICATES, first_events, patient_pit, pit_groups, predictive_checks
 from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.checks.study_consistency import study_checks, unit_checks
@@ -28,6 +29,8 @@ WEIGHT = {
     "treatments of a study exchanged": 3.0,
     "first event of a study": 2.0,
     "heterogeneity of shape": 2.0,
+    RATIO: 2.0,
+    MIX: 2.0,
     "time unit of a study": 1.0,
     "shape of a treatment": 1.0,
 }
@@ -36,6 +39,8 @@ ELSEWHERE = 0.5
 """Share of `level` of a question that WEIGHT does not name."""
 COLUMNS = ("question", "worst", "p", "asked", "p_question", "threshold", "flagged", "words")
 """Columns of `Battery.flags`."""
+STUDY_COLUMNS = ("question", "study", "treatment", "covariate", "found", "expected_sd", "p")
+"""Columns of `Battery.studies`; `covariate` is empty where the question is not about one."""
 NOT_SEEN = (
     "No check here can see censoring that depends on prognosis, or immortal time behind a lone median or ratio: "
     "ask a sensitivity analysis (docs/decisions.md, 21)."
@@ -57,7 +62,7 @@ class Battery:
     pit : pandas.DataFrame
         Kolmogorov and Smirnov's test of the patients' probability integral transforms, one row a group.
     studies : pandas.DataFrame
-        Each study against the others: level, shape, contrast, time unit, heterogeneity.
+        Each study against the others: level, shape, contrast, time unit, ratios of covariates, mixes, heterogeneity.
     first : pandas.DataFrame
         By study whether nobody had the event for too long; time in the spec's unit.
     reconciliation : pandas.DataFrame
@@ -147,12 +152,12 @@ def battery(
     predictive, pit = predictive_checks(result, replicates=replicates), pit_groups(patient_pit(result))
     say("each study against the others")
     study_rows = study_checks(result)
-    studies = pd.concat(
-        [table for table in (study_rows, unit_checks(result, study_rows)) if len(table)] or [study_rows]
-    )
+    tables = (study_rows, unit_checks(result, study_rows), covariate_checks(result))
+    studies = pd.concat([table for table in tables if len(table)] or [study_rows])
+    studies = studies.reindex(columns=STUDY_COLUMNS).fillna({"covariate": ""})
     first = first_events(result)
     questions = [
-        *_study_questions(studies),
+        *study_questions(studies),
         *_predictive_questions(predictive),
         *_first_event_questions(first),
         *_pit_questions(pit),
@@ -180,7 +185,7 @@ def holm(questions: pd.DataFrame, level: float) -> pd.DataFrame:
 # ---------------------------------------------------------------------------------------------- questions
 
 
-def _study_questions(studies: pd.DataFrame) -> list[dict]:
+def study_questions(studies: pd.DataFrame) -> list[dict]:
     """Return a row for each question about studies: its smallest p, times how often it was asked."""
     rows = []
     for question, question_rows in studies.groupby("question", sort=False):
@@ -202,6 +207,10 @@ SENTENCES = {
     " holds hazards proportional",
     "time unit of a study": "times of {name} are {ratio:.2g} times those of the others and its level is off as well:"
     " is it in another unit",
+    RATIO: "the log ratio of {covariate} in {name} is {found:+.2f} from what other studies predict: is it the other"
+    " way round, or crude",
+    MIX: "{covariate} in {name}, {treatment}, is {found:+.2f} from what arms of other studies predict (a share on its"
+    " logit): is it of the other level",
 }
 """What a question of studies says where it is flagged; `ratio` is exp(found)."""
 
@@ -212,7 +221,8 @@ def _study_words(question: str, name: str, worst: pd.Series, p: float) -> str:
     if question.startswith("heterogeneity"):
         what = question.split(" of ")[1]
         return f"Studies differ in {what} {worst['found']:.1f} times as much as the priors expect (p {_p_text(p)})."
-    text = SENTENCES[question].format(name=name, found=worst["found"], ratio=np.exp(worst["found"]))
+    named = {"name": name, "treatment": worst["treatment"], "covariate": worst["covariate"]}
+    text = SENTENCES[question].format(**named, found=worst["found"], ratio=np.exp(worst["found"]))
     spread = "" if question.startswith("time unit") else f", expected sd {worst['expected_sd']:.2f}"
     return f"{text[0].upper()}{text[1:]}{spread}{p_words}."
 

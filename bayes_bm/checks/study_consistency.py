@@ -109,14 +109,6 @@ def _shared_priors(result: Result) -> dict[str, tuple[Array, Array]]:
     """Return prior mean and sd of every parameter that all studies share."""
     spec, compared = result.spec, len(result.inputs.design.compared)
     shape = spec.hazard.varies
-
-    def moments_of(prior: Prior | None, size: int = 1) -> tuple[Array, Array]:
-        if prior is None:
-            return np.zeros(size), np.full(size, SPREAD)
-        distribution = scipy_distribution(prior)
-        sd = float(distribution.std())
-        return np.full(size, float(distribution.mean())), np.full(size, sd if np.isfinite(sd) else SPREAD)
-
     effect = spec.hazard.treatment_effect
     moments = {} if spec.free_levels else {"intercept": moments_of(spec.priors.intercept)}
     moments["log_hr"] = moments_of(getattr(spec.priors, effect), compared)
@@ -125,6 +117,22 @@ def _shared_priors(result: Result) -> dict[str, tuple[Array, Array]]:
     if spec.priors.treatment_log_shape is not None:
         moments["treatment_log_shape"] = moments_of(spec.priors.treatment_log_shape, compared)
     return moments
+
+
+def moments_of(prior: Prior | None, size: int = 1) -> tuple[Array, Array]:
+    """Return mean and sd of a prior, so many times; a wide one where there is none, or its sd is infinite."""
+    if prior is None:
+        return np.zeros(size), np.full(size, SPREAD)
+    distribution = scipy_distribution(prior)
+    sd = float(distribution.std())
+    return np.full(size, float(distribution.mean())), np.full(size, sd if np.isfinite(sd) else SPREAD)
+
+
+def quantiles_of(prior: Prior | None) -> Array:
+    """Return equally likely values of a standard deviation (node,); zero where it has no prior."""
+    if prior is None:
+        return np.zeros(1)
+    return np.asarray(scipy_distribution(prior).ppf((np.arange(GRID) + 0.5) / GRID))
 
 
 def _nodes(result: Result) -> Array:
@@ -137,7 +145,7 @@ def _nodes(result: Result) -> Array:
         if effect.sd is None:
             sd = float(scipy_distribution(free).std()) if free is not None else SPREAD
             return np.array([sd if np.isfinite(sd) else SPREAD])
-        return np.asarray(scipy_distribution(effect.sd).ppf((np.arange(GRID) + 0.5) / GRID))
+        return quantiles_of(effect.sd)
 
     shape = priors.log_shape if result.spec.hazard.varies == "log_shape" else None
     axes = [
@@ -164,14 +172,14 @@ def _each_study(result: Result, normal: Normal, covariances: Array) -> list[dict
     mean = normal.fixed @ normal.prior_mean
     whole = covariances + (normal.fixed * normal.prior_sd**2) @ normal.fixed.T
     rest_of_all = normal.y - mean
-    joint = _joint(rest_of_all, whole)
+    joint = row_joint(rest_of_all, whole)
     names = sorted({*result.inputs.design.studies, *result.evidence.hazard_ratios["study"]})
     rows = []
     for index, name in enumerate(names):
         study_rows = normal.study == index
         if not study_rows.any() or study_rows.all():
             continue
-        predicted, spread, weight = _predicted_by_others(rest_of_all[study_rows], joint, study_rows)
+        predicted, spread, weight = predicted_by_others(rest_of_all[study_rows], joint, study_rows)
         rest = rest_of_all[study_rows] - predicted
         study_covariance = (spread - np.eye(int(study_rows.sum()))) * weight[:, None, None]
         typical = np.linalg.inv(study_covariance.sum(axis=0) + np.eye(int(study_rows.sum())))
@@ -201,7 +209,7 @@ def _two_treatments(result: Result, study: str) -> bool:
     return len(held) == 2 and design.treatments[0] in held
 
 
-class _Prediction(NamedTuple):
+class Prediction(NamedTuple):
     """Hold what the others predict for a study: mean (node, row), covariance (node, row, row), each node's weight."""
 
     mean: Array
@@ -209,7 +217,7 @@ class _Prediction(NamedTuple):
     weight: Array
 
 
-class _Joint(NamedTuple):
+class Joint(NamedTuple):
     """Hold precision, precision times distance from the mean, its squares and log determinant of all rows, by node."""
 
     precision: Array
@@ -218,13 +226,13 @@ class _Joint(NamedTuple):
     log_determinant: Array
 
 
-def _joint(rest: Array, whole: Array) -> _Joint:
+def row_joint(rest: Array, whole: Array) -> Joint:
     """Return what the others of any study say, but for small matrices of its own rows."""
     weighed = (precision := np.linalg.inv(whole)) @ rest
-    return _Joint(precision, weighed, weighed @ rest, np.linalg.slogdet(whole)[1])
+    return Joint(precision, weighed, weighed @ rest, np.linalg.slogdet(whole)[1])
 
 
-def _predicted_by_others(rest: Array, joint: _Joint, study_rows: Array) -> _Prediction:
+def predicted_by_others(rest: Array, joint: Joint, study_rows: Array) -> Prediction:
     """Predict the rows of a study, whose own are `rest`, from those of the others, at each node."""
     own_precision = joint.precision[:, study_rows][:, :, study_rows]
     covariance = np.linalg.inv(own_precision)
@@ -233,7 +241,7 @@ def _predicted_by_others(rest: Array, joint: _Joint, study_rows: Array) -> _Pred
     squares = joint.squares - np.sum(weighed * distance, axis=1)
     log_weight = -0.5 * (squares + joint.log_determinant + np.linalg.slogdet(own_precision)[1])
     weight = np.exp(log_weight - log_weight.max())
-    return _Prediction(mean=rest - distance, covariance=covariance, weight=weight / weight.sum())
+    return Prediction(mean=rest - distance, covariance=covariance, weight=weight / weight.sum())
 
 
 class _Direction(NamedTuple):

@@ -8,7 +8,8 @@ from scipy import stats
 
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
-from bayes_bm.validation.simulation.world import simulate
+from bayes_bm.validation.simulation.world import World, simulate
+from bayes_bm.validation.simulation.wrong_worlds import MIXED
 from tests.builders import worlds
 from tests.builders.worlds import half_normal, normal
 
@@ -114,3 +115,35 @@ def test_patients_of_wrong_worlds_are_of_the_mix_of_their_arm() -> None:
 def test_what_is_not_built_is_refused() -> None:
     with pytest.raises(InputError, match="printed_covariates"):
         simulate(SPEC, printed_covariates=1.5)
+
+
+def changed(right: World, wrong: World, kind: str, column: str) -> tuple[str, float, float]:
+    """The one cell that differs between two worlds: its study, and both values."""
+    for name, table in right.tables.items():
+        others = [other for other in table.columns if (name, other) != (kind, column)]
+        assert table[others].equals(wrong.tables[name][others])
+    before, after = right.tables[kind], wrong.tables[kind]
+    [row] = np.flatnonzero(before[column].fillna(-1.0) != after[column].fillna(-1.0))
+    return before["study"].iloc[row], before[column].iloc[row], after[column].iloc[row]
+
+
+def test_one_ratio_or_share_of_a_wrong_world_is_turned_and_its_study_named() -> None:
+    """The largest study's ratio farthest from 1 is inverted, or multiplied by the other's to the power 0.4."""
+    made = {
+        wrong: simulate(SPEC, seed=6, studies=6, mix={"medians": 1}, truth=TRUTH, wrong=wrong)
+        for wrong in (None, *MIXED)
+    }
+    ratios = made[None].tables["prognostic_ratios"]
+    own = ratios[ratios["n"] == ratios["n"].max()]
+    largest, other = own.sort_values("hr", key=lambda hr: -np.log(hr).abs())["hr"]
+    study, before, after = changed(made[None], made["ratio_turned"], "prognostic_ratios", "hr")
+    assert [study] == made["ratio_turned"].truth["struck"] == [own["study"].iloc[0]]
+    assert (before, after) == (largest, pytest.approx(1 / largest))
+    _, before, after = changed(made[None], made["crude_ratio"], "prognostic_ratios", "hr")
+    assert (before, after) == (largest, pytest.approx(largest * other**0.4))
+    arms = made[None].tables["arms"]
+    study, before, after = changed(made[None], made["share_turned"], "arms", "share_male")
+    assert [study] == made["share_turned"].truth["struck"]
+    assert arms.loc[arms["study"] == study, "n"].max() == arms["n"].max()
+    assert before + after == pytest.approx(1.0)
+    made["share_turned"].evidence()

@@ -46,11 +46,18 @@ QUESTION_COLUMNS = (
     Column("p of the question", lambda row: number(row["p_question"], 4), "num"),
     Column("flagged below", lambda row: number(row["threshold"], 4), "num"),
 )
+
+
+def _whom(row: Row) -> str:
+    """Return the study, with the covariate it is asked of, or the treatment that a question is about."""
+    treatment = treatment_text(row["treatment"]) if row["treatment"] else ""
+    named = [row["study"], treatment if row["covariate"] or not row["study"] else "", row["covariate"]]
+    return ", ".join(filter(None, named)) or "all"
+
+
 STUDY_COLUMNS = (
     plain("question", "question", "words"),
-    Column(
-        "of", lambda row: row["study"] or (treatment_text(row["treatment"]) if row["treatment"] else "all"), "words"
-    ),
+    Column("of", lambda row: _whom(row), "words"),
     Column("found", lambda row: number(row["found"], 2), "num"),
     Column("expected sd", lambda row: number(row["expected_sd"], 2), "num"),
     Column("p", lambda row: probability(row["p"]), "num"),

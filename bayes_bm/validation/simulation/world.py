@@ -219,9 +219,10 @@ def simulate(
         rows = printing.printed(spec, studied)
         if spec.case_mixes:
             rows["arms"] = printing.some_covariates(spec, rows["arms"], printed_covariates, rng["mixes"])
+    rows |= printing.prognostic_ratios(spec, true, prognosis_studies, sizes, rng["prognosis"])
+    struck = _struck(error, studied, rows)
     if error is not None and error.rows is not None:
         rows = error.rows(spec, studied, rows)
-    rows |= printing.prognostic_ratios(spec, true, prognosis_studies, sizes, rng["prognosis"])
     tables, files, figures = _tables(rows), {}, {}
     if curves == "figures":
         tables, figures = _as_figures(spec, tables, np.random.default_rng(streams["curves"]), figure_files)
@@ -235,7 +236,7 @@ def simulate(
         "numbers": numbers,
         "wrong": wrong,
         "wrong_text": "" if error is None else error.text,
-        "struck": _struck(error, studied),
+        "struck": struck,
         **true.document(),
         **({"case_mix": mix_document(mixes)} if mixes else {}),
         "patient": patient,
@@ -274,9 +275,9 @@ def _redrawn(
     return studied_arm(true, spec, arm.plan, survived, rng, mixes.get(arm.plan.key))
 
 
-def _struck(error: Wrong | None, studied: list[StudiedArm]) -> list[str]:
+def _struck(error: Wrong | None, studied: list[StudiedArm], rows: Rows) -> list[str]:
     """Studies that a wrong world strikes alone; empty where it strikes all of them."""
-    study = None if error is None else struck_study(error.name, studied)
+    study = None if error is None else struck_study(error.name, studied, rows)
     return [] if study is None else [study]
 
 

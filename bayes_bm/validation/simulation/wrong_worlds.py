@@ -34,6 +34,8 @@ STEEP = 2.0
 """What the shape of an arm is multiplied by where its shape is broken."""
 INFORMED = 0.4
 """Share of deaths that are lost before they happen."""
+CONFOUNDED = 0.4
+"""By how much the share of every other covariate differs between the levels that a crude ratio compares."""
 
 Arms = list[StudiedArm]
 
@@ -165,6 +167,54 @@ def _weeks(spec: Spec, arms: Arms, rows: Rows) -> Rows:
     }
 
 
+def _ratio_turned(spec: Spec, arms: Arms, rows: Rows) -> Rows:
+    struck = _struck_ratio(rows, "ratio_turned")
+    return _replaced(rows, RATIOS, struck, {"hr": 1 / struck["hr"]})
+
+
+def _crude_ratio(spec: Spec, arms: Arms, rows: Rows) -> Rows:
+    """To first order a crude log ratio holds those of the other covariates, as far as their shares differ."""
+    struck = _struck_ratio(rows, "crude_ratio")
+    others = [row for row in rows[RATIOS] if row["study"] == struck["study"] and row is not struck]
+    return _replaced(rows, RATIOS, struck, {"hr": struck["hr"] * np.prod([row["hr"] for row in others]) ** CONFOUNDED})
+
+
+def _share_turned(spec: Spec, arms: Arms, rows: Rows) -> Rows:
+    struck = _struck_share(rows, "share_turned")
+    shares = {name: struck[name] for name in _share_columns(struck)}
+    name = max(shares, key=lambda column: abs(shares[column] - 0.5))
+    return _replaced(rows, "arms", struck, {name: 1 - shares[name]})
+
+
+def _replaced(rows: Rows, kind: str, struck: Mapping[str, Any], changed: Mapping[str, Any]) -> Rows:
+    return {**rows, kind: [{**row, **changed} if row is struck else row for row in rows[kind]]}
+
+
+RATIOS = "prognostic_ratios"
+
+
+def _struck_ratio(rows: Rows, name: str) -> Mapping[str, Any]:
+    """The adjusted ratio farthest from 1 of the study with most patients: where an error can be seen at all."""
+    ratios = rows.get(RATIOS, [])
+    if not ratios:
+        needed = "a spec with covariates and [prognosis], and studies that print ratios"
+        raise InputError(f"wrong = {name}", found="no ratio of a covariate in this world", allowed=needed)
+    return max(ratios, key=lambda row: (row["n"], row["study"], abs(np.log(row["hr"]))))
+
+
+def _struck_share(rows: Rows, name: str) -> Mapping[str, Any]:
+    """The arm with most patients of those that print a share."""
+    printing = [row for row in rows.get("arms", []) if _share_columns(row)]
+    if not printing:
+        needed = "a spec with a two-valued covariate, and arms that print shares"
+        raise InputError(f"wrong = {name}", found="no arm prints a share in this world", allowed=needed)
+    return max(printing, key=lambda row: (row["n"], row["study"], row["arm"]))
+
+
+def _share_columns(row: Mapping[str, Any]) -> list[str]:
+    return [name for name in row if name.startswith("share_")]
+
+
 def _largest(arms: Sequence[StudiedArm], kind: str | None, name: str, *, side_by_side: bool = False) -> str:
     """The study with most patients of a kind (the first kind where several do), side by side where asked."""
     order = [kind] if kind else ["patients", "points", "medians", "hazard_ratios", "counts"]
@@ -215,6 +265,22 @@ WRONG: Mapping[str, Wrong] = {
             patients=_one_arm_shape,
         ),
         Wrong("crossing_hazards", f"log HR 0 at the reference time, log shapes differ by {CROSSING}", truth=_crossing),
+        Wrong(
+            "ratio_turned",
+            "the largest study with ratios of covariates has the one farthest from 1 the wrong way round",
+            rows=_ratio_turned,
+        ),
+        Wrong(
+            "share_turned",
+            "the largest arm that prints shares has the one farthest from a half for the other level",
+            rows=_share_turned,
+        ),
+        Wrong(
+            "crude_ratio",
+            f"the ratio that `ratio_turned` strikes is crude: shares of other covariates differ by {CONFOUNDED} between"
+            " its levels",
+            rows=_crude_ratio,
+        ),
     )
 }
 
@@ -225,8 +291,14 @@ def wrong_world(name: str) -> Wrong:
     return WRONG[name]
 
 
-def struck_study(name: str, arms: Sequence[StudiedArm]) -> str | None:
-    """The study that a wrong world strikes alone; None where it strikes all."""
+MIXED = ("ratio_turned", "share_turned", "crude_ratio")
+"""Those that need printed ratios of covariates, or printed shares."""
+
+
+def struck_study(name: str, arms: Sequence[StudiedArm], rows: Rows) -> str | None:
+    """The study that a wrong world strikes alone; None where it strikes all. `rows` are those before it strikes."""
+    if name in MIXED:
+        return str((_struck_share if name == "share_turned" else _struck_ratio)(rows, name)["study"])
     where: dict[str, tuple[str | None, bool]] = {
         "swapped_arms": (None, True),
         "wrong_units": ("patients", False),
