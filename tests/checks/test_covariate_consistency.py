@@ -134,6 +134,7 @@ def test_a_question_is_asked_once_and_says_what_may_be_wrong(table: pd.DataFrame
     assert rows[MIX]["words"].startswith("Male in m3, a, is -")
 
 
+@pytest.mark.slow
 def test_the_battery_asks_about_ratios_and_a_spec_without_covariates_is_not_asked() -> None:
     spec = worlds.spec(covariates={"male": {"prior": normal(0.5, 0.1), "centre": 0.0}}, prognosis=SPREADS)
     rows = {"prognostic_ratios": [ratio_row(*row) for row in RATIOS[:3]]}

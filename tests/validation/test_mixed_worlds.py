@@ -127,10 +127,11 @@ def changed(right: World, wrong: World, kind: str, column: str) -> tuple[str, fl
     return before["study"].iloc[row], before[column].iloc[row], after[column].iloc[row]
 
 
+@pytest.mark.slow
 def test_one_ratio_or_share_of_a_wrong_world_is_turned_and_its_study_named() -> None:
     """The largest study's ratio farthest from 1 is inverted, or multiplied by the other's to the power 0.4."""
     made = {
-        wrong: simulate(SPEC, seed=6, studies=6, mix={"medians": 1}, truth=TRUTH, wrong=wrong)
+        wrong: simulate(SPEC, seed=6, studies=3, mix={"medians": 1}, truth=TRUTH, wrong=wrong)
         for wrong in (None, *MIXED)
     }
     ratios = made[None].tables["prognostic_ratios"]
