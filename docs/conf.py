@@ -19,7 +19,8 @@ myst_heading_anchors = 4
 # the languages of a terminal and of files have no highlighter that would agree with their comments
 suppress_warnings = ["misc.highlighting_failure"]
 
-nb_execution_mode = "cache"
+# not "cache": it knows the text of the cells, but not that the package below them has changed
+nb_execution_mode = "force"
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True
