@@ -9,8 +9,7 @@ import typer
 from bayes_bm.cli.options import Json, expand_records
 from bayes_bm.cli.printing import print_json, print_words
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.files import atomic_write, check_folder, check_places
-from bayes_bm.runtime.spreadsheets import defuse
+from bayes_bm.runtime.files import check_folder, check_places, write_csv, write_text
 
 CLICKS = ("curve", "at_risk", "ticks")
 TABLES = ("patients", "hazard_ratios", "counts", "arms")
@@ -67,7 +66,7 @@ def _table(source: Path, kind: str, out: Path, given: GivenOptions) -> tuple[lis
         names = Given(given.study, given.treatment, given.reference, given.endpoint)
         converted = convert_table(kind, source, names)
         table, said = converted.table, list(converted.changes)
-    _write(out, defuse(table).to_csv(index=False))
+    write_csv(table, out)
     return [str(out)], [*said, f"{len(table)} rows"]
 
 
@@ -85,10 +84,5 @@ def _bundle(source: str, program: str, out: Path) -> tuple[list[str], list[str]]
         bundle = r_bundle(program, spec, read_evidence(spec))
     check_folder("--out", out, bundle.files)
     for name, text in bundle.files.items():
-        _write(out / name, text)
+        write_text(out / name, text)
     return [str(out / name) for name in bundle.files], [f"left out: {sentence}" for sentence in bundle.left_out]
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write_text(text, encoding="utf-8")

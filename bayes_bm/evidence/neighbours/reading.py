@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence.neighbours.forms import FORMS, Form
+from bayes_bm.evidence.starting.patients import SERIES
 from bayes_bm.evidence.tables.cells import is_blank
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.reading import table_frame
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.numbers import parse_number
 
-SERIES = "own series"
-"""Study of patients whose table names none and for whom none is given."""
 TRUE, FALSE = {"TRUE", "T", "true"}, {"FALSE", "F", "false"}
 """How R writes a logical value."""
 BLANK = {"NA", "NaN"}

@@ -94,19 +94,6 @@ def plot_reconstruction(
     >>> panels.residuals.get_xlabel()
     'time (months)'
     """
-    return shown(draw_reconstruction(rec, axes, name=name, unit=unit, draws=draws, seed=seed), axes)
-
-
-def draw_reconstruction(
-    rec: "Reconstruction | FigureData",
-    axes: Panels | None = None,
-    *,
-    name: str = "",
-    unit: str = "",
-    draws: int = 0,
-    seed: int = 1,
-) -> Panels:
-    """Draw as `plot_reconstruction` does, on a figure that pyplot does not know."""
     drawn: Any = rec
     picture = drawn.picture(draws=draws, seed=seed) if hasattr(rec, "picture") else drawn
     panels = axes or new_panels()
@@ -115,12 +102,12 @@ def draw_reconstruction(
         _draw_residuals(panels.residuals, picture)
         _write_numbers_at_risk(panels.at_risk, picture)
         _set_shared_axis(panels, picture, unit)
-    return panels
+    return shown(panels, axes)
 
 
 def reconstruction_figure(rec: "Reconstruction | FigureData", **settings: Any) -> Figure:
     """Return the figure of `plot_reconstruction`; `.savefig(path, dpi=150)` writes it."""
-    return figure_of(draw_reconstruction(rec, **settings).curve)
+    return figure_of(plot_reconstruction(rec, new_panels(), **settings).curve)
 
 
 def new_panels() -> Panels:
