@@ -195,12 +195,12 @@ def weights_of(sums, basis):
 def means(ratios, least, z, reach, nodes):
     """D, T and U of cells (3, cell), of points with these r; z of the cells up to `reach`."""
     spread, basis = max(1 - least, NARROWEST), polynomials(nodes)
-    r, z = places(nodes, least, spread), places(nodes, 0.0, reach)
+    r, z_nodes = places(nodes, least, spread), places(nodes, 0.0, reach)
     of_points = np.empty((1, nodes))
     moments(ratios, least, spread, np.full((1, ratios.size), 1 / ratios.size), of_points)
     weight = weights_of(of_points, basis)[0]
     at_nodes = np.empty((3, nodes))
-    transforms(least, r, z, weight, kernel_of(r, least, z), at_nodes)
+    transforms(least, r, z_nodes, weight, kernel_of(r, least, z_nodes), at_nodes)
     found = np.empty((3, z.size))
     summed(z, 0.0, reach, coefficients_of(at_nodes, basis), found)
     return found
@@ -210,10 +210,10 @@ def means(ratios, least, z, reach, nodes):
 def means_back(ratios, least, z, reach, nodes, slopes, by_offsets):
     """Add r (slope 0 - r slope 1) exp(-(r - least) z), summed over cells, to derivatives by offsets: its mean."""
     spread, basis = max(1 - least, NARROWEST), polynomials(nodes)
-    r, z = places(nodes, least, spread), places(nodes, 0.0, reach)
+    r, z_nodes = places(nodes, least, spread), places(nodes, 0.0, reach)
     of_cells = np.empty((2, nodes))
     moments(z, 0.0, reach, slopes, of_cells)
-    weight, kernel = weights_of(of_cells, basis), kernel_of(r, least, z)
+    weight, kernel = weights_of(of_cells, basis), kernel_of(r, least, z_nodes)
     at_nodes = np.zeros((1, nodes))
     for j in range(nodes):
         constant, falling, row, value = weight[0, j], weight[1, j], kernel[j], at_nodes[0]
