@@ -5,7 +5,6 @@ drawn handles, typing, clicks. Skipped where no Chromium is installed.
 """
 
 import csv
-import shutil
 import subprocess
 import threading
 from http import HTTPStatus
@@ -18,16 +17,14 @@ import bayes_bm as bb
 from bayes_bm.digitizing.calibration_file import read_calibration
 from bayes_bm.report.review import ReviewPage, review_server
 from bayes_bm.validation.simulation.journal_figures import FigureStyle, draw_figure
+from tests.builders import browser
 from tests.digitizing.test_digitize import ARMS
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 HAND = Path(__file__).with_name("review_hand.html").read_bytes()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="no Chromium")
+@browser.needed
 def test_what_a_hand_does_in_the_browser_is_in_the_file(tmp_path: Path) -> None:
     read = bb.digitize(draw_figure(tmp_path / "figure", ARMS, FigureStyle()))
     page = ReviewPage(read, tmp_path / "out")
@@ -51,13 +48,13 @@ def test_what_a_hand_does_in_the_browser_is_in_the_file(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{running.server_address[1]}/hand"
     options = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
     # `--dump-dom` would end the browser when the page is loaded, before the hand has moved
-    command = [CHROMIUM, *options, "--remote-debugging-port=0", address]
-    browser = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [browser.CHROMIUM, *options, "--remote-debugging-port=0", address]
+    started = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         assert page.done.wait(120)
     finally:
-        browser.terminate()
-        browser.wait(30)
+        started.terminate()
+        started.wait(30)
         running.shutdown()
         running.server_close()
     saved = read_calibration(tmp_path / "out" / "calibration.toml")
