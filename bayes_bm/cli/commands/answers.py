@@ -156,7 +156,7 @@ def rank(
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
-    """Probability of every rank of every treatment; rank 1 is the greater_than hazard or the longest time."""
+    """Probability of every rank of every treatment; rank 1 is the lowest hazard or the longest time."""
     from bayes_bm.estimands.ranking import rank as rank_treatments
     from bayes_bm.estimands.who import parse_who
 
