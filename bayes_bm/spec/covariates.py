@@ -1,5 +1,6 @@
 """`[covariates.*]`, their correlation and integration."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,8 @@ from bayes_bm.spec.priors import Normal, Prior, Why
 from bayes_bm.spec.record import Record
 
 Margin = Literal["normal", "gamma", "lognormal"]
+CHOICE = re.compile(r"(-?\d+(?:\.\d+)?) = (.*?)(?=[,;] -?\d+(?:\.\d+)? = |$)")
+"""A value and what it is called, in a covariate's `unit`."""
 
 
 class CaseMix(Record):
@@ -58,7 +61,8 @@ class Covariate(Record):
     says whom intercept and treatment effects are about; the coefficient is per `scale` of the covariate's unit, 1 where
     it is not stated, whatever the centre. `missing` is the distribution of one that single patients lack, who are then
     averaged over it (`model/covariates/missing.py`); without it they are refused. With `case_mix` every arm without
-    patients' covariates is averaged over its mix, printed or not, which needs the `kind` of the covariate.
+    patients' covariates is averaged over its mix, printed or not, which needs the `kind` of the covariate. `label` is
+    its name in words, for pages and figures; it is no part of the model.
     """
 
     prior: Prior
@@ -71,6 +75,7 @@ class Covariate(Record):
     centre: float | None = None
     scale: PositiveFloat = 1.0
     unit: str = ""
+    label: str | None = None
     lower: float | None = None
     upper: float | None = None
 
@@ -82,6 +87,21 @@ class Covariate(Record):
     def middle(self) -> float:
         """Return the centre as a number: 0 until a fit has settled one that is not stated (`evidence.centres`)."""
         return 0.0 if self.centre is None else self.centre
+
+    @property
+    def choices(self) -> dict[float, str]:
+        """Return what single values are called, from a `unit` such as `0 = several metastases, 1 = one`; else none."""
+        return {float(value): words.strip() for value, words in CHOICE.findall(self.unit)}
+
+    def words(self, name: str) -> str:
+        """Return the covariate of that name in words: its label, or the name without underscores."""
+        return self.label or name.replace("_", " ")
+
+    def value_words(self, name: str, value: float) -> str:
+        """Return the covariate with a value in words: `number of metastases: one`, `age: 61 years`."""
+        choices = self.choices
+        shown = choices.get(float(value)) or f"{value:g}{'' if choices or not self.unit else ' ' + self.unit}"
+        return f"{self.words(name)}: {shown}"
 
     @model_validator(mode="after")
     def _ordered_limits(self) -> "Covariate":

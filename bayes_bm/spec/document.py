@@ -160,6 +160,8 @@ class Spec(Record):
     baseline: Baseline | None = None
     sampling: Sampling = Sampling()
     sensitivity: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    # what single analyses of `sensitivity` are, in words, by name
+    sensitivity_words: dict[str, str] = Field(default_factory=dict)
     external_checks: tuple[ExternalCheck, ...] = ()
     # shares and means of a population that the report answers about, by share_NAME or mean_NAME
     population: dict[str, float] | None = None
@@ -248,12 +250,19 @@ class Spec(Record):
             del document["treatments"]["classes"]
         if not self.meta_regression:
             del document["meta_regression"]
+        if not self.sensitivity_words:
+            del document["sensitivity_words"]
         if self.effects.study is not None and self.level_df is None:
             del document["effects"]["study"]["dist"]
         return document
 
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(self.document(), sort_keys=True).encode()).hexdigest()
+        """Return a digest of the document without its labels, which are words and no part of the model."""
+        document = self.document()
+        document.pop("sensitivity_words", None)
+        for covariate in document.get("covariates", {}).values():
+            covariate.pop("label", None)
+        return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def _effect_rules(spec: Spec) -> Iterator[str]:
@@ -408,6 +417,12 @@ def _external_check_rules(spec: Spec) -> Iterator[str]:
                 yield f"external_checks, patient names {name!r}; allowed: {allowed}"
 
 
+def _sensitivity_words_rules(spec: Spec) -> Iterator[str]:
+    for name in spec.sensitivity_words:
+        if name not in spec.sensitivity:
+            yield f"sensitivity_words names {name!r}; allowed: {', '.join(spec.sensitivity) or 'none is named'}"
+
+
 RULES: dict[Callable[[Spec], Iterator[str]], tuple[str, ...]] = {
     _effect_rules: ("hazard", "priors"),
     _shape_rules: ("hazard", "priors", "effects"),
@@ -420,5 +435,6 @@ RULES: dict[Callable[[Spec], Iterator[str]], tuple[str, ...]] = {
     _cause_rules: ("cause", "measure", "evidence"),
     _external_check_rules: ("external_checks", "treatments", "covariates"),
     population_rules: ("population", "covariates"),
+    _sensitivity_words_rules: ("sensitivity_words", "sensitivity"),
 }
 """What keys may say against each other, and the tables that each rule reads."""

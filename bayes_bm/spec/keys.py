@@ -83,6 +83,10 @@ KEYS: dict[str, Key] = {
     ),
     "Spec.sampling": Key("Draws, chains and sampler", {"draws": 1000, "chains": 4}),
     "Spec.sensitivity": Key("Named analyses: new values by dotted key", {"sceptical": {"priors.log_hr.sd": 0.35}}),
+    "Spec.sensitivity_words": Key(
+        "What named analyses are, in words, where the reasons of their values do not say it",
+        {"sceptical": "a sceptic's prior"},
+    ),
     "Spec.external_checks": Key(
         "Published numbers that are no evidence here, printed beside the answer",
         [{"estimand": "median", "treatment": "surgery", "value": 14.7, "source": "Lee 2020"}],
@@ -180,6 +184,7 @@ KEYS: dict[str, Key] = {
     "Covariate.centre": Key("Value that intercept and answers are about; by default the patients' mean", 60.0),
     "Covariate.scale": Key("Units of the covariate that the coefficient is per", 10.0),
     "Covariate.unit": Key("Unit or coding, in words", "years"),
+    "Covariate.label": Key("Name in words, for pages and figures", "performance status"),
     "Covariate.lower": Key("Smallest value that is asked about", 18.0),
     "Covariate.upper": Key("Largest value that is asked about", 90.0),
     "CaseMix.mean": Key("Logit of the share (continuous: the mean) in a typical arm", _normal(0.8, REASON)),

@@ -8,6 +8,7 @@ import pytest
 
 import bayes_bm as bb
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.covariates import Covariate
 from bayes_bm.spec.patches import patched
 from bayes_bm.spec.reading import list_models, parse_spec, read_spec
 from tests.builders import worlds
@@ -250,3 +251,27 @@ def test_a_spec_may_be_given_by_its_file_or_its_name(tmp_path) -> None:
         InputError, match=r"spec: found dict; allowed: a Spec .*, a TOML file, or the name of a shipped"
     ):
         bb.read_evidence({"name": "x"})  # pyright: ignore[reportArgumentType]
+
+
+def test_labels_are_words_and_no_part_of_the_model(contract_file, tmp_path) -> None:
+    spec = read_spec(contract_file)
+    text = contract_file.read_text(encoding="utf-8")
+    words = '[sensitivity_words]\nwide_heterogeneity = "centres differ more"\n'
+    named = tmp_path / "named.toml"
+    named.write_text(text.replace("[sensitivity.", f"{words}\n[sensitivity.", 1), encoding="utf-8")
+    assert read_spec(named).sensitivity_words == {"wide_heterogeneity": "centres differ more"}
+    assert read_spec(named).digest() == spec.digest()
+    named.write_text(named.read_text(encoding="utf-8").replace("\nwide_het", "\nwider_het", 1), encoding="utf-8")
+    with pytest.raises(InputError, match="sensitivity_words names 'wider_heterogeneity'; allowed: wide_heterogeneity"):
+        read_spec(named)
+
+
+def test_a_covariate_and_its_values_have_words() -> None:
+    prior = {"dist": "normal", "mean": 0.0, "sd": 0.5, "why": "as wide as scores of the field"}
+    single = Covariate.model_validate(
+        {"prior": prior, "label": "number of metastases", "unit": "0 = several metastases, 1 = one"}
+    )
+    assert single.value_words("single_met", 1.0) == "number of metastases: one"
+    assert single.value_words("single_met", 0.5) == "number of metastases: 0.5"
+    age = Covariate.model_validate({"prior": prior, "unit": "years"})
+    assert age.value_words("mean_age", 61.0) == "mean age: 61 years"
