@@ -7,6 +7,7 @@ from .checks.check import check as check
 from .checks.cohort_scores import Score as Score
 from .checks.cohort_scores import score_cohort as score_cohort
 from .checks.direct_indirect import contrast_sources as contrast_sources
+from .checks.heterogeneity_conflict import heterogeneity_conflict as heterogeneity_conflict
 from .checks.leave_one_study_out import LeaveOneOut as LeaveOneOut
 from .checks.leave_one_study_out import leave_one_out as leave_one_out
 from .checks.power_scaling import power_scaling as power_scaling
@@ -15,6 +16,8 @@ from .checks.reconciliation import reconcile as reconcile
 from .checks.replicates import predictive_bands as predictive_bands
 from .checks.sensitivity import Sensitivity as Sensitivity
 from .checks.sensitivity import sensitivity as sensitivity
+from .checks.small_studies import Funnel as Funnel
+from .checks.small_studies import funnel as funnel
 from .checks.stacking import stacked as stacked
 from .checks.stacking import stacking as stacking
 from .checks.tipping_point import TippingPoint as TippingPoint
@@ -64,6 +67,7 @@ from .report.checklist import checklist as checklist
 from .report.plots.patient import PatientPanels as PatientPanels
 from .report.plots.reconstruction import plot_reconstruction as plot_reconstruction
 from .report.public_plots import plot_forest as plot_forest
+from .report.public_plots import plot_funnel as plot_funnel
 from .report.public_plots import plot_leave_one_out as plot_leave_one_out
 from .report.public_plots import plot_network as plot_network
 from .report.public_plots import plot_patient as plot_patient

@@ -69,6 +69,16 @@ def arm_normals(
     `cavities`: what is known of each arm without its own rows takes the place of the wide normal (a sweep of
     expectation propagation).
     """
+    if not coefficients and cavities is None:
+        kept = vars(result)
+        if "arm_normals" not in kept:
+            kept["arm_normals"] = _all_normals(result, coefficients=False, cavities=None)
+        return kept["arm_normals"]
+    return _all_normals(result, coefficients=coefficients, cavities=cavities)
+
+
+def _all_normals(result: Result, *, coefficients: bool, cavities: Sequence[ArmTransform] | None) -> ArmNormals:
+    """The normals of all arms, one after the other: several checks ask for those without coefficients."""
     arms, shared = range(len(result.evidence.arms)), _shared_inputs(result)
     arm_rows = [
         _arm_normal(result, shared, arm, coefficients, None if cavities is None else cavities[arm]) for arm in arms
@@ -165,7 +175,12 @@ def _shared_inputs(result: Result) -> _SharedInputs:
     inputs = result.inputs
     rows = {name: arrays for name, arrays in inputs.kinds.items() if name != RATIOS}
     points = inputs.arm_points if inputs.any_integrated else None
-    return _SharedInputs(rows, result.predictors.arms.shape.mean(axis=0), points)
+    shape = result.predictors.arms.shape.mean(axis=0)
+    if inputs.arm_mixes is not None:
+        # shares of cells at their mean: those of mean logs do not sum to 1, and nobody would be alive at time 0
+        log_shares = result.predictors.point_log_weights
+        shape[:, -log_shares.shape[-1] :] = np.logaddexp.reduce(log_shares, axis=0) - np.log(len(log_shares))
+    return _SharedInputs(rows, shape, points)
 
 
 def _arm_normal(

@@ -1,12 +1,14 @@
 """Gather everything that is checked after a fit, for printing, for `run` and for the report."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from bayes_bm.checks.arm_mixes import MixGap, mix_gap
 from bayes_bm.checks.battery import Battery, battery
+from bayes_bm.checks.heterogeneity_conflict import heterogeneity_conflict
 from bayes_bm.checks.power_scaling import parameters
+from bayes_bm.checks.small_studies import Funnel, funnel, has_funnel
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import GateRefused
@@ -30,6 +32,10 @@ class Check:
         Whether the fit is of a reproduction (docs/decisions.md#9-reproductions), whose red rows are its finding.
     mix : MixGap, optional
         How far the curve of an arm is from the average over its mix of its patients' curves; None where no arm has one.
+    funnel : Funnel, optional
+        Whether small studies differ from large ones; None for free levels and flexible baselines.
+    conflict : pandas.DataFrame
+        What `bayes_bm.heterogeneity_conflict` gives: prior against evidence of each standard deviation between studies.
 
     Examples
     --------
@@ -46,6 +52,8 @@ class Check:
     parameters: pd.DataFrame
     reproduction: bool = False
     mix: MixGap | None = None
+    funnel: Funnel | None = None
+    conflict: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __repr__(self) -> str:
         rows = {
@@ -104,4 +112,11 @@ def check(result: Result) -> Check:
     ['green', 'green', 'green']
     """
     tables = battery(result), parameters(result)
-    return Check(result.gate, *tables, reproduction=result.spec.reproduction, mix=mix_gap(result))
+    return Check(
+        result.gate,
+        *tables,
+        reproduction=result.spec.reproduction,
+        mix=mix_gap(result),
+        funnel=funnel(result) if has_funnel(result.spec) else None,
+        conflict=heterogeneity_conflict(result),
+    )

@@ -12,8 +12,10 @@ import xarray as xr
 from scipy import stats
 
 from bayes_bm.checks.battery import Battery
+from bayes_bm.checks.heterogeneity_conflict import heterogeneity_conflict
 from bayes_bm.checks.power_scaling import parameters
 from bayes_bm.checks.replicates import arm_curves, predictive_bands
+from bayes_bm.checks.small_studies import funnel, has_funnel
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.mix_words import mix_words
@@ -106,6 +108,8 @@ def gather(
         whom=mix_words(result, NewStudy()) if answers.levels else "",
         informed=informed_by(spec, result.evidence),
         population=_population_answer(result, population or spec.population) if answers.levels else None,
+        funnel=funnel(result) if has_funnel(spec) else None,
+        conflict=heterogeneity_conflict(result),
     )
 
 

@@ -13,6 +13,7 @@ from bayes_bm.spec.effect_measure import Measure, contrast_measure, measure_of, 
 
 if TYPE_CHECKING:
     from bayes_bm.checks.battery import Battery
+    from bayes_bm.checks.small_studies import Funnel
     from bayes_bm.estimands.ranking import Ranking
     from bayes_bm.evidence.audit import Audit
     from bayes_bm.evidence.network import Network
@@ -214,6 +215,8 @@ class ReportData:
     mixes     who the patients of each arm were, prior beside posterior (`arm_mix_table`); empty where none is modelled
     whom      whose mix the averages are over, with both hazard ratios, in words
     informed  what informs the coefficient of each covariate, in words
+    funnel    deviations of arms and ratios by standard error; None where studies have no average
+    conflict  prior against evidence of each standard deviation between studies (`heterogeneity_conflict`)
     population  the answer about a population whose case mix is named; None where none is
     """
 
@@ -239,6 +242,8 @@ class ReportData:
     whom: str = ""
     informed: Mapping[str, str] = field(default_factory=dict)
     population: PopulationAnswer | None = None
+    funnel: "Funnel | None" = None
+    conflict: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def spec(self) -> Spec:

@@ -16,6 +16,7 @@ from bayes_bm.report.sections.evidence import (
 )
 from bayes_bm.report.sections.findings import findings_section
 from bayes_bm.report.sections.planning import planning_section
+from bayes_bm.report.sections.small_studies import small_studies_section
 from bayes_bm.report.sections.treatments import (
     answers_section,
     curves_section,
@@ -61,7 +62,7 @@ def render(data: ReportData) -> str:
 def page_sections(data: ReportData) -> list[Section]:
     """Return the sections in their order; those that this result has nothing for are left out."""
     draw = figures.Drawing(data)
-    ranking, battery, rebuilt = data.ranking, data.battery, data.answers.rebuilt
+    ranking, battery, rebuilt, funnel = data.ranking, data.battery, data.answers.rebuilt, data.funnel
     sections = [
         Section("Answer", "answer", answer_section(data)),
         Section("Summary of findings", "findings", findings_section(data)),
@@ -79,6 +80,9 @@ def page_sections(data: ReportData) -> list[Section]:
         None
         if battery is None
         else Section("Misfits: arms, printed numbers, studies", "misfits", misfits_section(battery)),
+        None
+        if funnel is None or funnel.table.empty
+        else Section("Small studies beside large ones", "small_studies", small_studies_section(draw, funnel)),
         None
         if rebuilt is None
         else Section("Patients rebuilt from curves", "reconstruction", reconstruction_section(data, rebuilt)),

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from bayes_bm.checks.leave_one_study_out import LeaveOneOut
 from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.checks.sensitivity import Sensitivity
+from bayes_bm.checks.small_studies import Funnel, funnel
 from bayes_bm.estimands.patient_curves import patient_curves
 from bayes_bm.estimands.quantities import chosen_treatments, survival
 from bayes_bm.estimands.ranking import Ranking, rank
@@ -35,16 +36,19 @@ from bayes_bm.report.gather import (
 from bayes_bm.report.material import Answers
 from bayes_bm.report.plots.curves import survival_axes, treatment_curves
 from bayes_bm.report.plots.forest import forest, forest_axes
+from bayes_bm.report.plots.funnel import draw_funnel
 from bayes_bm.report.plots.leave_one_out import draw_leave_one_out
 from bayes_bm.report.plots.network import draw_network
 from bayes_bm.report.plots.patient import PatientPanels, draw_patient
 from bayes_bm.report.plots.ranking import draw_all_ranks
 from bayes_bm.report.plots.sensitivity import draw_sensitivity
 from bayes_bm.report.plots.style import legend_below, looks, shown
+from bayes_bm.report.sections.small_studies import funnel_label
 from bayes_bm.report.sentences import event_words
 from bayes_bm.report.text import treatment_text
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.effect_measure import measure_of
 
 
 def plot_survival(
@@ -320,6 +324,37 @@ def plot_leave_one_out(done: LeaveOneOut | pd.DataFrame, axes: Axes | None = Non
     """
     studies = done.studies if isinstance(done, LeaveOneOut) else done
     return shown(draw_leave_one_out(studies, axes, title=title), axes)
+
+
+def plot_funnel(result: Result, axes: Axes | None = None, *, table: Funnel | None = None) -> Axes:
+    """Draw the funnel: deviations of study arms and printed ratios from the average study, by standard error.
+
+    Parameters
+    ----------
+    result : Result
+        A fit with exchangeable studies.
+    axes : matplotlib.axes.Axes, optional
+        Where to draw; by default axes on a figure of their own.
+    table : Funnel, optional
+        What `bayes_bm.funnel` gives, where it is made already.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A point an arm, hollow a printed ratio; dashed lines hold 95 % of studies where nothing is selected.
+
+    Examples
+    --------
+    >>> import bayes_bm as bb
+    >>> from bayes_bm.inference.prior_result import prior_result
+    >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
+    >>> bb.plot_funnel(result).get_xlabel()
+    'deviation from the average study (log hazard)'
+    """
+    made = funnel(result) if table is None else table
+    label = funnel_label(longer=measure_of(result.spec).longer)
+    drawn = draw_funnel(made.table, made.heterogeneity, axes, looks=looks(result.spec.treatments.names), xlabel=label)
+    return shown(drawn, axes)
 
 
 def plot_ranks(ranking: Ranking | Result, axes: Sequence[Axes] | None = None, **asked: Any) -> list[Axes]:

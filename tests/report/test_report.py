@@ -228,7 +228,7 @@ def numbers_in(text):
 def test_the_page_is_well_formed_and_named():
     assert html().startswith("<!DOCTYPE html>\n<html ")
     assert ("html", "lang", "en") in parsed().attributes
-    assert len(page_titles()) == 15
+    assert len(page_titles()) == 16
 
 
 def page_titles():

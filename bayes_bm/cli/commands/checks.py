@@ -1,5 +1,6 @@
 """Commands that check: check, split, sensitivity, verify, simulate."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from bayes_bm.checks.leave_one_study_out import LeaveOneOut
     from bayes_bm.checks.node_splitting import Splits
     from bayes_bm.checks.sensitivity import Sensitivity
+    from bayes_bm.checks.small_studies import Funnel
     from bayes_bm.inference.result import Result
     from bayes_bm.spec.document import Spec
 
@@ -205,7 +207,15 @@ def check_document(result: "Result", checked: "Check") -> dict[str, Any]:
         "first_events": json_rows(battery.first),
         "words": battery.sentences(),
         **({} if checked.mix is None else {"mix": {**checked.mix._asdict(), "text": checked.mix.text}}),
+        **({} if checked.funnel is None else {"funnel": _funnel_document(checked.funnel)}),
+        "heterogeneity_conflict": json_rows(checked.conflict),
     }
+
+
+def _funnel_document(funnel: "Funnel") -> dict[str, Any]:
+    numbers = {"slope": funnel.slope, "slope_se": funnel.slope_se, "p": funnel.p, "heterogeneity": funnel.heterogeneity}
+    known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
+    return {**known, "sentence": funnel.sentence, "rows": json_rows(funnel.table)}
 
 
 def print_check(result: "Result", checked: "Check") -> None:
@@ -219,6 +229,11 @@ def print_check(result: "Result", checked: "Check") -> None:
         print_words(f"- {text}")
     if checked.mix is not None:
         print_words(f"- {checked.mix.text}")
+    if checked.funnel is not None:
+        print_words(f"- {checked.funnel.sentence}")
+    for row in checked.conflict.to_dict("records"):
+        if row["says"]:
+            print_words(f"- {row['parameter']}: {row['says']}.")
     OUT.print("")
     title = "prior and posterior, and how far either moves a parameter (power scaling; above 0.05 it matters)"
     print_table(_parameter_table(checked), title, PARAMETER_COLUMNS)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayes_bm.checks.pareto_smoothing import HIGH_K
 from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.inference.gate import MAX_DIVERGENT, MAX_RHAT, MIN_BFMI, MIN_ESS
 from bayes_bm.report import figures
@@ -17,7 +18,7 @@ from bayes_bm.report.plots.leave_one_out import leave_one_out_figure
 from bayes_bm.report.plots.style import svg
 from bayes_bm.report.sentences import fit_command, interval_of, leave_one_out_table, limits
 from bayes_bm.report.tables import Cell, Column, Row, Table, frame_table, make_table, numeric, plain
-from bayes_bm.report.text import counted, estimate, number
+from bayes_bm.report.text import MISSING, counted, estimate, number
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import describe
 
@@ -51,7 +52,7 @@ class DiagnosticsSection:
     reasons         why it failed; none where it passed
     convergence     rank R-hat and effective sample sizes
     ranks           rank plots, of the draws that `rank_source` names
-    heterogeneity   None where nothing varies between studies
+    heterogeneity   None where nothing varies between studies; `conflicts` say where its prior and evidence disagree
     priors          each prior, with what the evidence did to it; `densities` draw the same
     """
 
@@ -61,6 +62,7 @@ class DiagnosticsSection:
     rank_source: str
     ranks: list[figures.PageFigure]
     heterogeneity: Table | None
+    conflicts: Sequence[str]
     priors: Table
     densities: list[figures.PageFigure]
 
@@ -76,6 +78,7 @@ def diagnostics_section(draw: figures.Drawing) -> DiagnosticsSection:
         rank_source=_rank_source(data),
         ranks=figures.rank_figures(draw),
         heterogeneity=heterogeneity_table(data),
+        conflicts=conflict_sentences(data.conflict),
         priors=make_table(data.parameters, prior_columns(data.spec)),
         densities=figures.density_figures(draw),
     )
@@ -131,8 +134,25 @@ def heterogeneity_table(data: ReportData) -> Table | None:
         Column(f"sd on the log scale ({level})", lambda row: shown(row, 0.0), "num"),
         Column("what typically differs", lambda row: HETEROGENEITY[row["parameter"]].format(**names), "words"),
         Column(f"by a factor of ({level})", lambda row: shown(row, MEDIAN_RATIO), "num"),
+        Column("prior against evidence, p", lambda row: _conflict_p(data.conflict, row["parameter"]), "num"),
     ]
     return make_table(rows, columns)
+
+
+def _conflict_p(conflict: pd.DataFrame, parameter: str) -> str:
+    rows = conflict[conflict["parameter"] == parameter] if len(conflict) else conflict
+    known = len(rows) and rows["pareto_k"].iloc[0] <= HIGH_K
+    return number(rows["p"].iloc[0], 2) if known else MISSING
+
+
+def conflict_sentences(conflict: pd.DataFrame) -> list[str]:
+    """Return a sentence for each standard deviation whose prior and evidence disagree, or that has no p."""
+    rows = conflict[conflict["says"] != ""] if len(conflict) else conflict
+    return [
+        f"{row['parameter']}: {row['says']} (median {row['prior_median']:.2f} a priori,"
+        f" {row['posterior_median']:.2f} a posteriori)."
+        for row in rows.to_dict("records")
+    ]
 
 
 def power_scaling_text(row: Mapping[Any, Any]) -> str:
