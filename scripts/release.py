@@ -4,6 +4,8 @@ python scripts/release.py [--uv .uv/bin/uv] [--out dist]
 """
 
 import argparse
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,24 +37,37 @@ def main() -> None:
     uv = str(Path(asked.uv).resolve())
     subprocess.run([sys.executable, "-m", "hatchling", "build", "-d", str(asked.out.resolve())], check=True, cwd=ROOT)
     files = sorted([*asked.out.glob("*.whl"), *asked.out.glob("*.tar.gz")], key=lambda file: file.stat().st_mtime)[-2:]
-    failed = [f"{file.name} on {version}" for version in PYTHONS for file in files if not tried(uv, file, version)]
+    tries = {f"{file.name} on {version}": tried(uv, file, version) for version in PYTHONS for file in files}
     print(CHECKLIST)
+    failed = [name for name, ran in tries.items() if ran is False]
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
+    if not any(tries.values()):
+        sys.exit(f"nothing was tried: this machine has none of Python {', '.join(PYTHONS)} that uv can find")
 
 
-def tried(uv: str, file: Path, version: str) -> bool:
-    """Install a file in a fresh environment and run its command and its library there; say what became of it."""
+def pyenv_choice(version: str) -> dict[str, str]:
+    """Return the environment in which uv finds this Python; shims of pyenv refuse a version that is not chosen."""
+    if shutil.which("pyenv") is None:
+        return dict(os.environ)
+    kept = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True).stdout.split()
+    chosen = [name for name in kept if name.startswith(f"{version}.")]
+    return {**os.environ, "PYENV_VERSION": chosen[-1]} if chosen else dict(os.environ)
+
+
+def tried(uv: str, file: Path, version: str) -> bool | None:
+    """Install a file in a fresh environment, run its command and its library there; None without such a Python."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         made = subprocess.run(
             [uv, "venv", "--quiet", "--no-python-downloads", "--python", version, "env"],
             cwd=folder,
+            env=pyenv_choice(version),
             capture_output=True,
         )
         if made.returncode:
-            print(f"{file.name} on {version}: left out, uv has no Python {version} here", flush=True)
-            return True
+            print(f"{file.name} on {version}: left out, uv finds no Python {version} here", flush=True)
+            return None
         python = folder / "env" / "bin" / "python"
         steps = {
             "install": [uv, "pip", "install", "--quiet", "--python", str(python), str(file.resolve())],
