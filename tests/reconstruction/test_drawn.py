@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from bayes_bm.hazards.nonparametric import at_risk, kaplan_meier, restricted_mean
@@ -137,6 +137,10 @@ def test_clicks_and_corners_are_no_list_of_steps(digits):
         assert not is_step_list(read_curve(points, n=400, axis_max=36.0))
 
 
+# half of the arm is censored between a printed time and a drop of its cell
+@example(280, 280, "visit", 0.0, True)
+# two drops in the cell of a printed time, which follows both
+@example(475205, 481, "dropout", 0.0, True)
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10**6), st.integers(5, 500), st.sampled_from(CENSORINGS), st.sampled_from(CLOCKS), st.booleans())
 def test_the_truth_stays_inside_the_corridor(seed, n, censoring, clock, rounded):

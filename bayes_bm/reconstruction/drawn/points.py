@@ -209,20 +209,32 @@ def corridor(points: list[Point], n: int, events: int | None, error: float) -> C
 def _high(points: list[Point], n: int, level: Floats, error: float) -> Ints:
     """Return the most at risk after each point: a number printed before, and nobody censored since."""
     high, number, last_height = [], n, 1.0
-    for point, height in zip(points, level[1:], strict=True):
+    for point, height, cell_height in zip(points, level[1:], _cell_ends(points, level[1:]), strict=True):
         most = int(number * min((height + error) / max(last_height - error, error), 1.0) + 1e-6)
         if point.printed and min(point.printed) <= most:
-            most = number = min(point.printed)
-            last_height = float(height)
+            number, last_height = min(point.printed), cell_height
+            most = most if point.is_drop else number  # in the cell of a drop others may be censored between the two
         high.append(most)
     return np.array(high, np.int64)
+
+
+def _cell_ends(points: list[Point], after: Floats) -> list[float]:
+    """Return survival after the last drop in the time cell of each point: a number printed there may count them all."""
+    ends = after.tolist()
+    for k in range(len(points) - 2, -1, -1):
+        if not points[k + 1].opens:
+            ends[k] = ends[k + 1]
+    return ends
 
 
 def _low(points: list[Point], level: Floats, error: float) -> Ints:
     """Return the least at risk after each point: a number printed later, and everyone lost in between lost at once."""
     low, number, later_height = [], 0, 1.0
     for point, previous, height in zip(points[::-1], level[-2::-1], level[:0:-1], strict=True):
-        if point.printed and max(point.printed) >= number * height / max(later_height, error):
+        is_printed = bool(point.printed) and max(point.printed) >= number * height / max(later_height, error)
+        if is_printed and not point.is_drop:
             number, later_height = max(point.printed), float(previous)
         low.append(int(np.ceil(number * max(height - error, 0.0) / (later_height + error) - 1e-6)))
+        if is_printed and point.is_drop:  # bounds those before, for others may be censored between it and the drop
+            number, later_height = max(point.printed), float(previous)
     return np.array(low[::-1], np.int64)
