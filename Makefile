@@ -12,7 +12,7 @@ PATIENT := kps70=1,extracranial_controlled=1,single_met=1,interval_over_6_months
 # Python keeps the compiled form of every import, which each test worker and each command of a test would else make anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test fast check bench docs release lock clean
+.PHONY: help setup demo test fast explore check bench docs release lock clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ test: setup  ## lint, types, every test
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python scripts/compile_ahead.py & $(BIN)/pyright && wait $$!
 	@$(BIN)/pytest -q -m "slow or not slow"
+
+explore: setup  ## the property tests with new random examples; make test repeats its own
+	@$(BIN)/pytest -q -m "slow or not slow" --hypothesis-profile=exploring $$(grep -rl --include="*.py" "@given" tests)
 
 fast: setup  ## the fast part of the tests
 	@$(BIN)/pytest -x -q

@@ -13,8 +13,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("PYTENSOR_FLAGS", "traceback__limit=0")
 
 import pytest
+from hypothesis import settings
 
 from tests.paths import SHARED
+
+# the same examples at each run of one state of the tests, so that what passed here passes in a clean clone;
+# `make explore` looks for new ones, and what it finds becomes an @example
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("exploring", derandomize=False, print_blob=True)
+settings.load_profile("repeatable")
 
 # a shell's background job ignores Ctrl-C, and so would every command that a test stops
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
