@@ -89,6 +89,34 @@ def _moments(z, row, each):
 
 
 @njit(**INNER)
+def columns(table, first, end):
+    """A copy of some columns, whose rows compiled code then knows to lie together."""
+    found = np.empty((table.shape[0], end - first))
+    for row in range(table.shape[0]):
+        values, into = table[row, first:end], found[row]
+        for i in range(values.size):
+            into[i] = values[i]
+    return found
+
+
+@njit(**INNER)
+def put_columns(table, first, given):
+    """Put such a copy back."""
+    for row in range(given.shape[0]):
+        values, into = given[row], table[row, first : first + given.shape[1]]
+        for i in range(values.size):
+            into[i] = values[i]
+
+
+@njit(**INNER)
+def _at_most(values, most):
+    found = np.empty(values.size)
+    for i in range(values.size):
+        found[i] = min(values[i], most)
+    return found
+
+
+@njit(**INNER)
 def _run(of_average, first):
     """The end of the cells from `first` on that have the same row of averages."""
     end = first + 1
@@ -128,48 +156,60 @@ def averaged(of_average, offsets, logs, kept):
     while first < of_average.size:
         end = _run(of_average, first)
         if of_average[first] >= 0:
-            _averaged(offsets[of_average[first]], logs[:, first:end], kept[:, first:end], each)
+            some_logs, some_kept = columns(logs, first, end), np.empty((kept.shape[0], end - first))
+            _averaged(offsets[of_average[first]], some_logs, some_kept, each)
+            put_columns(logs, first, some_logs)
+            put_columns(kept, first, some_kept)
         first = end
 
 
 @njit(**INNER)
-def _logs(z, least, found):
-    """From D, T and U of cells: -log S, S, log(-log S) and log(T / S) (4, cell)."""
-    used, alive, log_used, tilt = np.empty((4, z.size))
-    of_dead, weighted = found[0], found[1]
+def _logs(z, least, found, kept):
+    """From D, T and U of cells: log(-log S) and log(T / S) (2, cell); `kept` as `averaged` has it."""
+    of_dead, weighted, squares, logs = found[0], found[1], found[2], np.empty((2, z.size))
     for i in range(z.size):
         dead = z[i] * of_dead[i]
-        alive[i], used[i] = 1 - dead, z[i] * least - log_less(dead)
-        log_used[i], tilt[i] = logarithm(used[i]), logarithm(weighted[i] / alive[i])
-    return used, alive, log_used, tilt
+        kept[0, i], kept[1, i], kept[2, i] = z[i], z[i] * least - log_less(dead), 1 - dead
+        kept[3, i], kept[4, i] = weighted[i], squares[i]
+    for i in range(z.size):
+        logs[0, i], logs[1, i] = logarithm(kept[1, i]), logarithm(weighted[i] / kept[2, i])
+    return logs
 
 
 @njit(**INNER)
 def _averaged(row, logs, kept, each):
     """Cells of one row of averages."""
-    log_z, z, found = logs[0] + row[TOP], np.empty(logs.shape[1]), np.empty((3, 0))
+    log_z, z = logs[0] + row[TOP], np.empty(logs.shape[1])
     for i in range(z.size):
         z[i] = exponential(min(log_z[i], LARGEST_LOG_HAZARD))
     reach, nodes = _nodes(row, z)
     if nodes:
-        found = means(row[POINTS:], row[LEAST], np.minimum(z, reach), reach, nodes)
-    used, alive, log_used, tilt = _logs(z[: found.shape[1]], row[LEAST], found)
-    for i in range(log_z.size):
-        if nodes and z[i] <= reach and alive[i] > LEAST_ALIVE and log_z[i] >= SMALL_LOG_HAZARD:
-            kept[0, i], kept[1, i], kept[2, i], kept[3, i], kept[4, i] = (
-                z[i],
-                used[i],
-                alive[i],
-                found[1, i],
-                found[2, i],
-            )
-            logs[0, i] = log_used[i]
-            logs[1, i] += row[TOP] + tilt[i]
-        else:
+        found = means(row[POINTS:], row[LEAST], _at_most(z, reach), reach, nodes)
+        log_used, tilt = _logs(z, row[LEAST], found, kept)
+        inside = _inside(z, reach, kept[2], log_z)
+        for i in range(z.size):
+            logs[0, i] = log_used[i] if inside[i] else log_z[i]
+            logs[1, i] += row[TOP] + tilt[i] if inside[i] else 0.0
+    else:
+        inside = np.zeros(z.size)
+    for i in range(z.size):
+        if not inside[i]:
             kept[0, i], kept[1, i], kept[2, i], kept[3, i], kept[4, i] = _direct(row, log_z[i], each)
             none_dead = log_z[i] < SMALL_LOG_HAZARD
             logs[0, i] = log_z[i] + math.log(kept[3, i]) if none_dead else math.log(kept[1, i])
             logs[1, i] += row[TOP] + math.log(kept[3, i] / kept[2, i])
+
+
+@njit(**INNER)
+def _inside(z, reach, alive, log_z):
+    """1 where a cell is read from nodes, 0 where it is left to the points themselves."""
+    found = np.empty(z.size)
+    for i in range(z.size):
+        # selections, which a processor does for eight cells at once
+        reached = 1.0 if z[i] <= reach else 0.0
+        living = reached if alive[i] > LEAST_ALIVE else 0.0
+        found[i] = living if log_z[i] >= SMALL_LOG_HAZARD else 0.0
+    return found
 
 
 @njit(**INNER)
@@ -179,21 +219,33 @@ def averaged_back(of_average, offsets, by_offsets, slopes, kept):
     while first < of_average.size:
         end, a = _run(of_average, first), of_average[first]
         if a >= 0:
-            _averaged_back(offsets[a], by_offsets[a, POINTS:], slopes[:, first:end], kept[:, first:end], each)
+            some = columns(slopes, first, end)
+            _averaged_back(offsets[a], by_offsets[a, POINTS:], some, columns(kept, first, end), each)
+            put_columns(slopes, first, some)
         first = end
+
+
+@njit(**INNER)
+def _moments_back(by_cum, by_hazard, kept, onward):
+    """From derivatives by log H and log h to those by log H of a patient at offset zero, in place, and `onward`."""
+    z, used, every_alive, every_weighted, every_square = kept[0], kept[1], kept[2], kept[3], kept[4]
+    constant, falling = onward[0], onward[1]
+    for i in range(by_cum.size):
+        alive, weighted, by_tilt = every_alive[i], every_weighted[i], by_hazard[i]
+        lived, tilted = 1 / alive, 1 / weighted
+        # z / -log S where nobody has died
+        each_used = z[i] / used[i] if z[i] > 0 else tilted
+        share = by_cum[i] * each_used * lived
+        by_cum[i] = share * weighted - by_tilt * z[i] * (every_square[i] * tilted - weighted * lived)
+        constant[i], falling[i] = share + by_tilt * (tilted + z[i] * lived), by_tilt * z[i] * tilted
 
 
 @njit(**INNER)
 def _averaged_back(row, by_offsets, slopes, kept, each):
     """Cells of one row of averages; exp(-(r - least) z) of a point counts constant - falling r times r."""
     n = slopes.shape[1]
-    onward, z = np.zeros((2, n)), kept[0]
-    for i in range(n):
-        alive, weighted, squares = kept[2, i], kept[3, i], kept[4, i]
-        by_used, by_tilt = slopes[0, i], slopes[1, i]
-        share = by_used * (z[i] / kept[1, i] if z[i] > 0 else 1 / weighted) / alive
-        slopes[0, i] = share * weighted - by_tilt * z[i] * (squares / weighted - weighted / alive)
-        onward[0, i], onward[1, i] = share + by_tilt * (1 / weighted + z[i] / alive), by_tilt * z[i] / weighted
+    onward, z = np.empty((2, n)), kept[0]
+    _moments_back(slopes[0], slopes[1], kept, onward)
     reach, nodes = _nodes(row, z)
     for i in range(n):
         if nodes and z[i] <= reach and kept[2, i] > LEAST_ALIVE:
@@ -202,7 +254,7 @@ def _averaged_back(row, by_offsets, slopes, kept, each):
             _point_by_point(z[i], row, onward[:, i], by_offsets, each)
         onward[0, i], onward[1, i] = 0.0, 0.0
     if nodes:
-        means_back(row[POINTS:], row[LEAST], np.minimum(z, reach), reach, nodes, onward, by_offsets)
+        means_back(row[POINTS:], row[LEAST], _at_most(z, reach), reach, nodes, onward, by_offsets)
 
 
 @njit(**INNER_SUMS)

@@ -103,25 +103,49 @@ def _of_cells(own, theta, arm, first, log_u, basis_logs):
     n, shape_at, of_arm = log_u.size, whole(own, Field.shape_at), whole(own, Field.cell_arm)
     covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
     given = np.empty((2 + shape_at.size, n))
-    eta = given[1]
-    for i in range(n):
-        given[0, i], eta[i] = log_u[i], arm[of_arm[first + i], ETA]
-    for c in range(covariates):
-        x, slope = every_x[c * of_arm.size + first : c * of_arm.size + first + n], arm[:, SLOPES + c]
-        for i in range(n):
-            eta[i] += slope[of_arm[first + i]] * x[i]
+    _copy(log_u, given[0])
     for s in range(shape_at.size):
-        shape = given[2 + s]
-        for i in range(n):
+        if shape_at[s] == TOTAL:
+            _copy(basis_logs[0], given[2 + s])
+        elif shape_at[s] == HAZARD:
+            _copy(basis_logs[1], given[2 + s])
+        elif shape_at[s] != OF_ARM:
+            _fill(given[2 + s], theta[shape_at[s]])
+    start, last = first, first + n
+    # cells of an arm stand together
+    while start < last:
+        r, end = of_arm[start], run_of(of_arm, start, last)
+        _fill(given[1, start - first : end - first], arm[r, ETA])
+        for c in range(covariates):
+            _add_scaled(
+                given[1, start - first : end - first],
+                arm[r, SLOPES + c],
+                every_x[c * of_arm.size + start : c * of_arm.size + end],
+            )
+        for s in range(shape_at.size):
             if shape_at[s] == OF_ARM:
-                shape[i] = arm[of_arm[first + i], LOG_K]
-            elif shape_at[s] == TOTAL:
-                shape[i] = basis_logs[0, i]
-            elif shape_at[s] == HAZARD:
-                shape[i] = basis_logs[1, i]
-            else:
-                shape[i] = theta[shape_at[s]]
+                _fill(given[2 + s, start - first : end - first], arm[r, LOG_K])
+        start = end
     return given
+
+
+@njit(**INNER)
+def _copy(values, found):
+    """Numba's own copy of an array divides once a number, to broadcast."""
+    for i in range(values.size):
+        found[i] = values[i]
+
+
+@njit(**INNER)
+def _fill(values, number):
+    for i in range(values.size):
+        values[i] = number
+
+
+@njit(**INNER)
+def _add_scaled(values, factor, other):
+    for i in range(values.size):
+        values[i] += factor * other[i]
 
 
 @njit(**INNER)
@@ -158,7 +182,7 @@ def _to_cells(own, at_places, of_cells):
     """Sums over the places of each cell, into `of_cells`."""
     of_cell = whole(own, Field.place_cell)
     if not of_cell.size:
-        of_cells[:] = at_places
+        _copy(at_places, of_cells)
         return
     of_cells[:] = 0.0
     for p in range(at_places.size):
@@ -185,12 +209,11 @@ def _formula_back(own, arm, parts, found, slopes, log_u, score, by_basis, by_log
         _products(by_cum, found[2 + s], by_hazard, found[hazard + 2 + s], at_places)
         _to_cells(own, at_places, of_cells)
         if shape_at[s] == TOTAL:
-            by_basis[0] += of_cells
+            _add_scaled(by_basis[0], 1.0, of_cells)
         elif shape_at[s] == HAZARD:
-            by_basis[1] += of_cells
+            _add_scaled(by_basis[1], 1.0, of_cells)
         elif shape_at[s] == OF_ARM:
-            for i in range(of_arm.size):
-                arm[of_arm[i], BY_LOG_K] += of_cells[i]
+            _arms_back(of_arm, of_cells, arm[:, BY_LOG_K])
         else:
             score[shape_at[s]] += _total(of_cells)
     if whole(own, Field.clock_start).size:
@@ -208,6 +231,16 @@ def _eta_back(own, arm, by_eta):
         for c in range(covariates):
             x = every_x[c * of_arm.size + start : c * of_arm.size + end]
             arm[r, SLOPES + covariates + c] += dot(by_eta[start:end], x)
+        start = end
+
+
+@njit(**INNER)
+def _arms_back(of_arm, of_cells, found):
+    """Add sums over the cells of each arm."""
+    start = 0
+    while start < of_arm.size:
+        end = run_of(of_arm, start, of_arm.size)
+        found[of_arm[start]] += _total(of_cells[start:end])
         start = end
 
 

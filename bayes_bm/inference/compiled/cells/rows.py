@@ -13,7 +13,7 @@ from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.inference.compiled import fields, order_statistics, stages
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import CELLS, Field
-from bayes_bm.inference.compiled.fields import INNER, JIT, numbers, whole
+from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS, JIT, numbers, whole
 from bayes_bm.inference.compiled.order_statistics import LOG_TWO, log_beta_tail, log_dead
 from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, frame_at, own_of, rows_at
 from bayes_bm.runtime.compiling import cached_cfunc
@@ -31,17 +31,21 @@ def _used_back(by_cum, end, start, slope):
         by_cum[start] -= slope
 
 
+@njit(**INNER_SUMS)
+def _weighted(weight, values, slopes, sign):
+    """Sum of weights times values, which may be infinite where the weight is 0; `slopes` get the derivatives."""
+    value = 0.0
+    for i in range(weight.size):
+        value += weight[i] * (values[i] if weight[i] != 0 else 0.0)
+        slopes[i] += sign * weight[i]
+    return sign * value
+
+
 @njit(**INNER)
 def patients(own, cum, log_hazard, by_cum, by_hazard):
     """Weights of events times log h, less weights of the living times H; then events known to an interval."""
-    value, events, weight = 0.0, numbers(own, Field.cell_events), numbers(own, Field.cell_weight)
-    for i in range(events.size):
-        if events[i] != 0:
-            value += events[i] * log_hazard[i]
-            by_hazard[i] += events[i]
-        if weight[i] != 0:
-            value -= weight[i] * cum[i]
-            by_cum[i] -= weight[i]
+    value = _weighted(numbers(own, Field.cell_events), log_hazard, by_hazard, 1.0)
+    value += _weighted(numbers(own, Field.cell_weight), cum, by_cum, -1.0)
     lower, upper = whole(own, Field.interval_lower), whole(own, Field.interval_upper)
     weight = numbers(own, Field.interval_weight)
     for i in range(lower.size):

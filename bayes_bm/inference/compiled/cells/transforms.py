@@ -51,18 +51,26 @@ def pays(cells, points, nodes):
     return cells * points > nodes * (4 * nodes + cells + points)
 
 
-@njit(**INNER)
-def polynomials(nodes):
-    """Chebyshev polynomials at the nodes (degree, node), times 2 / nodes; the first halved.
-
-    Values at nodes times this are coefficients, and moments times this are weights of nodes.
-    """
-    found, stride = np.empty((nodes, nodes)), TURN // (4 * nodes)
-    for j in range(nodes):
-        for k in range(nodes):
-            found[j, k] = COSINES[j * (2 * k + 1) * stride % TURN] * 2 / nodes
+def _polynomials(nodes: int) -> np.ndarray:
+    """Chebyshev polynomials at the nodes (degree, node), times 2 / nodes; the first halved."""
+    angle = np.outer(np.arange(nodes), 2 * np.arange(nodes) + 1) * (TURN // (4 * nodes)) % TURN
+    found = COSINES[angle] * 2 / nodes
     found[0] *= 0.5
     return found
+
+
+POLYNOMIALS = np.concatenate([_polynomials(nodes).ravel() for nodes in NODES])
+"""Of each number of nodes, one after the other."""
+
+
+@njit(**INNER)
+def polynomials(nodes):
+    """`_polynomials`. Values at nodes times these are coefficients, and moments times these are weights of nodes."""
+    begin = 0
+    for other in NODES:
+        if other < nodes:
+            begin += other * other
+    return POLYNOMIALS[begin : begin + nodes * nodes].reshape((nodes, nodes))
 
 
 @njit(**INNER)
@@ -197,7 +205,10 @@ def means(ratios, least, z, reach, nodes):
     spread, basis = max(1 - least, NARROWEST), polynomials(nodes)
     r, z_nodes = places(nodes, least, spread), places(nodes, 0.0, reach)
     of_points = np.empty((1, nodes))
-    moments(ratios, least, spread, np.full((1, ratios.size), 1 / ratios.size), of_points)
+    equal = np.empty((1, ratios.size))
+    for m in range(ratios.size):
+        equal[0, m] = 1 / ratios.size
+    moments(ratios, least, spread, equal, of_points)
     weight = weights_of(of_points, basis)[0]
     at_nodes = np.empty((3, nodes))
     transforms(least, r, z_nodes, weight, kernel_of(r, least, z_nodes), at_nodes)
