@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
+from bayes_bm.report.downloads import Download, csv_download
 from bayes_bm.report.material import Curves, ReportData
 from bayes_bm.report.plots.contrasts import contrasts_figure
 from bayes_bm.report.plots.curves import arm_figure, arm_legend_figure, difference_figure, treatment_figure
@@ -29,11 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure as it stands on the page: an `<svg>` element, the words under it, its class (`wide`, `narrow`)."""
+    """A figure as it stands on the page: an `<svg>` element, the words under it, its class (`wide`, `narrow`, or
+    `scroll`, which keeps its size), and files inside the page.
+    """
 
     drawing: str
     caption: str = ""
     css: str | None = None
+    downloads: tuple[Download, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,9 +62,18 @@ class Drawing:
         warnings = [*failed, *(["reproduction"] if self.data.spec.reproduction else [])]
         return f"[{'; '.join(warnings)}] {text}".strip() if warnings else text
 
-    def figure(self, drawn: Figure, *, title: str, caption: str = "", css: str | None = None) -> PageFigure:
-        """Return a drawn figure with its warnings; `title` is for those who cannot see it."""
-        return PageFigure(svg(drawn, title=self.mark(title)), self.mark(caption), css)
+    def figure(
+        self,
+        drawn: Figure,
+        *,
+        title: str,
+        caption: str = "",
+        css: str | None = None,
+        numbers: pd.DataFrame | None = None,
+    ) -> PageFigure:
+        """Return a drawn figure with its warnings; `title` is for those who cannot see it, `numbers` are behind it."""
+        downloads = () if numbers is None else (csv_download(numbers, title),)
+        return PageFigure(svg(drawn, title=self.mark(title)), self.mark(caption), css, downloads)
 
 
 SOURCE_LABELS = {

@@ -33,6 +33,7 @@ from bayes_bm.hazards import nonparametric
 from bayes_bm.inference.gate import watched_parameters
 from bayes_bm.inference.result import Result
 from bayes_bm.report.answers import answer_tables, reconstruction_summary
+from bayes_bm.report.at_risk import effective_at_risk
 from bayes_bm.report.material import (
     Answers,
     Curves,
@@ -97,6 +98,7 @@ def gather(
         densities={row["parameter"]: _parameter_density(result, row) for row in parameter_rows},
         ranks=rank_tables(watched_parameters(_single_target(result).posterior)),
         network=network(spec, result.evidence),
+        at_risk=effective_at_risk(result, audit.rows, observed, time_ticks(spec.horizon)),
         ranking=rank(result) if len(spec.treatments.names) > 2 else None,
         strata=[_stratum_answer(result, check) if answers.levels else None for check in spec.external_checks],
         patient=_patient_answer(thin, result, patient or {}, patient_table, alive_at, follow_up_ends)

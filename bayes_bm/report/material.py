@@ -211,6 +211,7 @@ class ReportData:
     overall   the same of every treatment, for the average study and one new hospital
     bands     predicted bands by arm; `observed` what stands beside them, by arm row
     strata    our answer for each external check of a stratum, in the spec's order; None for the others
+    at_risk   effective patients at risk by treatment and time; empty without arms
     ranking   ranks by the hazard ratio in the average study; None where only two treatments are compared
     mixes     who the patients of each arm were, prior beside posterior (`arm_mix_table`); empty where none is modelled
     whom      whose mix the averages are over, with both hazard ratios, in words
@@ -233,6 +234,7 @@ class ReportData:
     densities: Mapping[str, Density]
     ranks: Mapping[str, pd.DataFrame]
     network: "Network"
+    at_risk: pd.DataFrame = field(default_factory=pd.DataFrame)
     ranking: "Ranking | None" = None
     strata: Sequence[Mapping[Any, Any] | None] = ()
     patient: PatientAnswer | None = None

@@ -21,8 +21,8 @@ from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import checked
 from bayes_bm.report.answers import answer_sentences, answer_tables
 from bayes_bm.report.material import PLAN
+from bayes_bm.report.sections.analyses import SENSITIVITY
 from bayes_bm.report.sections.planning import saved_plan
-from bayes_bm.report.sentences import sensitivity_table
 from bayes_bm.report.write import write_report
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
@@ -155,7 +155,7 @@ def make_report(
 def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
     """Tables of other commands that lie beside the result and are of its model (decision 22)."""
     analyses, studies = saved_with(result, folder), leave_one_study_out.saved_with(result, folder)
-    tables = {} if analyses is None else {"sensitivity": sensitivity_table(analyses, result.spec)}
+    tables = {} if analyses is None else {SENSITIVITY: analyses}
     plan = saved_plan(result, folder)
     tables |= {} if plan is None else {PLAN: plan}
     return tables | ({} if studies is None else {"leave_one_study_out": studies[0]})

@@ -201,7 +201,7 @@ def support_sentence(answers: Answers) -> str:
     """Return the third sentence: what the answer rests on, whether its two sources agree, and which printed numbers of
     the compared arms the model does not agree with.
     """
-    return f"{_support_clause(answers)}{_strained_clause(answers)}."
+    return f"{support_clause(answers)}{_strained_clause(answers)}."
 
 
 NAMED_ROWS = 3
@@ -226,7 +226,8 @@ def _strained_text(row: Row) -> str:
     return f"{row['study']}{arm}: {row['quantity']} {printed} printed, {model}, p = {row['p']:.2g}"
 
 
-def _support_clause(answers: Answers) -> str:
+def support_clause(answers: Answers) -> str:
+    """Return what the answer rests on, and whether its two sources agree, without a full stop."""
     support = answers.support()
     printed = f" and {counted(support.ratios, 'printed hazard ratio')}" if support.ratios else ""
     opening = (

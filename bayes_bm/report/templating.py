@@ -8,11 +8,13 @@ from typing import Any
 
 import jinja2
 
+from bayes_bm.report.explanations import linked
+
 
 @cache
 def environment() -> jinja2.Environment:
     """Return the environment of `report/templates`; a name that a template misspells is an error, never a blank."""
-    return jinja2.Environment(
+    made: Any = jinja2.Environment(
         loader=jinja2.PackageLoader("bayes_bm.report", "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -20,6 +22,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["linked"] = linked
+    return made
 
 
 def render_template(name: str, **context: Any) -> str:

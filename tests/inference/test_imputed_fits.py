@@ -579,7 +579,7 @@ def test_the_report_shows_what_reconstruction_adds_or_says_that_it_is_left_out(m
     result, _ = scripted(mixed, monkeypatch, apart=0.2, kept=2000)
     text = page(result, tmp_path / "many.html")
     parts = result.provenance["variance"]["log_hr[b]"]
-    assert text.count("Reconstruction widens the 95 % interval of log HR") == 2
+    assert text.count("Reconstruction widens the 95 % interval of log HR") == 3
     assert "Patients rebuilt from curves" in text
     assert f">{parts['between'] ** 0.5:.2g}<" in text
     assert f">{100 * parts['share']:.1f} %<" in text
@@ -588,7 +588,7 @@ def test_the_report_shows_what_reconstruction_adds_or_says_that_it_is_left_out(m
     assert f"Rank plots of imputation {result.imputations.worst}, whose chains agree least" in text
     assert "--chains 2 --imputations 20" in text
     best = page(posteriors.result(*mixed), tmp_path / "best.html")
-    assert best.count("Reconstruction uncertainty is not included") == 2
+    assert best.count("Reconstruction uncertainty is not included") == 3
     assert "--imputations 20" in best
     spec = worlds.spec()
     without = page(posteriors.result(spec, worlds.evidence(spec)), tmp_path / "none.html")

@@ -16,6 +16,7 @@ from bayes_bm.report import figures
 from bayes_bm.report.material import PLAN, ReportData
 from bayes_bm.report.plots.leave_one_out import leave_one_out_figure
 from bayes_bm.report.plots.style import svg
+from bayes_bm.report.sections.analyses import SENSITIVITY
 from bayes_bm.report.sentences import fit_command, interval_of, leave_one_out_table, limits
 from bayes_bm.report.tables import Cell, Column, Row, Table, frame_table, make_table, numeric, plain
 from bayes_bm.report.text import MISSING, counted, estimate, number
@@ -23,10 +24,6 @@ from bayes_bm.spec.document import Spec
 from bayes_bm.spec.priors import describe
 
 ELSEWHERE = {
-    "sensitivity": (
-        "Families and named analyses side by side (in the folder of the result, then make the report again)",
-        "bayes-bm sensitivity {name} --out sensitivity",
-    ),
     "leave_one_study_out": ("Leave one study out", "bayes-bm check {name}.nc --leave-one-out study"),
 }
 """Title of each table that a command of its own makes, and that command."""
@@ -175,15 +172,6 @@ def prior_columns(spec: Spec) -> tuple[Column, ...]:
 
 
 @dataclass(frozen=True)
-class NamedAnalysis:
-    """A sensitivity analysis that the spec names: the keys it changes, and its command."""
-
-    name: str
-    changes: str
-    command: str
-
-
-@dataclass(frozen=True)
 class ElsewhereTable:
     """A table that another command made, as it is shown: words and figure go with studies left out only."""
 
@@ -198,27 +186,24 @@ class LimitsSection:
     """What the report cannot say.
 
     limits     each as a sentence
-    analyses   sensitivity analyses that the spec names
     elsewhere  tables that other commands made
     missing    title and command of tables that were not made
     """
 
     limits: list[str]
-    analyses: list[NamedAnalysis]
     elsewhere: list[ElsewhereTable]
     missing: list[tuple[str, str]]
 
 
 def limits_section(data: ReportData) -> LimitsSection:
-    """Return limits of the answer, and the sensitivity analyses that stand in place of a check."""
+    """Return limits of the answer, and what other commands made or could make beside it."""
     spec = data.spec
     reading = reading_at_centres(spec, data.result.evidence)
     return LimitsSection(
         limits=[*limits(spec), reading] if reading else limits(spec),
-        analyses=[
-            NamedAnalysis(name, ", ".join(patch), fit_command(spec, name)) for name, patch in spec.sensitivity.items()
+        elsewhere=[
+            elsewhere_table(name, table) for name, table in data.elsewhere.items() if name not in (PLAN, SENSITIVITY)
         ],
-        elsewhere=[elsewhere_table(name, table) for name, table in data.elsewhere.items() if name != PLAN],
         missing=[
             (title, command.format(name=spec.name))
             for name, (title, command) in ELSEWHERE.items()

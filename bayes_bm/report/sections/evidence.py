@@ -39,7 +39,7 @@ MIX_CAPTION = (
     "Share of patients with each covariate, or its mean, and that of a new arm of the treatment, {level} intervals"
 )
 QUESTION_COLUMNS = (
-    Column("", lambda row: Cell("flagged", "strong") if row["flagged"] else "", "keep"),
+    Column("verdict", lambda row: Cell("flagged", "strong") if row["flagged"] else "not flagged", "keep"),
     plain("question", "question", "words"),
     plain("worst case", "worst", "words"),
     Column("asked", lambda row: str(row["asked"]), "num"),
@@ -64,7 +64,7 @@ STUDY_COLUMNS = (
 )
 PIT_COLUMNS = (
     plain("PIT of", "group", "words"),
-    plain("", "name", "words"),
+    plain("name", "name", "words"),
     Column("patients", lambda row: str(row["patients"]), "num"),
     Column("mean", lambda row: number(row["mean"], 2), "num"),
     Column("p, uniform", lambda row: probability(row["p"]), "num"),
@@ -148,7 +148,10 @@ def reconciliation_section(data: ReportData) -> ReconciliationSection:
     counts = Counter(rows["status"])
     summary = ", ".join(f"{counts[name]} {words}" for name, words in STATUS.items() if name in counts) or "no rows"
     columns = [
-        Column("", lambda row: Cell(STATUS.get(str(row["status"]), str(row["status"])), "status", str(row["status"]))),
+        Column(
+            "verdict",
+            lambda row: Cell(STATUS.get(str(row["status"]), str(row["status"])), "status", str(row["status"])),
+        ),
         plain("study", "study", "words"),
         plain("arm", "arm", "words"),
         plain("quantity", "quantity", "keep"),
@@ -235,7 +238,7 @@ def _percent(head: str, key: str) -> Column:
 
 
 VARIANCE_COLUMNS = (
-    plain("", "name", "keep"),
+    plain("quantity", "name", "keep"),
     numeric("mean", "mean", 2),
     _small("sd within, √W", lambda row: row["within"] ** 0.5),
     _small("sd between, √B", lambda row: row["between"] ** 0.5),

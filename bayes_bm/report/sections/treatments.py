@@ -24,7 +24,7 @@ ESTIMANDS = {
     "rmst_difference": "Difference of restricted means ({unit})",
 }
 ANSWER_COLUMNS = (
-    plain("", "name", "keep"),
+    plain("of whom, when", "name", "keep"),
     *(
         column
         for who, words in WHO.items()
@@ -36,7 +36,7 @@ ANSWER_COLUMNS = (
     mark(),
 )
 FOREST_COLUMNS = (
-    plain("", "label", "words"),
+    plain("arm", "label", "words"),
     plain("patients", "text_n", "num", missing=""),
     plain("model", "text_model", "num"),
     plain("printed or observed", "text_printed", "num"),
@@ -211,7 +211,7 @@ def _population_section(data: ReportData) -> PatientSection | None:
 def _asked_table(spec: Spec, answers: pd.DataFrame) -> Table:
     """Return every estimand of the report in a table of `predict` or `compare`."""
     columns = [
-        Column("", lambda row: asked_text(spec, row), "keep"),
+        Column("of whom, when", lambda row: asked_text(spec, row), "keep"),
         Column(f"median ({spec.interval.words})", lambda row: estimate_text(spec, row), "num"),
         Column("P(better)", lambda row: "" if row["reference"] is None else probability(row["prob_better"]), "num"),
         mark(),

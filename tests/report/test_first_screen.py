@@ -1,0 +1,183 @@
+"""The first screen says what `compare` says, named analyses stand as numbers, axe-core has nothing against the page."""
+
+import re
+from dataclasses import replace
+from functools import cache
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from bayes_bm.checks.replicates import arm_curves
+from bayes_bm.estimands.compare import compare
+from bayes_bm.estimands.who import NewHospital, NewStudy
+from bayes_bm.report import figures, page
+from bayes_bm.report.explanations import DECISIONS, linked, parameter_words
+from bayes_bm.report.plain_sentences import plain_sentences
+from bayes_bm.report.sections import analyses, first_screen
+from tests.builders import browser
+from tests.paths import ROOT
+from tests.report.test_report import analyses_table, gathered, material, small_material, two_arms
+
+
+@cache
+def two_arm_material():
+    return gathered(two_arms(), elsewhere={"sensitivity": analyses_table(other=(0.9, 0.5, 1.3))})
+
+
+def row_of(table, estimand, treatment, time=None):
+    rows = table[(table["estimand"] == estimand) & (table["treatment"] == treatment)]
+    return (rows if time is None else rows[rows["time"] == time]).iloc[0].to_dict()
+
+
+# ---- three sentences
+
+
+def test_the_three_sentences_have_the_numbers_of_compare():
+    answers = two_arm_material().answers
+    finding, patients, support = plain_sentences(answers)
+    ratio, new = compare(two_arms()), compare(two_arms(), who=NewStudy())
+    hazard = row_of(ratio, "hazard_ratio", "b")
+    assert f"{hazard['median']:.2f} (95 % interval {hazard['q2_5']:.2f} to {hazard['q97_5']:.2f})" in finding
+    alive = {name: 100 * row_of(new, "survival", name, 12.0)["median"] for name in ("a", "b")}
+    assert f"about {alive['b']:.0f} with b and {alive['a']:.0f} with a are alive at 12 months" in patients
+    difference = row_of(new, "survival_difference", "b", 12.0)
+    low, high = (round(100 * difference[name]) for name in ("q2_5", "q97_5"))
+    said = [f"{abs(end)} {'more' if end > 0 else 'fewer'}" for end in (low, high)]
+    assert f"the difference may lie between {said[0]} and {said[1]} with b (95 % interval)" in patients
+    assert support.startswith("It rests on ")
+
+
+@pytest.mark.parametrize(("log_hr", "said"), [(-0.9, "lower with b than with a"), (0.9, "higher with b"), (0.0, "No")])
+def test_the_first_sentence_claims_what_its_interval_carries(log_hr, said):
+    answers = two_arm_material().answers
+    result = two_arms()
+    moved = result.posterior["log_hr"] - result.posterior["log_hr"].mean() + log_hr
+    result = replace(result, posterior=result.posterior.assign(log_hr=moved))
+    tables = {**answers.tables, "average-study": compare(result)}
+    finding = plain_sentences(replace(answers, tables=tables))[0]
+    assert said in finding
+    assert ("would favour b" in finding) == (log_hr == 0.0)
+
+
+# ---- the figure and its numbers
+
+
+def test_contrasts_beside_the_curves_are_those_of_compare():
+    ratios, differences = first_screen.contrast_blocks(two_arm_material())
+    hazard = row_of(compare(two_arms()), "hazard_ratio", "b")
+    assert ratios.rows.iloc[-1][["median", "low", "high"]].tolist() == [hazard[n] for n in ("median", "q2_5", "q97_5")]
+    for who, names in ((NewStudy(), ("low", "high")), (NewHospital(), ("wider_low", "wider_high"))):
+        table = compare(two_arms(), who=who)
+        for time, row in zip(two_arms().spec.answer_times, differences.rows.to_dict("records"), strict=True):
+            exact = row_of(table, "survival_difference", "b", time)
+            assert [row[name] for name in names] == pytest.approx([100 * exact[end] for end in ("q2_5", "q97_5")])
+
+
+def test_several_treatments_have_a_ratio_each():
+    (block,) = first_screen.contrast_blocks(material())
+    assert block.rows["label"].tolist() == ["b v a", "c v a"]
+    assert "Against a" in plain_sentences(material().answers)[0]
+
+
+def test_nobody_is_at_risk_after_the_last_time_that_an_arm_speaks_about():
+    """Single patients are counted; an arm known from numbers counts its size times its own survival until its last."""
+    data = two_arm_material()
+    table, arms, audited = data.at_risk, data.result.evidence.arms, data.answers.audit.rows
+    curves = arm_curves(data.result.thinned(200), [1e-6, 12.0]).mean(("chain", "draw")).transpose("arm_row", "time")
+    for treatment in ("a", "b"):
+        wanted = np.zeros(2)
+        for row, arm in enumerate(arms.to_dict("records")):
+            mine = audited[(audited["study"] == arm["study"]) & (audited["arm"] == arm["arm"])]
+            seen = data.observed[row].at_risk
+            if arm["treatment"] != treatment:
+                continue
+            if seen is not None:
+                wanted += seen.set_index("time")["at_risk"].reindex([0.0, 12.0], fill_value=0.0).to_numpy()
+            else:
+                spoken = np.array([0.0, 12.0]) <= mine["until"].max()
+                wanted += np.where(spoken, mine["size"].max() * curves.to_numpy()[row], 0.0)
+        shown = table[(table["treatment"] == treatment) & table["time"].isin([0.0, 12.0])]
+        assert shown["at_risk"].to_numpy() == pytest.approx(wanted)
+        assert shown["at_risk"].iloc[0] > shown["at_risk"].iloc[1]
+
+
+def test_a_figure_carries_its_numbers():
+    links = first_screen.first_screen(figures.Drawing(two_arm_material())).plots[0].downloads
+    assert [link.file for link in links] == [
+        *("answer_curves.csv", "answer_numbers_at_risk.csv", "answer_contrasts.csv", "answer.svg"),
+    ]
+    lines = unquote(links[0].href.partition(",")[2]).splitlines()
+    curves = two_arm_material().curves.survival
+    assert lines[0] == "treatment,time,median,low,high" and len(lines) == len(curves) + 1
+    assert float(lines[5].split(",")[2]) == pytest.approx(curves["median"].iloc[4], rel=1e-5)
+
+
+# ---- named analyses
+
+
+def test_analyses_that_turn_the_answer_stand_first():
+    data = two_arm_material()
+    rows = analyses.numbered(data.elsewhere["sensitivity"], "named")
+    assert [(row["analysis"], row["change"]) for row in rows] == [
+        ("wide", analyses.TURNED),
+        ("other", analyses.BLURRED),
+    ]
+    family = analyses.numbered(data.elsewhere["sensitivity"], "family")[0]
+    assert family["change"] == ""  # a time ratio of 1.4 is the same side as a hazard ratio of 0.67
+    assert analyses.analysis_sentences(data) == [
+        "Over 2 named analyses the hazard ratio runs from 0.90 (other) to 1.12 (wide).",
+        "1 of them puts it on the other side of 1: wide 1.12.",
+        "The interval includes 1 in all of them.",
+    ]
+    trust = first_screen.first_screen(figures.Drawing(data)).trust
+    assert [line.level for line in trust if line.section == "analyses"] == ["doubt"]
+
+
+def test_an_analysis_says_what_it_is():
+    spec = material().spec
+    assert analyses.analysis_words(spec, "wide") == spec.sensitivity["wide"]["effects.study.sd"]["why"]
+    named = spec.model_copy(update={"sensitivity_words": {"wide": "centres differ more"}})
+    assert analyses.analysis_words(named, "wide") == "centres differ more"
+
+
+# ---- words
+
+
+def test_every_decision_that_is_cited_is_explained_and_exists():
+    headings = re.findall(r"^## (\d+)\. ", (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert list(DECISIONS) == [int(number) for number in headings]
+    assert linked("a (docs/decisions.md, 99) b") == "a (docs/decisions.md, 99) b"
+    text = page.render(small_material())
+    assert set(re.findall(r'href="#(decision-\d+)"', text)) <= set(re.findall(r'id="(decision-\d+)"', text))
+    assert not re.search(r"\brule \d", text)
+    assert not re.search(r"docs/decisions\.md(, |#)\d", text)
+
+
+def test_parameters_have_words():
+    spec = material().spec
+    assert parameter_words(spec, "log_hr[b]") == "log hazard ratio of b against a"
+    assert parameter_words(spec, "coefficient[fit]") == "log ratio of fit"
+    assert parameter_words(spec, "some_new_thing[x]") == "some_new_thing[x]"
+
+
+# ---- a real browser
+
+
+@pytest.mark.slow
+@browser.needed
+def test_axe_core_has_nothing_against_the_report(tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(page.render(two_arm_material()), encoding="utf-8")
+    with browser.opened(width=380) as opened:
+        opened.goto(file.as_uri())
+        opened.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert browser.axe_findings(opened) == []
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 380
+        opened.emulate_media(color_scheme="dark")
+        opened.goto(f"{file.as_uri()}#one-page")
+        assert browser.axe_findings(opened) == []
+        assert opened.locator("#section-provenance").is_hidden()
+        opened.locator("a.brief").focus()
+        opened.keyboard.press("Enter")
+        assert opened.locator("#section-provenance").is_visible()
