@@ -14,6 +14,8 @@ BUILT = ROOT / "docs" / "build"
 SITE = sorted(page for page in ROOT.glob("docs/**/*.md") if BUILT not in page.parents)
 PAGES = sorted([*ROOT.glob("*.md"), *SITE, *ROOT.glob("models/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+CALL = re.compile(r"bayes-bm ([a-z][a-z-]+)([^`\n#]*)")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def anchor(heading: str) -> str:
@@ -53,6 +55,26 @@ def test_links_lead_somewhere(page: Path) -> None:
         target = page if not path else (page.parent / path).resolve()
         assert target.exists(), link
         assert not heading or heading in anchors(target), link
+
+
+def commands() -> dict[str, set[str]]:
+    """Options of each command, from its reference, which another test holds against the program."""
+    sections = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8").split("\n## ")[1:]
+    return {section.partition("\n")[0]: set(OPTION.findall(section)) for section in sections}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_options_of_a_page_exist(page: Path) -> None:
+    known = commands()
+    for command, rest in CALL.findall(page.read_text(encoding="utf-8")):
+        assert command in known, command
+        assert set(OPTION.findall(rest)) <= known[command], f"bayes-bm {command}{rest}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_names_of_the_library_in_a_page_are_public(page: Path) -> None:
+    named = set(re.findall(r"\bbb\.(\w+)", page.read_text(encoding="utf-8")))
+    assert named <= {*dir(bb), "__version__"}
 
 
 def test_an_anchor_drops_commas_and_keeps_words() -> None:
