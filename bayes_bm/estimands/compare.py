@@ -17,7 +17,7 @@ from bayes_bm.estimands.quantities import (
     time_ratio,
     times_or_default,
 )
-from bayes_bm.estimands.summary import level_columns, summarize
+from bayes_bm.estimands.summary import error_columns, level_columns, monte_carlo_errors, summarize
 from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, PatientMix, Who, as_who, population_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import missing
@@ -60,7 +60,9 @@ def compare(
     -------
     pandas.DataFrame
         Columns estimand, treatment, reference, time, mean, sd, median, q5, q95, q2_5, q97_5, prob_better, label; where
-        the spec's `level` is neither 0.9 nor 0.95 the ends of its interval too (`q10`, `q90` of 0.8).
+        the spec's `level` is neither 0.9 nor 0.95 the ends of its interval too (`q10`, `q90` of 0.8). Last the Monte
+        Carlo errors of the median, the ends and P(better): `mcse_median`, `mcse_q2_5`, `mcse_q97_5`,
+        `mcse_prob_better`.
         `prob_better` is P(HR < 1), P(time ratio > 1) or P(difference > 0), absent where nothing is compared
         (docs/decisions.md#16-better). `label` says "extrapolated" beyond the treatment's follow-up and "prior only"
         where the data did not move the contrast (decision 17); with a background hazard "all-cause", or "excess" of a
@@ -82,13 +84,28 @@ def compare(
     return answer_table(
         compared_pairs(result, who=who, reference=reference, horizon=horizon, times=times, alive_at=alive_at),
         result.spec.interval,
+        chains=result.posterior.sizes["chain"],
     )
 
 
-def answer_table(rows_with_draws: Iterable[tuple[Row, Array]], level: Level) -> pd.DataFrame:
-    """Return the rows of `compared_pairs` with their draws summarised."""
-    rows = [{**identifiers, **summarize(values, level)} for identifiers, values in rows_with_draws]
-    return pd.DataFrame(rows, columns=[*COMPARE_COLUMNS, *level_columns(level)])
+def answer_table(rows_with_draws: Iterable[tuple[Row, Array]], level: Level, *, chains: int) -> pd.DataFrame:
+    """Return the rows of `compared_pairs` with their draws summarised, and the Monte Carlo error of what is shown."""
+    rows = [
+        {
+            **identifiers,
+            **summarize(values, level),
+            **monte_carlo_errors(values, level, chains=chains, null=_null(identifiers)),
+        }
+        for identifiers, values in rows_with_draws
+    ]
+    return pd.DataFrame(rows, columns=[*COMPARE_COLUMNS, *level_columns(level), *error_columns(level)])
+
+
+def _null(row: Row) -> float | None:
+    """Where two treatments are alike: a ratio of 1, a difference or a log ratio of 0; None where none are compared."""
+    if row["prob_better"] is None:
+        return None
+    return 1.0 if row["estimand"] in ("hazard_ratio", "time_ratio") else 0.0
 
 
 def compared_pairs(

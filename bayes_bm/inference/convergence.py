@@ -1,4 +1,4 @@
-"""Rank R-hat and effective sample sizes of one quantity (Vehtari et al. 2021, doi 10.1214/20-BA1221).
+"""Rank R-hat, effective sizes and Monte Carlo errors of one quantity (Vehtari et al. 2021, doi 10.1214/20-BA1221).
 
 The numbers are ArviZ's (`tests/inference/test_convergence.py`), which takes two seconds to import: half of what the
 first posterior of a model takes. `draws` are (chain, draw); NaN where any of them is. The tail is the paper's, 5 % and
@@ -7,9 +7,11 @@ first posterior of a model takes. `draws` are (chain, draw); NaN where any of th
 """
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import betaincinv, ndtr, ndtri
 
 TAILS = (0.05, 0.95)
+ONE_SD = (float(ndtr(-1.0)), float(ndtr(1.0)))
+"""Shares of a normal below one standard deviation under and above its middle."""
 
 
 def rank_rhat(draws: np.ndarray) -> float:
@@ -35,6 +37,34 @@ def tail_ess(draws: np.ndarray) -> float:
 def mean_ess(draws: np.ndarray) -> float:
     """Effective size for the mean."""
     return _ess(_split(draws))
+
+
+def mean_mcse(draws: np.ndarray) -> float:
+    """Monte Carlo error of the mean; of a share, draws of 0 and 1.
+
+    Where all draws agree, what one draw would change: a share that no draw contradicts is not certain.
+    """
+    if np.isnan(draws).any():
+        return float("nan")
+    if np.ptp(draws) == 0:
+        return 1.0 / draws.size
+    return float(draws.std(ddof=1) / np.sqrt(mean_ess(draws)))
+
+
+def quantile_mcse(draws: np.ndarray, share: float) -> float:
+    """Monte Carlo error of a quantile: half the distance of the order statistics one sd of its rank to either side.
+
+    NaN where one of them is infinite.
+    """
+    if np.isnan(draws).any():
+        return float("nan")
+    ordered = np.sort(draws, axis=None)
+    size = draws.size
+    with np.errstate(invalid="ignore"):  # between two infinite draws
+        ess = _ess(_split((draws <= np.quantile(ordered, share)).astype(float)))
+    low, high = betaincinv(ess * share + 1, ess * (1 - share) + 1, ONE_SD) * size - 1
+    below, above = ordered[int(np.floor(max(low, 0)))], ordered[int(np.ceil(min(high, size - 1)))]
+    return float(above - below) / 2 if np.isfinite(above) and np.isfinite(below) else float("nan")
 
 
 def _split(draws: np.ndarray) -> np.ndarray:

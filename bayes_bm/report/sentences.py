@@ -9,7 +9,16 @@ import pandas as pd
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
 from bayes_bm.evidence.left_out import ONE_BASELINE
 from bayes_bm.report.material import Answers, ImputationSummary, PatientAnswer
-from bayes_bm.report.text import DIGITS, MISSING, counted, estimate, probability, ratio_estimate, treatment_text
+from bayes_bm.report.monte_carlo import absolute_errors, error_clause, largest_error, survival_error
+from bayes_bm.report.text import (
+    DIGITS,
+    MISSING,
+    counted,
+    estimate,
+    probability,
+    ratio_estimate,
+    treatment_text,
+)
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import HAZARD, TIME, Measure, measure_of, ratio_of
 from bayes_bm.spec.level import USUAL, Level
@@ -87,7 +96,10 @@ def ratio_clause(row: Row, spec: Spec) -> str:
     time, measure = row["time"], TIME if row["estimand"] == TIME.estimand else HAZARD
     when = f" at {time_text(spec, time)}" if time is not None and np.isfinite(time) else ""
     shown = estimate_text(spec, row).replace(" (", f" ({spec.interval.words} interval ", 1)
-    return f"{measure.words}{when} in the average study {shown}, {probability_clause(row['prob_better'], measure)}"
+    errors = error_clause(largest_error(spec, [row])), error_clause(row.get("mcse_prob_better", np.nan))
+    shown = f"{shown[:-1]}; {errors[0]})" if errors[0] else shown
+    better = f"{probability_clause(row['prob_better'], measure)}{f' ({errors[1]})' if errors[1] else ''}"
+    return f"{measure.words}{when} in the average study {shown}, {better}"
 
 
 def contrast_sentence(row: Row, spec: Spec) -> str:
@@ -127,6 +139,8 @@ def several_sentence(rows: Sequence[Row], spec: Spec) -> str:
     parts = [f"{words} {', '.join(named[direction])}" for direction, words in openings.items() if named[direction]]
     reference = treatment_text(spec.treatments.reference)
     words = f"{measure_of(spec).words} in the average study with its {spec.interval.words} interval"
+    error = error_clause(largest_error(spec, rows))
+    words = f"{words}, {error} at most" if error else words
     return f"Against {reference}, {'; '.join(parts)} ({words})."
 
 
@@ -165,7 +179,7 @@ def absolute_sentence(answers: Answers) -> str:
         f" {survival} with {treatment_text(name)} and {reference_survival} with {answers.reference}: it differs by"
         f" {shown[study, 'survival']}{wider['survival']}; the restricted mean to"
         f" {time_text(spec, spec.horizon)}{marks['rmst']} differs by"
-        f" {shown[study, 'rmst']} {spec.time_unit}{wider['rmst']}."
+        f" {shown[study, 'rmst']} {spec.time_unit}{wider['rmst']}{absolute_errors(answers, [name])}."
     )
 
 
@@ -193,7 +207,8 @@ def _range_sentence(answers: Answers) -> str:
     level = estimate_text(spec, answers.row("new-study", "survival", spec.treatments.reference, time=answers.time))
     return (
         f"At {time_text(spec, answers.time)}, {event_words(spec.endpoint)[1]} averaged over studies is {level} with"
-        f" {answers.reference}, and differences from it run from {ends[0]} to {ends[1].removesuffix(',')}."
+        f" {answers.reference}, and differences from it run from {ends[0]} to {ends[1].removesuffix(',')}"
+        f"{survival_error(answers)}."
     )
 
 

@@ -34,6 +34,17 @@ def probability(value: float | None) -> str:
     return "> 0.99" if value > 0.99 else "< 0.01" if value < 0.01 else f"{value:.2f}"
 
 
+def error_text(value: float | None) -> str:
+    """Return a Monte Carlo error to one figure; nothing where it is not known.
+
+    >>> error_text(0.0131), error_text(0.00004), error_text(float("nan"))
+    ('0.01', '< 0.001', '')
+    """
+    if value is None or not np.isfinite(value):
+        return ""
+    return "< 0.001" if value < 0.001 else f"{float(f'{value:.1g}'):g}"
+
+
 def estimate(values: Sequence[float], *, digits: int, null: float | None = None, cap: float = np.inf) -> str:
     """Return `median (low to high)`; a limit gets more decimals where rounding would put it on `null` itself.
 

@@ -110,6 +110,9 @@ def test_compare_prints_the_document_of_the_contract(run, file) -> None:
     rows = said.document["rows"]
     assert all(row.keys() == COMPARE_KEYS for row in rows)
     assert {row["estimand"] for row in rows} == ESTIMANDS
+    errors = said.document["monte_carlo_errors"]
+    assert [row["estimand"] for row in errors] == [row["estimand"] for row in rows]
+    assert all(0 < error["mcse_median"] < row["sd"] for row, error in zip(rows, errors, strict=True))
     assert {row["treatment"] for row in rows if row["reference"] is None} == {"a", "b", "c"}
     assert {row["reference"] for row in rows} == {None, "a"}
     for row in rows:
@@ -220,7 +223,7 @@ def test_one_curve_and_a_manifest_exclude_each_other(run, manifest, tmp_path) ->
 
 def test_tables_for_people_go_to_standard_output_too(run, file, small) -> None:
     said = run("compare", file).out
-    assert "hazard ratio" in said and "median (95 %)" in said
+    assert "hazard ratio" in said and "median (95 %)" in said and "Monte Carlo error, at most: hazard ratio " in said
     # ratios and medians are read without a fold on a terminal of 80 columns; a label may stand beyond
     rows = [line.rstrip() for line in said.splitlines() if line.startswith(("hazard ratio", "median "))]
     assert (

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from arviz_stats.base import array_stats as arviz
+from arviz_stats.base.array import array_stats as arviz
+from scipy import signal
 
-from bayes_bm.inference.convergence import bulk_ess, mean_ess, rank_rhat, tail_ess
+from bayes_bm.inference.convergence import bulk_ess, mean_ess, mean_mcse, quantile_mcse, rank_rhat, tail_ess
 
 
 def chains(correlation: float, shape: tuple[int, int], shift: float = 0.0) -> np.ndarray:
@@ -36,6 +37,38 @@ def test_the_numbers_are_arvizs(name: str) -> None:
     found = [rank_rhat(draws), bulk_ess(draws), tail_ess(draws), mean_ess(draws)]
     wanted = [arviz.rhat(draws, method="rank"), *(arviz.ess(draws, method=kind, prob=prob) for kind, prob in KINDS)]
     np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("share", [0.025, 0.5, 0.95])
+def test_errors_of_quantiles_and_shares_are_arvizs(name: str, share: float) -> None:
+    draws = CASES[name]
+    assert quantile_mcse(draws, share) == pytest.approx(arviz.mcse(draws, method="quantile", prob=share), rel=1e-9)
+    below = (draws < np.quantile(draws, share)).astype(float)
+    if np.ptp(below):
+        assert mean_mcse(below) == pytest.approx(arviz.mcse(below, method="mean"), rel=1e-9)
+
+
+def test_errors_are_what_other_chains_change() -> None:
+    """Chains of an autoregression, again and again: their medians, ends and shares scatter by the errors said."""
+    rng, correlation = np.random.default_rng(3), 0.6
+    repeats, noise = 300, rng.standard_normal((300, 4, 400))
+    start = noise[..., 0] / np.sqrt(1 - correlation**2)
+    noise[..., 0] = start
+    draws: np.ndarray = np.asarray(signal.lfilter([1.0], [1.0, -correlation], noise, axis=-1))
+    flat = draws.reshape(repeats, -1)
+    for share in (0.025, 0.5, 0.975):
+        errors = [quantile_mcse(chain, share) for chain in draws]
+        assert np.mean(errors) == pytest.approx(np.quantile(flat, share, axis=1).std(ddof=1), rel=0.12)
+    errors = [mean_mcse((chain < 0.8).astype(float)) for chain in draws]
+    assert np.mean(errors) == pytest.approx((flat < 0.8).mean(axis=1).std(ddof=1), rel=0.12)
+
+
+def test_a_share_of_all_draws_and_an_end_that_is_infinite() -> None:
+    assert mean_mcse(np.ones((4, 100))) == 1 / 400
+    draws = np.abs(CASES["independent"])
+    draws[:, ::3] = np.inf
+    assert np.isfinite(quantile_mcse(draws, 0.5)) and np.isnan(quantile_mcse(draws, 0.9))
 
 
 def test_constants_and_gaps() -> None:

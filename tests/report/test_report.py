@@ -341,11 +341,25 @@ def test_the_table_of_answers_is_compare(who, column):
 
 def test_every_answer_that_is_extrapolated_says_so():
     rows = [row for row in parsed().table("average study") if len(row) > 1]
-    marked = {row[0] for row in rows if "extrapolated" in row[7]}
+    marked = {row[0] for row in rows if "extrapolated" in row[-1]}
     table = compare(world(), who=NewStudy())
     late = table[table["label"].str.contains("extrapolated") & (table["estimand"] == "survival")]
     assert len(late)
     assert {f"{row['treatment']}, at {row['time']:g} months" for row in late.to_dict("records")} <= marked
+
+
+def test_the_headline_carries_its_monte_carlo_errors():
+    answers = material().answers
+    row = answers.ratio("b")
+    largest = max(row[f"mcse_{name}"] for name in ("median", "q2_5", "q97_5"))
+    clause = sentences.ratio_clause(row, answers.spec)
+    assert f"; Monte Carlo error {largest:.1g}), P(HR < 1)" in clause
+    assert clause.endswith(f"(Monte Carlo error {row['mcse_prob_better']:.1g})")
+    cells = [cell for cell in parsed().table("average study") if len(cell) > 1 and cell[0] == "b"]
+    assert len(cells) == 3 and all(cell[-2] for cell in cells)
+    # tables of before know no errors, and nothing is said of them
+    old = {name: value for name, value in row.items() if not str(name).startswith("mcse")}
+    assert "Monte Carlo" not in sentences.ratio_clause(old, answers.spec)
 
 
 def test_reconciliation_is_shown_row_by_row():

@@ -7,10 +7,11 @@ import pandas as pd
 
 from bayes_bm.report import figures
 from bayes_bm.report.material import ReportData
+from bayes_bm.report.monte_carlo import largest_error
 from bayes_bm.report.sections.answer import WHO
 from bayes_bm.report.sentences import estimate_text, event_words, patient_sentence, time_text
 from bayes_bm.report.tables import Column, Row, Table, make_table, mark, plain
-from bayes_bm.report.text import MISSING, probability, treatment_text
+from bayes_bm.report.text import MISSING, error_text, probability, treatment_text
 from bayes_bm.spec.document import Spec
 
 ESTIMANDS = {
@@ -33,6 +34,7 @@ ANSWER_COLUMNS = (
             plain("P(better)", f"better {who}", "num", missing=""),
         )
     ),
+    plain("Monte Carlo error", "error", "num", missing=""),
     mark(),
 )
 FOREST_COLUMNS = (
@@ -91,6 +93,7 @@ def _answer_row(spec: Spec, answers: Mapping[str, Row]) -> dict[str, str]:
         **better,
         "group": estimand_title(spec, first),
         "name": asked_text(spec, first),
+        "error": error_text(largest_error(spec, list(answers.values()))),
         "label": "; ".join(labels),
     }
 
