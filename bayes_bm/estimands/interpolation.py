@@ -80,7 +80,7 @@ def _eta_range(eta: Array, slopes: Array, offsets: Array) -> tuple[Array, Array]
 def _fit_series(population: Population, middle: Array, half: Array, ask: Ask, *, most: float) -> Series | None:
     """The series through as few points as it takes; None where that is more than `most` patients' worth."""
     rows, n, spent = np.arange(len(middle)), FIRST_POINTS, 0.0
-    x = _chebyshev_points(n)
+    x = chebyshev_points(n)
     keys: tuple[Key, ...] = ()
     by_log, values, all_coefficients = np.zeros(0, dtype=bool), np.zeros(0), np.zeros(0)
     while len(rows):
@@ -96,7 +96,7 @@ def _fit_series(population: Population, middle: Array, half: Array, ask: Ask, *,
             return None
         new[:, by_log] = np.log(new[:, by_log])
         values = new if n == FIRST_POINTS else _interleave_values(values, new)
-        coefficients = np.tensordot(_cosine_transform(n), values, axes=1)
+        coefficients = np.tensordot(cosine_transform(n), values, axes=1)
         all_coefficients = (
             np.zeros((*middle.shape, len(keys), n)) if n == FIRST_POINTS else _pad_coefficients(all_coefficients, n)
         )
@@ -104,11 +104,11 @@ def _fit_series(population: Population, middle: Array, half: Array, ask: Ask, *,
         scale = np.where(by_log[:, None], 1.0, np.abs(values).max(axis=(0, 3)))
         unconverged = (np.abs(coefficients[-2:]).max(axis=(0, 3)) > TOLERANCE * scale).any(axis=0)
         rows, values, n = rows[unconverged], values[:, :, unconverged], 2 * n - 1
-        x = _chebyshev_points(n)[1::2]
+        x = chebyshev_points(n)[1::2]
     return Series(keys, by_log, middle, half, all_coefficients)
 
 
-def _chebyshev_points(n: int) -> Array:
+def chebyshev_points(n: int) -> Array:
     return np.cos(np.pi * np.arange(n) / (n - 1))
 
 
@@ -124,7 +124,7 @@ def _pad_coefficients(coefficients: Array, n: int) -> Array:
     return np.pad(coefficients, [(0, 0)] * 3 + [(0, n - coefficients.shape[-1])])
 
 
-def _cosine_transform(n: int) -> Array:
+def cosine_transform(n: int) -> Array:
     """From values at cos(pi j / (n - 1)) to coefficients of T_k (k, j): the discrete cosine transform."""
     k = np.arange(n)
     end = np.where((k == 0) | (k == n - 1), 0.5, 1.0)

@@ -119,7 +119,7 @@ def predict(
     patients = [patient or {}] if not isinstance(patient, Sequence) else list(patient)
     titles = list(names) if names is not None else [str(time_list + 1) for time_list in range(len(patients))]
     wanted = chosen_treatments(result, treatments, without)
-    checked_margins = _checked_margins(margins or {}, estimands)
+    checked_margins = require_margins(margins or {}, estimands)
     time_list = list(checked_times(times_or_default(result, times), alive_at))
     end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
     base_patient, level = _base_patient(who, patients), result.spec.interval
@@ -140,7 +140,7 @@ def predict(
                     {
                         **named,
                         **summarize(draws, result.spec.interval),
-                        **_margin_columns(named, draws, checked_margins),
+                        **margin_columns(named, draws, checked_margins),
                     }
                 )
         for place in places:
@@ -196,7 +196,7 @@ def _base_patient(who: Who | str | None, patients: Sequence[Mapping[str, float]]
     return who
 
 
-def _checked_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> Mapping[str, float]:
+def require_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> Mapping[str, float]:
     allowed_names = [name for name in estimands if name != "hazard"]
     for name, value in margins.items():
         if name not in allowed_names:
@@ -209,7 +209,7 @@ def _checked_margins(margins: Mapping[str, float], estimands: Sequence[str]) -> 
     return margins
 
 
-def _margin_columns(named: Row, draws: Array, margins: Mapping[str, float]) -> Row:
+def margin_columns(named: Row, draws: Array, margins: Mapping[str, float]) -> Row:
     """P(difference > margin) of a row that is a difference."""
     margin = margins.get(str(named["estimand"]).removesuffix("_difference"))
     if named["reference"] is None or margin is None:
@@ -219,7 +219,7 @@ def _margin_columns(named: Row, draws: Array, margins: Mapping[str, float]) -> R
 
 def _patient_marks(result: Result, values: Mapping[str, float], informed: Sequence[str]) -> list[str]:
     """What every answer about a patient says of the covariates given."""
-    prior = [name for name in values if _any_prior_only(name, informed)]
+    prior = [name for name in values if any_prior_only(name, informed)]
     extrapolated_names = distance(result.spec, result.case_mix, checked(result.spec, values)).outside
     marks = {"prior only": prior, "beyond the evidence": extrapolated_names}
     return [f"{words}: {', '.join(names)}" for words, names in marks.items() if names]
@@ -285,7 +285,7 @@ def patient_missing(result: Result, patient: Mapping[str, float]) -> Missing:
     return missing(result.spec, result.case_mix, patient)
 
 
-def _any_prior_only(covariate: str, parameters: Sequence[str]) -> bool:
+def any_prior_only(covariate: str, parameters: Sequence[str]) -> bool:
     """Whether the covariate's coefficient, or one of its interactions, stands in a list of labels."""
     whole = (f"coefficient[{covariate}]", f"interaction[{covariate}]")
     return any(

@@ -305,9 +305,14 @@ def rmst(population: Population, horizon: float, *, alive_at: float = 0.0) -> Ar
     which removes the kink of t^k at zero.
     """
     breaks = population.reference_time * np.exp(np.array(population.family.breaks))
-    edges = [alive_at, *breaks[(breaks > alive_at) & (breaks < horizon)], horizon]
-    times, steps = _legendre_rule(np.array(edges), first=True, fewer=len(edges) > MANY_PARTS)
+    times, steps = restricted_mean_rule(breaks, horizon, alive_at=alive_at)
     return survival(population, times, alive_at=alive_at) @ steps
+
+
+def restricted_mean_rule(breaks: Array, horizon: float, *, alive_at: float = 0.0) -> tuple[Array, Array]:
+    """Return times and steps of the integral from s to the horizon; `breaks` are times at which the hazard jumps."""
+    edges = [alive_at, *breaks[(breaks > alive_at) & (breaks < horizon)], horizon]
+    return _legendre_rule(np.array(edges), first=True, fewer=len(edges) > MANY_PARTS)
 
 
 def cumulative_incidence(populations: Sequence[Population], times: Array, *, alive_at: float = 0.0) -> Array:

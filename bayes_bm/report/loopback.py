@@ -113,6 +113,10 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         super().setup()
         self.rfile = io.BufferedReader(_Hurried(self.connection, ASKED_WITHIN))
 
+    def page(self) -> bytes:
+        """Return the page itself."""
+        return resources.files("bayes_bm").joinpath(f"report/templates/{self.template}").read_bytes()
+
     def about(self) -> dict[str, Any]:
         """Return what the page is sent once."""
         raise NotImplementedError
@@ -125,8 +129,7 @@ class LoopbackHandler(BaseHTTPRequestHandler):
         if not self._is_here():
             return
         if self.path == "/":
-            text = resources.files("bayes_bm").joinpath(f"report/templates/{self.template}").read_bytes()
-            self._send(HTTPStatus.OK, text, "text/html; charset=utf-8")
+            self._send(HTTPStatus.OK, self.page(), "text/html; charset=utf-8")
         elif self.path == "/about":
             self._json(_Reply(HTTPStatus.OK, self.about()))
         else:

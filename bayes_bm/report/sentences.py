@@ -43,7 +43,7 @@ def event_words(endpoint: str) -> tuple[str, str]:
 
 def time_text(spec: Spec, time: float) -> str:
     """Return a time with its unit: `12 months`."""
-    return f"{time:g} {spec.time_unit}"
+    return f"{time:g} {spec.time_unit.removesuffix('s') if time == 1 else spec.time_unit}"
 
 
 def interval_of(spec: Spec, row: Row) -> list[float]:

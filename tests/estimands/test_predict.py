@@ -12,7 +12,7 @@ from scipy import special, stats
 import bayes_bm as bb
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.labels import prior_and_posterior, prior_only
-from bayes_bm.estimands.predict import _any_prior_only, predict
+from bayes_bm.estimands.predict import any_prior_only, predict
 from bayes_bm.estimands.who import AverageStudy, NewHospital, NewStudy, Patient, Study, parse_who
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
@@ -530,8 +530,8 @@ def test_a_patients_covariate_from_its_prior_alone_is_named() -> None:
 def test_a_mix_that_nothing_informs_marks_no_coefficient() -> None:
     """Treatments' mixes are named by covariate too, but a patient's covariate is given, not averaged over a mix."""
     unmoved = ["case_mix_by_treatment[a, kps]", "case_mix_mean[kps]", "log_hr[kps]"]
-    assert not _any_prior_only("kps", unmoved)
-    assert _any_prior_only("kps", ["interaction[b, kps]"]) and _any_prior_only("kps", ["coefficient[kps]"])
+    assert not any_prior_only("kps", unmoved)
+    assert any_prior_only("kps", ["interaction[b, kps]"]) and any_prior_only("kps", ["coefficient[kps]"])
 
 
 def test_prior_and_posterior_stand_side_by_side_with_scipys_moments() -> None:

@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -236,11 +237,14 @@ def serve(
     """The patient page in a browser, on this machine's own address only; Ctrl-C ends it."""
     from bayes_bm.report.server import PatientPage, server
 
-    running = server(PatientPage(load_gated(result_file, allow_failed=allow_failed_gate, level=level)), port)
+    page = PatientPage(load_gated(result_file, allow_failed=allow_failed_gate, level=level))
+    running = server(page, port)
     host, number = running.server_address[:2]
     with running:
         try:
             print(f"http://{host!s}:{number}/ answers for {result_file}; Ctrl-C ends it", file=sys.stderr, flush=True)
+            # while somebody opens the page, what its first answer needs is worked out
+            threading.Thread(target=page.warm, daemon=True).start()
             running.serve_forever()
         except (KeyboardInterrupt, Stopped):
             print("ended", file=sys.stderr)
