@@ -42,6 +42,9 @@ MixValues = Annotated[
     typer.Option("--population", help="share_NAME=0.7,mean_NAME=61: averages over patients of this case mix."),
 ]
 Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on the spec, dotted keys; TOML values.")]
+Pdf = Annotated[
+    bool, typer.Option("--pdf", help="Print it too, by an installed Chromium: the whole, and one page for the clinic.")
+]
 Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
 Count = Annotated[int | None, typer.Option(min=1, max=MOST_DRAWS)]
 Cores = Annotated[int | None, typer.Option(min=1, max=MOST_SIDE_BY_SIDE)]

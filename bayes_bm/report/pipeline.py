@@ -12,7 +12,7 @@ import pandas as pd
 from bayes_bm.checks import leave_one_study_out
 from bayes_bm.checks.check import check
 from bayes_bm.checks.direct_indirect import contrast_sources
-from bayes_bm.checks.sensitivity import saved_with
+from bayes_bm.checks.sensitivity import saved_with, sensitivity
 from bayes_bm.estimands.predict import predict
 from bayes_bm.evidence.audit import audit
 from bayes_bm.evidence.reading import read_evidence
@@ -62,13 +62,15 @@ def run_spec(
     patient: Mapping[str, float] | None = None,
     sampling: Mapping[str, Any] | None = None,
     many: Mapping[str, Any] | None = None,
+    analyses: bool = False,
     allow_failed_gate: bool = False,
     allow_red: bool = False,
     say: Progress = lambda stage: None,
 ) -> PipelineOutput:
     """Audit, fit, check, compare, report into one folder. Raises `GateRefused` at the step that refuses.
 
-    `sampling` and `many` (imputations, processes, scheduler) are passed on to `fit`.
+    `sampling` and `many` (imputations, processes, scheduler) are passed on to `fit`. With `analyses` every named
+    analysis is fitted too and kept in the folder's `sensitivity`, so that the report holds their numbers.
     """
     say("reading evidence")
     evidence = read_evidence(spec)
@@ -84,6 +86,9 @@ def run_spec(
     patient_table = None if spec.needs_baseline else predict(result, patient or {}, times=spec.answer_times)
     if patient_table is not None:
         files.append(write_csv(patient_table, out / "patient.csv"))
+    if analyses and spec.sensitivity:
+        sensitivity(spec, out / "sensitivity", families=(), sampling=sampling, say=say)
+        files.append(out / "sensitivity" / "sensitivity.csv")
     made = make_report(
         result,
         out / "report.html",

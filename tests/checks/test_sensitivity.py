@@ -24,6 +24,7 @@ from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
+from bayes_bm.report import pipeline
 from bayes_bm.report.pipeline import make_report
 from bayes_bm.report.plots.sensitivity import sensitivity_figure
 from bayes_bm.report.text import ratio_estimate
@@ -317,6 +318,21 @@ def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted)
     assert "bayes-bm run small --out small --sensitivity all" in elsewhere and "of the hazard<" not in elsewhere
     other = parse_spec({**spec.document(), "horizon": 18.0}, folder=spec.folder)
     assert saved_with(families.result(other, read_evidence(other)), out) is None
+
+
+@pytest.mark.slow
+def test_run_keeps_every_named_analysis_beside_the_answer(small, tmp_path, fitted, monkeypatch) -> None:
+    spec, told = read_spec(small), []
+    result = families.result(spec, read_evidence(spec), draws=20)
+    monkeypatch.setattr(pipeline, "fit", lambda *args, **kwargs: result)
+    monkeypatch.setattr(pipeline, "answer_tables", lambda result: {"new-study": pd.DataFrame({"a": [1.0]})})
+    monkeypatch.setattr(pipeline, "predict", lambda *args, **kwargs: pd.DataFrame({"a": [1.0]}))
+    report = pipeline.WrittenReport(tmp_path / "report.html", ())
+    monkeypatch.setattr(pipeline, "make_report", lambda *args, **kwargs: told.append(kwargs) or report)
+    files = pipeline.run_spec(spec, tmp_path, sampling={"draws": 20}, analyses=True, allow_failed_gate=True).files
+    assert tmp_path / "sensitivity" / "sensitivity.csv" in files and len(told) == 1
+    table = saved_with(result, tmp_path)
+    assert table is not None and table["analysis"].tolist() == ["base", *spec.sensitivity]
 
 
 @pytest.mark.slow

@@ -11,10 +11,11 @@ import pytest
 from bayes_bm.checks.replicates import arm_curves
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.who import NewHospital, NewStudy
-from bayes_bm.report import figures, page
+from bayes_bm.report import figures, page, pdf
 from bayes_bm.report.explanations import DECISIONS, linked, parameter_words
 from bayes_bm.report.plain_sentences import plain_sentences
 from bayes_bm.report.sections import analyses, first_screen
+from bayes_bm.runtime.errors import InputError
 from tests.builders import browser
 from tests.paths import ROOT
 from tests.report.test_report import analyses_table, gathered, material, small_material, two_arms
@@ -181,3 +182,22 @@ def test_axe_core_has_nothing_against_the_report(tmp_path):
         opened.locator("a.brief").focus()
         opened.keyboard.press("Enter")
         assert opened.locator("#section-provenance").is_visible()
+
+
+@pytest.mark.slow
+@browser.needed
+def test_the_page_for_the_clinic_is_one_side(tmp_path):
+    """Ten more reasons make it longer than a side at its usual size; it is printed smaller."""
+    text = page.render(material())
+    reason = re.findall(r'<li class="doubt">.*?</li>', text, re.DOTALL)[0]
+    report = tmp_path / "report.html"
+    report.write_text(text.replace(reason, reason * 10, 1), encoding="utf-8")
+    printed = pdf.print_one_page(report, tmp_path / "one.pdf")
+    assert pdf.pages(printed) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "one.pdf"}
+
+
+def test_without_a_browser_the_message_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InputError, match=r"--pdf: found no Chromium, Chrome or Edge; .* print report.html"):
+        pdf.browser()

@@ -1,5 +1,6 @@
 """Commands around a fit: models, audit, fit, run, report."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,8 +16,10 @@ from bayes_bm.cli.options import (
     LevelValue,
     MixValues,
     PatientValues,
+    Pdf,
     ResultFile,
     SamplingOptions,
+    Setting,
     SpecChanges,
     SpecName,
     expand_records,
@@ -168,13 +171,15 @@ def report(
     patient: PatientValues = None,
     population: MixValues = None,
     level: LevelValue = None,
+    pdf: Pdf = False,
     allow_failed_gate: AllowFailed = False,
     allow_red_rows: AllowRed = False,
 ) -> None:
-    """One self-contained HTML file: answer, contrasts, figures, audit, reconciliation, diagnostics, provenance."""
+    """One self-contained HTML file: a first screen, the answer in full, evidence, checks, details."""
     from bayes_bm.report.pipeline import make_report
 
     check_places({"--out": out}, [result_file])
+    _require_browser(pdf)
     result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     with show_progress(result.spec.name) as progress:
         made = make_report(
@@ -187,7 +192,29 @@ def report(
             folder=result_file.parent,
             say=progress,
         )
-    print_words(f"written: {made.path}")
+    files = [made.path, *_printed(made.path, wanted=pdf)]
+    print_words("written: " + ", ".join(str(path) for path in files))
+
+
+def _require_browser(wanted: bool) -> None:
+    """Refuse a PDF that nothing could print before anything is worked out."""
+    if wanted:
+        from bayes_bm.report.pdf import browser
+
+        browser()
+
+
+def _printed(report: Path, *, wanted: bool) -> list[Path]:
+    """Return the PDFs of a report, none where none is wanted."""
+    if not wanted:
+        return []
+    from bayes_bm.report.pdf import write_pdfs
+
+    return write_pdfs(report)
+
+
+ALL = "all"
+"""Value of `run --sensitivity` that asks for every named analysis beside the answer."""
 
 
 @expand_records
@@ -198,7 +225,12 @@ def run(
     patient: PatientValues = None,
     sampling: SamplingOptions,
     imputing: ImputationOptions,
-    changes: SpecChanges,
+    settings: Setting = None,
+    sensitivity: Annotated[
+        str | None,
+        typer.Option("--sensitivity", help="A named analysis in place of the spec; all: each beside it as well."),
+    ] = None,
+    pdf: Pdf = False,
     allow_failed_gate: AllowFailed = False,
     allow_red_rows: AllowRed = False,
     as_json: Json = False,
@@ -206,7 +238,8 @@ def run(
     """Audit, fit, check, compare, report: everything about one spec in one folder."""
     from bayes_bm.report.pipeline import FILES, run_spec
 
-    spec = changes.read(spec_name)
+    spec = SpecChanges(settings, None if sensitivity == ALL else sensitivity).read(spec_name)
+    _require_browser(pdf)
     check_folder("--out", out, FILES, spec_inputs(spec_name, spec))
     with show_progress(spec.name) as progress:
         done = run_spec(
@@ -215,10 +248,13 @@ def run(
             patient=parse_pairs(patient),
             sampling=sampling.document(),
             many=imputing.document(),
+            analyses=sensitivity == ALL,
             allow_failed_gate=allow_failed_gate,
             allow_red=allow_red_rows,
             say=progress,
         )
+    printed = _printed(out / "report.html", wanted=pdf)
+    done = replace(done, files=(*done.files, *printed))
     for remark in done.remarks:
         ERR.print(Text(f"- {remark}"))
     if as_json:
