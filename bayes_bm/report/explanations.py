@@ -1,6 +1,7 @@
 """What the report's words and decisions mean, on the page itself: whoever is sent a report has nothing else."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
@@ -80,13 +81,58 @@ def explanations(spec: Spec) -> Explanations:
     return Explanations(WORDS, DECISIONS, spec.name)
 
 
-def linked(text: str) -> Markup:
-    """Return text as markup in which a decision that is cited links to its explanation on the same page.
+@dataclass(frozen=True)
+class Names:
+    """Treatments and covariates of a spec in words, wherever a text of the program has them as names of tables."""
+
+    words: Mapping[str, str]
+    spec: Spec | None = None
+
+    def told(self, text: str) -> str:
+        """Return text in which names are words, and a covariate's values what they are called.
+
+        >>> Names({"re_srs": "re-SRS"}).told("re_srs, log_hr[re_srs]")
+        're-SRS, log_hr[re_srs]'
+        """
+        if not self.words:
+            return text
+        for pattern in (VALUE_PAIR, VALUE):
+            text = pattern.sub(self._values, text)
+        named = "|".join(map(re.escape, sorted(self.words, key=len, reverse=True)))
+        return re.sub(rf"(?<![\w.\[\-/])(?:{named})(?![\w\]/=]|\.\w)", lambda match: self.words[match[0]], text)
+
+    def _values(self, match: re.Match[str]) -> str:
+        """`single_met 0 v 1` and `single_met = 1` in words, where the name is a covariate's."""
+        name, *values = match.groups()
+        term = None if self.spec is None else self.spec.covariates.get(name)
+        if term is None:
+            return match[0]
+        said = [term.value_words(name, float(value)).partition(": ")[2] for value in values]
+        return f"{term.words(name)}: {' v '.join(said)}"
+
+
+NUMBER = r"(-?\d+(?:\.\d+)?)"
+VALUE_PAIR = re.compile(rf"\b([A-Za-z]\w*) {NUMBER} v {NUMBER}\b")
+VALUE = re.compile(rf"\b([A-Za-z]\w*) = {NUMBER}\b")
+
+
+def names_of(spec: Spec) -> Names:
+    """Return the treatments and covariates of a spec whose words are not their names."""
+    words = {name: treatment_text(name) for name in spec.treatments.names}
+    words |= {name: term.words(name) for name, term in spec.covariates.items()}
+    return Names({name: shown for name, shown in words.items() if name != shown}, spec)
+
+
+NAMELESS = Names({})
+
+
+def linked(text: str, names: Names = NAMELESS) -> Markup:
+    """Return text as markup: names as words, each decision that is cited a link to its explanation on the page.
 
     >>> linked("levels are < free (docs/decisions.md, 11)")
     Markup('levels are &lt; free (<a href="#decision-11">decision 11</a>)')
     """
-    return Markup(CITED.sub(_link, str(escape(text))))
+    return Markup(CITED.sub(_link, str(escape(names.told(text)))))
 
 
 def _link(match: re.Match[str]) -> str:

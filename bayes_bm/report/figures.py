@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
-from bayes_bm.report.downloads import Download, csv_download
+from bayes_bm.report.downloads import Download, csv_download, svg_download
+from bayes_bm.report.explanations import parameter_words
 from bayes_bm.report.material import Curves, ReportData
 from bayes_bm.report.plots.contrasts import contrasts_figure
 from bayes_bm.report.plots.curves import arm_figure, arm_legend_figure, difference_figure, treatment_figure
@@ -70,10 +71,16 @@ class Drawing:
         caption: str = "",
         css: str | None = None,
         numbers: pd.DataFrame | None = None,
+        alone: bool = False,
     ) -> PageFigure:
-        """Return a drawn figure with its warnings; `title` is for those who cannot see it, `numbers` are behind it."""
-        downloads = () if numbers is None else (csv_download(numbers, title),)
-        return PageFigure(svg(drawn, title=self.mark(title)), self.mark(caption), css, downloads)
+        """Return a drawn figure with its warnings; `title` is for those who cannot see it.
+
+        `numbers` are what it draws, to save as CSV; one that stands `alone`, not among many alike, is saved as SVG too.
+        """
+        drawing = svg(drawn, title=self.mark(title))
+        files = [] if numbers is None else [csv_download(numbers, title)]
+        files += [svg_download(drawing, title)] if alone else []
+        return PageFigure(drawing, self.mark(caption), css, tuple(files))
 
 
 SOURCE_LABELS = {
@@ -140,9 +147,11 @@ def contrast_figure(draw: Drawing) -> PageFigure:
     measure = draw.data.answers.contrasted
     sides = "above 1: longer" if measure.longer else "below 1: lower hazard"
     label = f"{measure.name}, log scale ({sides})"
-    drawn = contrasts_figure(contrast_rows(draw.data), looks=draw.looks, xlabel=label)
+    rows = contrast_rows(draw.data)
+    drawn = contrasts_figure(rows, looks=draw.looks, xlabel=label)
     title = f"{measure.words.capitalize()}s within studies, across studies and combined"
-    return draw.figure(drawn, title=title, caption=f"Point: posterior median; line: {draw.level} interval.")
+    caption = f"Point: posterior median; line: {draw.level} interval."
+    return draw.figure(drawn, title=title, caption=caption, numbers=rows, alone=True)
 
 
 def network_picture(draw: Drawing) -> PageFigure:
@@ -152,13 +161,22 @@ def network_picture(draw: Drawing) -> PageFigure:
         " are the studies that hold both. Shaded: studies with three treatments or more."
     )
     return draw.figure(
-        network_figure(draw.data.network, looks=draw.looks), title="Network of treatments", caption=caption
+        network_figure(draw.data.network, looks=draw.looks),
+        title="Network of treatments",
+        caption=caption,
+        numbers=pd.DataFrame(draw.data.network.edges),
+        alone=True,
     )
 
 
 def ranks_picture(draw: Drawing, ranking: "Ranking") -> PageFigure:
     """Draw the probability of every rank."""
-    return draw.figure(ranks_figure(ranking, looks=draw.looks), title="Probability of every rank")
+    return draw.figure(
+        ranks_figure(ranking, looks=draw.looks),
+        title="Probability of every rank",
+        numbers=ranking.probabilities,
+        alone=True,
+    )
 
 
 class ForestSource(Protocol):
@@ -231,8 +249,14 @@ def forest_figures(draw: Drawing, rows: pd.DataFrame) -> list[PageFigure]:
     columns = {"patients": "text_n", f"model ({draw.level})": "text_model", "printed or observed": "text_printed"}
     title = f"Forest plot of study arms: {label}"
     return [
-        draw.figure(forest_figure(rows, wide=True, columns=columns, **settings), title=title, css="wide"),
-        draw.figure(forest_figure(rows, wide=False, **settings), title=f"{title} (narrow)", css="narrow"),
+        draw.figure(
+            forest_figure(rows, wide=True, columns=columns, **settings),
+            title=title,
+            css="wide",
+            numbers=rows,
+            alone=True,
+        ),
+        draw.figure(forest_figure(rows, wide=False, **settings), title=f"{title} (narrow)", css="narrow", numbers=rows),
     ]
 
 
@@ -260,7 +284,11 @@ def _arm_figure(draw: Drawing, row: int, arm: Row) -> PageFigure:
     )
     size = f", n = {arm['n']:.0f}" if np.isfinite(arm["n"]) else ""
     caption = f"{arm['arm']} ({treatment_text(arm['treatment'])}{size})"
-    return draw.figure(drawn, title=f"{arm['study']}: {arm['arm']}, observed and predicted", caption=caption)
+    seen = [table for table in (observed.steps, observed.printed) if table is not None]
+    band = data.bands.loc[data.bands["arm_row"] == row].drop(columns="arm_row").assign(shows="predicted")
+    numbers = pd.concat([band, *(table.assign(shows="observed or printed") for table in seen)], ignore_index=True)
+    title = f"{arm['study']}: {arm['arm']}, observed and predicted"
+    return draw.figure(drawn, title=title, caption=caption, numbers=numbers)
 
 
 def panel_legend(draw: Drawing) -> PageFigure:
@@ -299,7 +327,9 @@ def _treatment_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> 
     caption = (
         f"Line: posterior median; band: {draw.level} interval. Dashed and hatched: beyond the treatment's follow-up."
     )
-    return draw.figure(drawn, title=f"{who}{given}: {' and '.join(names.values())}", caption=caption)
+    title = f"{who}{given}: {' and '.join(names.values())}"
+    shown = curves.survival.loc[curves.survival["treatment"].isin(list(names))]
+    return draw.figure(drawn, title=title, caption=caption, numbers=shown, alone=True)
 
 
 def _difference_figure(draw: Drawing, curves: Curves, name: str, *, who: str) -> PageFigure:
@@ -316,12 +346,22 @@ def _difference_figure(draw: Drawing, curves: Curves, name: str, *, who: str) ->
         label=who,
         wider_label=f"one new hospital, {draw.level}",
         title=f"Difference, {contrast}",
+        ylim=_difference_limits(curves),
     )
     return draw.figure(
         drawn,
         title=f"{who}: difference {contrast}",
         caption=f"Above 0: more are event-free with {treatment_text(name)}.",
+        numbers=curves.difference.loc[curves.difference["treatment"] == name],
+        alone=True,
     )
+
+
+def _difference_limits(curves: Curves) -> tuple[float, float]:
+    """One axis for the differences of all treatments, so that they can be compared by eye."""
+    tables = [curves.difference, *([] if curves.hospital is None else [curves.hospital])]
+    ends = np.concatenate([table[["low", "high"]].to_numpy(dtype=float).ravel() for table in tables])
+    return 1.05 * min(float(np.nanmin(ends)), 0.0), 1.05 * max(float(np.nanmax(ends)), 0.0)
 
 
 def density_figures(draw: Drawing) -> list[PageFigure]:
@@ -330,6 +370,8 @@ def density_figures(draw: Drawing) -> list[PageFigure]:
         draw.figure(
             prior_posterior_figure(posterior=density.posterior, prior=density.prior, xlabel=name),
             title=f"Prior and posterior of {name}",
+            caption=parameter_words(draw.data.spec, name),
+            numbers=density.posterior,
         )
         for name, density in draw.data.densities.items()
     ]
@@ -338,6 +380,6 @@ def density_figures(draw: Drawing) -> list[PageFigure]:
 def rank_figures(draw: Drawing) -> list[PageFigure]:
     """Draw the rank plot of every watched parameter."""
     return [
-        draw.figure(rank_figure(table, title=name), title=f"Rank plot of {name}")
+        draw.figure(rank_figure(table, title=name), title=f"Rank plot of {name}", numbers=table)
         for name, table in draw.data.ranks.items()
     ]

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from bayes_bm.report import figures
-from bayes_bm.report.explanations import explanations
+from bayes_bm.report.explanations import explanations, names_of
 from bayes_bm.report.material import PLAN, ReportData
 from bayes_bm.report.sections.analyses import analyses_section
 from bayes_bm.report.sections.answer import answer_section
@@ -65,6 +65,7 @@ def render(data: ReportData) -> str:
     parts = page_parts(data)
     return render_template(
         "report.html.jinja",
+        names=names_of(data.spec),
         spec=data.spec,
         description=_description(data),
         refused=data.answers.refused,

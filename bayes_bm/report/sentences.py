@@ -338,13 +338,12 @@ def _widening_clause(row: Row, level: Level) -> str:
     return f"widens the {interval} from {single_width:.2f} to {full_width:.2f}, by {100 * row['wider']:.1f} %"
 
 
-def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence[str]) -> str:
-    """Return who is asked about, and which of the coefficients behind the answer no data inform
+def patient_sentences(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence[str]) -> list[str]:
+    """Return who is asked about, then what the answer rests on, and which coefficients behind it no data inform
     (docs/decisions.md, 17).
     """
     asked = patient.covariates
-    units = {name: f" ({term.unit})" if term.unit else "" for name, term in spec.covariates.items()}
-    named = [f"{name} = {value:g}{units[name]}" for name, value in asked.items()]
+    named = [spec.covariates[name].value_words(name, value) for name, value in asked.items()]
     who = f"A patient with {'; '.join(named)}" if named else "A patient with no covariate given"
     alive = f"; alive at {time_text(spec, patient.alive_at)}" if patient.alive_at else ""
     parts = [f"{who}{alive}. In a new study, averaged over studies.", *filter(None, patient.notes)]
@@ -353,7 +352,7 @@ def patient_sentence(spec: Spec, patient: PatientAnswer, *, prior_only: Sequence
         parts.append(f"Prior only: no evidence here informs the coefficient of {', '.join(silent)}.")
     if patient.alive_at:
         parts.append("Times and medians count from time 0, the restricted mean from when the patient is known alive.")
-    return " ".join([*parts, "Differences are between groups of such patients; no treatment is recommended."])
+    return [*parts, "Differences are between groups of such patients; no treatment is recommended."]
 
 
 def averages_sentence(spec: Spec) -> str:

@@ -3,12 +3,12 @@
 Only what writes a page imports this module: Jinja2 is not needed to import `bayes_bm` or to ask the command for help.
 """
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jinja2
 
-from bayes_bm.report.explanations import linked
+from bayes_bm.report.explanations import NAMELESS, Names, linked
 
 
 @cache
@@ -26,8 +26,8 @@ def environment() -> jinja2.Environment:
     return made
 
 
-def render_template(name: str, **context: Any) -> str:
-    """Return the text of a template with the names of `context` filled in.
+def render_template(name: str, *, names: Names = NAMELESS, **context: Any) -> str:
+    """Return the text of a template with `context` filled in; texts say `names` in words.
 
     >>> from bayes_bm.report.tables import make_table, plain
     >>> text = render_template("elsewhere.html.jinja", made={"words": "", "figure": None, "table": make_table(
@@ -35,4 +35,7 @@ def render_template(name: str, **context: Any) -> str:
     >>> "<td>a &lt; b</td>" in text
     True
     """
-    return environment().get_template(name).render(**context)
+    made: Any = environment().overlay()
+    made.filters = {**made.filters, "linked": partial(linked, names=names)}
+    text: str = made.get_template(name).render(**context)
+    return text

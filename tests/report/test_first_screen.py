@@ -12,10 +12,13 @@ from bayes_bm.checks.replicates import arm_curves
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.who import NewHospital, NewStudy
 from bayes_bm.report import figures, page, pdf
-from bayes_bm.report.explanations import DECISIONS, linked, parameter_words
+from bayes_bm.report.explanations import DECISIONS, linked, names_of, parameter_words
 from bayes_bm.report.plain_sentences import plain_sentences
 from bayes_bm.report.sections import analyses, first_screen
+from bayes_bm.report.sections.diagnostics import informed_text
+from bayes_bm.report.sections.treatments import asked_table
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.reading import read_spec
 from tests.builders import browser
 from tests.paths import ROOT
 from tests.report.test_report import analyses_table, gathered, material, small_material, two_arms
@@ -201,3 +204,28 @@ def test_without_a_browser_the_message_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(InputError, match=r"--pdf: found no Chromium, Chrome or Edge; .* print report.html"):
         pdf.browser()
+
+
+def test_names_of_tables_are_words_in_every_text_and_code_stays_code():
+    names = names_of(read_spec("os_reresection_vs_resrs"))
+    assert names.told("re_resection v re_srs") == "re-resection v re-SRS"
+    assert names.told("case_mix_by_treatment[re_srs, kps70]") == "case_mix_by_treatment[re_srs, kps70]"
+    assert names.told("single_met 0 v 1") == "number of metastases: several metastases v one"
+    assert names.told("kps70 = 1") == "performance status: KPS 70 or more (or ECOG 0-1)"
+    assert linked("the coefficient of kps70", names) == "the coefficient of performance status"
+
+
+@pytest.mark.parametrize(
+    ("prior", "evidence", "said"), [(0.13, 0.04, "the prior decides"), (0.13, 0.2, "evidence and prior")]
+)
+def test_a_prior_that_decides_is_said_in_the_table_too(prior, evidence, said):
+    row = {"prior_only": False, "prior_sensitivity": prior, "likelihood_sensitivity": evidence}
+    assert informed_text(row) == said
+    assert informed_text({**row, "prior_only": True}) == "prior only"
+
+
+def test_a_patient_stands_beside_all_patients():
+    rows = compare(two_arms(), who=NewStudy())
+    shown = asked_table(two_arms().spec, rows, rows)
+    assert shown.heads[-1].text == "all patients, a new study"
+    assert all(row.cells[1].text == row.cells[-1].text for row in shown.rows)

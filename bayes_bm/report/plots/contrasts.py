@@ -30,10 +30,11 @@ def contrasts(
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
         axes.grid(visible=True, axis="x")
-        axes.axvline(1, color=GREY, linewidth=1)
         for y, row in enumerate(table.to_dict("records")):
             _write_source_label(axes, row, y)
             if np.isfinite(row["ratio"]):
+                # a piece of the line of no difference a row, so that it crosses no words
+                axes.plot([1, 1], [y - 0.1, y + 0.36], color=GREY, linewidth=1)
                 _draw_source(axes, row, y + 0.12, looks[row["treatment"]])
     return axes
 
@@ -47,7 +48,6 @@ def _write_source_label(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
         fontsize=8.2,
         fontweight="bold" if row["kind"] in ("heading", "combined") else "normal",
         annotation_clip=False,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )
 
 

@@ -220,6 +220,7 @@ def difference_curve(
     label: str,
     wider_label: str = "",
     title: str = "",
+    ylim: tuple[float, float] | None = None,
 ) -> Axes:
     """Draw a difference of survival (time, median, low, high); `wider`: the interval of one new hospital."""
     with mpl.rc_context(RC):
@@ -228,7 +229,7 @@ def difference_curve(
             for edge, name in (("low", wider_label), ("high", "_")):
                 axes.plot(wider["time"], wider[edge], color=look.color, linewidth=1.1, linestyle=":", label=name)
         _draw_band(axes, table, follow_up_end=follow_up_end, look=look, label=label, shades=INTERVAL)
-        axes.set(xlim=(0, limit), xlabel=f"time ({unit})", ylabel=ylabel)
+        axes.set(xlim=(0, limit), ylim=ylim, xlabel=f"time ({unit})", ylabel=ylabel)
         axes.set_xticks(time_ticks(limit))
         axes.grid(visible=True)
         axes.set_title(title)

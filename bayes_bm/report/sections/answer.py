@@ -104,7 +104,8 @@ def _external_rows(data: ReportData) -> list[dict[str, str]]:
 
 def stratum_row(data: ReportData, check: ExternalCheck, row: Mapping[Any, Any] | None) -> dict[str, str]:
     """Return a published number of a stratum beside our answer for such patients, as texts."""
-    spec, given = data.spec, ", ".join(f"{name} = {value:g}" for name, value in (check.patient or {}).items())
+    spec = data.spec
+    given = "; ".join(spec.covariates[name].value_words(name, value) for name, value in (check.patient or {}).items())
     time = time_text(spec, spec.reference_time if check.time is None else check.time)
     what = f"median ({spec.time_unit})" if check.estimand == "median" else f"survival at {time}"
     digits = DIGITS[spec.time_unit] if check.estimand == "median" else 2

@@ -13,6 +13,7 @@ from bayes_bm.checks.pareto_smoothing import HIGH_K
 from bayes_bm.evidence.covariate_notes import reading_at_centres
 from bayes_bm.inference.gate import MAX_DIVERGENT, MAX_RHAT, MIN_BFMI, MIN_ESS
 from bayes_bm.report import figures
+from bayes_bm.report.explanations import parameter_words
 from bayes_bm.report.material import PLAN, ReportData
 from bayes_bm.report.plots.leave_one_out import leave_one_out_figure
 from bayes_bm.report.plots.style import svg
@@ -28,7 +29,7 @@ ELSEWHERE = {
 }
 """Title of each table that a command of its own makes, and that command."""
 GATE_COLUMNS = (
-    plain("parameter", "parameter", "keep"),
+    Column("name in files", lambda row: Cell(str(row["parameter"]), "code")),
     numeric(f"R-hat (below {MAX_RHAT})", "rhat", 3),
     numeric(f"bulk ESS (at least {MIN_ESS})", "ess_bulk", 0),
     numeric(f"tail ESS (at least {MIN_ESS})", "ess_tail", 0),
@@ -71,7 +72,7 @@ def diagnostics_section(draw: figures.Drawing) -> DiagnosticsSection:
     return DiagnosticsSection(
         gate=_gate_words(data),
         reasons=gate.reasons,
-        convergence=make_table(gate.rows, GATE_COLUMNS, caption=caption),
+        convergence=make_table(gate.rows, [_parameter_column(data.spec), *GATE_COLUMNS], caption=caption),
         rank_source=_rank_source(data),
         ranks=figures.rank_figures(draw),
         heterogeneity=heterogeneity_table(data),
@@ -127,7 +128,7 @@ def heterogeneity_table(data: ReportData) -> Table | None:
         return estimate([float(np.exp(scale * end)) if scale else end for end in ends], digits=2)
 
     columns = [
-        plain("parameter", "parameter", "keep"),
+        _parameter_column(data.spec),
         Column(f"sd on the log scale ({level})", lambda row: shown(row, 0.0), "num"),
         Column("what typically differs", lambda row: HETEROGENEITY[row["parameter"]].format(**names), "words"),
         Column(f"by a factor of ({level})", lambda row: shown(row, MEDIAN_RATIO), "num"),
@@ -158,14 +159,33 @@ def power_scaling_text(row: Mapping[Any, Any]) -> str:
     return "" if None in pair else " / ".join(number(value, 2) for value in pair)
 
 
+PRIOR_MATTERS = 0.05
+"""Power-scaling sensitivity from which a prior, or the evidence, matters."""
+
+
+def informed_text(row: Mapping[Any, Any]) -> str:
+    """Return whether prior, evidence or both speak, by the rule that the note under the table states."""
+    if row["prior_only"]:
+        return "prior only"
+    prior, evidence = row.get("prior_sensitivity"), row.get("likelihood_sensitivity")
+    if prior is None or evidence is None:
+        return "evidence and prior"
+    return "the prior decides" if prior >= PRIOR_MATTERS > evidence else "evidence and prior"
+
+
+def _parameter_column(spec: Spec) -> Column:
+    return Column("parameter", lambda row: parameter_words(spec, str(row["parameter"])), "words")
+
+
 def prior_columns(spec: Spec) -> tuple[Column, ...]:
     """Return the columns of the table of priors."""
     return (
-        plain("parameter", "parameter", "keep"),
+        _parameter_column(spec),
+        Column("name in files", lambda row: Cell(str(row["parameter"]), "code")),
         Column("prior", lambda row: describe(row["prior"])),
         Column(f"posterior ({spec.interval.words})", lambda row: estimate(interval_of(spec, row), digits=2), "num"),
         Column("sd, posterior / prior", lambda row: number(row["sd"] / row["prior_sd"], 2), "num"),
-        Column("informed by", lambda row: "prior only" if row["prior_only"] else "evidence and prior", "keep"),
+        Column("informed by", informed_text, "keep"),
         Column("power scaling, prior / evidence", power_scaling_text, "num"),
         Column("why this prior", lambda row: row["prior"].why, "words"),
     )

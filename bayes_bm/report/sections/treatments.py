@@ -1,6 +1,6 @@
 """Sections on treatments: forest, curves, table of answers, one patient."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -9,8 +9,8 @@ from bayes_bm.report import figures
 from bayes_bm.report.material import ReportData
 from bayes_bm.report.monte_carlo import largest_error
 from bayes_bm.report.sections.answer import WHO
-from bayes_bm.report.sentences import estimate_text, event_words, patient_sentence, time_text
-from bayes_bm.report.tables import Column, Row, Table, make_table, mark, plain
+from bayes_bm.report.sentences import estimate_text, event_words, patient_sentences, time_text
+from bayes_bm.report.tables import Cell, Column, Row, Table, make_table, mark, plain
 from bayes_bm.report.text import MISSING, error_text, probability, treatment_text
 from bayes_bm.spec.document import Spec
 
@@ -163,11 +163,12 @@ def curves_section(draw: figures.Drawing) -> list[figures.PageFigure] | None:
 
 @dataclass(frozen=True)
 class PatientSection:
-    """One patient: who is asked about, the table, and curves; none where the patient is alive past the horizon."""
+    """One patient: who is asked about, the table, curves (none for one alive past the horizon), and notes."""
 
     sentence: str
     table: Table
     curves: list[figures.PageFigure]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -200,30 +201,52 @@ def patient_section(draw: figures.Drawing) -> PatientContent:
         return PatientContent(question=_patient_question(spec), population=population)
     silent = [row["parameter"] for row in data.parameters if row["prior_only"]]
     curves = [] if patient.curves is None else figures.curve_figures(draw, patient.curves, who="the patient")
-    sentence = patient_sentence(spec, patient, prior_only=silent)
-    answer = PatientSection(sentence, _asked_table(spec, patient.table), curves)
+    whom, *notes = patient_sentences(spec, patient, prior_only=silent)
+    # beside the patient what the studies say of all patients: a number that a coefficient alone moves is seen to move
+    everyone = None if patient.alive_at else data.answers.tables["new-study"]
+    answer = PatientSection(whom, asked_table(spec, patient.table, everyone), curves, notes)
     return PatientContent(answer, population=population)
 
 
 def _population_section(data: ReportData) -> PatientSection | None:
     """Return the answer about patients of a named case mix together."""
     named = data.population
-    return None if named is None else PatientSection(named.words, _asked_table(data.spec, named.table), [])
+    return None if named is None else PatientSection(named.words, asked_table(data.spec, named.table), [])
 
 
-def _asked_table(spec: Spec, answers: pd.DataFrame) -> Table:
-    """Return every estimand of the report in a table of `predict` or `compare`."""
+def asked_table(spec: Spec, answers: pd.DataFrame, everyone: pd.DataFrame | None = None) -> Table:
+    """Return every estimand of the report in a table of `predict` or `compare`, marks below numbers; beside each that
+    of `everyone`, where it has the same.
+    """
     columns = [
         Column("of whom, when", lambda row: asked_text(spec, row), "keep"),
-        Column(f"median ({spec.interval.words})", lambda row: estimate_text(spec, row), "num"),
+        Column(
+            f"median ({spec.interval.words})",
+            lambda row: Cell(estimate_text(spec, row), "marked", str(row["label"] or "")),
+            "num",
+        ),
         Column("P(better)", lambda row: "" if row["reference"] is None else probability(row["prob_better"]), "num"),
-        mark(),
     ]
+    if everyone is not None:
+        others = {_asked_key(row): row for row in everyone.to_dict("records")}
+
+        def beside(row: Row) -> str:
+            other = others.get(_asked_key(row))
+            return MISSING if other is None else estimate_text(spec, other)
+
+        columns.append(Column("all patients, a new study", beside, "num"))
     kept = answers[answers["estimand"].isin(list(ESTIMANDS))].to_dict("records")
     rows = [{**row, "group": estimand_title(spec, row)} for row in kept]
     rows = [{**row, "reference": row["reference"] if isinstance(row["reference"], str) else None} for row in rows]
     rows.sort(key=lambda row: list(ESTIMANDS).index(row["estimand"]))
     return make_table(rows, columns, group="group", caption=f"Posterior median with {spec.interval.words} interval")
+
+
+def _asked_key(row: Row) -> tuple[str, ...]:
+    """What makes two answers the same question: quantity, treatment, reference and time."""
+    return tuple(
+        "" if pd.isna(row[name]) else str(row[name]) for name in ("estimand", "treatment", "reference", "time")
+    )
 
 
 def _patient_question(spec: Spec) -> PatientQuestion:
