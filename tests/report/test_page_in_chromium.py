@@ -43,7 +43,7 @@ def counts(covariates: dict[str, float], treatment: str = "b", time: float = 12.
 
 def alone(covariates: dict[str, float]) -> str:
     """Of one treatment, which then names the level."""
-    return counts(covariates, time=6.0).replace("(", "(95 % interval ")
+    return counts(covariates, time=6.0).replace("(", "(95\u00a0% interval ")
 
 
 def opened(page: Any, address: str, *, width: int = 1280, fragment: str = "") -> Any:

@@ -118,6 +118,8 @@ const told = (content) => {
   return { head: kept.map((index) => content.head[index]), rows: content.rows.map((row) => kept.map((index) => row[index])),
     numeric: kept.flatMap((index, position) => content.numeric.includes(index) ? [position] : []) };
 };
+// a number and its sign stay on one line
+const joined = (text) => text.replace(/ %/g, "\u00a0%");
 const several = (answer) => answer.patients.length > 1;
 const title = (answer, index) => several(answer) ? `Patient ${"AB"[index]}: ` : "";
 
@@ -158,7 +160,7 @@ const spread = (labels, gap) => {
   return labels;
 };
 const panel = (answer, patient, index, box, colors) => {
-  const group = draw("g", { transform: `translate(${box.x} ${box.y})` }), width = box.width - 178, height = 300;
+  const group = draw("g", { transform: `translate(${box.x} ${box.y})` }), room = box.width < 520 ? 132 : 178, width = box.width - room, height = 300;
   const start = 0, end = about.horizon, across = (time) => 44 + (time - start) / (end - start) * width, up = (share) => 10 + (1 - share) * (height - 10);
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     group.append(draw("line", { x1: 44, x2: 44 + width, y1: up(share), y2: up(share), stroke: colors.line }));
@@ -180,8 +182,8 @@ const panel = (answer, patient, index, box, colors) => {
     labels.push({ text: treatment.label, color, dash, from: up(last), y: up(last) });
   }
   for (const label of spread(labels, 18)) {
-    group.append(draw("polyline", { points: `${46 + width},${label.from} ${54 + width},${label.y} ${72 + width},${label.y}`, fill: "none", stroke: label.color, "stroke-width": 2, "stroke-dasharray": label.dash }));
-    group.append(draw("text", { x: 76 + width, y: label.y + 4, fill: label.color, "font-weight": 600 }, label.text.length > 17 ? `${label.text.slice(0, 16)}…` : label.text));
+    group.append(draw("polyline", { points: `${46 + width},${label.from} ${50 + width},${label.y} ${62 + width},${label.y}`, fill: "none", stroke: label.color, "stroke-width": 2, "stroke-dasharray": label.dash }));
+    group.append(draw("text", { x: 66 + width, y: label.y + 4, fill: label.color, "font-weight": 600 }, label.text.length > (room - 60) / 7 ? `${label.text.slice(0, Math.floor((room - 60) / 7) - 1)}…` : label.text));
   }
   if (several(answer)) group.append(draw("text", { x: 44, y: -6, fill: colors.ink, "font-weight": 600 }, `Patient ${"AB"[index]}`));
   return group;
@@ -210,7 +212,7 @@ const showCurves = () => {
 const show = (answer) => {
   shown = answer;
   $("answer").hidden = false;
-  $("headline").replaceChildren(...answer.headline.map((text) => make("p", text)));
+  $("headline").replaceChildren(...answer.headline.map((text) => make("p", joined(text))));
   showIcons(answer);
   showCurves();
   $("curves-key").textContent = `Of 100 such patients, ${answer.state}: median and ${about.level} interval of the curve, which more evidence narrows. Faint lines: beyond the follow-up of the evidence, carried on by the model.`;
@@ -261,7 +263,7 @@ const hand = (name, address) => {
 const say = (text) => { $("done").textContent = text; };
 const savePng = () => {
   const drawing = curves(shown, several(shown) ? 1100 : 820, LIGHT), [, , width, height] = drawing.getAttribute("viewBox").split(" ").map(Number);
-  const lines = [about.question, ...shown.headline.flatMap((text) => text.match(/.{1,120}(?:\s|$)/g))], top = 18 * lines.length + 14;
+  const lines = [about.question, ...shown.headline.flatMap((text) => joined(text).match(/.{1,120}(?: |$)/g))], top = 18 * lines.length + 14;
   const sheet = draw("svg", { xmlns: NAMESPACE, width, height: height + top, "font-family": "system-ui, DejaVu Sans, sans-serif", "font-size": several(shown) ? 15 : 12 });
   sheet.append(draw("rect", { width: "100%", height: "100%", fill: LIGHT.paper }));
   lines.forEach((text, index) => sheet.append(draw("text", { x: 12, y: 22 + 18 * index, fill: LIGHT.ink, "font-weight": index ? 400 : 600 }, text)));
