@@ -35,16 +35,18 @@ KEYS: dict[str, Key] = {
     ),
     "Spec.endpoint": Key("What is counted; rows of this endpoint alone are used", "os"),
     "Spec.time_unit": Key("Unit of every time of the spec, and of tables that name no other", "months"),
-    "Spec.reference_time": Key("Time that intercept and ratios are about: near the median is best", 12.0),
+    "Spec.reference_time": Key("Time at which intercept and ratios are stated: near the median is best", 12.0),
     "Spec.level": Key("Level of every interval that is shown: tables, figures, report, page", 0.9),
     "Spec.horizon": Key("Where restricted means are cut and curves end; by default twice the reference time", 24.0),
     "Spec.times": Key(
         "Times of answers; by default half the reference time, itself and the horizon", [6.0, 12.0, 24.0]
     ),
     "Spec.seed": Key("Seed of all random numbers: equal seeds give equal answers", 20251),
-    "Spec.measure": Key("Which measure counts where rows of the endpoint differ in it", "km"),
-    "Spec.cause": Key("Where patients have causes, which is the event, or `any`", "local_failure"),
-    "Spec.cannot_say": Key("Sentences that the report repeats under what this cannot say", ["No trial is among them."]),
+    "Spec.measure": Key("Measure of survival that counts, where rows of the endpoint differ in it", "km"),
+    "Spec.cause": Key("Which cause is the event, where patients have causes; `any`: the first of all", "local_failure"),
+    "Spec.cannot_say": Key(
+        'Sentences that the report repeats under "what this cannot say"', ["No trial is among them."]
+    ),
     "Spec.reproduction": Key("Label every output as a reproduction: the same patients twice", False),
     "Spec.evidence": Key("Where the tables are, and which of their rows count", {"patients": ["patients.csv"]}),
     "Spec.treatments": Key("What is compared with what", {"reference": "radiotherapy", "compare": ["surgery"]}),
@@ -53,13 +55,13 @@ KEYS: dict[str, Key] = {
         "What differs between studies; a table that is left out is an effect of zero", {"study": {"sd": STUDIES}}
     ),
     "Spec.waning": Key(
-        "From some time on hazard ratios return to 1; absent: never", {"start": 24.0, "over": 12.0, "why": REASON}
+        "Time from which hazard ratios return to 1; absent: never", {"start": 24.0, "over": 12.0, "why": REASON}
     ),
     "Waning.start": Key("Time from which effects wane, where it is stated", 24.0),
     "Waning.prior": Key(
-        "Of that time, where it is estimated", {"dist": "gamma", "shape": 9.0, "rate": 0.4, "why": REASON}
+        "Prior of that time, where it is estimated", {"dist": "gamma", "shape": 9.0, "rate": 0.4, "why": REASON}
     ),
-    "Waning.over": Key("Time within which they do, linearly on the log; 0: at once", 12.0),
+    "Waning.over": Key("Time within which effects wane to none, linearly on the log; 0: at once", 12.0),
     "Waning.why": Key("Reason, with its source", REASON),
     "Spec.priors": Key(
         "Priors of the parameters, each with its reason", {"intercept": _normal(1.0, REASON), "log_hr": RATIOS}
@@ -79,20 +81,21 @@ KEYS: dict[str, Key] = {
         {"dose": {"column": "x_dose", "centre": 20.0, "scale": 5.0, "prior": _normal(0.3, REASON)}},
     ),
     "Spec.baseline": Key(
-        "Level and shape of a new study where study levels are free", {"intercept": _normal(0.3, REASON)}
+        "Level and shape of the population that answers are for, where study levels are free",
+        {"intercept": _normal(0.3, REASON)},
     ),
     "Spec.sampling": Key("Draws, chains and sampler", {"draws": 1000, "chains": 4}),
     "Spec.sensitivity": Key("Named analyses: new values by dotted key", {"sceptical": {"priors.log_hr.sd": 0.35}}),
     "Spec.sensitivity_words": Key(
-        "What named analyses are, in words, where the reasons of their values do not say it",
+        "Named analyses in words, where the reasons of their values do not say it",
         {"sceptical": "a sceptic's prior"},
     ),
     "Spec.external_checks": Key(
-        "Published numbers that are no evidence here, printed beside the answer",
+        "Published numbers that are not used as evidence, printed beside the answer",
         [{"estimand": "median", "treatment": "surgery", "value": 14.7, "source": "Lee 2020"}],
     ),
     "Spec.population": Key(
-        "Shares and means of patients whom the report answers about together", {"share_kps70": 0.7, "mean_age": 61.0}
+        "Case mix of patients about whom the report answers together", {"share_kps70": 0.7, "mean_age": 61.0}
     ),
     "EvidenceSpec.patients": Key("Tables of patients: study, arm, treatment, time, event", ["patients.csv"]),
     "EvidenceSpec.arms": Key("Tables of arms: study, arm, treatment, endpoint, n", ["arms.csv"]),
@@ -102,22 +105,31 @@ KEYS: dict[str, Key] = {
         "Tables of hazard ratios: study, endpoint, treatment, reference, hr", ["hazard_ratios.csv"]
     ),
     "EvidenceSpec.counts": Key("Tables of events of n: study, arm, endpoint, events, n", ["counts.csv"]),
-    "EvidenceSpec.registry": Key("Tables of a registry: of n alive at start, alive at stop", ["registry.csv"]),
+    "EvidenceSpec.registry": Key(
+        "Tables of a registry: of n alive at `start`, how many are `alive` at `stop`", ["registry.csv"]
+    ),
     "EvidenceSpec.curves": Key(
         "Tables that name digitised curves: study, arm, treatment, endpoint, curve", ["curves.csv"]
     ),
     "EvidenceSpec.prognostic_ratios": Key("Tables of published ratios of covariates", ["prognostic_ratios.csv"]),
-    "EvidenceSpec.background": Key("Table of what everybody dies of besides: time, hazard", "background.csv"),
-    "EvidenceSpec.include": Key("Arms that are kept: a column and its values", {"use": ["use", "subgroup"]}),
-    "EvidenceSpec.also": Key("Studies or arms taken beside those that `include` keeps", ONE_STUDY),
-    "EvidenceSpec.exclude": Key("Studies or arms left out", ONE_STUDY),
-    "EvidenceSpec.allow_overlap": Key("Studies whose hazard ratio may stand beside both of its arms", ONE_STUDY),
-    "EvidenceSpec.effective_share": Key(
-        "Share of n that counts where a number has no interval", {"value": 0.8, "why": REASON}
+    "EvidenceSpec.background": Key("Table of the population's mortality: time, hazard", "background.csv"),
+    "EvidenceSpec.include": Key(
+        "Arms that are kept: a column of the tables and the values that are kept", {"use": ["use", "subgroup"]}
     ),
-    "EvidenceSpec.icc": Key("Correlation of the lesions of one patient", {"value": 0.3, "why": REASON}),
+    "EvidenceSpec.also": Key("Studies or arms that are taken beside those that `include` keeps", ONE_STUDY),
+    "EvidenceSpec.exclude": Key("Studies or arms that are left out", ONE_STUDY),
+    "EvidenceSpec.allow_overlap": Key(
+        "Studies whose hazard ratio counts beside the survival of both of its arms", ONE_STUDY
+    ),
+    "EvidenceSpec.effective_share": Key(
+        "Share of the n patients that counts where a number has no interval", {"value": 0.8, "why": REASON}
+    ),
+    "EvidenceSpec.icc": Key(
+        "Correlation of the lesions of one patient: 0 as good as patients, 1 no better than one",
+        {"value": 0.3, "why": REASON},
+    ),
     "Source.path": Key(
-        "Path of a table, from the spec's folder; shipped:recurrent_bm is the package's own", "points.csv"
+        "Path of a table, from the spec's folder; shipped:recurrent_bm is the package's table", "points.csv"
     ),
     "Source.time_unit": Key("Unit of the table's times, where it is not the spec's", "weeks"),
     "Treatments.reference": Key("Treatment that the others are compared with, as the tables call it", "radiotherapy"),
@@ -127,26 +139,32 @@ KEYS: dict[str, Key] = {
         "Treatments of the tables that are analysed under one name", {"laser": ["litt", "litt_srt"]}
     ),
     "Treatments.classes": Key(
-        "Classes of treatments by name: what is known of one says something of the others",
+        "Classes of similar treatments by name, whose effects are drawn to each other",
         {"ablation": {"members": ["surgery", "laser"], "sd": _half_normal(0.2, REASON)}},
     ),
     "TreatmentClass.members": Key("Treatments of the class; the reference is in none", ["surgery", "laser"]),
-    "TreatmentClass.effects": Key("About the class's effect (exchangeable), or one for all (common)", "exchangeable"),
-    "TreatmentClass.sd": Key("Of effects in the class, where they are exchangeable", _half_normal(0.2, REASON)),
-    "Hazard.family": Key("Family of the hazard", "weibull"),
-    "Hazard.cure": Key("Whether a share never has the event; needs priors.logit_cure", False),
-    "Hazard.knots": Key("Of splines and pieces: how many inner knots, or their times", 7),
-    "Hazard.end": Key("Of splines and pieces: the last knot; by default the last event", 60.0),
-    "Effects.study": Key("Studies differ in their level", {"sd": STUDIES}),
-    "Effects.study_treatment": Key("Treatment effects differ between studies", {"sd": _half_normal(0.3, REASON)}),
-    "Effects.study_shape": Key("Studies differ in the shape of the hazard", {"sd": _half_normal(0.2, REASON)}),
+    "TreatmentClass.effects": Key(
+        "exchangeable: effects vary about the class's effect; common: one effect for all", "exchangeable"
+    ),
+    "TreatmentClass.sd": Key(
+        "Prior of the sd of effects in the class, where they are exchangeable", _half_normal(0.2, REASON)
+    ),
+    "Hazard.family": Key("Family of the hazard: its form over time", "weibull"),
+    "Hazard.cure": Key("Whether a share of patients never has the event; needs priors.logit_cure", False),
+    "Hazard.knots": Key("Number of inner knots of splines and pieces, or their times", 7),
+    "Hazard.end": Key("Last knot of splines and pieces; by default the last event", 60.0),
+    "Effects.study": Key("How studies differ in their level", {"sd": STUDIES}),
+    "Effects.study_treatment": Key("How treatment effects differ between studies", {"sd": _half_normal(0.3, REASON)}),
+    "Effects.study_shape": Key("How studies differ in the shape of the hazard", {"sd": _half_normal(0.2, REASON)}),
     "StudyLevel.exchangeable": Key("true: studies are a sample of one population; false: each has its own level", True),
     "StudyLevel.sd": Key("Prior of the standard deviation between studies", STUDIES),
     "StudyEffect.exchangeable": Key(
         "true: studies are a sample of one population; false: each has its own level", True
     ),
     "StudyEffect.sd": Key("Prior of the standard deviation between studies (of a Student t: of its scale)", STUDIES),
-    "StudyEffect.dist": Key("Law of studies about the average one: normal, or student_t with heavy tails", "student_t"),
+    "StudyEffect.dist": Key(
+        "Distribution of studies about the average one: normal, or student_t with heavy tails", "student_t"
+    ),
     "StudyEffect.df": Key("Degrees of freedom of a Student t", 4.0),
     "StudyTreatment.sd": Key(
         "Prior of the standard deviation of a contrast between studies", _half_normal(0.3, REASON)
@@ -166,38 +184,52 @@ KEYS: dict[str, Key] = {
     "Priors.q": Key("Second shape of a generalised gamma: 0 is log-normal, 1 Weibull", _normal(0.5, REASON)),
     "Priors.slope": Key("Slope of the log hazard of a Gompertz, per reference time", _normal(0.5, REASON)),
     "Priors.smooth_sd": Key(
-        "Change of the log hazard over the follow-up, of splines and pieces", _half_normal(1.0, REASON)
+        "Sd of the change of the log hazard over the follow-up, of splines and pieces", _half_normal(1.0, REASON)
     ),
-    "Priors.treatment_smooth_sd": Key("The same, of what each treatment adds; absent: none", _half_normal(0.5, REASON)),
+    "Priors.treatment_smooth_sd": Key(
+        "Sd of that change in what each treatment adds; absent: hazards are proportional", _half_normal(0.5, REASON)
+    ),
     "Priors.logit_cure": Key("Logit of the share that never has the event", _normal(1.0, REASON)),
-    "Priors.treatment_log_shape": Key("What treatments differ by in shape; absent: proportional", _normal(0.3, REASON)),
-    "Covariate.prior": Key("Coefficient, per scale of the covariate", _normal(0.5, REASON)),
-    "Covariate.interaction": Key("What a treatment adds to the coefficient; absent: nothing", _normal(0.3, REASON)),
-    "Covariate.interaction_by": Key("Whether treatments share that addition", "shared"),
-    "Covariate.margin": Key("Distribution in an arm that prints mean and sd", "normal"),
-    "Covariate.missing": Key("Distribution of one that single patients lack; absent: refused", "two_valued"),
+    "Priors.treatment_log_shape": Key(
+        "Difference of treatments in log shape; absent: hazards are proportional", _normal(0.3, REASON)
+    ),
+    "Covariate.prior": Key("Prior of the coefficient, per scale of the covariate", _normal(0.5, REASON)),
+    "Covariate.interaction": Key(
+        "Prior of what a treatment adds to the coefficient; absent: nothing", _normal(0.3, REASON)
+    ),
+    "Covariate.interaction_by": Key("shared: all treatments add the same; treatment: each adds its own", "shared"),
+    "Covariate.margin": Key("Distribution inside an arm that prints mean and sd", "normal"),
+    "Covariate.missing": Key(
+        "Distribution of the covariate where single patients lack it; absent: they are refused", "two_valued"
+    ),
     "Covariate.kind": Key("Two values (0 and 1) or continuous; needed beside case_mix", "two_valued"),
     "Covariate.case_mix": Key(
-        "Arms are averaged over their mix, printed or not",
+        "Population of the arms' case mixes; with it arms are averaged over their patients",
         {"mean": _normal(0.8, REASON), "sd": _half_normal(0.7, REASON)},
     ),
-    "Covariate.centre": Key("Value that intercept and answers are about; by default the patients' mean", 60.0),
-    "Covariate.scale": Key("Units of the covariate that the coefficient is per", 10.0),
+    "Covariate.centre": Key("Value at which the intercept is stated; by default the patients' mean", 60.0),
+    "Covariate.scale": Key("Units of the covariate that the coefficient is stated for", 10.0),
     "Covariate.unit": Key("Unit or coding, in words", "years"),
     "Covariate.label": Key("Name in words, for pages and figures", "performance status"),
-    "Covariate.lower": Key("Smallest value that is asked about", 18.0),
-    "Covariate.upper": Key("Largest value that is asked about", 90.0),
-    "CaseMix.mean": Key("Logit of the share (continuous: the mean) in a typical arm", _normal(0.8, REASON)),
-    "CaseMix.sd": Key("Between arms, on the same scale", _half_normal(0.7, REASON)),
-    "CaseMix.by_treatment": Key("What the arms of a treatment differ by; absent: nothing", _normal(0.5, REASON)),
-    "CaseMix.by_named": Key(
-        "The same of single treatments, in place of by_treatment; both normal", {"surgery": _normal(0.5, REASON)}
+    "Covariate.lower": Key("Smallest value that may be asked about", 18.0),
+    "Covariate.upper": Key("Largest value that may be asked about", 90.0),
+    "CaseMix.mean": Key(
+        "Prior of the logit of the share (continuous: of the mean) in a typical arm", _normal(0.8, REASON)
     ),
-    "CaseMix.within_sd": Key("Of a continuous one: spread inside an arm that prints none", _half_normal(12.0, REASON)),
+    "CaseMix.sd": Key("Prior of the sd between arms, on the same scale", _half_normal(0.7, REASON)),
+    "CaseMix.by_treatment": Key(
+        "Prior of what the arms of a treatment differ by; absent: nothing", _normal(0.5, REASON)
+    ),
+    "CaseMix.by_named": Key(
+        "Priors of that for single treatments, in place of by_treatment; all normal", {"surgery": _normal(0.5, REASON)}
+    ),
+    "CaseMix.within_sd": Key(
+        "Prior of the sd inside an arm that prints none, of a continuous covariate", _half_normal(12.0, REASON)
+    ),
     "Correlation.between": Key("Two covariates", ["age", "kps"]),
     "Correlation.value": Key("Their correlation in every arm", -0.3),
     "Correlation.why": Key("Reason, with its source", REASON),
-    "Integration.points": Key("Quasi-random points, a power of 2", 256),
+    "Integration.points": Key("Number of quasi-random points, a power of 2", 256),
     "Integration.correlation": Key(
         "Correlations of covariates; by default those of the patients",
         [{"between": ["age", "kps"], "value": -0.3, "why": REASON}],
@@ -206,52 +238,64 @@ KEYS: dict[str, Key] = {
         "How covariates go together inside arms with case_mix; absent: not at all",
         {"value": 0.3, "why": REASON},
     ),
-    "CommonCorrelation.value": Key("Correlation of any two of them, or of the normal scores behind", 0.3),
-    "CommonCorrelation.turned": Key("Covariates that go the other way: their zeros with ones", ["kps70"]),
+    "CommonCorrelation.value": Key("Correlation of any two covariates inside an arm (of their normal scores)", 0.3),
+    "CommonCorrelation.turned": Key(
+        "Covariates that go the other way: their zeros go with ones of the others", ["kps70"]
+    ),
     "CommonCorrelation.why": Key("Reason, with its source", REASON),
-    "Prognosis.sd": Key("Of published log ratios between studies", _half_normal(0.25, REASON)),
-    "Prognosis.transport_sd": Key("Added where the population is external", _half_normal(0.25, REASON)),
-    "Biases.single_arm": Key("Series with one arm", {"prior": _normal(0.3, REASON)}),
-    "Biases.small_study": Key("Small series", {"prior": _normal(0.3, REASON)}),
-    "Biases.year": Key("Year of the study", {"prior": _normal(0.3, REASON), "centre": 2020.0}),
-    "Biases.mixed_population": Key("Arms of mixed patients, by share_necrosis", {"prior": _normal(0.5, REASON)}),
-    "Biases.lesions": Key("Arms that count lesions", {"value": 0.1}),
+    "Prognosis.sd": Key("Prior of the sd of published log ratios between studies", _half_normal(0.25, REASON)),
+    "Prognosis.transport_sd": Key(
+        "Prior of the sd that is added where the ratio is from another setting (external)", _half_normal(0.25, REASON)
+    ),
+    "Biases.single_arm": Key("Bias of series with one arm", {"prior": _normal(0.3, REASON)}),
+    "Biases.small_study": Key("Bias of small series", {"prior": _normal(0.3, REASON)}),
+    "Biases.year": Key("Change with the year of the study", {"prior": _normal(0.3, REASON), "centre": 2020.0}),
+    "Biases.mixed_population": Key(
+        "Difference of arms in which some patients have necrosis, by share_necrosis", {"prior": _normal(0.5, REASON)}
+    ),
+    "Biases.lesions": Key("Difference of arms that count lesions in place of patients", {"value": 0.1}),
     "Biases.immortal_time": Key(
         "Time that patients had to survive to be counted", {"treatments": ["surgery"], "value": 1.0}
     ),
-    "Biases.clock_shift": Key("Clock that started earlier or later", {"treatments": ["surgery"], "value": 1.0}),
-    "Bias.prior": Key("Its size, where that is unknown", _normal(0.3, REASON)),
-    "Bias.value": Key("Its size, where that is stated", {"value": 1.0, "why": REASON}),
-    "Bias.treatments": Key("Treatments whose arms it acts on", ["surgery"]),
-    "Bias.acts_on": Key("Studies or arms that it acts on", ONE_STUDY),
-    "Bias.centre": Key("Year or share of the study that answers are for", 2020.0),
-    "StudyCovariate.column": Key("Column of the arms table, a number or blank", "x_dose"),
-    "StudyCovariate.scale": Key("Units of the column that the coefficient is per", 5.0),
-    "StudyCovariate.centre": Key("Value of the study that answers are for", 20.0),
-    "StudyCovariate.prior": Key("Coefficient, per scale of the column", _normal(0.3, REASON)),
-    "StudyCovariate.value": Key("Coefficient, where it is stated", {"value": 0.1, "why": REASON}),
-    "StudyCovariate.treatments": Key("Treatments whose effect changes with it; absent: the level of all", ["surgery"]),
-    "StudyCovariate.acts_on": Key("Studies or arms that it acts on alone", ONE_STUDY),
-    "Baseline.intercept": Key("Level of the reference treatment", _normal(0.3, REASON)),
-    "Baseline.log_shape": Key("Its log shape", _normal(0.2, REASON)),
+    "Biases.clock_shift": Key(
+        "Time by which the clock of an arm starts later than the model's", {"treatments": ["surgery"], "value": 1.0}
+    ),
+    "Bias.prior": Key("Prior of the bias, where its size is unknown", _normal(0.3, REASON)),
+    "Bias.value": Key("Size of the bias, where it is stated", {"value": 1.0, "why": REASON}),
+    "Bias.treatments": Key("Treatments on whose arms it acts", ["surgery"]),
+    "Bias.acts_on": Key("Studies or arms on which it acts", ONE_STUDY),
+    "Bias.centre": Key("Year, or share, of the study that answers are for", 2020.0),
+    "StudyCovariate.column": Key("Column of the arms table; its cells are numbers or blank", "x_dose"),
+    "StudyCovariate.scale": Key("Units of the column that the coefficient is stated for", 5.0),
+    "StudyCovariate.centre": Key("Value of the column in the study that answers are for", 20.0),
+    "StudyCovariate.prior": Key("Prior of the coefficient, per scale of the column", _normal(0.3, REASON)),
+    "StudyCovariate.value": Key("The coefficient, where it is stated", {"value": 0.1, "why": REASON}),
+    "StudyCovariate.treatments": Key(
+        "Treatments whose effect changes with it; absent: the level of all changes", ["surgery"]
+    ),
+    "StudyCovariate.acts_on": Key("Studies or arms on which alone it acts", ONE_STUDY),
+    "Baseline.intercept": Key("Level of the reference treatment in that population", _normal(0.3, REASON)),
+    "Baseline.log_shape": Key("Log shape of the reference treatment in that population", _normal(0.2, REASON)),
     "Sampling.draws": Key("Draws of each chain that are kept", 1000),
-    "Sampling.tune": Key("Draws of each chain before those", 1000),
-    "Sampling.chains": Key("Independent chains", 4),
+    "Sampling.tune": Key("Draws of each chain before those, for warming up", 1000),
+    "Sampling.chains": Key("Number of independent chains", 4),
     "Sampling.thin": Key("Steps of the sampler for one draw", 2),
-    "Sampling.cores": Key("Chains side by side; by default as many as there are cores", 2),
-    "Sampling.target_accept": Key("Higher: smaller steps, fewer divergences", 0.95),
-    "Sampling.sampler": Key("Which sampler", "nutpie"),
-    "Sampling.centring": Key("How effects of studies are parametrised; by default as their patients ask for", "none"),
+    "Sampling.cores": Key("Number of chains side by side; by default as many as there are cores", 2),
+    "Sampling.target_accept": Key("Target acceptance: a higher one means smaller steps and fewer divergences", 0.95),
+    "Sampling.sampler": Key("Program that samples", "nutpie"),
+    "Sampling.centring": Key(
+        "Coordinates of study effects: all or none centred; by default as their patients ask for", "none"
+    ),
     "ExternalCheck.estimand": Key("What was published", "median"),
-    "ExternalCheck.treatment": Key("Treatment that it is of", "surgery"),
+    "ExternalCheck.treatment": Key("Treatment that the number is about", "surgery"),
     "ExternalCheck.reference": Key("Treatment that it was compared with", "radiotherapy"),
-    "ExternalCheck.time": Key("Time that it is at", 12.0),
+    "ExternalCheck.time": Key("Time that the number is about", 12.0),
     "ExternalCheck.value": Key("The published number", 14.7),
     "ExternalCheck.ci_low": Key("Lower end of its 95 % interval", 10.5),
     "ExternalCheck.ci_high": Key("Upper end of its 95 % interval", 19.0),
     "ExternalCheck.source": Key("Where it was published", "Lee 2020, doi 10.1000/1"),
-    "ExternalCheck.note": Key("What a reader must know of it", "not adjusted"),
-    "ExternalCheck.patient": Key("Covariates of the stratum that it is of", {"kps70": 1.0}),
+    "ExternalCheck.note": Key("Something that a reader must know of the number", "not adjusted"),
+    "ExternalCheck.patient": Key("Covariates of the patients that the number is about", {"kps70": 1.0}),
     "Choice.study": Key("Study, as the tables call it", "Lee 2020"),
     "Choice.arm": Key("One arm of it; by default all", "surgery"),
     "Choice.why": Key("Reason", "the same patients as Lee 2022"),
