@@ -21,14 +21,20 @@ messages; `--json` prints one document. [Exit status](exit-status.md) says how a
 """
 TABLES_HEAD = """# Columns of the tables
 
-Tables are CSV files with a header, in UTF-8. A blank cell is a value that is not printed. Columns that start with `x_`
-are yours and are not read; any other unknown column is an error. Times are in the time unit of the spec. Arms tables
-may hold, for each covariate of the spec, `share_NAME` (two-valued: share of ones), or `mean_NAME` and `sd_NAME`;
-`n_NAME` is of how many patients a share is, where they are fewer than n. Patients tables may hold a column for each
-covariate. `scripts/document_reference.py` writes this page (`make docs`).
+This page has every table that you may write, and its columns. Tables are CSV files with a header, in UTF-8. A spec
+names them under `[evidence]`. A blank cell is a value that is not printed. Columns that start with `x_` are yours and
+are not read; any other unknown column is an error. Times are in the time unit of the spec. Survival and shares are
+proportions (0.52, not 52).
 
-Every table may have `use` and `overlap_group` ([decision 2](../decisions.md#2-flags-and-overlap)), and those with
-intervals `ci_level`, 0.95 where it is blank.
+Patients tables may hold a column for each covariate of the spec. Arms tables may hold, for each covariate, `share_NAME`
+(two-valued: share of ones), or `mean_NAME` and `sd_NAME`. `n_NAME` says how many patients a share is of, where they are
+fewer than n.
+
+Every table may have two more columns ([decision 2](../decisions.md#2-flags-and-overlap)). `use` is a flag of your
+choice, such as `use` or `do_not_pool`; `evidence.include` of a spec says which flags count, and without it all rows do.
+`overlap_group` is a name that series with the same patients share; only one of them may count. Tables with intervals
+may have `ci_level`, the level of the printed intervals, 0.95 where it is blank. `scripts/document_reference.py` writes
+this page (`make docs`).
 """
 PYTHON_HEAD = """# Python
 
@@ -62,19 +68,19 @@ MEANINGS = {
     "entry": "time at which the patient came under observation (late entry)",
     "time_upper": "the event lies between `time` and this time",
     "cause": "what the event was, where causes compete",
-    "weight": "how often the row counts",
+    "weight": "number of patients that the row counts as",
     "n": "number of patients (of the arm, the row or the interval)",
     "events": "number of events",
     "year": "middle year of recruitment",
     "time_origin": "from when time is counted, in words",
-    "unit_of_analysis": "patients or lesions",
+    "unit_of_analysis": "what n counts: patients or lesions",
     "n_patients": "patients, where lesions were counted",
     "n_lesions": "lesions, where patients were counted",
     "survived_to": "time up to which everybody had to live to be taken in",
-    "clock_shift": "time by which the arm's clock starts late",
+    "clock_shift": "time by which the arm's clock starts later than that of the others",
     "share_necrosis": "share of necrosis without tumour",
-    "measure": "what the numbers measure",
-    "followup": "longest follow-up",
+    "measure": "Kaplan-Meier with other causes censored; 1 - a cumulative incidence; a share of all patients",
+    "followup": "median follow-up; where a median was not reached, the time by which it was not",
     "source": "where the number was read",
     "survival": "proportion alive",
     "ci_low": "lower limit of the printed interval",
@@ -84,14 +90,14 @@ MEANINGS = {
     "hr": "hazard ratio against the reference",
     "se_log_hr": "standard error of its logarithm",
     "p": "printed p value",
-    "p_below": "p is printed as below this value",
-    "se_reference": "standard error that ratios against one reference share",
+    "p_below": "value that p is printed to lie below, as in p < 0.001",
+    "se_reference": "standard error of the reference arm's log hazard, which all ratios against it share",
     "adjusted_for": "covariates of the model that gave the ratio; blank is crude",
     "covariate": "name of the covariate in the spec",
-    "level": "value whose hazard is compared",
+    "level": "value of the covariate whose hazard is compared; 1 against 0 where both are blank",
     "per": "units that the ratio is for, of a continuous covariate",
-    "population": "the setting that the ratio comes from",
-    "model": "how the ratio was estimated",
+    "population": "same: the setting of the spec; external: another one, such as first-line patients",
+    "model": "adjusted for other covariates, or crude; crude ratios are set aside",
     "start": "time at which n were alive",
     "stop": "time at which `alive` were alive",
     "alive": "number alive at `stop`",
@@ -99,10 +105,20 @@ MEANINGS = {
     "curve": "file of the curve, beside the manifest",
     "at_risk": "file of the numbers at risk; in that file, the number",
     "ticks": "file of the censor marks",
-    "axis_max": "end of the time axis",
+    "axis_max": "right end of the time axis",
     "time_unit": "unit of the curve's times",
     "patient": "name of the person",
 }
+IN_ONE_TABLE = {
+    ("hazard_ratios", "followup"): "time up to which events count; needed where hazards are not proportional",
+    ("hazard_ratios", "treatment"): "the treatment whose hazard stands above the line",
+    ("hazard_ratios", "reference"): "the treatment that it is compared with",
+    ("prognostic_ratios", "reference"): "value that it is compared with",
+    ("at_risk", "at_risk"): "number of patients whose time is `time` or later",
+    ("curves", "at_risk"): "file of the numbers at risk, beside the manifest",
+    ("curves", "ticks"): "file of the censor marks, beside the manifest",
+}
+"""Meanings that a column has in one table alone."""
 COMMON = ("use", "overlap_group", "ci_level")
 GROUPS = {
     "Questions and evidence": ("spec", "evidence"),
@@ -134,16 +150,17 @@ def table_page() -> str:
         key = f" One row each for {', '.join(f'`{name}`' for name in KEYS[table])}." if table in KEYS else ""
         lines = [f"## {table}", "", f"A row: {row[0].lower()}{row[1:]}{key}", ""]
         lines += ["| column | holds | allowed | may be left out |", "|---|---|---|---|"]
-        lines += [column_row(name, column) for name, column in TABLES[table].items() if name not in COMMON]
+        lines += [column_row(table, name, column) for name, column in TABLES[table].items() if name not in COMMON]
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)
 
 
-def column_row(name: str, column: Column) -> str:
+def column_row(table: str, name: str, column: Column) -> str:
     """A column as a row of a Markdown table."""
     left_out = "no" if column.required and column.filled else "the cell" if column.required else "yes"
     hint = f"; {column.hint}" if column.hint else ""
-    return f"| `{name}` | {MEANINGS[name]}{hint} | {column.allowed} | {left_out} |"
+    meaning = IN_ONE_TABLE.get((table, name), MEANINGS[name])
+    return f"| `{name}` | {meaning}{hint} | {column.allowed} | {left_out} |"
 
 
 def python_page() -> str:
