@@ -120,7 +120,8 @@ def names_of(spec: Spec) -> Names:
     """Return the treatments and covariates of a spec whose words are not their names."""
     words = {name: treatment_text(name) for name in spec.treatments.names}
     words |= {name: term.words(name) for name, term in spec.covariates.items()}
-    return Names({name: shown for name, shown in words.items() if name != shown}, spec)
+    first = {name[:1].upper() + name[1:]: shown[:1].upper() + shown[1:] for name, shown in words.items()}
+    return Names({name: shown for name, shown in {**first, **words}.items() if name != shown}, spec)
 
 
 NAMELESS = Names({})

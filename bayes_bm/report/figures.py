@@ -164,6 +164,7 @@ def network_picture(draw: Drawing) -> PageFigure:
         network_figure(draw.data.network, looks=draw.looks),
         title="Network of treatments",
         caption=caption,
+        css="steady",
         numbers=pd.DataFrame(draw.data.network.edges),
         alone=True,
     )

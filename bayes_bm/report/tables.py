@@ -10,12 +10,12 @@ import pandas as pd
 from bayes_bm.report.text import MISSING, number, treatment_text
 
 Row = Mapping[Any, Any]
-type CellKind = Literal["plain", "strong", "code", "status", "marked"]
+type CellKind = Literal["plain", "strong", "code", "status", "marked", "link"]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a cell and how it is set; `level` (green, amber, red) belongs to a status, or is a mark."""
+    """Text of a cell and how it is set; `level` (green, amber, red) belongs to a status, or is a mark or an address."""
 
     text: str
     kind: CellKind = "plain"

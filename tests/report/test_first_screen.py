@@ -16,6 +16,7 @@ from bayes_bm.report.explanations import DECISIONS, linked, names_of, parameter_
 from bayes_bm.report.plain_sentences import plain_sentences
 from bayes_bm.report.sections import analyses, first_screen
 from bayes_bm.report.sections.diagnostics import informed_text
+from bayes_bm.report.sections.studies import source_cell
 from bayes_bm.report.sections.treatments import asked_table
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import read_spec
@@ -211,6 +212,7 @@ def test_names_of_tables_are_words_in_every_text_and_code_stays_code():
     assert names.told("re_resection v re_srs") == "re-resection v re-SRS"
     assert names.told("case_mix_by_treatment[re_srs, kps70]") == "case_mix_by_treatment[re_srs, kps70]"
     assert names.told("single_met 0 v 1") == "number of metastases: several metastases v one"
+    assert names.told("Kps70 in Lee") == "Performance status in Lee"
     assert names.told("kps70 = 1") == "performance status: KPS 70 or more (or ECOG 0-1)"
     assert linked("the coefficient of kps70", names) == "the coefficient of performance status"
 
@@ -229,3 +231,14 @@ def test_a_patient_stands_beside_all_patients():
     shown = asked_table(two_arms().spec, rows, rows)
     assert shown.heads[-1].text == "all patients, a new study"
     assert all(row.cells[1].text == row.cells[-1].text for row in shown.rows)
+
+
+def test_a_source_is_a_link_where_it_is_one():
+    assert (
+        source_cell("https://a.org/articles/10.3389/fonc.2017.00279/full").level
+        == "https://doi.org/10.3389/fonc.2017.00279"
+    )
+    plain_address = source_cell("https://pmc.ncbi.nlm.nih.gov/articles/PMC5886580")
+    assert (plain_address.text, plain_address.kind) == ("pmc.ncbi.nlm.nih.gov/articles/PMC5886580", "link")
+    assert source_cell("abstract, Minniti 2016").kind == "plain"
+    assert source_cell("javascript:alert(1)").kind == "plain"

@@ -48,6 +48,7 @@ def _write_source_label(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
         fontsize=8.2,
         fontweight="bold" if row["kind"] in ("heading", "combined") else "normal",
         annotation_clip=False,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
     )
 
 

@@ -107,7 +107,7 @@ def _set_difference_axis(axes: Axes, table: pd.DataFrame, count: int) -> None:
 
 
 def _analysis_label(row: Mapping[Any, Any]) -> str:
-    return f"base ({row['family']})" if row["kind"] == "base" else str(row["analysis"])
+    return f"base ({row['family']})" if row["kind"] == "base" else str(row["analysis"]).replace("_", " ")
 
 
 def _write_analysis_label(axes: Axes, row: Mapping[Any, Any], y: float, left_margin: float) -> None:

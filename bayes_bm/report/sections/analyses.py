@@ -86,6 +86,8 @@ def name_words(name: str) -> str:
 
 def analysis_words(spec: Spec, name: str) -> str:
     """Return what an analysis is: the spec's words, else the first reason in its values, else the keys it changes."""
+    if name == BASE:
+        return "nothing: the model of this report"
     patch = spec.sensitivity.get(name, {})
     reason = next(_reasons(patch), f"another {', '.join(patch)}")
     return spec.sensitivity_words.get(name, reason)

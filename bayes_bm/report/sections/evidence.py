@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bayes_bm.report.material import ImputationSummary, ReportData
+from bayes_bm.report.sections.studies import mixes_table, studies_table
 from bayes_bm.report.sections.treatments import ESTIMANDS, asked_text, estimand_title
 from bayes_bm.report.sentences import reconstruction_sentence
 from bayes_bm.report.tables import Cell, Column, Row, Table, make_table, numeric, plain, treatment
@@ -24,20 +25,6 @@ SIDE_BY_SIDE_COLUMNS = (
     plain("side by side in", "side_by_side", "words"),
 )
 SET_ASIDE_COLUMNS = (*ROW_COLUMNS, plain("reason", "reason", "words"))
-MIX_COLUMNS = (
-    plain("study", "study", "words"),
-    plain("arm", "arm", "words"),
-    treatment(),
-    plain("covariate", "covariate", "words"),
-    numeric("printed", "printed", 2),
-    numeric("of patients", "n", 0),
-    Column("this arm", lambda row: mix_text(row, ""), "num"),
-    Column("a new arm", lambda row: mix_text(row, "population_"), "num"),
-    plain("known from", "source", "words"),
-)
-MIX_CAPTION = (
-    "Share of patients with each covariate, or its mean, and that of a new arm of the treatment, {level} intervals"
-)
 QUESTION_COLUMNS = (
     Column("verdict", lambda row: Cell("flagged", "strong") if row["flagged"] else "not flagged", "keep"),
     plain("question", "question", "words"),
@@ -71,13 +58,6 @@ PIT_COLUMNS = (
 )
 
 
-def mix_text(row: Row, prefix: str) -> str:
-    """Return a share or a mean with its interval; one that is printed has none."""
-    middle, low, high = (float(row[f"{prefix}{name}"]) for name in ("mean", "low", "high"))
-    digits = 2 if abs(middle) <= 1 else 1
-    return number(middle, digits) if low == high else f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
-
-
 STATUS = {"green": "agrees", "amber": "strained", "red": "contradicts"}
 
 
@@ -85,6 +65,7 @@ STATUS = {"green": "agrees", "amber": "strained", "red": "contradicts"}
 class AuditSection:
     """What the evidence is: notes, treatments, pairs held side by side, rows in use, rows set aside (None: none).
 
+    studies   where each arm was published; None where no row has a source
     mixes     who the patients of each arm were; None where no mix is modelled
     whom      whose mix the averages are over, in words
     informed  a line a covariate: what informs its coefficient
@@ -96,6 +77,7 @@ class AuditSection:
     rows: Table
     set_aside: Table | None
     mixes: Table | None
+    studies: Table | None
     whom: str
     informed: Sequence[str]
 
@@ -125,9 +107,8 @@ def audit_section(data: ReportData) -> AuditSection:
         side_by_side=make_table(audit.contrasts, SIDE_BY_SIDE_COLUMNS, caption="Held side by side within a study"),
         rows=make_table(audit.rows, row_columns, caption=used),
         set_aside=set_aside if len(audit.set_aside) else None,
-        mixes=make_table(data.mixes, MIX_COLUMNS, caption=MIX_CAPTION.format(level=data.spec.interval.words))
-        if len(data.mixes)
-        else None,
+        mixes=mixes_table(data),
+        studies=studies_table(data),
         whom=data.whom,
         informed=[f"Coefficient of {name}: {words}." for name, words in data.informed.items()],
     )
@@ -154,7 +135,7 @@ def reconciliation_section(data: ReportData) -> ReconciliationSection:
         ),
         plain("study", "study", "words"),
         plain("arm", "arm", "words"),
-        plain("quantity", "quantity", "keep"),
+        plain("quantity", "quantity", "words"),
         Column("printed", lambda row: reconciled_text(spec, row, "printed"), "num"),
         Column("reconstructed", lambda row: number(row["reconstructed"], reconciled_digits(spec, row)), "num"),
         Column(f"predicted ({spec.interval.words})", lambda row: reconciled_text(spec, row, "predicted"), "num"),
