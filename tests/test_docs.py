@@ -71,6 +71,11 @@ def test_commands_and_options_of_a_page_exist(page: Path) -> None:
         assert set(OPTION.findall(rest)) <= known[command], f"bayes-bm {command}{rest}"
 
 
+def test_the_readme_names_every_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [name for name in commands() if f"bayes-bm {name}" not in text] == []
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
 def test_names_of_the_library_in_a_page_are_public(page: Path) -> None:
     named = set(re.findall(r"\bbb\.(\w+)", page.read_text(encoding="utf-8")))
