@@ -33,6 +33,8 @@ from bayes_bm.report.sentences import FAILED, TWICE, event_words
 from bayes_bm.report.templating import render_template
 from bayes_bm.report.text import counted, treatment_text
 
+NAMED = 3
+"""So many compared treatments are named under the question."""
 TITLE = "What would settle it"
 """Title of the section of planned studies."""
 
@@ -150,11 +152,16 @@ def _description(data: ReportData) -> str:
     spec, support = data.spec, data.answers.support()
     words = [
         f"{event_words(spec.endpoint)[1]} in {spec.time_unit}",
-        f"{', '.join(treatment_text(name) for name in data.compared)} against {data.reference}",
+        f"{_compared_words(data.compared)} against {data.reference}",
         f"{counted(support.studies, 'study')}",
         f"worked out on {day_text(data.result.provenance.get('made'))}",
     ]
     return " · ".join(words)
+
+
+def _compared_words(names: Sequence[str]) -> str:
+    """Return the compared treatments by name, or their number where the sentences below name them all."""
+    return ", ".join(map(treatment_text, names)) if len(names) <= NAMED else f"{len(names)} treatments"
 
 
 def day_text(made: str | None) -> str:

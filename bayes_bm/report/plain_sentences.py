@@ -14,7 +14,7 @@ from bayes_bm.report.sentences import (
     time_text,
     verdict,
 )
-from bayes_bm.report.text import counted, treatment_text
+from bayes_bm.report.text import treatment_text
 
 FREE = {
     "os": "alive",
@@ -113,7 +113,11 @@ def difference_range(answers: Answers, who: str) -> str:
     """Return between what numbers of 100 patients the difference of the only comparison may lie."""
     name = answers.compared[0]
     _, low, high = (round(end) for end in of_100(answers, who, "survival_difference", name))
-    return f"the difference may lie between {_signed(low)} and {_signed(high)} with {treatment_text(name)}"
+    if high < 0:
+        low, high = high, low
+    # of two ends on one side the first needs no word for it
+    first = f"{abs(low)}" if low * high > 0 else _signed(low)
+    return f"the difference may lie between {first} and {_signed(high)} with {treatment_text(name)}"
 
 
 def _signed(patients: int) -> str:
@@ -122,8 +126,3 @@ def _signed(patients: int) -> str:
 
 def _is_number(value: Any) -> bool:
     return value is not None and value == value
-
-
-def counted_words(size: int, name: str) -> str:
-    """Return `no study`, `1 study`, `2 studies`."""
-    return f"no {name}" if size == 0 else counted(size, name)

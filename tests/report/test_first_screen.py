@@ -48,8 +48,8 @@ def test_the_three_sentences_have_the_numbers_of_compare():
     assert f"about {alive['b']:.0f} with b and {alive['a']:.0f} with a are alive at 12 months" in patients
     difference = row_of(new, "survival_difference", "b", 12.0)
     low, high = (round(100 * difference[name]) for name in ("q2_5", "q97_5"))
-    said = [f"{abs(end)} {'more' if end > 0 else 'fewer'}" for end in (low, high)]
-    assert f"the difference may lie between {said[0]} and {said[1]} with b (95 % interval)" in patients
+    assert 0 < low < high
+    assert f"the difference may lie between {low} and {high} more with b (95 % interval)" in patients
     assert support.startswith("It rests on ")
 
 
@@ -63,6 +63,19 @@ def test_the_first_sentence_claims_what_its_interval_carries(log_hr, said):
     finding = plain_sentences(replace(answers, tables=tables))[0]
     assert said in finding
     assert ("would favour b" in finding) == (log_hr == 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [((-0.14, 0.17), "14 fewer and 17 more"), ((-0.31, -0.12), "12 and 31 fewer"), ((-0.1, 0.0), "10 fewer and none")],
+)
+def test_the_difference_is_said_as_patients(ends, said):
+    answers = two_arm_material().answers
+    table = answers.tables["new-study"].copy()
+    mask = table["estimand"] == "survival_difference"
+    table.loc[mask, ["q2_5", "q97_5"]] = ends
+    moved = replace(answers, tables={**answers.tables, "new-study": table})
+    assert f"between {said} with b" in plain_sentences(moved)[1]
 
 
 # ---- the figure and its numbers
@@ -81,7 +94,7 @@ def test_contrasts_beside_the_curves_are_those_of_compare():
 
 def test_several_treatments_have_a_ratio_each():
     (block,) = first_screen.contrast_blocks(material())
-    assert block.rows["label"].tolist() == ["b v a", "c v a"]
+    assert block.rows["label"].tolist() == ["b", "c"] and block.label.startswith("hazard ratio against a")
     assert "Against a" in plain_sentences(material().answers)[0]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from bayes_bm.report.plots.contrasts import TICKS
 from bayes_bm.report.plots.curves import treatment_curves
@@ -29,8 +30,10 @@ TOP = 0.12
 """Inches above axes."""
 BELOW = 0.58
 """Inches below axes for ticks and label."""
-MOST_LEGEND_ROWS = 4
-"""So many curves are named inside the axes; more get smaller letters."""
+MOST_BANDS = 3
+"""So many curves have bands and are named inside the axes; of more the lines alone are drawn, with markers."""
+LEGEND_ROW = 0.18
+"""Inches of a row of the legend above the axes, in two columns."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ def first_screen_figure(
 ) -> Figure:
     """Draw curves (none without levels) with numbers at risk, and contrasts beside them, or below where not `wide`."""
     risk_height = 0.0 if curves is None or at_risk.empty else RISK_ROW * (len(settings.names) + 1.3)
-    curve_height = 0.0 if curves is None else TOP + CURVE_HEIGHT + BELOW + risk_height
+    rows = -(-len(settings.names) // 2) if len(settings.names) > MOST_BANDS else 0
+    above = TOP + LEGEND_ROW * rows
+    curve_height = 0.0 if curves is None else above + CURVE_HEIGHT + BELOW + risk_height
     block_heights = [TOP + ROW * len(block.rows) + BELOW for block in blocks]
     beside = wide and curves is not None
     height = max(curve_height, sum(block_heights)) if beside else curve_height + sum(block_heights)
@@ -77,7 +82,7 @@ def first_screen_figure(
         left_margin = max(0.66, 0.2 + 0.9 * LETTER * max(map(len, settings.names.values())))
         if curves is not None:
             right_edge = 0.49 * width if beside else width - 0.12
-            box = (left_margin, height - TOP - CURVE_HEIGHT, right_edge - left_margin, CURVE_HEIGHT)
+            box = (left_margin, height - above - CURVE_HEIGHT, right_edge - left_margin, CURVE_HEIGHT)
             axes = _axes(drawn, box)
             _draw_curves(axes, curves, settings)
             if risk_height:
@@ -99,9 +104,12 @@ def _axes(drawn: Figure, box: tuple[float, float, float, float]) -> Axes:
 
 
 def _draw_curves(axes: Axes, curves: pd.DataFrame, settings: CurveSettings) -> None:
+    """Draw curves with bands whose edges are seen; of many treatments lines with markers, named above the axes."""
+    many = len(settings.names) > MOST_BANDS
+    shown = curves.assign(low=curves["median"], high=curves["median"]) if many else curves
     treatment_curves(
         axes,
-        curves,
+        shown,
         looks=settings.looks,
         names=settings.names,
         follow_up_ends=settings.follow_up_ends,
@@ -109,14 +117,36 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, settings: CurveSettings) -> N
         limit=settings.limit,
         ylabel=settings.ylabel,
     )
-    for treatment in settings.names:
-        # bands that lie on each other are told apart by their edges
-        rows = curves[curves["treatment"] == treatment]
+    for place, treatment in enumerate(settings.names):
+        rows, look = curves[curves["treatment"] == treatment], settings.looks[treatment]
+        if many:
+            # a marker every tenth of the axis, each treatment's at times of its own
+            at_times = np.arange(2 + place % 4, len(rows), 6)
+            axes.plot(
+                rows["time"].iloc[at_times], rows["median"].iloc[at_times], look.marker, color=look.color, markersize=4
+            )
+            continue
         for edge in ("low", "high"):
-            axes.plot(rows["time"], rows[edge], color=settings.looks[treatment].color, linewidth=0.7, alpha=0.7)
+            axes.plot(rows["time"], rows[edge], color=look.color, linewidth=0.7, alpha=0.7)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], labels=["0", "25", "50", "75", "100"])
-    size = 8.5 if len(settings.names) <= MOST_LEGEND_ROWS else 6.5
-    axes.legend(loc="upper right", borderaxespad=0.1, handlelength=1.6, fontsize=size, labelspacing=0.3)
+    if not many:
+        axes.legend(loc="upper right", borderaxespad=0.1, handlelength=1.6, fontsize=8.5, labelspacing=0.3)
+        return
+    handles = [
+        Line2D([], [], color=look.color, marker=look.marker, markersize=4, label=settings.names[treatment])
+        for treatment, look in ((name, settings.looks[name]) for name in settings.names)
+    ]
+    axes.legend(
+        handles=handles,
+        loc="lower right",
+        bbox_to_anchor=(1.02, 1.0),
+        ncols=2,
+        borderaxespad=0.0,
+        handlelength=1.6,
+        columnspacing=1.0,
+        fontsize=8,
+        labelspacing=0.25,
+    )
 
 
 def _write_at_risk(axes: Axes, at_risk: pd.DataFrame, settings: CurveSettings) -> None:
@@ -125,8 +155,8 @@ def _write_at_risk(axes: Axes, at_risk: pd.DataFrame, settings: CurveSettings) -
     first, step = -72 * BELOW + 4, 72 * RISK_ROW
     axes.annotate("effectively at risk", (0, 0), xycoords="axes fraction", xytext=(0, first), color=GREY, **style)
     for line, (treatment, name) in enumerate(settings.names.items(), start=1):
-        y, color = first - step * line, settings.looks[treatment].color
-        axes.annotate(name, (0, 0), xycoords="axes fraction", xytext=(-14, y), ha="right", color=color, **style)
+        y = first - step * line
+        axes.annotate(name, (0, 0), xycoords="axes fraction", xytext=(-14, y), ha="right", color=INK, **style)
         for row in at_risk[at_risk["treatment"] == treatment].to_dict("records"):
             place = {"xycoords": ("data", "axes fraction"), "xytext": (0, y), "ha": "center"}
             axes.annotate(f"{row['at_risk']:.0f}", (row["time"], 0), color=INK, **place, **style)

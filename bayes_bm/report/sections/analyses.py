@@ -147,6 +147,9 @@ def analysis_sentences(data: ReportData) -> list[str]:
     spec = data.spec
     low, high = min(rows, key=lambda row: row["ratio"]), max(rows, key=lambda row: row["ratio"])
     measure = str(rows[0]["measure"])
+    if len(rows) == 1:
+        turned = " That is the other side of 1." if rows[0]["change"] == TURNED else ""
+        return [f"Under the one analysis made the {measure} is {_named_ratio(spec, low)}.{turned}"]
     sentences = [
         f"Over {counted(len(rows), 'named analysis').replace('analysiss', 'analyses')} the {measure} runs from"
         f" {_named_ratio(spec, low)} to {_named_ratio(spec, high)}."

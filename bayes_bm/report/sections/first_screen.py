@@ -12,7 +12,7 @@ from bayes_bm.report import figures
 from bayes_bm.report.downloads import csv_download, svg_download
 from bayes_bm.report.material import Answers, ReportData
 from bayes_bm.report.plain_sentences import difference_range, free_words, of_100, plain_sentences
-from bayes_bm.report.plots.first_screen import ContrastBlock, CurveSettings, first_screen_figure
+from bayes_bm.report.plots.first_screen import MOST_BANDS, ContrastBlock, CurveSettings, first_screen_figure
 from bayes_bm.report.sections.analyses import SENSITIVITY, analysis_sentences
 from bayes_bm.report.sentences import (
     Row,
@@ -74,7 +74,8 @@ def contrast_blocks(data: ReportData) -> list[ContrastBlock]:
     sides = "longer" if measure.longer else "lower hazard"
     ratios = _ratio_rows(answers) if len(answers.compared) == 1 else _treatment_rows(answers)
     place = "above" if measure.longer else "below"
-    blocks = [ContrastBlock(pd.DataFrame(ratios), f"{measure.words} ({place} 1: {sides})", log=True)]
+    against = f" against {answers.reference}" if len(answers.compared) > 1 else ""
+    blocks = [ContrastBlock(pd.DataFrame(ratios), f"{measure.words}{against} ({place} 1: {sides})", log=True)]
     if answers.levels and len(answers.compared) == 1:
         name = treatment_text(answers.compared[0])
         label = f"more of 100 patients {free_words(answers.spec.endpoint)} with {name}"
@@ -98,9 +99,8 @@ def _ratio_rows(answers: Answers) -> list[dict[str, Any]]:
 
 def _treatment_rows(answers: Answers) -> list[dict[str, Any]]:
     """The ratio of every treatment against the reference."""
-    label = f"v {answers.reference}"
     return [
-        {**_answer_row(answers, answers.ratio(name)), "label": f"{treatment_text(name)} {label}", "strong": True}
+        {**_answer_row(answers, answers.ratio(name)), "label": treatment_text(name), "strong": True}
         for name in answers.compared
     ]
 
@@ -163,8 +163,9 @@ def _caption(data: ReportData) -> str:
         return f"Point: posterior median; line: {level} interval."
     few = len(data.compared) == 1
     wider = " Dotted: one new hospital." if few and varies_between_studies(data.spec) else ""
+    bands = "bands and bars" if len(data.spec.treatments.names) <= MOST_BANDS else "bars"
     return (
-        f"Lines and points: posterior median, averaged over studies; bands and bars: {level} interval.{wider}"
+        f"Lines and points: posterior median, averaged over studies; {bands}: {level} interval.{wider}"
         " Dashed and hatched: beyond the follow-up. Effectively at risk: patients, or effective patients behind printed"
         " numbers, that the evidence still speaks about."
     )
@@ -195,8 +196,7 @@ def _table(data: ReportData) -> Table:
         Column("treatment", lambda row: treatment_text(row["treatment"]), "keep"),
         *(alive(time) for time in times),
         *([Column(f"median ({unit})", median, "num")] if answers.levels else []),
-        numeric("studies", "studies", 0),
-        numeric("effective patients", "size", 0),
+        Column("studies (effective patients)", lambda row: f"{row['studies']:.0f} ({row['size']:.0f})", "num"),
         numeric(f"followed to ({unit})", "until", DIGITS[unit]),
     ]
     return make_table(shown, columns, caption=f"What each treatment rests on, and its answer ({spec.interval.words})")
@@ -262,7 +262,7 @@ def _hospital(data: ReportData) -> Iterator[TrustLine]:
 def _analyses(data: ReportData) -> Iterator[TrustLine]:
     sentences = analysis_sentences(data)
     if sentences:
-        steady = any(sentence.startswith("None") for sentence in sentences)
+        steady = not any("other side of 1" in sentence and not sentence.startswith("None") for sentence in sentences)
         yield TrustLine(*(GOOD if steady else DOUBT), " ".join(sentences), "analyses")
     elif data.spec.sensitivity and SENSITIVITY not in data.elsewhere:
         count = counted(len(data.spec.sensitivity), "other choice")
