@@ -25,9 +25,12 @@ from .checks.tipping_point import tipping_point as tipping_point
 from .digitizing.digitize import Digitized as Digitized
 from .digitizing.digitize import digitize as digitize
 from .estimands.compare import compare as compare
+from .estimands.competing_risks import all_cause_survival as all_cause_survival
 from .estimands.competing_risks import cumulative_incidence as cumulative_incidence
+from .estimands.competing_risks import time_lost as time_lost
 from .estimands.findings import findings as findings
 from .estimands.imputation_variance import imputation_summary as imputation_summary
+from .estimands.joint_compare import compare_causes as compare_causes
 from .estimands.outcomes import outcome_table as outcome_table
 from .estimands.outcomes import outcomes as outcomes
 from .estimands.predict import patient_distance as patient_distance
@@ -57,6 +60,9 @@ from .evidence.network import Network as Network
 from .evidence.network import network as network
 from .evidence.reading import read_evidence as read_evidence
 from .evidence.records import Evidence as Evidence
+from .inference.causes.fit import fit_causes as fit_causes
+from .inference.causes.result import JointResult as JointResult
+from .inference.causes.result import load_causes as load_causes
 from .inference.fit import fit as fit
 from .inference.result import Result as Result
 from .inference.result import load as load
@@ -79,6 +85,8 @@ from .runtime.errors import BayesBmError as BayesBmError
 from .runtime.errors import GateRefused as GateRefused
 from .runtime.errors import InputError as InputError
 from .runtime.errors import InputErrors as InputErrors
+from .spec.causes import Causes as Causes
+from .spec.causes import read_causes as read_causes
 from .spec.document import Spec as Spec
 from .spec.reading import list_models as list_models
 from .spec.reading import read_spec as read_spec

@@ -169,6 +169,7 @@ def leave_one_out(
     """
     spec = result.spec
     require_population(result)
+    result.require_alone("leave-one-out")
     result.require_one_target("leave-one-out", differ="patients", hint="result.of_imputation(1)")
     chosen = treatment or spec.treatments.compare[0]
     if chosen not in spec.treatments.compare:

@@ -44,7 +44,7 @@ def population_at_centres(result: Result, who: Who) -> Population:
         return _baseline_population(result, who)
     match who:
         case AverageStudy():
-            return make_population(result, *_mean_effects(result))
+            return make_population(result, *mean_effects(result))
         case NewStudy():
             return _new_study(result)
         case NewHospital():
@@ -64,7 +64,8 @@ def make_population(
     return Population(result.inputs.family, result.spec.reference_time, eta, shape, *sds, walk=walk)
 
 
-def _mean_effects(result: Result) -> tuple[Array, Array]:
+def mean_effects(result: Result) -> tuple[Array, Array]:
+    """eta (sample, treatment) and shape (sample, treatment, shape) where all effects of studies are zero."""
     draws = result.predictors.draws
     return draws.intercept[:, None] + draws.log_hr, draws.shape[:, None] + draws.treatment_shape
 
@@ -76,7 +77,7 @@ def _shift_first_shape(shape: Array, shift: Array) -> Array:
 
 def _new_study(result: Result) -> Population:
     draws, df = result.predictors.draws, result.spec.level_df
-    eta, shape = _mean_effects(result)
+    eta, shape = mean_effects(result)
     if df is not None:
         rule = heavy_level_rule(draws.study_sd, np.sqrt(DEVIATION_VARIANCE) * draws.study_treatment_sd, df)
         wide = Rule(*(np.broadcast_to(values, (*eta.shape, values.shape[-1])) for values in rule))
@@ -94,7 +95,7 @@ def _new_hospital(result: Result) -> Population:
     """Level and shape drawn once a draw, shared by all treatments; a deviation of each."""
     draws, rng = result.predictors.draws, _random_stream(result, RandomStage.HOSPITAL_EFFECTS)
     level = draws.study_sd * standard_level(result.spec, rng.standard_normal(draws.samples))
-    eta, shape = _mean_effects(result)
+    eta, shape = mean_effects(result)
     if result.inputs.family.knots is not None and result.spec.effects.study_shape is not None:
         moved = shape + _fresh_walk(result, rng)[:, None]
     else:
@@ -122,7 +123,7 @@ def _named_study(result: Result, study: str) -> Population:
     if study not in design.studies:
         raise InputError("study", found=study, allowed="; ".join(design.studies) or "no study has absolute evidence")
     study_index = design.studies.index(study)
-    eta, shape = _mean_effects(result)
+    eta, shape = mean_effects(result)
     deviation = _study_deviations(result, study)
     return make_population(
         result, eta + draws.study_effect[:, [study_index]] + deviation, shape + draws.study_shape[:, [study_index]]

@@ -6,7 +6,7 @@ taken over S and h S *before* anything is compared, and given alive at s they ar
 reweight the effects (docs/decisions.md, 14, 15).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
@@ -312,36 +312,10 @@ def rmst(population: Population, horizon: float, *, alive_at: float = 0.0) -> Ar
 def restricted_mean_rule(breaks: Array, horizon: float, *, alive_at: float = 0.0) -> tuple[Array, Array]:
     """Return times and steps of the integral from s to the horizon; `breaks` are times at which the hazard jumps."""
     edges = [alive_at, *breaks[(breaks > alive_at) & (breaks < horizon)], horizon]
-    return _legendre_rule(np.array(edges), first=True, fewer=len(edges) > MANY_PARTS)
+    return legendre_rule(np.array(edges), first=True, fewer=len(edges) > MANY_PARTS)
 
 
-def cumulative_incidence(populations: Sequence[Population], times: Array, *, alive_at: float = 0.0) -> Array:
-    """Share that had each cause first by t, free of all at s (cause, sample, treatment, time), times rising.
-
-    F_k(t) = integral over (s, t] of h_k(u) product over causes l of S_l(u) / S_l(s) du, with S and h those of each
-    population: its effects are independent of the others', so averages multiply. Gauss-Legendre between times, in
-    t = a + (b - a) v^4 from time zero, where h may be infinite.
-    """
-    edges = np.concatenate([[alive_at], np.asarray(times, dtype=float)])
-    breaks = np.concatenate(
-        [population.reference_time * np.exp(np.array(population.family.breaks)) for population in populations]
-    )
-    inner = breaks[(breaks > edges[0]) & (breaks < edges[-1])]
-    ends = np.unique(np.concatenate([edges, inner]))
-    nodes, step = _legendre_rule(ends, first=alive_at == 0)
-    free = np.prod([survival(population, nodes, alive_at=alive_at) for population in populations], axis=0)
-    incidences = []
-    for population in populations:
-        piece = (
-            (hazard(population, nodes) * free * step).reshape(*free.shape[:2], len(ends) - 1, TIME_NODES).sum(axis=-1)
-        )
-        whole = np.cumsum(piece, axis=-1)
-        piece_index = np.searchsorted(ends, edges[1:]) - 1
-        incidences.append(np.where(piece_index < 0, 0.0, whole[..., np.maximum(piece_index, 0)]))
-    return np.stack(incidences)
-
-
-def _legendre_rule(ends: Array, *, first: bool, fewer: bool = False) -> tuple[Array, Array]:
+def legendre_rule(ends: Array, *, first: bool, fewer: bool = False) -> tuple[Array, Array]:
     """Nodes and steps of Gauss-Legendre between ends, one piece after another; the first may start at time zero.
 
     `fewer` in all but the first: yearly steps of a background hazard make many short pieces, in which S hardly falls.

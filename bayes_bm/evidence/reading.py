@@ -46,6 +46,7 @@ from bayes_bm.evidence.selection import (
     keep_chosen,
     one_measure,
     only_endpoint,
+    refuse_subdistribution,
 )
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.links import check_links, check_vocabulary
@@ -83,8 +84,13 @@ def read_evidence(spec: Spec | str | Path) -> Evidence:
     [{'treatment': 'gtr', 'kind': 'medians'}, {'treatment': 'str', 'kind': 'medians'}]
     """
     spec, digests = as_spec(spec), dict[str, str]()
+    return select(spec, read_tables(spec, digests), digests)
+
+
+def read_tables(spec: Spec, digests: dict[str, str]) -> dict[str, pd.DataFrame]:
+    """Every table that a spec names, in its time unit; the digest of each file is put into `digests`."""
     tables = {kind: _read_kind(kind, spec, digests) for kind in EVIDENCE_KINDS}
-    return select(spec, {**tables, "background": read_background(spec, digests)}, digests)
+    return {**tables, "background": read_background(spec, digests)}
 
 
 def table_errors(spec: Spec) -> list[InputError]:
@@ -116,6 +122,7 @@ def select(spec: Spec, tables: Mapping[str, pd.DataFrame], digests: Mapping[str,
     tables = {kind: inherit_flags(kind, frame, tables["arms"], spec) for kind, frame in tables.items()}
     prognostic = tables.pop("prognostic_ratios")
     tables = {kind: keep_chosen(kind, frame, spec, aside) for kind, frame in tables.items()}
+    refuse_subdistribution(tables["hazard_ratios"])
     tables = one_measure(tables, spec, aside)
     tables = drop_unusable(tables, aside)
     tables = drop_double_counted(tables, spec, aside)

@@ -192,6 +192,21 @@ def _check_said(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
             )
 
 
+def refuse_subdistribution(ratios: pd.DataFrame) -> None:
+    """Fine and Gray's ratio is of no hazard that the model has."""
+    found = ratios[ratios["measure"] == "subdistribution"]
+    if len(found):
+        row = found.iloc[0]
+        raise InputError(
+            f"hazard_ratios, study {row['study']}, {row['treatment']} v {row['reference']}, column measure",
+            found="subdistribution, a ratio of Fine and Gray",
+            allowed="cause_specific, or blank",
+            hint="it compares cumulative incidences on a scale that keeps the dead at risk: with proportional"
+            " cause-specific hazards it changes with time and holds every cause's ratio at once; give the cumulative"
+            " incidences of both arms (measure = cif_complement), or leave the row out with [evidence] exclude",
+        )
+
+
 def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[str, pd.DataFrame]:
     """Rows that print no precision cannot be weighed: set aside, said so."""
     arms = tables["arms"]

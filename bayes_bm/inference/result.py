@@ -206,6 +206,14 @@ class Result:
 
     def save(self, path: str | Path) -> Path:
         """Write NetCDF (HDF5), whole or not at all."""
+        # in memory first: where a disk is full, HDF5 has no error that says so
+        content = self.stored()
+        with atomic_write(Path(path)) as file:
+            file.write_bytes(content)
+        return Path(path)
+
+    def stored(self) -> bytes:
+        """Return the bytes of the file that `save` writes."""
         tree = self._tree(
             {
                 "posterior": self.posterior,
@@ -218,11 +226,16 @@ class Result:
         if self.imputations is not None:
             tree["imputation"] = xr.DataTree(self.imputations.stored())
         add_digests(tree)
-        # in memory first: where a disk is full, HDF5 has no error that says so
         content: Any = tree.to_netcdf(engine="h5netcdf")
-        with atomic_write(Path(path)) as file:
-            file.write_bytes(content)
-        return Path(path)
+        return bytes(content)
+
+    def require_alone(self, where: str) -> None:
+        """Refuse to fit one cause of a joint model again: without the others it is another model."""
+        if "joint" in self.provenance:
+            raise InputError(
+                where, found=f"one cause of the joint model {self.provenance['joint']}", allowed="a fit of its own",
+                hint="rows of several causes and correlated levels would be left out; fit the joint model again",
+            )  # fmt: skip
 
     def require_gate(self, *, allow_failed: bool = False) -> None:
         """Refuse to answer from a posterior that has not converged (exit status 1)."""

@@ -77,8 +77,10 @@ def _variable_digest(variable: xr.Variable) -> str:
 
 def read_tree(content: bytes, where: str) -> xr.DataTree:
     """Return the groups of a file of this schema. Raises `InputError` for another file, schema or a damaged part."""
-    with _quiet_closing():
-        tree = _opened(content, where)
+    tree = open_tree(content, where)
+    if "causes" in tree.attrs:
+        hint = "compare and incidence answer from it; in Python bb.load_causes"
+        raise InputError(where, found="a joint model of several causes", allowed="a result of one endpoint", hint=hint)
     if "spec" not in tree.attrs or not isinstance(tree.attrs["spec"], str):
         raise InputError(where, found="not a result of bayes-bm fit (no spec)", allowed=f"a result of schema {SCHEMA}")
     _check_schema(tree, where)
@@ -89,6 +91,12 @@ def read_tree(content: bytes, where: str) -> xr.DataTree:
         if name not in tree.children:
             raise InputError(f"{where}, {name}", found="no such group", allowed="the group that was written", hint=ANEW)
     return tree
+
+
+def open_tree(content: bytes, where: str) -> xr.DataTree:
+    """Return the groups and attributes of a file, whatever it holds. Raises `InputError` for what is no such file."""
+    with _quiet_closing():
+        return _opened(content, where)
 
 
 def _opened(content: bytes, where: str) -> xr.DataTree:

@@ -56,10 +56,10 @@ def points(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespa
     """
     drop = cum_hazard_from(family, eta_at(data, "log_u"), eta_at(data, "log_start"), eta, shape, xp=xp)
     alive = data.size * data.ratio
-    return _binomial(alive, data.size, -drop, xp.log1mexp(-drop), xp=xp)
+    return binomial(alive, data.size, -drop, xp.log1mexp(-drop), xp=xp)
 
 
-def _binomial(y: Tensor, size: Tensor, log_q: Tensor, log_not_q: Tensor, *, xp: Namespace) -> Tensor:
+def binomial(y: Tensor, size: Tensor, log_q: Tensor, log_not_q: Tensor, *, xp: Namespace) -> Tensor:
     coefficient = xp.gammaln(size + 1) - xp.gammaln(y + 1) - xp.gammaln(size - y + 1)
     return coefficient + y * log_q + (size - y) * log_not_q
 
@@ -113,7 +113,7 @@ def median_not_reached(family: Family, data: Any, eta: Tensor, shape: Tensor, *,
 def counts(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """d events of n by a time: binomial with 1 - S (decision 8)."""
     used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
-    return _binomial(data.n - data.events, data.n, -used, xp.log1mexp(-used), xp=xp)
+    return binomial(data.n - data.events, data.n, -used, xp.log1mexp(-used), xp=xp)
 
 
 def event_weighted_log_hr(family: Family, data: Any, eta: tuple, shape: tuple, *, xp: Namespace) -> Tensor:

@@ -51,6 +51,8 @@ class RandomStage(IntEnum):
     """Draws of a model's priors beside its posterior."""
     PREDICTIVE_DRAWS = 38
     """Replicates of every row of evidence beside it."""
+    CAUSE_HOSPITALS = 39
+    """Levels, deviations and shapes of a new hospital in a model of several causes."""
 
 
 def stage_seeds(seed: int, stage: RandomStage, *part: int) -> np.random.SeedSequence:

@@ -44,6 +44,26 @@ KEYS: dict[str, Key] = {
     "Spec.seed": Key("Seed of all random numbers: equal seeds give equal answers", 20251),
     "Spec.measure": Key("Measure of survival that counts, where rows of the endpoint differ in it", "km"),
     "Spec.cause": Key("Which cause is the event, where patients have causes; `any`: the first of all", "local_failure"),
+    "Spec.causes": Key(
+        "Several causes in one model: what is another for each; `fit`, `run` and `audit` read such a spec",
+        {"local_failure": {"endpoint": "local_control"}, "death": {"endpoint": "os"}},
+    ),
+    "Spec.joint": Key("What ties causes together", {"first_of_all": "pfs"}),
+    "Cause.endpoint": Key("Endpoint of the printed rows of this cause; the common one by default", "local_control"),
+    "Cause.after_others": Key(
+        "Why this cause goes on after the others at the same hazard: survival printed for its endpoint is then exp(-H)",
+        "deaths are counted whether or not a metastasis had grown back",
+    ),
+    "Cause.hazard": Key("Keys of `[hazard]` for this cause", {"family": "gompertz"}),
+    "Cause.effects": Key("Keys of `[effects]` for this cause", {"study": {"sd": STUDIES}}),
+    "Cause.priors": Key("Keys of `[priors]` for this cause", {"log_hr": RATIOS}),
+    "Cause.bias": Key("Keys of `[bias]` for this cause", {"single_arm": {"prior": RATIOS}}),
+    "Cause.evidence": Key("Keys of `[evidence]` for this cause", {"exclude": ONE_STUDY}),
+    "Joint.correlation": Key("Of a study's levels between causes", {"eta": 4.0, "why": REASON}),
+    "Joint.first_of_all": Key("Endpoint whose printed survival ends with the first of all causes", "pfs"),
+    "LevelCorrelation.value": Key("Correlation of every pair of causes, where it is stated; 0 is independent", 0.5),
+    "LevelCorrelation.eta": Key("Exponent of the LKJ prior, det(R)^(eta - 1): 1 is uniform, larger is nearer 0", 4.0),
+    "LevelCorrelation.why": Key("Reason, with its source", REASON),
     "Spec.cannot_say": Key(
         'Sentences that the report repeats under "what this cannot say"', ["No trial is among them."]
     ),

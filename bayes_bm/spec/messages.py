@@ -25,6 +25,13 @@ def teach(document: Mapping[str, Any], problem: ValidationError, where: str) -> 
     return errors[0] if len(errors) == 1 else InputErrors(where, errors)
 
 
+def table_errors(problem: ValidationError, name: str, where: str) -> InputError:
+    """Return everything that is wrong with a table of a spec that has a record of its own, such as `causes.death`."""
+    faults = [{**error, "loc": (*name.split("."), *error["loc"])} for error in problem.errors(include_url=False)]
+    errors = [error for fault in faults for error in _told(fault, where)][:MOST_SHOWN]
+    return errors[0] if len(errors) == 1 else InputErrors(where, errors)
+
+
 Fault = Mapping[str, Any]
 """One of pydantic's errors: `type`, `loc`, `msg`, `input`, `ctx`."""
 

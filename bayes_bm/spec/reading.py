@@ -42,6 +42,15 @@ def list_models() -> list[Path]:
     return sorted(shipped("models").glob("*.toml"))
 
 
+def list_causes() -> list[Path]:
+    """List the shipped specs of several causes, by name."""
+    return sorted((shipped("models") / "causes").glob("*.toml"))
+
+
+def _folders() -> tuple[Path, ...]:
+    return shipped("models"), shipped("models") / "causes"
+
+
 def find_spec(name: str | Path) -> Path:
     """Return a path as it stands, or the name of a shipped model, with or without `models/` and `.toml`."""
     path = Path(name)
@@ -49,13 +58,13 @@ def find_spec(name: str | Path) -> Path:
     if longest > LONGEST_NAME or not path.name:
         given = f"a name of {longest} letters" if path.name else f"{str(name)!r}, no file's name"
         raise InputError("SPEC", found=given, allowed=_SPECS, hint=_LIST)
-    candidate = shipped("models") / f"{path.name.removesuffix('.toml')}.toml"
-    plain = path.parent in (Path(), Path("models"))
+    plain = path.parent in (Path(), Path("models"), Path("models/causes"))
     if path.is_file():
         return path
-    if plain and candidate.is_file():
-        return candidate
-    names = [model.stem for model in list_models()]
+    for candidate in (folder / f"{path.name.removesuffix('.toml')}.toml" for folder in _folders()):
+        if plain and candidate.is_file():
+            return candidate
+    names = [model.stem for model in [*list_models(), *list_causes()]]
     matches = difflib.get_close_matches(path.name.removesuffix(".toml"), names, n=1)
     hint = f"did you mean {matches[0]}?" if matches else _LIST
     raise InputError(str(name), found="a folder" if path.is_dir() else "no such file", allowed=_SPECS, hint=hint)
@@ -64,10 +73,12 @@ def find_spec(name: str | Path) -> Path:
 LONGEST_NAME = 255
 """Bytes of a file's name."""
 _SPECS = "a path to a TOML spec, or a shipped model's name"
+_ONE_CAUSE = "a spec of one endpoint"
+_SEVERAL = "such a spec is read by fit, run and audit, and in Python by bb.read_causes and bb.fit_causes"
 _LIST = "list the shipped ones with: bayes-bm models"
 
 
-def _text_of(file: Path) -> str:
+def text_of(file: Path) -> str:
     """Return the text of a spec."""
     try:
         return file.read_text(encoding="utf-8-sig")
@@ -114,7 +125,9 @@ def read_spec(path: str | Path, *, sensitivity: str | None = None, changes: Mapp
     did you mean os_reresection_vs_resrs?
     """
     file = find_spec(path)
-    document = parse_toml(_text_of(file), str(file))
+    document = parse_toml(text_of(file), str(file))
+    if "causes" in document:
+        raise InputError(f"{file}, causes", found="a spec of several causes", allowed=_ONE_CAUSE, hint=_SEVERAL)
     chosen = {} if sensitivity is None else named_patch(document, sensitivity, str(file))
     changed = patched(patched(document, chosen, where=str(file)), changes or {}, where=str(file))
     spec = parse_spec(with_defaults(changed, file), where=str(file), folder=str(file.resolve().parent))

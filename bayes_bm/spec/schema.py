@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from bayes_bm.spec.cause_keys import Cause, Joint
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.keys import KEYS
 
@@ -21,6 +22,7 @@ def spec_schema() -> Node:
     schema["title"] = "A spec of bayes_bm"
     schema["description"] = "An analysis: question, evidence, model, priors with their reasons."
     schema["properties"].pop("folder", None)
+    _add_causes(schema)
     schema["required"] = [name for name in schema["required"] if name not in FILLED_IN]
     for record, node in {"Spec": schema, **schema["$defs"]}.items():
         for name, key in node.get("properties", {}).items():
@@ -30,6 +32,16 @@ def spec_schema() -> Node:
     for record in ("Priors", "StudyTreatment"):
         schema["$defs"][record].pop("required", None)
     return schema
+
+
+def _add_causes(schema: Node) -> None:
+    """Add the tables of a spec of several causes, which have records of their own."""
+    for record in (Cause, Joint):
+        own = record.model_json_schema(by_alias=True)
+        schema["$defs"] |= own.pop("$defs", {}) | {record.__name__: own}
+    each: Node = {"$ref": "#/$defs/Cause"}
+    schema["properties"]["causes"] = {"type": "object", "additionalProperties": each}
+    schema["properties"]["joint"] = {"$ref": "#/$defs/Joint"}
 
 
 def _describe(node: Node, record: str, name: str) -> None:

@@ -89,6 +89,7 @@ def rerun(result: Result, *, cores: int | None = None, say: Progress = lambda st
     >>> bb.rerun(result).identical
     True
     """
+    result.require_alone("rerun")
     each = {name: result.provenance[name] for name in ("draws", "tune", "chains") if name in result.provenance}
     imputed = None if result.imputations is None else result.imputations.m
     again = fit(result.spec, result.evidence, cores=cores, imputations=imputed, say=say, **each)

@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate
 
 from bayes_bm.cli.app import main
-from bayes_bm.estimands import quadrature
+from bayes_bm.estimands import cause_quadrature, quadrature
 from bayes_bm.estimands.competing_risks import FREE, cumulative_incidence, incidence_table
 from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.who import AverageStudy, NewStudy, Study
@@ -31,19 +31,21 @@ def exponential(rate: float) -> Population:
 
 def test_exponential_causes_have_their_closed_form() -> None:
     one, two, times = 0.03, 0.11, np.array([0.5, 6.0, 24.0, 200.0])
-    found = quadrature.cumulative_incidence([exponential(one), exponential(two)], times)[:, 0, 0]
+    found = cause_quadrature.cumulative_incidence([exponential(one), exponential(two)], times)[:, 0, 0]
     for at, rate in enumerate((one, two)):
         assert found[at] == pytest.approx(rate / (one + two) * -np.expm1(-(one + two) * times), abs=1e-12)
-    later = quadrature.cumulative_incidence([exponential(one), exponential(two)], times[1:], alive_at=6.0)[:, 0, 0]
+    later = cause_quadrature.cumulative_incidence([exponential(one), exponential(two)], times[1:], alive_at=6.0)[
+        :, 0, 0
+    ]
     assert later[0] == pytest.approx(one / (one + two) * -np.expm1(-(one + two) * (times[1:] - 6)), abs=1e-12)
-    alone = quadrature.cumulative_incidence([exponential(one), exponential(1e-300)], times)[0, 0, 0]
+    alone = cause_quadrature.cumulative_incidence([exponential(one), exponential(1e-300)], times)[0, 0, 0]
     assert alone == pytest.approx(-np.expm1(-one * times), abs=1e-12)
 
 
 @pytest.mark.parametrize("alive_at", [0.0, 3.0])
 def test_weibull_causes_against_scipys_quadrature(alive_at: float) -> None:
     laws = [(-0.5, 0.6), (0.3, 1.7), (-1.0, 1.0)]
-    found = quadrature.cumulative_incidence(
+    found = cause_quadrature.cumulative_incidence(
         [population(eta, np.log(shape)) for eta, shape in laws], np.array([4.0, 18.0]), alive_at=alive_at
     )[:, 0, 0]
 
@@ -68,7 +70,7 @@ def test_times_at_which_a_hazard_jumps_are_ends_of_pieces() -> None:
     shape = np.array([[[0.0, 1.5]]])
     zero = np.zeros((1, 1))
     jumps = Population(family, T0, zero, shape, zero, zero)
-    found = quadrature.cumulative_incidence([jumps, exponential(0.05)], np.array([5.0, 9.0, 24.0]))[:, 0, 0]
+    found = cause_quadrature.cumulative_incidence([jumps, exponential(0.05)], np.array([5.0, 9.0, 24.0]))[:, 0, 0]
     early, late = (float(quadrature.hazard(jumps, np.array([t]))[0, 0, 0]) for t in (3.0, 9.0))
 
     def part(rate: float, start: float, end: float, before: float) -> float:
@@ -84,7 +86,7 @@ def test_times_at_which_a_hazard_jumps_are_ends_of_pieces() -> None:
 def test_a_new_study_averages_each_cause_before_they_multiply() -> None:
     laws = [(-0.5, 0.1, 0.6, 0.2), (0.2, -0.2, 0.4, 0.0)]
     times = np.array([6.0, 24.0])
-    found = quadrature.cumulative_incidence([population(*law) for law in laws], times)[:, 0, 0]
+    found = cause_quadrature.cumulative_incidence([population(*law) for law in laws], times)[:, 0, 0]
     fine = np.linspace(0, 1, 4001)[1:]
     at = 24.0 * fine**4
 
@@ -171,7 +173,7 @@ def test_fits_of_simulated_causes_agree_with_aalen_and_johansen_and_the_truth() 
     for arm, log_hr in (("a", (0.0, 0.0)), ("b", (-0.7, 0.3))):
         mine = (table["arm"] == arm).to_numpy()
         laws = [population(log_hr[0] - 0.4, np.log(0.8)), population(log_hr[1] - 0.1, np.log(1.3))]
-        truth = quadrature.cumulative_incidence(laws, np.array(times))[:, 0, 0]
+        truth = cause_quadrature.cumulative_incidence(laws, np.array(times))[:, 0, 0]
         for at, cause in enumerate(CAUSES):
             fitter = AalenJohansenFitter(calculate_variance=False).fit(table["time"][mine], code[mine], at + 1)
             printed = fitter.predict(times).to_numpy()
@@ -197,7 +199,7 @@ def test_answers_pair_draws_of_two_fits_and_tables_summarise_them() -> None:
     for result, sample in ((first, 15), (second, 11)):
         draws = result.predictors.draws
         laws.append(population(draws.intercept[sample] + draws.log_hr[sample, 1], draws.shape[sample, 0]))
-    by_hand = quadrature.cumulative_incidence(laws, np.array([6.0, 24.0]), alive_at=2.0)[:, 0, 0]
+    by_hand = cause_quadrature.cumulative_incidence(laws, np.array([6.0, 24.0]), alive_at=2.0)[:, 0, 0]
     assert found.isel(draw=11).sel(treatment="b").to_numpy()[:2] == pytest.approx(by_hand, abs=1e-10)
     table = incidence_table(found)
     assert len(table) == 2 * 3 * 2

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayes_bm.cli.commands import causes
 from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import (
     AllowFailed,
@@ -71,6 +72,12 @@ def compare(
     if table_file is not None:
         check_ending(table_file)
         check_places({"--to": table_file}, [result_file])
+    if causes.one_joint([result_file]) is not None:
+        if table_file is not None:
+            raise InputError("--to", found="a joint result", allowed="a result of one endpoint", hint="leave it out")
+        joint = causes.load_joint(result_file, allow_failed=allow_failed_gate, level=level)
+        whole: dict[str, Any] = {"reference": reference, "horizon": horizon, "times": parse_times(times)}
+        return causes.compare_joint(joint, parse_population(population, parse_who(who)), as_json=as_json, **whole)
     result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     asked_about = parse_population(population, parse_who(who))
     if table_file is not None:
@@ -134,7 +141,9 @@ def _reconstruction_document(result: "Result", answers: Sequence[tuple[dict[str,
 
 
 def incidence(
-    result_files: Annotated[list[Path], typer.Argument(help="One result for each cause (cause = ... in its spec).")],
+    result_files: Annotated[
+        list[Path], typer.Argument(help="A joint result, or one result for each cause (cause = ... in its spec).")
+    ],
     times: Annotated[str, typer.Option(help="Such as 6,12,24.")],
     who: WhoName = "new-study",
     alive_at: Annotated[
@@ -145,19 +154,23 @@ def incidence(
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
-    """Cumulative incidence of competing causes, such as local failure and death, from one fit for each."""
+    """Cumulative incidence of competing causes, such as local failure and death, of a joint model or a fit for each."""
     from bayes_bm.estimands.competing_risks import cumulative_incidence, incidence_table
     from bayes_bm.estimands.who import parse_who
 
-    results = [load_gated(path, allow_failed=allow_failed_gate, level=level) for path in result_files]
-    incidence_times, interval = parse_times(times) or [], results[0].spec.interval
-    table = incidence_table(
-        cumulative_incidence(results, incidence_times, who=parse_who(who), alive_at=alive_at), interval
-    )
-    failed = [result for result in results if not result.gate.passed]
+    asked: dict[str, Any] = {"times": parse_times(times) or [], "who": parse_who(who), "alive_at": alive_at}
+    joint_file = causes.one_joint(result_files)
+    if joint_file is not None:
+        joint = causes.load_joint(joint_file, allow_failed=allow_failed_gate, level=level)
+        shares, first, said = cumulative_incidence(joint, **asked), joint.first, causes.gate_of(joint)
+    else:
+        results = [load_gated(path, allow_failed=allow_failed_gate, level=level) for path in result_files]
+        failed = [result for result in results if not result.gate.passed]
+        shares, first, said = cumulative_incidence(results, **asked), results[0], gate_field((failed or results)[0])
+    table = incidence_table(shares, first.spec.interval)
     if as_json:
-        return print_json({"who": who, **gate_field((failed or results)[0]), "rows": json_rows(table)})
-    return print_table(table, f"cumulative incidence ({who}, {results[0].spec.time_unit})", level=interval)
+        return print_json({"who": who, **said, "rows": json_rows(table)})
+    return print_table(table, f"cumulative incidence ({who}, {first.spec.time_unit})", level=first.spec.interval)
 
 
 def rank(

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.text import Text
 
+from bayes_bm.cli.audits import audit_document, print_audit
+from bayes_bm.cli.commands import causes
 from bayes_bm.cli.options import (
     AllowFailed,
     AllowRed,
@@ -31,7 +33,6 @@ from bayes_bm.cli.printing import (
     OUT,
     check_figure,
     gate_field,
-    json_rows,
     print_json,
     print_remarks,
     print_table,
@@ -42,26 +43,16 @@ from bayes_bm.cli.printing import (
 from bayes_bm.runtime.files import check_folder, check_places
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from bayes_bm.evidence.audit import Audit
     from bayes_bm.inference.result import Result
-
-
-AUDIT_TITLES = {
-    "rows": "evidence in use",
-    "treatments": "treatments",
-    "contrasts": "side by side",
-    "set_aside": "set aside",
-}
-"""The tables of an audit in the order in which they are printed, and their titles."""
 
 
 def models(as_json: Json = False) -> None:
     """The shipped specs: name and question."""
-    from bayes_bm.spec.reading import list_models, read_spec
+    from bayes_bm.spec.causes import read_causes
+    from bayes_bm.spec.reading import list_causes, list_models, read_spec
 
     rows = [{"name": path.stem, "question": read_spec(path).question} for path in list_models()]
+    rows += [{"name": path.stem, "question": read_causes(path).first.question} for path in list_causes()]
     if as_json:
         return print_json({"models": rows})
     import pandas as pd
@@ -81,6 +72,8 @@ def audit(
     from bayes_bm.evidence.audit import require_usable
     from bayes_bm.evidence.reading import read_evidence
 
+    if causes.of_several(spec_name):
+        return causes.audit_causes(spec_name, changes, as_json=as_json)
     spec = changes.read(spec_name)
     check_figure(figure, spec_inputs(spec_name, spec))
     evidence = read_evidence(spec)
@@ -94,27 +87,7 @@ def audit(
         print_json(audit_document(spec.name, audited))
     else:
         print_audit(spec.name, audited)
-    require_usable(spec, evidence)
-
-
-def audit_document(name: str, audited: "Audit") -> dict[str, Any]:
-    """Return the JSON document of an audit."""
-    tables = {key: json_rows(table) for key, table in _audit_tables(audited).items()}
-    return {"spec": name, **tables, "notes": list(audited.notes), "refusals": list(audited.refusals)}
-
-
-def print_audit(name: str, audited: "Audit") -> None:
-    """Print the tables that have rows, and the notes."""
-    OUT.print(f"[bold]{name}[/]\n")
-    for key, table in _audit_tables(audited).items():
-        if len(table):
-            print_table(table, AUDIT_TITLES[key])
-    for note in audited.notes:
-        print_words(f"- {note}")
-
-
-def _audit_tables(audited: "Audit") -> "dict[str, pd.DataFrame]":
-    return {key: getattr(audited, key) for key in AUDIT_TITLES}
+    return require_usable(spec, evidence)
 
 
 @expand_records
@@ -133,6 +106,9 @@ def fit(
     from bayes_bm.evidence.reading import read_evidence
     from bayes_bm.inference.fit import fit as sample
 
+    if causes.of_several(spec_name):
+        asked: dict[str, Any] = {"cores": cores, "allow_failed_gate": allow_failed_gate, "as_json": as_json}
+        return causes.fit_joint(spec_name, out, sampling, imputing, changes, **asked)
     spec = changes.read(spec_name)
     check_places({"--out": out}, spec_inputs(spec_name, spec))
     with show_progress(spec.name) as progress:
@@ -144,7 +120,7 @@ def fit(
         print_json(fit_document(result, out))
     else:
         print_fit(result, out)
-    result.require_gate(allow_failed=allow_failed_gate)
+    return result.require_gate(allow_failed=allow_failed_gate)
 
 
 def fit_document(result: "Result", path: Path) -> dict[str, Any]:
@@ -238,6 +214,10 @@ def run(
     """Audit, fit, check, compare, report: everything about one spec in one folder."""
     from bayes_bm.report.pipeline import FILES, run_spec
 
+    if causes.of_several(spec_name):
+        changes = SpecChanges(settings, causes.named_analysis(sensitivity, ALL))
+        asked: dict[str, Any] = {"allow_failed_gate": allow_failed_gate, "as_json": as_json}
+        return causes.run_joint(spec_name, out, sampling, imputing, changes, **asked)
     spec = SpecChanges(settings, None if sensitivity == ALL else sensitivity).read(spec_name)
     _require_browser(pdf)
     check_folder("--out", out, FILES, spec_inputs(spec_name, spec))

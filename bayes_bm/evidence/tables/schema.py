@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.tables.vocabulary import MEASURES, POPULATIONS, RATIO_MODELS, TIME_UNITS
+from bayes_bm.evidence.tables.vocabulary import MEASURES, POPULATIONS, RATIO_MODELS, RATIOS, TIME_UNITS
 from bayes_bm.runtime.errors import InputError
 
 
@@ -134,6 +134,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
         "se_log_hr": POSITIVE,
         **_P,
         "se_reference": NOT_NEGATIVE,
+        "measure": Column(choices=RATIOS),
         "followup": POSITIVE,
         "adjusted_for": TEXT,
         "source": TEXT,

@@ -25,6 +25,8 @@ SHIPPED_VOCABULARY = Vocabulary(
     ),
 )
 MEASURES = ("km", "cif_complement", "crude")
+RATIOS = ("cause_specific", "subdistribution")
+"""What a hazard ratio is of where causes compete: hazards among those free of all, or Fine and Gray's."""
 TIME_UNITS = ("days", "weeks", "months", "years")
 POPULATIONS = ("same", "external")
 """Whether a prognostic ratio is of patients in the evidence's own setting."""

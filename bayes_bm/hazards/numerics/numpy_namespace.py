@@ -67,6 +67,11 @@ def _join_shape(parts, *, points=False):
     return np.concatenate([part[..., None] if np.ndim(part) == 2 else part for part in parts], axis=-1)
 
 
+def _columns(columns):
+    """Shape parameters, each (...), as a shape (..., parameter); a family without any has an empty axis."""
+    return np.stack(columns, axis=-1) if columns else np.zeros((1, 0))
+
+
 def _softplus(x):
     """Return log(1 + exp(x))."""
     return np.logaddexp(0.0, x)
@@ -155,4 +160,5 @@ NUMPY: Namespace = SimpleNamespace(
     put=_put,
     product=_product,
     join_shape=_join_shape,
+    columns=_columns,
 )

@@ -88,13 +88,25 @@ def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem") -
     )
 
 
+class BoundDensity:
+    """`log_density` of one problem, whose addresses are looked up once; it is held, so that they stay valid."""
+
+    def __init__(self, problem: "Problem | CellProblem") -> None:
+        self.problem = problem
+        self.function = density_of(problem).ctypes
+        self.user = addresses(_arrays_of(problem))
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Log density at a contiguous vector, and its gradient."""
+        value, gradient = np.empty(1), np.empty_like(x)
+        numbers = (array.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for array in (x, gradient, value))
+        self.function(len(x), *numbers, self.user.ctypes.data)
+        return float(value[0]), gradient
+
+
 def log_density(x: np.ndarray, problem: "Problem | CellProblem") -> tuple[float, np.ndarray]:
     """Log density at `x` (coordinate) and its gradient, as the sampler sees them; NaN or infinite where it is not."""
-    x = np.ascontiguousarray(x, dtype=float)
-    value, gradient, user = np.empty(1), np.empty_like(x), addresses(_arrays_of(problem))
-    numbers = (array.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for array in (x, gradient, value))
-    density_of(problem).ctypes(len(x), *numbers, user.ctypes.data)
-    return float(value[0]), gradient
+    return BoundDensity(problem)(np.ascontiguousarray(x, dtype=float))
 
 
 def read_trace(trace: Any, statistics: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -17,7 +17,7 @@ from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.coverage import is_plain_weibull
 from bayes_bm.inference.compiled.fields import Problem
 from bayes_bm.inference.compiled.mix_packing import pack_mixes
-from bayes_bm.inference.compiled.parametrization import choose_parametrization
+from bayes_bm.inference.compiled.parametrization import Parametrization, choose_parametrization
 from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums
 from bayes_bm.inference.compiled.structure import pack_binomial, pack_prognosis, pack_ratios, pack_structure
 from bayes_bm.model.likelihoods import NO_ENTRY
@@ -33,10 +33,15 @@ Arrays = Mapping[str, np.ndarray]
 Fields = dict[str, Any]
 
 
-def pack_problem(inputs: ModelInputs) -> "tuple[Coordinates, Problem | CellProblem]":
-    """The coordinates of a model and everything its density reads. For models that `coverage.why_not` lets pass."""
+def pack_problem(
+    inputs: ModelInputs, centring: Parametrization | None = None
+) -> "tuple[Coordinates, Problem | CellProblem]":
+    """The coordinates of a model and everything its density reads. For models that `coverage.why_not` lets pass.
+
+    `centring` says which effects of studies are centred; by default those that their patients tell of themselves.
+    """
     spec, design, kinds = inputs.spec, inputs.design, inputs.kinds
-    coordinates = Coordinates.of(inputs, choose_parametrization(inputs))
+    coordinates = Coordinates.of(inputs, choose_parametrization(inputs) if centring is None else centring)
     if not is_plain_weibull(inputs):
         # imported late: the first posterior of a Weibull model does not wait for its compiling
         from bayes_bm.inference.compiled.cells.packing import pack_cells

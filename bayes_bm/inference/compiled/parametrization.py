@@ -18,7 +18,7 @@ coordinate for the sum, one for how it is shared out, of which an arm tells noth
 Measured on 300 worlds of 14 studies at 2 x 500 draws: 92 failed the gate without the turn (docs/checks.md).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,13 @@ def choose_parametrization(inputs: ModelInputs) -> Parametrization:
         informed = _of_contrasts(design, events, main) * _variance(effects.study_treatment.sd) > enough
         pair = informed & np.array([study >= 0 and level[study] for study in _pair_studies(design)], dtype=bool)
     return Parametrization(level, shapes, pair, main, turned=not heavy)
+
+
+def not_centred(inputs: ModelInputs) -> Parametrization:
+    """No effect of a study centred; levels and deviations of bases are walked on together where they are normal."""
+    chosen = choose_parametrization(inputs)
+    none = {name: np.zeros_like(getattr(chosen, name)) for name in ("level", "shape", "pair")}
+    return replace(chosen, **none)
 
 
 def _variance(prior: Prior | None) -> float:

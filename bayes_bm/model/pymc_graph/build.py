@@ -32,7 +32,7 @@ def build_model(spec: Spec, evidence: Evidence) -> pm.Model:
 
 def build_graph(inputs: ModelInputs) -> pm.Model:
     """The hierarchical model of inputs that are prepared."""
-    with pm.Model(coords=_coords(inputs)) as model:
+    with pm.Model(coords=coords_of(inputs)) as model:
         effects = make_effects(inputs)
         eta, shape = arm_predictors(effects, _with_data(inputs.design), xp=TENSOR)
         arms = ArmExpressions(inputs.arm_family, eta, tuple(shape), effects, inputs.design)
@@ -55,7 +55,8 @@ def _with_data(design: Design) -> Design:
     return replace(design, **{name: pm.Data(name, getattr(design, name)) for name in names})
 
 
-def _coords(inputs: ModelInputs) -> dict[str, list[str]]:
+def coords_of(inputs: ModelInputs) -> dict[str, list[str]]:
+    """Labels of every dimension of a model."""
     # of the coefficients of a flexible baseline the first is one
     knots = {"location": location_labels(inputs.spec, inputs.family)} if inputs.family.knots else {}
     terms = missing.labels(inputs.covariate_models, inputs.spec, inputs.evidence)

@@ -371,4 +371,5 @@ TENSOR: Namespace = SimpleNamespace(
     put=_put,
     product=_product,
     join_shape=_join_shape,
+    columns=shape_of,
 )

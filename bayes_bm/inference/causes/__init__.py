@@ -1,0 +1,1 @@
+"""Sampling one model of all causes, and its stored result."""

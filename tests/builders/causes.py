@@ -1,0 +1,104 @@
+"""A small joint model of local failure and death: its spec, its rows and its evidence in memory."""
+
+import copy
+from functools import cache
+from typing import Any
+
+import numpy as np
+from pytensor.compile.mode import Mode
+
+from bayes_bm.evidence.causes import CausesEvidence, select_causes
+from bayes_bm.inference.causes.density import JointDensity, joint_density, joint_inputs
+from bayes_bm.spec.causes import Causes, parse_causes
+from tests.builders import worlds
+
+T0 = 12.0
+PLAIN = Mode(linker="py", optimizer=None)
+"""A graph as it stands: a value costs more, and no second of compiling comes before it."""
+DOCUMENT: dict[str, Any] = {
+    **{key: value for key, value in worlds.DOCUMENT.items() if key != "treatments"},
+    "endpoint": "local_control",
+    "treatments": {"reference": "a", "compare": ["b"]},
+    "sampling": {"draws": 200, "tune": 300, "chains": 2},
+    "causes": {"failure": {}, "death": {"endpoint": "death_without"}},
+    "joint": {"first_of_all": "free"},
+}
+NAMED = {"endpoint": "local_control", "arm": "x"}
+ARMS = [
+    {**NAMED, "study": "k", "treatment": "a", "n": 40, "measure": "km"},
+    {**NAMED, "study": "f1", "treatment": "a", "n": 50, "measure": "cif_complement"},
+    {**NAMED, "study": "f2", "treatment": "b", "n": 33, "measure": "cif_complement", "survived_to": 1.5},
+    {**NAMED, "study": "f3", "treatment": "b", "n": 28, "measure": "cif_complement"},
+    {**NAMED, "study": "a1", "treatment": "a", "endpoint": "free", "n": 44},
+    {**NAMED, "study": "a2", "treatment": "b", "endpoint": "free", "n": 31},
+    {**NAMED, "study": "a3", "treatment": "b", "endpoint": "free", "n": 25},
+    {**NAMED, "study": "a4", "treatment": "a", "endpoint": "free", "n": 36},
+]
+ROWS: dict[str, list[dict[str, Any]]] = {
+    "patients": [],
+    "arms": ARMS,
+    "points": [
+        {**NAMED, "study": "k", "time": 12.0, "survival": 0.7},
+        {**NAMED, "study": "f1", "time": 6.0, "survival": 0.9},
+        {**NAMED, "study": "f1", "time": 12.0, "survival": 0.81},
+        {**NAMED, "study": "f1", "time": 24.0, "survival": 0.74},
+        {**NAMED, "study": "f2", "time": 12.0, "survival": 0.85},
+        {**NAMED, "study": "a1", "endpoint": "free", "time": 6.0, "survival": 0.6},
+        {**NAMED, "study": "a1", "endpoint": "free", "time": 18.0, "survival": 0.3},
+    ],
+    "medians": [
+        {**NAMED, "study": "a2", "endpoint": "free", "median": 9.0},
+        {**NAMED, "study": "a3", "endpoint": "free", "median": 8.0, "ci_low": 6.0, "ci_high": 11.0},
+    ],
+    "counts": [
+        {**NAMED, "study": "f3", "time": 12.0, "events": 6, "n": 28},
+        {**NAMED, "study": "a4", "endpoint": "free", "time": 12.0, "events": 22, "n": 36},
+    ],
+}
+
+
+def patients(n: int = 12, seed: int = 4, study: str = "p") -> list[dict[str, Any]]:
+    """Two arms of a study: Weibull failures of shape 0.8 and deaths of shape 1.3, followed 6 to 40 months."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for treatment, (failing, dying) in (("a", (0.4, 0.1)), ("b", (1.1, -0.2))):
+        failure = T0 * (rng.exponential(size=n) * np.exp(failing)) ** (1 / 0.8)
+        death = T0 * (rng.exponential(size=n) * np.exp(dying)) ** (1 / 1.3)
+        censored = rng.uniform(6, 40, n)
+        time = np.minimum(np.minimum(failure, death), censored)
+        for own, failed, died, lost in zip(time, failure, death, censored, strict=True):
+            cause = None if own == lost else "failure" if failed < died else "death"
+            known = {"time": float(own), "event": int(cause is not None), "cause": cause}
+            rows.append({"study": study, "arm": treatment, "treatment": treatment, **known})
+    return rows
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """The world's document with tables replaced as a whole; `None` removes one."""
+    found = copy.deepcopy(DOCUMENT) | changes
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def causes(**changes: Any) -> Causes:
+    return parse_causes(document(**changes))
+
+
+def evidence(of: Causes, rows: dict[str, list[dict[str, Any]]]) -> CausesEvidence:
+    tables = {kind: worlds.checked(kind, own) for kind, own in {"arms": ARMS[:1], **rows}.items() if own}
+    return select_causes(of, dict.fromkeys(of.names, tables))
+
+
+def with_patients() -> dict[str, list[dict[str, Any]]]:
+    return {**ROWS, "patients": patients()}
+
+
+@cache
+def whole_density() -> JointDensity:
+    """Every kind of row, patients and a prior on the correlation."""
+    of = causes(joint={"first_of_all": "free", "correlation": {"eta": 2.0, "why": "test"}})
+    return joint_density(joint_inputs(of, evidence(of, with_patients())), mode=PLAIN)
+
+
+def point(density: JointDensity, seed: int = 1) -> np.ndarray:
+    """A point on the sampler's scale, not too far from the prior."""
+    return density.start + 0.3 * np.random.default_rng(seed).standard_normal(density.size)
