@@ -111,7 +111,7 @@ MEANINGS = {
 }
 IN_ONE_TABLE = {
     ("hazard_ratios", "followup"): "time up to which events count; needed where hazards are not proportional",
-    ("hazard_ratios", "measure"): "where causes compete: of hazards among those free of all, or Fine and Gray's (refused)",
+    ("hazard_ratios", "measure"): "where causes compete: of hazards among those free of all, or of Fine and Gray",
     ("hazard_ratios", "treatment"): "the treatment whose hazard stands above the line",
     ("hazard_ratios", "reference"): "the treatment that it is compared with",
     ("prognostic_ratios", "reference"): "value that it is compared with",
