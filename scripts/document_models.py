@@ -11,7 +11,13 @@ from bayes_bm.runtime.files import atomic_write
 
 HEADER = """# Shipped models
 
-Made by `make docs` from `models/*.toml`; do not edit. Run one with `bayes-bm run NAME --out DIR`.
+This page has the evidence behind each shipped question. Run one with `bayes-bm run NAME --out DIR`. The table of a
+model has, for each treatment, the studies and arms in use; *effective patients*, which is how many patients with known
+times their rows are worth; and *until*, the last month that any row of the treatment reaches. The first treatment is
+the reference. *Side by side* names pairs of treatments that one study holds, with the number of such studies. *Cannot
+say* repeats the limits that the report prints. `bayes_bm/data/recurrent_bm/README.md` explains the names of treatments
+and how each number was read; `models/README.md` has what the sensitivity analyses say. `make docs` makes this page from
+`models/*.toml`; do not edit it.
 """
 
 
