@@ -5,8 +5,9 @@ import math
 import shutil
 import sys
 import textwrap
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 OUT: Console = Console(soft_wrap=True, width=max(shutil.get_terminal_size().columns, 140))
 ERR: Console = Console(stderr=True, soft_wrap=True)
 
-SHORT = 20
-"""Text of up to so many letters is never wrapped in a table."""
+SHORT = 28
+"""Text of up to so many letters is wrapped in a table only where all else is too wide: an estimate with its interval is
+as long."""
 FIGURE_FORMATS = ("pdf", "png", "svg")
 """Endings that a figure's file may have."""
 UNSTABLE_METADATA = {"pdf": ("CreationDate",), "png": ("Software",), "svg": ("Date",)}
@@ -80,18 +82,96 @@ def print_table(table: "pd.DataFrame", title: str, columns: Sequence[str] | None
     A median stands with its interval in one column, and columns without any entry are left out.
     """
     chosen = [end for name in columns or list(table.columns) for end in _ends(name, level)]
-    shown = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     table = _readable(table[[name for name in chosen if name in table]], level)
-    names = list(table.columns)
-    for name in names:
-        numeric = all(_is_number(value) for value in table[name])
-        short = numeric or table[name].astype(str).str.len().max() <= SHORT
-        shown.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=bool(short))
-    for row in table[names].itertuples(index=False):
-        # log_hr[b] is a name, not rich's markup for bold
-        shown.add_row(*(Text(_cell(value)) for value in row))
-    OUT.print(shown)
+    width = terminal_width() if OUT.is_terminal else OUT.width
+    for lines, longest, gap in _layouts(table, title):
+        widths = column_widths(lines.cells, longest, width - gap * (len(lines.cells) - 1))
+        if widths is not None:
+            _print_title(lines.title, width)
+            OUT.print(_laid_out(lines, widths, gap), width=width)
+            break
+    else:
+        _print_blocks(_as_texts(table, title), width)
     OUT.print()
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Hold a table as texts: `cells` by column, its head first, and which columns are numbers."""
+
+    title: str
+    cells: list[list[str]]
+    numeric: list[bool]
+
+
+def _as_texts(table: "pd.DataFrame", title: str) -> _Lines:
+    columns = [(str(name), list(table[name])) for name in table]
+    numeric = [all(_is_number(value) for value in values) for _, values in columns]
+    return _Lines(title, [[name, *(_cell(value) for value in values)] for name, values in columns], numeric)
+
+
+def _layouts(table: "pd.DataFrame", title: str) -> Iterator[tuple[_Lines, int, int]]:
+    """Yield ways to set a table, the widest first: the letters of a text that is never wrapped, and the gap."""
+    whole = _as_texts(table, title)
+    yield whole, SHORT, 2
+    against = HEADS["reference"]
+    if against in table and len(named := set(map(_cell, table[against])) - {""}) == 1:
+        # one reference of all rows needs no column
+        whole = _as_texts(table.drop(columns=against), f"{title}; {against} {named.pop()}")
+    for longest, gap in ((SHORT, 2), (SHORT, 1), (0, 2), (0, 1)):
+        yield whole, longest, gap
+
+
+def column_widths(cells: Sequence[Sequence[str]], longest: int, width: int) -> list[int] | None:
+    """Return the letters of each column so that no word is broken; None where `width` letters are too few.
+
+    What is left over goes to the columns that lack least, as they then wrap no text.
+
+    >>> column_widths([["name", "a long name"], ["n", "12"]], 0, 9), column_widths([["name"]], 0, 3)
+    ([7, 2], None)
+    """
+    natural = [max(map(len, texts)) for texts in cells]
+    words = [max(len(word) for text in texts for word in text.split() or [""]) for texts in cells]
+    widths = [most if most <= longest else word for most, word in zip(natural, words, strict=True)]
+    room = width - sum(widths)
+    if room < 0:
+        return None
+    lacking = sorted(range(len(cells)), key=lambda place: natural[place] - widths[place])
+    for position, place in enumerate(lacking):
+        more = min(natural[place] - widths[place], room // (len(lacking) - position))
+        widths[place] += more
+        room -= more
+    return widths
+
+
+def terminal_width() -> int:
+    """Return the columns of the terminal, 40 at least."""
+    return max(shutil.get_terminal_size().columns, 40)
+
+
+def _print_title(title: str, width: int) -> None:
+    OUT.print(Text(textwrap.fill(title, width, break_long_words=False, break_on_hyphens=False), style="bold"))
+
+
+def _laid_out(lines: _Lines, widths: Sequence[int], gap: int) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    shown.padding = (0, gap, 0, 0)
+    for texts, number, width in zip(lines.cells, lines.numeric, widths, strict=True):
+        shown.add_column(texts[0], justify="right" if number else "left", overflow="fold", width=width)
+    for row in zip(*(texts[1:] for texts in lines.cells), strict=True):
+        # log_hr[b] is a name, not rich's markup for bold
+        shown.add_row(*(Text(text) for text in row))
+    return shown
+
+
+def _print_blocks(lines: _Lines, width: int) -> None:
+    """Print each row as `column: value; column: value`, where the terminal is too narrow for the words of a row."""
+    _print_title(lines.title, width)
+    heads = [texts[0] for texts in lines.cells]
+    for row in zip(*(texts[1:] for texts in lines.cells), strict=True):
+        text = "; ".join(f"{head}: {value}" for head, value in zip(heads, row, strict=True) if value)
+        whole = textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+        OUT.print(Text(whole))
 
 
 ESTIMATE = "median and interval"
@@ -134,12 +214,12 @@ def _probability(value: Any) -> str:
     return "<0.001" if value < 0.001 else ">0.999" if value > 0.999 else f"{value:.3g}"
 
 
-def print_words(text: str) -> None:
+def print_words(text: str, console: Console = OUT) -> None:
     """Print sentences, wrapped between words where somebody is watching; lines that are indented stay whole."""
-    if not OUT.is_terminal:
-        OUT.print(Text(text))
+    if not console.is_terminal:
+        console.print(Text(text))
         return
-    width = max(shutil.get_terminal_size().columns, 40)
+    width = terminal_width()
     for line in text.split("\n"):
         indent = "  " if line.startswith("- ") else ""
         whole = (
@@ -147,7 +227,7 @@ def print_words(text: str) -> None:
             if line.startswith("  ")
             else textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
         )
-        OUT.print(Text(whole))
+        console.print(Text(whole))
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import (
@@ -379,7 +378,7 @@ def sensitivity(
             sensitivity_figure(analyses.table, time_unit=analyses.time_unit, title=spec.question, level=spec.interval),
             picture,
         )
-    ERR.print(Text(f"{spec.name}: {analyses.told}"))
+    print_words(f"{spec.name}: {analyses.told}", ERR)
     if as_json:
         print_json(sensitivity_document(spec.name, analyses, [table, picture]))
     else:

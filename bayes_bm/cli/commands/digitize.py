@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from bayes_bm.cli.commands.reconstruct import show_count
 from bayes_bm.cli.options import Cores, Json, expand_records
@@ -194,9 +193,9 @@ def _print_saved(saved: "Sequence[Saved]", out: Path) -> None:
     print_table(figures_table(saved), f"{len(saved)} figures -> {out}" if len(saved) > 1 else f"-> {out}", ARM_COLUMNS)
     for one in saved:
         if one.refusal:
-            ERR.print(Text(f"not read: {one.refusal}"))
+            print_words(f"not read: {one.refusal}", ERR)
         for finding, line in zip(one.findings, one.lines, strict=True):
-            ERR.print(Text(_finding_text(finding, one.folder, line)))
+            print_words(_finding_text(finding, one.folder, line), ERR)
     print_words(f"look at {out / 'overlay.png'}" if len(saved) == 1 else "look at overlay.png of each figure")
 
 

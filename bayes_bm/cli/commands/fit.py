@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from bayes_bm.cli.audits import audit_document, print_audit
 from bayes_bm.cli.commands import causes
@@ -236,7 +235,7 @@ def run(
     printed = _printed(out / "report.html", wanted=pdf)
     done = replace(done, files=(*done.files, *printed))
     for remark in done.remarks:
-        ERR.print(Text(f"- {remark}"))
+        print_words(f"- {remark}", ERR)
     if as_json:
         return print_json(done.document())
     for line in done.answer:

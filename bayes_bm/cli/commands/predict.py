@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.text import Text
 
 from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import (
@@ -26,7 +25,6 @@ from bayes_bm.cli.parsing import load_gated, parse_names, parse_pairs, parse_pop
 from bayes_bm.cli.printing import (
     ERR,
     ESTIMATE,
-    OUT,
     check_figure,
     gate_field,
     json_rows,
@@ -302,17 +300,23 @@ def print_predictions(result: "Result", request: PredictRequest, predictions: Pr
     print_table(
         table.assign(label=[_star_prior_only(label) for label in table["label"]]),
         f"{result.spec.question} ({request.who_name}, {result.spec.time_unit})",
-        MARGIN_COLUMNS if request.with_margin else COLUMNS,
+        _columns(request),
         result.spec.interval,
     )
     for mark in marks:
-        OUT.print(f"* {mark}: no evidence here informs these coefficients")
+        print_words(f"* {mark}: no evidence here informs these coefficients")
     for title, rows in predictions.outcomes.items():
         print_table(rows, f"what could happen to one such patient ({title}): times of the event, {SPREAD_OF_ONE}")
     if text := _mix_note(result, request):
         print_words(text)
     if result.spec.covariates and not request.together:
         _print_distances(result, request)
+
+
+def _columns(request: PredictRequest) -> Sequence[str]:
+    """Return the printed columns; of one patient without a name none that names him."""
+    columns = MARGIN_COLUMNS if request.with_margin else COLUMNS
+    return columns[1:] if list(request.titles) == ["1"] else columns
 
 
 def _mix_note(result: "Result", request: PredictRequest) -> str:
@@ -339,8 +343,8 @@ def _print_distances(result: "Result", request: PredictRequest) -> None:
     patients = list(zip(request.titles, request.patients, strict=True))
     for title, patient in patients[:1] if len(patients) > FEW else patients:
         for text in (patient_missing(result, patient).text, patient_distance(result, patient).text):
-            ERR.print(Text(f"patient {title}: {text}" if text and several else text))
+            print_words(f"patient {title}: {text}" if text and several else text, ERR)
     given = dict.fromkeys(name for patient in request.patients for name in patient)
     texts = informed_sentence(result.spec, result.evidence, given), reading_at_centres(result.spec, result.evidence)
     for text in filter(None, texts):
-        ERR.print(Text(text))
+        print_words(text, ERR)

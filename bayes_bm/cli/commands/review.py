@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from bayes_bm.cli.options import AllowFailed, Horizon, Json, ResultFile, WhoName
 from bayes_bm.cli.parsing import load_gated, parse_times
-from bayes_bm.cli.printing import OUT, gate_field, json_rows, print_json, print_table
+from bayes_bm.cli.printing import gate_field, json_rows, print_json, print_table, print_words
 from bayes_bm.runtime.files import check_places, write_text
 
 
@@ -37,7 +36,7 @@ def tipping(
     unit = f"restricted mean to {tipped.horizon:g} {result.spec.time_unit}, {tipped.who}"
     print_table(tipped.table, f"difference by the hazard of the censored ({unit})")
     for sentence in tipped.sentences:
-        OUT.print(Text(sentence))
+        print_words(sentence)
     return None
 
 

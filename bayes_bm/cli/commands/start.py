@@ -67,7 +67,7 @@ def _asked_unit(shown: "PatientsFile") -> str:
         answer: str = typer.prompt(words, default=shown.unit, err=True)
         if answer.strip() in UNITS:
             return answer.strip()
-        ERR.print(Text(f"found {answer!r}; allowed: {', '.join(UNITS)}"))
+        print_words(f"found {answer!r}; allowed: {', '.join(UNITS)}", ERR)
 
 
 def lint(

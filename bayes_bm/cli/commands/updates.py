@@ -4,18 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import AllowFailed, Cores, Horizon, Json, ResultFile, Seed
 from bayes_bm.cli.parsing import load_gated, parse_times
 from bayes_bm.cli.printing import (
-    OUT,
     check_figure,
     gate_field,
     json_rows,
     print_json,
     print_table,
+    print_words,
     save_figure,
     show_progress,
 )
@@ -103,7 +102,7 @@ def _print_plan(result: "Result", planned: "Plan") -> None:
     print_table(planned.table, f"{result.spec.question}: what would settle it", PLAN_COLUMNS)
     print_table(planned.value, f"what knowing is worth, {result.spec.time_unit} a patient ({planned.utility})")
     for sentence in planned.sentences:
-        OUT.print(Text(sentence))
+        print_words(sentence)
 
 
 DIFF_TABLES = ("rows", "spec", "versions", "answers", "moves")
@@ -139,7 +138,7 @@ def diff(
         if len(table):
             print_table(table, TITLES[name])
     if found.same:
-        OUT.print(Text("Rows, spec and versions are the same."))
+        print_words("Rows, spec and versions are the same.")
     return None
 
 
@@ -165,6 +164,6 @@ def rerun(
         print_json({**gate_field(again.result), **document, **tables})
     else:
         print_table(again.table, f"{result.spec.name}, before and again")
-        OUT.print(Text(again.sentence))
+        print_words(again.sentence)
     if not again.agrees:
         raise GateRefused(f"{result_file} is not reproduced: {again.sentence}")
