@@ -61,8 +61,34 @@ COMMANDS: dict[Callable[..., None], str] = {
 }
 """Every command in the order in which `--help` lists them, with an example that can be typed as it stands."""
 
+SUMMARIES: dict[Callable[..., None], str] = {
+    start.init: "A commented analysis to start from, which runs as it is.",
+    start.lint: "What is wrong or missing, and what each row would teach.",
+    checks.simulate: "A synthetic world with recorded truth, and its spec.",
+    reconstruct.reconstruct: "Curve to patients, or with --manifest many curves.",
+    convert.convert: "Tables from and to other programs, and lines of R.",
+    answers.incidence: "Cumulative incidence of competing causes.",
+    answers.rank: "Probability of every rank of every treatment.",
+    predict.predict: "What one patient, or each of many, may expect.",
+    answers.serve: "The patient page in a browser, on this machine only.",
+    answers.standardise: "Survival of a cohort had all had the same treatment.",
+    answers.score: "How predictions agree with a cohort's outcomes.",
+    checks.check: "Gates, reconciliation, predictive checks, studies.",
+    checks.split: "Direct against indirect evidence of every comparison.",
+    checks.sensitivity: "The answer under every named analysis and family.",
+    review.tipping: "How unlike the others the censored would have to be.",
+    review.checklist: "BARG and PRISMA-NMA, filled from the result.",
+    updates.plan: "What future studies would settle, and with how many patients.",
+    updates.diff: "What changed between two results.",
+    updates.rerun: "The same result again from what is stored in it.",
+    fit.report: "One self-contained HTML file of a result.",
+    fit.run: "Audit, fit, check, compare, report in one folder.",
+    start.schema: "The JSON schema of a spec, for editors.",
+}
+"""A line for the list of commands, where the first sentence of the help is longer than a line of 80 letters."""
+
 for _command, _example in COMMANDS.items():
-    app.command(epilog=f"Example: {_example}")(_command)
+    app.command(epilog=f"Example: {_example}", short_help=SUMMARIES.get(_command))(_command)
 
 
 def print_version(wanted: bool) -> None:

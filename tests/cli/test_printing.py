@@ -5,8 +5,10 @@ import io
 import pandas as pd
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from bayes_bm.cli import printing
+from bayes_bm.cli.app import app
 
 ANSWERS = pd.DataFrame(
     {
@@ -63,3 +65,12 @@ def test_a_terminal_too_narrow_for_columns_gets_a_row_a_paragraph(shown) -> None
     lines = shown(44)
     assert "estimand: survival difference; treatment:" in lines
     assert all(len(line) <= 44 for line in lines)
+
+
+def test_every_command_has_a_line_of_help_and_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = CliRunner().invoke(app, ["--help"]).output
+    assert "..." not in text.split("Commands:")[1]
+    assert max(map(len, text.splitlines())) <= 80
+    for command in app.registered_commands:
+        assert str(command.epilog).startswith("Example: bayes-bm "), command.callback
