@@ -149,6 +149,7 @@ PARAMETERS = {
     "study_shape_sd": "spread of shapes between studies (sd)",
     "prognosis_sd": "spread of covariates' ratios between studies (sd)",
     "transport_sd": "doubt whether covariates' ratios carry over (sd)",
+    "transport": "what another setting adds to the log ratio of {entry}",
     "log_hr": "log hazard ratio of {entry} against {reference}",
     "log_time_ratio": "log time ratio of {entry} against {reference}",
     "coefficient": "log ratio of {entry}",

@@ -29,6 +29,7 @@ from bayes_bm.runtime.files import write_csv
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import NO_ONE_NUMBER
+from bayes_bm.spec.reading import shipped
 
 FILES = ("result.nc", "compare.csv", "patient.csv", "report.html")
 """Names of the files of a run."""
@@ -158,8 +159,12 @@ def make_report(
 
 
 def _elsewhere(result: Result, folder: Path) -> dict[str, pd.DataFrame]:
-    """Tables of other commands that lie beside the result and are of its model (decision 22)."""
-    analyses, studies = saved_with(result, folder), leave_one_study_out.saved_with(result, folder)
+    """Tables of other commands that lie beside the result and are of its model (decision 22); analyses of a shipped
+    model are shipped.
+    """
+    kept = shipped("models") / "sensitivity" / result.spec.name
+    analyses = next((table for place in (folder, kept) if (table := saved_with(result, place)) is not None), None)
+    studies = leave_one_study_out.saved_with(result, folder)
     tables = {} if analyses is None else {SENSITIVITY: analyses}
     plan = saved_plan(result, folder)
     tables |= {} if plan is None else {PLAN: plan}

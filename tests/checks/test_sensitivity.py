@@ -14,6 +14,7 @@ from scipy import stats
 import bayes_bm as bb
 from bayes_bm.checks import sensitivity as checked
 from bayes_bm.checks.family_priors import SPREAD, of_family
+from bayes_bm.checks.kept_fits import analysis_model
 from bayes_bm.checks.sensitivity import BASE, COLUMNS, analyses, saved_with, sensitivity
 from bayes_bm.cli import app
 from bayes_bm.estimands.compare import compare
@@ -30,7 +31,7 @@ from bayes_bm.report.plots.sensitivity import sensitivity_figure
 from bayes_bm.report.text import ratio_estimate
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.spec.document import Spec
-from bayes_bm.spec.reading import parse_spec, read_spec
+from bayes_bm.spec.reading import parse_spec, read_spec, shipped
 from tests.builders import families, posteriors, small_spec, worlds
 from tests.builders.worlds import half_normal, normal
 
@@ -318,6 +319,15 @@ def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted)
     assert "bayes-bm run small --out small --sensitivity all" in elsewhere and "of the hazard<" not in elsewhere
     other = parse_spec({**spec.document(), "horizon": 18.0}, folder=spec.folder)
     assert saved_with(families.result(other, read_evidence(other)), out) is None
+
+
+@pytest.mark.parametrize("path", sorted((shipped("models") / "sensitivity").glob("*/sensitivity.csv")), ids=str)
+def test_shipped_analyses_are_of_the_shipped_model(path) -> None:
+    """Where a model or its evidence has changed: bayes-bm sensitivity NAME --out DIR --families FAMILY, and copy."""
+    spec, table = read_spec(path.parent.name), pd.read_csv(path)
+    assert table["analysis"].tolist() == [BASE, *spec.sensitivity]
+    assert table["model"].iloc[0] == analysis_model(spec, read_evidence(spec))
+    assert (table["gate"] == "passed").all()
 
 
 @pytest.mark.slow

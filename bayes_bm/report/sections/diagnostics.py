@@ -87,10 +87,17 @@ def _gate_words(data: ReportData) -> str:
     first = "; ".join(gate.first_try)
     again = f" A first try failed ({first}) and was repeated once at a higher target acceptance." if first else ""
     return (
-        f"The convergence gate {gate.state}: {counted(gate.divergences, 'divergence')} in {gate.draws} draws (allowed"
+        f"The convergence gate {gate.state}: {counted(gate.divergences, 'divergence')} in {gate.draws} steps of all"
+        f" chains, {_kept(data)} of them kept as draws (allowed"
         f" {MAX_DIVERGENT:.1%}), smallest E-BFMI {gate.min_bfmi:.2f} (above {MIN_BFMI}), target acceptance"
         f" {gate.target_accept:g}.{again}{_imputation_words(data)}"
     )
+
+
+def _kept(data: ReportData) -> int:
+    """Draws of the posterior: thinning keeps every so many steps."""
+    sizes = data.result.posterior.sizes
+    return sizes["chain"] * sizes["draw"]
 
 
 def _imputation_words(data: ReportData) -> str:

@@ -116,10 +116,13 @@ def audit_section(data: ReportData) -> AuditSection:
 
 @dataclass(frozen=True)
 class ReconciliationSection:
-    """Printed numbers beside reconstructed and predicted ones: how many agree in words, and whether any contradicts."""
+    """Printed numbers beside reconstructed and predicted ones: how many agree in words, whether any contradicts, and
+    whether all agree (`quiet`).
+    """
 
     summary: str
     contradicted: bool
+    quiet: bool
     table: Table
 
 
@@ -142,7 +145,8 @@ def reconciliation_section(data: ReportData) -> ReconciliationSection:
         Column("p", lambda row: probability(row["p"]), "num"),
     ]
     table = make_table(rows, columns, row_class=lambda row: row["status"] if row["status"] != "green" else None)
-    return ReconciliationSection(summary, contradicted="red" in counts, table=table)
+    quiet = not counts.keys() - {"green"}
+    return ReconciliationSection(summary, contradicted="red" in counts, quiet=quiet, table=table)
 
 
 def reconciled_digits(spec: Spec, row: Row) -> int:

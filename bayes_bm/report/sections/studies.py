@@ -48,7 +48,8 @@ def source_cell(source: Any) -> Cell:
     address = urlsplit(source)
     if address.scheme in ("http", "https") and address.netloc:
         return Cell(address.netloc.removeprefix("www.") + address.path[:60], "link", source)
-    return Cell(source)
+    # a pointer into a column of the table is of no use on a page
+    return Cell(re.sub(r"; see x_\w+$", "", source))
 
 
 # ---- who the patients were
