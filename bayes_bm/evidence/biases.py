@@ -46,7 +46,7 @@ def with_amounts(
     """
     if not spec.modelled_biases:
         return arms, ratios
-    several = _treatments_by_study(arms, ratios)
+    several = treatments_by_study(arms, ratios)
     for name, term in spec.modelled_biases.items():
         check_acts_on(name, term, arms, ratios)
         of_arm = AMOUNTS.get(name, _study_covariate)(term, arms, several)
@@ -88,7 +88,7 @@ def chosen_arms(name: str, term: Bias, spec: Spec, arms: pd.DataFrame) -> np.nda
     return mask & named_rows(arms, term.acts_on).to_numpy(dtype=bool) if term.acts_on else mask
 
 
-def _treatments_by_study(arms: pd.DataFrame, ratios: pd.DataFrame) -> pd.Series:
+def treatments_by_study(arms: pd.DataFrame, ratios: pd.DataFrame) -> pd.Series:
     """How many treatments the evidence knows of each study."""
     sides = [arms[["study", "treatment"]], ratios[["study", "treatment"]]]
     sides.append(ratios[["study", "reference"]].rename(columns={"reference": "treatment"}))

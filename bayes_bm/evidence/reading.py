@@ -16,6 +16,7 @@ from bayes_bm.evidence.arm_covariates import check_averaged
 from bayes_bm.evidence.biases import with_amounts
 from bayes_bm.evidence.clocks import check_clocks
 from bayes_bm.evidence.curves import with_curves
+from bayes_bm.evidence.design_weights import down_weighted
 from bayes_bm.evidence.files import file_digest, read_background, resolve_path
 from bayes_bm.evidence.hazard_ratios import (
     check_adjusted,
@@ -151,7 +152,7 @@ def _assemble(
     check_averaged(spec, patients, arms)
     arms, ratios = with_amounts(spec, arms, ratios, tables["arms"])
     prognostic = prognostic_rows(spec, tables["prognostic_ratios"], arms, patients, aside)
-    return Evidence(
+    assembled = Evidence(
         arms=arms,
         patients=patients,
         sequences=sequences,
@@ -164,6 +165,7 @@ def _assemble(
         set_aside=pd.DataFrame(aside, columns=["kind", "study", "arm", "reason"]),
         digests=dict(digests),
     )
+    return down_weighted(spec, assembled)
 
 
 def _read_kind(kind: str, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:

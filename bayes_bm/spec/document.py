@@ -26,7 +26,7 @@ from bayes_bm.spec.mix_rules import case_mix_rules, common_correlation_rules, po
 from bayes_bm.spec.priors import POSITIVE, Prior
 from bayes_bm.spec.prognosis import Prognosis
 from bayes_bm.spec.record import Contradiction, Contradictions, Record, Text, TimeUnit
-from bayes_bm.spec.sources import EvidenceSpec
+from bayes_bm.spec.sources import UNWEIGHTED, EvidenceSpec
 from bayes_bm.spec.term_rules import regression_rules, waning_rules
 from bayes_bm.spec.waning import Waning
 
@@ -244,6 +244,8 @@ class Spec(Record):
         # an absent table leaves no trace, so that digests of specs that know nothing of it stay what they were
         if not self.evidence.prognostic_ratios:
             del document["evidence"]["prognostic_ratios"]
+        if self.evidence.single_arm_weight == UNWEIGHTED:
+            del document["evidence"]["single_arm_weight"]
         if self.level == type(self).model_fields["level"].default:
             del document["level"]
         if not self.treatments.classes:

@@ -148,6 +148,9 @@ KEYS: dict[str, Key] = {
         "Correlation of the lesions of one patient: 0 as good as patients, 1 no better than one",
         {"value": 0.3, "why": REASON},
     ),
+    "EvidenceSpec.single_arm_weight": Key(
+        "What a patient of a study with one treatment counts, at most 1", {"value": 0.5, "why": REASON}
+    ),
     "Source.path": Key(
         "Path of a table, from the spec's folder; shipped:recurrent_bm is the package's table", "points.csv"
     ),

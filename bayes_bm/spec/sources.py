@@ -16,6 +16,10 @@ EVIDENCE_KINDS = (
 )
 
 
+UNWEIGHTED = Reasoned(value=1.0, why="series without a comparator count as every other study")
+"""Weight of single-arm studies where the spec says none."""
+
+
 class Source(Record):
     """One evidence file; `time_unit` where it differs from the spec's."""
 
@@ -58,8 +62,12 @@ class EvidenceSpec(Record):
     )
     icc: Share = Reasoned(value=0.3, why="lesions of one patient share the patient's biology; a middling correlation")
 
+    single_arm_weight: Share = UNWEIGHTED
+
     @model_validator(mode="after")
     def _shares(self) -> "EvidenceSpec":
+        if not 0 < self.single_arm_weight.value <= 1:
+            raise ValueError(f"single_arm_weight is {self.single_arm_weight.value}; allowed: above 0, at most 1")
         if not 0 < self.effective_share.value <= 1:
             raise ValueError(f"effective_share is {self.effective_share.value}; allowed: above 0, at most 1")
         if not 0 <= self.icc.value <= 1:
