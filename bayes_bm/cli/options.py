@@ -24,31 +24,47 @@ ResultFile = Annotated[Path, typer.Argument(metavar="RESULT.nc", help="Written b
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 AllowFailed = Annotated[bool, typer.Option("--allow-failed-gate", help="Answer from a posterior whose gate failed.")]
 AllowRed = Annotated[bool, typer.Option("--allow-red-rows", help="Report even where a row cannot be reproduced.")]
-WhoName = Annotated[str, typer.Option("--who", help="average-study, new-study, new-hospital or study:NAME.")]
-Times = Annotated[str | None, typer.Option("--times", help="Comma-separated, in the spec's time unit, from time 0.")]
-Treatments = Annotated[str | None, typer.Option("--treatment", help="Comma-separated; all where left out.")]
+WhoName = Annotated[
+    str, typer.Option("--who", help="Who is asked about: average-study, new-study, new-hospital, study:NAME.")
+]
+Times = Annotated[str | None, typer.Option("--times", help="Times, comma-separated, in the spec's unit, from time 0.")]
+Treatments = Annotated[str | None, typer.Option("--treatment", help="Treatments, comma-separated; all if left out.")]
 Horizon = Annotated[
-    float | None, typer.Option(parser=number_option("--horizon", greater_than=0), help="For the restricted mean.")
+    float | None,
+    typer.Option(
+        parser=number_option("--horizon", greater_than=0),
+        help="Where the restricted mean is cut; the spec's if left out.",
+    ),
 ]
 LevelValue = Annotated[
     float | None,
     typer.Option(
-        "--level", parser=number_option("--level", least=0.5, most=0.999), help="Of every interval; the spec's."
+        "--level",
+        parser=number_option("--level", least=0.5, most=0.999),
+        help="Level of every interval; the spec's if left out.",
     ),
 ]
 PatientValues = Annotated[str | None, typer.Option("--patient", help="name=value, separated by commas.")]
 MixValues = Annotated[
     str | None,
-    typer.Option("--population", help="share_NAME=0.7,mean_NAME=61: averages over patients of this case mix."),
+    typer.Option("--population", help="share_NAME=0.7,mean_NAME=61: the case mix averaged over."),
 ]
-Setting = Annotated[list[str] | None, typer.Option("--set", help="key=value on the spec, dotted keys; TOML values.")]
+Setting = Annotated[
+    list[str] | None, typer.Option("--set", help="key=value: changes a key of the spec, dotted; a TOML value.")
+]
 Pdf = Annotated[
     bool, typer.Option("--pdf", help="Print it too, by an installed Chromium: the whole, and one page for the clinic.")
 ]
 Sensitivity = Annotated[str | None, typer.Option("--sensitivity", help="A sensitivity analysis named in the spec.")]
-Count = Annotated[int | None, typer.Option(min=1, max=MOST_DRAWS)]
-Cores = Annotated[int | None, typer.Option(min=1, max=MOST_SIDE_BY_SIDE)]
-Seed = Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED)]
+Draws = Annotated[
+    int | None, typer.Option(min=1, max=MOST_DRAWS, help="Draws of each chain that are kept; the spec's if left out.")
+]
+Tune = Annotated[
+    int | None, typer.Option(min=1, max=MOST_DRAWS, help="Draws of each chain for warming up; the spec's if left out.")
+]
+Chains = Annotated[int | None, typer.Option(min=1, max=MOST_DRAWS, help="Number of chains; the spec's if left out.")]
+Cores = Annotated[int | None, typer.Option(min=1, max=MOST_SIDE_BY_SIDE, help="Number of processor cores to use.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=LARGEST_SEED, help="Seed: equal seeds give equal answers.")]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="Address of a Dask scheduler, tcp://...: fits run on its workers.")
 ]
@@ -79,9 +95,9 @@ def spec_inputs(name: str, spec: "Spec") -> list[Path]:
 class SamplingOptions:
     """Settings of the sampler; the spec's own stand where an option is left out (None)."""
 
-    draws: Count = None
-    tune: Count = None
-    chains: Count = None
+    draws: Draws = None
+    tune: Tune = None
+    chains: Chains = None
     seed: Seed = None
 
     def document(self) -> dict[str, Any]:
@@ -104,7 +120,10 @@ class ImputationOptions:
         ),
     ] = None
     processes: Annotated[
-        int, typer.Option("--processes", min=1, max=MOST_SIDE_BY_SIDE, help="Processes that share the imputations.")
+        int,
+        typer.Option(
+            "--processes", min=1, max=MOST_SIDE_BY_SIDE, help="Number of processes that share the imputations."
+        ),
     ] = 1
     scheduler: Scheduler = None
 
@@ -117,7 +136,9 @@ class ImputationOptions:
 class ParallelOptions:
     """Where many fits of one command run."""
 
-    cores: Annotated[int, typer.Option("--cores", min=1, max=MOST_SIDE_BY_SIDE, help="Fits side by side.")] = 1
+    cores: Annotated[
+        int, typer.Option("--cores", min=1, max=MOST_SIDE_BY_SIDE, help="Number of fits side by side.")
+    ] = 1
     scheduler: Scheduler = None
 
     def document(self) -> dict[str, Any]:

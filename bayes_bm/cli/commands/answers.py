@@ -144,7 +144,7 @@ def incidence(
     result_files: Annotated[
         list[Path], typer.Argument(help="A joint result, or one result for each cause (cause = ... in its spec).")
     ],
-    times: Annotated[str, typer.Option(help="Such as 6,12,24.")],
+    times: Annotated[str, typer.Option(help="Times, such as 6,12,24.")],
     who: WhoName = "new-study",
     alive_at: Annotated[
         float,
@@ -182,11 +182,13 @@ def rank(
     time: Annotated[
         float | None,
         typer.Option(
-            parser=number_option("--time", greater_than=0), help="For survival and, if it changes, the hazard ratio."
+            parser=number_option("--time", greater_than=0), help="Time of survival, or of a hazard ratio that changes."
         ),
     ] = None,
     horizon: Horizon = None,
-    classes: Annotated[bool, typer.Option("--classes", help="Classes of treatments in place of treatments.")] = False,
+    classes: Annotated[
+        bool, typer.Option("--classes", help="Rank classes of treatments in place of treatments.")
+    ] = False,
     figure: Annotated[Path | None, typer.Option("--figure", help="Probability of every rank as a picture.")] = None,
     level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
@@ -243,7 +245,7 @@ def _print_ranking(ranking: "Ranking", time_unit: str) -> None:
 
 def serve(
     result_file: ResultFile,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 takes a free one.")] = 0,
     level: LevelValue = None,
     allow_failed_gate: AllowFailed = False,
 ) -> None:
@@ -270,7 +272,7 @@ def standardise(
     excluded: Annotated[str | None, typer.Option("--without", help="Comma-separated: treatments to leave out.")] = None,
     times: Times = None,
     resample: Annotated[
-        bool, typer.Option("--resample", help="The cohort is a sample of whom is asked about.")
+        bool, typer.Option("--resample", help="Ask about those of whom the cohort is a sample.")
     ] = False,
     who: WhoName = "new-study",
     level: LevelValue = None,
@@ -304,11 +306,13 @@ def score(
     calibration_time: Annotated[
         float | None,
         typer.Option(
-            "--at", parser=number_option("--at", greater_than=0), help="Time of the calibration; the reference time."
+            "--at",
+            parser=number_option("--at", greater_than=0),
+            help="Time of the calibration; the reference time if left out.",
         ),
     ] = None,
     figure: Annotated[
-        Path | None, typer.Option("--figure", help="Observed against predicted, and D-calibration.")
+        Path | None, typer.Option("--figure", help="Picture of observed against predicted, and D-calibration.")
     ] = None,
     who: WhoName = "new-study",
     allow_failed_gate: AllowFailed = False,

@@ -78,7 +78,7 @@ def simulate(
     spec_name: SpecName,
     out: Annotated[Path, typer.Option("--out", help="Folder for spec.toml, truth.json and a table a kind.")],
     seed: Seed = None,
-    studies: Annotated[int, typer.Option(min=1, max=10_000, help="Studies in the world.")] = 14,
+    studies: Annotated[int, typer.Option(min=1, max=10_000, help="Number of studies in the world.")] = 14,
     sizes: Annotated[str, typer.Option(help="Fewest and most patients of an arm.")] = "20,80",
     mix: Annotated[
         str | None, typer.Option(help="kind=share,...: patients, points, medians, hazard_ratios, counts.")
@@ -95,10 +95,12 @@ def simulate(
     click_error: Annotated[
         float,
         typer.Option(
-            "--click-error", parser=number_option("--click-error", least=0, most=0.5), help="Share of each axis."
+            "--click-error",
+            parser=number_option("--click-error", least=0, most=0.5),
+            help="Sd of clicks, as a share of each axis.",
         ),
     ] = 0.003,
-    clicks: Annotated[int, typer.Option(min=10, max=100_000, help="On each curve.")] = 100,
+    clicks: Annotated[int, typer.Option(min=10, max=100_000, help="Number of clicks on each curve.")] = 100,
     *,
     changes: SpecChanges,
     as_json: Json = False,
@@ -144,11 +146,9 @@ class LeaveOneOutOptions:
         str | None, typer.Option("--leave-one-out", help="study: leave out each study in turn.")
     ] = None
     treatment: Annotated[
-        str | None, typer.Option(help="With --leave-one-out: of the contrast; the first that is compared.")
+        str | None, typer.Option(help="With --leave-one-out: the treatment compared; the first if left out.")
     ] = None
-    out: Annotated[
-        Path | None, typer.Option("--out", help="With --leave-one-out: folder; leave_one_out beside the result.")
-    ] = None
+    out: Annotated[Path | None, typer.Option("--out", help="With --leave-one-out: folder; else leave_one_out.")] = None
 
 
 @expand_records
@@ -283,7 +283,7 @@ def split(
     out: Annotated[Path, typer.Option("--out", help="Folder for splits.csv, models.csv and the fits kept.")],
     *,
     compare: Annotated[
-        list[str] | None, typer.Option("--compare", help="A:B, one comparison to split; all where left out.")
+        list[str] | None, typer.Option("--compare", help="A:B, a comparison to split; all if left out.")
     ] = None,
     unrelated: Annotated[bool, typer.Option(help="Fit unrelated mean effects too.")] = True,
     sampling: SamplingOptions,
@@ -342,10 +342,10 @@ def sensitivity(
     spec_name: SpecName,
     out: Annotated[Path, typer.Option("--out", help="Folder for sensitivity.csv, sensitivity.png and the fits kept.")],
     *,
-    families: Annotated[str | None, typer.Option(help="Comma-separated; every family where left out.")] = None,
+    families: Annotated[str | None, typer.Option(help="Families, comma-separated; all if left out.")] = None,
     only: Annotated[str | None, typer.Option(help="Comma-separated names of analyses; the base always stays.")] = None,
     cross: Annotated[bool, typer.Option("--cross", help="Every family under every named analysis too.")] = False,
-    treatment: Annotated[str | None, typer.Option(help="Of the main contrast; the first that is compared.")] = None,
+    treatment: Annotated[str | None, typer.Option(help="Treatment that is compared; the first if left out.")] = None,
     sampling: SamplingOptions,
     parallel: ParallelOptions,
     settings: Setting = None,

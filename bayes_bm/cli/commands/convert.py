@@ -23,9 +23,13 @@ class GivenOptions:
     """What the file may not say."""
 
     study: Annotated[str | None, typer.Option("--study", help="Name of the study, where no column has it.")] = None
-    treatment: Annotated[str | None, typer.Option("--treatment", help="Where no column has it.")] = None
-    reference: Annotated[str | None, typer.Option("--reference", help="Of ratios, where no column has it.")] = None
-    endpoint: Annotated[str, typer.Option("--endpoint", help="Of ratios, counts and arms.")] = "os"
+    treatment: Annotated[
+        str | None, typer.Option("--treatment", help="Name of the treatment, where no column has it.")
+    ] = None
+    reference: Annotated[
+        str | None, typer.Option("--reference", help="Reference of ratios, where no column has it.")
+    ] = None
+    endpoint: Annotated[str, typer.Option("--endpoint", help="Endpoint of ratios, counts and arms.")] = "os"
     dataset: Annotated[str | None, typer.Option("--dataset", help="Which curve, of a file with several.")] = None
 
 

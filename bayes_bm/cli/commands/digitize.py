@@ -26,8 +26,10 @@ ARM_COLUMNS = ("figure", "arm", "n", "steps", "marks", "at_risk", "verdict", "ia
 class FigureOptions:
     """Which part of a figure is read, and what somebody says about it."""
 
-    page: Annotated[int | None, typer.Option("--page", min=1, help="Page of a PDF.")] = None
-    panel: Annotated[int | None, typer.Option("--panel", min=1, help="Panel, left to right, top to bottom.")] = None
+    page: Annotated[int | None, typer.Option("--page", min=1, help="Number of the page of a PDF.")] = None
+    panel: Annotated[
+        int | None, typer.Option("--panel", min=1, help="Number of the panel, left to right, top to bottom.")
+    ] = None
     calibration: Annotated[
         Path | None, typer.Option("--calibration", help="calibration.toml, edited: it wins over what is read.")
     ] = None

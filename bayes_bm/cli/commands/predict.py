@@ -81,10 +81,10 @@ class PredictOptions:
     estimand: Annotated[
         str | None, typer.Option(help="Comma-separated: survival, median, rmst (the default), hazard, quantile:0.25.")
     ] = None
-    outcomes: Annotated[
-        bool, typer.Option("--outcomes", help="What could happen to one such patient, beside the curve.")
-    ] = False
-    figure: Annotated[Path | None, typer.Option("--figure", help="Curves, and below them outcomes.")] = None
+    outcomes: Annotated[bool, typer.Option("--outcomes", help="Add what could happen to one such patient.")] = False
+    figure: Annotated[Path | None, typer.Option("--figure", help="Picture of curves, and of outcomes below them.")] = (
+        None
+    )
     who: WhoName = "new-study"
     population: MixValues = None
     level: LevelValue = None

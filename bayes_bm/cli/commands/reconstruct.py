@@ -30,24 +30,26 @@ class CurveOptions:
     curve: Annotated[Path | None, typer.Argument(metavar="[CURVE.csv]", help="Columns time, survival.")] = None
     at_risk: Annotated[Path | None, typer.Option("--at-risk", help="Columns time, at_risk.")] = None
     ticks: Annotated[Path | None, typer.Option("--ticks", help="Column time: censor marks.")] = None
-    n: Annotated[int | None, typer.Option(min=1, max=MOST_PATIENTS, help="Patients in the arm.")] = None
-    events: Annotated[int | None, typer.Option(min=0, max=MOST_PATIENTS, help="Total events in the arm.")] = None
+    n: Annotated[int | None, typer.Option(min=1, max=MOST_PATIENTS, help="Number of patients in the arm.")] = None
+    events: Annotated[int | None, typer.Option(min=0, max=MOST_PATIENTS, help="Total of events in the arm.")] = None
     axis_max: Annotated[
         float | None,
         typer.Option(
             "--axis-max", parser=number_option("--axis-max", greater_than=0), help="Right end of the time axis."
         ),
     ] = None
-    figure: Annotated[Path | None, typer.Option("--figure", help="Points, steps, residuals, numbers at risk.")] = None
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Picture of points, steps, residuals, numbers at risk.")
+    ] = None
 
 
 @dataclass(frozen=True)
 class DrawOptions:
     """Plausible sets of patients beside the best one."""
 
-    draws: Annotated[int, typer.Option("--draws", min=0, max=10_000, help="Plausible sets of patients.")] = 0
-    draws_out: Annotated[Path | None, typer.Option("--draws-out", help="Where they go: draw, time, event.")] = None
-    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Of the draws.")] = 1
+    draws: Annotated[int, typer.Option("--draws", min=0, max=10_000, help="Number of plausible sets of patients.")] = 0
+    draws_out: Annotated[Path | None, typer.Option("--draws-out", help="File of these sets: draw, time, event.")] = None
+    seed: Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="Seed of these sets.")] = 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,9 @@ class ManifestOptions:
     manifest: Annotated[Path | None, typer.Option("--manifest", help="curves.csv: many arms in one call.")] = None
     cores: Cores = None
     figures: Annotated[bool, typer.Option("--figures", help="With --manifest: one PNG an arm.")] = False
-    time_unit: Annotated[str | None, typer.Option("--time-unit", help="With --manifest: of the patients.")] = None
+    time_unit: Annotated[
+        str | None, typer.Option("--time-unit", help="With --manifest: time unit of the patients.")
+    ] = None
 
 
 @expand_records

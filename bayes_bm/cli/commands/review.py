@@ -14,7 +14,7 @@ from bayes_bm.runtime.files import check_places, write_text
 def tipping(
     result_file: ResultFile,
     deltas: Annotated[
-        str, typer.Option("--deltas", help="Hazards of the censored, as times that of the followed.")
+        str, typer.Option("--deltas", help="Hazards of censored patients, as multiples of the others'.")
     ] = "0.5,1,1.5,2,3,5",
     who: WhoName = "average-study",
     horizon: Horizon = None,
@@ -42,7 +42,7 @@ def tipping(
 
 def checklist(
     result_file: ResultFile,
-    out: Annotated[Path | None, typer.Option("--out", help="Markdown to fill in.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="A Markdown file to fill in.")] = None,
     as_json: Json = False,
 ) -> None:
     """BARG and PRISMA-NMA filled from the result; blank where only the authors know."""

@@ -38,17 +38,21 @@ def plan(
     sizes: Annotated[
         str, typer.Option("--sizes", help="Each design at so many times its patients, or its studies.")
     ] = "0.5,1,2",
-    futures: Annotated[int, typer.Option("--futures", help="Studies simulated of each design and size.")] = 100,
+    futures: Annotated[
+        int, typer.Option("--futures", help="Number of studies simulated for each design and size.")
+    ] = 100,
     margin: Annotated[
         float,
         typer.Option(parser=number_option("--margin", greater_than=0), help="Hazard ratio that counts as better."),
     ] = 0.9,
     horizon: Horizon = None,
-    who: Annotated[str, typer.Option("--who", help="Whose restricted mean is the utility.")] = "new-study",
+    who: Annotated[str, typer.Option("--who", help="Who the restricted mean, the utility, is about.")] = "new-study",
     seed: Seed = None,
-    figure: Annotated[Path | None, typer.Option("--figure", help="Width and probability against patients.")] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Picture of width and probability against patients.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Table; as plan.csv beside the result its report shows it.")
+        Path | None, typer.Option("--out", help="CSV file; plan.csv beside the result is shown in its report.")
     ] = None,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
@@ -119,7 +123,9 @@ TITLES = {
 def diff(
     old_file: Annotated[Path, typer.Argument(metavar="OLD.nc", help="Written by bayes-bm fit.")],
     new_file: Annotated[Path, typer.Argument(metavar="NEW.nc", help="The same question, later.")],
-    refit: Annotated[bool, typer.Option("--refit", help="Sample again without each change, not by weights.")] = False,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Sample again without each change, in place of weights.")
+    ] = False,
     allow_failed_gate: AllowFailed = False,
     as_json: Json = False,
 ) -> None:
