@@ -2,7 +2,14 @@
 
 E[S] = sum over nodes of w exp(-H0(t) exp(eta + z sd)), and the same of u h S: the level is a factor of H, so each node
 costs one exponential. `quadrature` has the general form for any family, which these agree with to rounding.
+
+Where covariates that are not given add to eta besides, and times are many, E[S] is one function of log H0 + eta for all
+shapes and times: its table is made once a draw and treatment (`offset_tables`), on places `STEP` apart, and read by
+polynomials through `TAPS` of them. A sum over levels shifts a table, by the same polynomials at every place.
 """
+
+import math
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -12,6 +19,13 @@ from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import SUMS
 from bayes_bm.runtime.compiling import cached_njit
 
+STEP = 0.125
+"""Of log H, between the places of a table: with `TAPS` of them E[S] is right to 1e-9
+(tests/estimands/test_not_given.py)."""
+TAPS = 10
+"""Places that a polynomial goes through."""
+LOWEST, HIGHEST = -28.0, 4.0
+"""Log H of a patient below which S is 1, and above which it is 0, to 1e-12."""
 LARGEST = np.exp(700.0)
 """As `LARGEST_LOG` in `quadrature` (no unit): a cumulative hazard or a rate beyond it is as good as infinite."""
 
@@ -58,3 +72,82 @@ def add_moments(alive, slope, log_base, log_rate, eta, sd, less, level, weight):
                     moment += survival * min(rate * factor[m], LARGEST)
                 alive[s, a, t] += total
                 slope[s, a, t] += moment
+
+
+@njit(**SUMS)
+def _lagrange(part, weight):  # pragma: no cover
+    """Weights of the places -4, ..., 5 in the value at `part` of the way from place 0 to 1."""
+    for i in range(TAPS):
+        product = 1.0
+        for j in range(TAPS):
+            if j != i:
+                product *= (part + (TAPS // 2 - 1) - j) / (i - j)
+        weight[i] = product
+
+
+def offset_tables(eta_sd: Any, node: Any, share: Any, level: Any, weight: Any) -> tuple[float, Any]:
+    """E[exp(-exp(x + offset))] on places of x (sample, treatment, place), and the first place.
+
+    An offset is a node of what is not given (sample, treatment, node), whose shares sum to one, plus a level times its
+    sd (sample, treatment).
+    """
+    reach = np.abs(level).max() * eta_sd.max()
+    low, high = LOWEST - node.max() - reach - TAPS * STEP, HIGHEST - node.min() + reach + TAPS * STEP
+    tables = np.empty((*eta_sd.shape, int((high - low) / STEP) + 1))
+    given = (eta_sd, *(np.broadcast_to(values, (*eta_sd.shape, values.shape[-1])) for values in (node, share)))
+    _fill_tables(tables, low, *(np.ascontiguousarray(values) for values in given), level, weight)
+    return low, tables
+
+
+@cached_njit(exponentials, **SUMS)
+def _fill_tables(tables, low, eta_sd, node, share, level, weight):  # pragma: no cover
+    samples, treatments, places = tables.shape
+    at_nodes, shifts = np.empty(places), np.empty(TAPS)
+    for s in range(samples):
+        for a in range(treatments):
+            at_nodes[:] = 0.0
+            for k in range(node.shape[2]):
+                start, of_node = low + node[s, a, k], share[s, a, k]
+                for j in range(places):
+                    at_nodes[j] += of_node * exponential(-exponential(start + STEP * j))
+            table = tables[s, a]
+            table[:] = 0.0
+            for m in range(level.size):
+                moved = level[m] * eta_sd[s, a] / STEP
+                whole = math.floor(moved)
+                _lagrange(moved - whole, shifts)
+                for i in range(TAPS):
+                    _add_shifted(table, at_nodes, int(whole) + i - (TAPS // 2 - 1), weight[m] * shifts[i])
+
+
+@njit(**SUMS)
+def _add_shifted(table, values, shift, factor):  # pragma: no cover
+    """Add factor times the value so many places on: 1 before the first, 0 behind the last."""
+    places = table.size
+    first, last = max(0, -shift), min(places, places - shift)
+    for j in range(first):
+        table[j] += factor
+    for j in range(first, last):
+        table[j] += factor * values[j + shift]
+
+
+@cached_njit(exponentials, **SUMS)
+def add_tabulated(alive, tables, low, log_base, eta, weight):  # pragma: no cover
+    """Adds weight times what the tables say at log_base + eta to `alive` (sample, treatment, time)."""
+    samples, treatments, times = alive.shape
+    places, taps = tables.shape[2], np.empty(TAPS)
+    before, behind = TAPS // 2 - 1, places - TAPS // 2 - 1
+    for s in range(samples):
+        for a in range(treatments):
+            table = tables[s, a]
+            for t in range(times):
+                position = (log_base[s, a, t] + eta[s, a] - low) / STEP
+                if not position > before:
+                    alive[s, a, t] += weight
+                elif position < behind:
+                    place = int(position)
+                    _lagrange(position - place, taps)
+                    total = 0.0
+                    for i in range(TAPS):
+                        total += taps[i] * table[place + i - before]
+                    alive[s, a, t] += weight * total

@@ -42,6 +42,10 @@ MANY_PARTS = 12
 """Number of ends of pieces above which `FEWER_NODES` is used; yearly steps of a background hazard make so many."""
 TINY = 1e-300
 """Weight that stands for none: its logarithm is finite."""
+MANY_READINGS = 100
+"""Times and nodes of shape, together, above which a table of E[S] costs less than a sum for each."""
+PLACES = 1000
+"""About as many places has a table."""
 CHUNK = 4_000_000
 """Number of values (draws x treatments x times) worked out at once, about 32 MB an array."""
 
@@ -188,6 +192,8 @@ def _least_cum_hazard(population: Population, times: _PlacedTimes) -> Array:
 def _survivors(population: Population, times: _PlacedTimes, *, less: Array | float = 0.0) -> Array:
     """E[S] exp(less) at log_u (sample, treatment, time)."""
     if population.not_given is not None:
+        if isinstance(less, float) and less == 0.0 and _table_pays(population, times):
+            return _survivors_by_table(population, times)
         parts = (_survivors(placed, times, less=less + log_weight) for placed, log_weight in population.known())
         return np.add.reduce(list(parts))
     alive = np.zeros((*population.eta.shape, times.log_u.shape[-1]))
@@ -197,6 +203,33 @@ def _survivors(population: Population, times: _PlacedTimes, *, less: Array | flo
         return alive
     for weight, level, shape in _product_nodes(population):
         alive += weight * np.exp(less - _cum_hazard(population, times, *_effects_at_node(population, level, shape)))
+    return alive
+
+
+def _table_pays(population: Population, times: _PlacedTimes) -> bool:
+    """Whether E[S] is one function of log H, and is asked often enough for its table."""
+    if not _level_is_a_factor(population) or times.log_u.shape[0] > 1:
+        return False
+    shapes = SHAPE_NODES if np.any(population.shape_sd > 0) else 1
+    return times.log_u.shape[-1] * shapes > MANY_READINGS
+
+
+def _survivors_by_table(population: Population, times: _PlacedTimes) -> Array:
+    """E[S] at log_u (sample, treatment, time), of a population with covariates that are not given."""
+    width = PLACES * population.eta.shape[1]
+    return np.concatenate([_read_tables(population.part(rows), times) for rows in _chunks(len(population.eta), width)])
+
+
+def _read_tables(population: Population, times: _PlacedTimes) -> Array:
+    rule, eta, size = population.not_given, population.eta, (*population.eta.shape, times.log_u.shape[-1])
+    assert rule is not None
+    level, weight = (values[_normal_nodes(LEVEL_NODES)[1] > LEAST_WEIGHT] for values in _normal_nodes(LEVEL_NODES))
+    low, tables = level_averages.offset_tables(population.eta_sd, *rule, level, weight)
+    alive, zero = np.zeros(size), np.zeros((*eta.shape, 1))
+    for score, of_shape in zip(*_hermite(SHAPE_NODES, bool(np.any(population.shape_sd > 0))), strict=True):
+        shape = _effects_at_node(population, 0.0, float(score))[1]
+        log_cum = np.broadcast_to(population.family.log_cum_hazard(times.placed, zero, shape, xp=NUMPY), size)
+        level_averages.add_tabulated(alive, tables, low, np.ascontiguousarray(log_cum), eta, float(of_shape))
     return alive
 
 

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from bayes_bm.estimands.gauss_rule import NODES, gauss_rule
+from bayes_bm.estimands import quadrature
+from bayes_bm.estimands.gauss_rule import NODES, Rule, gauss_rule
 from bayes_bm.estimands.outcomes import outcomes
 from bayes_bm.estimands.predict import predict
+from bayes_bm.estimands.quadrature import Population
 from bayes_bm.estimands.quantities import quantile, survival
 from bayes_bm.estimands.standardization import standardise, survival_table
 from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient
+from bayes_bm.hazards import FAMILIES
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import CaseMix
 from bayes_bm.model.covariates.conditional import conditional_law
@@ -113,7 +116,7 @@ def test_a_population_of_studies_is_averaged_over_on_top() -> None:
     found = survival(result, [12.0], who=Patient({"age": 0.0}, NewStudy())).isel(chain=0, draw=0, treatment=0)
 
     def averaged(level: float) -> float:
-        return stats.norm.pdf(level) * np.exp(-np.exp(0.6 * level + np.array([0.0, 1.5]))).mean()
+        return float(stats.norm.pdf(level) * np.exp(-np.exp(0.6 * level + np.array([0.0, 1.5]))).mean())
 
     assert float(found[0]) == pytest.approx(integrate.quad(averaged, -9, 9)[0], abs=1e-6)
 
@@ -161,3 +164,21 @@ def test_a_rule_of_few_nodes_has_the_averages_of_its_atoms(sd: float, error: flo
 def test_a_law_without_spread_is_one_node() -> None:
     node, weight = gauss_rule(np.full((1, 40), 2.0), np.full(40, 1 / 40))
     assert np.sum(weight * np.exp(node)) == pytest.approx(np.exp(2.0))
+
+
+@pytest.mark.parametrize("shape_sd", [0.0, 0.3])
+def test_the_table_of_many_times_is_the_sum_over_nodes(shape_sd: float) -> None:
+    """Narrow and wide levels, rules of one atom and of several, times from next to zero on."""
+    rng = np.random.default_rng(5)
+    eta, eta_sd = (
+        rng.standard_normal((6, 2)),
+        np.array([[0.0, 0.01], [0.2, 0.5], [0.5, 0.8], [1.0, 1.5], [2.0, 2.5], [0.3, 0.0]]),
+    )
+    atoms = rng.standard_normal((6, 2, 5))
+    rule = Rule(np.concatenate([atoms, atoms[..., :1] + 1.0], axis=-1), np.full((6, 2, 6), 1 / 6))
+    shape, spread = 0.2 * rng.standard_normal((6, 2, 1)), np.full((6, 2), shape_sd)
+    population = Population(FAMILIES["weibull"], 12.0, eta, shape, eta_sd, spread, not_given=rule)
+    times = 60 * np.linspace(0.0, 1, 120) ** 4
+    right = np.concatenate([quadrature.survival(population, some) for some in np.split(times, 24)], axis=-1)
+    # sums for few times leave out the corners of their rules, of weight 1e-9 together
+    assert np.abs(quadrature.survival(population, times) - right).max() < 3e-9
