@@ -24,10 +24,22 @@ from bayes_bm.validation.calibration import coverage, parameter_ranks, tail_shar
 from bayes_bm.validation.two_stage import two_stage_fit
 
 OTHERS = ("extracranial_controlled", "single_met", "interval_over_6_months")
-PRINTED = {"evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": [], "sensitivity": {}}
+PRINTED = {
+    "evidence.prognostic_ratios": [],
+    "prognosis": "none",
+    "external_checks": [],
+    "sensitivity": {},
+    "sensitivity_words": {},
+}
 DROP = {**{f"covariates.{name}": "none" for name in OTHERS}, "covariates.kps70.case_mix": "none", **PRINTED}
 FEWER = {**{f"covariates.{name}": "none" for name in OTHERS[1:]}, "external_checks": [], "sampling.chains": 2}
-FEWER |= {"sensitivity": {}, "sampling.thin": 1, "sampling.target_accept": 0.7, "effects.study_treatment": "none"}
+FEWER |= {
+    "sensitivity": {},
+    "sensitivity_words": {},
+    "sampling.thin": 1,
+    "sampling.target_accept": 0.7,
+    "effects.study_treatment": "none",
+}
 FEWER |= {"sampling.draws": 1500, "sampling.tune": 400}  # fewer draws ask for a retry, which costs more
 SPECS = {"patient": {**DROP, "integration.points": 16}, "mixes": FEWER}  # else none
 MIXED = {"studies": 8, "prognosis_studies": 4, "printed_covariates": 0.5}

@@ -33,7 +33,12 @@ COEFFICIENT = float(np.log(0.5))
 """Of every covariate: a ratio near 1 says the same either way round."""
 ALIKE = {"covariates": {}, "evidence.prognostic_ratios": [], "prognosis": "none", "external_checks": []}
 DROPPED = ("single_met", "interval_over_6_months")
-MIXES = {**{f"covariates.{name}": "none" for name in DROPPED}, "external_checks": [], "sensitivity": {}}
+MIXES = {
+    **{f"covariates.{name}": "none" for name in DROPPED},
+    "external_checks": [],
+    "sensitivity": {},
+    "sensitivity_words": {},
+}
 MIXES |= {"sampling.chains": 2, "sampling.draws": 1500, "sampling.tune": 400, "sampling.target_accept": 0.85}
 MIXES |= {"sampling.thin": 1, "sampling.cores": 1}
 

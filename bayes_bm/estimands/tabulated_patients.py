@@ -8,7 +8,7 @@ what is not, as everywhere else. Survival is then within 1e-4 of the quadrature'
 baselines (tests/estimands/test_tabulated_patients.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -37,10 +37,13 @@ DENSE = 129
 """Log times between which a quantile is sought by straight lines: it is then right to about 1e-4 of itself."""
 LEAST_SURVIVAL, LEAST_HAZARD = 1e-300, 1e-12
 """Where nobody or everybody is left a logarithm would be infinite; below 1e-12 a hazard is rounding of 1 - S."""
-POINTS = {1.5: 9, 3.0: 13, np.inf: 17}
+POINTS = {2.0: 9, 3.5: 13, np.inf: 17}
 """Chebyshev points in eta, by the widest half range (log scale) that they are good for."""
 ROOM = 1.02
 """Part by which a range of eta is widened, so that rounding does not leave it."""
+BESIDE = 0.2
+"""Part of a covariate's range in the evidence by which the table reaches beyond it: what is not given has its law given
+what is, whose ends may lie there."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,11 @@ class TabulatedPatients:
 
 
 def tabulate_patients(
-    result: Result, who: StudyEffects, patient: Mapping[str, float] | None = None
+    result: Result, who: StudyEffects, patients: Sequence[Mapping[str, float]] = ()
 ) -> TabulatedPatients:
-    """Return the table of everybody whose covariates lie in the evidence or their limits, and of `patient` besides."""
+    """Return the table of everybody whose covariates lie in the evidence or their limits, and of `patients` besides."""
     base = population_at_centres(result, who)
-    low, high = _score_range(result, patient)
+    low, high = _score_range(result, patients)
     middle, half = (low + high) / 2, np.maximum(ROOM * (high - low) / 2, 1e-6)
     count = next(points for widest, points in POINTS.items() if half.max() <= widest)
     horizon = result.spec.horizon
@@ -134,17 +137,20 @@ def tabulate_patients(
     return TabulatedPatients(result, who, log_times, breaks, middle, half, packed)
 
 
-def _score_range(result: Result, patient: Mapping[str, float] | None) -> tuple[Array, Array]:
+def _score_range(result: Result, patients: Sequence[Mapping[str, float]]) -> tuple[Array, Array]:
     """Lowest and highest score of anybody in the evidence or inside the covariates' limits (sample, treatment)."""
     slopes, mix = result.predictors.draws.slopes, result.case_mix
     low, high = np.zeros(slopes.shape[:2]), np.zeros(slopes.shape[:2])
     for place, (name, term) in enumerate(result.spec.covariates.items()):
-        ends = [end for end in limits(term) if np.isfinite(end)]
-        ends += [*(mix.range(name) if mix.known else ()), term.middle]
+        ends = [term.middle, *(end for end in limits(term) if np.isfinite(end))]
+        if mix.known:
+            lowest, highest = mix.range(name)
+            beside = 0.0 if term.kind == "two_valued" else BESIDE * (highest - lowest)
+            ends += [lowest - beside, highest + beside]
         scaled = [slopes[..., place] * term.scaled(end) for end in ends]
         low += np.minimum.reduce(scaled)
         high += np.maximum.reduce(scaled)
-    if patient is not None:
+    for patient in patients:
         node, _ = _nodes(patient_score(result, patient))
         low, high = np.minimum(low, node.min(axis=-1)), np.maximum(high, node.max(axis=-1))
     return low, high

@@ -39,6 +39,7 @@ class PatientPage:
 
     result: Result
     _tables: dict[str, TabulatedPatients] = field(default_factory=dict[str, TabulatedPatients], repr=False)
+    _far: dict[str, list[Mapping[str, float]]] = field(default_factory=dict[str, list[Mapping[str, float]]], repr=False)
     _drawn: dict[tuple[Any, ...], PatientDraws] = field(default_factory=dict[tuple[Any, ...], PatientDraws], repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -101,14 +102,14 @@ class PatientPage:
 
         Raises `InputError` for what cannot be answered.
         """
-        began = time.perf_counter()
         asked = read_question(question)
         who, spec = parse_who(asked.who), self.result.spec
         with self._lock:
+            began = time.perf_counter()
             patients = [checked(spec, patient) for patient in asked.patients]
             drawn = [self._patient_draws(who, patient) for patient in patients]
             document = answer_document(self.thin, self.facts, asked, drawn)
-        return {**document, "milliseconds": round(1000 * (time.perf_counter() - began))}
+            return {**document, "milliseconds": round(1000 * (time.perf_counter() - began))}
 
     def _patient_draws(self, who: StudyEffects, patient: Mapping[str, float]) -> PatientDraws:
         """Return the draws of a patient: kept from before, or read off the table, which is made where need be."""
@@ -116,11 +117,12 @@ class PatientPage:
         kept = self._drawn.pop(key, None)
         if kept is None:
             if who.name not in self._tables:
-                self._tables[who.name] = tabulate_patients(self.thin, who, patient)
+                self._tables[who.name] = tabulate_patients(self.thin, who)
             kept = self._tables[who.name].patient(patient)
             if kept is None:
-                # beyond everybody in the evidence, of a covariate without limits
-                self._tables[who.name] = tabulate_patients(self.thin, who, patient)
+                # beyond everybody in the evidence, of a covariate without limits; the new table keeps others like it
+                self._far[who.name] = [*self._far.get(who.name, []), patient]
+                self._tables[who.name] = tabulate_patients(self.thin, who, self._far[who.name])
                 kept = self._tables[who.name].patient(patient)
         assert kept is not None
         self._drawn[key] = kept

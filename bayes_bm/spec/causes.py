@@ -114,7 +114,8 @@ def parse_causes(document: Mapping[str, Any], *, where: str = "spec", file: Path
     """Check a document of several causes; paths in it are relative to the folder of `file`."""
     common = deepcopy(dict(document))
     tables, joint = common.pop("causes", None), common.pop("joint", {})
-    common.pop("sensitivity", None)
+    for key in ("sensitivity", "sensitivity_words"):
+        common.pop(key, None)
     if not isinstance(tables, dict) or not 2 <= len(tables) <= MOST_CAUSES:
         found = f"{len(tables)} cause" if isinstance(tables, dict) and len(tables) == 1 else tables
         allowed = f"two to {MOST_CAUSES} tables [causes.NAME], each the name of a cause"

@@ -56,7 +56,7 @@ def test_who_lies_beyond_the_table_is_not_read_off_it() -> None:
     object.__setattr__(result, "spec", result.spec.model_copy(update={"covariates": unlimited}))
     far = {"age": 150.0, "good": 1.0}
     assert tabulate_patients(result, NewStudy()).patient(far) is None
-    assert_same(tabulate_patients(result, NewStudy(), far), far, near=1e-4)
+    assert_same(tabulate_patients(result, NewStudy(), [far]), far, near=1e-4)
 
 
 def test_times_of_single_patients_have_the_law_of_outcomes() -> None:

@@ -38,6 +38,12 @@ def only(kind: str) -> dict[str, float]:
     return {kind: 1.0}
 
 
+def test_a_world_of_a_shipped_spec_keeps_the_words_of_the_analyses_that_it_keeps() -> None:
+    """Before, `bayes-bm simulate os_reresection_vs_resrs` was refused: words named analyses that choose evidence."""
+    made = bb.simulate(bb.read_spec("os_reresection_vs_resrs"), seed=1, studies=4, mix=only("medians")).spec
+    assert set(made.sensitivity_words) <= set(made.sensitivity) and "sceptical" in made.sensitivity
+
+
 # ---------------------------------------------------------------------------------------------- from patients
 
 

@@ -342,8 +342,8 @@ def _print_distances(result: "Result", request: PredictRequest) -> None:
     several = len(request.patients) > 1
     patients = list(zip(request.titles, request.patients, strict=True))
     for title, patient in patients[:1] if len(patients) > FEW else patients:
-        for text in (patient_missing(result, patient).text, patient_distance(result, patient).text):
-            print_words(f"patient {title}: {text}" if text and several else text, ERR)
+        for text in filter(None, (patient_missing(result, patient).text, patient_distance(result, patient).text)):
+            print_words(f"patient {title}: {text}" if several else text, ERR)
     given = dict.fromkeys(name for patient in request.patients for name in patient)
     texts = informed_sentence(result.spec, result.evidence, given), reading_at_centres(result.spec, result.evidence)
     for text in filter(None, texts):

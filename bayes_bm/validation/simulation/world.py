@@ -380,6 +380,7 @@ def _spec_of(spec: Spec, tables: Mapping[str, pd.DataFrame], seed: int, curves: 
             **kept,
         },
         "sensitivity": named,
+        "sensitivity_words": {name: words for name, words in spec.sensitivity_words.items() if name in named},
         "external_checks": [],
         "cannot_say": ["Anything about patients: these studies were simulated, and truth.json holds what is true."],
     }
