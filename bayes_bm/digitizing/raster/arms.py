@@ -11,7 +11,7 @@ from bayes_bm.digitizing.raster.cutting import Samples, misfit
 from bayes_bm.digitizing.raster.ink import Array
 from bayes_bm.digitizing.raster.levels import Staircase, edge_samples, staircase, with_last_drop, with_marks
 from bayes_bm.digitizing.raster.marking import mark_shape
-from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace
+from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace, without_bars
 
 _ORDER = {"solid": 0, "patch": 0, "dashed": 1, "dotted": 2}
 _ALIKE = 62.0
@@ -32,6 +32,9 @@ _AS_WELL, _SLACK = 1.5, 0.3
 """How much worse edges may fit a line whose drops are patients': a misread number of patients fits far worse."""
 _LESS_SEEN = 0.03
 """Share of its ink that a line traced again may lose."""
+
+_MORE_INK = 0.03
+"""Share of its columns by which a way down the slopes of dashes must show more ink than one along rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,9 +89,14 @@ class Traced:
     @property
     def inked(self) -> float:
         """Share of the columns in which the line itself is ink, gaps of dashes not closed."""
-        columns = np.arange(self.path.start, self.path.end)
-        rows = np.clip(self.path.rows[:, None] + np.array([-1, 0, 1]), 0, self.share.shape[0] - 1)
-        return float((self.share[rows, columns[:, None]].max(axis=1) > 0.4).mean())
+        return _inked(self.path, self.share)
+
+
+def _inked(path: Path, share: Array) -> float:
+    """Share of the columns of a way in which there is ink of a membership (rows, columns)."""
+    columns = np.arange(path.start, path.end)
+    rows = np.clip(path.rows[:, None] + np.array([-1, 0, 1]), 0, share.shape[0] - 1)
+    return float((share[rows, columns[:, None]].max(axis=1, initial=0.0) > 0.4).mean()) if len(columns) else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,15 +230,21 @@ def _shares(panel: Crop, colour: Array) -> tuple[Array, Array]:
 
 def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start, *, second: bool) -> Traced | None:
     gap = 5 * width + 2 if item.kind in ("dashed", "dotted") else 0.0
-    image = closed(share, gap) if gap else share
-    image = _guided(image, item.points, width)
     hidden_cost = _UNDER_LINE if second else 0.35
-    path = trace(image, cover, width, (start.column, start.row), hidden_cost)
+    corner = (start.column, start.row)
+    image = _guided(closed(share, gap) if gap else share, item.points, width)
+    path = trace(image, cover, width, corner, hidden_cost)
+    if gap:
+        dashes = without_bars(share, width)
+        sloping = _guided(closed(dashes, gap, slopes=True), item.points, width)
+        other = trace(sloping, cover, width, corner, hidden_cost)
+        if _inked(other, dashes) > _inked(path, dashes) + _MORE_INK:
+            image, path = sloping, other
     if len(path.rows) < 5:
         return None
     measured = width_along(share, path.rows, path.start)
     if measured is not None and measured > _WIDER * width:  # bars of marks, or halves that another line covers
-        wider = trace(image, cover, measured, (start.column, start.row), hidden_cost)
+        wider = trace(image, cover, measured, corner, hidden_cost)
         if wider.coverage > path.coverage - _LESS_SEEN and len(wider.rows) > 0.9 * len(path.rows):
             path, width = wider, measured
     samples = edge_samples(share, cover, path, width, dashed=gap > 0)

@@ -11,6 +11,8 @@ from bayes_bm.digitizing.scene import Box, Text
 
 _REACH = 7.0
 """How far left of its words a key may begin, in heights of the characters."""
+_WIDEST_DASH_GAP = 1.15
+"""Gap between the dashes of a key, in heights of the characters: ggplot2 reaches 0.95."""
 _NO_NAME = re.compile(
     r"^(p|hr|n|log[- ]?rank|hazard ratio|median|logrank|(no\.?|number) at risk|strata)\b(?! group)", re.IGNORECASE
 )
@@ -125,7 +127,7 @@ def _longest_row(mask: Mask, tall: float) -> tuple[Run | None, int]:
     """The last stroke along the row with most ink, and that row."""
     best, best_row, best_ink = None, 0, 0
     for row in range(mask.shape[0]):
-        pieces = joined(runs(mask[row]), 0.9 * tall)
+        pieces = joined(runs(mask[row]), _WIDEST_DASH_GAP * tall)
         if not pieces:
             continue
         last = pieces[-1]

@@ -16,6 +16,12 @@ _HIDDEN = 0.35
 _ENDED = 0.36
 """Cost of a column behind the end of the line: just above hidden, or hidden stretches would end it."""
 
+_OF_PEN = 0.75
+"""Share of a line's width that its own strokes are wide at least: corners of a round pen are narrower than the pen."""
+
+_SLOPES = (0.25, 0.5, 1.0, 2.0)
+"""Rows a column by which a dashed line is taken to fall in a gap."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Path:
@@ -171,14 +177,41 @@ def _walk(origin: Array, row: int, columns: int) -> Array:
     return result
 
 
-def closed(share: Array, gap: float) -> Array:
-    """Return a membership in which gaps up to `gap` pixels along rows, and then along columns, are filled."""
+def closed(share: Array, gap: float, *, slopes: bool = False) -> Array:
+    """Return a membership in which gaps up to `gap` pixels along rows, and then along columns, are filled.
+
+    With `slopes` also those between dashes of which the second one lies lower.
+    """
     cv2 = opencv()
     size = max(1, round(gap)) | 1
     image = np.ascontiguousarray(share, np.float32)
     flat = cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((1, size), np.uint8))
+    for slope in _SLOPES if slopes else ():
+        flat = np.maximum(flat, cv2.morphologyEx(image, cv2.MORPH_CLOSE, _falling_line(size, slope)))
     tall = cv2.morphologyEx(image, cv2.MORPH_CLOSE, np.ones((size, 1), np.uint8))
     return np.maximum(flat, tall)
+
+
+def _falling_line(size: int, slope: float) -> Array:
+    """The pixels (rows, columns) of a line that falls by `slope` rows a column and is `size` pixels long."""
+    long = max(1.0, slope)
+    across = np.linspace(0.0, size / long, 4 * size)
+    columns, rows = np.floor(across).astype(int), np.floor(slope * across).astype(int)
+    element = np.zeros((rows.max() + 1, columns.max() + 1), np.uint8)
+    element[rows, columns] = 1
+    return element
+
+
+def without_bars(share: Array, width: float) -> Array:
+    """Return a membership (rows, columns) without upright strokes thinner than a line: bars of censor marks.
+
+    Between the dashes of a line the bars of its own marks and of another arm's would close to a wide bridge.
+    """
+    size = int(_OF_PEN * width)
+    if size < 2:
+        return share
+    image = np.ascontiguousarray(share, np.float32)
+    return opencv().morphologyEx(image, opencv().MORPH_OPEN, np.ones((1, size), np.uint8))
 
 
 def covered(path: Path, shape: tuple[int, int], width: float) -> Mask:
