@@ -26,8 +26,6 @@ _UNDER_LINE = 0.6
 """Cost of a column hidden by a line of the same colour: an arm rarely lies on another for long."""
 _WIDER = 1.15
 """How much wider than first thought a line must be along its traced way to be traced again."""
-_OF_PATIENT = 0.6
-"""Share of one patient's drop below which a drop is none; pixels measure tall ones to a fifth of that."""
 _AS_WELL, _SLACK = 1.5, 0.3
 """How much worse edges may fit a line whose drops are patients': a misread number of patients fits far worse."""
 _LESS_SEEN = 0.03
@@ -157,23 +155,19 @@ def _with_marks(arm: Traced, half: float, zero: float) -> Traced:
     return replace(arm, samples=samples, line=with_last_drop(line, arm.share, arm.width, zero))
 
 
-def with_patients(arm: Traced, patient: float, zero: float) -> Traced:
-    """Return an arm without drops lower than one patient's, where its edges fit as well.
+def with_patients(arm: Traced, patient: Array, zero: float) -> Traced:
+    """Return an arm whose drops are those of patients, where its edges fit as well.
 
     Parameters
     ----------
     arm
         As it was fitted to pixels.
     patient
-        Pixels that one patient takes at time 0; later none takes less.
+        Pixels (columns,) that one patient takes.
     zero
         Row of survival 0.
     """
-    lowest = _OF_PATIENT * patient
-    drops = np.diff(arm.line.levels)
-    if not len(drops) or drops.min() >= lowest:
-        return arm
-    line = staircase(arm.samples, arm.path, arm.share, arm.width, lowest)
+    line = staircase(arm.samples, arm.path, arm.share, arm.width, patient)
     if line is None or _unfit(arm.samples, line) > _AS_WELL * _unfit(arm.samples, arm.line) + _SLACK:
         return arm
     return replace(arm, line=with_last_drop(line, arm.share, arm.width, zero))

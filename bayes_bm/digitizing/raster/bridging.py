@@ -5,7 +5,6 @@ otherwise as straight as it can: patients die as often in a gap as beside it. It
 numbers at risk say how high that is, else by what the arm's usual drop is.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,7 +42,7 @@ class _Gap:
     low: float
 
 
-def bridged(arm: Traced, top: float, patient: Callable[[float], float | None]) -> Traced:
+def bridged(arm: Traced, top: float, patient: Array | None) -> Traced:
     """Return an arm whose line runs through its unmeasured stretches where it can have run.
 
     Parameters
@@ -53,7 +52,7 @@ def bridged(arm: Traced, top: float, patient: Callable[[float], float | None]) -
     top
         Row of survival 1.
     patient
-        Height in pixels of one patient's drop at a column; None where no numbers say it.
+        Pixels (columns,) of one patient's drop; None where no numbers say it.
     """
     line = arm.line
     gaps = [gap for gap in _gaps(arm, top) if gap.low - gap.high > 1.0]
@@ -64,7 +63,8 @@ def bridged(arm: Traced, top: float, patient: Callable[[float], float | None]) -
         stroke = 0.1 * stroke
     usual = _usual_drop(line)
     for gap in gaps:
-        height = patient((gap.start + gap.end) / 2) or usual
+        middle = int(np.clip((gap.start + gap.end) / 2, 0, arm.share.shape[1] - 1))
+        height = usual if patient is None else float(patient[middle])
         line = _with_bridge(line, gap, (node, stroke), max(height, 0.5), arm.width)
     return arm if line is arm.line else replace(arm, line=line)
 

@@ -83,7 +83,7 @@ def _unsure(samples: Samples) -> tuple[float, float]:
     return guard, max(guard, samples.half - float(np.sqrt(2 * samples.half * off - off * off)))
 
 
-def fitted_steps(samples: Samples, weight: Array, penalty: float, least: float) -> tuple[Array, Array]:
+def fitted_steps(samples: Samples, weight: Array, penalty: float, least: Array) -> tuple[Array, Array]:
     """Return the places (steps,) of drops and the levels (steps + 1,) of least squares, each step at a penalty.
 
     Parameters
@@ -95,7 +95,7 @@ def fitted_steps(samples: Samples, weight: Array, penalty: float, least: float) 
     penalty
         Cost of a step.
     least
-        Pixels: lower steps are none.
+        Pixels (columns,): lower steps are none.
     """
     bounds = np.arange(samples.places[0] - 1.0, samples.places[-1] + 1.0 + _GRID, _GRID)
     sums = Sums(samples, weight, bounds)
@@ -115,9 +115,10 @@ def fitted_steps(samples: Samples, weight: Array, penalty: float, least: float) 
     kept.reverse()
     levels = _means(sums, kept)
     while len(kept) > 2:
-        drops = np.diff(levels)
-        worst = int(np.argmin(drops))
-        if drops[worst] >= least:
+        columns = np.clip(bounds[np.array(kept[1:-1])].astype(int), 0, len(least) - 1)
+        above = np.diff(levels) - least[columns]
+        worst = int(np.argmin(above))
+        if above[worst] >= 0.0:
             break
         del kept[worst + 1]
         levels = _means(sums, kept)

@@ -8,6 +8,7 @@ values. A pixel in which an edge falls may show any height between those at its 
 steps taken out, put in and split, as long as the misfit falls by more than a step costs.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,16 @@ _SHARES = np.array([0.2, 0.35, 0.5, 0.65, 0.8])
 """How far from a drop, and at which share of it, the two are tried into which it is split."""
 
 
-def refine(samples: Samples, places: Array, levels: Array, cost: tuple[float, float, float]) -> tuple[Array, Array]:
+@dataclass(frozen=True, slots=True, eq=False)
+class StepCost:
+    """Hold what steps cost: the noise of a sample in pixels, squares of it a step, the lowest step by column."""
+
+    noise: float
+    penalty: float
+    least: Array
+
+
+def refine(samples: Samples, places: Array, levels: Array, cost: StepCost) -> tuple[Array, Array]:
     """Return places (steps,) and levels (steps + 1,) after all moves that pay.
 
     Parameters
@@ -42,28 +52,34 @@ def refine(samples: Samples, places: Array, levels: Array, cost: tuple[float, fl
     places, levels
         Where to start, rows running down.
     cost
-        Standard deviation of a sample, squares of it that a step costs, and the lowest step, in pixels.
+        What a step costs.
     """
     half = samples.half
     middles = samples.places - samples.sides * half
     first = float(np.floor(middles.min()))
     count = int(np.floor(middles.max()) - first) + 1
-    edges, weight = np.zeros((3, count)), np.zeros((3, count))
+    edges, weight = np.zeros((4, count)), np.zeros((3, count))
     columns = np.clip(np.floor(middles - first).astype(int), 0, count - 1)
     edges[samples.sides + 1, columns] = samples.rows + samples.sides * half
     weight[samples.sides + 1, columns] = samples.weight
+    edges[3] = cost.least[np.clip(first + np.arange(count), 0, len(cost.least) - 1).astype(int)]
     room = 3 * len(places) + 64
-    noise, penalty, least = cost
     best, total = (places, levels), np.inf
     for square in (0.0, 1.0):
         state = np.zeros((2, room))
         state[0, : len(places)], state[1, : len(levels)] = places, levels
-        setting = np.array([first, half, 0.5 + samples.blur, 1.0 / noise**2, penalty, least, square])
+        setting = np.array([first, half, 0.5 + samples.blur, 1.0 / cost.noise**2, cost.penalty, square])
         steps = int(_moved(state, len(places), edges, weight, setting))
-        misfit = penalty * steps + float(_cost(state, steps, edges, weight, setting, -1e9, 1e9))
+        misfit = cost.penalty * steps + float(_cost(state, steps, edges, weight, setting, -1e9, 1e9))
         if misfit < total:
             best, total = (state[0, :steps].copy(), state[1, : steps + 1].copy()), misfit
     return best
+
+
+@cached_njit()
+def _least(edges: Any, setting: Any, place: float) -> float:
+    """The lowest step at a place."""
+    return edges[3, min(max(int(place - setting[0]), 0), edges.shape[1] - 1)]
 
 
 @cached_njit()
@@ -88,7 +104,7 @@ def _edges_at(state: Any, first: int, steps: int, place: float, half: float, squ
 @cached_njit()
 def _cost(state: Any, steps: int, edges: Any, weight: Any, setting: Any, low: float, high: float) -> float:
     """Misfit, in squared standard deviations, of the columns between two places."""
-    start, half, soft, scale, square = setting[0], setting[1], setting[2], setting[3], setting[6]
+    start, half, soft, scale, square = setting[0], setting[1], setting[2], setting[3], setting[5]
     first = int(min(max(low - start, 0.0), edges.shape[1]))
     stop = int(min(max(high - start + 1.0, 0.0), edges.shape[1]))
     total = 0.0
@@ -133,7 +149,6 @@ def _settle(
     state: Any, steps: int, first: int, last: int, edges: Any, weight: Any, setting: Any, low: float, high: float
 ) -> float:
     """Move the places and levels of some steps as long as the misfit falls; return it."""
-    least = setting[5]
     best = _cost(state, steps, edges, weight, setting, low, high)
     for size in range(_PLACE_MOVES.size):
         moved = True
@@ -159,7 +174,9 @@ def _settle(
                 for sign in (-1.0, 1.0):
                     old = state[1, index]
                     new = old + sign * _LEVEL_MOVES[size]
-                    if new < state[1, index - 1] + least or (index < steps and new > state[1, index + 1] - least):
+                    if new < state[1, index - 1] + _least(edges, setting, state[0, index - 1]):
+                        continue
+                    if index < steps and new > state[1, index + 1] - _least(edges, setting, state[0, index]):
                         continue
                     state[1, index] = new
                     cost = _cost(state, steps, edges, weight, setting, low, high)
@@ -222,11 +239,11 @@ def _taken_out(state: Any, steps: int, edges: Any, weight: Any, setting: Any) ->
 def _split(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int:
     """Split the drops that fit better as two; return how many steps there are."""
     index = 0
-    least = setting[5]
     while index < steps and steps + 1 < state.shape[1] - 1:
         low, high = _window(state, steps, index, index, setting)
         before = _cost(state, steps, edges, weight, setting, low, high)
         place, one, two = state[0, index], state[1, index], state[1, index + 1]
+        least = _least(edges, setting, place)
         floor = state[0, index - 1] + _NARROWEST if index > 0 else -1e9
         ceiling = state[0, index + 1] - _NARROWEST if index + 1 < steps else 1e9
         best_cost, best_left, best_right, best_level = before, place, place, one
@@ -261,7 +278,7 @@ def _split(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int
 @cached_njit()
 def _put_in(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int:
     """Put a drop into the levels that fit better as two; return how many steps there are."""
-    half, least = setting[1], setting[5]
+    half = setting[1]
     index = 0  # of the level
     tried = 0
     while index <= steps and steps + 1 < state.shape[1] - 1 and tried < 4 * state.shape[1]:
@@ -284,14 +301,17 @@ def _put_in(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> in
                 if left_mass < 1.0 or mass - left_mass < 1.0:
                     continue
                 left, right = left_moment / left_mass, (moment - left_moment) / (mass - left_mass)
-                if right - left < least:
+                if right - left < _least(edges, setting, setting[0] + column + 1.0):
                     continue
                 gain = (right - left) ** 2 * left_mass * (mass - left_mass) / mass
                 if gain > best_gain:
                     best_gain, best_place, best_left, best_right = gain, setting[0] + column + 1.0, left, right
         if best_gain * setting[3] > setting[4]:
-            best_left = max(best_left, state[1, index - 1] + least) if index > 0 else best_left
-            best_right = min(best_right, state[1, index + 1] - least) if index < steps else best_right
+            least = _least(edges, setting, best_place)
+            if index > 0:
+                best_left = max(best_left, state[1, index - 1] + _least(edges, setting, state[0, index - 1]))
+            if index < steps:
+                best_right = min(best_right, state[1, index + 1] - _least(edges, setting, state[0, index]))
             if best_right - best_left > least:
                 first_step, last_step = max(index - 1, 0), min(index, steps - 1)
                 low, high = _window(state, steps, first_step, last_step, setting)

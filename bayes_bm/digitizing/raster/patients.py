@@ -24,6 +24,10 @@ class PatientHeight:
         """Return the height (the shape of `times`) of one patient at times."""
         return np.interp(times, self.times, self.height)
 
+    def at_least(self, times: Array) -> Array:
+        """Return the height (the shape of `times`) below which no patient's is: that of the last time that is known."""
+        return self.height[np.clip(np.searchsorted(self.times, times, side="right") - 1, 0, None)]
+
 
 def patient_height(arm: ArmLine, rows: Sequence[RiskRow], number: int | None) -> PatientHeight | None:
     """Return the height of one patient along an arm; None where no number at risk is known.

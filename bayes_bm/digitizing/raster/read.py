@@ -27,7 +27,7 @@ from bayes_bm.digitizing.raster.ink import Pixels
 from bayes_bm.digitizing.raster.keys import DrawnKey, is_print, legend_keys, text_mask
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
 from bayes_bm.digitizing.raster.ocr import read_texts
-from bayes_bm.digitizing.raster.patients import PatientHeight, patient_height
+from bayes_bm.digitizing.raster.patients import patient_height
 from bayes_bm.digitizing.raster.telling import arm_findings
 from bayes_bm.digitizing.scene import Box, Floats, Text
 
@@ -220,7 +220,8 @@ def _bridged(
     area: Crop,
 ) -> Search:
     """The arms without drops lower than a patient's, where numbers are printed, and what was not measured bridged."""
-    unit, top, zero = 100.0 if made.percent else 1.0, _top(made, area), float(made.level.place(0.0)) - area.top
+    top, zero = _top(made, area), float(made.level.place(0.0)) - area.top
+    scale = abs(made.level.step) * (100.0 if made.percent else 1.0)
     places = {id(arm): place for place, arm in enumerate(arms) if arm is not None}
     result: list[Traced] = []
     for arm in traced.arms:
@@ -230,15 +231,12 @@ def _bridged(
             None if place is None else patient_height(lines[place], known, naming.number_in_name(lines[place].name))
         )
 
-        def pixels(column: float, height: PatientHeight | None = height) -> float | None:
-            if height is None:
-                return None
-            time = float(made.time.value(column + area.left))
-            return float(height.at_times(np.array([time]))[0]) * unit * abs(made.level.step)
-
-        first = pixels(float(made.time.place(0.0)) - area.left)
-        fitted = arm if first is None else with_patients(arm, first, zero)
-        result.append(bridged(fitted, top, pixels))
+        fitted, usual = arm, None
+        if height is not None:
+            times = made.time.value(np.arange(float(area.columns)) + 0.5 + area.left)
+            fitted = with_patients(arm, height.at_least(times) * scale, zero)
+            usual = height.at_times(times) * scale
+        result.append(bridged(fitted, top, usual))
     return replace(traced, arms=tuple(result))
 
 
