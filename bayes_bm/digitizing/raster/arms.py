@@ -9,7 +9,7 @@ from bayes_bm.digitizing.calibration import GivenArm
 from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, unmixed, width_along
 from bayes_bm.digitizing.raster.cutting import Samples, misfit
 from bayes_bm.digitizing.raster.ink import Array
-from bayes_bm.digitizing.raster.levels import Staircase, edge_samples, staircase, with_last_drop, with_marks
+from bayes_bm.digitizing.raster.levels import Drops, Staircase, edge_samples, staircase, with_last_drop, with_marks
 from bayes_bm.digitizing.raster.marking import mark_shape
 from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace, without_bars
 
@@ -155,19 +155,19 @@ def _with_marks(arm: Traced, half: float, zero: float) -> Traced:
     return replace(arm, samples=samples, line=with_last_drop(line, arm.share, arm.width, zero))
 
 
-def with_patients(arm: Traced, patient: Array, zero: float) -> Traced:
-    """Return an arm whose drops are those of patients, where its edges fit as well.
+def with_drops(arm: Traced, known: Drops, zero: float) -> Traced:
+    """Return an arm whose drops are as is known of them, where its edges fit as well.
 
     Parameters
     ----------
     arm
         As it was fitted to pixels.
-    patient
-        Pixels (columns,) that one patient takes.
+    known
+        What is known of them.
     zero
         Row of survival 0.
     """
-    line = staircase(arm.samples, arm.path, arm.share, arm.width, patient)
+    line = staircase(arm.samples, arm.path, arm.share, arm.width, known)
     if line is None or _unfit(arm.samples, line) > _AS_WELL * _unfit(arm.samples, arm.line) + _SLACK:
         return arm
     return replace(arm, line=with_last_drop(line, arm.share, arm.width, zero))

@@ -28,6 +28,8 @@ _HIDDEN = 0.1
 """Cost of a column where other ink covers the line."""
 _CLEAR = 3.0
 """Columns without ink that a bridge must save before it moves a single drop."""
+_CLOSEST = 0.5
+"""Widths of a line between the drops of a bridge: closer ones would claim what nobody measured."""
 _USUAL = 0.25
 """Quantile of an arm's drops that stands for a patient where nothing says how high that is."""
 
@@ -109,7 +111,7 @@ def _with_bridge(line: Staircase, gap: _Gap, cost: tuple[Array, Array], height: 
     fitted = line.level(middles)
     if np.abs(fitted - rows).max() <= _AGREES * width:
         return line
-    count = max(1, round((gap.low - gap.high) / height))
+    count = max(1, min(round((gap.low - gap.high) / height), int((stop - first) / (_CLOSEST * width))))
     if count == 1 and _price(cost[0], first, fitted) < _price(cost[0], first, rows) + _CLEAR:
         return line  # one drop stands where the fit has put it, unless there is paper around
     share = (np.arange(count) + 0.5) / count

@@ -23,6 +23,9 @@ _PATIENT_PENALTY = 3.0
 JPEG of figures with printed numbers at risk: corners are found at 0.72 for 0.67, at the same precision."""
 _OF_PATIENT = 0.75
 """Share of one patient's drop below which a drop is none; pixels measure tall ones to a fifth of that."""
+_USUAL, _TALL, _FAR_LOWER = 0.25, 6.0, 0.3
+"""Quantile of an arm's drops that stands for one patient's where nothing says how high that is, the pixels from which
+it does, and the share of it below which a drop is none."""
 _LEAST_DROP = 0.4
 """Pixels: a lower step is noise, or the rounding of a program that draws on whole pixels."""
 _ROUGH = 0.04
@@ -210,19 +213,48 @@ def _edge(share: Array, cover: Array, columns: Array, rows: Array, sign: int, wi
     return edge, (stop > 0) & (stop < reach - 2) & (floor < 0.45) & ~touched
 
 
-def staircase(
-    samples: Samples, path: Path, share: Array, width: float, patient: Array | None = None
-) -> Staircase | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Drops:
+    """Hold what is known of an arm's drops: the lowest (columns,) in pixels, and what a step costs.
+
+    The cost is in squared standard deviations of a sample.
+    """
+
+    least: Array
+    penalty: float = _PENALTY
+
+
+def of_patients(height: Array) -> Drops:
+    """Return what is known of drops where one patient's height (columns,), in pixels, is."""
+    return Drops(_OF_PATIENT * height, _PATIENT_PENALTY)
+
+
+def of_themselves(line: Staircase, columns: int) -> Drops | None:
+    """Return what a line's tall drops say of its lowest; None where they are not tall or none is far lower.
+
+    One patient takes no less later than at first, so a drop that is far lower than the others is none.
+    """
+    drops = np.diff(line.levels)
+    tall = drops[drops > 1.0]
+    usual = float(np.quantile(tall, _USUAL)) if len(tall) else 0.0
+    if usual < _TALL or drops.min() >= _FAR_LOWER * usual:
+        return None
+    return Drops(np.full(columns, _FAR_LOWER * usual))
+
+
+def staircase(samples: Samples, path: Path, share: Array, width: float, known: Drops | None = None) -> Staircase | None:
     """Return the step line through samples; None where there are too few.
 
-    `patient` is the height (columns,) in pixels of one patient's drop, where it is known: no lower drops are put in
-    then, and a drop needs less evidence.
+    `known` is what is known of the arm's drops, if anything.
     """
     if len(samples.places) < 6:
         return None
     exact = samples.weight == 1.0
     noise = sample_noise(samples.rows[exact]) if exact.sum() > 5 else 0.5
-    cost = _step_cost(noise, share.shape[1], patient)
+    least = np.full(share.shape[1], max(_LEAST_DROP, noise))
+    cost = StepCost(noise, _PENALTY, least)
+    if known is not None:
+        cost = StepCost(noise, known.penalty, np.maximum(least, known.least))
     penalty = cost.penalty * noise**2
     cuts, levels = fitted_steps(samples, samples.weight, penalty, np.zeros(1))
     stray = np.abs(np.nan_to_num(misfit(samples, cuts, levels))) > 4 * noise
@@ -236,14 +268,6 @@ def staircase(
         places = np.maximum.accumulate(np.where(np.abs(measured - places) <= _SAME, measured, places))
         places = _on_strokes(places, levels, share, width)
     return Staircase(np.maximum.accumulate(places), levels, float(path.start), float(path.end), noise)
-
-
-def _step_cost(noise: float, columns: int, patient: Array | None) -> StepCost:
-    """What a step costs where the height of a patient's drop (columns,) is known, and where it is not."""
-    least = np.full(columns, max(_LEAST_DROP, noise))
-    if patient is None:
-        return StepCost(noise, _PENALTY, least)
-    return StepCost(noise, _PATIENT_PENALTY, np.maximum(least, _OF_PATIENT * patient))
 
 
 def _drop_places(samples: Samples, cuts: Array, levels: Array, path: Path) -> Array:

@@ -156,7 +156,9 @@ def _response(
     upper, free_upper = _filled(share, cover, columns, level - shape.half + 1.0, top)
     lower, free_lower = _filled(share, cover, columns, bottom, level + shape.half - 1.0)
     one_side = np.where(free_upper, upper, np.where(free_lower, lower, 0.0))
-    return np.where(free_upper & free_lower, np.minimum(upper, lower), np.where(one_side > _SURE * shape.ink, one_side, 0.0))
+    return np.where(
+        free_upper & free_lower, np.minimum(upper, lower), np.where(one_side > _SURE * shape.ink, one_side, 0.0)
+    )
 
 
 def _filled(share: Array, cover: Array, columns: Array, top: Array, bottom: Array) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from bayes_bm.digitizing.findings import in_order
 from bayes_bm.digitizing.labels import number
 from bayes_bm.digitizing.legend import Look, Name, beside_lines
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
-from bayes_bm.digitizing.raster.arms import Search, Start, Traced, search, with_patients
+from bayes_bm.digitizing.raster.arms import Search, Start, Traced, search, with_drops
 from bayes_bm.digitizing.raster.asking import asked_findings, only_asked, wanted_arms
 from bayes_bm.digitizing.raster.bridging import bridged, unsure
 from bayes_bm.digitizing.raster.calibrating import skew, stroke_marks, turned_back
@@ -25,6 +25,7 @@ from bayes_bm.digitizing.raster.colours import Crop, crop, inks
 from bayes_bm.digitizing.raster.framing import panel_box
 from bayes_bm.digitizing.raster.ink import Pixels
 from bayes_bm.digitizing.raster.keys import DrawnKey, is_print, legend_keys, text_mask
+from bayes_bm.digitizing.raster.levels import of_patients, of_themselves
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
 from bayes_bm.digitizing.raster.ocr import read_texts
 from bayes_bm.digitizing.raster.patients import patient_height
@@ -231,11 +232,12 @@ def _bridged(
             None if place is None else patient_height(lines[place], known, naming.number_in_name(lines[place].name))
         )
 
-        fitted, usual = arm, None
-        if height is not None:
+        if height is None:
+            known, usual = of_themselves(arm.line, area.columns), None
+        else:
             times = made.time.value(np.arange(float(area.columns)) + 0.5 + area.left)
-            fitted = with_patients(arm, height.at_least(times) * scale, zero)
-            usual = height.at_times(times) * scale
+            known, usual = of_patients(height.at_least(times) * scale), height.at_times(times) * scale
+        fitted = arm if known is None else with_drops(arm, known, zero)
         result.append(bridged(fitted, top, usual))
     return replace(traced, arms=tuple(result))
 
