@@ -11,7 +11,7 @@ import numpy as np
 
 from bayes_bm.digitizing.raster.arms import Traced
 from bayes_bm.digitizing.raster.ink import Array
-from bayes_bm.digitizing.raster.levels import Staircase
+from bayes_bm.digitizing.raster.levels import Staircase, usual_drop
 from bayes_bm.digitizing.raster.tracing import costs, falling
 
 _MEASURED = 0.2
@@ -30,8 +30,8 @@ _CLEAR = 3.0
 """Columns without ink that a bridge must save before it moves a single drop."""
 _CLOSEST = 0.5
 """Widths of a line between the drops of a bridge: closer ones would claim what nobody measured."""
-_USUAL = 0.25
-"""Quantile of an arm's drops that stands for a patient where nothing says how high that is."""
+_UNKNOWN = 4.0
+"""Pixels of a drop where an arm shows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def bridged(arm: Traced, top: float, patient: Array | None) -> Traced:
     node, stroke = costs(arm.share, arm.cover, arm.width, _HIDDEN)
     if arm.wanted.kind in ("dashed", "dotted"):
         stroke = 0.1 * stroke
-    usual = _usual_drop(line)
+    usual = usual_drop(line) or _UNKNOWN
     for gap in gaps:
         middle = int(np.clip((gap.start + gap.end) / 2, 0, arm.share.shape[1] - 1))
         height = usual if patient is None else float(patient[middle])
@@ -78,12 +78,6 @@ def unsure(arm: Traced, top: float) -> float:
     """
     length = max(arm.line.end - arm.line.start, 1.0)
     return sum((gap.end - gap.start) * (gap.low - gap.high) / 2 for gap in _gaps(arm, top)) / length
-
-
-def _usual_drop(line: Staircase) -> float:
-    drops = np.diff(line.levels)
-    drops = drops[drops > 1.0]
-    return float(np.quantile(drops, _USUAL)) if len(drops) else 4.0
 
 
 def _gaps(arm: Traced, top: float) -> list[_Gap]:

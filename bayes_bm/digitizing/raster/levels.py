@@ -23,7 +23,7 @@ _PATIENT_PENALTY = 3.0
 JPEG of figures with printed numbers at risk: corners are found at 0.72 for 0.67, at the same precision."""
 _OF_PATIENT = 0.75
 """Share of one patient's drop below which a drop is none; pixels measure tall ones to a fifth of that."""
-_USUAL, _TALL, _FAR_LOWER = 0.25, 6.0, 0.3
+_USUAL, _TALL, _FAR_LOWER = 0.25, 4.0, 0.3
 """Quantile of an arm's drops that stands for one patient's where nothing says how high that is, the pixels from which
 it does, and the share of it below which a drop is none."""
 _LEAST_DROP = 0.4
@@ -229,15 +229,20 @@ def of_patients(height: Array) -> Drops:
     return Drops(_OF_PATIENT * height, _PATIENT_PENALTY)
 
 
+def usual_drop(line: Staircase) -> float:
+    """Return the drop in pixels that stands for one patient's where nothing says how high that is; 0 without drops."""
+    drops = np.diff(line.levels)
+    drops = drops[drops > 1.0]
+    return float(np.quantile(drops, _USUAL)) if len(drops) else 0.0
+
+
 def of_themselves(line: Staircase, columns: int) -> Drops | None:
     """Return what a line's tall drops say of its lowest; None where they are not tall or none is far lower.
 
     One patient takes no less later than at first, so a drop that is far lower than the others is none.
     """
-    drops = np.diff(line.levels)
-    tall = drops[drops > 1.0]
-    usual = float(np.quantile(tall, _USUAL)) if len(tall) else 0.0
-    if usual < _TALL or drops.min() >= _FAR_LOWER * usual:
+    usual = usual_drop(line)
+    if usual < _TALL or np.diff(line.levels).min() >= _FAR_LOWER * usual:
         return None
     return Drops(np.full(columns, _FAR_LOWER * usual))
 

@@ -25,7 +25,7 @@ from bayes_bm.digitizing.raster.colours import Crop, crop, inks
 from bayes_bm.digitizing.raster.framing import panel_box
 from bayes_bm.digitizing.raster.ink import Pixels
 from bayes_bm.digitizing.raster.keys import DrawnKey, is_print, legend_keys, text_mask
-from bayes_bm.digitizing.raster.levels import of_patients, of_themselves
+from bayes_bm.digitizing.raster.levels import of_patients, of_themselves, usual_drop
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
 from bayes_bm.digitizing.raster.ocr import read_texts
 from bayes_bm.digitizing.raster.patients import patient_height
@@ -34,6 +34,8 @@ from bayes_bm.digitizing.scene import Box, Floats, Text
 
 _LOOSE = 0.6
 """Pixels by which ticks may be off a straight line: programs that round ticks to whole pixels reach 0.5."""
+_OF_FIRST = 0.6
+"""Share of an arm's usual drop below which its first level is survival 1, blurred by what falls soon after."""
 _LEAST_PANEL = 40
 """Pixels of a side below which no curve can be read."""
 _DASHES = {"solid": (), "patch": (), "dashed": (4.0, 3.0), "dotted": (1.0, 2.0)}
@@ -297,7 +299,7 @@ def _points(arm: Traced, made: Panel, area: Crop) -> Floats:
     places = np.maximum(arm.line.places + area.left, corner[0] + 1e-6)
     points = [corner]
     last = corner[1]
-    if abs(levels[0] - corner[1]) > max(1.5, 4 * arm.line.noise):
+    if abs(levels[0] - corner[1]) > max(1.5, 4 * arm.line.noise, _OF_FIRST * usual_drop(arm.line)):
         points.append((corner[0], float(levels[0])))
         last = float(levels[0])
     for place, level in zip(places, np.maximum.accumulate(levels[1:]), strict=True):
