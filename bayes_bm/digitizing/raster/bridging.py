@@ -28,7 +28,7 @@ _HIDDEN = 0.1
 """Cost of a column where other ink covers the line."""
 _CLEAR = 3.0
 """Columns without ink that a bridge must save before it moves a single drop."""
-_CLOSEST = 0.5
+_CLOSEST = 1.0
 """Widths of a line between the drops of a bridge: closer ones would claim what nobody measured."""
 _UNKNOWN = 4.0
 """Pixels of a drop where an arm shows none."""
