@@ -5,6 +5,7 @@ otherwise as straight as it can: patients die as often in a gap as beside it. It
 numbers at risk say how high that is, else by what the arm's usual drop is.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -30,6 +31,10 @@ _CLEAR = 3.0
 """Columns without ink that a bridge must save before it moves a single drop."""
 _CLOSEST = 1.0
 """Widths of a line between the drops of a bridge: closer ones would claim what nobody measured."""
+_START = 0.3
+"""Share of the first stretch of a curve that must be seen."""
+_SAME_INK = 12.0
+"""Grey values within which two arms have one ink."""
 _UNKNOWN = 4.0
 """Pixels of a drop where an arm shows none."""
 
@@ -78,6 +83,32 @@ def unsure(arm: Traced, top: float) -> float:
     """
     length = max(arm.line.end - arm.line.start, 1.0)
     return sum((gap.end - gap.start) * (gap.low - gap.high) / 2 for gap in _gaps(arm, top)) / length
+
+
+def starts_hidden(arm: Traced) -> bool:
+    """Return whether the first stretch of an arm from (0, 1) on cannot be seen."""
+    early = max(6, len(arm.path.rows) // 50)
+    return bool(arm.path.seen[:early].mean() < _START)
+
+
+def exchanged(arm: Traced, others: Sequence[Traced]) -> float:
+    """Return how far off the line is where it is another's of its ink, as a mean over its length, in pixels.
+
+    Lines of one ink of which one starts beneath the other may have been taken for one another up to where they part.
+    """
+    return max((_apart(arm, other) for other in others if other is not arm and _alike(arm, other)), default=0.0)
+
+
+def _alike(one: Traced, two: Traced) -> bool:
+    same = float(np.abs(one.wanted.colour - two.wanted.colour).max()) < _SAME_INK
+    return same and (starts_hidden(one) or starts_hidden(two))
+
+
+def _apart(one: Traced, two: Traced) -> float:
+    """Mean distance of two lines over the length of the first, none where the second has ended."""
+    columns = np.arange(max(one.line.start, two.line.start), min(one.line.end, two.line.end)) + 0.5
+    away = np.abs(one.line.level(columns) - two.line.level(columns)).sum()
+    return float(away / max(one.line.end - one.line.start, 1.0))
 
 
 def _gaps(arm: Traced, top: float) -> list[_Gap]:

@@ -18,6 +18,10 @@ _TALL = 1.15
 """Height over width from which a piece may be text that runs upwards."""
 _WORD_GAP = 0.9
 """Gap over height of the ink from which two pieces of text are two labels."""
+_KEY_GAP = 0.6
+"""Gap over height of the ink between a key and words: blanks reach 0.45, ggplot2 leaves 0.75."""
+_FLAT = 0.3
+"""Height of a key's line over that of the characters, at most."""
 _TRAILING = re.compile(r"(?<=[\d%])\s*[-–—_.,'’:]+$")
 _LEADING = re.compile(r"^[-–—_]\s*(?=[\d]+([.,]\d+)?%?$)(?=0|1\.0|100)")
 
@@ -120,7 +124,16 @@ def _pieces(pixels: Pixels, place: Region) -> list[Region]:
     height = _ink_height(along)
     if height < 3:
         return []
-    words = [run for run in runs(along.any(axis=0)) if not _is_key(along[:, run.start : run.end], height)]
+    strokes = runs(along.any(axis=0))
+    keys = [
+        part for part in joined(strokes, _KEY_GAP * height) if _is_dashed_key(along[:, part.start : part.end], height)
+    ]
+    words = [
+        run
+        for run in strokes
+        if not _is_key(along[:, run.start : run.end], height)
+        and not any(key.start <= run.start < key.end for key in keys)
+    ]
     pieces = joined(words, _WORD_GAP * height)
     pad = max(2, round(0.25 * height))
     regions = []
@@ -153,6 +166,14 @@ def _ink_height(mask: Mask) -> int:
 def _is_key(mask: Mask, height: int) -> bool:
     """Whether a run of ink (rows, columns) is a stroke of a legend: long, with one row that runs through it."""
     return mask.shape[1] > 1.3 * height and float(mask.mean(axis=1).max()) > 0.92
+
+
+def _is_dashed_key(mask: Mask, height: int) -> bool:
+    """Whether a piece between wide gaps (rows, columns) is a dashed key: flat but for a mark, all in one row."""
+    filled = mask.sum(axis=0)
+    inked = filled[filled > 0]
+    flat = float(np.median(inked)) <= _FLAT * height
+    return mask.shape[1] > 0.8 * height and flat and float(mask.sum(axis=1).max()) > 0.9 * len(inked)
 
 
 def _crop(pixels: Pixels, region: Region, turned: bool) -> Pixels:

@@ -18,7 +18,7 @@ from bayes_bm.digitizing.legend import Look, Name, beside_lines
 from bayes_bm.digitizing.panels import AxisPair, axis_findings, axis_pairs, panel
 from bayes_bm.digitizing.raster.arms import Search, Start, Traced, search, with_drops
 from bayes_bm.digitizing.raster.asking import asked_findings, only_asked, wanted_arms
-from bayes_bm.digitizing.raster.bridging import bridged, unsure
+from bayes_bm.digitizing.raster.bridging import bridged, exchanged, unsure
 from bayes_bm.digitizing.raster.calibrating import skew, stroke_marks, turned_back
 from bayes_bm.digitizing.raster.cells import missing_cells, missing_labels
 from bayes_bm.digitizing.raster.colours import Crop, crop, inks
@@ -342,7 +342,7 @@ def _arm_lines(traced: Search, names: Sequence[Name], made: Panel, area: Crop, g
                 marks=times,
                 error=max(0.3, 2.0 * arm.line.noise),
                 hidden=float(1.0 - arm.path.seen.mean()),
-                unsure=unsure(arm, top),
+                unsure=max(unsure(arm, top), exchanged(arm, arms)),
             )
         )
     return lines

@@ -6,13 +6,12 @@ import numpy as np
 
 from bayes_bm.digitizing.figure import ArmLine, Finding
 from bayes_bm.digitizing.raster.arms import Search, Traced
+from bayes_bm.digitizing.raster.bridging import starts_hidden
 
 _SEEN = 0.9
 """Share of a line's own ink below which its trace is in doubt."""
 _BARE = 0.3
 """Share of a line's drops without a stroke above which the trace is in doubt."""
-_START = 0.3
-"""Share of the first stretch of a curve that must be seen."""
 _BRIDGED = 0.4
 """Share of a dashed line that must be ink: dashes of all programs are longer than their gaps."""
 _HIDDEN = 0.05
@@ -75,8 +74,7 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool, alone: bool) -> I
             answer,
             index,
         )
-    early = max(6, len(arm.path.rows) // 50)
-    if arm.path.seen[:early].mean() < _START:
+    if starts_hidden(arm):
         yield Finding(
             "start_hidden",
             "question",
