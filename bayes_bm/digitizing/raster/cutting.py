@@ -9,10 +9,12 @@ is decided at once for the whole line: least squares, and a penalty for each ste
 
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bayes_bm.digitizing.raster.ink import Array
+from bayes_bm.runtime.compiling import cached_njit
 
 _GRID = 0.5
 """Pixels between the places at which a drop may stand; its exact place is measured afterwards."""
@@ -69,12 +71,39 @@ class Sums:
             self._first.append(np.searchsorted(places, bounds + starts[side] - 1e-9))
             self._stop.append(np.searchsorted(places, bounds - stops[side] + 1e-9))
 
+    def at_bounds(self) -> tuple[Array, Array]:
+        """Return the sums (sides, 3, bounds) up to where pieces from, and pieces to, each bound begin and end."""
+        begins = [sums[:, begin] for sums, begin in zip(self._sums, self._first, strict=True)]
+        ends = [sums[:, end] for sums, end in zip(self._sums, self._stop, strict=True)]
+        return np.stack(begins), np.stack(ends)
+
     def between(self, first: Array | slice | int, stop: int) -> Array:
         """Return mass, moment and second moment (3, pieces) of the pieces from some bounds to one."""
         total: Array = np.zeros(1)
         for sums, begin, end in zip(self._sums, self._first, self._stop, strict=True):
             total = total + np.maximum(sums[:, end[stop], None] - sums[:, np.atleast_1d(begin[first])], 0.0)
         return total
+
+
+@cached_njit()
+def _last_pieces(begins: Any, ends: Any, penalty: float) -> Any:
+    """Where the last piece of the best cut up to each bound starts (bounds,)."""
+    sides, _, count = begins.shape
+    best, origin = np.full(count, np.inf), np.zeros(count, np.int64)
+    best[0] = -penalty
+    for stop in range(1, count):
+        for first in range(stop):
+            mass, moment, second = 0.0, 0.0, 0.0
+            for side in range(sides):
+                mass += max(ends[side, 0, stop] - begins[side, 0, first], 0.0)
+                moment += max(ends[side, 1, stop] - begins[side, 1, first], 0.0)
+                second += max(ends[side, 2, stop] - begins[side, 2, first], 0.0)
+            if mass > 1e-6:
+                total = best[first] + second - moment * moment / max(mass, 1e-9)
+                if total < best[stop]:
+                    best[stop], origin[stop] = total, first
+        best[stop] += penalty
+    return origin
 
 
 def _unsure(samples: Samples) -> tuple[float, float]:
@@ -100,19 +129,11 @@ def fitted_steps(samples: Samples, weight: Array, penalty: float, least: Array) 
     bounds = np.arange(samples.places[0] - 1.0, samples.places[-1] + 1.0 + _GRID, _GRID)
     sums = Sums(samples, weight, bounds)
     count = len(bounds)
-    best = np.full(count, np.inf)
-    best[0] = -penalty
-    origin = np.zeros(count, np.int64)
-    for stop in range(1, count):
-        mass, moment, second = sums.between(slice(0, stop), stop)
-        loss = second - moment * moment / np.maximum(mass, 1e-9)
-        total = np.where(mass > 1e-6, best[:stop] + loss, np.inf)
-        origin[stop] = np.argmin(total)
-        best[stop] = total[origin[stop]] + penalty
-    kept = [count - 1]
-    while kept[-1] > 0:
-        kept.append(int(origin[kept[-1]]))
-    kept.reverse()
+    origin = _last_pieces(*sums.at_bounds(), penalty)
+    ends = [count - 1]
+    while ends[-1] > 0:
+        ends.append(int(origin[ends[-1]]))
+    kept = ends[::-1]
     levels = _means(sums, kept)
     while len(kept) > 2:
         columns = np.clip(bounds[np.array(kept[1:-1])].astype(int), 0, len(least) - 1)

@@ -8,15 +8,16 @@ import pytest
 from bayes_bm.digitizing.figure import ArmLine, RiskRow
 
 pytest.importorskip("cv2")
-from bayes_bm.digitizing.raster.arms import Traced, Wanted, with_patients
+from bayes_bm.digitizing.raster.arms import Traced, Wanted, with_drops
 from bayes_bm.digitizing.raster.bridging import bridged
-from bayes_bm.digitizing.raster.levels import edge_samples, staircase
+from bayes_bm.digitizing.raster.levels import edge_samples, of_patients, staircase
 from bayes_bm.digitizing.raster.patients import patient_height
 from bayes_bm.digitizing.raster.tracing import closed, trace
 
 HALF, FALL, TOP = 3, 5, 10.5
 DROPS = np.arange(20, 300, 12)
 """Columns of the drops of one patient each, of `FALL` pixels."""
+PATIENT = np.full(320, float(FALL))
 
 
 def _row(columns):
@@ -46,7 +47,7 @@ def _error(line):
 
 def test_gaps_of_dashes_fall_a_patient_at_a_time():
     arm = _traced("dashed", np.arange(320) % 60 < 42)
-    before, after = _error(arm.line), bridged(arm, TOP, lambda column: float(FALL))
+    before, after = _error(arm.line), bridged(arm, TOP, PATIENT)
     drops = np.diff(after.line.levels)
     assert before > 0.9
     assert _error(after.line) < 0.6
@@ -61,7 +62,7 @@ def test_a_hidden_stretch_runs_beneath_what_hides_it():
         row = int(_row(column))
         cover[row - 6 : row + 7, column] = 1.0
     arm = _traced("solid", np.ones(320, bool), cover)
-    line = bridged(arm, TOP, lambda column: float(FALL)).line
+    line = bridged(arm, TOP, PATIENT).line
     hidden = np.arange(104, 196) + 0.5
     assert np.abs(line.level(hidden) - _row(hidden)).max() <= 2 * FALL
     assert np.abs(line.level(hidden) - _row(hidden)).mean() < 4.0
@@ -69,17 +70,17 @@ def test_a_hidden_stretch_runs_beneath_what_hides_it():
 
 def test_a_drop_of_one_patient_stays_where_it_was_fitted():
     arm = _traced("dashed", np.arange(320) % 60 < 42)
-    assert bridged(arm, TOP, lambda column: 200.0).line is arm.line
+    assert bridged(arm, TOP, 40 * PATIENT).line is arm.line
 
 
 def test_a_drop_lower_than_one_patients_is_none():
     arm = _traced("solid", np.ones(320, bool))
     levels = np.insert(arm.line.levels, 4, arm.line.levels[3] + 1.5)  # dirt on the edge was taken for a drop
     dirty = replace(arm, line=replace(arm.line, places=np.insert(arm.line.places, 3, 51.0), levels=levels))
-    clean = with_patients(dirty, float(FALL), 150.0)
+    clean = with_drops(dirty, of_patients(PATIENT), 150.0)
     assert len(dirty.line.places) == len(DROPS) + 1
     np.testing.assert_allclose(clean.line.places, DROPS, atol=0.5)
-    assert with_patients(dirty, 40.0, 150.0).line is dirty.line  # 40 is a misread number of patients: the edges say so
+    assert with_drops(dirty, of_patients(8 * PATIENT), 150.0).line is dirty.line  # 40 is a misread number of patients: the edges say so
 
 
 def _arm(marks):

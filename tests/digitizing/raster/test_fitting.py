@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bayes_bm.digitizing.raster.cutting import Samples
-from bayes_bm.digitizing.raster.fitting import refine
+from bayes_bm.digitizing.raster.fitting import StepCost, refine
 
 HALF, ROWS, COLUMNS, FINE = 3.0, 60, 90, 8
-COST = (0.12, 16.0, 0.4)
+COST = StepCost(0.12, 16.0, np.full(COLUMNS, 0.4))
 
 
 def _samples(places, levels, *, square=False):
