@@ -9,8 +9,8 @@ from bayes_bm.digitizing.figure import ArmLine, RiskRow
 
 pytest.importorskip("cv2")
 from bayes_bm.digitizing.raster.arms import Traced, Wanted, with_drops
-from bayes_bm.digitizing.raster.bridging import bridged
-from bayes_bm.digitizing.raster.levels import edge_samples, of_patients, staircase
+from bayes_bm.digitizing.raster.bridging import bridged, exchanged
+from bayes_bm.digitizing.raster.levels import edge_samples, of_patients, of_themselves, staircase
 from bayes_bm.digitizing.raster.patients import patient_height
 from bayes_bm.digitizing.raster.tracing import closed, trace
 
@@ -80,7 +80,41 @@ def test_a_drop_lower_than_one_patients_is_none():
     clean = with_drops(dirty, of_patients(PATIENT), 150.0)
     assert len(dirty.line.places) == len(DROPS) + 1
     np.testing.assert_allclose(clean.line.places, DROPS, atol=0.5)
-    assert with_drops(dirty, of_patients(8 * PATIENT), 150.0).line is dirty.line  # 40 is a misread number of patients: the edges say so
+    assert (
+        with_drops(dirty, of_patients(8 * PATIENT), 150.0).line is dirty.line
+    )  # 40 is a misread number of patients: the edges say so
+
+
+def test_a_drop_far_lower_than_the_others_is_none():
+    arm = _traced("solid", np.ones(320, bool))
+    levels = np.insert(arm.line.levels, 4, arm.line.levels[3] + 1.2)
+    dirty = replace(arm, line=replace(arm.line, places=np.insert(arm.line.places, 3, 51.0), levels=levels))
+    clean = with_drops(dirty, of_themselves(dirty.line, 320), 150.0)
+    np.testing.assert_allclose(clean.line.places, DROPS, atol=0.5)
+    assert of_themselves(arm.line, 320) is None  # nothing is lower
+
+
+def test_a_patient_takes_more_later_and_lower_drops_there_are_none():
+    row = RiskRow("at_risk", 0, "a", np.array([0.0, 6.0, 9.0]), np.array([10, 8, 4]), "text")
+    height = patient_height(_arm([]), [row], None)
+    np.testing.assert_allclose(height.at_least(np.array([0.0, 5.9, 6.0, 8.9, 20.0])), [0.1, 0.1, 0.1, 0.1, 0.2])
+
+
+def test_a_bridge_claims_no_drops_closer_than_the_pen_is_wide():
+    arm = _traced("dashed", np.arange(320) % 60 < 42)
+    line = bridged(arm, TOP, PATIENT / 20).line
+    assert len(line.places) < 2 * len(DROPS)
+    assert _error(line) < 0.6
+
+
+def test_lines_of_one_ink_that_start_together_may_be_each_others():
+    whole, late = _traced("solid", np.ones(320, bool)), _traced("solid", np.arange(320) >= 30)
+    late = replace(late, path=replace(late.path, seen=late.path.seen & (np.arange(len(late.path.seen)) >= 30)))
+    lower = replace(late, line=replace(late.line, levels=late.line.levels + 10.0))
+    assert exchanged(whole, [whole, lower]) == pytest.approx(10.0, abs=0.8)
+    other = replace(lower, wanted=replace(lower.wanted, colour=np.array([200.0, 0.0, 0.0])))
+    assert exchanged(whole, [whole, other]) == 0.0
+    assert exchanged(whole, [whole, replace(whole, line=lower.line)]) == 0.0  # both starts are seen
 
 
 def _arm(marks):
