@@ -42,6 +42,7 @@ DECISIONS = {
     25: "Levels of studies may have heavy tails.",
     26: "A treatment effect may wane; answers that rest on it are marked.",
     27: "Treatments of one class may borrow from each other.",
+    28: "Several causes may be one model, whose levels of a study may go together.",
 }
 """Decisions of docs/decisions.md by number, in a sentence or two."""
 

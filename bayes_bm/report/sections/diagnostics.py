@@ -22,6 +22,7 @@ from bayes_bm.report.sentences import fit_command, interval_of, leave_one_out_ta
 from bayes_bm.report.tables import Cell, Column, Row, Table, frame_table, make_table, numeric, plain
 from bayes_bm.report.text import MISSING, counted, estimate, number
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.level import USUAL, Level
 from bayes_bm.spec.priors import describe
 
 ELSEWHERE = {
@@ -229,7 +230,9 @@ def limits_section(data: ReportData) -> LimitsSection:
     return LimitsSection(
         limits=[*limits(spec), reading] if reading else limits(spec),
         elsewhere=[
-            elsewhere_table(name, table) for name, table in data.elsewhere.items() if name not in (PLAN, SENSITIVITY)
+            elsewhere_table(name, table, spec.interval)
+            for name, table in data.elsewhere.items()
+            if name not in (PLAN, SENSITIVITY)
         ],
         missing=[
             (title, command.format(name=spec.name))
@@ -239,13 +242,13 @@ def limits_section(data: ReportData) -> LimitsSection:
     )
 
 
-def elsewhere_table(name: str, table: pd.DataFrame) -> ElsewhereTable:
+def elsewhere_table(name: str, table: pd.DataFrame, level: Level = USUAL) -> ElsewhereTable:
     """Return a table made by another command as it is shown; studies left out have a picture too."""
     title = ELSEWHERE[name][0] if name in ELSEWHERE else name.replace("_", " ")
     if name != "leave_one_study_out":
         return ElsewhereTable(title, frame_table(table))
     picture = figures.PageFigure(svg(leave_one_out_figure(table), title="Leave one study out"))
-    return ElsewhereTable(title, frame_table(leave_one_out_table(table)), LEFT_OUT_WORDS, picture)
+    return ElsewhereTable(title, frame_table(leave_one_out_table(table, level)), LEFT_OUT_WORDS, picture)
 
 
 @dataclass(frozen=True)
