@@ -139,3 +139,7 @@ def matched(one: NDArray[np.float64], two: NDArray[np.float64], reach: float) ->
         else:
             second += 1
     return pairs
+
+
+ARMS = [simulate("Control", 60, 9.0, 1), simulate("Treated", 70, 18.0, 2)]
+"""The arms of the plain picture."""

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.digitizing.raster.drawing import Style, draw, error, jpeg, kaplan_meier, matched, simulate, turned
+from tests.digitizing.raster.drawing import ARMS, Style, draw, error, jpeg, kaplan_meier, matched, turned
 
 pytest.importorskip("rapidocr")
 
-ARMS = [simulate("Control", 60, 9.0, 1), simulate("Treated", 70, 18.0, 2)]
 SHARED = Path(__file__).parents[4] / "shared" / "figures" / "generated"
 
 
@@ -32,7 +31,6 @@ def _check(reading, worst, arms=ARMS, end=40.0):
 
 
 STYLES = {
-    "plain": (Style(), None, 0.003),
     "72 dpi": (Style(dpi=100), None, 0.008),
     "grid and band": (Style(grid=True, band=True), None, 0.004),
     "percent, black, dashed": (
@@ -57,9 +55,15 @@ def test_a_picture_shows_its_patients_curves(reader, kind):
 
 
 @pytest.mark.slow
-def test_marks_and_steps_are_those_of_the_patients(reader):
-    reading = reader(draw(ARMS, Style(dpi=250)))
-    lines = _by_name(reading)
+def test_a_plain_picture_shows_its_patients_curves(plain_reading):
+    _check(plain_reading, 0.003)
+    assert plain_reading.panel.time_unit == "months"
+    assert not plain_reading.panel.percent
+
+
+@pytest.mark.slow
+def test_marks_and_steps_are_those_of_the_patients(plain_reading):
+    lines = _by_name(plain_reading)
     for arm in ARMS:
         line = lines[arm.name]
         true = np.unique(arm.time[(arm.event == 0) & (arm.time <= 40.0)])
