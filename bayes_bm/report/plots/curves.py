@@ -26,6 +26,8 @@ from bayes_bm.report.plots.style import (
 from bayes_bm.report.text import time_ticks
 
 HATCH = "////"
+MARKER_STEP = 6
+"""Points of a line from one marker to the next."""
 Shades = tuple[tuple[str, str, float], ...]
 PREDICTED: Shades = (("low", "high", 0.18), ("low50", "high50", 0.30))
 INTERVAL: Shades = (("low", "high", 0.20),)
@@ -40,8 +42,15 @@ def _draw_band(
     label: str,
     shades: Shades,
     name: str = "median",
+    first_marker: int | None = None,
 ) -> None:
-    """Draw line and bands: solid up to `follow_up_end`, dashed and hatched beyond it, where it is extrapolated."""
+    """Draw line and bands: solid up to `follow_up_end`, dashed and hatched beyond it, where it is extrapolated.
+
+    From `first_marker` on every sixth point has the treatment's marker: lines are told apart without colour too.
+    """
+    marks: dict[Any, Any] = {"color": look.color, "linewidth": 1.8}
+    if first_marker is not None:
+        marks |= {"marker": look.marker, "markersize": 4, "markevery": (first_marker, MARKER_STEP)}
     seen, extrapolated = table[table["time"] <= follow_up_end], table[table["time"] >= follow_up_end]
     for low, high, alpha in shades:
         axes.fill_between(seen["time"], seen[low], seen[high], color=look.color, alpha=alpha, linewidth=0)
@@ -55,8 +64,8 @@ def _draw_band(
         hatch=HATCH,
         linewidth=0,
     )
-    axes.plot(seen["time"], seen[name], color=look.color, linewidth=1.8, label=label)
-    axes.plot(extrapolated["time"], extrapolated[name], color=look.color, linewidth=1.8, linestyle=(0, (3, 2)))
+    axes.plot(seen["time"], seen[name], label=label, **marks)
+    axes.plot(extrapolated["time"], extrapolated[name], linestyle=(0, (3, 2)), **marks)
 
 
 def _set_survival_axes(axes: Axes, *, unit: str, limit: float, ylabel: str) -> None:
@@ -195,10 +204,15 @@ def treatment_curves(
 ) -> Axes:
     """Draw survival by treatment (treatment, time, median, low, high), each extrapolated past its own follow-up."""
     with mpl.rc_context(RC):
-        for treatment, name in names.items():
-            rows = table.loc[table["treatment"] == treatment]
+        for place, (treatment, name) in enumerate(names.items()):
             _draw_band(
-                axes, rows, follow_up_end=follow_up_ends[treatment], look=looks[treatment], label=name, shades=INTERVAL
+                axes,
+                table.loc[table["treatment"] == treatment],
+                follow_up_end=follow_up_ends[treatment],
+                look=looks[treatment],
+                label=name,
+                shades=INTERVAL,
+                first_marker=2 + 2 * place % MARKER_STEP,
             )
         _set_survival_axes(axes, unit=unit, limit=limit, ylabel=ylabel)
         if alive_at > 0:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from bayes_bm.report.plots.contrasts import TICKS
 from bayes_bm.report.plots.curves import treatment_curves
@@ -31,7 +30,7 @@ TOP = 0.12
 BELOW = 0.58
 """Inches below axes for ticks and label."""
 MOST_BANDS = 3
-"""So many curves have bands and are named inside the axes; of more the lines alone are drawn, with markers."""
+"""So many curves have bands and are named inside the axes; of more the lines alone are drawn."""
 LEGEND_ROW = 0.18
 """Inches of a row of the legend above the axes, in two columns."""
 
@@ -104,7 +103,7 @@ def _axes(drawn: Figure, box: tuple[float, float, float, float]) -> Axes:
 
 
 def _draw_curves(axes: Axes, curves: pd.DataFrame, settings: CurveSettings) -> None:
-    """Draw curves with bands whose edges are seen; of many treatments lines with markers, named above the axes."""
+    """Draw curves with bands whose edges are seen; of many treatments lines alone, named above the axes."""
     many = len(settings.names) > MOST_BANDS
     shown = curves.assign(low=curves["median"], high=curves["median"]) if many else curves
     treatment_curves(
@@ -117,27 +116,15 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, settings: CurveSettings) -> N
         limit=settings.limit,
         ylabel=settings.ylabel,
     )
-    for place, treatment in enumerate(settings.names):
-        rows, look = curves[curves["treatment"] == treatment], settings.looks[treatment]
-        if many:
-            # a marker every tenth of the axis, each treatment's at times of its own
-            at_times = np.arange(2 + place % 4, len(rows), 6)
-            axes.plot(
-                rows["time"].iloc[at_times], rows["median"].iloc[at_times], look.marker, color=look.color, markersize=4
-            )
-            continue
+    for treatment in () if many else settings.names:
+        rows = curves[curves["treatment"] == treatment]
         for edge in ("low", "high"):
-            axes.plot(rows["time"], rows[edge], color=look.color, linewidth=0.7, alpha=0.7)
+            axes.plot(rows["time"], rows[edge], color=settings.looks[treatment].color, linewidth=0.7, alpha=0.7)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1.0], labels=["0", "25", "50", "75", "100"])
     if not many:
         axes.legend(loc="upper right", borderaxespad=0.1, handlelength=1.6, fontsize=8.5, labelspacing=0.3)
         return
-    handles = [
-        Line2D([], [], color=look.color, marker=look.marker, markersize=4, label=settings.names[treatment])
-        for treatment, look in ((name, settings.looks[name]) for name in settings.names)
-    ]
     axes.legend(
-        handles=handles,
         loc="lower right",
         bbox_to_anchor=(1.02, 1.0),
         ncols=2,
