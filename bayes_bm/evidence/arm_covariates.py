@@ -92,7 +92,8 @@ def check_known(spec: Spec, patients: pd.DataFrame, arms: pd.DataFrame) -> None:
                 f"{where}, arm {arm['arm']}, column {name}",
                 found="no covariates of patients",
                 allowed=f"the column, or mean_{name} with sd_{name}, or share_{name}, in the arms row",
-                hint="the arm is then averaged over them",
+                hint="the arm is then averaged over them; its row (study, arm, treatment, endpoint, n and these"
+                " columns) stands in a table named under [evidence] arms (docs/how-to/add-a-curve.md)",
             )
     for name, term in spec.covariates.items():
         values = set(patients[name].dropna()) if len(patients) else set()

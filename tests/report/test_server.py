@@ -101,6 +101,15 @@ def test_words_of_a_spec_are_choices_and_nothing_of_it_is_markup() -> None:
     assert "<i>" not in text and "</script><b>" not in text
 
 
+def test_a_covariate_of_zeros_and_ones_is_a_choice_though_no_limits_are_stated() -> None:
+    result = made()
+    good = result.spec.covariates["good"].model_copy(update={"lower": None, "upper": None, "unit": ""})
+    spec = result.spec.model_copy(update={"covariates": {**result.spec.covariates, "good": good}})
+    page = PatientPage(replace(result, spec=spec))
+    assert [choice["words"] for choice in page.about()["covariates"][1]["choices"]] == ["no", "yes"]
+    assert "good: yes" in page.answer(question(patients=[{"good": "1"}], alive_at="0"))["letter"]
+
+
 def expected(covariates: dict[str, float], **asked: Any) -> pd.DataFrame:
     margins = {"rmst": 1.0, "survival": 0.05}
     return predict(made(draws=20), covariates, times=[12.0], alive_at=2.0, margins=margins, **asked)

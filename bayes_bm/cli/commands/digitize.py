@@ -78,7 +78,7 @@ def digitize(
     if as_json:
         print_json(digitize_document(saved, together))
     else:
-        _print_saved(saved, out)
+        _print_saved(saved, out, named=bool(names.treatment))
     status = max(one.status for one in saved)
     if status:
         raise typer.Exit(status)
@@ -188,7 +188,7 @@ def digitize_document(saved: "Sequence[Saved]", together: Sequence[Path]) -> dic
     }
 
 
-def _print_saved(saved: "Sequence[Saved]", out: Path) -> None:
+def _print_saved(saved: "Sequence[Saved]", out: Path, *, named: bool) -> None:
     """Print the table on standard output, and every finding on standard error with the line that answers it."""
     from bayes_bm.digitizing.many import figures_table
 
@@ -199,6 +199,19 @@ def _print_saved(saved: "Sequence[Saved]", out: Path) -> None:
         for finding, line in zip(one.findings, one.lines, strict=True):
             print_words(_finding_text(finding, one.folder, line), ERR)
     print_words(f"look at {out / 'overlay.png'}" if len(saved) == 1 else "look at overlay.png of each figure")
+    arms = [str(arm) for one in saved if one.table is not None for arm in one.table["arm"]]
+    if arms:
+        _print_next(arms[0], out, named=named)
+
+
+def _print_next(arm: str, out: Path, *, named: bool) -> None:
+    """Print how a reading becomes evidence: a spec names the manifest, and its treatments may have other names."""
+    manifest = out / "curves.csv"
+    print_words("next:")
+    if not named:
+        print_words(f'  --treatment "{arm}=NAME", where a spec calls the treatment of {arm} otherwise')
+    print_words(f"  bayes-bm reconstruct --manifest {manifest} --out {out / 'patients'} --figures")
+    print_words(f'  in a spec, under [evidence]: curves = ["{manifest}"], seen from the spec\'s folder')
 
 
 def _finding_text(finding: Any, folder: Path, line: int) -> str:

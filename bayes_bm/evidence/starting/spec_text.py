@@ -121,11 +121,14 @@ def covariate_lines(name: str, *, two_valued: bool, mean: float, sd: float, blan
     """Return the commented lines of one covariate."""
     missing = f'missing = "{"two_valued" if two_valued else "normal"}"' + _note(f"{blank} patients lack it")
     scale = [] if two_valued else [f"scale = {_nice_scale(sd):g}" + _note("the coefficient is per so many units")]
+    words, example = ("0 = no, 1 = yes", "your words for 0 and 1") if two_valued else ("", "such as years")
+    unit = f'unit = "{words}"' + _note(f"{example}; the patient page and the report show it")
     lines = [
         f"[covariates.{json.dumps(name) if not name.isidentifier() else name}]",
         'prior = { dist = "normal", mean = 0.0, sd = 0.5, why = "ratios from 0.4 to 2.7 per scale; no direction" }',
         f"centre = {round(mean, 2):g}" + _note("answers of the average study are about such patients"),
         *scale,
+        unit,
         *([missing] if blank else []),
     ]
     return [f"# {line}" for line in lines]

@@ -70,7 +70,7 @@ def two_values(result: Result, name: str, term: Covariate) -> Mapping[float, str
         return term.choices
     values = result.case_mix.x[:, result.case_mix.names.index(name)] if result.case_mix.known else np.zeros(0)
     only_two = len(values) > 0 and set(np.unique(values).tolist()) <= {0.0, 1.0}
-    if term.kind == "two_valued" or (only_two and (term.lower, term.upper) == (0.0, 1.0)):
+    if term.kind == "two_valued" or (only_two and term.lower in (None, 0.0) and term.upper in (None, 1.0)):
         return {0.0: "no", 1.0: "yes"}
     return {}
 

@@ -116,7 +116,7 @@ def letter(
     studies = len(set(result.evidence.arms["study"]))
     limits = (
         f"{OVER.get(asked.who, 'These are averages')}: {counted(studies, 'published study')}, question"
-        f" “{spec.question}”. {_comparison_sentence(result, facts, wanted)}{_prior_sentence(result, facts, asked)}"
+        f" “{spec.question}”.{_comparison_sentence(result, facts, wanted)}{_prior_sentence(result, facts, asked)}"
         " Patients were not allotted to treatments at random. This recommends no treatment."
     )
     return "\n\n".join([*paragraphs, limits])
@@ -150,7 +150,7 @@ def _comparison_sentence(result: Result, facts: Facts, wanted: Sequence[str]) ->
         return ""
     names = ", ".join(treatment_text(name) for name in alone)
     return (
-        f"No study held {names} beside {treatment_text(reference)}: differences between studies, not the treatments,"
+        f" No study held {names} beside {treatment_text(reference)}: differences between studies, not the treatments,"
         " may be behind the difference."
     )
 
