@@ -210,7 +210,7 @@ def prognostic_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
             yield (
                 f"Coefficient of {name}: {found['ratios']:g} published ratios of {found['ratio_studies']:g} studies,"
                 f" {found['ratio_patients']:g} patients; {100 * found['share_external']:.0f} % of their precision is"
-                " from another setting (population = external)."
+                " from another setting."
             )
     aside = evidence.set_aside
     unknown = aside.loc[(aside["kind"] == KIND) & (aside["reason"] == "the spec has no such covariate"), "arm"]

@@ -1,5 +1,6 @@
 """Sections on evidence: audit, reconciliation, misfits, imputations."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,24 @@ SIDE_BY_SIDE_COLUMNS = (
     numeric("studies", "studies", 0),
     plain("side by side in", "side_by_side", "words"),
 )
-SET_ASIDE_COLUMNS = (*ROW_COLUMNS, plain("reason", "reason", "words"))
+NOT_INCLUDED = re.compile(r"^not in evidence\.include(?: \(use = (\w+)\))?$")
+"""Reason of a row whose flag the spec does not include."""
+
+
+def reason_words(reason: str) -> str:
+    """Return why a row is set aside, a flag in words.
+
+    >>> reason_words("not in evidence.include (use = do_not_pool)")
+    'its flag, do not pool, is not among those that this analysis includes'
+    """
+    found = NOT_INCLUDED.match(reason)
+    if found is None:
+        return reason
+    flag = f", {found[1].replace('_', ' ')}," if found[1] else ""
+    return f"its flag{flag} is not among those that this analysis includes"
+
+
+SET_ASIDE_COLUMNS = (*ROW_COLUMNS, Column("reason", lambda row: reason_words(str(row["reason"])), "words"))
 QUESTION_COLUMNS = (
     Column("verdict", lambda row: Cell("flagged", "strong") if row["flagged"] else "not flagged", "keep"),
     plain("question", "question", "words"),
