@@ -32,7 +32,7 @@ def render_template(name: str, *, names: Names = NAMELESS, **context: Any) -> st
     >>> from bayes_bm.report.tables import make_table, plain
     >>> text = render_template("elsewhere.html.jinja", made={"words": "", "figure": None, "table": make_table(
     ...     [{"arm": "a < b"}], [plain("arm", "arm")])})
-    >>> "<td>a &lt; b</td>" in text
+    >>> "a &lt; b</th>" in text
     True
     """
     made: Any = environment().overlay()
