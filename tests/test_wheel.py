@@ -36,7 +36,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_has_models_and_evidence(installed: Path) -> None:
     command = installed / "env" / "bin" / "bayes-bm"
     shipped = {model["name"] for model in json.loads(run(command, "models", "--json", cwd=installed))["models"]}
-    assert shipped == {path.stem for path in (ROOT / "models").glob("*.toml")}
+    assert shipped == {path.stem for path in (ROOT / "models").rglob("*.toml")}
     audit = json.loads(run(command, "audit", "os_reresection_vs_resrs", "--json", cwd=installed))
     assert [row["arms"] for row in audit["treatments"]] == [7, 12]
 

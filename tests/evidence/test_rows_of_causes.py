@@ -23,6 +23,7 @@ def keys(table: Any) -> list[str]:
     return sorted(set(table["study"]))
 
 
+@pytest.mark.slow
 def test_rows_speak_by_what_they_measure_and_every_cause_knows_their_studies() -> None:
     of = built.causes()
     evidence = built.evidence(of, built.with_patients())
@@ -40,6 +41,7 @@ def test_rows_speak_by_what_they_measure_and_every_cause_knows_their_studies() -
     assert death.arms["study"].iloc[places].tolist() == evidence.incidence["failure"].arms["study"].tolist()
 
 
+@pytest.mark.slow
 def test_an_arm_speaks_once() -> None:
     arm = {**NAMED, "study": "p", "arm": "a", "treatment": "a", "n": 12}
     rows = {
@@ -70,6 +72,7 @@ def test_an_arm_speaks_once() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_what_has_no_joint_density_is_refused_with_the_reason() -> None:
     age = {"age": {"prior": worlds.normal(0.5), "centre": 60.0, "scale": 10.0}}
     of = built.causes(covariates=age)
@@ -80,6 +83,7 @@ def test_what_has_no_joint_density_is_refused_with_the_reason() -> None:
     assert "patients counted twice, in k: x and f1: x" in told
 
 
+@pytest.mark.slow
 def test_a_ratio_of_fine_and_gray_is_refused_with_the_reason() -> None:
     ratio = {"study": "k", "endpoint": "local_control", "treatment": "b", "reference": "a", "hr": 0.7, "se_log_hr": 0.3}
     rows = {**built.ROWS, "hazard_ratios": [{**ratio, "measure": "subdistribution"}]}
@@ -90,6 +94,7 @@ def test_a_ratio_of_fine_and_gray_is_refused_with_the_reason() -> None:
     assert len(built.evidence(built.causes(), rows).causes["failure"].hazard_ratios) == 1
 
 
+@pytest.mark.slow
 def test_shipped_rows_of_cumulative_incidence_speak() -> None:
     evidence = read_causes_evidence(read_causes("local_failure_and_death"))
     rows = evidence.incidence["local_failure"].sequences
