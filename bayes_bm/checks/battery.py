@@ -154,7 +154,10 @@ def battery(
     study_rows = study_checks(result)
     tables = (study_rows, unit_checks(result, study_rows), covariate_checks(result))
     studies = pd.concat([table for table in tables if len(table)] or [study_rows])
-    studies = studies.reindex(columns=STUDY_COLUMNS).fillna({"covariate": ""})
+    studies = studies.reindex(columns=STUDY_COLUMNS)
+    studies["covariate"] = (
+        studies["covariate"].astype(object).fillna("")
+    )  # of other questions it is a column of no numbers
     first = first_events(result)
     questions = [
         *study_questions(studies),

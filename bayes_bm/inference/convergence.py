@@ -54,7 +54,7 @@ def mean_mcse(draws: np.ndarray) -> float:
 def quantile_mcse(draws: np.ndarray, share: float) -> float:
     """Monte Carlo error of a quantile: half the distance of the order statistics one sd of its rank to either side.
 
-    NaN where one of them is infinite.
+    NaN where one of them is infinite, and of fewer than six draws a chain.
     """
     if np.isnan(draws).any():
         return float("nan")
@@ -62,6 +62,8 @@ def quantile_mcse(draws: np.ndarray, share: float) -> float:
     size = draws.size
     with np.errstate(invalid="ignore"):  # between two infinite draws
         ess = _ess(_split((draws <= np.quantile(ordered, share)).astype(float)))
+    if np.isnan(ess):
+        return float("nan")
     low, high = betaincinv(ess * share + 1, ess * (1 - share) + 1, ONE_SD) * size - 1
     below, above = ordered[int(np.floor(max(low, 0)))], ordered[int(np.ceil(min(high, size - 1)))]
     return float(above - below) / 2 if np.isfinite(above) and np.isfinite(below) else float("nan")
@@ -89,9 +91,9 @@ def _rhat(chains: np.ndarray) -> float:
 
 
 def _ess(chains: np.ndarray) -> float:
-    """Geyer's initial monotone sequence of paired autocorrelations over several chains."""
+    """Geyer's initial monotone sequence of paired autocorrelations over several chains; nan below three draws."""
     m, n = chains.shape
-    if np.isnan(chains).any():
+    if n < 3 or np.isnan(chains).any():
         return float("nan")
     if np.ptp(chains) < np.finfo(float).resolution:
         return float(chains.size)

@@ -41,6 +41,7 @@ def test_the_numbers_of_stages_do_not_move() -> None:
         "PLANNED_STUDIES": 36,
         "MODEL_PRIOR": 37,
         "PREDICTIVE_DRAWS": 38,
+        "CAUSE_HOSPITALS": 39,
     }
     children = np.random.SeedSequence(7).spawn(40)
     for stage in RandomStage:
