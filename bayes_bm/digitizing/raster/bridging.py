@@ -31,6 +31,7 @@ _CLEAR = 3.0
 """Columns without ink that a bridge must save before it moves a single drop."""
 _CLOSEST = 1.0
 """Widths of a line between the drops of a bridge: closer ones would claim what nobody measured."""
+_DASHED = ("dashed", "dotted")
 _START = 0.3
 """Share of the first stretch of a curve that must be seen."""
 _SAME_INK = 12.0
@@ -66,7 +67,7 @@ def bridged(arm: Traced, top: float, patient: Array | None) -> Traced:
     if not gaps:
         return arm
     node, stroke = costs(arm.share, arm.cover, arm.width, _HIDDEN)
-    if arm.wanted.kind in ("dashed", "dotted"):
+    if arm.wanted.kind in _DASHED:
         stroke = 0.1 * stroke
     usual = usual_drop(line) or _UNKNOWN
     for gap in gaps:
@@ -94,14 +95,21 @@ def starts_hidden(arm: Traced) -> bool:
 def exchanged(arm: Traced, others: Sequence[Traced]) -> float:
     """Return how far off the line is where it is another's of its ink, as a mean over its length, in pixels.
 
-    Lines of one ink of which one starts beneath the other may have been taken for one another up to where they part.
+    Lines of one ink of which one starts beneath the other, or of which both are dashed, may have been taken for one
+    another where they meet.
     """
-    return max((_apart(arm, other) for other in others if other is not arm and _alike(arm, other)), default=0.0)
+    others = [other for other in others if other is not arm and _one_ink(arm, other)]
+    known = [other for other in others if starts_hidden(arm) or starts_hidden(other) or both_dashed(arm, other)]
+    return max((_apart(arm, other) for other in known), default=0.0)
 
 
-def _alike(one: Traced, two: Traced) -> bool:
-    same = float(np.abs(one.wanted.colour - two.wanted.colour).max()) < _SAME_INK
-    return same and (starts_hidden(one) or starts_hidden(two))
+def both_dashed(one: Traced, two: Traced) -> bool:
+    """Return whether two lines are dashed in one ink, so that nothing but their way tells one from the other."""
+    return _one_ink(one, two) and one.wanted.kind in _DASHED and two.wanted.kind in _DASHED
+
+
+def _one_ink(one: Traced, two: Traced) -> bool:
+    return float(np.abs(one.wanted.colour - two.wanted.colour).max()) < _SAME_INK
 
 
 def _apart(one: Traced, two: Traced) -> float:

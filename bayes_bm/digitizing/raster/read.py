@@ -34,6 +34,8 @@ from bayes_bm.digitizing.scene import Box, Floats, Text
 
 _LOOSE = 0.6
 """Pixels by which ticks may be off a straight line: programs that round ticks to whole pixels reach 0.5."""
+_AXIS = 12.0
+"""Pixels that an axis line is wide at most."""
 _OF_FIRST = 0.6
 """Share of an arm's usual drop below which its first level is survival 1, blurred by what falls soon after."""
 _LEAST_PANEL = 40
@@ -138,14 +140,20 @@ def _sight(page: _Page, grey: Floats, pair: AxisPair, right: float) -> _Sight:
     time_marks = stroke_marks(grey, pair.time, core.top)
     level_marks = stroke_marks(grey, pair.level, core.right)
     time, level = axis(pair.time, time_marks, core.width), axis(pair.level, level_marks, core.height)
-    box = panel_box(page.pixels, pair, time, level, right)
+    box = _from_start(panel_box(page.pixels, pair, time, level, right), time, pair)
     return _Sight(pair, panel(pair, page.texts, time_marks, level_marks, _to_zero(box, level), page.skew), box)
+
+
+def _from_start(box: Box, time: Axis, pair: AxisPair) -> Box:
+    """The box from time 0 on where that stands right of the other axis: a pale grid line may pass for that axis."""
+    start = float(time.place(0.0)) - 1.0
+    return replace(box, left=start) if pair.level.box.right < start < box.left - _AXIS else box
 
 
 def _to_zero(box: Box, level: Axis) -> Box:
     """The box down to survival 0 where the axis line stands there: curves end inside that line."""
     zero = float(level.place(0.0)) + 1.0
-    return replace(box, bottom=zero) if 0.0 < zero - box.bottom < 12.0 else box
+    return replace(box, bottom=zero) if 0.0 < zero - box.bottom < _AXIS else box
 
 
 def _with_given(sight: _Sight, given: Calibration) -> _Sight:

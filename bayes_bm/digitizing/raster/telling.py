@@ -6,7 +6,7 @@ import numpy as np
 
 from bayes_bm.digitizing.figure import ArmLine, Finding
 from bayes_bm.digitizing.raster.arms import Search, Traced
-from bayes_bm.digitizing.raster.bridging import starts_hidden
+from bayes_bm.digitizing.raster.bridging import both_dashed, starts_hidden
 
 _SEEN = 0.9
 """Share of a line's own ink below which its trace is in doubt."""
@@ -147,6 +147,15 @@ def _close(arms: Sequence[Traced | None], lines: Sequence[ArmLine]) -> Iterator[
     for one in range(len(arms)):
         for two in range(one):
             first, second = arms[one], arms[two]
+            if first is not None and second is not None and both_dashed(first, second):
+                yield Finding(
+                    "dashed_alike",
+                    "question",
+                    f"{lines[one].name} and {lines[two].name} are dashed in one ink: where they meet, which is "
+                    "which is a guess.",
+                    f'[[arms]] number {one + 1} ("{lines[one].name}"): corners = [[time, survival], ...]',
+                    one,
+                )
             shared = _shared(first, second) if first is not None and second is not None else 0.0
             if shared > 0.2:
                 yield Finding(

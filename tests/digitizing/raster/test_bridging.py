@@ -8,10 +8,11 @@ import pytest
 from bayes_bm.digitizing.figure import ArmLine, RiskRow
 
 pytest.importorskip("cv2")
-from bayes_bm.digitizing.raster.arms import Traced, Wanted, with_drops
+from bayes_bm.digitizing.raster.arms import Search, Traced, Wanted, with_drops
 from bayes_bm.digitizing.raster.bridging import bridged, exchanged
 from bayes_bm.digitizing.raster.levels import edge_samples, of_patients, of_themselves, staircase
 from bayes_bm.digitizing.raster.patients import patient_height
+from bayes_bm.digitizing.raster.telling import arm_findings
 from bayes_bm.digitizing.raster.tracing import closed, trace
 
 HALF, FALL, TOP = 3, 5, 10.5
@@ -134,3 +135,14 @@ def test_marks_raise_what_one_patient_takes():
     height = patient_height(_arm([6.0]), [], 10)
     np.testing.assert_allclose(height.at_times(np.array([0.0, 6.0, 8.0])), [0.1, 0.8 / 7, 0.8 / 7])
     assert patient_height(_arm([6.0]), [], None) is None
+
+
+def test_two_dashed_lines_of_one_ink_may_be_each_others_and_are_asked_about():
+    one = _traced("dashed", np.arange(320) % 60 < 42)
+    two = replace(one, line=replace(one.line, levels=one.line.levels + 10.0))
+    solid = replace(two, wanted=replace(two.wanted, kind="solid"))
+    assert exchanged(one, [one, two]) == pytest.approx(10.0, abs=0.8)
+    assert exchanged(one, [one, solid]) == 0.0
+    lines = [_arm([]), _arm([])]
+    kinds = [[f.kind for f in arm_findings([one, other], Search((), (), ()), lines, True)] for other in (two, solid)]
+    assert ["dashed_alike" in asked for asked in kinds] == [True, False]

@@ -2,10 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from bayes_bm.digitizing.figure import Axis
+from bayes_bm.digitizing.scene import Box
 from tests.digitizing.raster.drawing import ARMS, Style, draw, error, jpeg, kaplan_meier, matched, turned
 
 pytest.importorskip("rapidocr")
@@ -91,6 +94,15 @@ def test_numbers_at_risk_are_read(reader):
         row = rows[arm.name]
         read = {time: count for time, count in zip(row.times, row.counts, strict=True) if count >= 0}
         assert read == {time: (arm.time >= time).sum() for time in range(0, 41, 10)}
+
+
+@pytest.mark.parametrize(("left", "expected"), [(302.0, 167.8), (170.0, 170.0)])
+def test_a_panel_holds_time_0_where_a_grid_line_passes_for_its_axis(left, expected):
+    from bayes_bm.digitizing.raster.read import _from_start
+
+    time = Axis(np.array([6.0, 12.0]), np.array([335.2, 501.6]), 168.8, 27.73, 0.1, "ticks")
+    pair = SimpleNamespace(level=SimpleNamespace(box=Box(120.0, 60.0, 150.0, 450.0)))
+    assert _from_start(Box(left, 53.0, 1216.0, 458.0), time, pair).left == pytest.approx(expected)
 
 
 @pytest.mark.slow
