@@ -169,11 +169,16 @@ def _is_key(mask: Mask, height: int) -> bool:
 
 
 def _is_dashed_key(mask: Mask, height: int) -> bool:
-    """Whether a piece between wide gaps (rows, columns) is a dashed key: flat but for a mark, all in one row."""
-    filled = mask.sum(axis=0)
-    inked = filled[filled > 0]
-    flat = float(np.median(inked)) <= _FLAT * height
-    return mask.shape[1] > 0.8 * height and flat and float(mask.sum(axis=1).max()) > 0.9 * len(inked)
+    """Whether a piece between wide gaps (rows, columns) is a dashed key: flat but for a mark, all in its middle row.
+
+    Digits with serifs are thin too, and share their lowest row.
+    """
+    filled, along = mask.sum(axis=0), mask.sum(axis=1)
+    inked, rows = filled[filled > 0], np.flatnonzero(along)
+    flat = mask.shape[1] > 0.8 * height and float(np.median(inked)) <= _FLAT * height
+    through = np.flatnonzero(along >= 0.9 * along.max())
+    middle = (float(through.mean()) - rows[0] + 0.5) / (rows[-1] - rows[0] + 1)
+    return flat and float(along.max()) > 0.9 * len(inked) and 0.2 < middle < 0.8
 
 
 def _crop(pixels: Pixels, region: Region, turned: bool) -> Pixels:

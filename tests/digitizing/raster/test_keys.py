@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bayes_bm.digitizing.raster.keys import legend_keys
-from bayes_bm.digitizing.raster.ocr import Region, _pieces
+from bayes_bm.digitizing.raster.ocr import Region, _is_dashed_key, _pieces
 from bayes_bm.digitizing.scene import Box, Text
 
 cv2 = pytest.importorskip("cv2")
@@ -36,3 +36,11 @@ def test_a_key_is_all_its_dashes(gap):
     text = Text("Surgery", Box(80.0, 11.0, 170.0, 30.0), 0.0, (0.0, 0.0, 0.0), source="ocr", confidence=0.99)
     (key,) = legend_keys(pixels, (text,), (text,))
     assert (key.kind, round(key.box.left), round(key.box.right)) == ("dashed", 10, 38 + gap)
+
+
+@pytest.mark.parametrize(("row", "expected"), [(10, True), (20, False)])
+def test_a_key_runs_through_its_middle_and_digits_stand_on_their_serifs(row, expected):
+    mask = np.zeros((22, 30), bool)
+    mask[row - 1 : row + 2, :12] = mask[row - 1 : row + 2, 16:] = True
+    mask[0:22, 5:8] = True  # a mark, or the stem of a 1
+    assert _is_dashed_key(mask, 22) == expected
