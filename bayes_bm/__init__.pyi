@@ -14,6 +14,7 @@ from .checks.power_scaling import power_scaling as power_scaling
 from .checks.prior_predictive import prior_predictive as prior_predictive
 from .checks.reconciliation import reconcile as reconcile
 from .checks.replicates import predictive_bands as predictive_bands
+from .checks.selection import selection as selection
 from .checks.sensitivity import Sensitivity as Sensitivity
 from .checks.sensitivity import sensitivity as sensitivity
 from .checks.small_studies import Funnel as Funnel

@@ -15,6 +15,7 @@ from bayes_bm.checks.battery import Battery
 from bayes_bm.checks.heterogeneity_conflict import heterogeneity_conflict
 from bayes_bm.checks.power_scaling import parameters
 from bayes_bm.checks.replicates import arm_curves, predictive_bands
+from bayes_bm.checks.selection import selection
 from bayes_bm.checks.small_studies import funnel, has_funnel
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.compare import compare
@@ -112,6 +113,7 @@ def gather(
         population=_population_answer(result, population or spec.population) if answers.levels else None,
         funnel=funnel(result) if has_funnel(spec) else None,
         conflict=heterogeneity_conflict(result),
+        selection=selection(result) if has_funnel(spec) else pd.DataFrame(),
     )
 
 

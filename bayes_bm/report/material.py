@@ -218,6 +218,7 @@ class ReportData:
     informed  what informs the coefficient of each covariate, in words
     funnel    deviations of arms and ratios by standard error; None where studies have no average
     conflict  prior against evidence of each standard deviation between studies (`heterogeneity_conflict`)
+    selection  ratios if arms that fared worse were printed more seldom
     population  the answer about a population whose case mix is named; None where none is
     """
 
@@ -246,6 +247,7 @@ class ReportData:
     population: PopulationAnswer | None = None
     funnel: "Funnel | None" = None
     conflict: pd.DataFrame = field(default_factory=pd.DataFrame)
+    selection: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def spec(self) -> Spec:

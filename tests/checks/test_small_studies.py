@@ -50,9 +50,9 @@ EXPONENTIAL: dict[str, Any] = {
 }
 
 
-def exponential_arms(extra: float) -> Any:
+def exponential_arms(extra: float, treatment: str = "a") -> Any:
     """Twelve studies whose medians are those of exponentials with log hazard `extra` / sqrt(n) above the average."""
-    rows = [arm(f"s{number:02d}", "x", "a", n=n, events=n) for number, n in enumerate(SIZES)]
+    rows = [arm(f"s{number:02d}", "x", treatment, n=n, events=n) for number, n in enumerate(SIZES)]
     medians = [
         median(f"s{number:02d}", "x", 12 * np.log(2) * np.exp(-extra / np.sqrt(n)), n=n)
         for number, n in enumerate(SIZES)

@@ -11,11 +11,12 @@ from bayes_bm.report.tables import Table, make_table, numeric, plain, treatment
 
 @dataclass(frozen=True)
 class SmallStudiesSection:
-    """What small studies say beside large ones: a sentence, the funnel, its rows."""
+    """What small studies say beside large ones: sentence, funnel, rows; stated selection, None of few arms."""
 
     sentence: str
     picture: PageFigure
     table: Table
+    selection: Table | None
 
 
 def small_studies_section(draw: Drawing, funnel: Funnel) -> SmallStudiesSection:
@@ -35,7 +36,20 @@ def small_studies_section(draw: Drawing, funnel: Funnel) -> SmallStudiesSection:
     ]
     rows = funnel.table.sort_values("se", kind="stable").to_dict("records")
     picture = draw.figure(figure_of(drawn), title="Funnel of study arms and printed ratios", caption=caption)
-    return SmallStudiesSection(funnel.sentence, picture, make_table(rows, columns))
+    return SmallStudiesSection(funnel.sentence, picture, make_table(rows, columns), _selection_table(draw))
+
+
+def _selection_table(draw: Drawing) -> Table | None:
+    """Return the ratios under stated selection; None where no treatment has arms enough."""
+    rows, ratio = draw.data.selection, draw.data.answers.measure.words
+    columns = [
+        treatment(),
+        numeric("worse arms printed, share", "weight", 1),
+        numeric("arms", "arms", 0),
+        numeric(f"{ratio} if its arms were selected", "ratio", 2),
+        numeric("if those of the reference were, too", "ratio_both", 2),
+    ]
+    return make_table(rows, columns) if len(rows) else None
 
 
 def funnel_label(*, longer: bool) -> str:
