@@ -22,6 +22,8 @@ _KEY_GAP = 0.6
 """Gap over height of the ink between a key and words: blanks reach 0.45, ggplot2 leaves 0.75."""
 _FLAT = 0.3
 """Height of a key's line over that of the characters, at most."""
+_MARKED = 0.35
+"""Share of a key's ink, along it, above or below which its mark stands, at most."""
 _TRAILING = re.compile(r"(?<=[\d%])\s*[-–—_.,'’:]+$")
 _LEADING = re.compile(r"^[-–—_]\s*(?=[\d]+([.,]\d+)?%?$)(?=0|1\.0|100)")
 
@@ -169,16 +171,19 @@ def _is_key(mask: Mask, height: int) -> bool:
 
 
 def _is_dashed_key(mask: Mask, height: int) -> bool:
-    """Whether a piece between wide gaps (rows, columns) is a dashed key: flat but for a mark, all in its middle row.
+    """Whether a piece between wide gaps (rows, columns) is a dashed key: a line through its middle, and a mark at most.
 
-    Digits with serifs are thin too, and share their lowest row.
+    Digits with serifs are thin too, but stand on the line that they share, and reach far above it.
     """
-    filled, along = mask.sum(axis=0), mask.sum(axis=1)
-    inked, rows = filled[filled > 0], np.flatnonzero(along)
-    flat = mask.shape[1] > 0.8 * height and float(np.median(inked)) <= _FLAT * height
+    along, rows = mask.sum(axis=1), np.flatnonzero(mask.any(axis=1))
+    inked = mask[:, mask.any(axis=0)]
+    if mask.shape[1] <= 0.8 * height or float(along.max()) <= 0.9 * inked.shape[1]:
+        return False
     through = np.flatnonzero(along >= 0.9 * along.max())
     middle = (float(through.mean()) - rows[0] + 0.5) / (rows[-1] - rows[0] + 1)
-    return flat and float(along.max()) > 0.9 * len(inked) and 0.2 < middle < 0.8
+    beside = np.r_[inked[: max(through[0] - 1, 0)], inked[through[-1] + 2 :]].any(axis=0)
+    band = through[-1] - through[0] + 1 <= _FLAT * height
+    return bool(band and 0.2 < middle < 0.8 and beside.mean() < _MARKED)
 
 
 def _crop(pixels: Pixels, region: Region, turned: bool) -> Pixels:

@@ -44,3 +44,19 @@ def test_a_key_runs_through_its_middle_and_digits_stand_on_their_serifs(row, exp
     mask[row - 1 : row + 2, :12] = mask[row - 1 : row + 2, 16:] = True
     mask[0:22, 5:8] = True  # a mark, or the stem of a 1
     assert _is_dashed_key(mask, 22) == expected
+
+
+def test_digits_that_share_their_upper_and_their_lowest_row_are_no_key():
+    digits = [
+        "..##........####.......####..",
+        "#####.....#######....########",
+        "...##.....#.....##.........##",
+        "...##...........##.........##",
+        "...##..........###.....#####.",
+        "...##.........##...........##",
+        "...##.......##.............##",
+        "...##......##........#.....##",
+        "#######...########...#######.",
+        "#######....#######......#....",
+    ]
+    assert not _is_dashed_key(np.array([list(row) for row in digits]) == "#", 10)
