@@ -79,11 +79,13 @@ def arm_normals(
 
 def _all_normals(result: Result, *, coefficients: bool, cavities: Sequence[ArmTransform] | None) -> ArmNormals:
     """The normals of all arms, one after the other: several checks ask for those without coefficients."""
+    axes = 2 + (len(result.spec.covariates) if coefficients else 0)
+    if result.evidence.arms.empty:
+        return ArmNormals(np.zeros(0, dtype=int), np.zeros(0), np.zeros((0, axes)))
     arms, shared = range(len(result.evidence.arms)), _shared_inputs(result)
     arm_rows = [
         _arm_normal(result, shared, arm, coefficients, None if cavities is None else cavities[arm]) for arm in arms
     ]
-    axes = 2 + (len(result.spec.covariates) if coefficients else 0)
     value = np.concatenate([np.zeros(0), *(part for part, _ in arm_rows)])
     slope = np.concatenate([np.zeros((0, axes)), *(part for _, part in arm_rows)])
     arm = np.repeat(np.arange(len(arm_rows)), [len(part) for part, _ in arm_rows]).astype(int)

@@ -41,8 +41,8 @@ def heterogeneity_conflict(result: Result) -> pd.DataFrame:
     >>> import bayes_bm as bb
     >>> from bayes_bm.inference.prior_result import prior_result
     >>> table = bb.heterogeneity_conflict(prior_result(bb.read_spec("os_reresection_vs_resrs"), draws=2000))
-    >>> table["parameter"].tolist()[:2], table["says"].tolist()[:2]
-    (['study_sd', 'study_treatment_sd'], ['', ''])
+    >>> table["parameter"].tolist()[:3]
+    ['study_sd', 'study_treatment_sd', 'study_shape_sd']
     """
     rows = [
         _row(label, prior, np.asarray(values, dtype=float))

@@ -9,6 +9,7 @@ The weight is stated, not estimated: nineteen arms cannot say what was not print
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,8 @@ def selected_mean(y: Array, se: Array, *, variance: float, weight: float, thresh
         return float(np.sum((y - mean) / spread**2 + (1 - weight) * stats.norm.pdf(z) / (spread * printed)))
 
     reach = FAR * float(spread.max())
-    return float(optimize.brentq(score, float(y.min()) - reach, float(y.max()) + reach, xtol=1e-12))
+    found: Any = optimize.brentq(score, float(y.min()) - reach, float(y.max()) + reach, xtol=1e-12)
+    return float(found)
 
 
 def selection(result: Result, *, weights: Sequence[float] = WEIGHTS) -> pd.DataFrame:
@@ -89,16 +91,15 @@ def selection(result: Result, *, weights: Sequence[float] = WEIGHTS) -> pd.DataF
     shifts = {
         name: _shifts(arms[arms["treatment"] == name], made.heterogeneity**2, weights, longer=longer) for name in names
     }
-    reference, rows = names[0], []
+    rows: list[tuple[Any, ...]] = []
+    unknown, of_reference = [np.nan] * len(weights), shifts[names[0]]
     for place, name in enumerate(names[1:], start=1):
-        if name in shifts and shifts[name] is None:
+        count, of_treatment = int((arms["treatment"] == name).sum()), shifts[name]
+        if of_treatment is None:
             continue
-        count = int((arms["treatment"] == name).sum())
-        for number, weight in enumerate(weights):
-            shift = shifts[name][number]
-            other = np.nan if shifts[reference] is None else shifts[reference][number]
+        for weight, shift, other in zip(weights, of_treatment, of_reference or unknown, strict=True):
             ratio, both = np.exp(effect[place] + shift), np.exp(effect[place] + shift - other)
-            rows.append((name, reference, weight, count, shift, float(ratio), float(both)))
+            rows.append((name, names[0], weight, count, shift, float(ratio), float(both)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
