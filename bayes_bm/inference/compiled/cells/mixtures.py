@@ -16,6 +16,7 @@ import math
 import numpy as np
 from numba import njit
 
+from bayes_bm.inference.compiled import exponentials, fields
 from bayes_bm.inference.compiled.cells.fields import Field
 from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import (
@@ -31,6 +32,7 @@ from bayes_bm.inference.compiled.fields import (
     numbers,
     whole,
 )
+from bayes_bm.runtime.compiling import cached_njit
 
 TINY_LOG_HAZARD = -30.0
 """log H of every part below which H is their mean: nobody has died."""
@@ -219,3 +221,26 @@ def mixed_back(own, parts, first, factored, slopes, kept, by_places):
                 parts[BY_OFFSET, m0 + m] += one + other
             else:
                 by_places[0, e], by_places[1, e] = one, other
+
+
+@cached_njit(exponentials, fields, **JIT)
+def mixed_rows(rows, wide, logs):
+    """Change log H and log h of patients whose parts add nothing (2, item) to those of the mixtures of their rows.
+
+    `wide` (row, 2 part): what each part adds to both, then its log weight. For a caller in Python.
+    """
+    parts = wide.shape[1] // 2
+    log_cum, log_hazard, cum, scratch, weight = (
+        np.empty(parts),
+        np.empty(parts),
+        np.empty(parts),
+        np.empty(parts),
+        np.empty(parts),
+    )
+    kept = np.empty((KEPT, parts))
+    for i in range(rows.size):
+        of_row = wide[rows[i]]
+        for m in range(parts):
+            log_cum[m], log_hazard[m] = logs[0, i] + of_row[m], logs[1, i] + of_row[m]
+            weight[m] = exponential(of_row[parts + m])
+        logs[0, i], logs[1, i] = mixture_of(log_cum, log_hazard, of_row[parts:], weight, cum, scratch, kept, 0)
