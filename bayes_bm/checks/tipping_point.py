@@ -13,7 +13,6 @@ needed: the evidence informs S alone, whatever delta is.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -236,8 +235,7 @@ def _turn(treatment: str, reference: str, side: str, laws: dict[str, _Censored],
     ends, now = [], median(0.0)
     for end in (-np.log(FARTHEST), np.log(FARTHEST)):
         if now * median(end) < 0:
-            turned: Any = optimize.brentq(median, *sorted((0.0, end)), xtol=1e-6)
-            ends.append(float(turned))
+            ends.append(float(optimize.brentq(median, min(0.0, end), max(0.0, end), xtol=1e-6)))
     nearest = min(ends, key=abs, default=np.nan)
     shares = {f"censored_{name}": _share(result, one) for name, one in _sides(treatment, reference)}
     return {"treatment": treatment, "reference": reference, "side": side, "delta": float(np.exp(nearest)), **shares}

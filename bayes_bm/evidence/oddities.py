@@ -138,7 +138,7 @@ def _p_against_interval(whole: pd.DataFrame) -> Iterable[str]:
     whole = whole[whole["p"].notna() & (whole["half"] > 0)]
     level = whole["ci_level"].fillna(0.95).astype(float)
     z = (whole["log_hr"] / whole["half"]).abs() * ndtri(0.5 + level / 2)
-    printed = -ndtri(whole["p"].astype(float) / 2)
+    printed = pd.Series(-ndtri(whole["p"].to_numpy(dtype=float) / 2), index=whole.index)
     difference = (z.clip(upper=LARGEST_Z) - printed.clip(upper=LARGEST_Z)).abs()
     for row in whole[difference > OFF_P + 0.25 * z].to_dict("records"):
         yield (

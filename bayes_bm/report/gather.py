@@ -391,10 +391,10 @@ def _scalar_draws(watched: xr.Dataset) -> Iterator[tuple[str, np.ndarray]]:
 
 def _rank_counts(draws: np.ndarray) -> pd.DataFrame:
     ranks, edges = stats.rankdata(draws).reshape(draws.shape) - 0.5, np.linspace(0, draws.size, RANK_BINS + 1)
-    low, high = stats.binom.ppf([0.025, 0.975], draws.shape[1], 1 / RANK_BINS)
+    low, high = (float(stats.binom.ppf(share, draws.shape[1], 1 / RANK_BINS)) for share in (0.025, 0.975))
     rows = [
         {"chain": chain, "left": left_edge, "right": right_edge, "count": count}
         for chain, chain_ranks in enumerate(ranks)
         for left_edge, right_edge, count in zip(edges[:-1], edges[1:], np.histogram(chain_ranks, edges)[0], strict=True)
     ]
-    return pd.DataFrame(rows).assign(low=float(low), expected=draws.shape[1] / RANK_BINS, high=float(high))
+    return pd.DataFrame(rows).assign(low=low, expected=draws.shape[1] / RANK_BINS, high=high)
