@@ -5,6 +5,7 @@ python scripts/calibrate_causes.py WORLDS OUT.csv [SEED]
 
 import sys
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,7 +147,7 @@ def counted(table: pd.DataFrame, share: np.ndarray, rng: np.random.Generator) ->
 
 def main(worlds: int, out: str, seed: int = 1) -> None:
     """Write ranks of 0 to 100 of every watched number in every world, with its largest R-hat and divergences."""
-    from pytensor import shared
+    from pytensor.compile.sharedvalue import shared
 
     joint = joint_inputs(CAUSES, select_causes(CAUSES, dict.fromkeys(CAUSES.names, tables())))
     ((arrays, arm_rows),) = joint.incidence
@@ -167,7 +168,7 @@ def main(worlds: int, out: str, seed: int = 1) -> None:
         whole = JointDensity(other, density.coordinates, parts, density.ties)
         tree = run_nutpie(target(whole), settings, 0.9, seed * 1000 + world, cores=1, adaptation="low_rank")
         draws = tree["posterior"].to_dataset()["x"].transpose("chain", "draw", ...).to_numpy()
-        row = {"world": world, "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum())}
+        row: dict[str, Any] = {"world": world, "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum())}
         watched = {"correlation": (whole.correlations(draws)[..., 0], rho)}
         for name, posterior, true in zip(CAUSES.names, whole.posteriors(draws), truth, strict=True):
             watched |= {f"{name}.{key}": (posterior[key].to_numpy(), float(true[key].item())) for key in SCALARS}

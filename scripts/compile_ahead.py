@@ -14,7 +14,7 @@ import pandas as pd
 import bayes_bm as bb
 from bayes_bm.checks.family_priors import of_family
 from bayes_bm.digitizing.raster.cutting import Samples
-from bayes_bm.digitizing.raster.fitting import refine
+from bayes_bm.digitizing.raster.fitting import StepCost, refine
 from bayes_bm.inference.compiled.formulas import FILES, formula_address
 from bayes_bm.inference.prior_result import prior_result
 
@@ -60,7 +60,7 @@ def picture() -> None:
     """Fit a step line to the edges of ink."""
     places, sides = np.repeat(np.arange(20.0), 2) + 0.5, np.tile([-1, 1], 20)
     samples = Samples(places, np.where(places < 10, 5.0, 8.0), np.ones(40), sides, 2.0)
-    refine(samples, np.array([9.0]), np.array([5.0, 8.0]), (0.2, 16.0, 0.4))
+    refine(samples, np.array([9.0]), np.array([5.0, 8.0]), StepCost(0.2, 16.0, np.full(20, 0.4)))
 
 
 if __name__ == "__main__":
