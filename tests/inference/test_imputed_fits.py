@@ -517,9 +517,11 @@ def test_compare_adds_one_key_and_changes_no_row(mixed, monkeypatch, tmp_path, c
     main_ = _status(["compare", str(result.save(tmp_path / "many.nc")), "--json"])
     found = json.loads(capsys.readouterr().out)
     assert main_ == 0
-    extra = found.pop("reconstruction")
+    extra, errors = found.pop("reconstruction"), found.pop("monte_carlo_errors")
     assert set(found) == {"who", "gate", "spec", "time_unit", "rows"}
-    assert set(found["rows"][0]) == set(bb.compare(result).columns)
+    columns = {name for name in bb.compare(result) if not name.startswith("mcse_")}
+    assert set(found["rows"][0]) == columns
+    assert len(errors) == len(found["rows"])
     assert (extra["arms"], extra["imputations"]) == (3, M)
     row = next(row for row in extra["variance"] if row["quantity"] == "log_hazard_ratio")
     parts = result.provenance["variance"]["log_hr[b]"]
