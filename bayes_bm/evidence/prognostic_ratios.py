@@ -18,10 +18,13 @@ from bayes_bm.evidence.selection import named_rows
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.effect_measure import TIME, measure_of
 
 EXTERNAL, CRUDE = "external", "crude"
 """Of the columns `population` and `model`."""
 KIND = "prognostic_ratios"
+OF_HAZARDS = "a ratio of hazards, where the family's coefficients are log ratios of time (docs/decisions.md, 24)"
+"""Why no row counts there. Taken as one of time, a ratio would move its coefficient to the wrong side of zero."""
 
 
 def with_defaults(table: pd.DataFrame) -> pd.DataFrame:
@@ -41,6 +44,7 @@ def prognostic_rows(
     rules = (
         *_rules_of_choice(spec, table),
         (~table["covariate"].isin(list(spec.covariates)), "the spec has no such covariate"),
+        (pd.Series(measure_of(spec) is TIME, index=table.index), OF_HAZARDS),
         (table["model"] == CRUDE, "a crude ratio is not that of patients alike in all else (docs/decisions.md, 24)"),
         (_said_by_patients(spec, table, arms, patients), "patients or arms of the study in use say it themselves"),
     )

@@ -19,7 +19,7 @@ from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import parse_spec
-from tests.builders import posteriors, worlds
+from tests.builders import families, posteriors, worlds
 from tests.builders.graphs import log_density, model_of, random_point, slopes_of, total, values, values_at
 from tests.builders.structures import with_covariates
 from tests.builders.worlds import half_normal, normal
@@ -198,6 +198,17 @@ def test_what_is_not_heard_is_listed(change: dict, reason: str) -> None:
     assert len(evidence.prognostic_ratios) == 1
     aside = evidence.set_aside[evidence.set_aside["kind"] == "prognostic_ratios"]
     assert reason in aside["reason"].item()
+
+
+@pytest.mark.parametrize("family", ["exponential_aft", "weibull_aft", "lognormal", "loglogistic", "gamma", "gengamma"])
+def test_ratios_of_hazards_are_no_ratios_of_time(family: str) -> None:
+    """A favourable covariate would have shortened survival: log hr below zero, read as a log ratio of time."""
+    tables = {kind: rows for kind, rows in NUMBERS.items() if kind != "hazard_ratios"}
+    _, evidence = world(tables=tables, **families.changes(family))
+    assert evidence.prognostic_ratios.empty
+    aside = evidence.set_aside[evidence.set_aside["kind"] == "prognostic_ratios"]
+    assert len(aside) == len(ROWS)
+    assert aside["reason"].str.contains("log ratios of time").all()
 
 
 @pytest.mark.parametrize(
