@@ -17,7 +17,7 @@ import pandas as pd
 from bayes_bm.evidence.reading import read_tables, select
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.selection import arm_keys
-from bayes_bm.evidence.tables.links import overlapping_rows
+from bayes_bm.evidence.tables.links import counted_twice, overlapping_rows
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.summaries import counted, listed, summary
 from bayes_bm.spec.causes import Causes
@@ -251,12 +251,7 @@ def _check_overlap(chosen: Mapping[str, Evidence], joint: list[Evidence], causes
         arms = pd.concat([one.arms, *others], ignore_index=True)
         for first, second in overlapping_rows(arms):
             named = " and ".join(f"{arms.iloc[row]['study']}: {arms.iloc[row]['arm']}" for row in (first, second))
-            raise InputError(
-                f"arms, overlap_group {arms.iloc[first]['overlap_group']!r}, cause {name}",
-                found=f"patients counted twice, in {named}",
-                allowed="one member of a group, or a parent or its subgroups",
-                hint="leave the others out with [evidence] include or exclude",
-            )  # fmt: skip
+            raise counted_twice(f"arms, overlap_group {arms.iloc[first]['overlap_group']!r}, cause {name}", named)
 
 
 def _check_joint(causes: Causes, any_joint: bool) -> None:

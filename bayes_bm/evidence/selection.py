@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.tables.links import overlapping_rows
+from bayes_bm.evidence.tables.links import counted_twice, overlapping_rows
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.biases import Bias, StudyCovariate
 from bayes_bm.spec.document import Spec
@@ -302,12 +302,7 @@ def check_overlap(tables: Mapping[str, pd.DataFrame], spec: Spec) -> None:
     for first_index, second_index in overlapping_rows(arms):
         first, second = arms.iloc[first_index], arms.iloc[second_index]
         named = " and ".join(f"{row['study']}: {row['arm']} (use {row['use']})" for row in (first, second))
-        raise InputError(
-            f"arms, overlap_group {first['overlap_group']!r}, endpoint {spec.endpoint}",
-            found=f"patients counted twice, in {named}",
-            allowed="one member of a group, or a parent or its subgroups",
-            hint="leave the others out with [evidence] include or exclude",
-        )
+        raise counted_twice(f"arms, overlap_group {first['overlap_group']!r}, endpoint {spec.endpoint}", named)
 
 
 def _check_ratio_overlap(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> None:

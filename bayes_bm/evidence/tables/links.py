@@ -8,6 +8,7 @@ from bayes_bm.evidence.tables.cells import TableRows, is_blank
 from bayes_bm.evidence.tables.row_rules import check_unique
 from bayes_bm.evidence.tables.schema import KEYS, nearest_name
 from bayes_bm.evidence.tables.vocabulary import SHIPPED_VOCABULARY, Vocabulary
+from bayes_bm.runtime.errors import InputError
 
 
 def check_vocabulary(frame: pd.DataFrame, *, where: str, vocabulary: Vocabulary = SHIPPED_VOCABULARY) -> None:
@@ -88,6 +89,16 @@ def _check_treatments_agree(tables: Mapping[str, pd.DataFrame]) -> None:
                 allowed = f"{first!r}, as in {place} for study {study!r}, arm {arm!r}"
                 hint = "an arm has one treatment"
                 raise _source(tables, kind).refuse(row, "treatment", cell=treatment, allowed=allowed, hint=hint)
+
+
+def counted_twice(place: str, named: str) -> InputError:
+    """Return the refusal of two rows that `overlapping_rows` gives."""
+    return InputError(
+        place,
+        found=f"patients counted twice, in {named}",
+        allowed="one member of a group, or a parent or its subgroups",
+        hint="leave the others out with [evidence] include or exclude",
+    )
 
 
 def overlapping_rows(arms: pd.DataFrame) -> list[tuple[int, int]]:
