@@ -71,6 +71,9 @@ def test_names_of_other_programs_are_understood_and_said(tmp_path) -> None:
         .rename(columns={"event": "status", "treatment": "group"})
         .drop(columns=["study", "arm"])
     )
+    named = own.assign(trial=["s", "t"] * (len(own) // 2) + ["s"] * (len(own) % 2))
+    named.to_csv(tmp_path / "named.csv", index=False)
+    assert read_patients_file(tmp_path / "named.csv").studies == ("s", "t")
     spec = start(own, tmp_path)
     assert (spec.time_unit, spec.reference_time, spec.effects.study) == ("days", 180.0, None)
     made = pd.read_csv(tmp_path / "analysis" / "patients.csv")
@@ -78,7 +81,7 @@ def test_names_of_other_programs_are_understood_and_said(tmp_path) -> None:
     assert list(made["arm"]) == list(made["treatment"])
     shown = read_patients_file(tmp_path / "series.csv", unit="weeks")
     assert (shown.unit, shown.reference_time) == ("weeks", 156.0)
-    assert shown.changes[0] == "column status is taken as event"
+    assert shown.changes[:2] == ("column status is taken as event", "column group is taken as treatment")
 
 
 def test_three_studies_have_every_effect(tmp_path) -> None:

@@ -7,6 +7,8 @@ Sources: the help pages of `getIPD` (IPDfromKM), `kmdata`, `survHE`, `netmeta` a
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bayes_bm.evidence.tables.schema import TABLES
+
 STUDY = ("study", ".study", "studlab", "slab", "trial", "author")
 """Names of the column of studies; of none of these, the study is given or the table is of one series."""
 
@@ -40,7 +42,10 @@ PATIENTS = (
         {
             "study": STUDY,
             "treatment": ("arm", "treatment", "group", "rx", "tx"),
-            "time": ("time", "futime", "survival_time", "os_time", "months", "weeks", "days", "years"),
+            "time": (
+                *("time", "futime", "survival_time", "os_time", "os_months", "pfs_months"),
+                *("months", "weeks", "days", "years"),
+            ),
             "event": ("event", "status", "death", "dead", "died", "fustat", "os_event"),
         },
         optional=("study", "treatment"),
@@ -77,3 +82,12 @@ FORMS: Mapping[str, tuple[Form, ...]] = {
     "arms": ARMS,
 }
 """The forms that become each table of this package."""
+
+
+def other_names(table: str) -> Mapping[str, frozenset[str]]:
+    """Return what other programs call each column of a table of this package, in lower case."""
+    known: dict[str, set[str]] = {}
+    for form in FORMS[table]:
+        for column, names in form.columns.items():
+            known.setdefault(column, set()).update(names)
+    return {column: frozenset(names - TABLES[table].keys()) for column, names in known.items()}

@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from bayes_bm.evidence.neighbours.forms import other_names
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.reading import table_frame
 from bayes_bm.evidence.tables.schema import TABLES
 from bayes_bm.hazards.nonparametric import kaplan_meier
 from bayes_bm.runtime.errors import InputError
 
-OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
-    "time": ("survival_time", "os_time", "os_months", "pfs_months", "months", "weeks", "days", "years", "futime"),
-    "event": ("status", "death", "dead", "died", "os_event", "fustat"),
-    "treatment": ("group", "trt", "tx", "rx"),
-}
-"""What other programs call the columns of a table of patients."""
 SERIES = "own series"
 """Study of patients whose table names none."""
 UNITS = ("days", "weeks", "months", "years")
@@ -125,7 +120,7 @@ def _with_known_names(raw: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]
     """Return the table with the contract's columns, and in words what was renamed or added."""
     known = {name: str(name).strip().lower() for name in raw.columns}
     frame, changes = raw.rename(columns={name: low for name, low in known.items() if low in TABLES["patients"]}), []
-    for column, others in OTHER_NAMES.items():
+    for column, others in other_names("patients").items():
         other = next((name for name in frame.columns if str(name).lower() in others), None)
         if column not in frame and other is not None:
             frame = frame.rename(columns={other: column})
