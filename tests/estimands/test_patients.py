@@ -68,6 +68,23 @@ def test_answers_say_who_is_averaged(tmp_path, capsys) -> None:
         assert word in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_screen_of_many_patients_is_printed_and_all_are_written(tmp_path, capsys) -> None:
+    made().save(tmp_path / "r.nc")
+    people = pd.DataFrame({"patient": [f"patient{number}" for number in range(30)], "age": 70.0, "good": 1.0})
+    people.to_csv(tmp_path / "people.csv", index=False)
+    asked = ("--patients", tmp_path / "people.csv", "--times", "12,24", "--horizon", 24)
+    assert call("predict", tmp_path / "r.nc", *asked, "--out", tmp_path / "all.csv") == 0
+    said = capsys.readouterr().out
+    written = pd.read_csv(tmp_path / "all.csv")
+    each = len(written) // 30
+    shown = [line.split()[0] for line in said.splitlines() if line.startswith("patient")]
+    assert written["patient"].value_counts().tolist() == [each] * 30
+    assert shown.count("patient0") == each and len(set(shown) - {"patient"}) == 50 // each
+    more = 30 - 50 // each
+    assert f"{more} more patients, {more * each} rows, are in `--out FILE.csv` and in `--json`." in said
+    assert call("predict", tmp_path / "r.nc", *asked, "--out", tmp_path / "all.doc") == 2
+
+
 # ------------------------------------------------------------------------------------------------ refused
 
 

@@ -34,6 +34,8 @@ from bayes_bm.cli.printing import (
     save_figure,
 )
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import check_places
+from bayes_bm.runtime.table_files import check_ending, write_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +55,8 @@ PRIOR_ONLY = "prior only: "
 """How the mark of a label begins that names coefficients which no evidence informs."""
 SPREAD_OF_ONE = "one patient's spread, not the uncertainty of the curve"
 """What outcomes are, said above their table, for they are easily taken for the curve's interval."""
+SCREEN = 50
+"""Up to so many rows of a file of patients are printed, whole patients and one at least: about a screen."""
 FEW = 3
 """Up to so many patients each have their distance to the evidence said; of more, the first alone."""
 
@@ -85,6 +89,7 @@ class PredictOptions:
     figure: Annotated[Path | None, typer.Option("--figure", help="Picture of curves, and of outcomes below them.")] = (
         None
     )
+    out: Annotated[Path | None, typer.Option("--out", help="Table of all rows, as .csv, .tex or .xlsx.")] = None
     who: WhoName = "new-study"
     population: MixValues = None
     level: LevelValue = None
@@ -153,12 +158,18 @@ def predict(
     result_file: ResultFile, options: PredictOptions, allow_failed_gate: AllowFailed = False, as_json: Json = False
 ) -> None:
     """Survival, median and restricted mean of one patient or of many, under each treatment."""
-    check_figure(options.figure, [result_file, *([options.patients] if options.patients else [])])
+    inputs = [result_file, *([options.patients] if options.patients else [])]
+    check_figure(options.figure, inputs)
+    if options.out is not None:
+        check_ending(options.out, "--out")
+    check_places({"--out": options.out}, inputs)
     result = load_gated(result_file, allow_failed=allow_failed_gate, level=options.level)
     request = parse_request(result.spec, options)
     predictions = answer_request(result, request)
     if options.figure is not None:
         _save_patient_figure(result, request, options.figure)
+    if options.out is not None:
+        write_table(predictions.table, options.out)
     if as_json:
         print_json(predict_document(result, request, predictions))
     else:
@@ -295,7 +306,8 @@ def _patient_document(result: "Result", title: str, patient: Mapping[str, float]
 
 def print_predictions(result: "Result", request: PredictRequest, predictions: Predictions) -> None:
     """Print the tables, what their marks mean and, on standard error, how far each patient is from the evidence."""
-    table = predictions.table
+    shown = _first_patients(predictions.table, request)
+    table = predictions.table.iloc[: shown * len(predictions.table) // len(request.titles)]
     marks = sorted({mark for label in table["label"] for mark in label.split("; ") if mark.startswith(PRIOR_ONLY)})
     print_table(
         table.assign(label=[_star_prior_only(label) for label in table["label"]]),
@@ -305,12 +317,21 @@ def print_predictions(result: "Result", request: PredictRequest, predictions: Pr
     )
     for mark in marks:
         print_words(f"* {mark}: no evidence here informs these coefficients")
-    for title, rows in predictions.outcomes.items():
+    if shown < len(request.titles):
+        more = f"{len(request.titles) - shown:,} more patients, {len(predictions.table) - len(table):,} rows"
+        print_words(f"{more}, are in `--out FILE.csv` and in `--json`.")
+    for title, rows in list(predictions.outcomes.items())[:shown]:
         print_table(rows, f"what could happen to one such patient ({title}): times of the event, {SPREAD_OF_ONE}")
     if text := _mix_note(result, request):
         print_words(text)
     if result.spec.covariates and not request.together:
         _print_distances(result, request)
+
+
+def _first_patients(table: "pd.DataFrame", request: PredictRequest) -> int:
+    """Return how many patients are printed; each has as many rows as the others."""
+    patients = len(request.titles)
+    return min(patients, max(1, SCREEN * patients // max(len(table), 1)))
 
 
 def _columns(request: PredictRequest) -> Sequence[str]:

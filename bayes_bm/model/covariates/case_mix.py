@@ -6,7 +6,8 @@ points). Where neither exists, as with abstracts that print no case mix, nothing
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,18 +25,30 @@ INSIDE, OUTSIDE, UNKNOWN, LEFT = "inside", "outside", "unknown", "not given"
 TINY = 1e-9
 
 
+class _Spread(NamedTuple):
+    """How the evidence's patients vary in some covariates: mean (given,), variance (given,), the inverse of their
+    covariance (given, given), and every patient's squared distance from the mean (row,).
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    inverse: np.ndarray
+    squared: np.ndarray
+
+
 @dataclass(frozen=True)
 class CaseMix:
     """Covariates of the evidence's patients in their own units, x (row, covariate) and their weights (row,).
 
-    `names` are those of the spec; no rows where the evidence says nothing. `laws` keeps what has been fitted, by the
-    columns that are given.
+    `names` are those of the spec; no rows where the evidence says nothing. `laws` and `spreads` keep what has been
+    worked out, by what is given: a file of patients asks for the same again and again.
     """
 
     names: tuple[str, ...]
     x: np.ndarray
     weight: np.ndarray
     laws: dict[tuple[int, ...], ConditionalLaw] = field(default_factory=dict, compare=False, repr=False)
+    spreads: dict[tuple[str, ...], _Spread] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def known(self) -> bool:
@@ -48,10 +61,29 @@ class CaseMix:
         mean = share @ values
         return mean, (values - mean).T @ ((values - mean) * share[:, None])
 
+    @cached_property
+    def columns(self) -> dict[str, dict[str, float]]:
+        """Mean, sd, smallest and largest value of each covariate."""
+        described = {}
+        for name, values in zip(self.names, self.x.T, strict=True):
+            (mean,), ((variance,),) = self.moments([name])
+            ends = {"low": float(values.min()), "high": float(values.max())}
+            described[name] = {"mean": float(mean), "sd": float(np.sqrt(variance)), **ends}
+        return described
+
     def range(self, name: str) -> tuple[float, float]:
         """Smallest and largest value."""
-        values = self.x[:, self.names.index(name)]
-        return float(values.min()), float(values.max())
+        return self.columns[name]["low"], self.columns[name]["high"]
+
+    def spread(self, names: tuple[str, ...]) -> _Spread:
+        """How some covariates vary together, worked out once."""
+        if names not in self.spreads:
+            mean, covariance = self.moments(list(names))
+            variance = np.diag(covariance)
+            inverse = np.linalg.pinv(covariance + TINY * np.diag(variance), hermitian=True)
+            others = self.x[:, [self.names.index(name) for name in names]] - mean
+            self.spreads[names] = _Spread(mean, variance, inverse, np.einsum("ri,ij,rj->r", others, inverse, others))
+        return self.spreads[names]
 
 
 def case_mix(inputs: ModelInputs, mix: np.ndarray | None = None, within: np.ndarray | None = None) -> CaseMix:
@@ -121,19 +153,23 @@ class Distance:
     as far or farther. NaN where the evidence does not know its patients.
     """
 
-    table: pd.DataFrame
+    rows: tuple[dict[str, Any], ...]
     mahalanobis: float
     farther: float
 
     @property
+    def table(self) -> pd.DataFrame:
+        """A row a covariate."""
+        return pd.DataFrame(list(self.rows), columns=list(COLUMNS))
+
+    @property
     def outside(self) -> list[str]:
         """Covariates beyond anything in the evidence."""
-        return list(self.table.loc[self.table["place"] == OUTSIDE, "covariate"])
+        return [row["covariate"] for row in self.rows if row["place"] == OUTSIDE]
 
     @property
     def text(self) -> str:
-        given = self.table[self.table["place"] != LEFT]
-        if given.empty:
+        if all(row["place"] == LEFT for row in self.rows):
             return "No covariate is given."
         if not np.isfinite(self.mahalanobis):
             return "How far this patient is from those of the evidence is not known: it prints no covariates."
@@ -144,26 +180,23 @@ class Distance:
     def document(self) -> dict[str, Any]:
         """As plain data."""
         whole = {"mahalanobis": self.mahalanobis, "share_farther": self.farther, "outside": self.outside}
-        return {**whole, "text": self.text, "covariates": self.table.to_dict("records")}
+        return {**whole, "text": self.text, "covariates": list(self.rows)}
 
 
 def distance(spec: Spec, mix: CaseMix, values: Mapping[str, float]) -> Distance:
     """Of a patient with these covariates to the population."""
-    rows = [_row(name, term, mix, values.get(name)) for name, term in spec.covariates.items()]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    given = [name for name in spec.covariates if name in values]
+    rows = tuple(_row(name, term, mix, values.get(name)) for name, term in spec.covariates.items())
+    given = tuple(name for name in spec.covariates if name in values)
     if not given or not mix.known:
-        return Distance(table, float("nan"), float("nan"))
-    mean, covariance = mix.moments(given)
-    inverse = np.linalg.pinv(covariance + TINY * np.diag(np.diag(covariance)), hermitian=True)
-    away = np.array([values[name] for name in given]) - mean
-    others = mix.x[:, [mix.names.index(name) for name in given]] - mean
-    squared, theirs = (float(away @ inverse @ away), np.einsum("ri,ij,rj->r", others, inverse, others))
+        return Distance(rows, float("nan"), float("nan"))
+    spread = mix.spread(given)
+    away = np.array([values[name] for name in given]) - spread.mean
     # what never varies in the evidence has no spread to measure by: any other value is beyond all of it
-    if np.any((np.diag(covariance) == 0) & (away != 0)):
-        return Distance(table, float("inf"), 0.0)
-    share = mix.weight[theirs >= squared * (1 - TINY)].sum() / mix.weight.sum()
-    return Distance(table, float(np.sqrt(squared)), float(share))
+    if np.any((spread.variance == 0) & (away != 0)):
+        return Distance(rows, float("inf"), 0.0)
+    squared = float(away @ spread.inverse @ away)
+    share = mix.weight[spread.squared >= squared * (1 - TINY)].sum() / mix.weight.sum()
+    return Distance(rows, float(np.sqrt(squared)), float(share))
 
 
 def _row(name: str, term: Covariate, mix: CaseMix, value: float | None) -> dict[str, Any]:
@@ -171,13 +204,11 @@ def _row(name: str, term: Covariate, mix: CaseMix, value: float | None) -> dict[
     row |= dict.fromkeys(("mean", "sd", "low", "high", "z"), np.nan)
     if not mix.known:
         return {**row, "place": LEFT if value is None else UNKNOWN}
-    (mean,), ((variance,),) = mix.moments([name])
-    low, high = mix.range(name)
-    row |= {"mean": float(mean), "sd": float(np.sqrt(variance)), "low": low, "high": high}
+    row |= (known := mix.columns[name])
     if value is None:
         return {**row, "place": LEFT}
-    z = (value - mean) / np.sqrt(variance) if variance > 0 else np.nan
-    return {**row, "z": float(z), "place": INSIDE if low <= value <= high else OUTSIDE}
+    z = (value - known["mean"]) / known["sd"] if known["sd"] > 0 else np.nan
+    return {**row, "z": float(z), "place": INSIDE if known["low"] <= value <= known["high"] else OUTSIDE}
 
 
 @dataclass(frozen=True)
