@@ -21,6 +21,7 @@ from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.checks.study_consistency import study_checks, unit_checks
 from bayes_bm.evidence.audit import audit
 from bayes_bm.inference.result import Result
+from bayes_bm.runtime.progress import counting
 from bayes_bm.runtime.types import Progress
 
 LEVEL = 0.10
@@ -146,13 +147,16 @@ def battery(
             question  asked  flagged
     a printed number      3    False
     """
-    say("reconciliation")
-    reconciliation = reconcile(result)
-    say("predictive checks")
-    predictive, pit = predictive_checks(result, replicates=replicates), pit_groups(patient_pit(result))
-    say("each study against the others")
-    study_rows = study_checks(result)
-    tables = (study_rows, unit_checks(result, study_rows), covariate_checks(result))
+    with counting(3, "check") as step:
+        say("reconciliation")
+        reconciliation = reconcile(result)
+        step()
+        say("predictive checks")
+        predictive, pit = predictive_checks(result, replicates=replicates), pit_groups(patient_pit(result))
+        step()
+        say("each study against the others")
+        study_rows = study_checks(result)
+        tables = (study_rows, unit_checks(result, study_rows), covariate_checks(result))
     studies = pd.concat([table for table in tables if len(table)] or [study_rows])
     studies = studies.reindex(columns=STUDY_COLUMNS)
     studies["covariate"] = (

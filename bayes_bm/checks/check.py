@@ -12,6 +12,7 @@ from bayes_bm.checks.small_studies import Funnel, funnel, has_funnel
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import GateRefused
+from bayes_bm.runtime.progress import counting
 from bayes_bm.runtime.summaries import counted, summary
 
 
@@ -111,10 +112,14 @@ def check(result: Result) -> Check:
     >>> checks.reconciliation["status"].tolist()
     ['green', 'green', 'green']
     """
-    tables = battery(result), parameters(result)
+    with counting(2) as step:
+        flags = battery(result)
+        step()
+        moved = parameters(result)
     return Check(
         result.gate,
-        *tables,
+        flags,
+        moved,
         reproduction=result.spec.reproduction,
         mix=mix_gap(result),
         funnel=funnel(result) if has_funnel(result.spec) else None,

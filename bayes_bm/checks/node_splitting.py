@@ -24,6 +24,7 @@ from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.runtime.files import read_kept_json, write_text
+from bayes_bm.runtime.progress import each
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import contrast_measure
@@ -190,7 +191,7 @@ def node_splits(
             tasks += [(part_index, "consistent", None), *((part_index, "split", pair) for pair in part_pairs)]
             tasks += [(part_index, "unrelated", None)] if unrelated else []
     rows, models, network = [], [], {}
-    for task_number, (part_index, kind, pair) in enumerate(tasks, start=1):
+    for task_number, (part_index, kind, pair) in enumerate(each(tasks), start=1):
         words = kind if pair is None else f"{pair[0]} v {pair[1]}"
         fit_progress = _numbered_progress(progress, f"fit {task_number} of {len(tasks)}, {words}")
         numbers = _stored_or_fitted(folder, parts[part_index], kind, pair, sampling or {}, fit_progress)

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-import sys
 import textwrap
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TimeElapsedColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write, check_places
+from bayes_bm.runtime.progress import Watch, duration, watched
 from bayes_bm.spec.level import USUAL, Level
 
 if TYPE_CHECKING:
@@ -43,16 +43,32 @@ UNSTABLE_METADATA = {"pdf": ("CreationDate",), "png": ("Software",), "svg": ("Da
 
 @contextmanager
 def show_progress(title: str) -> "Generator[Say]":
-    """Show the stage and the time since the start on standard error where somebody is watching, else a plain line a
-    stage.
+    """Show the stage, the time since the start and the time left on standard error where somebody is watching; a pipe
+    gets nothing.
     """
     if not ERR.is_terminal:
-        yield lambda stage: print(f"{title}: {stage}", file=sys.stderr, flush=True)
+        yield lambda stage: None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=ERR, transient=True) as progress:
+    watch = Watch()
+    columns = (SpinnerColumn(), TimeElapsedColumn(), _Left(watch))
+    with watched(watch), Progress(*columns, console=ERR, transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda stage: progress.update(task, description=f"{title}: {stage}")
+
+
+class _Left(ProgressColumn):
+    """The share that is done, the time left, the stage, and what each count tells; no more than a line."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(table_column=Column(no_wrap=True, overflow="ellipsis"))
+        self._watch = watch
+
+    def render(self, task: Any) -> Text:
+        """Return the text of now."""
+        watch = self._watch
+        left = watch.seconds_left
+        told = "" if left is None else f"{100 * watch.share:.0f} %, about {duration(left)} left  "
+        return Text("; ".join(filter(None, [told + task.description, watch.text])), no_wrap=True, overflow="ellipsis")
 
 
 def _clean(value: Any) -> Any:

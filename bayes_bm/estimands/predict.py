@@ -23,6 +23,7 @@ from bayes_bm.estimands.who import Patient, PatientMix, Who, study_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, complete, distance, missing
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.progress import counting
 from bayes_bm.runtime.types import Array, Row
 
 PREDICT_COLUMNS = (
@@ -130,9 +131,8 @@ def predict(
     )
     everyone, rows = result.spec.treatments.names, dict[int, list[Row]]()
     marks = [_patient_marks(result, values, informed) for values in patients]
-    for places, answers_by_key in _alike_answers(
-        result, base_patient, patients, Query(time_list, end_time, alive_at, estimands)
-    ):
+    asked = Query(time_list, end_time, alive_at, estimands)
+    for places, answers_by_key in _counted(_alike_answers(result, base_patient, patients, asked), len(patients)):
         kept = []
         for named, draws in absolute_rows(everyone, labels, reference_name, answers_by_key):
             if named["treatment"] in wanted and (named["reference"] is None or named["reference"] in wanted):
@@ -150,6 +150,16 @@ def predict(
             ]
     whole = [row for place in range(len(patients)) for row in rows[place]]
     return pd.DataFrame(whole, columns=[*PREDICT_COLUMNS, *level_columns(level)])
+
+
+def _counted[Answers](alike: Iterator[tuple[list[int], Answers]], patients: int) -> Iterator[tuple[list[int], Answers]]:
+    """Yield the same, counting patients for whoever watches."""
+    with counting(patients, "patient") as step:
+        done = 0
+        for places, answers_by_key in alike:
+            yield places, answers_by_key
+            done += len(places)
+            step(done)
 
 
 def _alike_answers(

@@ -2,12 +2,14 @@
 
 import os
 import warnings
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import xarray as xr
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.runtime.errors import GateRefused
+from bayes_bm.runtime.progress import Step, counting, is_watched
 from bayes_bm.runtime.signals import pass_stops_on
 from bayes_bm.spec.document import Sampling
 
@@ -35,7 +37,10 @@ def run_nutpie(target: Any, settings: Sampling, accept: float, seed: int, *, cor
     import nutpie
 
     counts = draw_counts(settings, cores=cores)
-    with warnings.catch_warnings(), pass_stops_on():
+    transitions = counts["chains"] * (counts["draws"] + counts["tune"])
+    with warnings.catch_warnings(), pass_stops_on(), counting(transitions) as step:
+        if is_watched():
+            more["progress_callback"] = _by_chain(step)
         # nutpie calls its low-rank mass matrix experimental
         warnings.simplefilter("ignore")
         asked: dict[str, Any] = {**counts, "target_accept": accept, "seed": seed, "progress_bar": False, **more}
@@ -45,6 +50,16 @@ def run_nutpie(target: Any, settings: Sampling, accept: float, seed: int, *, cor
         except BaseException:
             running.cancel()
             raise
+
+
+def _by_chain(step: Step) -> Callable[[Sequence[Any]], None]:
+    """Return what nutpie tells a few times a second how far each chain is."""
+
+    def tell(chains: Sequence[Any]) -> None:
+        shares = ", ".join(f"{100 * chain.finished_draws / chain.total_draws:.0f}" for chain in chains)
+        step(sum(chain.finished_draws for chain in chains), f"chains at {shares} %")
+
+    return tell
 
 
 def require_whole(posterior: xr.Dataset, stats: xr.Dataset, settings: Sampling) -> None:

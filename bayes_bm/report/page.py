@@ -32,6 +32,7 @@ from bayes_bm.report.sections.treatments import (
 from bayes_bm.report.sentences import FAILED, TWICE, event_words
 from bayes_bm.report.templating import render_template
 from bayes_bm.report.text import counted, treatment_text
+from bayes_bm.runtime.progress import each
 
 NAMED = 3
 """So many compared treatments are named under the question."""
@@ -83,11 +84,10 @@ def render(data: ReportData) -> str:
 def page_parts(data: ReportData) -> list[Part]:
     """Return the parts in their order; sections that this result has nothing for are left out."""
     draw = figures.Drawing(data)
+    parts = {"The answer in full": _full_answer, "Evidence": _evidence, "Checks": _checks, "Details": _details}
     return [
-        _part("The answer in full", _full_answer(draw)),
-        _part("Evidence", _evidence(draw)),
-        _part("Checks", _checks(draw)),
-        _part("Details", _details(draw), folded=True),
+        _part(title, sections(draw), folded=title == "Details")
+        for title, sections in each(parts.items(), "part", lambda part: part[0])
     ]
 
 

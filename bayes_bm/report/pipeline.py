@@ -26,6 +26,7 @@ from bayes_bm.report.sections.planning import saved_plan
 from bayes_bm.report.write import write_report
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
+from bayes_bm.runtime.progress import counting
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import NO_ONE_NUMBER
@@ -132,28 +133,30 @@ def make_report(
 
     `tables` (of `answer_tables`) and `patient_table` (of `predict`) are made here where they are not made already.
     """
-    say("checking")
-    done = check(result)
-    if not allow_red:
-        done.require_no_red()
-    contrasts = _contrast_table(result, say)
-    say("writing the report")
-    tables = tables or answer_tables(result)
-    elsewhere = _elsewhere(result, out.parent if folder is None else folder)
-    path = write_report(
-        result,
-        out,
-        audit=audit(result.spec, result.evidence),
-        reconciliation=done.reconciliation,
-        contrasts=contrasts,
-        tables=tables,
-        patient=patient or {},
-        population=population,
-        patient_table=patient_table,
-        allow_failed_gate=allow_failed_gate,
-        elsewhere=elsewhere,
-        battery=done.battery,
-    )
+    with counting(3) as step:
+        say("checking")
+        done = check(result)
+        if not allow_red:
+            done.require_no_red()
+        step()
+        contrasts = _contrast_table(result, say)
+        step()
+        say("writing the report")
+        tables = tables or answer_tables(result)
+        path = write_report(
+            result,
+            out,
+            audit=audit(result.spec, result.evidence),
+            reconciliation=done.reconciliation,
+            contrasts=contrasts,
+            tables=tables,
+            patient=patient or {},
+            population=population,
+            patient_table=patient_table,
+            allow_failed_gate=allow_failed_gate,
+            elsewhere=_elsewhere(result, out.parent if folder is None else folder),
+            battery=done.battery,
+        )
     answer = answer_sentences(result, contrasts=contrasts, tables=tables, reconciled=done.reconciliation)
     return WrittenReport(path, tuple(answer))
 

@@ -12,6 +12,7 @@ from bayes_bm.evidence.audit import audit as audit_of
 from bayes_bm.inference.result import Result
 from bayes_bm.report.gather import gather
 from bayes_bm.runtime.files import write_text
+from bayes_bm.runtime.progress import counting
 
 
 def red_rows(result: Result, reconciliation: pd.DataFrame) -> tuple[str, ...]:
@@ -101,19 +102,21 @@ def write_report(
     audit = audit_of(result.spec, result.evidence) if audit is None else audit
     reconciliation = reconcile(result) if reconciliation is None else reconciliation
     gate = () if result.gate.passed else (f"The convergence gate failed: {'; '.join(result.gate.reasons)}.",)
-    material = gather(
-        result,
-        audit=audit,
-        reconciliation=reconciliation,
-        contrasts=contrasts,
-        tables=tables,
-        patient=patient,
-        population=population,
-        patient_table=patient_table,
-        alive_at=alive_at,
-        refused=(*gate, *red_rows(result, reconciliation)),
-        elsewhere=elsewhere,
-        battery=battery,
-    )
-    text = render(material)
+    with counting(2) as step:
+        material = gather(
+            result,
+            audit=audit,
+            reconciliation=reconciliation,
+            contrasts=contrasts,
+            tables=tables,
+            patient=patient,
+            population=population,
+            patient_table=patient_table,
+            alive_at=alive_at,
+            refused=(*gate, *red_rows(result, reconciliation)),
+            elsewhere=elsewhere,
+            battery=battery,
+        )
+        step()
+        text = render(material)
     return write_text(Path(path), text)

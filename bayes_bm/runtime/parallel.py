@@ -13,6 +13,7 @@ from typing import Any
 
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.placement import IndexedTask, open_runner
+from bayes_bm.runtime.progress import Step, counting
 from bayes_bm.runtime.stores import Store
 from bayes_bm.runtime.tasks import Outcome, Task, Work
 
@@ -37,17 +38,32 @@ def map_fits(
     many are done, of how many, and the outcome just in.
     """
     _check_call(tasks, cores)
+    with counting(len(tasks)) as step:
+        return _map_counted(work, tasks, seed, store, (cores, scheduler), progress, step)
+
+
+def _map_counted(
+    work: Work,
+    tasks: Sequence[Task],
+    seed: int,
+    store: Store | None,
+    where: tuple[int, str | None],
+    progress: Callable[[int, int, Outcome], None],
+    step: Step,
+) -> list[Outcome]:
+    """Return the outcomes of `map_fits`; `where` has cores and scheduler, and `step` counts tasks."""
     outcomes: dict[int, Outcome] = {}
 
     def take(index: int, outcome: Outcome) -> None:
         outcomes[index] = outcome
+        step(kept=outcome.status == "cached")
         progress(len(outcomes), len(tasks), outcome)
 
     for index, task in enumerate(tasks):
         value = None if store is None else store.get(task)
         if value is not None:
             take(index, Outcome(task.name, "cached", value))
-    with open_runner(work, seed, cores, scheduler) as run:
+    with open_runner(work, seed, *where) as run:
         together: list[IndexedTask] = []
         alone: list[IndexedTask] = []
         missing = [(index, task) for index, task in enumerate(tasks) if index not in outcomes]

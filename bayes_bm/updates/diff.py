@@ -21,6 +21,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import BayesBmError
+from bayes_bm.runtime.progress import each
 from bayes_bm.runtime.summaries import counted, listed, summary
 from bayes_bm.runtime.types import Array, Progress
 from bayes_bm.spec.effect_measure import measure_of
@@ -184,7 +185,7 @@ def _moves(old: Result, new: Result, rows: pd.DataFrame, refit: bool, say: Progr
     measure, reference = f"log {measure_of(new.spec).words}", new.spec.treatments.reference
     table = []
     total = dict.fromkeys(treatments, 0.0)
-    for study in changed_studies(rows):
+    for study in each(changed_studies(rows), "study"):
         moved, named = _study_move(old, new, study, treatments, refit)
         say(f"{study}: {named['method']}")
         for treatment in treatments:

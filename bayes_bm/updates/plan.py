@@ -18,6 +18,7 @@ from bayes_bm.checks.study_likelihood import require_population
 from bayes_bm.estimands.who import NewStudy, Who, as_who
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.progress import each
 from bayes_bm.runtime.random_stages import RandomStage, random_stream
 from bayes_bm.runtime.types import Array, Progress
 from bayes_bm.updates.answers import Answers, read_answers
@@ -151,13 +152,16 @@ def plan(
     asked = as_who(who, NewStudy())
     answers = read_answers(thin, asked, horizon)
     rows: list[dict[str, Any]] = []
-    for number, design in enumerate(chosen):
-        for factor in (1.0,) if design.curve_of else sizes:
-            scaled = design.scaled(factor)
-            rng = random_stream(result.spec.seed if seed is None else seed, RandomStage.PLANNED_STUDIES, number)
-            updates = simulated_updates(thin, scaled, answers, futures, rng)
-            rows += list(_rows(scaled, answers, updates, margin, thin))
-            say(f"{design.name}, {rows[-1]['n']} patients: {rows[-1]['method']}")
+    planned = [
+        (number, design.scaled(factor))
+        for number, design in enumerate(chosen)
+        for factor in ((1.0,) if design.curve_of else sizes)
+    ]
+    for number, scaled in each(planned, "plan"):
+        rng = random_stream(result.spec.seed if seed is None else seed, RandomStage.PLANNED_STUDIES, number)
+        updates = simulated_updates(thin, scaled, answers, futures, rng)
+        rows += list(_rows(scaled, answers, updates, margin, thin))
+        say(f"{scaled.name}, {rows[-1]['n']} patients: {rows[-1]['method']}")
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     value = parts_of_value(thin, answers.utility)
     return Plan(table, value, answers.words, margin, tuple(_sentences(table, answers)))

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import bayes_bm as bb
 from bayes_bm.cli.app import COMMANDS, app, main
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
+from bayes_bm.runtime.progress import Step, Watch, watched
 from tests.builders import posteriors, small_spec, worlds
 from tests.builders.worlds import normal
 
@@ -194,7 +196,7 @@ def test_reconstruct_many_curves_names_the_refused_and_writes_the_others(run, ma
     said = run("reconstruct", "--manifest", manifest, "--out", out, "--cores", 1, "--figures", "--json")
     assert said.status == 2
     assert "1 of 2 arms refused: found study s, arm b, os" in said.err
-    assert "reconstruct: 2/2 s / b / os" in said.err
+    assert "2 of 2" not in said.err
     assert [row["verdict"] for row in said.document["rows"]] == ["exact", "refused"]
     assert sorted(path.name for path in out.iterdir()) == [
         "diagnostics.csv",
@@ -379,14 +381,30 @@ def test_output_that_cannot_be_written_is_status_2(run, tmp_path) -> None:
 # ------------------------------------------------------------------------------------------------ the whole chain
 
 
+class Remembering(Watch):
+    """Keeps every count, the finished too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.all_counts: list[Any] = []
+
+    @contextmanager
+    def count(self, total: float, noun: str) -> Generator[Step]:
+        with super().count(total, noun) as step:
+            self.all_counts.append(self.counts[-1])
+            yield step
+
+
 @pytest.mark.slow
 def test_fit_prints_gate_and_provenance_and_honours_its_options(run, small) -> None:
     out = small.parent / "r.nc"
-    said = run("fit", small, "--out", out, "--draws", 600, "--seed", 3, "--set", "priors.log_hr.sd=0.5", "--json")
+    with watched(Remembering()) as watch:
+        said = run("fit", small, "--out", out, "--draws", 600, "--seed", 3, "--set", "priors.log_hr.sd=0.5", "--json")
     assert said.status == 0
+    assert any(count.words.startswith("chains at ") and 0 < count.done <= count.total for count in watch.all_counts)
     assert said.document["gate"] == "passed"
     assert (said.document["provenance"]["draws"], said.document["provenance"]["seed"]) == (600, 3)
-    assert "small: " in said.err
+    assert "sampling" not in said.err
     assert load(out).spec.priors.log_hr.sd == 0.5
     sceptical = run("fit", small, "--out", out, "--sensitivity", "sceptical", "--json").document
     assert load(out).spec.priors.log_hr.sd == 0.2

@@ -115,18 +115,21 @@ def simulate(
     if figures and curves not in (None, "figures"):
         raise InputError("--figures", found=f"--curves {curves} too", allowed="one of the two")
     asked: dict[str, Any] = {"numbers": numbers, "wrong": wrong, "curves": "figures" if figures else curves}
-    world = simulate_world(
-        spec,
-        seed=seed,
-        studies=studies,
-        sizes=parse_sizes(sizes),
-        mix=parse_pairs(mix, "--mix") or None,
-        truth=None if truth is None else read_truth(truth),
-        click_error=click_error,
-        clicks=clicks,
-        **asked,
-    )
-    files = world.write(out)
+    with show_progress("simulate") as say:
+        say("drawing studies")
+        world = simulate_world(
+            spec,
+            seed=seed,
+            studies=studies,
+            sizes=parse_sizes(sizes),
+            mix=parse_pairs(mix, "--mix") or None,
+            truth=None if truth is None else read_truth(truth),
+            click_error=click_error,
+            clicks=clicks,
+            **asked,
+        )
+        say("writing")
+        files = world.write(out)
     if as_json:
         return print_json({"spec": world.spec.name, "files": [str(file) for file in files], "truth": dict(world.truth)})
     import pandas as pd
@@ -164,7 +167,9 @@ def check(
     if removal.leave_one_out is not None:
         check_folder("--out", folder, ("studies.csv", "numbers.csv", "leave_one_out.png"), [result_file])
     result = load(result_file)
-    checked = check_result(result)
+    with show_progress(result.spec.name) as say:
+        say("checking")
+        checked = check_result(result)
     removed: dict[str, Any] = {}
     if removal.leave_one_out is not None:
         studies = _leave_one_out(result, folder, treatment=removal.treatment, parallel=parallel)

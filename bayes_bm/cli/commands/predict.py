@@ -32,6 +32,7 @@ from bayes_bm.cli.printing import (
     print_table,
     print_words,
     save_figure,
+    show_progress,
 )
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import check_places
@@ -165,7 +166,9 @@ def predict(
     check_places({"--out": options.out}, inputs)
     result = load_gated(result_file, allow_failed=allow_failed_gate, level=options.level)
     request = parse_request(result.spec, options)
-    predictions = answer_request(result, request)
+    with show_progress(result.spec.name) as say:
+        say("predicting")
+        predictions = answer_request(result, request)
     if options.figure is not None:
         _save_patient_figure(result, request, options.figure)
     if options.out is not None:

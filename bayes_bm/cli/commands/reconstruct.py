@@ -1,6 +1,5 @@
 """The command `reconstruct`: one digitised curve, or a manifest of many, to patients."""
 
-import sys
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import typer
 from bayes_bm.cli.limits import LARGEST_SEED, MOST_PATIENTS, number_option
 from bayes_bm.cli.options import Cores, Json, expand_records
 from bayes_bm.cli.parsing import refuse_options
-from bayes_bm.cli.printing import ERR, check_figure, json_rows, print_json, print_table, write_figure
+from bayes_bm.cli.printing import check_figure, json_rows, print_json, print_table, show_progress, write_figure
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write, check_folder, check_places
 
@@ -182,19 +181,6 @@ def _reconstruct_manifest(
 
 @contextmanager
 def show_count(title: str) -> Generator[Callable[[int, int, str], None]]:
-    """Show a bar on standard error where somebody is watching, else a plain line an arm."""
-    if not ERR.is_terminal:
-        yield lambda done, total, name: print(f"{title}: {done}/{total} {name}", file=sys.stderr, flush=True)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn(title),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[arm]}", markup=False),
-    )
-    with Progress(*columns, console=ERR) as bar:
-        task = bar.add_task(title, total=None, arm="")
-        yield lambda done, total, name: bar.update(task, completed=done, total=total, arm=name)
+    """Show which is done and the time left on standard error where somebody is watching."""
+    with show_progress(title) as say:
+        yield lambda done, total, name: say(f"{done} of {total}, {name}")

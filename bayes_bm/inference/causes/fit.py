@@ -21,6 +21,7 @@ from bayes_bm.inference.provenance import make_provenance, versions
 from bayes_bm.inference.result import Result, observed_dataset
 from bayes_bm.inference.sampling import KEPT_STATISTICS, require_whole, run_nutpie
 from bayes_bm.model.causes.joint_inputs import JointInputs
+from bayes_bm.runtime.progress import each
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.causes import Causes, read_causes
 from bayes_bm.spec.document import Sampling
@@ -100,7 +101,7 @@ def _changed(causes: Causes, seed: int | None, given: dict[str, Any]) -> Causes:
 def _fit_apart(causes: Causes, evidence: CausesEvidence, say: Progress) -> JointResult:
     """Each cause by itself: exact, because the density is a product."""
     results = {}
-    for name, spec in causes.specs.items():
+    for name, spec in each(causes.specs.items(), "cause"):
         results[name] = fit(spec, evidence.causes[name], say=lambda stage, name=name: say(f"{name}: {stage}"))
     fitted = replace(causes, specs={name: result.spec for name, result in results.items()})
     sizes = next(iter(results.values())).posterior.sizes

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from bayes_bm.runtime.progress import each
 from bayes_bm.runtime.types import Progress
 from bayes_bm.validation.known_answers.hazards import averages, families
 from bayes_bm.validation.known_answers.networks import network, published, published_quick, recovered
@@ -22,9 +23,8 @@ def verify(
 ) -> pd.DataFrame:
     """Every known answer (group, check, expected, found, tolerance, source, passed); with `quick` those in seconds."""
     rows = []
-    for group in GROUPS if groups is None else groups:
-        if quick and not group.quick:
-            continue
+    asked = [group for group in (GROUPS if groups is None else groups) if group.quick or not quick]
+    for group in each(asked, "group"):
         say(group.name)
         rows += _rows(group)
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -22,6 +22,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write
+from bayes_bm.runtime.progress import each
 from bayes_bm.runtime.spreadsheets import defuse
 from bayes_bm.runtime.toml_text import check_plain, parse_toml
 from bayes_bm.spec.biases import Biases
@@ -107,7 +108,7 @@ class World:
         folder = Path(folder)
         tables = {f"{kind}.csv": table for kind, table in self.tables.items()} | dict(self.files)
         texts = {"spec.toml": spec_toml(self.spec), "truth.json": json.dumps(dict(self.truth), indent=1) + "\n"}
-        drawn = [figure.draw(folder / FIGURES / study) for study, figure in self.figures.items()]
+        drawn = [figure.draw(folder / FIGURES / study) for study, figure in each(self.figures.items())]
         with ExitStack() as stack:
             for name, table in tables.items():
                 defuse(table).to_csv(stack.enter_context(atomic_write(folder / name)), index=False)
