@@ -9,8 +9,8 @@ level    between proportional-hazards families `intercept` is log H(t0) and stay
 effect   `log_hr` and `log_time_ratio` are mirror images with the same sd, so are the coefficients of covariates
          and biases
 shape    the sd of log T has one prior in all families: log sd(log T) = constant - log k for a Weibull of shape k.
-         A Gompertz slope gives the log hazard the Weibull's change from t0 / 2 to 2 t0. `q` and `smooth_sd` have priors
-         of their own; a family without such a parameter loses it
+         A Gompertz slope gives the log hazard the Weibull's change from t0 / 2 to 2 t0. Other shapes and `smooth_sd`
+         have priors of their own (`OWN`); a family without such a parameter loses it
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.biases import LINEAR_BIASES
+from bayes_bm.spec.defaults import MARK, PRIORS
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.hazard import EFFECT_NAMES
 from bayes_bm.spec.prior_distributions import scipy_distribution
@@ -37,21 +38,20 @@ DEFAULT_SHAPE: PriorTable = {
     "sd": 0.3,
     "why": "the spec's family has no shape: near constant hazards, Weibull shapes 0.55 to 1.8 in 95 of 100 draws",
 }
-Q: PriorTable = {
-    "dist": "normal",
-    "mean": 0.5,
-    "sd": 0.5,
-    "why": "between log-normal (0) and Weibull (1), each one sd away",
+OWN: dict[str, PriorTable] = {
+    name: {**PRIORS[name], "why": PRIORS[name]["why"].removeprefix(MARK)}
+    for name in ("q", "logit_constant", "log_shape_ratio", "log_gap", "logit_early", "smooth_sd")
 }
-SMOOTH: PriorTable = {
-    "dist": "half_normal",
-    "sd": 1.0,
-    "why": "over the follow-up the hazard changes by a factor of up to seven (2 sd)",
-}
+"""Shapes that no Weibull has: their priors are those of a spec that says nothing of them."""
 WEIBULL_SD = float(np.pi / np.sqrt(6))
 """sd of log T of a Weibull of shape 1."""
-GENGAMMA_SD = float(np.sqrt(polygamma(1, 1 / Q["mean"] ** 2)) / Q["mean"])
+Q = float(OWN["q"]["mean"])
+GENGAMMA_SD = float(np.sqrt(polygamma(1, Q**-2)) / Q)
 """sd of log T of a generalised gamma with log_sd = 0 and q at its prior centre."""
+APART = 1 / 4
+"""Variance between two groups of 50 of 100 each whose log times are 1 apart, the centre of a mixture's priors."""
+WITHIN = 1 - APART / WEIBULL_SD**2
+"""The share of a Weibull's variance of log T that is left to each of those groups."""
 GOMPERTZ = float(np.log(4) / 1.5)
 """Slope per (k - 1) with the Weibull's change of the log hazard from t0 / 2 to 2 t0: (k - 1) log 4 = 1.5 slope."""
 SPREAD = {
@@ -63,8 +63,14 @@ SPREAD = {
     # d log sd(log T) / d log shape = shape psi''(shape) / (2 psi'(shape)) = -0.73 at shape 1
     "gamma": ("log_shape", 0.0, float(-2 * polygamma(1, 1) / polygamma(2, 1))),
     "gompertz": ("slope", 0.0, GOMPERTZ),
+    # at its prior centre half the hazard is constant, so the other half changes twice as fast
+    "gompertz_makeham": ("slope", 0.0, 2 * GOMPERTZ),
+    # var log T = WEIBULL_SD^2 / k^2 + APART, which is WEIBULL_SD^2 at shape 1 of the Weibull
+    "weibull_mixture": ("log_shape", -float(np.log(WITHIN)) / 2, 1 / WITHIN),
 }
 """Shape parameter of each family, and its (shift, scale) on a Weibull's log shape."""
+NAMED_ONLY = ("gompertz_makeham", "weibull_mixture")
+"""Families that `sensitivity` fits where they are named: only many patients tell their shapes from the priors."""
 
 
 def of_family(spec: Spec, family: str) -> Spec:
@@ -131,8 +137,8 @@ def _carry_shapes(document: dict[str, Any], old_family: Family, new_family: Fami
             if old_name
             else _transformed(weibull, factor, start)
         )
-    priors |= {"q": Q} if "q" in new_family.shapes else {}
-    priors |= {"smooth_sd": SMOOTH} if new_family.flexible else {}
+    priors |= {name: OWN[name] for name in new_family.shapes if name in OWN}
+    priors |= {"smooth_sd": OWN["smooth_sd"]} if new_family.flexible else {}
     _carry_shape_effects(document, old_family, new_family)
     if not effects:
         document.pop("effects")

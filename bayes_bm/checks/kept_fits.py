@@ -67,6 +67,10 @@ def _settled(spec: Spec, evidence: Evidence) -> Spec:
     return with_centres(with_knots(spec, evidence), evidence)
 
 
+DIGITS = 10
+"""Digits of evidence by which a shipped table's model is known again."""
+
+
 def analysis_key(spec: Spec, evidence: Evidence) -> str:
     """Return a digest of what a fit follows from: spec (without the names of other analyses), settings, evidence."""
     alone = _settled(spec, evidence).model_copy(update={"sensitivity": {}})
@@ -74,9 +78,12 @@ def analysis_key(spec: Spec, evidence: Evidence) -> str:
 
 
 def analysis_model(spec: Spec, evidence: Evidence) -> str:
-    """Return a digest without sampler settings and seed: whether two fits are of one model and its evidence."""
+    """Return a digest without sampler settings and seed: whether two fits are of one model and its evidence.
+
+    It is the same on every processor, for tables of analyses are shipped.
+    """
     plain = {"sensitivity": {}, "sampling": type(spec.sampling)(), "seed": 0}
-    return _digest(_settled(spec, evidence).model_copy(update=plain).digest(), evidence.digest())
+    return _digest(_settled(spec, evidence).model_copy(update=plain).digest(), evidence.digest(digits=DIGITS))
 
 
 def _digest(*parts: str) -> str:

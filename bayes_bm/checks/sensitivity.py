@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.checks.family_priors import left_out, of_family
+from bayes_bm.checks.family_priors import NAMED_ONLY, left_out, of_family
 from bayes_bm.checks.kept_fits import KeptFits, analysis_key, analysis_model, write_changed
 from bayes_bm.checks.pareto_smoothing import HIGH_K
 from bayes_bm.checks.stacking import row_elpd
@@ -132,15 +132,14 @@ def analyses(
 ) -> list[Analysis]:
     """List the base, each named analysis, each family; with `cross` each family under each named analysis too.
 
-    `families` defaults to every family but the spec's own, `only` keeps analyses by name; the base always stays, for
-    the others are compared with it.
+    `families` defaults to every family but the spec's own and those of `NAMED_ONLY`; `only` keeps analyses by name; the
+    base always stays, for the others are compared with it.
     """
     for name in families or ():
         if name not in FAMILIES:
             raise InputError("--families", found=name, allowed=", ".join(FAMILIES))
-    chosen = [
-        name for name in (FAMILIES if families is None else dict.fromkeys(families)) if name != spec.hazard.family
-    ]
+    usual = [name for name in FAMILIES if name not in NAMED_ONLY]
+    chosen = [name for name in (usual if families is None else dict.fromkeys(families)) if name != spec.hazard.family]
     named = [Analysis(name, "named", patch=name) for name in spec.sensitivity]
     others = [Analysis(_family_row_name(name, spec), "family", family=name) for name in chosen]
     both = [Analysis(f"{one}+{name}", "crossed", patch=one, family=name) for one in spec.sensitivity for name in chosen]
@@ -187,7 +186,7 @@ def sensitivity(
     out : str or pathlib.Path
         A folder: fits are kept in `fits`, the table is written to sensitivity.csv.
     families : sequence of str, optional
-        Hazard families besides the spec's own; by default all.
+        Hazard families besides the spec's own; by default all that need no name (`NAMED_ONLY`).
     only : sequence of str, optional
         Names of the analyses to make; the base always stays, for the others are compared with it.
     cross : bool

@@ -178,14 +178,20 @@ class Evidence:
         contrasts = set(self.hazard_ratios["treatment"]) | set(self.hazard_ratios["reference"])
         return set(self.arms["treatment"]) | contrasts
 
-    def digest(self) -> str:
-        """sha256 of every row in use, in an order that does not depend on the files'."""
+    def digest(self, *, digits: int | None = None) -> str:
+        """sha256 of every row in use, in an order that does not depend on the files'.
+
+        With `digits` numbers are rounded to as many: logarithms of two processors differ in their last bit.
+        """
         later = {name: getattr(self, name) for name in ("registry", "background", "prognostic_ratios")}
         tables = {**self.tables(), **later}
-        text = "".join(_sorted_csv(table) for name, table in tables.items() if name not in later or len(table))
-        return hashlib.sha256(text.encode() + self.hr_cholesky.tobytes()).hexdigest()
+        used = [table for name, table in tables.items() if name not in later or len(table)]
+        text = "".join(_sorted_csv(table, digits) for table in used)
+        factor = self.hr_cholesky if digits is None else np.round(self.hr_cholesky, digits) + 0.0
+        return hashlib.sha256(text.encode() + factor.tobytes()).hexdigest()
 
 
-def _sorted_csv(table: pd.DataFrame) -> str:
-    lines = table.drop(columns="arm_row", errors="ignore").to_csv(index=False).splitlines()
+def _sorted_csv(table: pd.DataFrame, digits: int | None) -> str:
+    written = None if digits is None else f"%.{digits}g"
+    lines = table.drop(columns="arm_row", errors="ignore").to_csv(index=False, float_format=written).splitlines()
     return "\n".join([*lines[:1], *sorted(lines[1:])])

@@ -153,5 +153,13 @@ def log_cum_from_tails(log_dead: Any, log_alive: Any, *, xp: Namespace) -> Any:
     return xp.where(early, log_dead + xp.log1p(dead / 2 + dead**2 / 3), late)
 
 
+def log_dead_at(log_cum: Any, *, xp: Namespace) -> Any:
+    """Return log F = log(1 - exp(-H)) at log H, which is at most `LARGEST_LOG_HAZARD`."""
+    small = log_cum < LEAST_LOG_HAZARD
+    return xp.where(small, log_cum, xp.log1mexp(-xp.where(small, 1.0, xp.exp(log_cum))))
+
+
+LEAST_LOG_HAZARD = -37.0
+"""log H below which 1 - exp(-H) is H to rounding."""
 EARLY = -12.0
 """log F below which log(-log S) follows from three terms of its series, with a relative error of F^3 / 4 = 6e-17."""

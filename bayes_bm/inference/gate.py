@@ -14,7 +14,8 @@ TOP_LEVEL = (
     *("study_sd", "study_treatment_sd", "study_shape_sd", "prognosis_sd", "transport_sd", "transport"),
     *("waning_start", "class_log_hr", "class_log_time_ratio", "class_sd"),
     *("case_mix_mean", "case_mix_sd", "case_mix_by_treatment", "case_mix_within"),
-    *("log_sd", "q", "slope", "logit_cure", "smooth_sd", "log_coefficient"),
+    *("log_sd", "q", "slope", "logit_constant", "log_shape_ratio", "log_gap", "logit_early", "logit_cure"),
+    *("smooth_sd", "log_coefficient"),
     *("treatment_smooth_sd", "treatment_log_coefficient"),
 )
 MAX_RHAT = 1.01

@@ -41,6 +41,12 @@ PRIORS: dict[str, Table] = {
     "log_sd": _normal(0.2, 0.5, "the spread of log times of a Weibull with a shape from 0.4 to 2.7"),
     "q": _normal(0.5, 0.5, "between log-normal (0) and Weibull (1), each one sd away"),
     "slope": _normal(0.0, 0.5, "the hazard changes by a factor of up to 2.7 within a reference time"),
+    "logit_constant": _normal(
+        0.0, 1.5, "a constant part with 5 to 95 of 100 of the hazard up to the reference time, in 95 of 100 draws"
+    ),
+    "log_shape_ratio": _normal(0.0, 0.3, "shapes of the two groups apart by a factor of up to 1.8 (2 sd)"),
+    "log_gap": _normal(0.0, 0.5, "the late group lives 1.5 to 14 times as long as the early one in 95 of 100 draws"),
+    "logit_early": _normal(0.0, 1.0, "12 to 88 of 100 patients are of the early group in 95 of 100 draws"),
     "smooth_sd": _half_normal(1.0, "over the follow-up the hazard changes by a factor of up to seven (2 sd)"),
 }
 """Priors that stand where the spec gives none; a cured share has none that suits every disease."""

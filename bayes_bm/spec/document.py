@@ -42,6 +42,10 @@ class Priors(Record):
     log_sd: Prior | None = None
     q: Prior | None = None
     slope: Prior | None = None
+    logit_constant: Prior | None = None
+    log_shape_ratio: Prior | None = None
+    log_gap: Prior | None = None
+    logit_early: Prior | None = None
     smooth_sd: Prior | None = None
     treatment_smooth_sd: Prior | None = None
     logit_cure: Prior | None = None

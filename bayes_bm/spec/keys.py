@@ -206,6 +206,16 @@ KEYS: dict[str, Key] = {
     "Priors.log_sd": Key("Log of the standard deviation of log time", _normal(0.3, REASON)),
     "Priors.q": Key("Second shape of a generalised gamma: 0 is log-normal, 1 Weibull", _normal(0.5, REASON)),
     "Priors.slope": Key("Slope of the log hazard of a Gompertz, per reference time", _normal(0.5, REASON)),
+    "Priors.logit_constant": Key(
+        "Logit of the share that the constant part of a Gompertz-Makeham has of H(t0)", _normal(1.5, REASON)
+    ),
+    "Priors.log_shape_ratio": Key(
+        "Log of the late group's shape over the early group's, of a mixture of Weibulls", _normal(0.3, REASON)
+    ),
+    "Priors.log_gap": Key(
+        "Log of the distance of the two groups' log times: exp(1) = 2.7 times as long at 0", _normal(0.5, REASON)
+    ),
+    "Priors.logit_early": Key("Logit of the share of patients in the early group", _normal(1.0, REASON)),
     "Priors.smooth_sd": Key(
         "Sd of the change of the log hazard over the follow-up, of splines and pieces", _half_normal(1.0, REASON)
     ),

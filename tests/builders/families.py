@@ -15,6 +15,8 @@ from tests.builders import posteriors, worlds
 from tests.builders.worlds import half_normal, normal
 
 SHAPES = {"log_shape": normal(0.3), "log_sd": normal(0.3), "q": normal(0.5), "slope": normal(0.5)}
+SHAPES |= {"logit_constant": normal(1.0), "log_shape_ratio": normal(0.3), "log_gap": normal(0.3)}
+SHAPES |= {"logit_early": normal(1.0)}
 
 
 def changes(name: str, **more: Any) -> dict[str, Any]:
@@ -61,7 +63,8 @@ def result(of: Spec, rows: Evidence, *, chains: int = 2, draws: int = 20, seed: 
     )
     shape, family = make_design(of, rows), family_of(of, rows)
     size = (chains, draws)
-    middles = {"log_shape": 0.1, "log_sd": -0.3, "q": 0.4, "slope": 0.2, "logit_cure": -2.0}
+    middles = {"log_shape": 0.1, "log_sd": -0.3, "q": 0.4, "slope": 0.2, "logit_cure": -2.0, "logit_constant": -0.3}
+    middles |= {"log_shape_ratio": 0.2, "log_gap": 0.1, "logit_early": 0.4}
     added: dict[str, Any] = {
         name: (("chain", "draw"), middles[name] + 0.1 * rng.standard_normal(size)) for name in of.hazard.shapes
     }

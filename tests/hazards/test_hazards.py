@@ -90,6 +90,28 @@ def gompertz(eta: float, g: float):
     return of_hazard(total, lambda u: scale * mp.exp(g * u))
 
 
+def makeham(eta: float, g: float, logit: float):
+    """lambda + a exp(g u) with the share of H(1) that lambda has."""
+    share = 1 / (1 + mp.exp(-mp.mpf(logit)))
+    constant, rest = mp.exp(eta) * share, mp.exp(eta) * (1 - share)
+    a, total = (rest, lambda u: u) if g == 0 else (rest * g / mp.expm1(g), lambda u: mp.expm1(g * u) / g)
+    return of_hazard(lambda u: constant * u + a * total(u), lambda u: constant + a * mp.exp(g * u))
+
+
+def two_weibulls(eta: float, shape: tuple[float, ...]):
+    """p S1 + (1 - p) S2 by the groups' shapes and scales."""
+    log_shape, log_ratio, log_gap, logit = (mp.mpf(value) for value in shape)
+    p, gap = 1 / (1 + mp.exp(-logit)), mp.exp(log_gap)
+    groups = [
+        (p, weibull(-(eta - (1 - p) * gap) * mp.exp(log_shape), mp.exp(log_shape))),
+        (1 - p, weibull(-(eta + p * gap) * mp.exp(log_shape + log_ratio), mp.exp(log_shape + log_ratio))),
+    ]
+    return (
+        lambda u: mp.fsum(share * survival(u) for share, (survival, _) in groups),
+        lambda u: mp.fsum(share * density(u) for share, (_, density) in groups),
+    )
+
+
 def weibull(eta: float, k: float):
     return of_hazard(lambda u: mp.exp(eta) * u**k, lambda u: mp.exp(eta) * k * u ** (k - 1))
 
@@ -114,6 +136,10 @@ def witness(name: str, eta: float, shape: tuple[float, ...]):
             return weibull(-eta * mp.exp(first), mp.exp(first))
         case "gompertz":
             return gompertz(eta, first)
+        case "gompertz_makeham":
+            return makeham(eta, first, shape[1])
+        case "weibull_mixture":
+            return two_weibulls(eta, shape)
         case "loglogistic":
             return loglogistic(eta, mp.exp(first))
         case "lognormal":
@@ -134,10 +160,12 @@ SHAPES: dict[str, list[tuple[float, ...]]] = {
     "weibull": [(-3.0,), (-0.5,), (0.0,), (0.7,), (3.0,)],
     "weibull_aft": [(-3.0,), (-0.5,), (0.7,), (3.0,)],
     "gompertz": [(-6.0,), (-0.3,), (-1e-7,), (0.0,), (1e-3,), (0.5,), (4.0,)],
+    "gompertz_makeham": [(-6.0, 0.3), (-0.3, -2.0), (0.0, 0.5), (0.5, -30.0), (1.5, 3.0), (4.0, 0.0), (1.0, 40.0)],
     "loglogistic": [(-3.0,), (-0.5,), (0.0,), (1.2,), (3.0,)],
     "lognormal": [(-3.0,), (-0.5,), (0.4,), (3.0,)],
     "gamma": [(-3.0,), (-0.7,), (0.0,), (1.0,), (3.0,)],
     "gengamma": [(-0.4, q) for q in (-5.0, -1.0, -0.3, 0.0, 0.1, 0.31, 1.0, 2.5, 6.0)] + [(-3.0, 0.5), (2.0, -0.5)],
+    "weibull_mixture": [(0.0, 0.0, 0.0, 0.0), (0.3, -0.4, 0.5, -1.0), (-0.7, 0.6, -1.0, 1.5), (1.0, 0.2, 1.0, 3.0)],
 }
 TIMES = [1e-6, 0.01, 0.2, 0.7, 1.0, 1.7, 4.0, 30.0]
 
@@ -199,7 +227,8 @@ COEFFICIENTS = {"piecewise": [0.0, 0.8, -0.5, 0.3, 1.1], "mspline": [0.0, 0.5, 1
 
 def shape_for(name: str) -> np.ndarray:
     base = name.removesuffix("+cure")
-    coefficients = COEFFICIENTS.get(base) or {"gengamma": [-0.2, 0.4], "gompertz": [-0.5]}.get(base)
+    stated = {"gengamma": [-0.2, 0.4], "gompertz": [-0.5], "weibull_mixture": [0.3, -0.2, 0.1, 0.4]}
+    coefficients = COEFFICIENTS.get(base) or stated.get(base)
     coefficients = [0.3] * len(FAMILIES[base].shapes) if coefficients is None else coefficients
     return np.array([*coefficients, *([-0.8] if name.endswith("+cure") else [])], dtype=float)
 
@@ -321,6 +350,20 @@ def test_generalised_gamma_reduces_to_weibull_lognormal_and_gamma(eta: float, lo
     same(log_values(general, u, eta, (log_sd, np.exp(log_sd))), log_values(family_of("gamma"), u, eta, (-2 * log_sd,)))
     exponential = log_values(family_of("exponential_aft"), u, eta, ())
     same(log_values(family_of("gamma"), u, eta, (0.0,)), exponential, rel=1e-10, abs=1e-10)
+    # two groups at one place, and one group that nobody is of
+    one_weibull = log_values(family_of("weibull_aft"), u, eta, (-log_sd,))
+    same(log_values(family_of("weibull_mixture"), u, eta, (-log_sd, 0.0, -50.0, 0.4)), one_weibull, abs=1e-10)
+    late = log_values(family_of("weibull_mixture"), u, eta, (-log_sd - 0.3, 0.3, np.log(2.0), -60.0))
+    same(late, one_weibull, abs=1e-10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(eta=ETA, log_u=LOG_U, slope=st.floats(-3, 3))
+def test_makeham_is_gompertz_and_exponential_at_its_ends(eta: float, log_u: float, slope: float) -> None:
+    u, family = np.exp(log_u), family_of("gompertz_makeham")
+    same(log_values(family, u, eta, (slope, -700.0)), log_values(family_of("gompertz"), u, eta, (slope,)))
+    same(log_values(family, u, eta, (slope, 700.0)), log_values(family_of("exponential"), u, eta, ()))
+    same(log_values(family, u, eta, (0.0, 0.3)), log_values(family_of("exponential"), u, eta, ()))
 
 
 @settings(max_examples=60, deadline=None)
@@ -434,8 +477,12 @@ CORNERS = np.array([-1e4, -700.0, -50.0, -5.0, -1e-9, 0.0, 0.5, 3.0])
 """log u; the first is NO_ENTRY."""
 
 
+LATER = ("gompertz_makeham+cure", "weibull_mixture+cure")
+"""Whose parts, a family and a cured share, are in other graphs of these tests: graphs take seconds to make."""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in LATER])
 def test_gradients_are_finite_at_the_corners_and_the_graph_is_the_array_formula(name: str) -> None:
     family, call = graph(name)
     extremes = {
@@ -443,6 +490,10 @@ def test_gradients_are_finite_at_the_corners_and_the_graph_is_the_array_formula(
         "log_sd": -np.log([0.05, 1.0, 20.0]),
         "slope": [-8.0, 0.0, 3.0],
         "q": [-3.0, 0.0, 1e-5, 3.0],
+        "logit_constant": [-30.0, 0.0, 30.0],
+        "log_shape_ratio": [-1.0, 1.0],
+        "log_gap": [-5.0, 1.5],
+        "logit_early": [-30.0, 0.0, 5.0],
         "logit_cure": [-30.0, 0.0, 5.0],
     }
     width = len(family.knots.location) if family.knots else 0
@@ -469,7 +520,7 @@ def test_gradients_are_finite_at_the_corners_and_the_graph_is_the_array_formula(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("gompertz", "gompertz+cure")])
+@pytest.mark.parametrize("name", [name for name in EVERY if name not in ("gompertz", "gompertz+cure", *LATER)])
 def test_a_median_in_the_graph_is_the_arrays_with_the_derivative_of_its_differences(name: str) -> None:
     family, given_shape = family_of(name), shape_for(name)
     if name.endswith("+cure"):

@@ -347,7 +347,7 @@ def sensitivity(
     spec_name: SpecName,
     out: Annotated[Path, typer.Option("--out", help="Folder for sensitivity.csv, sensitivity.png and the fits kept.")],
     *,
-    families: Annotated[str | None, typer.Option(help="Families, comma-separated; all if left out.")] = None,
+    families: Annotated[str | None, typer.Option(help="Families, comma-separated; the usual ones if left out.")] = None,
     only: Annotated[str | None, typer.Option(help="Comma-separated names of analyses; the base always stays.")] = None,
     cross: Annotated[bool, typer.Option("--cross", help="Every family under every named analysis too.")] = False,
     treatment: Annotated[str | None, typer.Option(help="Treatment that is compared; the first if left out.")] = None,

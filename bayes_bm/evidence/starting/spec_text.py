@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-HAZARDS = "also: exponential, gompertz, mspline, piecewise, lognormal, loglogistic, gamma, gengamma"
+HAZARDS = "also: exponential, gompertz, gompertz_makeham, mspline, piecewise, lognormal, loglogistic, gamma, gengamma"
 
 
 @dataclass(frozen=True)

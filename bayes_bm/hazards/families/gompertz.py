@@ -17,7 +17,7 @@ SERIES = 0.2
 """|x / 2| below which the series of log(sinh(y) / y) is used; it is exact to 1e-15 there."""
 
 
-def _log_expm1_over(x, *, xp: Namespace):
+def log_expm1_over(x, *, xp: Namespace):
     """Return L(x) = x / 2 + log(sinh(y) / y), y = |x| / 2, which is max(x, 0) + log(1 - exp(-2 y)) - log(2 y)."""
     y = xp.abs(x) / 2
     is_small = y < SERIES
@@ -30,18 +30,18 @@ def _log_expm1_over(x, *, xp: Namespace):
 
 def log_cum_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     slope = shape[..., 0]
-    return eta + log_u + _log_expm1_over(slope * xp.exp(log_u), xp=xp) - _log_expm1_over(slope, xp=xp)
+    return eta + log_u + log_expm1_over(slope * xp.exp(log_u), xp=xp) - log_expm1_over(slope, xp=xp)
 
 
 def log_hazard(log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     slope = shape[..., 0]
-    return eta + slope * xp.exp(log_u) - _log_expm1_over(slope, xp=xp)
+    return eta + slope * xp.exp(log_u) - log_expm1_over(slope, xp=xp)
 
 
 def inverse(log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """Return log u with u = log(1 + g y) / g with y = u exp(L(g u)); inf where the total hazard stays below."""
     slope = shape[..., 0]
-    log_y = log_cum - eta + _log_expm1_over(slope, xp=xp)
+    log_y = log_cum - eta + log_expm1_over(slope, xp=xp)
     x = slope * xp.exp(log_y)
     reached = x > -1
     is_small = xp.abs(x) < 1e-3

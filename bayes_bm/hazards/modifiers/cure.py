@@ -9,13 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bayes_bm.hazards.family import CURED, inverse, log_cum_from_tails
+from bayes_bm.hazards.family import CURED, inverse, log_cum_from_tails, log_dead_at
 from bayes_bm.hazards.modifiers.modifier import Modifier
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
-
-LEAST_LOG_HAZARD = -37.0
-"""log H below which 1 - exp(-H) is H to rounding."""
 
 
 class _Shares(NamedTuple):
@@ -52,9 +49,7 @@ class Cured(Modifier):
 
     def inverse(self, log_cum: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         """H0 = -log(1 - F / (1 - pi)), F = 1 - exp(-H)."""
-        small = log_cum < LEAST_LOG_HAZARD
-        log_dead = xp.where(small, log_cum, xp.log1mexp(-xp.where(small, 1.0, xp.exp(log_cum))))
-        log_share = log_dead + xp.softplus(shape[..., -1])
+        log_share = log_dead_at(log_cum, xp=xp) + xp.softplus(shape[..., -1])
         reached = log_share < 0
         log_share_reached = xp.where(reached, log_share, -1.0)
         uncured = log_cum_from_tails(log_share_reached, xp.log1mexp(log_share_reached), xp=xp)
@@ -64,7 +59,4 @@ class Cured(Modifier):
         logit = shape[..., -1]
         log_cum = self.base.log_cum_hazard(placed_time, eta, shape[..., :-1], xp=xp)
         log_cum = xp.minimum(log_cum, LARGEST_LOG_HAZARD)
-        total = xp.exp(log_cum)
-        small = log_cum < LEAST_LOG_HAZARD
-        log_dead = xp.where(small, log_cum, xp.log1mexp(-xp.where(small, 1.0, total)))
-        return _Shares(-xp.softplus(-logit), -xp.softplus(logit), total, log_dead)
+        return _Shares(-xp.softplus(-logit), -xp.softplus(logit), xp.exp(log_cum), log_dead_at(log_cum, xp=xp))

@@ -1,10 +1,10 @@
 """Known answers of hazard families and of averages over studies."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.quadrature import Population
@@ -24,7 +24,38 @@ SHAPES: Mapping[str, tuple[float, ...]] = {
     "loglogistic": (0.3,),
     "gamma": (0.2,),
     "gengamma": (-0.1, 0.6),
+    "gompertz_makeham": (0.4, -0.5),
+    "weibull_mixture": (0.25, 0.2, -0.2, 0.5),
 }
+
+
+class _Law(NamedTuple):
+    """A law put together of scipy's: log survival and log density at a time."""
+
+    logsf: Callable[[float], float]
+    logpdf: Callable[[float], float]
+
+    def median(self) -> float:
+        return float(optimize.brentq(lambda u: self.logsf(u) + np.log(2), 1e-6, 1e3, xtol=1e-14))
+
+
+def _first_of(one: Any, other: Any) -> _Law:
+    """The earlier of two independent times: survival functions are multiplied, hazards added."""
+
+    def log_density(u: float) -> float:
+        alone = one.logpdf(u) + other.logsf(u), other.logpdf(u) + one.logsf(u)
+        return float(np.logaddexp(*alone))
+
+    return _Law(lambda u: float(one.logsf(u) + other.logsf(u)), log_density)
+
+
+def _mixed(share: float, one: Any, other: Any) -> _Law:
+    """A share of patients with the one law, the others with the other."""
+    logs = np.log([share, 1 - share])
+    return _Law(
+        lambda u: float(np.logaddexp(logs[0] + one.logsf(u), logs[1] + other.logsf(u))),
+        lambda u: float(np.logaddexp(logs[0] + one.logpdf(u), logs[1] + other.logpdf(u))),
+    )
 
 
 def family_models() -> dict[str, tuple[Any, str]]:
@@ -35,6 +66,13 @@ def family_models() -> dict[str, tuple[Any, str]]:
     # Prentice: (log u - eta) / sd = log(q^2 G) / q, G ~ Gamma(1 / q^2), so u = exp(eta) (q^2 G)^(sd / q)
     q = 0.6
     power, unit = q / sd, np.exp(ETA) * q ** (2 * sd / q)
+    constant, early = 1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-0.5))
+    rising = stats.gompertz((1 - constant) * e / np.expm1(0.4), scale=1 / 0.4)
+    gap, late_k = np.exp(-0.2), np.exp(0.25 + 0.2)
+    groups = (
+        stats.weibull_min(k, scale=np.exp(ETA - (1 - early) * gap)),
+        stats.weibull_min(late_k, scale=np.exp(ETA + early * gap)),
+    )
     return {
         "exponential": (stats.expon(scale=1 / e), "expon"),
         "weibull": (stats.weibull_min(k, scale=e ** (-1 / k)), "weibull_min"),
@@ -45,6 +83,8 @@ def family_models() -> dict[str, tuple[Any, str]]:
         "loglogistic": (stats.fisk(odds, scale=e), "fisk"),
         "gamma": (stats.gamma(g, scale=e / g), "gamma"),
         "gengamma": (stats.gengamma(q**-2, power, scale=unit), "gengamma"),
+        "gompertz_makeham": (_first_of(stats.expon(scale=1 / (constant * e)), rising), "expon and gompertz"),
+        "weibull_mixture": (_mixed(early, *groups), "weibull_min"),
     }
 
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
-from bayes_bm.hazards.modifiers.cure import LEAST_LOG_HAZARD
+from bayes_bm.hazards.family import LEAST_LOG_HAZARD
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
 from bayes_bm.inference.compiled.fields import INNER
 from bayes_bm.inference.compiled.formulas.tails import log1mexp, log_cum_from_tails, softplus

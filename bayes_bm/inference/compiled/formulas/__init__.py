@@ -16,10 +16,12 @@ FILES = {
     "exponential": ("exponential", "exponential"),
     "exponential_aft": ("exponential", "exponential_aft"),
     "gompertz": ("gompertz", "gompertz"),
+    "gompertz_makeham": ("gompertz_makeham", "gompertz_makeham"),
     "lognormal": ("lognormal", "lognormal"),
     "loglogistic": ("loglogistic", "loglogistic"),
     "gamma": ("generalized_gamma", "gamma"),
     "gengamma": ("generalized_gamma", "gengamma"),
+    "weibull_mixture": ("weibull_mixture", "weibull_mixture"),
     "piecewise": ("basis", "basis"),
     "mspline": ("basis", "basis"),
 }

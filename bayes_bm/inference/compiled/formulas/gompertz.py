@@ -12,7 +12,7 @@ from bayes_bm.runtime.compiling import cached_cfunc
 
 
 @njit(**JIT)
-def _log_expm1_over(x):
+def log_expm1_over(x):
     """L(x) as the twin has it, and its derivative: 1 / (1 - exp(-x)) - 1 / x, by its series near zero."""
     y = abs(x) / 2
     if y < SERIES:
@@ -31,7 +31,7 @@ def gompertz(n: Any, given: Any, found: Any) -> None:
     for i in range(n):
         log_u, eta, g = x[0, i], x[1, i], x[2, i]
         u = math.exp(log_u)
-        reached, by_reached = _log_expm1_over(g * u)
-        reference, by_reference = _log_expm1_over(g)
+        reached, by_reached = log_expm1_over(g * u)
+        reference, by_reference = log_expm1_over(g)
         y[0, i], y[1, i], y[2, i] = eta + log_u + reached - reference, 1.0, u * by_reached - by_reference
         y[3, i], y[4, i], y[5, i], y[6, i] = eta + g * u - reference, 1.0, u - by_reference, g * u
