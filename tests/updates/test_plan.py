@@ -206,6 +206,25 @@ def test_more_patients_settle_more_and_series_of_one_arm_are_counted() -> None:
     assert "side by side (240 patients)" in planned.sentences[0]
 
 
+@pytest.mark.parametrize("prints", ["points", "median", "patients"])
+def test_a_planned_series_counts_for_less_where_the_spec_says_so(prints: str) -> None:
+    """At weight 1/2 a series of 80 says what one of 40 says without; a comparison keeps its size."""
+
+    def study(weight: float, *names: str, n: int) -> FutureStudy:
+        spec = worlds.spec(evidence__single_arm_weight={"value": weight, "why": "test"})
+        result = posteriors.result(spec, worlds.evidence(spec), chains=1, draws=4)
+        return planned(result, Design(name="s", arms=dict.fromkeys(names, n), prints=prints, followup=30.0))
+
+    def told(one: FutureStudy) -> Any:
+        """Of every draw; n patients who die at one time say n times what one of them says."""
+        return one.log_density(one.inputs.kinds, one.shared)
+
+    halved, small, whole = study(0.5, ONE, n=80), study(1.0, ONE, n=40), study(1.0, ONE, n=80)
+    np.testing.assert_allclose(told(halved), told(small), rtol=1e-12)
+    assert not np.allclose(told(halved), told(whole))
+    np.testing.assert_allclose(told(study(0.5, ONE, OTHER, n=80)), told(study(1.0, ONE, OTHER, n=80)), rtol=1e-12)
+
+
 def test_confounding_takes_from_a_comparison_what_its_sd_says() -> None:
     """A printed ratio of a study that is not randomised has the variance of its confounding besides."""
     result = known(study_treatment_sd=0.3)
