@@ -300,3 +300,20 @@ def print_remarks(evidence: "Evidence") -> None:
 def precise_numbers(values: "pd.Series") -> list[str]:
     """Return numbers as text with enough digits to see a difference that matters."""
     return ["" if math.isnan(value) else f"{value:.8g}" for value in values.astype(float)]
+
+
+def error_words(table: "pd.DataFrame", level: Level) -> str:
+    """Say how large the Monte Carlo errors are, at most, of each estimand's medians and ends."""
+    ends = [f"mcse_{name}" for name in ("median", *level.names)]
+    largest = table.assign(error=table[ends].max(axis=1)).groupby("estimand", sort=False)["error"].max().to_dict()
+    largest["P(better)"] = float(table["mcse_prob_better"].max())
+    named = [
+        f"{str(name).replace('_', ' ')} {error:.1g}" for name, error in largest.items() if not math.isnan(float(error))
+    ]
+    return f"Monte Carlo error, at most: {', '.join(named)}." if named else ""
+
+
+def split_errors(table: "pd.DataFrame", names: Sequence[str]) -> "tuple[pd.DataFrame, list[dict[str, Any]]]":
+    """Return the answers without their Monte Carlo errors, and these as rows of their own beside the names."""
+    errors = [column for column in table if str(column).startswith("mcse_")]
+    return table.drop(columns=errors), json_rows(table[[*names, *errors]]) if errors else []

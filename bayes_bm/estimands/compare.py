@@ -17,7 +17,7 @@ from bayes_bm.estimands.quantities import (
     time_ratio,
     times_or_default,
 )
-from bayes_bm.estimands.summary import error_columns, level_columns, monte_carlo_errors, summarize
+from bayes_bm.estimands.summary import error_columns, level_columns, monte_carlo_errors, null_of, summarize
 from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, PatientMix, Who, as_who, population_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import missing
@@ -94,18 +94,11 @@ def answer_table(rows_with_draws: Iterable[tuple[Row, Array]], level: Level, *, 
         {
             **identifiers,
             **summarize(values, level),
-            **monte_carlo_errors(values, level, chains=chains, null=_null(identifiers)),
+            **monte_carlo_errors(values, level, chains=chains, null=null_of(identifiers)),
         }
         for identifiers, values in rows_with_draws
     ]
     return pd.DataFrame(rows, columns=[*COMPARE_COLUMNS, *level_columns(level), *error_columns(level)])
-
-
-def _null(row: Row) -> float | None:
-    """Where two treatments are alike: a ratio of 1, a difference or a log ratio of 0; None where none are compared."""
-    if row["prob_better"] is None:
-        return None
-    return 1.0 if row["estimand"] in ("hazard_ratio", "time_ratio") else 0.0
 
 
 def compared_pairs(

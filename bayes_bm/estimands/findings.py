@@ -6,6 +6,7 @@ risk of bias are counted where the arms table carries them, in columns `x_robins
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from bayes_bm.estimands.compare import compared_pairs
 from bayes_bm.estimands.who import NewStudy, Who, as_who
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Array
+from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import measure_of
 from bayes_bm.spec.level import Level
 
@@ -28,10 +30,12 @@ COLUMNS = (
 )
 DOMAIN = "x_robins_"
 """How a column of the arms table begins that holds judgements of one domain of ROBINS-I."""
+ROBINS = "robins_"
+"""How the table's column of a domain begins."""
 
 
 def findings(result: Result, *, time: float | None = None, who: Who | str | None = None) -> pd.DataFrame:
-    """Return the summary of findings: one row for every treatment against the reference.
+    """Return the summary of findings: a row for every treatment against the reference, and against `also_against`.
 
     Parameters
     ----------
@@ -47,8 +51,8 @@ def findings(result: Result, *, time: float | None = None, who: Who | str | None
     pandas.DataFrame
         Studies that hold either treatment and how many hold both (`side_by_side`), patients of each where every arm
         says how many, `basis` (within or across studies), the ratio with its interval, those free of the event of
-        100 patients (`per_100`) with either treatment and their difference, judgements of risk of bias, and a blank
-        `certainty`.
+        100 patients (`per_100`) with either treatment and their difference, judgements of risk of bias in words, and a
+        blank `certainty`; last, where the arms table has judgements, a column `robins_DOMAIN` for each domain.
 
     Examples
     --------
@@ -60,28 +64,44 @@ def findings(result: Result, *, time: float | None = None, who: Who | str | None
     """
     asked, measure = as_who(who, NewStudy()), measure_of(result.spec)
     when = float(result.spec.reference_time if time is None else time)
-    # where nothing says what a study's level is, ratios alone are answered
-    drawn: defaultdict[tuple[str, str], Array] = defaultdict(lambda: np.full(1, np.nan))
-    drawn |= {
-        (row["estimand"], row["treatment"]): values
-        for row, values in compared_pairs(result, who=asked, times=[when])
-        if row["estimand"] in (measure.estimand, "survival", "survival_difference")
-    }
-    reference = result.spec.treatments.reference
-    interval = partial(_interval, level=result.spec.interval)
-    rows: list[dict[str, Any]] = []
-    for treatment in result.spec.treatments.compare:
+    interval, rows = partial(_interval, level=result.spec.interval), list[dict[str, Any]]()
+    references = (result.spec.treatments.reference, *result.spec.treatments.also_against)
+    drawn = {reference: _drawn(result, asked, when, reference) for reference in references}
+    for treatment, reference in _comparisons(result.spec):
+        answered = drawn[reference]
         named = {"treatment": treatment, "reference": reference, "outcome": result.spec.endpoint}
         answers = {
-            **interval("ratio", drawn[measure.estimand, treatment]),
-            **interval("per_100_reference", 100 * drawn["survival", reference]),
-            **interval("per_100", 100 * drawn["survival", treatment]),
-            **interval("difference", 100 * drawn["survival_difference", treatment]),
+            **interval("ratio", answered[measure.estimand, treatment]),
+            **interval("per_100_reference", 100 * answered["survival", reference]),
+            **interval("per_100", 100 * answered["survival", treatment]),
+            **interval("difference", 100 * answered["survival_difference", treatment]),
         }
         answers["difference_per_100"] = answers.pop("difference")
         asked_at = {"measure": measure.words, "time": when, "who": asked.name, "certainty": ""}
         rows.append({**named, **behind(result, treatment, reference), **answers, **asked_at})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    domains = list(dict.fromkeys(name for row in rows for name in row if name.startswith(ROBINS)))
+    return pd.DataFrame(rows, columns=[*COLUMNS, *domains])
+
+
+def _comparisons(spec: Spec) -> list[tuple[str, str]]:
+    """Treatment and reference of each row; no pair stands twice, turned round."""
+    treatments = spec.treatments
+    pairs = [(name, treatments.reference) for name in treatments.compare]
+    for reference in treatments.also_against:
+        pairs += [
+            (name, reference) for name in treatments.names if (reference, name) not in pairs and name != reference
+        ]
+    return pairs
+
+
+def _drawn(result: Result, who: Who, time: float, reference: str) -> Mapping[tuple[str, str], Array]:
+    """Draws of what a row shows by estimand and treatment; NaN where nothing says what a study's level is."""
+    wanted = (measure_of(result.spec).estimand, "survival", "survival_difference")
+    found: defaultdict[tuple[str, str], Array] = defaultdict(lambda: np.full(1, np.nan))
+    for row, values in compared_pairs(result, who=who, times=[time], reference=reference):
+        if row["estimand"] in wanted:
+            found[row["estimand"], row["treatment"]] = values
+    return found
 
 
 def _interval(name: str, values: Array, *, level: Level) -> dict[str, float]:
@@ -107,7 +127,8 @@ def behind(result: Result, treatment: str, reference: str) -> dict[str, Any]:
         "patients": _patients(result, treatment),
         "patients_reference": _patients(result, reference),
         "basis": basis,
-        "risk_of_bias": judgements(chosen),
+        "risk_of_bias": "; ".join(f"{name}: {said}" for name, said in _by_domain(chosen).items()),
+        **{f"{ROBINS}{name.replace(' ', '_')}": said for name, said in _by_domain(chosen).items()},
     }
 
 
@@ -127,12 +148,12 @@ def _patients(result: Result, treatment: str) -> int | None:
     return int(sum(sizes)) if len(sizes) and not np.isnan(sizes).any() else None
 
 
-def judgements(arms: pd.DataFrame) -> str:
-    """Return how many arms have each judgement, domain by domain; empty where the table carries none."""
-    parts: list[str] = []
+def _by_domain(arms: pd.DataFrame) -> dict[str, str]:
+    """How many arms have each judgement, by domain; empty where the table carries none."""
+    found: dict[str, str] = {}
     for column in [str(name) for name in arms.columns if str(name).startswith(DOMAIN)]:
         counts = arms[column].dropna().value_counts()
         if len(counts):
-            said = ", ".join(f"{count} {judgement}" for judgement, count in counts.items())
-            parts.append(f"{column.removeprefix(DOMAIN).replace('_', ' ')}: {said}")
-    return "; ".join(parts)
+            name = column.removeprefix(DOMAIN).replace("_", " ")
+            found[name] = ", ".join(f"{count} {judgement}" for judgement, count in counts.items())
+    return found

@@ -18,7 +18,7 @@ from bayes_bm.estimands.interpolation import patient_answers
 from bayes_bm.estimands.labels import AnswerFlags, prior_only
 from bayes_bm.estimands.population import population
 from bayes_bm.estimands.quantities import checked_times, checked_treatment, chosen_treatments, times_or_default
-from bayes_bm.estimands.summary import level_columns, summarize
+from bayes_bm.estimands.summary import error_columns, level_columns, monte_carlo_errors, null_of, summarize
 from bayes_bm.estimands.who import Patient, PatientMix, Who, study_of
 from bayes_bm.inference.result import Result
 from bayes_bm.model.covariates.case_mix import Distance, Missing, checked, complete, distance, missing
@@ -62,6 +62,7 @@ def predict(
     horizon: float | None = None,
     estimands: Sequence[str] = ESTIMANDS,
     margins: Mapping[str, float] | None = None,
+    errors: bool = False,
 ) -> pd.DataFrame:
     """Return survival, median and restricted mean of a patient, or of several, under each treatment.
 
@@ -95,13 +96,16 @@ def predict(
     margins : mapping of str to float, optional
         By estimand ({"rmst": 1, "survival": 0.05}, in its own unit): the probability that a treatment is better by
         more than that is added.
+    errors : bool, default False
+        Whether Monte Carlo errors are added, as `compare` has them; of many patients they take most of the time.
 
     Returns
     -------
     pandas.DataFrame
         Columns patient, treatment, reference, estimand, time, mean, sd, median, q5, q95, q2_5, q97_5,
-        prob_better, margin, prob_better_by_margin, label. `label` marks what is extrapolated, what the covariates'
-        priors alone decide, and values beyond the evidence.
+        prob_better, margin, prob_better_by_margin, label; with `errors` those of the median, the ends and P(better),
+        `mcse_median`, `mcse_q2_5`, `mcse_q97_5`, `mcse_prob_better`. `label` marks what is extrapolated, what
+        the covariates' priors alone decide, and values beyond the evidence.
 
     Raises
     ------
@@ -124,6 +128,7 @@ def predict(
     time_list = list(checked_times(times_or_default(result, times), alive_at))
     end_time = float(checked_times(result.spec.horizon if horizon is None else horizon, alive_at)[0])
     base_patient, level = _base_patient(who, patients), result.spec.interval
+    chains = result.posterior.sizes["chain"]
     reference_name, informed, labels = (
         checked_treatment(result, reference),
         prior_only(result),
@@ -139,8 +144,9 @@ def predict(
                 kept.append(
                     {
                         **named,
-                        **summarize(draws, result.spec.interval),
+                        **summarize(draws, level),
                         **margin_columns(named, draws, checked_margins),
+                        **(monte_carlo_errors(draws, level, chains=chains, null=null_of(named)) if errors else {}),
                     }
                 )
         for place in places:
@@ -149,7 +155,9 @@ def predict(
                 {"patient": titles[place], **row, **marked_label} for row, marked_label in zip(kept, label, strict=True)
             ]
     whole = [row for place in range(len(patients)) for row in rows[place]]
-    return pd.DataFrame(whole, columns=[*PREDICT_COLUMNS, *level_columns(level)])
+    return pd.DataFrame(
+        whole, columns=[*PREDICT_COLUMNS, *level_columns(level), *(error_columns(level) if errors else ())]
+    )
 
 
 def _counted[Answers](alike: Iterator[tuple[list[int], Answers]], patients: int) -> Iterator[tuple[list[int], Answers]]:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayes_bm.inference.convergence import mean_mcse, quantile_mcse
-from bayes_bm.runtime.types import Array
+from bayes_bm.runtime.types import Array, Row
 from bayes_bm.spec.level import USUAL, Level
 
 QUANTILES = {"q2_5": 0.025, "q5": 0.05, "median": 0.5, "q95": 0.95, "q97_5": 0.975}
@@ -43,6 +43,13 @@ def monte_carlo_errors(values: Array, level: Level, *, chains: int, null: float 
     ends = [quantile_mcse(draws, share) for share in (0.5, *level.tails)]
     better = nan if null is None else mean_mcse(np.where(np.isnan(draws), nan, draws < null))
     return dict(zip(names, (*ends, better), strict=True))
+
+
+def null_of(row: Row) -> float | None:
+    """Return where two treatments are alike: a ratio of 1, a difference or log ratio of 0; None for one treatment."""
+    if row["prob_better"] is None:
+        return None
+    return 1.0 if row["estimand"] in ("hazard_ratio", "time_ratio") else 0.0
 
 
 def summarize(values: Array, level: Level = USUAL) -> dict[str, float]:

@@ -143,6 +143,9 @@ def test_predict_prints_rows_by_patient(run, file, tmp_path) -> None:
     assert {"patient", "treatment", "estimand", "time", "mean", "sd", "median", "q5", "q95"} <= rows[0].keys()
     assert {row["treatment"] for row in rows} == {"a", "b"}
     assert said.document["alive_at"] == 3.0
+    errors = said.document["monte_carlo_errors"]
+    assert [error["estimand"] for error in errors] == [row["estimand"] for row in rows]
+    assert all(0 < error["mcse_median"] < row["sd"] for row, error in zip(rows, errors, strict=True))
     pd.DataFrame({"patient": ["one", "two"], "kps": [70, None]}).to_csv(tmp_path / "many.csv", index=False)
     many = run("predict", file, "--patients", tmp_path / "many.csv", "--treatment", "a,b", "--times", "6,12", "--json")
     assert {row["patient"] for row in many.document["rows"]} == {"one", "two"}

@@ -59,6 +59,19 @@ def test_judgements_are_counted_by_domain() -> None:
     chosen = arms[arms["treatment"].isin(["a", "b"])]["x_robins_confounding"].value_counts()
     assert said == f"confounding: {chosen['serious']} serious, {chosen['moderate']} moderate"
     assert (findings(result)["risk_of_bias"] == "").all()
+    assert findings(with_judgements)["robins_confounding"][0] == said.removeprefix("confounding: ")
+    assert not [name for name in findings(result) if name.startswith("robins_")]
+
+
+def test_further_references_have_rows_of_their_own() -> None:
+    """c against b beside b and c against a: log HR 0.2 + 0.5, and no pair twice."""
+    spec = worlds.spec(treatments={**worlds.document()["treatments"], "also_against": ["b"]})
+    fixed = {"intercept": 0.1, "log_hr": [-0.5, 0.2], "log_shape": 0.0, "study_sd": 0.0}
+    result = posteriors.result(spec, worlds.evidence(spec), chains=1, draws=4, **fixed)
+    table = findings(result, who="average-study")
+    assert table[["treatment", "reference"]].to_numpy().tolist() == [["b", "a"], ["c", "a"], ["c", "b"]]
+    assert table["ratio"].tolist() == pytest.approx(np.exp([-0.5, 0.2, 0.7]))
+    assert table["per_100_reference"].tolist()[2] == pytest.approx(table["per_100"].tolist()[0])
 
 
 def test_free_levels_have_ratios_and_no_patients_of_100() -> None:

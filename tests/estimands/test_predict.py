@@ -539,3 +539,17 @@ def test_prior_and_posterior_stand_side_by_side_with_scipys_moments() -> None:
     assert rows["log_hr[b]"]["prior_sd"] == pytest.approx(1.0)
     assert rows["study_sd"]["prior_mean"] == pytest.approx(0.5 * math.sqrt(2 / math.pi))
     assert rows["study_sd"]["prior_sd"] == pytest.approx(0.5 * math.sqrt(1 - 2 / math.pi))
+
+
+def test_predictions_have_the_monte_carlo_errors_of_the_same_answers() -> None:
+    """`compare` works them out from the same draws; nothing is said of what was not asked."""
+    result = made(draws=40)
+    compared = compare(result, who=NewStudy(), times=[6.0]).set_index(["estimand", "treatment"])
+    table = predict(result, times=[6.0], errors=True)
+    names = [name for name in table if str(name).startswith("mcse_")]
+    assert names == [name for name in compared if str(name).startswith("mcse_")]
+    for row in table.to_dict("records"):
+        wanted = compared.loc[(row["estimand"], row["treatment"])]
+        assert [row[name] for name in names] == pytest.approx([wanted[name] for name in names], nan_ok=True)
+    assert (table["mcse_median"] > 0).all()
+    assert not [name for name in predict(result, times=[6.0]) if str(name).startswith("mcse_")]

@@ -1,6 +1,5 @@
 """Commands that answer from a stored posterior: compare, incidence, rank, serve, standardise, score."""
 
-import math
 import sys
 import threading
 from collections.abc import Sequence
@@ -26,12 +25,14 @@ from bayes_bm.cli.parsing import load_gated, parse_names, parse_population, pars
 from bayes_bm.cli.printing import (
     ESTIMATE,
     check_figure,
+    error_words,
     gate_field,
     json_rows,
     print_json,
     print_table,
     print_words,
     save_figure,
+    split_errors,
 )
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import check_places
@@ -39,12 +40,9 @@ from bayes_bm.runtime.signals import Stopped
 from bayes_bm.runtime.table_files import check_ending, write_table
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from bayes_bm.checks.cohort_scores import Score
     from bayes_bm.estimands.ranking import Ranking
     from bayes_bm.inference.result import Result
-    from bayes_bm.spec.level import Level
 
 COMPARE_COLUMNS = (*("estimand", "treatment", "reference", "time", ESTIMATE, "prob_better", "label"),)
 """Columns of the printed table; `--json` has all."""
@@ -92,31 +90,17 @@ def compare(
     name, words = asked_about.name, mix_words(result, asked_about, reference=reference)
     mix_note = {"mix": words} if words else {}
     if as_json:
-        errors = [column for column in table if str(column).startswith("mcse_")]
-        names = ["estimand", "treatment", "reference", "time"]
-        document = {"who": name, **gate_field(result), "rows": json_rows(table.drop(columns=errors))}
-        return print_json(
-            {**document, "monte_carlo_errors": json_rows(table[[*names, *errors]]), **mix_note, **reconstruction}
-        )
+        rows, errors = split_errors(table, ["estimand", "treatment", "reference", "time"])
+        document = {"who": name, **gate_field(result), "rows": json_rows(rows), "monte_carlo_errors": errors}
+        return print_json({**document, **mix_note, **reconstruction})
     title = f"{result.spec.question} ({name}, {result.spec.time_unit})"
     print_table(table, title, COMPARE_COLUMNS, result.spec.interval)
-    print_words(_error_words(table, result.spec.interval))
+    print_words(error_words(table, result.spec.interval))
     if words:
         print_words(words)
     for document in reconstruction.values():
         print_words(document["note"])
     return None
-
-
-def _error_words(table: "pd.DataFrame", level: "Level") -> str:
-    """Say how large the Monte Carlo errors are, at most, of each estimand's medians and ends."""
-    ends = [f"mcse_{name}" for name in ("median", *level.names)]
-    largest = table.assign(error=table[ends].max(axis=1)).groupby("estimand", sort=False)["error"].max().to_dict()
-    largest["P(better)"] = float(table["mcse_prob_better"].max())
-    named = [
-        f"{str(name).replace('_', ' ')} {error:.1g}" for name, error in largest.items() if not math.isnan(float(error))
-    ]
-    return f"Monte Carlo error, at most: {', '.join(named)}." if named else ""
 
 
 def _reconstruction_document(result: "Result", answers: Sequence[tuple[dict[str, Any], Any]]) -> dict[str, Any]:

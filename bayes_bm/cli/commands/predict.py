@@ -26,6 +26,7 @@ from bayes_bm.cli.printing import (
     ERR,
     ESTIMATE,
     check_figure,
+    error_words,
     gate_field,
     json_rows,
     print_json,
@@ -33,6 +34,7 @@ from bayes_bm.cli.printing import (
     print_words,
     save_figure,
     show_progress,
+    split_errors,
 )
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import check_places
@@ -58,6 +60,8 @@ SPREAD_OF_ONE = "one patient's spread, not the uncertainty of the curve"
 """What outcomes are, said above their table, for they are easily taken for the curve's interval."""
 SCREEN = 50
 """Up to so many rows of a file of patients are printed, whole patients and one at least: about a screen."""
+WITH_ERRORS = 20
+"""Up to so many patients have their Monte Carlo errors said: of more they would take longer than the answers."""
 FEW = 3
 """Up to so many patients each have their distance to the evidence said; of more, the first alone."""
 
@@ -246,6 +250,7 @@ def answer_request(result: "Result", request: PredictRequest) -> Predictions:
         horizon=request.horizon,
         margins=request.margins,
         estimands=request.estimands,
+        errors=len(request.patients) <= WITH_ERRORS,
     )
     return Predictions(table, _outcome_tables(result, request) if request.outcomes else {})
 
@@ -276,12 +281,14 @@ def predict_document(result: "Result", request: PredictRequest, predictions: Pre
     from bayes_bm.evidence.covariate_notes import reading_at_centres
 
     patients = {} if request.together else request.by_title
+    rows, errors = split_errors(predictions.table, ["patient", "estimand", "treatment", "reference", "time"])
     notes = [_mix_note(result, request), reading_at_centres(result.spec, result.evidence)]
     document = {
         "who": request.who_name,
         "alive_at": request.alive_at,
         **gate_field(result),
-        "rows": json_rows(predictions.table),
+        "rows": json_rows(rows),
+        **({"monte_carlo_errors": errors} if errors else {}),
         "patients": [_patient_document(result, title, patient) for title, patient in patients.items()],
         "informed_by": informed_by(result.spec, result.evidence),
         "notes": [text for text in notes if text],
@@ -318,6 +325,8 @@ def print_predictions(result: "Result", request: PredictRequest, predictions: Pr
         _columns(request),
         result.spec.interval,
     )
+    if len(request.patients) <= WITH_ERRORS:
+        print_words(error_words(predictions.table, result.spec.interval))
     for mark in marks:
         print_words(f"* {mark}: no evidence here informs these coefficients")
     if shown < len(request.titles):
