@@ -32,13 +32,13 @@ OBJECTS = 300_000
 """Made before garbage is searched for, 2,000 by default: a graph has a million objects that stay while a test runs, and
 the search took a quarter of its time. Half a gigabyte at most lies about.
 """
+gc.set_threshold(OBJECTS, 10, 100)
 
 
 def pytest_collection_finish() -> None:
     """Leave what was imported out of every search for garbage from here on: it stays until the end."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OBJECTS, 10, 100)
 
 
 @pytest.hookimpl(trylast=True)

@@ -39,6 +39,7 @@ def world(**changes: Any) -> Result:
 # ------------------------------------------------------------------------------------------------ the integral
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("study", ["c1", "h2", "l1", "m1", "m2", "m3", "m4", "s2"])
 def test_the_integral_over_a_study_is_that_of_a_grid(study: str) -> None:
     result = world(effects__study_shape=None)

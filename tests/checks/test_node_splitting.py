@@ -237,6 +237,7 @@ def test_the_whole_table_and_that_kept_fits_are_not_redone(monkeypatch, tmp_path
     assert len(asked) == 7
 
 
+@pytest.mark.slow
 def test_command_writes_its_tables_and_tells_what_it_found(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setattr(node_splitting, "fit", stated_fit([]))
     document = worlds.document(treatments={"reference": "a", "compare": ["b", "c"]}, **{**FIXED, **VAGUE})

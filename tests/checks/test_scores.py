@@ -3,20 +3,20 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
-from lifelines.datasets import load_lung
 from scipy import stats
 
 from bayes_bm.checks.scores import brier, calibration, censoring_survival, d_calibration, harrell, integrated_brier, uno
 from bayes_bm.runtime.errors import InputError
-from tests.paths import GOLDEN
+from tests.paths import GOLDEN, LIFELINES
 
 TIMES = np.array([100.0, 200.0, 365.0, 500.0, 700.0])
 
 
 @pytest.fixture(scope="module")
 def lung() -> dict[str, np.ndarray]:
-    table = load_lung()[["time", "status", "age", "sex"]].dropna()
+    table = pd.read_csv(LIFELINES / "lung.csv")[["time", "status", "age", "sex"]].dropna()
     risk = np.exp(0.02 * (table["age"] - 62) - 0.5 * (table["sex"] - 1)).to_numpy()
     found = {name: table[name].to_numpy(dtype=float) for name in table}
     return {**found, "risk": risk, "survival": np.exp(-((TIMES / 420.0) ** 1.3) * risk[:, None])}

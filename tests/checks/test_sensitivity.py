@@ -239,6 +239,7 @@ def test_an_interrupted_call_is_taken_up_where_it_stopped(small, tmp_path, fitte
     assert (done.fitted, done.kept) == (1, 1)
 
 
+@pytest.mark.slow
 def test_a_fit_without_its_numbers_is_read_not_made_again(small, tmp_path, fitted) -> None:
     spec, out = read_spec(small), tmp_path / "out"
     first = sensitivity(spec, out, families=[], only=[])
@@ -457,6 +458,7 @@ def test_a_prior_on_one_side_of_zero_has_no_mirror_image() -> None:
         of_family(worlds.spec(priors__log_hr=half_normal(1.0)), "lognormal")
 
 
+@pytest.mark.slow
 def test_a_ratio_without_followup_refuses_families_without_proportional_hazards(tmp_path, fitted) -> None:
     ratio = {"study": "h", "endpoint": "os", "treatment": "b", "reference": "a", "hr": 0.7, "se_log_hr": 0.2}
     pd.DataFrame([ratio]).to_csv(tmp_path / "ratios.csv", index=False)

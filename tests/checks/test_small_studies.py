@@ -71,6 +71,7 @@ def test_a_planted_effect_of_small_studies_is_seen_and_none_is_not() -> None:
     assert "differ from large ones" in biased.sentence and "visibly" in fair.sentence
 
 
+@pytest.mark.slow
 def test_an_arm_averaged_over_an_uncertain_mix_has_the_level_of_its_mean_shares() -> None:
     """Its median solves sum over cells of E[share] exp(-exp(level + x . coefficient) t / 12) = 1/2."""
     mix = {"mean": worlds.normal(1.0), "sd": worlds.half_normal(0.7)}

@@ -126,6 +126,7 @@ def test_compare_prints_the_document_of_the_contract(run, file) -> None:
     assert {row["time"] for row in rows if row["estimand"] == "rmst"} == {24.0}
 
 
+@pytest.mark.slow
 def test_compare_takes_who_and_reference(run, file) -> None:
     said = run("compare", file, "--who", "new-study", "--reference", "b", "--times", "6", "--json").document
     assert said["who"] == "new-study"
@@ -226,6 +227,7 @@ def test_one_curve_and_a_manifest_exclude_each_other(run, manifest, tmp_path) ->
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_tables_for_people_go_to_standard_output_too(run, file, small) -> None:
     said = run("compare", file).out
     assert "hazard ratio" in said and "median (95 %)" in said and "Monte Carlo error, at most: hazard ratio " in said

@@ -57,6 +57,7 @@ def test_marks_and_numbers_at_risk_are_those_of_the_patients(read) -> None:
         assert read.patients(name) == len(time)
 
 
+@pytest.mark.slow
 def test_what_is_saved_rebuilds_the_patients(read, tmp_path: Path) -> None:
     files = read.save(tmp_path, treatments={"Re-resection": "re_resection"})
     assert files[0] == tmp_path / "curves.csv"
@@ -130,6 +131,7 @@ def _page(survival: list[float] | None) -> Figure:
     return page
 
 
+@pytest.mark.slow
 def test_the_page_with_the_curve_is_found_and_two_are_asked_about(tmp_path: Path) -> None:
     for name, pages in {"one": [None, [1, 0.8, 0.5, 0.5]], "two": [[1, 0.9, 0.6, 0.6], [1, 0.8, 0.5, 0.5]]}.items():
         with PdfPages(tmp_path / f"{name}.pdf") as file:
@@ -214,6 +216,7 @@ def test_a_finding_without_a_key_is_answered_before_the_first_table() -> None:
     assert answer_line(replace(finding, arm=1), [], "page = 1\n[[arms]]\n\n[[arms]]\n") == 4
 
 
+@pytest.mark.slow
 def test_an_arm_whose_name_holds_a_word_of_events_has_its_numbers_at_risk(tmp_path: Path) -> None:
     arms = {"Surgery after SRS failure": ARMS["Re-resection"], "No events before": ARMS["Repeat SRS"]}
     read = bb.digitize(draw_figure(tmp_path / "figure", arms, FigureStyle(file="pdf")))

@@ -83,6 +83,7 @@ def test_times_at_which_a_hazard_jumps_are_ends_of_pieces() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_new_study_averages_each_cause_before_they_multiply() -> None:
     laws = [(-0.5, 0.1, 0.6, 0.2), (0.2, -0.2, 0.4, 0.0)]
     times = np.array([6.0, 24.0])
@@ -136,6 +137,7 @@ def of(cause: str | None, rows: list[dict[str, Any]], **changes: Any):
     return spec, worlds.evidence(spec, {"patients": rows})
 
 
+@pytest.mark.slow
 def test_the_likelihood_is_a_product_of_one_factor_for_each_cause() -> None:
     rows = simulated(15)
     point = random_point(build_model(*of("death", rows)), 2)

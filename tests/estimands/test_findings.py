@@ -105,6 +105,7 @@ def test_latex_and_csv_hold_the_same_rows(tmp_path) -> None:
     assert pd.read_csv(tmp_path / "t.csv")["name"].tolist() == ["'=1+1", "a & b_c <50 %"]
 
 
+@pytest.mark.slow
 def test_compare_writes_the_table_and_refuses_other_endings(tmp_path, capsys) -> None:
     stored = known().save(tmp_path / "r.nc")
     assert call("compare", stored, "--to", tmp_path / "t.csv", "--json") == 0

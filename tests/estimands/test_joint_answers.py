@@ -145,6 +145,7 @@ def test_correlated_levels_move_what_is_left_and_a_hospital_has_them_together() 
     assert levels.std(axis=1) == pytest.approx([0.5, 0.5], rel=0.06)
 
 
+@pytest.mark.slow
 def test_patients_share_their_covariates_between_causes() -> None:
     joint = by_hand(covariates=AGE, joint={}, causes=ONE_ENDPOINT)
     old, young = (cumulative_incidence(joint, [12.0], who=bb.Patient({"age": age})) for age in (75.0, 50.0))
@@ -188,6 +189,7 @@ def test_a_stored_joint_result_comes_back(tmp_path) -> None:
         bb.load(tmp_path / "joint.nc")
 
 
+@pytest.mark.slow
 def test_rows_of_one_less_incidence_stand_beside_what_is_predicted() -> None:
     joint = by_hand()
     rows = joint_rows(joint)

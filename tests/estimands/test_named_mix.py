@@ -88,6 +88,7 @@ def test_words_say_which_ratio_is_which(two_valued: Any) -> None:
     assert table.loc[table["estimand"] == "hazard_ratio", "time"].tolist() == [12.0, 12.0]
 
 
+@pytest.mark.slow
 def test_a_population_is_predicted_as_one(two_valued: Any) -> None:
     who = bb.PatientMix({"share_male": 0.3, "share_kps": 0.5})
     table = bb.predict(two_valued, who=who, times=[12])
@@ -114,6 +115,7 @@ def test_what_names_no_mix_is_refused(two_valued: Any, values: dict[str, Any], m
         bb.survival(two_valued, [12], who=bb.PatientMix(values))
 
 
+@pytest.mark.slow
 def test_the_check_of_arms_and_patients_holds_and_sees_an_arm_that_is_not_its_patients(
     two_valued: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

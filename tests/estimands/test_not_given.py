@@ -161,6 +161,7 @@ def test_a_rule_of_few_nodes_has_the_averages_of_its_atoms(sd: float, error: flo
         assert np.sum(weight * np.exp(-np.exp(eta + node)), axis=1) == pytest.approx(right, abs=error)
 
 
+@pytest.mark.slow
 def test_a_law_without_spread_is_one_node() -> None:
     node, weight = gauss_rule(np.full((1, 40), 2.0), np.full(40, 1 / 40))
     assert np.sum(weight * np.exp(node)) == pytest.approx(np.exp(2.0))

@@ -182,6 +182,7 @@ def everything(of: Population) -> dict[str, np.ndarray]:
     return {**found, **later, "rmst": quadrature.rmst(of, 24.0), "median": quadrature.quantile(of, 0.5)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["exponential", "weibull", "gompertz", "piecewise"])
 def test_the_compiled_average_over_levels_is_the_general_one(name: str, monkeypatch) -> None:
     """Levels from far below to far above, where survival underflows, and draws in which the level does not vary."""

@@ -155,6 +155,7 @@ def test_figure_draws_the_probabilities() -> None:
     assert drawn.axes[1].get_title(loc="left") == "b"
 
 
+@pytest.mark.slow
 def test_command_prints_every_rank_and_never_recommends(tmp_path, capsys) -> None:
     path = stated([[-1, 1], [-2, -1], [2, 1], [-0.5, 0.5]]).save(tmp_path / "r.nc")
     with pytest.raises(SystemExit) as done:

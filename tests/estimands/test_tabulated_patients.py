@@ -33,6 +33,7 @@ def assert_same(table: TabulatedPatients, values: dict[str, float], *, near: flo
         assert np.all(told[~near_enough] > 9.9 * horizon)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [NewStudy(), NewHospital(), AverageStudy()])
 @pytest.mark.parametrize("known", [True, False])
 def test_patients_of_whom_all_some_or_nothing_is_known(who, known: bool) -> None:
@@ -41,6 +42,7 @@ def test_patients_of_whom_all_some_or_nothing_is_known(who, known: bool) -> None
         assert_same(table, values, near=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gompertz", "lognormal", "piecewise", "mspline", "weibull+cure"])
 def test_every_shape_of_time(name: str) -> None:
     spec = families.spec(name)

@@ -229,6 +229,7 @@ def test_prior_only_where_treatments_explain_it() -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_informs_a_bias_depends_on_free_levels() -> None:
     for exchangeable, source in ((True, biases.LEVELS), (False, biases.PRIOR_ONLY)):
         level = {"sd": worlds.half_normal(0.5)} if exchangeable else {"exchangeable": False}
@@ -239,6 +240,7 @@ def test_what_informs_a_bias_depends_on_free_levels() -> None:
     assert bias_rows(spec, evidence)["ratios"].tolist() == [3]
 
 
+@pytest.mark.slow
 def test_prior_and_posterior_stand_together_and_are_stored(tmp_path) -> None:
     spec, evidence = world(single_arm={"prior": normal(0.3)}, year={"value": {"value": 0.1, **WHY}})
     found = posteriors.result(spec, evidence)

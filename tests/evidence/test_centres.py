@@ -92,6 +92,7 @@ def test_evidence_that_says_nothing_leaves_zero() -> None:
     assert far_centres(with_centres(spec, evidence), evidence) == {}
 
 
+@pytest.mark.slow
 def test_a_stated_centre_beyond_everybody_is_told_and_marks_answers_at_it() -> None:
     spec, evidence = world(FAR, centre=0.0)
     [told] = [note for note in audit(spec, evidence).notes if note.startswith("The centre of x")]

@@ -299,6 +299,7 @@ def test_what_cannot_be_is_refused_with_what_can(changes: dict[str, Any], words:
     assert words in str(caught.value)
 
 
+@pytest.mark.slow
 def test_rows_that_no_time_can_be_before_are_refused() -> None:
     spec = worlds.spec(bias={"immortal_time": {**SHIFT, "treatments": ["a"]}})
     from_zero = [{**REGISTRY[0], "start": 0.0}]

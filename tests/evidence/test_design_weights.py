@@ -36,6 +36,7 @@ def tables(factor: float) -> dict:
     }
 
 
+@pytest.mark.slow
 def test_rows_of_a_single_arm_study_count_as_so_many_patients_fewer() -> None:
     plain = worlds.spec()
     weighted = worlds.evidence(worlds.spec(evidence__single_arm_weight=WEIGHT), tables(1.0))

@@ -575,6 +575,7 @@ def test_order_of_rows_changes_neither_digest_nor_density() -> None:
     assert again == pytest.approx(density, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_order_of_files_changes_nothing_and_any_number_changes_the_digest(tmp_path) -> None:
     rows = worlds.TABLES["patients"]
     for half, name in ((rows[:2], "1.csv"), (rows[2:], "2.csv")):

@@ -52,6 +52,7 @@ def spoil(manifest: Path, row: int, column: str, value) -> None:
     table.to_csv(manifest, index=False)
 
 
+@pytest.mark.slow
 def test_a_manifest_gives_what_single_calls_give(manifest) -> None:
     found = bb.reconstruct_all(manifest, cores=1)
     assert list(found.arms) == [("one", "a", "os"), ("one", "b", "os"), ("two", "a", "os")]
@@ -104,6 +105,7 @@ def test_a_refused_arm_stops_no_other_and_is_named(manifest) -> None:
         found.require_all()
 
 
+@pytest.mark.slow
 def test_a_fault_in_one_arm_is_that_arms(manifest, monkeypatch) -> None:
     def broken(curve, **_):
         raise ZeroDivisionError("somewhere")
@@ -115,6 +117,7 @@ def test_a_fault_in_one_arm_is_that_arms(manifest, monkeypatch) -> None:
     assert found.patients.empty
 
 
+@pytest.mark.slow
 def test_exchanged_tables_are_refused_for_both_arms(tmp_path) -> None:
     rows = []
     for arm, scale in (("low", 1.0), ("high", 4.0)):
@@ -218,6 +221,7 @@ def test_the_figure_shows_what_disagrees() -> None:
     assert labels == ["90 % of draws", "reconstructed", "corners given", "ticks given"]
 
 
+@pytest.mark.slow
 def test_the_picture_holds_the_numbers_of_the_figure() -> None:
     time, event = trial(5, 80)
     known = printed(time, event)

@@ -141,6 +141,7 @@ def test_slips_of_the_pen_are_told_from_other_names(one, other, alike) -> None:
     assert look_alike(one, other) is alike and look_alike(other, one) is alike
 
 
+@pytest.mark.slow
 def test_remarks_stand_in_the_audit_and_in_the_stored_evidence(evidence, tmp_path, capsys) -> None:
     from bayes_bm.evidence.storage import read_stored_evidence, stored_evidence
     from bayes_bm.spec.reading import spec_toml

@@ -168,6 +168,7 @@ def test_contrasts_of_multinma_come_back_as_they_were(tmp_path) -> None:
     np.testing.assert_allclose(again.hr_cholesky, evidence.hr_cholesky, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_spec_without_ratios_has_nothing_for_metafor() -> None:
     spec = read_spec("os_reresection_vs_resrs")
     with pytest.raises(InputError, match="--to: found metafor, and no rows that it reads"):

@@ -135,6 +135,7 @@ def test_the_picture_says_how_many_studies_and_which_have_many_arms() -> None:
     assert "no side-by-side study" in [text.get_text() for text in bb.plot_network(empty).texts]
 
 
+@pytest.mark.slow
 def test_the_order_of_rows_changes_no_table() -> None:
     tables = counts(one="ab", two="bc", three="abc", four="de")
     first = network(*net(tables))

@@ -33,6 +33,7 @@ def test_ratios_that_contradict_their_interval_are_said(numbers, words) -> None:
     assert pd.Series([remark]).str.contains(words).all()
 
 
+@pytest.mark.slow
 def test_rounded_ratios_that_agree_are_not_said() -> None:
     rng = np.random.default_rng(1)
     rows = []
@@ -45,6 +46,7 @@ def test_rounded_ratios_that_agree_are_not_said() -> None:
     assert said("hazard_ratios", *rows) == []
 
 
+@pytest.mark.slow
 def test_times_of_centuries_and_cohorts_that_grow_are_said() -> None:
     ages = [{"study": "p", "arm": "x", "treatment": "a", "time": 45000.0 + place, "event": 1} for place in range(3)]
     (remark,) = said("patients", *ages)

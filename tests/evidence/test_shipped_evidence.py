@@ -632,6 +632,7 @@ def test_covariate_ratios_say_what_was_compared(shipped):
     assert said["9"][0] == "absent at BM diagnosis" and said["13"] == ("subtotal", "gross total")
 
 
+@pytest.mark.slow
 def test_the_tables_are_what_the_script_makes(shared, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     for script in ("build_evidence", "build_evidence_ratios", "build_evidence_more"):

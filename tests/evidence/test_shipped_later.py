@@ -145,6 +145,7 @@ def test_every_printed_prognostic_ratio_is_used_or_left_out_with_a_reason(shared
     assert (lines.model == "multivariable").all()
 
 
+@pytest.mark.slow
 def test_the_patients_covariates_of_the_main_question_rest_on_evidence():
     spec = read_spec("os_reresection_vs_resrs")
     found = audit(spec, read_evidence(spec)).coefficients.set_index("covariate")

@@ -195,6 +195,7 @@ def test_a_frame_in_memory_is_checked_the_same_way():
 numbers = st.floats(min_value=0.01, max_value=500, allow_nan=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(numbers, st.booleans(), st.floats(-1e6, 1e6)), min_size=1, max_size=20))
 def test_what_is_written_is_what_is_read(tmp_path_factory, rows):

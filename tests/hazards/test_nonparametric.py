@@ -3,10 +3,10 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lifelines.datasets import load_lung, load_waltons
 
 from bayes_bm.hazards.nonparametric import (
     at_risk,
@@ -17,13 +17,14 @@ from bayes_bm.hazards.nonparametric import (
     restricted_mean_se,
 )
 from tests.paths import GOLDEN as NUMBERS
+from tests.paths import LIFELINES
 
 GOLDEN = json.loads((NUMBERS / "survfit.json").read_text())
 
 
 @pytest.fixture(scope="module")
 def lung():
-    return load_lung()
+    return pd.read_csv(LIFELINES / "lung.csv")
 
 
 def test_kaplan_meier_and_greenwood_equal_survfit(lung):
@@ -54,13 +55,13 @@ def test_log_rank_equals_survdiff(lung):
     assert test.chi_square == pytest.approx(golden["logrank_sex_chisq"], rel=1e-12)
     np.testing.assert_allclose(test.observed, golden["logrank_sex_observed"])
     np.testing.assert_allclose(test.expected, golden["logrank_sex_expected"], rtol=1e-12)
-    waltons = load_waltons()
+    waltons = pd.read_csv(LIFELINES / "waltons_dataset.csv")
     chi_square = log_rank(waltons["T"], waltons["E"], waltons["group"]).chi_square
     assert chi_square == pytest.approx(GOLDEN["waltons"]["logrank_chisq"], rel=1e-12)
 
 
 def test_groups_of_waltons_equal_survfit():
-    waltons, golden = load_waltons(), GOLDEN["waltons"]
+    waltons, golden = pd.read_csv(LIFELINES / "waltons_dataset.csv"), GOLDEN["waltons"]
     for k, group in enumerate(("control", "miR-137")):
         arm = waltons[waltons["group"] == group]
         curve = kaplan_meier(arm["T"], arm["E"])

@@ -112,12 +112,14 @@ def test_every_model_has_the_graphs_density_and_gradient(name: str) -> None:
     assert_is_the_graph(*make(*arguments))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["walks of treatments", "background, mspline", "averaged, mspline", "unknown clocks"])
 def test_the_gradient_is_that_of_the_value(name: str) -> None:
     make, arguments = WORLDS[name]
     assert_gradient_is_that_of_the_value(prepare(*make(*arguments)))
 
 
+@pytest.mark.slow
 def test_no_shipped_spec_analysis_or_problem_is_left_to_the_graph() -> None:
     """Every family and kind of evidence is compiled, covariates that go together too, and no spec, named analysis or
     problem asks for PyMC's sampler.

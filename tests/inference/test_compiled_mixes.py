@@ -125,6 +125,7 @@ def joined(log_cum: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
     return mixture_of(log_cum, log_cum + 0.3, np.log(weight), weight, scratch[0], scratch[1], kept, 0)
 
 
+@pytest.mark.slow
 def test_a_mixture_keeps_its_digits_however_small_or_large_hazards_are() -> None:
     """Two parts by hand, with 30 digits, where next to nobody has nearly all of the hazard, and far beyond."""
     import mpmath

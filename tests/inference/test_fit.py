@@ -1,11 +1,9 @@
 """Fits: the likelihood at R's estimates, the gate on made-up draws, storing, posteriors against other computations."""
 
 import csv
-import importlib.util
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +24,10 @@ from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
 from tests.builders.worlds import normal
 from tests.paths import GOLDEN as NUMBERS
+from tests.paths import LIFELINES
 from tests.witness import slow_twin
 
 GOLDEN = json.loads((NUMBERS / "survreg.json").read_text(encoding="utf-8"))
-RAW = Path(next(iter(importlib.util.find_spec("lifelines").submodule_search_locations))) / "datasets"
 FREE = {"exchangeable": False}
 Row = dict[str, Any]
 
@@ -94,7 +92,7 @@ FITS: dict[str, tuple[Any, tuple[str, str], Row]] = {
 def of_r(name: str) -> tuple[Spec, dict[str, list[Row]], Row]:
     """Spec, patients and R's estimate in the model's own parameters."""
     golden, (as_patient, (reference, other), more) = GOLDEN[name], FITS[name]
-    with (RAW / golden["file"]).open(encoding="utf-8") as lines:
+    with (LIFELINES / golden["file"]).open(encoding="utf-8") as lines:
         rows = [{"study": "one", **as_patient(numbers(row))} for row in csv.DictReader(lines)]
     rows = [{**row, "arm": f"arm {row['treatment']}"} for row in rows]
     treatments = {"reference": reference, "compare": [other]}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -47,13 +48,18 @@ def loaded(content: bytes) -> Tree:
         return tree
 
 
-def changed(content: bytes, change: Callable[[Tree], Tree | None], *, digests: bool = False) -> bytes:
-    """The file with one part changed; with `digests` by somebody who writes the digests of the parts anew."""
+def changed_tree(content: bytes, change: Callable[[Tree], Tree | None], *, digests: bool = False) -> Tree:
+    """The file's groups with one part changed; with `digests` by somebody who writes the parts' digests anew."""
     tree = loaded(content).copy(deep=True)
     tree = change(tree) or tree
     if digests:
         tree.attrs["digests"] = json.dumps(part_digests(tree))
-    whole: Any = tree.to_netcdf(engine="h5netcdf")
+    return tree
+
+
+def changed(content: bytes, change: Callable[[Tree], Tree | None], *, digests: bool = False) -> bytes:
+    """The same as a file."""
+    whole: Any = changed_tree(content, change, digests=digests).to_netcdf(engine="h5netcdf")
     return bytes(whole)
 
 
@@ -158,6 +164,8 @@ DAMAGES: dict[str, tuple[Callable[[Tree], Tree | None], str]] = {
     "spec of another reference time": (another_spec(reference_time=6.0), "digest of the spec"),
 }
 """What is changed, and the place that is named when the digests of the parts were written anew."""
+WRITTEN = {"posterior gone", "log_hr gone", "a draw is NaN", "no draws", "arms no JSON", "gate gone", "spec deep"}
+"""One of each kind goes through a file; the others are read as if a file had held them, in a tenth of the time."""
 NAMED_AS_A_PART = {
     "gate",
     "provenance",
@@ -173,7 +181,12 @@ NAMED_AS_A_PART = {
 def test_a_damage_is_one_message_that_names_the_part(content: bytes, damage: str, digests: bool) -> None:
     change, place = DAMAGES[damage]
     with pytest.raises(InputError) as refused:
-        read_result(changed(content, change, digests=digests), where="r.nc")
+        if digests and damage in WRITTEN:
+            read_result(changed(content, change, digests=True), where="r.nc")
+        else:
+            tree = changed_tree(content, change, digests=digests)
+            with patch("bayes_bm.inference.stored.open_tree", lambda content, where: tree):
+                read_result(b"", where="r.nc")
     said = str(refused.value)
     named = place if digests else ""
     assert said.startswith(f"r.nc, {named}"), said
@@ -208,6 +221,7 @@ def test_an_undamaged_file_is_read(content: bytes) -> None:
     xr.testing.assert_identical(result.posterior.drop_attrs(), made().posterior.drop_attrs())
 
 
+@pytest.mark.slow
 def test_the_command_line_ends_with_2(content: bytes, tmp_path, capsys) -> None:
     file = tmp_path / "r.nc"
     file.write_bytes(changed(content, with_draw(np.nan)))
@@ -240,6 +254,7 @@ def test_bytes_changed_at_random_end_in_our_message_or_in_the_same_answer(conten
     assert refused > 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [path.stem for path in list_models()])
 def test_stored_evidence_of_every_shipped_model_keeps_its_digest(model: str) -> None:
     evidence = bb.read_evidence(bb.read_spec(model))

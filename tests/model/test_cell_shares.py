@@ -160,6 +160,7 @@ def alive_by_quadrature(result: Any, sample: int, row: int, time: float) -> floa
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.1, 0.3, 0.5])
 @pytest.mark.parametrize("names", [("male", "age"), ("male", "kps", "age", "size"), ("age", "size")])
 def test_continuous_covariates_go_together_with_the_others_to_eight_digits(value: float, names: tuple) -> None:
@@ -199,6 +200,7 @@ def test_patients_with_a_continuous_covariate_go_together_in_a_world_and_in_a_po
     np.testing.assert_allclose(np.cov(own.T, aweights=listed.share, bias=True), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_graph_of_continuous_covariates_that_go_together_has_finite_slopes_at_no_effect() -> None:
     result = with_continuous(0.3, ("male", "age"))
     why = why_not(result.inputs)

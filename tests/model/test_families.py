@@ -3,11 +3,9 @@
 import csv
 import json
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import lifelines
 import numpy as np
 import pytest
 from scipy import integrate, optimize
@@ -32,8 +30,8 @@ from tests.builders import families, posteriors, worlds
 from tests.builders.graphs import evaluated, slopes, terms, values_at
 from tests.builders.worlds import half_normal, normal
 from tests.paths import GOLDEN as NUMBERS
+from tests.paths import LIFELINES
 
-RAW = Path(lifelines.__file__).parent / "datasets"
 GOLDEN = json.loads((NUMBERS / "survreg_families.json").read_text(encoding="utf-8"))
 EVERY = [*FAMILIES, "weibull+cure", "lognormal+cure", "mspline+cure"]
 FREE = {"exchangeable": False}
@@ -292,7 +290,7 @@ def test_what_a_family_does_not_have_is_refused_with_what_it_has(name: str, chan
 
 
 def gbsg2() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    with (RAW / "gbsg2.csv").open(encoding="utf-8") as lines:
+    with (LIFELINES / "gbsg2.csv").open(encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
     time, event = (np.array([float(row[name]) for row in rows]) for name in ("time", "cens"))
     return time, event, np.array([row["horTh"] == "yes" for row in rows], dtype=float)

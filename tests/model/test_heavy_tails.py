@@ -24,6 +24,7 @@ from tests.builders.worlds import half_normal
 HEAVY = {"effects__study__dist": "student_t", "effects__study__df": 4.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("df", "study_sd", "deviation_sd", "error"), [(4.0, 0.8, 0.2, 1e-5), (2.5, 1.0, 0.0, 1e-5), (1e6, 0.6, 0.3, 1e-5)]
 )
@@ -83,6 +84,7 @@ def test_only_the_prior_of_the_levels_changes_and_normal_is_todays_model() -> No
     assert log_density(x, data)[0] == pytest.approx(expected, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_answers_of_a_new_study_average_over_the_heavy_law() -> None:
     """The NewStudy average against NewHospital draws, and the normal's answer as df grows."""
     spec = worlds.spec(**HEAVY, effects__study_shape=None)

@@ -35,6 +35,7 @@ def ratio_sd(
     return float(variance * (change @ inverse @ hr)), float(np.sqrt(variance)), density
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["kps70", "extracranial_controlled", "single_met", "interval_over_6_months"])
 def test_published_ratios_inform_every_shipped_coefficient(name: str) -> None:
     spec = read_spec(MODEL)

@@ -24,6 +24,7 @@ ONE = {"treatments__classes": {"knife": {"members": ["b", "c"], "sd": half_norma
 COMMON = {"treatments__classes": {"knife": {"members": ["b", "c"], "effects": "common"}}}
 
 
+@pytest.mark.slow
 def test_members_are_about_their_class_and_the_rest_is_todays_density() -> None:
     """At equal effects the two graphs differ by the priors of these effects alone."""
     plain_spec, spec = worlds.spec(), worlds.spec(**ONE)

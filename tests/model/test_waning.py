@@ -82,6 +82,7 @@ def density(tables: dict[str, Any] = TABLES, **changes: Any):
     return spec, evidence, model, point
 
 
+@pytest.mark.slow
 def test_a_start_beyond_the_evidence_and_no_table_are_todays_model() -> None:
     _, _, plain, point = density()
     spec, evidence, late, _ = density(waning={"start": 1000.0, "over": 12.0, **WHY})
@@ -90,6 +91,7 @@ def test_a_start_beyond_the_evidence_and_no_table_are_todays_model() -> None:
     assert "waning" not in worlds.spec().document()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [{"start": 9.0}, {"prior": {"dist": "gamma", "shape": 9.0, "rate": 1.0, **WHY}}])
 def test_the_graph_has_the_density_that_checks_read(start: dict[str, Any]) -> None:
     tables = {**worlds.TABLES, "hazard_ratios": [{**row, "followup": 30.0} for row in worlds.TABLES["hazard_ratios"]]}

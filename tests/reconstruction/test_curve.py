@@ -191,6 +191,7 @@ def test_the_order_of_clicks_does_not_matter():
     np.testing.assert_allclose(one(np.linspace(0, 30, 50)), other(np.linspace(0, 30, 50)), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_clicks_pushed_down_to_a_largest_rise_count_as_lower_bounds():
     times, bias, blind = np.linspace(1, 29, 200), [], []
     for seed in range(10):

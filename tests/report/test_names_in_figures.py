@@ -34,6 +34,7 @@ def renamed() -> dict[str, list[dict]]:
     }
 
 
+@pytest.mark.slow
 def test_ranks_are_drawn_under_any_name(tmp_path: Path) -> None:
     spec = worlds.spec(treatments=NAMES)
     result = posteriors.result(spec, worlds.evidence(spec, renamed()))

@@ -87,6 +87,7 @@ def test_networks_and_tables_are_drawn_on_axes_given(result) -> None:
         bb.plot_sensitivity(studies)
 
 
+@pytest.mark.slow
 def test_pyplot_knows_what_was_drawn_on_no_axes_once_it_is_in_use() -> None:
     """Without it a notebook shows nothing below the cell."""
     import matplotlib.pyplot as plt

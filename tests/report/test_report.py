@@ -520,6 +520,7 @@ def test_several_treatments_are_grouped_by_what_their_intervals_say():
 FORBIDDEN = ("recommend", "should", "superior", "better than", "proves", "significant", "causes", "benefit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("log_hr", [-0.6, 0.0, 0.6])
 def test_the_answer_claims_nothing_that_it_may_not(log_hr):
     moved = small().posterior.assign(log_hr=small().posterior["log_hr"] * 0.1 + log_hr)
@@ -567,6 +568,7 @@ def source(name, studies, hr, low, high):
     return {"treatment": "b", "reference": "a", "source": name, "studies": studies, "note": "", **numbers, **log}
 
 
+@pytest.mark.slow
 def test_the_third_sentence_names_the_printed_numbers_that_strain_the_model():
     """A median of 1.7 under a model's 3.0 was amber in a table and in no sentence."""
     rows = pd.DataFrame(

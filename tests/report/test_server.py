@@ -101,6 +101,7 @@ def test_words_of_a_spec_are_choices_and_nothing_of_it_is_markup() -> None:
     assert "<i>" not in text and "</script><b>" not in text
 
 
+@pytest.mark.slow
 def test_a_covariate_of_zeros_and_ones_is_a_choice_though_no_limits_are_stated() -> None:
     result = made()
     good = result.spec.covariates["good"].model_copy(update={"lower": None, "upper": None, "unit": ""})

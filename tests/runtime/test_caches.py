@@ -80,6 +80,7 @@ def test_a_disk_that_is_full_loses_compiled_code_alone(installed: Path) -> None:
     assert "not kept (No space left on device)" in said.stderr
 
 
+@pytest.mark.slow
 def test_graphs_and_figures_have_folders_too(installed: Path) -> None:
     code = (
         "import bayes_bm.model.pymc_graph, pytensor, matplotlib, sys; "

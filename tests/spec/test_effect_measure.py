@@ -153,6 +153,7 @@ def test_measures_know_their_better_side() -> None:
     assert TIME.prob_better(draws) == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_one_treatment_and_the_words_of_its_time_ratio() -> None:
     treatments = {"reference": "a", "compare": ["b"]}
     tables = {

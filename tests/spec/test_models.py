@@ -58,6 +58,7 @@ def test_header_says_question_evidence_limits_and_external_check(name: str) -> N
     assert spec.external_checks or any(line.startswith("# External check none") for line in header)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_every_shipped_spec_is_audited_and_only_one_lacks_evidence(name: str) -> None:
     spec = read_spec(MODELS[name])

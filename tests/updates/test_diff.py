@@ -88,6 +88,7 @@ def test_each_study_s_part_of_the_move_is_that_of_conjugate_normals() -> None:
     assert f"hazard_ratio b v a: {answers['old']:.2f} to {answers['new']:.2f}" in repr(found)
 
 
+@pytest.mark.slow
 def test_rows_that_were_added_are_gone_or_changed_are_named() -> None:
     rows = changed_rows(ratios(OLD), ratios(NEW))
     changes = {(row["study"], row["change"]) for row in rows.to_dict("records")}

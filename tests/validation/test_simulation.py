@@ -59,6 +59,7 @@ def test_patients_follow_the_true_curve() -> None:
     assert 0.05 < 1 - made["event"].mean() < 0.5
 
 
+@pytest.mark.slow
 def test_printed_medians_points_ratios_and_counts_are_those_of_the_model() -> None:
     """Means over studies of large arms, against closed forms, within 4.5 of their own standard errors."""
     medians = world(mix=only("medians"), studies=60, sizes=(400, 400)).tables["medians"]

@@ -4,11 +4,9 @@ Only laws and numbers from outside the project appear here; nothing is imported 
 """
 
 import csv
-import importlib.util
 import json
 from itertools import pairwise
 from math import exp, inf, log, sqrt
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from mpmath import mp, mpf
 from scipy import stats
 
 from tests.paths import GOLDEN as NUMBERS
+from tests.paths import LIFELINES
 from tests.witness import slow_twin as twin
 
 Z = 1.959963984540054  # the normal's 97.5 % point
@@ -532,7 +531,6 @@ def test_what_the_twin_does_not_cover_is_refused():
 # R's survreg ---------------------------------------------------------------------------------------------------------
 
 GOLDEN = json.loads((NUMBERS / "survreg.json").read_text())
-RAW_DATA = Path(next(iter(importlib.util.find_spec("lifelines").submodule_search_locations))) / "datasets"
 FREE = {"exchangeable": False}
 AGE = {"centre": 60, "scale": 10}
 
@@ -588,7 +586,7 @@ FITS = {
 
 
 def patients_of(file, as_patient):
-    with (RAW_DATA / file).open() as lines:
+    with (LIFELINES / file).open() as lines:
         return [{"study": "one", "arm": "all"} | as_patient(numbers(row)) for row in csv.DictReader(lines)]
 
 

@@ -35,6 +35,7 @@ def read(shared, tmp_path) -> tuple[bb.Spec, bb.Evidence]:
     return spec, bb.read_evidence(spec)
 
 
+@pytest.mark.slow
 def test_three_trials_have_patients_and_two_are_averaged(shared, tmp_path) -> None:
     spec, evidence = read(shared, tmp_path)
     known = evidence.patients["age"].notna()
