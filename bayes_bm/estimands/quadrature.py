@@ -331,15 +331,16 @@ def hazard(population: Population, times: Array) -> Array:
     return _compute_in_chunks(population, len(times), compute)
 
 
-def rmst(population: Population, horizon: float, *, alive_at: float = 0.0) -> Array:
+def rmst(population: Population, horizon: float, *, alive_at: float = 0.0, discount: float = 0.0) -> Array:
     """Restricted mean from s to the horizon, integral of S(t) / S(s) dt (sample, treatment), in time units.
 
     Gauss-Legendre between the times at which the hazard is not smooth, after t = a + (b - a) v^4 in the first part,
-    which removes the kink of t^k at zero.
+    which removes the kink of t^k at zero. `discount` is a continuous rate per time unit: time at t counts
+    exp(-discount (t - s)).
     """
     breaks = population.reference_time * np.exp(np.array(population.family.breaks))
     times, steps = restricted_mean_rule(breaks, horizon, alive_at=alive_at)
-    return survival(population, times, alive_at=alive_at) @ steps
+    return survival(population, times, alive_at=alive_at) @ (steps * np.exp(-discount * (times - alive_at)))
 
 
 def restricted_mean_rule(breaks: Array, horizon: float, *, alive_at: float = 0.0) -> tuple[Array, Array]:

@@ -9,6 +9,7 @@ import xarray as xr
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.population import log_hr_without_level, population
 from bayes_bm.estimands.who import NewStudy, Study, Who, as_who, population_of
+from bayes_bm.evidence.time_units import DAYS_PER
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
@@ -119,7 +120,12 @@ def hazard(result: Result, times: Sequence[float], *, who: Who | str | None = No
 
 
 def rmst(
-    result: Result, horizon: float | None = None, *, who: Who | str | None = None, alive_at: float = 0.0
+    result: Result,
+    horizon: float | None = None,
+    *,
+    who: Who | str | None = None,
+    alive_at: float = 0.0,
+    discount: float = 0.0,
 ) -> xr.DataArray:
     """Return draws of the restricted mean survival from `alive_at` to the horizon.
 
@@ -133,17 +139,21 @@ def rmst(
         Who is asked about; by default `NewStudy()`.
     alive_at : float, default 0
         Answers are given alive at this time; the spec's unit, from time 0.
+    discount : float, default 0
+        Rate a year at which later time counts for less: a month that is lived t years after `alive_at` counts
+        1 / (1 + discount)^t, as in health economics (0.035 is 3.5 %).
 
     Returns
     -------
     xarray.DataArray
         Area under S(t) given alive at `alive_at` (chain, draw, treatment), in the spec's time unit; the attribute
-        `horizon` is where it was cut.
+        `horizon` is where it was cut, `discount` the rate a year.
 
     Raises
     ------
     InputError
-        For a horizon that is not above 0 or before `alive_at`, or where nothing says what a new study's level is.
+        For a horizon that is not above 0 or before `alive_at`, a rate that is not from 0 to 1, or where nothing says
+        what a new study's level is.
 
     Examples
     --------
@@ -155,8 +165,12 @@ def rmst(
     True
     """
     end_time = checked_times(result.spec.horizon if horizon is None else horizon, alive_at)
-    values = quadrature.rmst(population(result, as_who(who, NewStudy())), float(end_time[0]), alive_at=alive_at)
-    return label_draws(result, values).assign_attrs(horizon=float(end_time[0]))
+    if not 0 <= discount <= 1:
+        raise InputError("discount", found=discount, allowed="0 to 1: the rate a year, such as 0.035 for 3.5 %")
+    rate = float(np.log1p(discount)) * DAYS_PER[result.spec.time_unit] / DAYS_PER["years"]
+    asked = population(result, as_who(who, NewStudy()))
+    values = quadrature.rmst(asked, float(end_time[0]), alive_at=alive_at, discount=rate)
+    return label_draws(result, values).assign_attrs(horizon=float(end_time[0]), discount=discount)
 
 
 def quantile(result: Result, q: float = 0.5, *, who: Who | str | None = None, alive_at: float = 0.0) -> xr.DataArray:

@@ -553,3 +553,18 @@ def test_predictions_have_the_monte_carlo_errors_of_the_same_answers() -> None:
         assert [row[name] for name in names] == pytest.approx([wanted[name] for name in names], nan_ok=True)
     assert (table["mcse_median"] > 0).all()
     assert not [name for name in predict(result, times=[6.0]) if str(name).startswith("mcse_")]
+
+
+@pytest.mark.parametrize(("unit", "year"), [("months", 12.0), ("weeks", 365.25 / 7)])
+def test_a_discounted_mean_is_the_exponentials_closed_form(unit: str, year: float) -> None:
+    """Integral of exp(-(h + d) t), d = log(1 + rate) a year; alive at s it begins anew there."""
+    hazard, rate, level = 0.08, 0.2, {"intercept": math.log(0.08 * T0), "log_shape": 0.0, "study_sd": 0.0}
+    result = made(changes={"time_unit": unit}, **level, log_hr=[0.0, 0.0], draws=4)
+    both = hazard + math.log1p(rate) / year
+    for start in (0.0, 7.0):
+        mean = bb.rmst(result, 60.0, who="average-study", alive_at=start, discount=rate)
+        wanted = (1 - math.exp(-both * (60.0 - start))) / both
+        assert mean.sel(treatment="a").to_numpy() == pytest.approx(wanted, rel=1e-9)
+    assert mean.attrs["discount"] == rate
+    with pytest.raises(InputError, match=r"discount: found 3.5; allowed: 0 to 1: the rate a year"):
+        bb.rmst(result, 60.0, discount=3.5)
