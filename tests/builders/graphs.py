@@ -14,6 +14,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pymc.pytensorf import rewrite_pregrad
+from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import Mode
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Constant
@@ -47,15 +48,21 @@ UNOPTIMISED = Mode(
 
 
 class Walk:
-    """Goes through the operations of a graph in order, each by its own numpy."""
+    """Goes through the operations of a graph in order, each by its own numpy.
 
-    def __init__(self, outputs: Sequence[Any]) -> None:
-        self.outputs = list(outputs)
+    An operation that holds a graph of its own would compile it, for tens of seconds: it is gone through too.
+    """
+
+    def __init__(self, outputs: Sequence[Any], inputs: Sequence[Any] = ()) -> None:
+        self.outputs, self.inputs = list(outputs), list(inputs)
+        self.inside: dict[Any, Walk] = {}
         # preparing gradients rewrites a graph where it stands, so that inputs are held as they were
         self.steps = [(node, list(node.inputs)) for node in toposort(self.outputs)]
         for node, _ in self.steps:
             assert not isinstance(node.op, RandomVariable), f"{node} is drawn, not evaluated"
-            if not self._long_sum(node):
+            if isinstance(node.op, OpFromGraph):
+                self.inside[node] = Walk(node.op.fgraph.outputs, node.op.fgraph.inputs)
+            elif not self._long_sum(node):
                 node.op.prepare_node(node, None, None, "py")
 
     @staticmethod
@@ -63,7 +70,11 @@ class Walk:
         return node.op == pt.add and len(node.inputs) >= MOST_OPERANDS
 
     def __call__(self, point: dict[str, np.ndarray]) -> list[np.ndarray]:
-        values: dict[Any, Any] = {}
+        return self.given({}, point)
+
+    def given(self, known: dict[Any, Any], point: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Values of the outputs, where some variables are known by themselves and others by their names."""
+        values = dict(known)
 
         def value(of: Any) -> Any:
             if isinstance(of, Constant):
@@ -76,6 +87,11 @@ class Walk:
             given = [value(of) for of in inputs]
             if self._long_sum(node):
                 values[node.outputs[0]] = reduce(np.add, given)
+                continue
+            if node in self.inside:
+                inner = self.inside[node]
+                found = inner.given(dict(zip(inner.inputs, given, strict=True)), {})
+                values |= dict(zip(node.outputs, found, strict=True))
                 continue
             made = [[None] for _ in node.outputs]
             node.op.perform(node, given, made)

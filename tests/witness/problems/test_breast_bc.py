@@ -44,11 +44,9 @@ def maximum(name: str) -> tuple[float, np.ndarray]:
             found = event * (family.log_hazard(log_u, eta, shape, xp=NUMPY) - np.log(T0)) - cum
         return -found.sum() if np.isfinite(found).all() else 1e10
 
-    x = np.zeros(3 + len(family.shapes))
-    for _ in range(4):
-        best = optimize.minimize(loss, x, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-9, "maxiter": 3000})
-        x = best.x
-    return -float(best.fun), x
+    start = np.zeros(3 + len(family.shapes))
+    best = optimize.minimize(loss, start, method="BFGS", jac="3-point", options={"gtol": 1e-6})
+    return -float(best.fun), best.x
 
 
 @pytest.mark.parametrize("name", BEST)
