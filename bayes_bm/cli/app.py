@@ -10,9 +10,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from bayes_bm.cli.commands import answers, checks, convert, digitize, fit, predict, reconstruct, review, start, updates
 from bayes_bm.cli.streams import OutputClosed, written_streams
@@ -143,7 +145,7 @@ def _leave(status: int) -> None:
 def _run(arguments: Sequence[str] | None) -> None:
     try:
         with stoppable(), written_streams():
-            app(args=list(arguments) if arguments is not None else None, standalone_mode=True)
+            _command_line()(args=list(arguments) if arguments is not None else None, standalone_mode=True)
     except BayesBmError as problem:
         _refuse(str(problem), problem.exit_status)
     except OutputClosed as closed:
@@ -155,6 +157,12 @@ def _run(arguments: Sequence[str] | None) -> None:
             raise
         kind = type(problem).__name__
         _refuse(f"a fault of the program, not of the input: {kind}: {problem}. BAYES_BM_TRACEBACK=1 shows where", 3)
+
+
+@cache
+def _command_line() -> Any:
+    """All commands with their options as the parser wants them, made once for a process that calls several."""
+    return get_command(app)
 
 
 def _refuse(message: str, status: int) -> None:
