@@ -1,6 +1,7 @@
 """Sensitivity analyses: fits are kept and taken up again, failures are rows, families start from one belief."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,11 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
 from bayes_bm.report import pipeline
-from bayes_bm.report.pipeline import make_report
+from bayes_bm.report.pipeline import answer_tables, make_report
 from bayes_bm.report.plots.sensitivity import sensitivity_figure
 from bayes_bm.report.text import ratio_estimate
 from bayes_bm.runtime.errors import GateRefused, InputError
+from bayes_bm.runtime.parallel import map_fits
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import parse_spec, read_spec, shipped
 from tests.builders import families, posteriors, small_spec, worlds
@@ -57,15 +59,23 @@ ROWS = "".join(
 )
 
 
+def written(folder: Path) -> Path:
+    (folder / "ipd.csv").write_text(f"study,arm,treatment,time,event\n{ROWS}", encoding="utf-8")
+    (folder / "small.toml").write_text(SPEC, encoding="utf-8")
+    return folder / "small.toml"
+
+
 @pytest.fixture
 def small(tmp_path) -> Path:
-    (tmp_path / "ipd.csv").write_text(f"study,arm,treatment,time,event\n{ROWS}", encoding="utf-8")
-    (tmp_path / "small.toml").write_text(SPEC, encoding="utf-8")
-    return tmp_path / "small.toml"
+    return written(tmp_path)
 
 
 @pytest.fixture
 def fitted(monkeypatch) -> list[Spec]:
+    return fits_at_random(monkeypatch)
+
+
+def fits_at_random(monkeypatch: pytest.MonkeyPatch) -> list[Spec]:
     """A fit that takes no time: a posterior at random for any family; what was asked for is listed."""
     asked: list[Spec] = []
 
@@ -88,6 +98,15 @@ def fitted(monkeypatch) -> list[Spec]:
 
 
 FEW = ("lognormal", "gamma", "gompertz")
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory) -> tuple[bb.Sensitivity, Path]:
+    """Every named analysis and three families of the small spec, and their folder: made once, four seconds."""
+    folder = tmp_path_factory.mktemp("few")
+    with pytest.MonkeyPatch.context() as patched:
+        fits_at_random(patched)
+        return sensitivity(read_spec(written(folder)), folder / "out", families=FEW), folder / "out"
 
 
 def rows_of(table: pd.DataFrame) -> dict[str, dict[Any, Any]]:
@@ -131,14 +150,13 @@ def test_a_family_stands_apart_from_a_named_analysis_of_its_name() -> None:
 
 
 @pytest.mark.slow
-def test_rows_hold_the_answers_of_their_fits(small, tmp_path, fitted) -> None:
-    spec = read_spec(small)
-    done = sensitivity(spec, tmp_path / "out", families=FEW)
+def test_rows_hold_the_answers_of_their_fits(few) -> None:
+    done, out = few
     rows = rows_of(done.table)
     assert list(done.table) == list(COLUMNS)
     assert (done.fitted, done.kept, done.failed) == (6, 0, 2)
     base, timed, swapped = rows[BASE], rows["lognormal"], rows["swapped"]
-    result = load(tmp_path / "out" / base["file"])
+    result = load(out / base["file"])
     ratio = compare(result, who=AverageStudy()).set_index("estimand").loc["hazard_ratio"]
     new = compare(result, who=NewStudy(), times=[12.0]).set_index("estimand")
     assert base["measure"] == "hazard ratio"
@@ -150,15 +168,14 @@ def test_rows_hold_the_answers_of_their_fits(small, tmp_path, fitted) -> None:
         assert [base[f"{name}_{end}"] for end in ("difference", "low", "high")] == pytest.approx(expected)
     assert (timed["measure"], timed["gate"], timed["seconds"]) == ("time ratio", "passed", 3.5)
     # another reference, the same question: b against a
-    turned = load(tmp_path / "out" / swapped["file"]).posterior["log_hr"].to_numpy()
+    turned = load(out / swapped["file"]).posterior["log_hr"].to_numpy()
     assert swapped["ratio"] == pytest.approx(np.median(np.exp(-turned)))
     assert (swapped["treatment"], swapped["reference"]) == ("b", "a")
 
 
 @pytest.mark.slow
-def test_what_fails_is_a_row_and_stops_nothing(small, tmp_path, fitted) -> None:
-    done = sensitivity(read_spec(small), tmp_path / "out", families=FEW)
-    rows = rows_of(done.table)
+def test_what_fails_is_a_row_and_stops_nothing(few) -> None:
+    rows = rows_of(few[0].table)
     assert (
         "not fitted: small: the audit refuses before any fit: no usable evidence on os for a" in rows["wrong"]["note"]
     )
@@ -170,9 +187,8 @@ def test_what_fails_is_a_row_and_stops_nothing(small, tmp_path, fitted) -> None:
 
 
 @pytest.mark.slow
-def test_leave_one_out_is_compared_on_the_same_data_only(small, tmp_path, fitted) -> None:
-    done = sensitivity(read_spec(small), tmp_path / "out", families=["lognormal"])
-    rows = rows_of(done.table)
+def test_leave_one_out_is_compared_on_the_same_data_only(few) -> None:
+    rows = rows_of(few[0].table)
     assert rows[BASE]["loo"].startswith("base")
     assert rows["fewer"]["loo"].startswith("not comparable: other data")
     assert pd.isna(rows["fewer"]["elpd_difference"])
@@ -305,19 +321,22 @@ def test_command_writes_table_and_picture_and_tells_what_it_did(small, tmp_path,
 
 
 @pytest.mark.slow
-def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted) -> None:
+def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted, monkeypatch) -> None:
     out = tmp_path / "out"
     sensitivity(read_spec(small), out, families=["lognormal"], only=["lognormal"], sampling={"draws": 50})
     spec = read_spec(small)
     result = families.result(spec, read_evidence(spec), draws=20)
     assert saved_with(result, tmp_path) is None
-    shown = make_report(result, out / "report.html", allow_red=True).path.read_text(encoding="utf-8")
+    # both reports are of one result, whose checks and tables are the same
+    done, given = bb.check(result), {"tables": answer_tables(result), "allow_red": True}
+    monkeypatch.setattr(pipeline, "check", lambda result: done)
+    shown = make_report(result, out / "report.html", **given).path.read_text(encoding="utf-8")
     assert "Families of the hazard" in shown
     table = saved_with(result, out)
     assert table is not None
     row = table.set_index("analysis").loc["lognormal"]
     assert ratio_estimate([row[name] for name in ("ratio", "ratio_low", "ratio_high")]) in shown
-    elsewhere = make_report(result, tmp_path / "report.html", allow_red=True).path.read_text(encoding="utf-8")
+    elsewhere = make_report(result, tmp_path / "report.html", **given).path.read_text(encoding="utf-8")
     assert "bayes-bm run small --out small --sensitivity all" in elsewhere and "of the hazard<" not in elsewhere
     other = parse_spec({**spec.document(), "horizon": 18.0}, folder=spec.folder)
     assert saved_with(families.result(other, read_evidence(other)), out) is None
@@ -358,8 +377,8 @@ def test_run_keeps_every_named_analysis_beside_the_answer(small, tmp_path, fitte
 
 
 @pytest.mark.slow
-def test_the_picture_draws_what_the_table_says(small, tmp_path, fitted) -> None:
-    table = sensitivity(read_spec(small), tmp_path / "out", families=FEW).table
+def test_the_picture_draws_what_the_table_says(few) -> None:
+    table = few[0].table
     [axes] = sensitivity_figure(table, time_unit="months", title="question").axes
     drawn = {
         float(line.get_xdata()[0])
@@ -473,8 +492,17 @@ def test_a_ratio_without_followup_refuses_families_without_proportional_hazards(
 # ------------------------------------------------------------------------------------------------ for real
 
 
+def through_pickle(work: Any, tasks: Any, *, cores: int, **given: Any) -> Any:
+    """What processes are given, in this one: two others would import and load compiled code for 14 seconds.
+
+    That processes give what one gives is in tests/runtime/test_parallel.py.
+    """
+    return map_fits(*pickle.loads(pickle.dumps((work, tasks))), cores=1, **given)
+
+
 @pytest.mark.slow
-def test_a_tiny_world_under_real_fits(small, tmp_path, capsys) -> None:
+def test_a_tiny_world_under_real_fits(small, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(checked, "map_fits", through_pickle)
     out = tmp_path / "out"
     asked = ("sensitivity", small, "--out", out, "--families", "lognormal", "--only", "lognormal,sceptical,fewer")
     assert call(*asked, "--draws", 400, "--cores", 2, "--json") == 0

@@ -97,11 +97,13 @@ def test_a_standardised_curve_is_the_mean_of_its_patients() -> None:
 def test_a_resampled_cohort_is_wider_and_centred_on_the_same() -> None:
     """Dirichlet weights: mean 1/n, and with one draw of the parameters all spread is the weights'."""
     fixed = {"intercept": 0.2, "log_hr": -0.1, "log_shape": 0.0, "study_sd": 0.1, "study_treatment_sd": 0.1}
-    result = made(draws=1500, coefficient=[0.3, -1.0], study_shape_sd=0.0, **fixed)
+    fixed |= {"coefficient": [0.3, -1.0], "study_shape_sd": 0.0}
+    # every draw has the same parameters, so that only the weights need many
+    few, many = (made(draws=draws, **fixed) for draws in (2, 1500))
     plain, drawn = (
-        standardise(result, COHORT, [12.0], resample=again).to_numpy()[..., 0, 0] for again in (False, True)
+        standardise(result, COHORT, [12.0], resample=result is many).to_numpy()[..., 0, 0] for result in (few, many)
     )
-    each = one_by_one(result, NewStudy())[:, 0, 0, 1]
+    each = one_by_one(few, NewStudy())[:, 0, 0, 1]
     assert plain.std() == pytest.approx(0.0, abs=1e-6)
     assert drawn.mean() == pytest.approx(plain.mean(), abs=0.01)
     # variance of sum w x with w ~ Dirichlet(1, ..., 1) is var(x) / (n + 1)

@@ -56,8 +56,9 @@ def shortened(value: object, *, quoted: bool = True) -> str:
 
 def coerce_column(frame: pd.DataFrame, name: str, column: Column, rows: TableRows) -> pd.Series:
     if name not in frame.columns:
-        blank = pd.Series([None] * len(frame), index=frame.index, dtype=object)
-        return blank if column.kind in ("text", "untouched") else blank.astype("float64")
+        named = column.kind in ("text", "untouched")
+        cells = np.full(len(frame), None, dtype=object) if named else np.full(len(frame), np.nan)
+        return pd.Series(cells, index=frame.index, dtype=cells.dtype)
     values = frame[name]
     if column.kind in ("text", "untouched") and isinstance(values.dtype, pd.CategoricalDtype):
         return _named(values, name, rows)

@@ -163,8 +163,9 @@ def _check_limits(table: pd.DataFrame, columns: Mapping[str, Column], rows: Tabl
 def _wrong_rows(values: pd.Series, column: Column) -> np.ndarray:
     """Positions of the cells that may not stand; a blank may, unless the column is filled."""
     blank = values.isna().to_numpy()
-    refused = ~np.asarray(column.accepts(values), dtype=bool)
-    return np.flatnonzero(np.where(blank, column.filled, refused))
+    if column.kind == "text" and not column.choices:
+        return np.flatnonzero(blank & column.filled)
+    return np.flatnonzero(np.where(blank, column.filled, ~column.accepts(values.to_numpy())))
 
 
 def _hint_for_value(name: str, value: object) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from bayes_bm.evidence.tables.vocabulary import MEASURES, POPULATIONS, RATIO_MODELS, RATIOS, TIME_UNITS
 from bayes_bm.runtime.errors import InputError
@@ -36,14 +35,15 @@ class Column:
         noun = {"text": "text", "number": "a number", "whole": "a whole number"}[self.kind]
         return " and ".join(part for part in (f"{noun} {low}".strip(), high) if part)
 
-    def accepts(self, values: pd.Series) -> pd.Series:
+    def accepts(self, values: np.ndarray) -> np.ndarray:
         """True where the value may stand (a blank is judged by `filled`, not here)."""
         if self.kind == "text":
-            return values.isin(self.choices) if self.choices else pd.Series(True, index=values.index)
+            allowed = not self.choices
+            return np.fromiter((allowed or value in self.choices for value in values), bool, len(values))
         meets_low = values > self.low if self.open_low else values >= self.low
         meets_high = values < self.high if self.open_high else values <= self.high
-        whole = values == np.floor(values) if self.kind == "whole" else True
-        return meets_low & meets_high & np.isfinite(values) & whole
+        meets = meets_low & meets_high & np.isfinite(values)
+        return meets & (values == np.floor(values)) if self.kind == "whole" else meets
 
 
 TEXT = Column()
