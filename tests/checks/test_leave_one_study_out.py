@@ -290,7 +290,7 @@ def test_what_has_no_population_of_studies_is_refused() -> None:
 
 @pytest.mark.slow
 def test_studies_are_kept_and_tables_written(tmp_path) -> None:
-    result = ratios(draws=400)
+    result = ratios(draws=150)
     first = leave_one_out(result, tmp_path / "leave_one_out")
     again = leave_one_out(result, tmp_path / "leave_one_out")
     assert (first.kept, again.kept) == (0, 5)
@@ -301,7 +301,7 @@ def test_studies_are_kept_and_tables_written(tmp_path) -> None:
     assert len(kept[1]) == 5
     other = replace(result, spec=worlds.spec(horizon=18.0))
     assert saved_with(other, tmp_path) is None
-    moved = leave_one_out(ratios(draws=400, seed=2), tmp_path / "leave_one_out")
+    moved = leave_one_out(ratios(draws=150, seed=2), tmp_path / "leave_one_out")
     assert moved.kept == 0
 
 
@@ -313,7 +313,7 @@ def test_a_study_that_cannot_be_left_out_is_named(monkeypatch) -> None:
         return integrated_log_density(result, study)
 
     monkeypatch.setattr(left, "integrated_log_density", breaks)
-    done = leave_one_out(ratios(draws=400))
+    done = leave_one_out(ratios(draws=150))
     assert done.failed == ("s2",)
     row = done.studies.set_index("study").loc["s2"]
     assert (row["method"], row["note"]) == ("failed", "RuntimeError: no luck")
@@ -328,7 +328,7 @@ def call(*arguments: Any) -> int:
 
 @pytest.mark.slow
 def test_command_writes_tables_and_picture(tmp_path, capsys) -> None:
-    result = ratios(draws=400)
+    result = ratios(draws=150)
     result.save(tmp_path / "r.nc")
     assert call("check", tmp_path / "r.nc", "--leave-one-out", "study", "--json") == 0
     said = json.loads(capsys.readouterr().out)

@@ -497,6 +497,7 @@ def through_pickle(work: Any, tasks: Any, *, cores: int, **given: Any) -> Any:
 
     That processes give what one gives is in tests/runtime/test_parallel.py.
     """
+    assert cores == 2
     return map_fits(*pickle.loads(pickle.dumps((work, tasks))), cores=1, **given)
 
 
@@ -513,7 +514,7 @@ def test_a_tiny_world_under_real_fits(small, tmp_path, capsys, monkeypatch) -> N
     # ten patients an arm: restricted means of both families agree within a month
     assert rows["lognormal"]["rmst_difference"] == pytest.approx(rows[BASE]["rmst_difference"], abs=1.5)
     assert rows["lognormal"]["loo"].startswith("comparable")
-    assert call(*asked, "--draws", 400, "--json") == 0
+    assert call(*asked, "--draws", 400, "--cores", 2, "--json") == 0
     assert "nothing to do: all 4 analyses were kept from before" in capsys.readouterr().err
 
 
