@@ -6,6 +6,7 @@ from .checks.check import Check as Check
 from .checks.check import check as check
 from .checks.cohort_scores import Score as Score
 from .checks.cohort_scores import score_cohort as score_cohort
+from .checks.deviance import deviance as deviance
 from .checks.direct_indirect import contrast_sources as contrast_sources
 from .checks.heterogeneity_conflict import heterogeneity_conflict as heterogeneity_conflict
 from .checks.leave_one_study_out import LeaveOneOut as LeaveOneOut

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from bayes_bm.checks import node_splitting
+from bayes_bm.checks.deviance import deviance
 from bayes_bm.checks.node_splitting import (
     comparisons,
     fit_quality,
@@ -185,6 +186,13 @@ def test_effective_parameters_of_a_linear_model_are_a_trace() -> None:
     spread = np.cov(draws.reshape(-1, 2).T, bias=True)
     assert found["p_d"] == pytest.approx(np.trace(x.T @ weight @ x @ spread), rel=1e-9)
     assert found["p_d"] == pytest.approx(2, abs=0.1)
+    table = deviance(result)
+    own = np.diag(weight) * np.einsum("ij,jk,ik->i", x, spread, x)
+    by_study = {row["study"]: 0.0 for row in LOOP}
+    for row, share in zip(LOOP, own, strict=True):
+        by_study[row["study"]] += share
+    assert dict(zip(table["study"], table["leverage"], strict=True)) == pytest.approx(by_study, rel=1e-8)
+    assert table["deviance"].sum() + table["leverage"].sum() == pytest.approx(found["dic"], rel=1e-12)
     y, centre = evidence.hazard_ratios["log_hr"].to_numpy(), draws.reshape(-1, 2).mean(axis=0)
     residual = y - x @ centre
     normalising = sum(np.log(2 * np.pi * row["se_log_hr"] ** 2) for row in LOOP)
