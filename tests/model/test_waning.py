@@ -12,21 +12,24 @@ from scipy import integrate
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.quantities import hazard_ratio, survival
 from bayes_bm.estimands.who import AverageStudy
+from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.modifiers.waning import Waned
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
+from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.reading import read_spec
 from tests.builders import posteriors, worlds
 from tests.builders.graphs import log_density, random_point, values_at
 from tests.builders.worlds import normal
 
 WHY = {"why": "test"}
-SHAPES = {"weibull": [0.3], "gompertz": [0.4], "exponential": []}
+SHAPES = {"weibull": [0.3], "gompertz": [0.4], "gompertz_makeham": [0.4, -0.3], "exponential": []}
 
 
 def shape_of(name: str, effect: float, start: float) -> np.ndarray:
@@ -121,6 +124,20 @@ def test_ratios_return_to_one_and_extrapolated_answers_say_so() -> None:
     rows = compare(result, times=[12.0, 60.0])
     labels = rows[(rows["estimand"] == "survival") & (rows["treatment"] == "b")].set_index("time")["label"]
     assert "wanes" in labels[60.0] and "wanes" not in labels[12.0]
+
+
+@pytest.mark.slow
+def test_the_shipped_analysis_marks_every_extrapolated_answer() -> None:
+    """Drugs are followed for less than a year: their survival at 24 months, and every contrast with it, is marked."""
+    name = "os_radiation_necrosis"
+    assert read_spec(name).waning is None
+    spec = read_spec(name, sensitivity="effect_wanes")
+    result = replace(prior_result(spec, draws=4), evidence=read_evidence(spec))
+    rows = compare(result, times=[6.0, 24.0])
+    extrapolated = rows["label"].str.contains("extrapolated")
+    assert (rows["label"].str.contains("effect wanes by assumption") == extrapolated).all()
+    asked = rows[(rows["treatment"] == "medical") & (rows["estimand"] == "survival")].set_index("time")["label"]
+    assert "wanes" in asked[24.0] and "wanes" not in asked[6.0]
 
 
 @pytest.mark.parametrize(
