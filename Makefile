@@ -39,11 +39,6 @@ $(UV):
 
 demo: setup  ## the main question: evidence -> posterior -> comparison, a patient, report.html
 	@$(RUN) run os_reresection_vs_resrs --out $(DEMO) --patient $(PATIENT)
-	@$(RUN) predict $(DEMO)/result.nc --patient $(PATIENT) --times 6,12,24
-	@echo; echo "open $(DEMO)/report.html in a browser; next:"
-	@echo "  $(RUN) serve $(DEMO)/result.nc                # the patient page"
-	@echo "  $(RUN) init analysis --from patients.csv      # an analysis of your own patients"
-	@echo "  $(RUN) sensitivity os_reresection_vs_resrs --out $(DEMO)   # named analyses and families"
 
 test: setup  ## lint, types, every test
 	@$(BIN)/python scripts/compile_ahead.py & \

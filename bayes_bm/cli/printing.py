@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bayes_bm.evidence.records import Evidence
     from bayes_bm.inference.result import Result
     from bayes_bm.runtime.types import Progress as Say
+    from bayes_bm.spec.document import Spec
 
 # a table squeezed into 80 columns loses digits; a narrow terminal may wrap the line instead
 OUT: Console = Console(soft_wrap=True, width=max(shutil.get_terminal_size().columns, 140))
@@ -181,11 +182,21 @@ def _laid_out(lines: _Lines, widths: Sequence[int], gap: int) -> Table:
 
 
 def _print_blocks(lines: _Lines, width: int) -> None:
-    """Print each row as `column: value; column: value`, where the terminal is too narrow for the words of a row."""
+    """Print each row as `whose, whose: column value; column value`, where the terminal is too narrow for columns.
+
+    The columns before the first number say whose row it is.
+    """
     _print_title(lines.title, width)
     heads = [texts[0] for texts in lines.cells]
+    first = next((place for place, number in enumerate(lines.numeric) if number), len(heads) - 1)
     for row in zip(*(texts[1:] for texts in lines.cells), strict=True):
-        text = "; ".join(f"{head}: {value}" for head, value in zip(heads, row, strict=True) if value)
+        whose = ", ".join(
+            f"{head} {value}" if head == HEADS["reference"] else value
+            for head, value in zip(heads[:first], row[:first], strict=True)
+            if value
+        )
+        told = [f"{head} {value}" for head, value in zip(heads[first:], row[first:], strict=True) if value]
+        text = ": ".join(filter(None, (whose, "; ".join(told))))
         whole = textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
         OUT.print(Text(whole))
 
@@ -215,11 +226,19 @@ def _readable(table: "pd.DataFrame", level: Level) -> "pd.DataFrame":
         shown["prob_better"] = [_probability(value) for value in shown["prob_better"]]
     if "estimand" in shown:
         shown["estimand"] = [str(name).replace("_", " ") for name in shown["estimand"]]
+    if "kind" in shown:
+        shown["kind"] = [str(name).replace("_", " ") for name in shown["kind"]]
     empty = [name for name in shown if all(_cell(value) == "" for value in shown[name])]
     return shown.drop(columns=empty if len(shown) else []).rename(columns=HEADS)
 
 
-HEADS = {"prob_better": "P(better)", "reference": "against"}
+HEADS = {
+    "prob_better": "P(better)",
+    "reference": "against",
+    "side_by_side": "studies of both",
+    "mean_rank": "mean rank",
+    "sucra": "SUCRA",
+}
 """What columns are called on a terminal."""
 
 
@@ -289,6 +308,16 @@ def write_figure(page: "Figure", file: Path) -> None:
     # labels of ticks are made when a figure is drawn: a $ in a name is no formula there either
     with settings.rc_context({"text.parse_math": False}):
         writable.savefig(file, dpi=150, format=ending, metadata=metadata)
+
+
+def in_words(table: "pd.DataFrame", spec: "Spec") -> "pd.DataFrame":
+    """Return a table for people: treatments in words, by the labels of the spec."""
+    from bayes_bm.report.text import treatment_words
+
+    shown, words = table.copy(), treatment_words(spec)
+    for name in {"treatment", "reference"} & set(table):
+        shown[name] = shown[name].replace(words)
+    return shown
 
 
 def print_remarks(evidence: "Evidence") -> None:

@@ -12,6 +12,7 @@ from bayes_bm.inference.imputations import rebuilt_arms
 from bayes_bm.inference.result import Result
 from bayes_bm.report.material import Answers, ImputationSummary
 from bayes_bm.report.sentences import sentences
+from bayes_bm.report.text import labelled
 
 
 def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
@@ -25,6 +26,7 @@ def answer_tables(result: Result) -> dict[str, pd.DataFrame]:
     }
 
 
+@labelled
 def answer_sentences(
     result: Result,
     *,

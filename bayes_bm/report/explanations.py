@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from bayes_bm.report.text import treatment_text
+from bayes_bm.report.text import treatment_text, treatment_words
 from bayes_bm.spec.document import Spec
 
 DECISIONS = {
@@ -119,7 +119,7 @@ VALUE = re.compile(rf"\b([A-Za-z]\w*) = {NUMBER}\b")
 
 def names_of(spec: Spec) -> Names:
     """Return the treatments and covariates of a spec whose words are not their names."""
-    words = {name: treatment_text(name) for name in spec.treatments.names}
+    words = treatment_words(spec)
     words |= {name: term.words(name) for name, term in spec.covariates.items()}
     first = {name[:1].upper() + name[1:]: shown[:1].upper() + shown[1:] for name, shown in words.items()}
     return Names({name: shown for name, shown in {**first, **words}.items() if name != shown}, spec)

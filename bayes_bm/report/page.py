@@ -8,6 +8,7 @@ from typing import Any
 from bayes_bm.report import figures
 from bayes_bm.report.explanations import explanations, names_of
 from bayes_bm.report.material import PLAN, ReportData
+from bayes_bm.report.plots.compact_svg import share_letters
 from bayes_bm.report.sections.analyses import analyses_section
 from bayes_bm.report.sections.answer import answer_section
 from bayes_bm.report.sections.contrasts import contrasts_section, network_section, ranks_section
@@ -31,7 +32,7 @@ from bayes_bm.report.sections.treatments import (
 )
 from bayes_bm.report.sentences import FAILED, TWICE, event_words
 from bayes_bm.report.templating import render_template
-from bayes_bm.report.text import counted, treatment_text
+from bayes_bm.report.text import counted, labelled, treatment_text
 from bayes_bm.runtime.progress import each
 
 NAMED = 3
@@ -63,10 +64,11 @@ class Section:
         return f"sections/{self.name}.html.jinja"
 
 
+@labelled
 def render(data: ReportData) -> str:
     """Return the whole page. The same data give the same bytes."""
     parts = page_parts(data)
-    return render_template(
+    page = render_template(
         "report.html.jinja",
         names=names_of(data.spec),
         spec=data.spec,
@@ -79,6 +81,7 @@ def render(data: ReportData) -> str:
         titles={section.name: section.title for part in parts for section in part.sections},
         version=data.result.provenance.get("versions", {}).get("bayes_bm", ""),
     )
+    return share_letters(page)
 
 
 def page_parts(data: ReportData) -> list[Part]:

@@ -32,7 +32,9 @@ from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import NO_ONE_NUMBER
 from bayes_bm.spec.reading import shipped
 
-FILES = ("result.nc", "compare.csv", "patient.csv", "report.html")
+PATIENT = "patient.csv"
+"""File of what is answered for the patient asked about."""
+FILES = ("result.nc", "compare.csv", PATIENT, "report.html")
 """Names of the files of a run."""
 
 
@@ -87,7 +89,7 @@ def run_spec(
     files.append(write_csv(_with_who(tables), out / "compare.csv"))
     patient_table = None if spec.needs_baseline else predict(result, patient or {}, times=spec.answer_times)
     if patient_table is not None:
-        files.append(write_csv(patient_table, out / "patient.csv"))
+        files.append(write_csv(patient_table, out / PATIENT))
     if analyses and spec.sensitivity:
         sensitivity(spec, out / "sensitivity", families=(), sampling=sampling, say=say)
         files.append(out / "sensitivity" / "sensitivity.csv")

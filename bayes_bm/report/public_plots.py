@@ -45,12 +45,14 @@ from bayes_bm.report.plots.sensitivity import draw_sensitivity
 from bayes_bm.report.plots.style import legend_below, looks, shown
 from bayes_bm.report.sections.small_studies import funnel_label
 from bayes_bm.report.sentences import event_words
-from bayes_bm.report.text import treatment_text
+from bayes_bm.report.text import labelled, labels_of, treatment_text
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import measure_of
+from bayes_bm.spec.reading import as_spec
 
 
+@labelled
 def plot_survival(
     result: Result,
     axes: Axes | None = None,
@@ -125,6 +127,7 @@ class ForestTables:
     overall: pd.DataFrame
 
 
+@labelled
 def plot_forest(result: Result, axes: Axes | None = None) -> Axes:
     """Draw each study arm's own median (or survival) beside the printed number, and the treatments' overall below.
 
@@ -192,13 +195,14 @@ def plot_network(evidence: Network | Result | Spec | str | Path, axes: Axes | No
     >>> [text.get_text().replace("\\n", ", ") for text in axes.texts]
     ['1', 'STR, 1 study', 'GTR, 1 study']
     """
-    if isinstance(evidence, Result):
-        evidence = network(evidence.spec, evidence.evidence)
-    elif not isinstance(evidence, Network):
-        evidence = network(evidence)
-    return shown(draw_network(evidence, axes, title=title), axes)
+    if isinstance(evidence, Network):
+        return shown(draw_network(evidence, axes, title=title), axes)
+    spec, rows = (evidence.spec, evidence.evidence) if isinstance(evidence, Result) else (as_spec(evidence), None)
+    with labels_of(spec):
+        return shown(draw_network(network(spec, rows), axes, title=title), axes)
 
 
+@labelled
 def plot_patient(
     result: Result,
     patient: Mapping[str, float] | None = None,
@@ -326,6 +330,7 @@ def plot_leave_one_out(done: LeaveOneOut | pd.DataFrame, axes: Axes | None = Non
     return shown(draw_leave_one_out(studies, axes, title=title), axes)
 
 
+@labelled
 def plot_funnel(result: Result, axes: Axes | None = None, *, table: Funnel | None = None) -> Axes:
     """Draw the funnel: deviations of study arms and printed ratios from the average study, by standard error.
 
@@ -357,6 +362,7 @@ def plot_funnel(result: Result, axes: Axes | None = None, *, table: Funnel | Non
     return shown(drawn, axes)
 
 
+@labelled
 def plot_ranks(ranking: Ranking | Result, axes: Sequence[Axes] | None = None, **asked: Any) -> list[Axes]:
     """Draw a rankogram for each treatment: the probability of every rank, and of that rank or an earlier one.
 

@@ -18,8 +18,9 @@ from bayes_bm.report.patient.facts import Facts, page_facts
 from bayes_bm.report.patient.question import read_question
 from bayes_bm.report.sentences import event_words
 from bayes_bm.report.templating import render_template
-from bayes_bm.report.text import counted, treatment_text
+from bayes_bm.report.text import counted, labelled, treatment_text
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.spec.document import Spec
 
 MOST_VALUES = 8000
 """Draws times treatments that answer on the page: a table of so many is made in about four seconds and read in a tenth
@@ -41,6 +42,7 @@ class PatientPage:
     _tables: dict[str, TabulatedPatients] = field(default_factory=dict[str, TabulatedPatients], repr=False)
     _far: dict[str, list[Mapping[str, float]]] = field(default_factory=dict[str, list[Mapping[str, float]]], repr=False)
     _drawn: dict[tuple[Any, ...], PatientDraws] = field(default_factory=dict[tuple[Any, ...], PatientDraws], repr=False)
+    _ready: threading.Event = field(default_factory=threading.Event, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +54,11 @@ class PatientPage:
                 hint="without a level there is no survival to show (docs/decisions.md, 11)",
             )
 
+    @property
+    def spec(self) -> Spec:
+        """Return the spec of the result."""
+        return self.result.spec
+
     @cached_property
     def thin(self) -> Result:
         """Return the result with the draws that answer on the page: all of them, unless there are many treatments."""
@@ -62,6 +69,7 @@ class PatientPage:
         """Return what the numbers rest on, of all draws."""
         return page_facts(self.result)
 
+    @labelled
     def about(self) -> dict[str, Any]:
         """Return covariates with their controls, treatments, times, and what is asked."""
         spec, gate = self.result.spec, self.result.gate
@@ -69,6 +77,7 @@ class PatientPage:
         words = f"{event_words(spec.endpoint)[1]}; {studies} with arms; {self._draws_words()}"
         return {
             "question": spec.question,
+            "ready": self.ready,
             "about": words,
             "gate": "" if gate.passed else f"THE CONVERGENCE GATE FAILED: {'; '.join(gate.reasons)}.",
             "name": spec.name,
@@ -82,6 +91,11 @@ class PatientPage:
             "who": [{"name": name, "label": label} for name, label in WHO_WORDS.items() if name in WHO],
             "single_heads": single_heads(self.result),
         }
+
+    @property
+    def ready(self) -> bool:
+        """Return whether the next answer waits for nothing that all answers need."""
+        return self._ready.is_set()
 
     def _draws_words(self) -> str:
         whole, used = (one.posterior.sizes["chain"] * one.posterior.sizes["draw"] for one in (self.result, self.thin))
@@ -97,6 +111,7 @@ class PatientPage:
         spec = self.result.spec
         self.answer({"treatments": list(spec.treatments.names), "time": spec.horizon})
 
+    @labelled
     def answer(self, question: Mapping[str, Any]) -> dict[str, Any]:
         """Return words, counts, curves, tables and files for one patient or two.
 
@@ -109,6 +124,7 @@ class PatientPage:
             patients = [checked(spec, patient) for patient in asked.patients]
             drawn = [self._patient_draws(who, patient) for patient in patients]
             document = answer_document(self.thin, self.facts, asked, drawn)
+            self._ready.set()
             return {**document, "milliseconds": round(1000 * (time.perf_counter() - began))}
 
     def _patient_draws(self, who: StudyEffects, patient: Mapping[str, float]) -> PatientDraws:

@@ -1,9 +1,15 @@
 """Numbers and names as text: rounded so that a reader is neither misled by digits nor by their absence."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from types import MappingProxyType
 
 import numpy as np
+
+from bayes_bm.spec.document import Spec
 
 MISSING = "–"
 DIGITS = {"days": 0, "weeks": 1, "months": 1, "years": 2}
@@ -84,12 +90,46 @@ def printed_interval(value: float, low: float, high: float, *, digits: int, cap:
     return f"{number(value, digits)} ({number(low, digits)} to {top})"
 
 
+_LABELS: ContextVar[Mapping[str, str]] = ContextVar("labels of treatments", default=MappingProxyType({}))
+"""What the spec that is told about calls its treatments. Every sentence, table and figure of a page says a treatment;
+the labels would else be an argument of all of them. A thread of its own starts without."""
+
+
+@contextmanager
+def labels_of(spec: Spec) -> Generator[None]:
+    """Have `treatment_text` say the labels that a spec gives its treatments, until the block ends."""
+    token = _LABELS.set(spec.treatments.labels)
+    try:
+        yield
+    finally:
+        _LABELS.reset(token)
+
+
+def labelled[**Asked, Returned](function: Callable[Asked, Returned]) -> Callable[Asked, Returned]:
+    """Return a function that says treatments as the spec among its arguments, or theirs, labels them."""
+
+    @wraps(function)
+    def inside(*args: Asked.args, **named: Asked.kwargs) -> Returned:
+        specs = [one if isinstance(one, Spec) else getattr(one, "spec", None) for one in (*args, *named.values())]
+        spec = next((one for one in specs if isinstance(one, Spec)), None)
+        if spec is None:
+            return function(*args, **named)
+        with labels_of(spec):
+            return function(*args, **named)
+
+    return inside
+
+
 def treatment_text(name: str) -> str:
-    """Return a treatment's name as words: `re_` and `non_` take a hyphen, words without a vowel are initials.
+    """Return a treatment in words: its label (`labels_of`), or its name with `re_` and `non_` taking a hyphen.
+
+    Words of a name without a vowel are initials.
 
     >>> treatment_text("re_srs"), treatment_text("re_resection_re_rt"), treatment_text("supportive_care")
     ('re-SRS', 're-resection re-RT', 'supportive care')
     """
+    if name in (labels := _LABELS.get()):
+        return labels[name]
     words = re.sub(r"(?:^|(?<=_))(re|non)_", r"\1-", name).split("_")
     return " ".join("-".join(_initials(part) for part in word.split("-")) for word in words)
 
@@ -101,6 +141,12 @@ INITIALS = {"litt"}
 def _initials(word: str) -> str:
     bare = len(word) > 1 and word.isalpha() and not set(word.lower()) & set("aeiouy")
     return word.upper() if bare or word in INITIALS else word
+
+
+def treatment_words(spec: Spec) -> dict[str, str]:
+    """Return every treatment of a spec in words, the reference first."""
+    with labels_of(spec):
+        return {name: treatment_text(name) for name in spec.treatments.names}
 
 
 def counted(size: int, name: str) -> str:

@@ -11,6 +11,7 @@ from bayes_bm.evidence.audit import Audit
 from bayes_bm.evidence.audit import audit as audit_of
 from bayes_bm.inference.result import Result
 from bayes_bm.report.gather import gather
+from bayes_bm.report.text import labelled
 from bayes_bm.runtime.files import write_text
 from bayes_bm.runtime.progress import counting
 
@@ -26,6 +27,7 @@ def red_rows(result: Result, reconciliation: pd.DataFrame) -> tuple[str, ...]:
     return (f"Printed numbers contradict the model (red in the reconciliation): {named}.",)
 
 
+@labelled
 def write_report(
     result: Result,
     path: str | Path,

@@ -254,6 +254,8 @@ class Spec(Record):
             del document["level"]
         if not self.treatments.classes:
             del document["treatments"]["classes"]
+        if not self.treatments.labels:
+            del document["treatments"]["labels"]
         if not self.meta_regression:
             del document["meta_regression"]
         if not self.sensitivity_words:
@@ -266,6 +268,7 @@ class Spec(Record):
         """Return a digest of the document without its labels, which are words and no part of the model."""
         document = self.document()
         document.pop("sensitivity_words", None)
+        document["treatments"].pop("labels", None)
         for covariate in document.get("covariates", {}).values():
             covariate.pop("label", None)
         return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()

@@ -33,6 +33,8 @@ class Treatments(Record):
     also_against: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     classes: dict[str, TreatmentClass] = Field(default_factory=dict)
+    # names in words, for pages and figures; no part of the model
+    labels: dict[str, Text] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _distinct(self) -> "Treatments":
@@ -60,6 +62,18 @@ class Treatments(Record):
         for name in self.classes:
             if name in self.names:
                 raise ValueError(f"classes: found {name}, a treatment; allowed: another name for the class")
+        return self
+
+    @model_validator(mode="after")
+    def _known_labels(self) -> "Treatments":
+        members = [member for group in self.groups.values() for member in group]
+        allowed = list(dict.fromkeys((*self.names, *self.classes, *members)))
+        for name in self.labels:
+            if name not in allowed:
+                raise ValueError(f"labels: found {name}; allowed: {', '.join(allowed)}")
+        texts = [self.labels.get(name, name) for name in self.names]
+        if twice := next((text for text in texts if texts.count(text) > 1), None):
+            raise ValueError(f"labels: found {twice!r} twice; allowed: another label for each treatment")
         return self
 
     def merged(self, name: str) -> str:

@@ -165,6 +165,9 @@ KEYS: dict[str, Key] = {
         "Classes of similar treatments by name, whose effects are drawn to each other",
         {"ablation": {"members": ["surgery", "laser"], "sd": _half_normal(0.2, REASON)}},
     ),
+    "Treatments.labels": Key(
+        "Names of treatments in words, for pages and figures; no part of the model", {"surgery": "second operation"}
+    ),
     "TreatmentClass.members": Key("Treatments of the class; the reference is in none", ["surgery", "laser"]),
     "TreatmentClass.effects": Key(
         "exchangeable: effects vary about the class's effect; common: one effect for all", "exchangeable"

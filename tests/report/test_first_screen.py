@@ -18,6 +18,8 @@ from bayes_bm.report.sections import analyses, first_screen
 from bayes_bm.report.sections.diagnostics import informed_text
 from bayes_bm.report.sections.studies import source_cell
 from bayes_bm.report.sections.treatments import asked_table
+from bayes_bm.report.server import PatientPage
+from bayes_bm.report.text import treatment_text
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import read_spec
 from tests.builders import browser
@@ -38,6 +40,19 @@ def two_arm_page():
 def row_of(table, estimand, treatment, time=None):
     rows = table[(table["estimand"] == estimand) & (table["treatment"] == treatment)]
     return (rows if time is None else rows[rows["time"] == time]).iloc[0].to_dict()
+
+
+def test_sentences_pages_and_figures_say_the_labels_of_treatments():
+    result = two_arms()
+    treatments = result.spec.treatments.model_copy(update={"labels": {"b": "second operation"}})
+    named = replace(result, spec=result.spec.model_copy(update={"treatments": treatments}))
+    text = page.render(gathered(named))
+    for words in (" with b and ", ">b</th>", "b v a"):
+        assert words in two_arm_page() and words not in text
+        assert words.replace("b", "second operation", 1) in text
+    about = PatientPage(named).about()
+    assert [one["label"] for one in about["treatments"]] == ["a", "second operation"]
+    assert treatment_text("b") == "b"
 
 
 # ---- three sentences
@@ -228,7 +243,7 @@ def test_without_a_browser_the_message_says_what_to_do(monkeypatch, tmp_path):
 
 def test_names_of_tables_are_words_in_every_text_and_code_stays_code():
     names = names_of(read_spec("os_reresection_vs_resrs"))
-    assert names.told("re_resection v re_srs") == "re-resection v re-SRS"
+    assert names.told("re_resection v re_srs") == "re-resection v repeat SRS"
     assert names.told("case_mix_by_treatment[re_srs, kps70]") == "case_mix_by_treatment[re_srs, kps70]"
     assert names.told("single_met 0 v 1") == "number of metastases: several metastases v one"
     assert names.told("Kps70 in Lee") == "Performance status in Lee"

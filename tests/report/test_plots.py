@@ -1,11 +1,14 @@
 """What is drawn is what the table says: line ends, markers, bands; labels carry units; legends cover nothing."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bayes_bm.report.plots import contrasts, curves, forest, posterior
+from bayes_bm.report.plots import compact_svg, contrasts, curves, forest, posterior, style
+from bayes_bm.report.plots.compact_svg import compact
 from bayes_bm.report.plots.style import MARKERS, PALETTE, figure, looks, svg
 from bayes_bm.report.text import estimate, time_ticks
 
@@ -339,9 +342,37 @@ def test_an_svg_is_reproducible_named_and_asks_for_nothing():
     assert 'href="http' not in first
 
 
+def test_letters_of_a_compact_svg_stand_where_they_stood(monkeypatch):
+    """Each outline, followed point by point, is matplotlib's to a unit of 1/6400 of the letter."""
+    monkeypatch.setattr(style, "compact", lambda text: text)
+    whole = svg(treatment_axes(curves.treatment_figure), title="one")
+    small = compact(whole)
+    shapes = dict(compact_svg.GLYPH.findall(small))
+    written = re.findall(r'id="DejaVuSans-([0-9a-f]+)" d="([^"]*)"', whole)
+    assert len(written) > 20
+    for name, path in written:
+        assert np.abs(corners(shapes[f"g{name}"]) - corners(path)).max() <= 1
+    assert len(re.findall(r'<use xlink:href="#g', small)) == len(
+        re.findall(r'<use xlink:href="#DejaVuSans-(?!3")', whole)
+    )
+    assert len(small) < 0.7 * len(whole)
+    assert "stroke-width:0.8" in small
+
+
+def corners(path: str) -> np.ndarray:
+    """The points that an outline names, from absolute or relative steps."""
+    here, points = np.zeros(2), []
+    for command, text in re.findall(r"([MLQlq])([^A-Za-z]*)", path):
+        steps = np.array(re.findall(r"-?[\d.]+", text), dtype=float).reshape(-1, 2)
+        points.append(steps + (here if command.islower() else 0.0))
+        here = points[-1][-1]
+    return np.concatenate(points)
+
+
 def test_two_svgs_share_no_name():
     def names(text):
-        return {part.split('"')[0] for part in text.split('id="')[1:]}
+        found = {part.split('"')[0] for part in text.split('id="')[1:]}
+        return {name for name in found if not re.fullmatch(compact_svg.LETTER, name)}
 
     first, second = (svg(treatment_axes(curves.treatment_figure), title=title) for title in ("one", "two"))
     assert names(first)

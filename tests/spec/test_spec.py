@@ -9,6 +9,7 @@ import pytest
 import bayes_bm as bb
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.covariates import Covariate
+from bayes_bm.spec.document import Spec
 from bayes_bm.spec.patches import patched
 from bayes_bm.spec.reading import list_models, parse_spec, read_spec
 from tests.builders import worlds
@@ -264,6 +265,25 @@ def test_labels_are_words_and_no_part_of_the_model(contract_file, tmp_path) -> N
     named.write_text(named.read_text(encoding="utf-8").replace("\nwide_het", "\nwider_het", 1), encoding="utf-8")
     with pytest.raises(InputError, match="sensitivity_words names 'wider_heterogeneity'; allowed: wide_heterogeneity"):
         read_spec(named)
+
+
+def test_labels_of_treatments_are_no_part_of_the_model(contract_file, tmp_path) -> None:
+    spec = read_spec(contract_file)
+    text = contract_file.read_text(encoding="utf-8")
+    named = tmp_path / "named.toml"
+
+    def labelled(labels: str) -> Spec:
+        named.write_text(text.replace("[hazard]", f"[treatments.labels]\n{labels}\n[hazard]", 1), encoding="utf-8")
+        return read_spec(named)
+
+    words = labelled('re_srs = "repeat SRS"')
+    assert words.treatments.labels == {"re_srs": "repeat SRS"}
+    assert words.digest() == spec.digest() and words.document() != spec.document()
+    assert "labels" not in spec.document()["treatments"]
+    with pytest.raises(InputError, match="labels: found re_rs; allowed: re_srs, re_resection"):
+        labelled('re_rs = "repeat SRS"')
+    with pytest.raises(InputError, match="labels: found 're_resection' twice"):
+        labelled('re_srs = "re_resection"')
 
 
 def test_a_covariate_and_its_values_have_words() -> None:

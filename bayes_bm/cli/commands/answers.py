@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,6 +28,7 @@ from bayes_bm.cli.printing import (
     check_figure,
     error_words,
     gate_field,
+    in_words,
     json_rows,
     print_json,
     print_table,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from bayes_bm.checks.cohort_scores import Score
     from bayes_bm.estimands.ranking import Ranking
     from bayes_bm.inference.result import Result
+    from bayes_bm.report.server import PatientPage
+    from bayes_bm.spec.document import Spec
 
 COMPARE_COLUMNS = (*("estimand", "treatment", "reference", "time", ESTIMATE, "prob_better", "label"),)
 """Columns of the printed table; `--json` has all."""
@@ -81,7 +85,9 @@ def compare(
     if table_file is not None:
         from bayes_bm.estimands.findings import findings
 
-        write_table(findings(result, who=asked_about), table_file)
+        found = findings(result, who=asked_about)
+        # a CSV is read by programs, the others by people
+        write_table(found if table_file.suffix == ".csv" else in_words(found, result.spec), table_file)
     asked: dict[str, Any] = {"reference": reference, "horizon": horizon, "times": parse_times(times)}
     answers = list(compared_pairs(result, who=asked_about, **asked))
     chains = result.posterior.sizes["chain"]
@@ -94,7 +100,7 @@ def compare(
         document = {"who": name, **gate_field(result), "rows": json_rows(rows), "monte_carlo_errors": errors}
         return print_json({**document, **mix_note, **reconstruction})
     title = f"{result.spec.question} ({name}, {result.spec.time_unit})"
-    print_table(table, title, COMPARE_COLUMNS, result.spec.interval)
+    print_table(in_words(table, result.spec), title, COMPARE_COLUMNS, result.spec.interval)
     print_words(error_words(table, result.spec.interval))
     if words:
         print_words(words)
@@ -154,6 +160,7 @@ def incidence(
     table = incidence_table(shares, first.spec.interval)
     if as_json:
         return print_json({"who": who, **said, "rows": json_rows(table)})
+    table = in_words(table, first.spec)
     return print_table(table, f"cumulative incidence ({who}, {first.spec.time_unit})", level=first.spec.interval)
 
 
@@ -193,11 +200,13 @@ def rank(
     ranking = rank_treatments(result, **asked)
     if figure is not None:
         from bayes_bm.report.plots.ranking import ranks_figure
+        from bayes_bm.report.text import labels_of
 
-        save_figure(ranks_figure(ranking), figure)
+        with labels_of(result.spec):
+            save_figure(ranks_figure(ranking), figure)
     if as_json:
         return print_json(_ranking_document(result, ranking))
-    return _print_ranking(ranking, result.spec.time_unit)
+    return _print_ranking(ranking, result.spec)
 
 
 _RANKED_BY = "--horizon with --estimand rmst, --time with any other"
@@ -217,13 +226,24 @@ def _ranking_document(result: "Result", ranking: "Ranking") -> dict[str, Any]:
     }
 
 
-def _print_ranking(ranking: "Ranking", time_unit: str) -> None:
+def _print_ranking(ranking: "Ranking", spec: "Spec") -> None:
     """Print the ranks, a column for the probability of each, and the warning."""
+    from bayes_bm.spec.effect_measure import measure_of
+
     wide = ranking.probabilities.pivot_table(index="treatment", columns="rank", values="probability")
-    wide = wide.rename(columns="P(rank {})".format).reset_index()
-    when = "" if ranking.time is None else f" at {ranking.time:g} {time_unit}"
-    print_table(ranking.table, f"{ranking.estimand}{when} ({ranking.who}); rank 1: {ranking.first}")
-    print_table(ranking.table[["treatment"]].merge(wide, on="treatment"), "probability of each rank")
+    wide = wide.rename(columns="rank {}".format).reset_index()
+    when = "" if ranking.time is None else f" at {ranking.time:g} {spec.time_unit}"
+    what = f"log {measure_of(spec).words}" if ranking.estimand.startswith("log_") else ranking.estimand
+    ends = [f"rank_{name}" for name in spec.interval.names]
+    table = in_words(ranking.table, spec)
+    # numbers in the order of a reader: what was ranked, the rank, how sure
+    place = [f"{low:g} to {high:g}" for low, high in zip(*(table[name] for name in ends), strict=True)]
+    table.insert(list(table).index(ends[0]), f"rank ({spec.interval.words})", place)
+    title = f"{what}{when} ({ranking.who}); rank 1: {ranking.first}"
+    columns = ["treatment", "class", ESTIMATE, "mean_rank", f"rank ({spec.interval.words})", "sucra", "label"]
+    print_table(table, title, columns, spec.interval)
+    each = ranking.table[["treatment"]].merge(wide, on="treatment")
+    print_table(in_words(each, spec), "probability of each rank")
     print_words(ranking.warning)
 
 
@@ -243,10 +263,17 @@ def serve(
         try:
             print(f"http://{host!s}:{number}/ answers for {result_file}; Ctrl-C ends it", file=sys.stderr, flush=True)
             # while somebody opens the page, what its first answer needs is worked out
-            threading.Thread(target=page.warm, daemon=True).start()
+            threading.Thread(target=_warm, args=(page,), daemon=True).start()
             running.serve_forever()
         except (KeyboardInterrupt, Stopped):
             print("ended", file=sys.stderr)
+
+
+def _warm(page: "PatientPage") -> None:
+    """Work out what every answer needs, and say when that is done."""
+    began = time.perf_counter()
+    page.warm()
+    print(f"ready after {time.perf_counter() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def standardise(
@@ -280,6 +307,7 @@ def standardise(
     table = standardised_table(standardise(result, patients, **asked), result.spec.interval)
     if as_json:
         return print_json({"who": who, "patients": len(patients), **gate_field(result), "rows": json_rows(table)})
+    table = in_words(table, result.spec)
     return print_table(table, f"{len(patients)} patients, had all had one treatment ({who}, {result.spec.time_unit})")
 
 

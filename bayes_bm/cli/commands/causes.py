@@ -64,7 +64,7 @@ def audit_causes(name: str, changes: SpecChanges, *, as_json: bool) -> None:
         print_json({"spec": causes.name, "causes": documents, "several": joint})
     else:
         for cause, one in audits.items():
-            print_audit(causes.specs[cause].name, one)
+            print_audit(causes.specs[cause], one)
         for title, table in evidence.tables().items():
             if len(table):
                 print_table(table, title)

@@ -253,13 +253,13 @@ def _leave_one_out(
     """Leave out every study in turn; tables and picture go to the folder."""
     from bayes_bm.checks.leave_one_study_out import leave_one_out
     from bayes_bm.report.plots.leave_one_out import leave_one_out_figure
+    from bayes_bm.report.text import labels_of
 
     with show_progress(result.spec.name) as progress:
         removed = leave_one_out(result, folder, treatment=treatment, **parallel.document(), say=progress)
-    save_figure(
-        leave_one_out_figure(removed.studies, title=result.spec.question, level=result.spec.interval),
-        folder / "leave_one_out.png",
-    )
+    with labels_of(result.spec):
+        page = leave_one_out_figure(removed.studies, title=result.spec.question, level=result.spec.interval)
+        save_figure(page, folder / "leave_one_out.png")
     return removed
 
 
@@ -359,6 +359,7 @@ def sensitivity(
     """The main answer under every named analysis and every hazard family. A fit each, kept and not redone."""
     from bayes_bm.checks.sensitivity import sensitivity as every_analysis
     from bayes_bm.report.plots.sensitivity import sensitivity_figure
+    from bayes_bm.report.text import labels_of
 
     spec = SpecChanges(settings).read(spec_name)
     check_folder("--out", out, ("sensitivity.csv", "sensitivity.png"), spec_inputs(spec_name, spec))
@@ -379,10 +380,9 @@ def sensitivity(
         )
     table, picture = out / "sensitivity.csv", out / "sensitivity.png"
     if analyses.changed or not picture.is_file():
-        save_figure(
-            sensitivity_figure(analyses.table, time_unit=analyses.time_unit, title=spec.question, level=spec.interval),
-            picture,
-        )
+        shown = {"time_unit": analyses.time_unit, "title": spec.question, "level": spec.interval}
+        with labels_of(spec):
+            save_figure(sensitivity_figure(analyses.table, **shown), picture)
     print_words(f"{spec.name}: {analyses.told}", ERR)
     if as_json:
         print_json(sensitivity_document(spec.name, analyses, [table, picture]))

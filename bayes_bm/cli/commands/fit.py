@@ -1,5 +1,8 @@
 """Commands around a fit: models, audit, fit, run, report."""
 
+import os
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,6 +11,7 @@ import typer
 
 from bayes_bm.cli.audits import audit_document, print_audit
 from bayes_bm.cli.commands import causes
+from bayes_bm.cli.commands.predict import print_answers
 from bayes_bm.cli.options import (
     AllowFailed,
     AllowRed,
@@ -43,6 +47,7 @@ from bayes_bm.runtime.files import check_folder, check_places
 
 if TYPE_CHECKING:
     from bayes_bm.inference.result import Result
+    from bayes_bm.spec.document import Spec
 
 
 def models(as_json: Json = False) -> None:
@@ -80,12 +85,14 @@ def audit(
     if figure is not None:
         from bayes_bm.evidence.network import network
         from bayes_bm.report.plots.network import network_figure
+        from bayes_bm.report.text import labels_of
 
-        save_figure(network_figure(network(spec, evidence)), figure)
+        with labels_of(spec):
+            save_figure(network_figure(network(spec, evidence)), figure)
     if as_json:
         print_json(audit_document(spec.name, audited))
     else:
-        print_audit(spec.name, audited)
+        print_audit(spec, audited)
     return require_usable(spec, evidence)
 
 
@@ -211,7 +218,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Audit, fit, check, compare, report: everything about one spec in one folder."""
-    from bayes_bm.report.pipeline import FILES, run_spec
+    from bayes_bm.report.pipeline import FILES, PATIENT, run_spec
 
     if causes.of_several(spec_name):
         changes = SpecChanges(settings, causes.named_analysis(sensitivity, ALL))
@@ -241,6 +248,8 @@ def run(
     for line in done.answer:
         print_words(line)
     OUT.print("")
+    if patient is not None and out / PATIENT in done.files:
+        _print_patient(spec, out / PATIENT)
     print_words("written: " + ", ".join(str(path) for path in done.files))
     page, fitted = out / "report.html", out / "result.nc"
     return print_words(
@@ -248,10 +257,26 @@ def run(
     )
 
 
+def _print_patient(spec: "Spec", table_file: Path) -> None:
+    """Print what a run answered for the patient it was asked about."""
+    import pandas as pd
+
+    table = pd.read_csv(table_file)
+    table["label"] = table["label"].fillna("")
+    print_answers(table, spec, f"this patient (new-study, {spec.time_unit})")
+
+
 def _next_steps(spec_name: str, fitted: Path) -> list[str]:
     """Return three commands that go on from a run."""
+    program = _program()
     return [
-        f"bayes-bm serve {fitted}",
-        f"bayes-bm compare {fitted} --who new-hospital",
-        f"bayes-bm sensitivity {spec_name} --out {fitted.parent}",
+        f"{program} serve {fitted}",
+        f"{program} compare {fitted} --who new-hospital",
+        f"{program} sensitivity {spec_name} --out {fitted.parent}",
     ]
+
+
+def _program() -> str:
+    """Return what to type for this command: its path where the shell would not find it, as before `activate`."""
+    called = Path(sys.argv[0])
+    return "bayes-bm" if shutil.which("bayes-bm") or called.name != "bayes-bm" else os.path.relpath(called)

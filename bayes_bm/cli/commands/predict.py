@@ -28,6 +28,7 @@ from bayes_bm.cli.printing import (
     check_figure,
     error_words,
     gate_field,
+    in_words,
     json_rows,
     print_json,
     print_table,
@@ -314,26 +315,29 @@ def _patient_document(result: "Result", title: str, patient: Mapping[str, float]
     }
 
 
+def print_answers(table: "pd.DataFrame", spec: "Spec", title: str, columns: Sequence[str] = COLUMNS[1:]) -> None:
+    """Print answers for patients, and below them what their marks mean."""
+    marks = sorted({mark for label in table["label"] for mark in label.split("; ") if mark.startswith(PRIOR_ONLY)})
+    starred = table.assign(label=[_star_prior_only(label) for label in table["label"]])
+    print_table(in_words(starred, spec), title, columns, spec.interval)
+    for mark in marks:
+        print_words(f"* {mark}: no evidence here informs these coefficients")
+
+
 def print_predictions(result: "Result", request: PredictRequest, predictions: Predictions) -> None:
     """Print the tables, what their marks mean and, on standard error, how far each patient is from the evidence."""
     shown = _first_patients(predictions.table, request)
     table = predictions.table.iloc[: shown * len(predictions.table) // len(request.titles)]
-    marks = sorted({mark for label in table["label"] for mark in label.split("; ") if mark.startswith(PRIOR_ONLY)})
-    print_table(
-        table.assign(label=[_star_prior_only(label) for label in table["label"]]),
-        f"{result.spec.question} ({request.who_name}, {result.spec.time_unit})",
-        _columns(request),
-        result.spec.interval,
-    )
+    title = f"{result.spec.question} ({request.who_name}, {result.spec.time_unit})"
+    print_answers(table, result.spec, title, _columns(request))
     if len(request.patients) <= WITH_ERRORS:
         print_words(error_words(predictions.table, result.spec.interval))
-    for mark in marks:
-        print_words(f"* {mark}: no evidence here informs these coefficients")
     if shown < len(request.titles):
         more = f"{len(request.titles) - shown:,} more patients, {len(predictions.table) - len(table):,} rows"
         print_words(f"{more}, are in `--out FILE.csv` and in `--json`.")
-    for title, rows in list(predictions.outcomes.items())[:shown]:
-        print_table(rows, f"what could happen to one such patient ({title}): times of the event, {SPREAD_OF_ONE}")
+    for name, rows in list(predictions.outcomes.items())[:shown]:
+        title = f"what could happen to one such patient ({name}): times of the event, {SPREAD_OF_ONE}"
+        print_table(in_words(rows, result.spec), title)
     if text := _mix_note(result, request):
         print_words(text)
     if result.spec.covariates and not request.together:

@@ -82,8 +82,10 @@ def plan(
         )
     if figure is not None:
         from bayes_bm.report.plots.planning import planning_figure
+        from bayes_bm.report.text import labels_of
 
-        save_figure(planning_figure(planned.table, planned.table["treatment"].iloc[0]), figure)
+        with labels_of(result.spec):
+            save_figure(planning_figure(planned.table, planned.table["treatment"].iloc[0]), figure)
     if out is not None:
         write_csv(planned.kept(analysis_model(result.spec, result.evidence)), out)
     if as_json:

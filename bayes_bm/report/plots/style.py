@@ -18,6 +18,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayes_bm.report.plots.compact_svg import LETTER, compact
+
 # Okabe and Ito 2008, without the yellow that vanishes on white
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "<")
@@ -113,14 +115,18 @@ def svg(drawn: Figure, *, title: str) -> str:
     names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     label = html.escape(title)
     return (
-        f'<svg {names} {shape} role="img" aria-label="{label}" style="max-width:{width:.0f}px">{_own_ids(rest, title)}'
+        f'<svg {names} {shape} role="img" aria-label="{label}" style="max-width:{width:.0f}px">'
+        f"{_own_ids(compact(rest), title)}"
     )
 
 
 def _own_ids(body: str, title: str) -> str:
-    """Names inside one SVG made its own: many figures share one page, and the first of two equal names would win."""
+    """Names inside one SVG made its own: many figures share one page, and the first of two equal names would win.
+
+    Letters keep theirs, as they are the same in all.
+    """
     mark = f"f{zlib.crc32(title.encode()):08x}"
-    return re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{mark}-", body)
+    return re.sub(rf'(\bid="|url\(#|xlink:href="#)(?!{LETTER}")', rf"\g<1>{mark}-", body)
 
 
 def wrapped(text: str, width: int, *, lines: int = 2) -> str:

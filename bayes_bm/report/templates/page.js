@@ -316,5 +316,11 @@ $("copy-link").addEventListener("click", () => copy(location.href, "The address"
 addEventListener("hashchange", () => { restore(); ask(); });
 addEventListener("resize", showCurves);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showCurves);
+// while the page gets ready, the seconds that the first answer has taken
+const opened = performance.now(), clock = setInterval(() => {
+  const waited = $("waited");
+  if (waited) waited.textContent = ` ${Math.round((performance.now() - opened) / 1000)} s so far.`;
+  else clearInterval(clock);
+}, 1000);
 restore();
 ask();
