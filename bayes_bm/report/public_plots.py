@@ -193,7 +193,7 @@ def plot_network(evidence: Network | Result | Spec | str | Path, axes: Axes | No
     >>> import bayes_bm as bb
     >>> axes = bb.plot_network("published_os_extent_of_resection", title="Extent of resection")
     >>> [text.get_text().replace("\\n", ", ") for text in axes.texts]
-    ['1', 'STR, 1 study', 'GTR, 1 study']
+    ['1', 'subtotal resection, 1 study', 'gross total, resection, 1 study']
     """
     if isinstance(evidence, Network):
         return shown(draw_network(evidence, axes, title=title), axes)
@@ -396,7 +396,7 @@ def plot_ranks(ranking: Ranking | Result, axes: Sequence[Axes] | None = None, **
     >>> from bayes_bm.inference.prior_result import prior_result
     >>> result = prior_result(bb.read_spec("published_os_extent_of_resection"), draws=200)  # or bb.fit(spec)
     >>> sorted(panel.get_title() or panel.get_title(loc="left") for panel in bb.plot_ranks(result))
-    ['GTR', 'STR']
+    ['gross total resection', 'subtotal resection']
     """
     made = rank(ranking, **asked) if isinstance(ranking, Result) else ranking
     if axes is not None and len(axes) < len(made.table):
