@@ -34,12 +34,12 @@ def cpu_seconds() -> float:
 def sampled(program: str, data: str, seed: int, settings: dict, out: str) -> float:
     given = json.loads(Path(data).read_text())
     posterior = stan.build(Path(program).read_text(), data=given, random_seed=seed)
-    started = cpu_seconds()
-    fit = posterior.sample(num_chains=CHAINS, **settings)
+    started, chains = cpu_seconds(), settings.setdefault("num_chains", CHAINS)
+    fit = posterior.sample(**settings)
     spent = cpu_seconds() - started
     names = [name for name in posterior.param_names if name not in EFFECTS and np.size(fit[name])]
     # draws lie chain by chain within each transition: (value, transition, chain) -> (chain, transition, value)
-    shaped = {name: fit[name].reshape(len(fit[name]), -1, CHAINS).T for name in [*names, "n_leapfrog__"]}
+    shaped = {name: fit[name].reshape(len(fit[name]), -1, chains).T for name in [*names, "n_leapfrog__"]}
     np.savez(out, **shaped)
     return spent
 

@@ -37,14 +37,20 @@ def world_spec(covariates: int = 0, **sampling: object) -> Spec:
     )
 
 
-def world_patients(n: int, *, studies: int = 14, covariates: int = 0, seed: int = 1) -> pd.DataFrame:
-    """Every second study has both arms, the others one of them in turn; about a quarter are censored."""
+def world_patients(
+    n: int, *, studies: int = 14, covariates: int = 0, seed: int = 1, few_valued: bool = False
+) -> pd.DataFrame:
+    """Every second study has both arms, the others one of them in turn; about a quarter are censored.
+
+    Covariates are standard normal or, `few_valued`, rounded to -1, 0 and 1.
+    """
     rng = np.random.default_rng(seed)
     arms = [(j, arm) for j in range(studies) for arm in (0, 1) if j % 2 == 0 or arm == (j // 2) % 2]
     study, treated = np.array(arms)[np.arange(n) % len(arms)].T
     level, shape = 0.4 * rng.standard_normal(studies), 0.15 * rng.standard_normal(studies)
     deviation = 0.2 * rng.standard_normal(studies)
     x = rng.standard_normal((n, covariates))
+    x = np.clip(np.round(x), -1, 1) if few_valued else x
     eta = level[study] + treated * (deviation[study] - 0.4) + x @ np.array([0.3, -0.2, 0.1])[:covariates]
     time = 12 * (rng.exponential(size=n) * np.exp(-eta)) ** np.exp(-0.1 - shape[study])
     censor = rng.uniform(6, 60, n)
@@ -54,8 +60,8 @@ def world_patients(n: int, *, studies: int = 14, covariates: int = 0, seed: int 
 
 
 def world(
-    n: int, *, studies: int = 14, covariates: int = 0, seed: int = 1, **sampling: object
+    n: int, *, studies: int = 14, covariates: int = 0, seed: int = 1, few_valued: bool = False, **sampling: object
 ) -> tuple[Spec, Evidence]:
     spec = world_spec(covariates, **sampling)
-    patients = world_patients(n, studies=studies, covariates=covariates, seed=seed)
+    patients = world_patients(n, studies=studies, covariates=covariates, seed=seed, few_valued=few_valued)
     return spec, select(spec, {"patients": check_table("patients", patients, where="benchmark")})

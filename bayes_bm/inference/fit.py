@@ -20,8 +20,10 @@ from bayes_bm.inference.imputations import Imputations, count_of
 from bayes_bm.inference.imputed_fits import ImputedModel, Placement, placement, sample_imputations, sampling_of_each
 from bayes_bm.inference.provenance import imputation_provenance, make_provenance
 from bayes_bm.inference.result import Result, observed_dataset
+from bayes_bm.inference.sampling import Sharding
 from bayes_bm.model.baseline_hazard import with_knots
 from bayes_bm.model.model_inputs import ModelInputs, prepare
+from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Sampling, Spec
 from bayes_bm.spec.reading import as_spec
@@ -39,6 +41,7 @@ def fit(
     imputations: int | None = None,
     processes: int = 1,
     scheduler: str | None = None,
+    shards: int = 1,
     say: Progress = lambda stage: None,
 ) -> Result:
     """Sample the posterior of a spec; `None` means the spec's own setting.
@@ -62,6 +65,11 @@ def fit(
         Imputations run one after the other, or on so many processes of this machine.
     scheduler : str, optional
         Address of a Dask cluster to run them on instead (`runtime.parallel.map_fits`): the same draws everywhere.
+        With `shards`, of the cluster whose workers hold the patients.
+    shards : int, default 1
+        The patients of one fit are cut by study into so many parts, evaluated on as many threads of this process or,
+        with `scheduler`, each on a worker that holds it (docs/how-to/spread-patients.md). Same posterior; for more
+        patients than one core or one machine does well with.
     say : callable, optional
         Called with the name of each stage as it begins.
 
@@ -73,7 +81,8 @@ def fit(
     Raises
     ------
     InputError
-        For a spec and evidence that do not fit together, or imputations where nothing is reconstructed.
+        For a spec and evidence that do not fit together, imputations where nothing is reconstructed, or `shards` of a
+        model that is sampled through PyMC's graph.
     BayesBmError
         Where no evidence is usable, or an imputation fails.
 
@@ -91,11 +100,12 @@ def fit(
     spec = spec.model_copy(update={"sampling": sampling, "seed": spec.seed if seed is None else seed})
     evidence = read_evidence(spec) if evidence is None else evidence
     m = count_of(imputations, evidence)
-    where = placement(processes, scheduler, m)
+    sharding = sharding_of(shards, scheduler, m)
+    where = placement(processes, None if sharding else scheduler, m)
     require_usable(spec, evidence)
     inputs = prepare(with_centres(with_knots(spec, evidence), evidence), evidence)
     if m == 1:
-        sampled = _fit_once(inputs, say)
+        sampled = _fit_once(inputs, say, sharding)
     else:
         sampled = _fit_imputed(inputs, sampling_of_each(sampling, given), m, where, say)
     result = Result(
@@ -126,12 +136,21 @@ class _Sampled:
     seconds_to_sample: float
 
 
-def _fit_once(inputs: ModelInputs, say: Progress) -> _Sampled:
+def sharding_of(shards: int, scheduler: str | None, m: int) -> Sharding | None:
+    """Into how many parts the patients of a fit are cut, None for one; refused of imputations, which are many fits."""
+    if shards < 1:
+        raise InputError("shards", found=shards, allowed="1 or more")
+    if shards > 1 and m > 1:
+        raise InputError("shards", found=f"{shards} beside {m} imputations", allowed="1: imputations are many fits")
+    return Sharding(shards, scheduler) if shards > 1 else None
+
+
+def _fit_once(inputs: ModelInputs, say: Progress, sharding: Sharding | None) -> _Sampled:
     """The posterior of the best reconstruction."""
     from bayes_bm.inference.samplers import sampler
 
     started = time.perf_counter()
-    sample = sampler(inputs, say)
+    sample = sampler(inputs, say, sharding)
     compiled = time.perf_counter()
     run = sample_with_retry(inputs.spec, sample, say)
     seconds = compiled - started, time.perf_counter() - compiled

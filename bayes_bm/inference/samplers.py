@@ -10,15 +10,21 @@ Patients enter as data, so other patients of the same arms (docs/decisions.md#19
 compilation.
 """
 
+from typing import TYPE_CHECKING, Any
+
 import xarray as xr
 
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.parametrization import choose_parametrization
 from bayes_bm.inference.graph_samplers import graph_sampler, pymc_sampler
-from bayes_bm.inference.sampling import KEPT_STATISTICS, Groups, Sampler, run_nutpie, used_cores
+from bayes_bm.inference.sampling import KEPT_STATISTICS, Groups, Sampler, Sharding, run_nutpie, used_cores
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.types import Progress
+from bayes_bm.spec.document import Sampling
+
+if TYPE_CHECKING:
+    from bayes_bm.inference.compiled.coordinates import Coordinates
 
 
 def density_of(inputs: ModelInputs) -> str:
@@ -37,9 +43,11 @@ def centring_of(inputs: ModelInputs, *, again: bool = False) -> str:
     return f"{text}; at the retry {choose_parametrization(_not_centred(inputs)).text}" if again else text
 
 
-def sampler(inputs: ModelInputs, say: Progress) -> Sampler:
+def sampler(inputs: ModelInputs, say: Progress, sharding: Sharding | None = None) -> Sampler:
     """Compile at most once; the returned function samples these patients, or others in the same arms
-    (`imputation.imputed`)."""
+    (`imputation.imputed`). With `sharding` the patients are cut into parts."""
+    if sharding is not None:
+        return _sharded_sampler(inputs, sharding)
     if density_of(inputs) == "compiled":
         return _density_sampler(inputs)
     from bayes_bm.model.pymc_graph.build import build_graph
@@ -53,7 +61,7 @@ def sampler(inputs: ModelInputs, say: Progress) -> Sampler:
 
 def _density_sampler(inputs: ModelInputs) -> Sampler:
     """The hand-written density."""
-    from bayes_bm.inference.compiled.nutpie import compiled_model, read_trace
+    from bayes_bm.inference.compiled.nutpie import compiled_model
     from bayes_bm.inference.compiled.packing import pack_problem
 
     settings = inputs.spec.sampling
@@ -64,14 +72,41 @@ def _density_sampler(inputs: ModelInputs) -> Sampler:
         if again:
             these = _not_centred(these)
         coordinates, data = prepared if these is inputs else pack_problem(these)
-        target = compiled_model(coordinates, data)
-        # with so cheap a gradient a diagonal mass matrix gives 1.5 to 3 times the ESS per second (docs/speed.md)
-        trace = run_nutpie(
-            target, settings, accept, seed, cores=used_cores(settings), adaptation="diag", return_raw_trace=True
-        )
-        draws, stats = read_trace(trace, KEPT_STATISTICS)
-        kept = coordinates.posterior(draws[:, :: settings.thin])
-        return kept, xr.Dataset({name: (("chain", "transition"), values) for name, values in stats.items()})
+        return _drawn(coordinates, compiled_model(coordinates, data), settings, accept, seed)
+
+    return sample
+
+
+def _drawn(coordinates: "Coordinates", target: Any, settings: Sampling, accept: float, seed: int) -> Groups:
+    """Draws of a compiled density by name, and the sampler's statistics."""
+    from bayes_bm.inference.compiled.nutpie import read_trace
+
+    # with so cheap a gradient a diagonal mass matrix gives 1.5 to 3 times the ESS per second (docs/speed.md)
+    trace = run_nutpie(
+        target, settings, accept, seed, cores=used_cores(settings), adaptation="diag", return_raw_trace=True
+    )
+    draws, stats = read_trace(trace, KEPT_STATISTICS)
+    kept = coordinates.posterior(draws[:, :: settings.thin])
+    return kept, xr.Dataset({name: (("chain", "transition"), values) for name, values in stats.items()})
+
+
+def _sharded_sampler(inputs: ModelInputs, sharding: Sharding) -> Sampler:
+    """The hand-written density as a sum over parts of the patients."""
+    from bayes_bm.inference.compiled.nutpie import compiled_model
+    from bayes_bm.inference.compiled.packing import pack_problem
+    from bayes_bm.inference.shards import cut, sharded_density
+
+    def sample(accept: float, seed: int, *, patients: Evidence | None = None, again: bool = False) -> Groups:
+        if patients is not None and patients is not inputs.evidence:
+            raise TypeError("patients of one cut model are not others")
+        model = cut(_not_centred(inputs) if again else inputs, sharding.shards)
+        coordinates, rest = pack_problem(model.rest.inputs, model.rest.centring)
+        with sharded_density(model, sharding.scheduler) as density:
+            target = compiled_model(coordinates, rest, density)
+            try:
+                return _drawn(coordinates, target, inputs.spec.sampling, accept, seed)
+            except Exception as problem:
+                raise density.problem or problem from None
 
     return sample
 

@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import xarray as xr
 
@@ -16,6 +16,13 @@ from bayes_bm.spec.document import Sampling
 Groups = tuple[xr.Dataset, xr.Dataset]
 MANY_PATIENTS = 20_000
 KEPT_STATISTICS = ("diverging", "energy", "n_steps", "tree_depth", "depth", "step_size")
+
+
+class Sharding(NamedTuple):
+    """Into how many parts the patients are cut, and whose workers hold them (threads of this process: None)."""
+
+    shards: int
+    scheduler: str | None = None
 
 
 class Sampler(Protocol):

@@ -4,7 +4,8 @@
 worked out when it is first asked for, so that whoever needs the design alone does not wait for the rest.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -113,6 +114,26 @@ class ModelInputs:
     def covariate_models(self) -> tuple[CovariateModel, ...]:
         """Models of the covariates that single patients lack, given arm and other covariates."""
         return covariate_models(self.spec, self.evidence, self.missing_patients)
+
+    def with_rows(self, kinds: Mapping[str, Arrays]) -> "ModelInputs":
+        """Keep the model and give it other rows of evidence: all that followed from the whole evidence stays.
+
+        Patients themselves are left out; what is left of them are their arrays in `kinds`.
+        """
+        patients = self.evidence.patients
+        part = replace(self, evidence=replace(self.evidence, patients=patients[:0]))
+        if self.any_integrated:
+            part = replace(part, points_of_whole=self.arm_points)
+        # a cached property is a name in the record's own dictionary
+        vars(part).update({name: getattr(self, name) for name in OF_WHOLE}, kinds=dict(kinds))
+        return part
+
+
+OF_WHOLE = (
+    *("design", "family", "arm_family", "averaged_arms", "averaged_ratios", "arm_mixes", "prognostic_ratios"),
+    *("missing_patients", "covariate_models"),
+)
+"""What follows from all patients of the evidence."""
 
 
 def prepare(spec: Spec, evidence: Evidence, *, points_of_whole: np.ndarray | None = None) -> ModelInputs:

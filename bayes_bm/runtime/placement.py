@@ -45,7 +45,7 @@ def open_runner(work: Work, seed: int, cores: int, scheduler: str | None) -> Gen
     (`cores` = 1) in this process, one after the other.
     """
     if scheduler is not None:
-        with _open_client(scheduler) as client:
+        with open_client(scheduler) as client:
             yield lambda tasks: _run_on_cluster(client, work, tasks, seed)
     elif cores > 1:
         yield lambda tasks: _run_on_processes(work, tasks, seed, cores)
@@ -115,25 +115,25 @@ def _outcome(future: Any, task: Task) -> Outcome:
 
 
 @contextmanager
-def _open_client(scheduler: str) -> Generator[Any]:
-    """Give a Dask client, or refuse where Dask, the scheduler or its workers are missing."""
+def open_client(scheduler: str, name: str = "--scheduler") -> Generator[Any]:
+    """Give a Dask client, or refuse where Dask, the scheduler or its workers are missing; `name` is the option's."""
     try:
         from distributed import Client
     except ImportError:
         hint = 'install it: pip install "bayes_bm[cluster]"'
-        raise InputError("--scheduler", found="no dask.distributed in this environment", hint=hint) from None
+        raise InputError(name, found="no dask.distributed in this environment", hint=hint) from None
     allowed = "the address that dask scheduler prints, such as tcp://127.0.0.1:8786"
     try:
         _reach(scheduler)
         client = Client(scheduler, timeout=REACHED_WITHIN, set_as_default=False)
     except (OSError, ValueError, TypeError) as problem:
-        raise InputError("--scheduler", found=f"{scheduler} ({problem})", allowed=allowed) from None
+        raise InputError(name, found=f"{scheduler} ({problem})", allowed=allowed) from None
     with client:
         try:
             client.wait_for_workers(1, timeout=REACHED_WITHIN)
         except TimeoutError:
             found = f"{scheduler}, which has no worker"
-            raise InputError("--scheduler", found=found, allowed="a scheduler with workers that answer") from None
+            raise InputError(name, found=found, allowed="a scheduler with workers that answer") from None
         yield client
 
 
@@ -149,11 +149,9 @@ def _run_on_cluster(client: Any, work: Work, tasks: Sequence[IndexedTask], seed:
     """Leave it to Dask to move tasks of a worker that is gone to another, and to give up those of which several are
     gone.
     """
-    from dask import config
     from distributed import as_completed
 
-    settings: Any = config
-    patience = float(settings.get("bayes-bm.without-workers", WITHOUT_WORKERS))
+    patience = _patience()
     # not pure: Dask would take two tasks of equal content for one
     waiting: dict[Any, IndexedTask] = {
         client.submit(_attempt, work, task, seed, pure=False): (index, task) for index, task in tasks
@@ -170,6 +168,37 @@ def _run_on_cluster(client: Any, work: Work, tasks: Sequence[IndexedTask], seed:
         client.cancel(list(waiting))
 
 
+def results_of(client: Any, asked: Sequence[Any]) -> list[Any]:
+    """Wait for tasks that are asked for and give their results. Raises `InputError` when there was no worker for so
+    many seconds.
+    """
+    from distributed import wait as wait_for
+
+    patience, waited = _patience(), 0.0
+    while True:
+        try:
+            with client.as_current():
+                wait_for(asked, timeout=min(ASKED_EVERY, patience))
+            return client.gather(asked)
+        except TimeoutError:
+            waited = 0.0 if client.nthreads() else waited + min(ASKED_EVERY, patience)
+            if waited > patience:
+                raise _no_workers(client, patience) from None
+
+
+def _patience() -> float:
+    """Seconds without any worker after which a cluster is given up."""
+    from dask import config
+
+    settings: Any = config
+    return float(settings.get("bayes-bm.without-workers", WITHOUT_WORKERS))
+
+
+def _no_workers(client: Any, patience: float) -> InputError:
+    found = f"{client.scheduler.address}, whose workers have been gone for {patience:g} seconds"
+    return InputError("--scheduler", found=found, hint="start workers (dask worker ADDRESS) and call again")
+
+
 def _await_one(client: Any, finished: Any, patience: float) -> None:
     """Return when a task has ended. Raises `InputError` when there was no worker for so many seconds: Dask would wait
     for a new one for ever.
@@ -182,5 +211,4 @@ def _await_one(client: Any, finished: Any, patience: float) -> None:
             asked = now
             seen = now if client.nthreads() else seen
         if now - seen > patience:
-            found = f"{client.scheduler.address}, whose workers have been gone for {patience:g} seconds"
-            raise InputError("--scheduler", found=found, hint="start workers (dask worker ADDRESS) and call again")
+            raise _no_workers(client, patience)

@@ -43,6 +43,8 @@ STRUCTURES: dict[str, dict[str, Any]] = {
         "bias": {"single_arm": {"value": {"value": -0.3, "why": "test"}}, "small_study": {"prior": worlds.normal(0.3)}}
     },
     "heavy tails": {"effects__study__dist": "student_t", "effects__study__df": 4.0},
+    "classes of treatments": {"treatments__classes": {"knife": {"members": ["b", "c"], "sd": worlds.half_normal(0.2)}}},
+    "a class of one effect": {"treatments__classes": {"knife": {"members": ["b", "c"], "effects": "common"}}},
     "covariates": X,
     "covariates by treatment": {"covariates": MODIFIED},
 }

@@ -3,7 +3,6 @@
 Value within 1e-10 and gradient within 1e-8 of the graph, which is made once a model and not optimised.
 """
 
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -12,16 +11,14 @@ import pytest
 
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
-from bayes_bm.hazards import FAMILIES
-from bayes_bm.inference.compiled.coverage import KNOWN, is_plain_weibull, why_not
+from bayes_bm.inference.compiled.coverage import is_plain_weibull, why_not
 from bayes_bm.inference.compiled.formulas import FILES
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.stages import TOGETHER, TOGETHER_BACK
 from bayes_bm.model.model_inputs import prepare
-from bayes_bm.model.observations import KINDS
 from bayes_bm.spec.document import Spec
-from bayes_bm.spec.reading import list_models, read_spec
+from bayes_bm.spec.reading import read_spec
 from tests.builders import families, structures, worlds
 from tests.builders.structures import points
 from tests.evidence import test_clocks
@@ -33,8 +30,6 @@ from tests.inference.test_compiled_density import (
 )
 from tests.model import test_background, test_crude_ratios, test_integration_points, test_missing_covariates
 from tests.model.test_background import NAMED
-
-PROBLEMS = Path(__file__).parents[1] / "witness/problems"
 
 
 def assert_is_the_graph(spec: Spec, evidence: Evidence) -> None:
@@ -93,6 +88,7 @@ WORLDS = {
     **{f"background, {name}": (with_background, (name,)) for name in ("mspline", "lognormal+cure")},
     "covariates": (of_structure, ("covariates", "mspline")),
     "covariates by treatment": (of_structure, ("covariates by treatment", "loglogistic")),
+    "classes of treatments": (of_structure, ("classes of treatments", "mspline")),
     "biases": (of_structure, ("biases", "piecewise")),
     "averaged": (test_integration_points.world, ()),
     "averaged, mspline": (lambda: test_integration_points.world(**families.changes("mspline")), ()),
@@ -120,14 +116,7 @@ def test_the_gradient_is_that_of_the_value(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_no_shipped_spec_analysis_or_problem_is_left_to_the_graph() -> None:
-    """Every family and kind of evidence is compiled, covariates that go together too, and no spec, named analysis or
-    problem asks for PyMC's sampler.
-    """
-    assert set(FILES) == set(FAMILIES)
-    assert {*KINDS, "hazard_ratios"} <= KNOWN
-    asked = {str(path) for path in [*list_models(), *PROBLEMS.glob("*/*.toml")] if "sampler" in path.read_text()}
-    assert not asked
+def test_shares_that_go_together_are_compiled_where_they_are_asked_for() -> None:
     spec = read_spec("os_reresection_vs_resrs", sensitivity="correlated_mix")
     inputs = prepare(spec, read_evidence(spec))
     assert inputs.arm_mixes is not None and inputs.arm_mixes.loading.any()

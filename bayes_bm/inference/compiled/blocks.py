@@ -50,7 +50,10 @@ def _blocks(spec: Spec, design: Design, steps: int) -> Iterator[Block]:
     effects, priors = spec.effects, spec.priors
     studies, treatments, pairs = len(design.studies), len(design.compared), len(design.pairs)
     effect = spec.hazard.treatment_effect
-    yield Block(effect, _given(getattr(priors, effect)), treatments, "treatment")
+    if spec.treatments.classes:
+        yield from _class_blocks(spec, _given(getattr(priors, effect)))
+    else:
+        yield Block(effect, _given(getattr(priors, effect)), treatments, "treatment")
     if effects.study_treatment is not None and pairs:
         yield Block("study_treatment_sd", effects.study_treatment.sd, 1)
         yield Block("study_treatment_effect_standard", STANDARD, pairs, "study_treatment")
@@ -82,6 +85,20 @@ def _blocks(spec: Spec, design: Design, steps: int) -> Iterator[Block]:
         alone = term.interaction_by == "treatment"
         dims = "treatment" if alone else None
         yield Block(f"interaction_{name}", _given(term.interaction), treatments if alone else 1, dims)
+
+
+def _class_blocks(spec: Spec, prior: Prior) -> Iterator[Block]:
+    """In place of one effect a treatment: effects of classes, about which members lie, and of treatments in none."""
+    classes, effect = spec.treatments.classes, spec.hazard.treatment_effect
+    yield Block(f"class_{effect}", prior, len(classes), "treatment_class")
+    for name, term in classes.items():
+        if term.sd is not None:
+            yield Block(f"class_member_sd_{name}", term.sd, 1)
+    for term in classes.values():
+        if term.sd is not None:
+            yield from (Block(f"class_member_{member}", STANDARD, 1) for member in term.members)
+    members = {member for term in classes.values() for member in term.members}
+    yield from (Block(f"class_member_{one}", prior, 1) for one in spec.treatments.compare if one not in members)
 
 
 def _bias_block(name: str, prior: Prior, design: Design) -> Block:

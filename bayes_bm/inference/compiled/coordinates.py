@@ -17,6 +17,7 @@ from scipy.special import betaln, expit, gammaln
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.inference.compiled.blocks import SHARE, Block, model_blocks, walk_steps
+from bayes_bm.inference.compiled.classes import effects_of_members
 from bayes_bm.inference.compiled.parametrization import Parametrization
 from bayes_bm.model.covariates.arm_mixes import ArmMixes, mix_labels, mix_terms
 from bayes_bm.model.covariates.missing import CovariateModel
@@ -249,6 +250,8 @@ class Coordinates:
             first = self.starts[block.name]
             values = _constrained(block.prior, draws[..., first : first + block.size])
             parameters[block.name] = values if block.dims else values[..., 0]
+        if self.spec.treatments.classes:
+            parameters[self.spec.hazard.treatment_effect] = effects_of_members(self.spec, parameters)
         return parameters
 
 
@@ -265,6 +268,8 @@ def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]
     for block in coordinates.blocks:
         if not block.name.endswith("_standard") and not block.name.startswith(STACKED):
             yield _Variable(block.name, (block.dims,) if block.dims else (), parameters[block.name])
+    if coordinates.spec.treatments.classes:
+        yield from _class_variables(coordinates.spec, parameters)
     for effect, sd in EXCHANGEABLE.items():
         if f"{effect}_standard" in parameters:
             yield _Variable(effect, ("study",), parameters[sd][..., None] * parameters[f"{effect}_standard"])
@@ -294,6 +299,16 @@ def _named_variables(coordinates: Coordinates, parameters: dict[str, np.ndarray]
         yield _Variable("transport", ("transported",), transport)
     if coordinates.mixes is not None:
         yield from _mix_variables(coordinates.spec, coordinates.mixes, parameters)
+
+
+def _class_variables(spec: Spec, parameters: dict[str, np.ndarray]) -> Iterator[_Variable]:
+    """Effects of treatments, and what members of classes differ by."""
+    yield _Variable(spec.hazard.treatment_effect, ("treatment",), parameters[spec.hazard.treatment_effect])
+    sds = [
+        parameters[f"class_member_sd_{name}"] for name, term in spec.treatments.classes.items() if term.sd is not None
+    ]
+    if sds:
+        yield _Variable("class_sd", ("spread_class",), np.stack(sds, axis=-1))
 
 
 def _mix_variables(spec: Spec, mixes: ArmMixes, parameters: dict[str, np.ndarray]) -> Iterator[_Variable]:

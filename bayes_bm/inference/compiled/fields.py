@@ -11,7 +11,9 @@ NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, 
 """Laws of a coordinate; `Field.prior_...` are their numbers. Centred ones are judged with the effects."""
 
 LOG_HR, DEVIATION_SD, DEVIATION, INTERCEPT, LEVEL_SD, LEVEL, SHAPE, SHAPE_SD, STUDY_SHAPE, TREATMENT_SHAPE = range(10)
-"""Blocks of coordinates; `Field.place` has the first coordinate of each, -1 where a model has none."""
+"""Blocks of coordinates; `Field.place` has the first coordinate of each, -1 where a model has none.
+
+Effects of treatments in classes stand behind all coordinates."""
 NATURAL_SHAPE = 10
 """`Field.place` here: 1 where free shapes of studies have their prior on the natural scale."""
 STUDIES = 11
@@ -39,6 +41,7 @@ class Field(IntEnum):
     level_base = auto()  # its base's pair where the two are walked on together (`_level_and_base`), else 0
     pair_level = auto()  # the study of such a base, else 0
     shape_centred = auto()  # 1 where its coordinate is its log shape
+    class_at = auto()  # (treatment compared x 3) see `classes`; none where each has an effect of its own
     coefficient_at = auto()  # coordinate of each covariate's coefficient
     interaction_at = auto()  # (treatment compared x covariate) its coordinate, -1 without
     bias_at = auto()  # coordinate of each bias, -1 where its size is given

@@ -54,7 +54,8 @@ from bayes_bm.runtime.compiling import cached_cfunc, cached_njit
 def evaluated(x: Any, gradient: Any, data: Any, called: Any) -> Any:
     """Log density at `x` (coordinate); its gradient is written into `gradient`. `data` is a `Problem`."""
     place, frame = whole(data, Field.place), np.zeros(2 * ARRAYS, dtype=np.int64)
-    theta, slope, score = np.empty(x.size), np.empty(x.size), np.zeros(x.size)
+    parameters = x.size + whole(data, Field.class_at).size // 3
+    theta, slope, score = np.empty(parameters), np.empty(x.size), np.zeros(parameters)
     study, pair = np.zeros((place[STUDIES] + 1, 4)), np.zeros((whole(data, Field.pair_first).size + 1, 3))
     arm = np.zeros((whole(data, Field.arm_study).size, SLOPES + 2 * place[COVARIATES]))
     put_structure(frame, data, x, gradient, theta, slope, score, study, pair, arm)

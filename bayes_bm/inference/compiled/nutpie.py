@@ -63,14 +63,17 @@ def _arrays_of(problem: "Problem | CellProblem") -> tuple[np.ndarray, ...]:
     return (*problem, STRUCTURE_STAGES) if isinstance(problem, Problem) else problem
 
 
-def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem") -> Any:
-    """The model as `nutpie.sample` takes it; nothing is compiled here. Draws are of the coordinates, under `x`."""
+def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem", density: Any = None) -> Any:
+    """The model as `nutpie.sample` takes it; nothing is compiled here. Draws are of the coordinates, under `x`.
+
+    `density` has the address of another function than the compiled one of the problem.
+    """
     with imported_later("arviz"):
         from nutpie.compile_pymc import CompiledPyMCModel
 
     start = coordinates.start
     return CompiledPyMCModel(
-        compiled_logp_func=density_of(problem),
+        compiled_logp_func=density_of(problem) if density is None else density,
         compiled_expand_func=copied,
         initial_point_func=lambda seed: start + np.random.default_rng(seed).uniform(-JITTER, JITTER, len(start)),
         user_data=addresses(_arrays_of(problem)),

@@ -8,6 +8,7 @@ from scipy.special import gammaln
 
 from bayes_bm.inference.compiled import fields
 from bayes_bm.inference.compiled.blocks import SHARE, truncation
+from bayes_bm.inference.compiled.classes import class_places
 from bayes_bm.inference.compiled.coordinates import LAWS, Coordinates, prior_numbers
 from bayes_bm.model.design import Design
 from bayes_bm.model.prognosis import PrognosticRatios
@@ -36,6 +37,7 @@ def pack_structure(coordinates: Coordinates, spec: Spec, design: Design) -> Fiel
         "level_base": coordinates.level_base,
         "pair_level": coordinates.pair_level,
         "shape_centred": coordinates.centring.shape,
+        "class_at": class_places(spec, coordinates.starts),
         "coefficient_at": whole_numbers([coordinates.starts[f"coefficient_{name}"] for name in spec.covariates]),
         "interaction_at": _interaction_places(coordinates, spec, len(design.compared)),
         "bias_at": whole_numbers([bias_place(coordinates, name) for name in spec.modelled_biases]),
@@ -92,6 +94,8 @@ def _places(coordinates: Coordinates, spec: Spec, design: Design) -> np.ndarray:
     for name, start in coordinates.starts.items():
         if name in NAMES:
             place[NAMES[name]] = start
+    if spec.treatments.classes:
+        place[fields.LOG_HR] = coordinates.size
     place[fields.NATURAL_SHAPE] = "study_shape" in coordinates.starts
     place[fields.STUDIES], place[fields.COVARIATES] = len(design.studies), len(spec.covariates)
     return place

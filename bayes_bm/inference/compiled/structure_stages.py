@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from bayes_bm.inference.compiled import contrasts, effects, fields, stages
+from bayes_bm.inference.compiled import classes, contrasts, effects, fields, stages
+from bayes_bm.inference.compiled.classes import add_classes, add_classes_back
 from bayes_bm.inference.compiled.contrasts import add_prognosis, add_ratios
 from bayes_bm.inference.compiled.effects import add_arms, add_arms_back, add_effects, add_effects_back, add_priors
 from bayes_bm.inference.compiled.fields import COVARIATES, JIT, SLOPES, Field, whole
@@ -12,7 +13,7 @@ from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_
 from bayes_bm.runtime.compiling import cached_cfunc
 
 
-@cached_cfunc(SIGNATURE, fields, stages, effects, contrasts, **JIT)
+@cached_cfunc(SIGNATURE, fields, stages, effects, classes, contrasts, **JIT)
 def forward(pointer: Any) -> Any:
     """Parameters, effects and arms of x; the log prior, and log densities of ratios that need no cells."""
     frame = frame_at(pointer)
@@ -21,14 +22,16 @@ def forward(pointer: Any) -> Any:
     score, covariates = array_at(frame, Frame.score, np.float64), whole(data, Field.place)[COVARIATES]
     study, pair = matrix_at(frame, Frame.study, 4), matrix_at(frame, Frame.pair, 3)
     arm = matrix_at(frame, Frame.arm, SLOPES + 2 * covariates)
-    value = add_priors(x, data, theta, slope, gradient) + add_effects(theta, data, study, pair)
+    value = add_priors(x, data, theta, slope, gradient)
+    add_classes(theta, data)
+    value += add_effects(theta, data, study, pair)
     add_arms(theta, data, study, pair, arm)
     if not whole(data, Field.ratio_apart)[0]:
         value += add_ratios(theta, data, study, pair, score)
     return value + add_prognosis(theta, data, score)
 
 
-@cached_cfunc(SIGNATURE, fields, stages, effects, **JIT)
+@cached_cfunc(SIGNATURE, fields, stages, effects, classes, **JIT)
 def backward(pointer: Any) -> Any:
     """From derivatives by arms to the gradient."""
     frame = frame_at(pointer)
@@ -42,6 +45,7 @@ def backward(pointer: Any) -> Any:
     arm = matrix_at(frame, Frame.arm, SLOPES + 2 * whole(data, Field.place)[COVARIATES])
     add_arms_back(data, arm, study, pair, score)
     add_effects_back(theta, data, study, pair, score)
+    add_classes_back(theta, data, score)
     for i in range(gradient.size):
         gradient[i] += slope[i] * score[i]
     return 0.0

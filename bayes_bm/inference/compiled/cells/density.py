@@ -197,7 +197,8 @@ def _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background
 def evaluated(x: Any, gradient: Any, data: Any, own: Any, called: Any) -> Any:
     """Log density at `x` (coordinate); its gradient is written into `gradient`."""
     place, frame = whole(data, Structure.place), np.zeros(2 * ARRAYS, dtype=np.int64)
-    theta, slope, score = np.empty(x.size), np.empty(x.size), np.zeros(x.size)
+    parameters = x.size + whole(data, Structure.class_at).size // 3
+    theta, slope, score = np.empty(parameters), np.empty(x.size), np.zeros(parameters)
     study, pair = np.zeros((place[STUDIES] + 1, 4)), np.zeros((whole(data, Structure.pair_first).size + 1, 3))
     arm = np.zeros((whole(data, Structure.arm_study).size, SLOPES + 2 * place[COVARIATES]))
     put_structure(frame, data, x, gradient, theta, slope, score, study, pair, arm)
