@@ -40,7 +40,8 @@ def main(most: str = str(SIZES[-1])) -> None:
 
     print("| patients | one process: wall (CPU) ms | two threads | two workers | rounding of value, gradient |")
     of_one = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
-    with LocalCluster(n_workers=SHARDS, **of_one) as cluster:
+    make: Any = LocalCluster
+    with make(n_workers=SHARDS, **of_one) as cluster:
         for n in [size for size in SIZES if size <= int(most)]:
             inputs = prepare(*world(n, studies=STUDIES, covariates=3))
             at, data = pack_problem(inputs)

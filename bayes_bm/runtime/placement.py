@@ -172,8 +172,9 @@ def results_of(client: Any, asked: Sequence[Any]) -> list[Any]:
     """Wait for tasks that are asked for and give their results. Raises `InputError` when there was no worker for so
     many seconds.
     """
-    from distributed import wait as wait_for
+    import distributed
 
+    wait_for: Any = distributed.wait  # pyright: ignore[reportUnknownMemberType]
     patience, waited = _patience(), 0.0
     while True:
         try:

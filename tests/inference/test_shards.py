@@ -52,11 +52,10 @@ def test_parts_on_threads_add_up_to_the_whole(name: str) -> None:
 @pytest.mark.slow
 def test_a_fit_in_parts_is_the_fit_and_what_goes_wrong_in_it_is_told(monkeypatch) -> None:
     spec, evidence = world(structures.STRUCTURES["covariates"])
-    short: dict[str, Any] = {"draws": 30, "tune": 100, "chains": 2, "seed": 1}
+    short: dict[str, Any] = {"draws": 10, "tune": 10, "chains": 2, "seed": 1}
     whole, parts = fit(spec, evidence, **short), fit(spec, evidence, shards=2, **short)
-    # the same walk until rounding has grown: the first draws agree
-    assert parts.posterior["log_hr"].shape == whole.posterior["log_hr"].shape
-    assert abs(parts.posterior["log_hr"] - whole.posterior["log_hr"]).mean() < 1.0
+    # the same walk, as long as rounding has not grown
+    np.testing.assert_allclose(parts.posterior["log_hr"], whole.posterior["log_hr"], rtol=1e-6, atol=1e-6)
     monkeypatch.setattr("bayes_bm.inference.shards.Shard.__call__", lambda shard, x: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fit(spec, evidence, shards=2, **short)
