@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.inference.compiled.coverage import KNOWN, why_not_spec
 from bayes_bm.inference.compiled.formulas import FILES
@@ -27,6 +29,7 @@ def test_every_family_and_kind_of_evidence_is_compiled() -> None:
     assert {*KINDS, "hazard_ratios"} <= KNOWN
 
 
+@pytest.mark.slow
 def test_no_spec_analysis_or_problem_is_left_to_the_graph_whatever_its_evidence() -> None:
     """All kinds of evidence are known (above), so that the spec alone says whether a model is compiled."""
     found = [spec for path in SPECS for spec in analyses(path)]

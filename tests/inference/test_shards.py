@@ -37,6 +37,7 @@ def whole_answers(inputs: ModelInputs) -> list[tuple[np.ndarray, Answer]]:
     return [(x, log_density(x, data)) for x in [*points(at)][:3]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORLDS)
 def test_parts_on_threads_add_up_to_the_whole(name: str) -> None:
     inputs = prepare(*WORLDS[name]())
