@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from bayes_bm.runtime.errors import BayesBmError, InputError
@@ -172,14 +173,12 @@ def results_of(client: Any, asked: Sequence[Any]) -> list[Any]:
     """Wait for tasks that are asked for and give their results. Raises `InputError` when there was no worker for so
     many seconds.
     """
-    import distributed
-
-    wait_for: Any = distributed.wait  # pyright: ignore[reportUnknownMemberType]
+    untyped: Any = import_module("distributed")
     patience, waited = _patience(), 0.0
     while True:
         try:
             with client.as_current():
-                wait_for(asked, timeout=min(ASKED_EVERY, patience))
+                untyped.wait(asked, timeout=min(ASKED_EVERY, patience))
             return client.gather(asked)
         except TimeoutError:
             waited = 0.0 if client.nthreads() else waited + min(ASKED_EVERY, patience)
