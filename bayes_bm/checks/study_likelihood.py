@@ -7,7 +7,7 @@ itself. The integral is taken over standard normal scores z, u = sd z (deviation
 model), by quadrature about the mode of each draw: Gauss-Hermite products up to three effects, Sobol points beyond.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
@@ -18,6 +18,7 @@ from scipy import special, stats
 from scipy.stats import qmc
 
 from bayes_bm.checks.direct_indirect import keep_studies
+from bayes_bm.checks.posterior_modes import modes
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.predictors import Predictors
@@ -37,16 +38,6 @@ NODES = {1: 15, 2: 9, 3: 7}
 SOBOL = 64
 """Points beyond three effects, a power of 2, each with its mirror image: of a study of six effects of the main answer
 the log of the integral then errs by 0.011 at a draw (sd) and by 0.001 on average, as by 512 points without (0.009)."""
-NEWTON_STEPS = 20
-"""Newton steps at most to the mode."""
-CLOSE = 0.02
-"""The mode is sought to this share of a standard deviation: the rule around it forgives what is left."""
-STEP = 1e-3
-"""Step of the central differences, in standard deviations of the effects."""
-SHORTENED = 10
-"""Times that a step which leads down is cut to a third."""
-LEAST_CURVATURE = 0.1
-"""Least eigenvalue of minus the second derivative, which keeps it positive definite."""
 CHUNK = 400_000
 """Numbers (draw x row) worked on at once."""
 
@@ -145,6 +136,13 @@ class StudyRows:
         """Return the level of each score (sample, 1)."""
         return self.shared.study_sd[:, None] * standard_level(self.result.spec, score)
 
+    def part(self, places: Array) -> "StudyRows":
+        """Return the same at some of the draws; inputs are not prepared again."""
+        whole = np.arange(self.result.predictors.draws.samples)[self.samples]
+        made = replace(self, samples=whole[places])
+        vars(made).update(inputs=self.inputs, shared=self.shared.at(places))
+        return made
+
     def log_density(self, z: Array) -> Array:
         """Return log p(y_j | theta, u(z)) of every draw (sample,)."""
         return rows_log_density(self.inputs, self.with_effects(z))
@@ -222,11 +220,8 @@ def _integrated(rows: StudyRows) -> Array:
     if effects == 0:
         return rows.log_density(np.zeros((samples, 0)))
 
-    def joint(z: Array) -> Array:
-        # where the density underflows it weighs nothing
-        return np.maximum(np.nan_to_num(rows.log_density(z), nan=-np.inf), LOWEST) - 0.5 * np.sum(z**2, axis=1)
-
-    mode, curvature = _mode(joint, np.zeros((samples, effects)))
+    joint = _Joint(rows)
+    mode, curvature = modes(joint, np.zeros((samples, effects)))
     factor = np.linalg.cholesky(np.linalg.inv(curvature))
     log_scale = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     terms = []
@@ -241,6 +236,21 @@ LOWEST = -1e8
 """Log density that stands for an underflow."""
 
 
+@dataclass(frozen=True)
+class _Joint:
+    """Log density of a study's rows and of its scores at each draw (sample,)."""
+
+    rows: StudyRows
+
+    def __call__(self, z: Array) -> Array:
+        # where the density underflows it weighs nothing
+        return np.maximum(np.nan_to_num(self.rows.log_density(z), nan=-np.inf), LOWEST) - 0.5 * np.sum(z**2, axis=1)
+
+    def part(self, places: Array) -> "_Joint":
+        """Return the same at some of the draws."""
+        return _Joint(self.rows.part(places))
+
+
 def _quadrature_nodes(effects: int) -> list[tuple[Array, float]]:
     """Return points and log weights of a standard normal expectation in so many dimensions."""
     if effects not in NODES:
@@ -251,52 +261,6 @@ def _quadrature_nodes(effects: int) -> list[tuple[Array, float]]:
     log_weight = np.log(weight / weight.sum())
     places = product(range(len(node)), repeat=effects)
     return [(node[list(place)], float(log_weight[list(place)].sum())) for place in places]
-
-
-def _mode(joint: Callable[[Array], Array], z: Array) -> tuple[Array, Array]:
-    """Return the mode of every draw (sample, effect) and minus the second derivative there, by damped Newton steps."""
-    value = joint(z)
-    for _ in range(NEWTON_STEPS):
-        gradient, curvature = _derivatives(joint, z, value)
-        step = np.linalg.solve(curvature, gradient[..., None])[..., 0]
-        length = np.sqrt(np.einsum("si,sij,sj->s", step, curvature, step))
-        if np.all(length < CLOSE):
-            return z, curvature
-        z, value = _uphill(joint, z, value, step)
-    return z, _derivatives(joint, z, value)[1]
-
-
-def _uphill(joint: Callable[[Array], Array], z: Array, value: Array, step: Array) -> tuple[Array, Array]:
-    """Take a step, shortened where it leads down; none where even a short one does."""
-    share, tried = np.ones(len(z)), joint(z + step)
-    for _ in range(SHORTENED):
-        worse = tried < value - 1e-9
-        if not worse.any():
-            break
-        share = np.where(worse, share / 3, share)
-        tried = np.where(worse, joint(z + share[:, None] * step), tried)
-    better = tried >= value - 1e-9
-    return np.where(better[:, None], z + share[:, None] * step, z), np.where(better, tried, value)
-
-
-def _derivatives(joint: Callable[[Array], Array], z: Array, value: Array) -> tuple[Array, Array]:
-    """Return gradient and minus the second derivative by central differences; kept positive definite."""
-    effects = z.shape[1]
-    unit = STEP * np.eye(effects)
-    upper_values, lower_values = ([joint(z + sign * unit[i]) for i in range(effects)] for sign in (1, -1))
-    gradient = np.stack(
-        [(one - other) / (2 * STEP) for one, other in zip(upper_values, lower_values, strict=True)], axis=1
-    )
-    second = np.empty((len(z), effects, effects))
-    for i in range(effects):
-        second[:, i, i] = (upper_values[i] - 2 * value + lower_values[i]) / STEP**2
-        for j in range(i):
-            both = joint(z + unit[i] + unit[j]) - upper_values[i] - upper_values[j] + value
-            both += joint(z - unit[i] - unit[j]) - lower_values[i] - lower_values[j] + value
-            second[:, i, j] = second[:, j, i] = both / (2 * STEP**2)
-    values, vectors = np.linalg.eigh(-second)
-    values = np.maximum(values, LEAST_CURVATURE)
-    return gradient, (vectors * values[:, None, :]) @ np.swapaxes(vectors, 1, 2)
 
 
 def fresh_scores(rows: StudyRows, rng: np.random.Generator) -> Array:
