@@ -79,7 +79,10 @@ def read_tree(content: bytes, where: str) -> xr.DataTree:
     """Return the groups of a file of this schema. Raises `InputError` for another file, schema or a damaged part."""
     tree = open_tree(content, where)
     if "causes" in tree.attrs:
-        hint = "compare and incidence answer from it; in Python bb.load_causes"
+        hint = (
+            "compare, incidence, report, diff and rerun answer from it; other checks read one endpoint's density, in"
+            " Python that of one cause: bb.load_causes(FILE).results[NAME]"
+        )
         raise InputError(where, found="a joint model of several causes", allowed="a result of one endpoint", hint=hint)
     if "spec" not in tree.attrs or not isinstance(tree.attrs["spec"], str):
         raise InputError(where, found="not a result of bayes-bm fit (no spec)", allowed=f"a result of schema {SCHEMA}")

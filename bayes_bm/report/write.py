@@ -9,8 +9,10 @@ from bayes_bm.checks.battery import Battery
 from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.evidence.audit import Audit
 from bayes_bm.evidence.audit import audit as audit_of
+from bayes_bm.inference.causes.result import JointResult
 from bayes_bm.inference.result import Result
 from bayes_bm.report.gather import gather
+from bayes_bm.report.joint_page import write_joint_report
 from bayes_bm.report.text import labelled
 from bayes_bm.runtime.files import write_text
 from bayes_bm.runtime.progress import counting
@@ -29,7 +31,7 @@ def red_rows(result: Result, reconciliation: pd.DataFrame) -> tuple[str, ...]:
 
 @labelled
 def write_report(
-    result: Result,
+    result: Result | JointResult,
     path: str | Path,
     *,
     audit: Audit | None = None,
@@ -48,8 +50,9 @@ def write_report(
 
     Parameters
     ----------
-    result : Result
-        What `bayes_bm.fit` or `bayes_bm.load` gives.
+    result : Result or JointResult
+        What `bayes_bm.fit` or `bayes_bm.load` gives; or `bayes_bm.fit_causes`, whose page takes no other argument but
+        `allow_failed_gate`.
     path : str or pathlib.Path
         Where the file goes.
     audit : Audit, optional
@@ -100,6 +103,8 @@ def write_report(
     """
     from bayes_bm.report.page import render
 
+    if isinstance(result, JointResult):
+        return write_joint_report(result, path, allow_failed_gate=allow_failed_gate)
     result.require_gate(allow_failed=allow_failed_gate)
     audit = audit_of(result.spec, result.evidence) if audit is None else audit
     reconciliation = reconcile(result) if reconciliation is None else reconciliation

@@ -74,7 +74,7 @@ LONGEST_NAME = 255
 """Bytes of a file's name."""
 _SPECS = "a path to a TOML spec, or a shipped model's name"
 _ONE_CAUSE = "a spec of one endpoint"
-_SEVERAL = "such a spec is read by fit, run and audit, and in Python by bb.read_causes and bb.fit_causes"
+_SEVERAL = "such a spec is read by audit, fit, run and sensitivity, and in Python by bb.read_causes and bb.fit_causes"
 _LIST = "list the shipped ones with: bayes-bm models"
 
 

@@ -18,14 +18,16 @@ from bayes_bm.checks.study_likelihood import drop_study, integrated_log_density,
 from bayes_bm.estimands.compare import compare, compared_pairs
 from bayes_bm.estimands.who import AverageStudy
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.inference.causes.result import JointResult
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.result import Result
-from bayes_bm.runtime.errors import BayesBmError
+from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.progress import each
 from bayes_bm.runtime.summaries import counted, listed, summary
 from bayes_bm.runtime.types import Array, Progress
 from bayes_bm.spec.effect_measure import measure_of
 from bayes_bm.updates.changed_rows import changed_rows, changed_studies, joined
+from bayes_bm.updates.joint_diff import joint_answers_moved, joint_moves, joint_rows_changed
 
 DRAWS = 2000
 """Draws of the new posterior that are weighed."""
@@ -95,13 +97,16 @@ class Diff:
         return self.rows.empty and self.spec.empty and self.versions.empty
 
 
-def diff(old: Result, new: Result, *, refit: bool = False, say: Progress = lambda stage: None) -> Diff:
+def diff[Fitted: (Result, JointResult)](
+    old: Fitted, new: Fitted, *, refit: bool = False, say: Progress = lambda stage: None
+) -> Diff:
     """Return what changed from one result to another, and which study's rows moved the answer by how much.
 
     Parameters
     ----------
-    old, new : Result
-        Two fits of a question, usually of one spec before and after evidence was added.
+    old, new : Result, or JointResult
+        Two fits of a question, usually of one spec before and after evidence was added. Of two joint results the tables
+        have a column `cause`, and moves are parted by study where `refit` is true alone.
     refit : bool, default False
         Whether each changed study is put back by sampling again instead of by importance weights.
     say : callable, optional
@@ -112,6 +117,11 @@ def diff(old: Result, new: Result, *, refit: bool = False, say: Progress = lambd
     Diff
         Rows, spec, versions, answers, and moves of the average study's log ratios.
 
+    Raises
+    ------
+    InputError
+        For a joint result beside one of one endpoint.
+
     Examples
     --------
     >>> import bayes_bm as bb
@@ -119,11 +129,26 @@ def diff(old: Result, new: Result, *, refit: bool = False, say: Progress = lambd
     >>> bb.diff(result, result).same
     True
     """
+    versions = _changed_keys(old.provenance.get("versions", {}), new.provenance.get("versions", {}), "package")
+    if isinstance(old, JointResult) and isinstance(new, JointResult):
+        rows = joint_rows_changed(old, new)
+        return Diff(
+            rows=rows,
+            spec=_changed_keys(_flat(old.causes.document), _flat(new.causes.document), "key"),
+            versions=versions,
+            answers=joint_answers_moved(old, new),
+            moves=joint_moves(old, new, rows, refit=refit, say=say),
+        )
+    if isinstance(old, JointResult) or isinstance(new, JointResult):
+        raise InputError(
+            "diff", found="a joint result beside one of one endpoint", allowed="two of one kind",
+            hint="a cause's own result is joint.results[NAME] in Python",
+        )  # fmt: skip
     rows = changed_rows(old.evidence, new.evidence)
     return Diff(
         rows=rows,
         spec=_changed_keys(_flat(old.spec.document()), _flat(new.spec.document()), "key"),
-        versions=_changed_keys(old.provenance.get("versions", {}), new.provenance.get("versions", {}), "package"),
+        versions=versions,
         answers=_answers(old, new),
         moves=_moves(old, new, rows, refit, say),
     )

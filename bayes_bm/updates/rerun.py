@@ -5,13 +5,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
+from bayes_bm.inference.causes.fit import fit_causes
+from bayes_bm.inference.causes.result import JointResult
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.gate import watched_parameters
 from bayes_bm.inference.provenance import versions
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Array, Progress
 
+TIED = "correlation: "
+"""Stands before the parameter that ties the causes of a joint result."""
 LARGEST_Z = 4.0
 """Standard errors by which a mean may differ: one in 16,000 differs by more, and a posterior has some dozens."""
 
@@ -22,7 +27,7 @@ class Rerun:
 
     Attributes
     ----------
-    result : Result
+    result : Result or JointResult
         Made from the spec and evidence of the other.
     identical : bool
         Every draw of every parameter is the same, bit for bit.
@@ -42,7 +47,7 @@ class Rerun:
     True
     """
 
-    result: Result
+    result: Result | JointResult
     identical: bool
     table: pd.DataFrame
     versions: pd.DataFrame
@@ -65,12 +70,12 @@ class Rerun:
         return f"{verdict}, with {with_versions}: {far}."
 
 
-def rerun(result: Result, *, cores: int | None = None, say: Progress = lambda stage: None) -> Rerun:
+def rerun(result: Result | JointResult, *, cores: int | None = None, say: Progress = lambda stage: None) -> Rerun:
     """Fit again what a result was fitted to, with its spec, evidence, seed and sampler, and compare the draws.
 
     Parameters
     ----------
-    result : Result
+    result : Result or JointResult
         Its evidence and spec are read from it, no file is.
     cores : int, optional
         Processor cores of the sampler; draws do not depend on them.
@@ -89,24 +94,46 @@ def rerun(result: Result, *, cores: int | None = None, say: Progress = lambda st
     >>> bb.rerun(result).identical
     True
     """
+    earlier = _posteriors(result)
+    again = _fitted(result, cores, say)
+    now = _posteriors(again)
+    identical = all(
+        name in now[part] and np.array_equal(own[name].to_numpy(), now[part][name].to_numpy())
+        for part, own in earlier.items()
+        for name in own.data_vars
+    )
+    means = [_means(part, own, now[part]) for part, own in earlier.items()]
+    return Rerun(again, identical, pd.concat(means, ignore_index=True), _changed_versions(result))
+
+
+def _fitted(result: Result | JointResult, cores: int | None, say: Progress) -> Result | JointResult:
+    if isinstance(result, JointResult):
+        return fit_causes(result.causes, result.evidence, cores=cores, say=say)
     result.require_alone("rerun")
     each = {name: result.provenance[name] for name in ("draws", "tune", "chains") if name in result.provenance}
     imputed = None if result.imputations is None else result.imputations.m
-    again = fit(result.spec, result.evidence, cores=cores, imputations=imputed, say=say, **each)
-    names = [str(name) for name in result.posterior.data_vars]
-    identical = all(
-        name in again.posterior and np.array_equal(result.posterior[name].to_numpy(), again.posterior[name].to_numpy())
-        for name in names
-    )
+    return fit(result.spec, result.evidence, cores=cores, imputations=imputed, say=say, **each)
+
+
+def _posteriors(result: Result | JointResult) -> dict[str, xr.Dataset]:
+    """The posterior; of a joint result that of each cause, under its name, and the correlation."""
+    if isinstance(result, Result):
+        return {"": result.posterior}
+    parts = {f"{name}: ": one.posterior for name, one in result.results.items()}
+    # under the name of a parameter that is watched
+    tied = result.correlation.rename(pair="covariate").rename("coefficient").to_dataset()
+    return parts | {TIED: tied}
+
+
+def _changed_versions(result: Result | JointResult) -> pd.DataFrame:
     earlier, now = result.provenance.get("versions", {}), versions()
     changed = [{"package": name, "old": earlier.get(name), "new": now.get(name)} for name in {**earlier, **now}]
-    table = pd.DataFrame([row for row in changed if row["old"] != row["new"]], columns=["package", "old", "new"])
-    return Rerun(again, identical, _means(result, again), table)
+    return pd.DataFrame([row for row in changed if row["old"] != row["new"]], columns=["package", "old", "new"])
 
 
-def _means(earlier: Result, again: Result) -> pd.DataFrame:
+def _means(part: str, earlier: xr.Dataset, again: xr.Dataset) -> pd.DataFrame:
     """Means of watched parameters, and their difference in standard errors."""
-    ours, theirs = (watched_parameters(one.posterior) for one in (earlier, again))
+    ours, theirs = (watched_parameters(one) for one in (earlier, again))
     rows = []
     for name in ours.data_vars:
         if name not in theirs:
@@ -116,7 +143,8 @@ def _means(earlier: Result, again: Result) -> pd.DataFrame:
             means = one[..., place].mean(), other[..., place].mean()
             error = np.hypot(_mcse(one[..., place]), _mcse(other[..., place]))
             z = 0.0 if means[0] == means[1] else (means[1] - means[0]) / error
-            label = str(name) if one.shape[-1] == 1 else f"{name}[{place}]"
+            label = part + (str(name) if one.shape[-1] == 1 else f"{name}[{place}]")
+            label = label.replace(f"{TIED}coefficient", "correlation")
             rows.append({"parameter": label, "before": means[0], "again": means[1], "z": float(z)})
     return pd.DataFrame(rows, columns=["parameter", "before", "again", "z"])
 

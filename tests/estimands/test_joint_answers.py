@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import tomlkit
-import xarray as xr
 
 import bayes_bm as bb
 from bayes_bm.cli.app import main
@@ -17,14 +16,15 @@ from bayes_bm.estimands.competing_risks import FREE, all_cause_survival, cumulat
 from bayes_bm.estimands.joint_compare import compare_causes, joint_rows
 from bayes_bm.estimands.joint_populations import asked_about
 from bayes_bm.inference.causes import fit as fitting
-from bayes_bm.inference.causes.density import joint_density, joint_inputs
+from bayes_bm.inference.causes.density import joint_density
 from bayes_bm.inference.causes.fit import fit_causes
 from bayes_bm.inference.causes.result import JointResult, load_causes
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.sampling import run_nutpie
 from bayes_bm.runtime.errors import InputError
 from tests.builders import causes as built
-from tests.builders import posteriors, worlds
+from tests.builders import worlds
+from tests.builders.joint_results import by_hand
 from tests.paths import ROOT
 
 GOLDEN = json.loads((ROOT / "tests" / "witness" / "golden" / "competing.json").read_text())
@@ -75,28 +75,6 @@ def test_apart_it_is_the_fits_of_today_draw_by_draw() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ answers by hand
-
-
-def by_hand(
-    correlation: float = 0.0, draws: int = 8, fixed: dict[str, Any] | None = None, **changes: Any
-) -> JointResult:
-    """A joint posterior that is stated, not sampled."""
-    of = built.causes(**changes)
-    evidence = built.evidence(of, built.with_patients() if "covariates" not in changes else aged())
-    inputs = joint_inputs(of, evidence)
-    results = {
-        name: posteriors.result(one.spec, one.evidence, chains=1, draws=draws, seed=place + 1, **(fixed or {}))
-        for place, (name, one) in enumerate(zip(of.names, inputs.inputs, strict=True))
-    }
-    values = xr.DataArray(
-        np.full((1, draws, 1), correlation), dims=("chain", "draw", "pair"), coords={"pair": ["f, d"]}
-    )
-    return JointResult(of, evidence, results, values, posteriors.PASSED)
-
-
-def aged() -> dict[str, Any]:
-    rng = np.random.default_rng(2)
-    return {"patients": [{**row, "age": float(rng.choice([50.0, 60.0, 75.0]))} for row in built.patients()]}
 
 
 ONE_ENDPOINT: dict[str, Any] = {"failure": {}, "death": {}}
@@ -220,7 +198,7 @@ def test_the_table_of_answers_and_the_commands(tmp_path, capsys) -> None:
     assert len(shares["rows"]) == 2 * 3 * 2
     with pytest.raises(SystemExit):
         main(["predict", str(path), "--times", "6"])
-    assert "compare and incidence answer from it" in capsys.readouterr().err
+    assert "compare, incidence, report, diff and rerun answer from it" in capsys.readouterr().err
 
 
 def run(capsys: Any, *words: str) -> str:

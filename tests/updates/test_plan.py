@@ -14,7 +14,7 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.updates.answers import Answers
 from bayes_bm.updates.designs import Design, PlannedArm, check_designs, planned_studies
 from bayes_bm.updates.future_study import FutureStudy, Numbers, future_study
-from bayes_bm.updates.plan import plan, simulated_updates
+from bayes_bm.updates.plan import _drawn, _one_future, plan, simulated_updates
 from bayes_bm.updates.proposals import Site, find_site, log_weight_by_likelihood, log_weight_by_site
 from bayes_bm.updates.updated import normal_update
 from bayes_bm.updates.value import gain_of_knowing, mean_given
@@ -79,6 +79,23 @@ def test_a_printed_ratio_updates_a_normal_as_it_does_in_closed_form() -> None:
     gains = np.array([one.utility.max() - one.utility[1] for one in updates])
     loss = spread * stats.norm.pdf(mean / spread) + mean * stats.norm.cdf(mean / spread)
     assert gains.mean() == pytest.approx(loss, abs=3 * gains.std() / math.sqrt(150))
+
+
+def test_each_future_s_interval_is_that_of_the_closed_form() -> None:
+    """What is promised in one future, not on average: a printed ratio r, mean V' (m / V + r / (se^2 + tau^2))."""
+    tau = 0.3
+    result = known(study_treatment_sd=tau)
+    study = planned(result, two_arms(result, prints="ratio"))
+    se = float(study.inputs.evidence.hazard_ratios["se"].iloc[0])
+    answers, rng = normal_answers(result, study.treatments[1]), np.random.default_rng(6)
+    mean, variance = float(answers.log_ratio.mean()), float(answers.log_ratio.var())
+    after = 1 / (1 / variance + 1 / (se**2 + tau**2))
+    for numbers, start in _drawn(study, rng.integers(len(answers.log_ratio), size=6), rng):
+        updated = _one_future([study], [(numbers, start)], answers, rng)
+        seen = float(numbers["hazard_ratios"]["log_hr"][0])
+        middle = after * (mean / variance + seen / (se**2 + tau**2))
+        assert updated.high[0] - updated.low[0] == pytest.approx(2 * Z * math.sqrt(after), rel=0.1)
+        assert (updated.high[0] + updated.low[0]) / 2 == pytest.approx(middle, abs=0.25 * math.sqrt(after))
 
 
 def test_answers_updated_as_normals_are_those_of_the_closed_form() -> None:

@@ -1,6 +1,6 @@
 """What fit, audit, run, compare and incidence do with a spec, or a result, of several causes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ from rich.text import Text
 
 from bayes_bm.cli.audits import audit_document, print_audit
 from bayes_bm.cli.options import ImputationOptions, SamplingOptions, SpecChanges, spec_inputs
-from bayes_bm.cli.parsing import parse_changes
+from bayes_bm.cli.parsing import load_gated, parse_changes
 from bayes_bm.cli.printing import (
     ERR,
     ESTIMATE,
@@ -18,16 +18,17 @@ from bayes_bm.cli.printing import (
     print_words,
     show_progress,
 )
-from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.runtime.files import check_folder, check_places, write_csv
 
 if TYPE_CHECKING:
     from bayes_bm.estimands.who import Who
     from bayes_bm.inference.causes.result import JointResult
+    from bayes_bm.inference.result import Result
     from bayes_bm.spec.causes import Causes
 
 COLUMNS = ("estimand", "cause", "treatment", "reference", "time", ESTIMATE, "prob_better", "label")
-FILES = ("result.nc", "answers.csv", "rows.csv", "set_aside.csv")
+FILES = ("result.nc", "answers.csv", "rows.csv", "set_aside.csv", "report.html")
 """What `run` writes of a spec of several causes."""
 
 
@@ -121,6 +122,7 @@ def run_joint(
 ) -> None:  # fmt: skip
     """Fit a joint model and write its answers: everything in one folder."""
     from bayes_bm.estimands.joint_compare import compare_causes, joint_rows
+    from bayes_bm.report.joint_page import write_joint_report
 
     causes = read_changed(name, changes)
     check_folder("--out", out, FILES, inputs_of(name, causes))
@@ -129,8 +131,9 @@ def run_joint(
     result.save(out / "result.nc")
     result.require_gate(allow_failed=allow_failed_gate)
     answers, rows = compare_causes(result), joint_rows(result)
-    for file, table in zip(FILES[1:], (answers, rows, result.evidence.set_aside), strict=True):
+    for file, table in zip(FILES[1:4], (answers, rows, result.evidence.set_aside), strict=True):
         write_csv(table, out / file)
+    write_joint_report(result, out / FILES[4], allow_failed_gate=allow_failed_gate)
     if as_json:
         return print_json({**gate_of(result), "rows": json_rows(answers), "files": [str(out / file) for file in FILES]})
     _print_answers(result, answers, "average-study")
@@ -148,6 +151,73 @@ def load_joint(path: Path, *, allow_failed: bool, level: float | None) -> "Joint
     if not result.gate.passed:
         ERR.print(Text(f"the convergence gate of {path} failed: {'; '.join(result.gate.reasons)}"))
     return result if level is None else result.at_level(level)
+
+
+def load_either(path: Path, *, allow_failed: bool | None = None) -> "Result | JointResult":
+    """Return a stored result of one endpoint or of several causes; None for `allow_failed` asks no gate."""
+    from bayes_bm.inference.causes.result import holds_causes, load_causes
+    from bayes_bm.inference.result import load
+
+    joint = holds_causes(path)
+    if allow_failed is None:
+        return load_causes(path) if joint else load(path)
+    return (
+        load_joint(path, allow_failed=allow_failed, level=None)
+        if joint
+        else load_gated(path, allow_failed=allow_failed)
+    )
+
+
+def report_joint(
+    path: Path, out: Path, unused: Mapping[str, str | None], *, level: float | None, allow_failed_gate: bool
+) -> Path:
+    """Write the page of a joint result. Raises `InputError` for a patient or a population, which it does not show."""
+    from bayes_bm.report.joint_page import write_joint_report
+
+    for option, given in unused.items():
+        if given is not None:
+            raise InputError(
+                option, found=f"{given} of a joint result", allowed="no patient and no population on its page",
+                hint='in Python bb.compare_causes(joint, who=bb.Patient({"name": value}))',
+            )  # fmt: skip
+    result = load_joint(path, allow_failed=allow_failed_gate, level=level)
+    return write_joint_report(result, out, allow_failed_gate=allow_failed_gate)
+
+
+def sensitivity_joint(
+    name: str, out: Path, changes: SpecChanges, sampling: SamplingOptions, one_endpoint: Mapping[str, Any],
+    *, only: Sequence[str] | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Fit every named analysis of a joint model, print ratios and shares, and write all answers to sensitivity.csv."""
+    from bayes_bm.checks.joint_sensitivity import joint_sensitivity
+
+    for option, given in one_endpoint.items():
+        if given is not None:
+            raise InputError(
+                option, found=f"{given}, of a spec of several causes", allowed="the named analyses alone",
+                hint="another family of one cause: --set causes.NAME.hazard.family=...",
+            )  # fmt: skip
+    causes = read_changed(name, changes)
+    check_folder("--out", out, ("sensitivity.csv",), inputs_of(name, causes))
+    asked: dict[str, Any] = {"changes": parse_changes(changes.settings), "sampling": sampling.document(), "only": only}
+    with show_progress(causes.name) as progress:
+        table = joint_sensitivity(name, out, **asked, say=progress)
+    out.mkdir(parents=True, exist_ok=True)
+    file = write_csv(table, out / "sensitivity.csv")
+    if as_json:
+        print_json({"spec": causes.name, "files": [str(file)], "rows": json_rows(table)})
+    else:
+        spec = causes.first
+        at_time = table["time"].isna() | (table["time"] == spec.reference_time)
+        shown = table[at_time & table["estimand"].isin(("hazard_ratio", "time_ratio", "cumulative_incidence"))]
+        columns = ("analysis", "cause", "estimand", "treatment", ESTIMATE, "prob_better", "gate")
+        print_table(shown, f"{spec.question}: under every analysis (average study)", columns, spec.interval)
+        for row in table[table["note"].fillna("") != ""].drop_duplicates("analysis").to_dict("records"):
+            print_words(f"- {row['analysis']}: {row['note']}")
+        print_words(f"written: {file}")
+    failed = table["state"] == "failed"
+    if failed.all():
+        raise GateRefused(f"all {len(table)} analyses failed: {table['note'].iloc[0]}")
 
 
 def compare_joint(result: "JointResult", who: "Who", *, as_json: bool, **asked: Any) -> None:

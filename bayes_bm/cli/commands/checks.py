@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bayes_bm.cli.commands import causes
 from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import (
     Json,
@@ -357,6 +358,11 @@ def sensitivity(
     as_json: Json = False,
 ) -> None:
     """The main answer under every named analysis and every hazard family. A fit each, kept and not redone."""
+    if causes.of_several(spec_name):
+        one_endpoint = {"--families": families, "--cross": cross or None, "--treatment": treatment}
+        one_endpoint["--scheduler"] = parallel.scheduler
+        asked_joint: dict[str, Any] = {"only": parse_names(only, "--only"), "as_json": as_json}
+        return causes.sensitivity_joint(spec_name, out, SpecChanges(settings), sampling, one_endpoint, **asked_joint)
     from bayes_bm.checks.sensitivity import sensitivity as every_analysis
     from bayes_bm.report.plots.sensitivity import sensitivity_figure
     from bayes_bm.report.text import labels_of
@@ -388,7 +394,7 @@ def sensitivity(
         print_json(sensitivity_document(spec.name, analyses, [table, picture]))
     else:
         print_sensitivity(spec, analyses, [table, picture])
-    analyses.require_some()
+    return analyses.require_some()
 
 
 def sensitivity_document(name: str, analyses: "Sensitivity", files: Sequence[Path]) -> dict[str, Any]:

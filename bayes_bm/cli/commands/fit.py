@@ -162,6 +162,10 @@ def report(
 
     check_places({"--out": out}, [result_file])
     _require_browser(pdf)
+    if causes.one_joint([result_file]) is not None:
+        unused = {"--patient": patient, "--population": population}
+        made_joint = causes.report_joint(result_file, out, unused, level=level, allow_failed_gate=allow_failed_gate)
+        return print_words("written: " + ", ".join(str(path) for path in [made_joint, *_printed(out, wanted=pdf)]))
     result = load_gated(result_file, allow_failed=allow_failed_gate, level=level)
     with show_progress(result.spec.name) as progress:
         made = make_report(
@@ -175,7 +179,7 @@ def report(
             say=progress,
         )
     files = [made.path, *_printed(made.path, wanted=pdf)]
-    print_words("written: " + ", ".join(str(path) for path in files))
+    return print_words("written: " + ", ".join(str(path) for path in files))
 
 
 def _require_browser(wanted: bool) -> None:

@@ -1,10 +1,11 @@
 """Commands about evidence that moves: plan, diff, rerun."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from bayes_bm.cli.commands import causes
 from bayes_bm.cli.limits import number_option
 from bayes_bm.cli.options import AllowFailed, Cores, Horizon, Json, ResultFile, Seed
 from bayes_bm.cli.parsing import load_gated, parse_times
@@ -22,6 +23,7 @@ from bayes_bm.runtime.errors import GateRefused
 from bayes_bm.runtime.files import check_places, write_csv
 
 if TYPE_CHECKING:
+    from bayes_bm.inference.causes.result import JointResult
     from bayes_bm.inference.result import Result
     from bayes_bm.updates.plan import Plan
 
@@ -134,13 +136,14 @@ def diff(
     """What changed between two results: rows, spec, versions, answers, and which study moved them."""
     from bayes_bm.updates.diff import diff as compare_results
 
-    old, new = (load_gated(path, allow_failed=allow_failed_gate) for path in (old_file, new_file))
+    old, new = (causes.load_either(path, allow_failed=allow_failed_gate) for path in (old_file, new_file))
     with show_progress("diff") as say:
-        found = compare_results(old, new, refit=refit, say=say)
+        # two of one kind, or the function refuses them
+        found = compare_results(cast("Result", old), cast("Result", new), refit=refit, say=say)
     tables = {name: getattr(found, name) for name in DIFF_TABLES}
     if as_json:
         return print_json(
-            {**gate_field(new), "same": found.same, **{name: json_rows(table) for name, table in tables.items()}}
+            {**_gate(new), "same": found.same, **{name: json_rows(table) for name, table in tables.items()}}
         )
     for name, table in tables.items():
         if len(table):
@@ -150,6 +153,13 @@ def diff(
     return None
 
 
+def _gate(result: "Result | JointResult") -> dict[str, Any]:
+    """Return the gate, spec and unit of a result of either kind."""
+    from bayes_bm.inference.result import Result
+
+    return gate_field(result) if isinstance(result, Result) else causes.gate_of(result)
+
+
 def rerun(
     result_file: ResultFile,
     out: Annotated[Path | None, typer.Option("--out", help="Where the new result is written.")] = None,
@@ -157,11 +167,10 @@ def rerun(
     as_json: Json = False,
 ) -> None:
     """The same result again from what is stored in it; exit status 1 where it cannot be reproduced."""
-    from bayes_bm.inference.result import load
     from bayes_bm.updates.rerun import rerun as fit_again
 
     check_places({} if out is None else {"--out": out}, [result_file])
-    result = load(result_file)
+    result = causes.load_either(result_file)
     with show_progress("rerun") as say:
         again = fit_again(result, cores=cores, say=say)
     if out is not None:
@@ -169,9 +178,9 @@ def rerun(
     if as_json:
         document = {"identical": again.identical, "agrees": again.agrees, "sentence": again.sentence}
         tables = {"versions": json_rows(again.versions), "rows": json_rows(again.table)}
-        print_json({**gate_field(again.result), **document, **tables})
+        print_json({**_gate(again.result), **document, **tables})
     else:
-        print_table(again.table, f"{result.spec.name}, before and again")
+        print_table(again.table, f"{_gate(result)['spec']}, before and again")
         print_words(again.sentence)
     if not again.agrees:
         raise GateRefused(f"{result_file} is not reproduced: {again.sentence}")
