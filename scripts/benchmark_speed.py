@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmark_averaged_rival import averaged_rivals
 from benchmark_averages import POINTS, averages
 from benchmark_contenders import by_pymc, by_stan, ours
 from benchmark_gradients import SIZES, gradients
@@ -53,6 +54,9 @@ def main() -> None:
     show("Gradients, 14 studies", columns, gradients(stan, given.largest))
     columns = f"family, rows: microseconds a gradient by points | {' | '.join(f'{n:,}' for n in POINTS)} | 4,096 by 64"
     show("Arms averaged over covariates", columns, averages(graph=not given.no_pymc))
+    if stan:
+        columns = "averaged arms: family, seed | ours, ESS per CPU s | Stan as multinma writes it | ratio | what was run"
+        show("ML-NMR against Stan", columns, averaged_rivals(stan, seeds=1))
     print(f"\n{(time.perf_counter() - started) / 60:.1f} minutes; load {os.getloadavg()[0]:.1f} at the end")
 
 
