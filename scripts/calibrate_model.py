@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from figure_evidence import figure_evidence
 
 import bayes_bm as bb
 from bayes_bm.runtime.errors import BayesBmError
@@ -51,6 +52,8 @@ CURVES = {
     "vector": {"curves": "figures", "figure_files": ("svg", "pdf")},
     "png": {"curves": "figures", "figure_files": ("png",)},
 }
+COUNTS = ("arms", "read", "asked", "taken")
+"""Arms of figures, drawn, written by the reader, in figures with open questions, and taken by the fit."""
 FEW = {"sampling.draws": 500, "sampling.tune": 500, "sampling.cores": 1}
 
 
@@ -63,10 +66,11 @@ def world(given: tuple[bb.Spec, str, int, str, float], _: np.random.SeedSequence
     ranked, more = what in ("sbc", "mixes"), MIXED if what == "mixes" else curves
     made = bb.simulate(spec, seed=seed, numbers="likelihood" if ranked else "patients", **more)
     how = "sampler" if what == "mixes" else how
-    evidence, sampled, count = made.evidence(), how in ("sampler", "imputed"), 20 if how == "imputed" else None
+    evidence, counts = figure_evidence(made) if what in ("vector", "png") else (made.evidence(), {})
+    sampled, count = how in ("sampler", "imputed"), 20 if how == "imputed" else None
     fit = bb.fit(made.spec, evidence, imputations=count) if sampled else two_stage_fit(made.spec, evidence)
     ranks = parameter_ranks(fit, made.truth, np.random.default_rng(seed)) if ranked else None
-    return {"seed": seed, "gate": float(fit.gate.passed), **(ranks or tail_shares(fit, made.truth))}
+    return {"seed": seed, "gate": float(fit.gate.passed), **counts, **(ranks or tail_shares(fit, made.truth))}
 
 
 if __name__ == "__main__":
@@ -87,5 +91,8 @@ if __name__ == "__main__":
     ):
         print(f"{count} worlds are not here: {why}")
     print(f"{len(known)} worlds, gate failed in {int((known['gate'] == 0).sum())}")
+    counted = known.reindex(columns=COUNTS).dropna(axis=1)
+    for name, count in counted.sum().items():
+        print(f"arms {name}: {count:g}")
     summary = uniformity if of.what in ("sbc", "mixes") else coverage
-    print(summary(known.drop(columns=["seed", "gate"])).to_string(index=False))
+    print(summary(known.drop(columns=["seed", "gate", *counted])).to_string(index=False))

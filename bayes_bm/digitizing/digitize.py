@@ -199,6 +199,7 @@ class Digitized(Mapping[str, pd.DataFrame]):
         study: str | None = None,
         endpoint: str | None = None,
         treatments: Mapping[str, str] | None = None,
+        overlay: bool = True,
     ) -> list[Path]:
         """Write curves, censor marks, numbers at risk, `curves.csv`, `calibration.toml` and `overlay.png`.
 
@@ -212,6 +213,8 @@ class Digitized(Mapping[str, pd.DataFrame]):
             Of the curves; where it is left out, what the axis of survival names, else `not_named`.
         treatments
             Treatment of each arm; the name of the arm where it is left out.
+        overlay
+            Whether `overlay.png` is drawn; programs that nobody watches save half a second a figure without.
 
         Returns
         -------
@@ -220,7 +223,8 @@ class Digitized(Mapping[str, pd.DataFrame]):
         """
         from bayes_bm.digitizing.folder import save_figure
 
-        return save_figure(self, Path(folder), study=study, endpoint=endpoint, treatments=treatments or {})
+        named = {"study": study, "endpoint": endpoint, "treatments": treatments or {}}
+        return save_figure(self, Path(folder), overlay=overlay, **named)
 
 
 def digitize(

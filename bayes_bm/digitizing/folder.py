@@ -32,7 +32,13 @@ DOTS = 150
 
 
 def save_figure(
-    read: "Digitized", folder: Path, *, study: str | None, endpoint: str | None, treatments: Mapping[str, str]
+    read: "Digitized",
+    folder: Path,
+    *,
+    study: str | None,
+    endpoint: str | None,
+    treatments: Mapping[str, str],
+    overlay: bool = True,
 ) -> list[Path]:
     """Write all files of a reading, or none, and return their paths, `curves.csv` first."""
     tables = figure_tables(read, study=study, endpoint=endpoint, treatments=treatments)
@@ -41,8 +47,9 @@ def save_figure(
         for name, table in tables.items():
             defuse(table).to_csv(stack.enter_context(atomic_write(folder / name)), index=False)
         stack.enter_context(atomic_write(folder / CALIBRATION)).write_text(text, encoding="utf-8")
-        _write_overlay(read, stack.enter_context(atomic_write(folder / OVERLAY)))
-    return [folder / name for name in (*tables, CALIBRATION, OVERLAY)]
+        if overlay:
+            _write_overlay(read, stack.enter_context(atomic_write(folder / OVERLAY)))
+    return [folder / name for name in (*tables, CALIBRATION, *([OVERLAY] if overlay else []))]
 
 
 def _write_overlay(read: "Digitized", file: Path) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from bayes_bm.digitizing.sources import PICTURES, VECTORS
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
 from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.spreadsheets import restore
 from bayes_bm.runtime.tasks import Outcome, Task
 
 FIGURES = "figures.csv"
@@ -35,6 +37,7 @@ class Asked:
     study: str | None = None
     endpoint: str | None = None
     treatments: Mapping[str, str] | None = None
+    overlay: bool = True
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ def digitize_and_save(asked: Asked) -> Saved:
         found = " ".join(dict.fromkeys(one.reason for one in read.verdicts))
         hint = "give through = [[x, y], ...] of each arm in calibration.toml (--calibration)"
         raise InputError(str(asked.figure), found=found, hint=hint)
-    named = {"study": asked.study, "endpoint": asked.endpoint, "treatments": asked.treatments}
-    files = read.save(asked.folder, **named)
+    named: dict[str, Any] = {"study": asked.study, "endpoint": asked.endpoint, "treatments": asked.treatments}
+    files = read.save(asked.folder, overlay=asked.overlay, **named)
     text = (asked.folder / "calibration.toml").read_text(encoding="utf-8")
     findings = in_order([*read.findings, *handing_findings(read, asked.endpoint)])
     lines = tuple(answer_line(finding, list(read), text) for finding in findings)
@@ -128,7 +131,7 @@ def write_together(saved: Sequence[Saved], folder: Path) -> list[Path]:
     manifests = []
     for one in saved:
         if one.files:
-            manifest = pd.read_csv(one.folder / MANIFEST, dtype=object)
+            manifest = restore(pd.read_csv(one.folder / MANIFEST, dtype=object))
             for column in ("curve", "at_risk", "ticks"):
                 filled = manifest[column].notna()
                 manifest.loc[filled, column] = f"{one.folder.name}/" + manifest.loc[filled, column].astype(str)

@@ -15,8 +15,11 @@ from bayes_bm.digitizing.calibration import Calibration, GivenArm
 from bayes_bm.digitizing.calibration_file import read_calibration
 from bayes_bm.digitizing.figure import Finding
 from bayes_bm.digitizing.folder import answer_line
+from bayes_bm.digitizing.many import Saved, write_together
 from bayes_bm.hazards.nonparametric import kaplan_meier
 from bayes_bm.runtime.errors import InputError
+from bayes_bm.runtime.files import write_csv
+from bayes_bm.runtime.spreadsheets import restore
 from bayes_bm.validation.simulation.curves import varied
 from bayes_bm.validation.simulation.journal_figures import FigureStyle, draw_figure
 from tests.builders.commands import call
@@ -207,6 +210,20 @@ def test_a_folder_is_read_in_one_call(figure: Path, tmp_path: Path, capsys) -> N
     assert all((tmp_path / "out" / curve).is_file() for curve in manifest["curve"])
     assert pd.read_csv(tmp_path / "out" / "figures.csv")["verdict"].tolist() == ["exact", "exact", "refused"]
     assert "not read" in capsys.readouterr().err
+
+
+def test_a_name_that_starts_as_a_formula_keeps_its_letters_in_the_table_of_many_figures(tmp_path: Path) -> None:
+    table = pd.DataFrame({"arm": ["+ surgery"], "curve": ["a.csv"], "at_risk": [None], "ticks": [None]})
+    file = write_csv(table, tmp_path / "one" / "curves.csv")
+    together, _ = write_together([Saved(tmp_path / "one.svg", tmp_path / "one", (file,), table)], tmp_path)
+    assert list(restore(pd.read_csv(together, dtype=object))["arm"]) == ["+ surgery"]
+    assert list(pd.read_csv(together)["curve"]) == ["one/a.csv"]
+
+
+def test_a_saved_figure_without_overlay_has_all_else(read, tmp_path: Path) -> None:
+    files = read.save(tmp_path, overlay=False)
+    assert {file.name for file in files} == {file.name for file in tmp_path.iterdir()}
+    assert not (tmp_path / "overlay.png").exists() and files[0].name == "curves.csv"
 
 
 def test_a_finding_without_a_key_is_answered_before_the_first_table() -> None:

@@ -363,9 +363,15 @@ def _names(traced: Search, words: Sequence[Text], made: Panel, area: Crop, table
     ]
     if any(name is None for name in names):
         looks = [_look(arm, area) for arm in traced.arms]
-        labels = beside_lines(words, looks, made.box, [*table.texts])
+        labels = [_without_mark(label, table) for label in beside_lines(words, looks, made.box, [*table.texts])]
         names = [name or other for name, other in zip(names, labels, strict=True)]
     return naming.completed(names, table)
+
+
+def _without_mark(label: Name | None, table: tables.Table) -> Name | None:
+    """A label beside a line without the last censor mark of that line, where the table prints the name without it."""
+    bare = "" if label is None else label.name.lstrip("+|x ")
+    return replace(label, name=bare) if label is not None and any(row.label == bare for row in table.rows) else label
 
 
 def _look(arm: Traced, area: Crop) -> Look:

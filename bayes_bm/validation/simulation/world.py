@@ -92,7 +92,9 @@ class World:
             with TemporaryDirectory() as folder:
                 drawn = [file for file in self.write(folder) if file.parent.name == FIGURES]
                 together = Path(folder) / DIGITIZED
-                asked = [Asked(file, together / file.stem, endpoint=self.spec.endpoint) for file in drawn]
+                asked = [
+                    Asked(file, together / file.stem, endpoint=self.spec.endpoint, overlay=False) for file in drawn
+                ]
                 if asked:
                     saved = digitize_all(asked, cores=1)
                     refused = next((one.refusal for one in saved if one.refusal), None)

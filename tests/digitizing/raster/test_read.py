@@ -7,8 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bayes_bm.digitizing.figure import Axis
+from bayes_bm.digitizing.figure import Axis, RiskRow
+from bayes_bm.digitizing.legend import Name
+from bayes_bm.digitizing.raster.read import _without_mark
 from bayes_bm.digitizing.scene import Box
+from bayes_bm.digitizing.table import Table
 from tests.digitizing.raster.drawing import ARMS, Style, draw, error, jpeg, kaplan_meier, matched, turned
 
 pytest.importorskip("rapidocr")
@@ -124,3 +127,12 @@ def test_generated_figures(reader, name):
     truth = json.loads((path.parent / "truth.json").read_text())
     reading = reader(read_picture(path))
     assert len(reading.arms) == len(truth["arms"])
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"), [("+ control", "control"), ("|control", "control"), ("+ chemotherapy", "+ chemotherapy")]
+)
+def test_the_last_mark_of_a_line_is_no_part_of_the_name_beside_it(printed, expected):
+    rows = (RiskRow("at_risk", None, "control", np.zeros(1), np.array([40]), "ocr 0.93"),)
+    found = _without_mark(Name(printed, "label"), Table(rows, (None,), ("",), ()))
+    assert found is not None and found.name == expected
