@@ -40,19 +40,22 @@ def cited(text: str) -> set[int]:
     return found
 
 
-def texts() -> list[Path]:
-    """Sources and pages of the repository, this file apart."""
-    files = [path for path in ROOT.rglob("*") if path.suffix in KINDS and path.is_file()]
-    inside = [(path, path.relative_to(ROOT).parts) for path in files if path != Path(__file__).resolve()]
-    return [path for path, parts in inside if not any(part in NOT_OURS or part.startswith(".") for part in parts)]
+@cache
+def texts() -> dict[Path, str]:
+    """Sources and pages of the repository by their files, this one apart; of an environment nothing is looked at."""
+    found: list[Path] = []
+    for folder, inside, names in ROOT.walk():
+        inside[:] = [name for name in inside if name not in NOT_OURS and not name.startswith(".")]
+        found += [folder / name for name in names if Path(name).suffix in KINDS and not name.startswith(".")]
+    return {path: path.read_text(encoding="utf-8") for path in found if path != Path(__file__).resolve()}
 
 
 @pytest.mark.slow
 def test_every_cited_decision_is_in_the_page() -> None:
     anchors = {anchor(heading) for heading in headings()}
     lost = []
-    for path in texts():
-        text, name = path.read_text(encoding="utf-8"), path.relative_to(ROOT)
+    for path, text in texts().items():
+        name = path.relative_to(ROOT)
         lost += [f"{name}: decision {number}" for number in sorted(cited(text) - decided())]
         lost += [f"{name}: #{found}" for found in BY_ANCHOR.findall(text) if found not in anchors]
     assert not lost
@@ -108,5 +111,5 @@ ABSENT = re.compile(r"\b(?:rules|design|facts|style|contract)\.md|\brules? \d", 
 
 @pytest.mark.slow
 def test_nothing_cites_a_page_or_a_rule_that_is_not_here() -> None:
-    lines = [(path, line) for path in texts() for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = [(path, line) for path, text in texts().items() for line in text.splitlines()]
     assert [f"{path.relative_to(ROOT)}: {line}" for path, line in lines if ABSENT.search(line)] == []
