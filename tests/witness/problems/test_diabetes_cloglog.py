@@ -28,7 +28,8 @@ def spec_of(shared: Path, folder: Path, analysis: str | None) -> bb.Spec:
 
 @cache
 def fitted(shared: Path, folder: Path, analysis: str | None) -> bb.Result:
-    return bb.fit(spec_of(shared, folder, analysis))
+    """Half the chains of the spec: what is left to chance is a tenth to three quarters of what each test allows."""
+    return bb.fit(spec_of(shared, folder, analysis), draws=2000, tune=800, chains=2)
 
 
 @pytest.fixture(scope="module")
