@@ -178,7 +178,10 @@ def main(worlds: int, out: str, seed: int = 1) -> None:
         whole = JointDensity(other, density.coordinates, parts, density.ties)
         tree = run_nutpie(target(whole), settings, 0.85, seed * 1000 + world, cores=1)
         draws = tree["posterior"].to_dataset()["x"].transpose("chain", "draw", ...).to_numpy()
-        row: dict[Hashable, Any] = {"world": world, "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum())}
+        row: dict[Hashable, Any] = {
+            "world": world,
+            "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum()),
+        }
         watched = {"correlation": (whole.correlations(draws)[..., 0], rho)}
         for name, posterior, true in zip(CAUSES.names, whole.posteriors(draws), truth, strict=True):
             watched |= {f"{name}.{key}": (posterior[key].to_numpy(), float(true[key].item())) for key in SCALARS}
