@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import pty
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -33,24 +36,46 @@ class Ended(NamedTuple):
     seconds: float
 
 
+def _said(terminal: int, seconds: float) -> str:
+    """What comes out of a terminal within the time; nothing where its other end is closed."""
+    if not select.select([terminal], [], [], seconds)[0]:
+        return ""
+    try:
+        return os.read(terminal, 4096).decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def stopped(folder: Path, number: signal.Signals, command: str, *, after: str, options: Sequence[str] = ()) -> Ended:
-    """Run a command on the folder's spec and send it the signal once standard error has said `after`."""
+    """Run a command on the folder's spec and send it the signal once its terminal has said `after`.
+
+    Standard error is a terminal, because a pipe is told nothing of how far the work is.
+    """
     out = folder / ("r.nc" if command == "fit" else "out")
     call = [sys.executable, "-m", "bayes_bm", command, str(folder / "small.toml"), "--out", str(out), *options]
-    running = subprocess.Popen(call, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert running.stderr is not None
+    mine, theirs = pty.openpty()
+    terminal = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
+    running = subprocess.Popen(call, stderr=theirs, stdout=subprocess.DEVNULL, env=terminal)
+    os.close(theirs)
     try:
-        for line in running.stderr:
-            if after in line:
-                break
+        text = ""
+        while after not in text:
+            more = _said(mine, 60)
+            assert more, f"the command ended without {after}: {text}"
+            text += more
         time.sleep(0.5)
         start = time.perf_counter()
         running.send_signal(number)
-        said = running.communicate(timeout=30)[1]
-        return Ended(running.returncode, said.strip().splitlines()[-1], time.perf_counter() - start)
+        while more := _said(mine, 30):
+            text += more
+        running.wait(timeout=30)
+        seconds = time.perf_counter() - start
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").strip().splitlines()
+        return Ended(running.returncode, lines[-1].strip(), seconds)
     finally:
         running.kill()
-        running.communicate()
+        running.wait()
+        os.close(mine)
 
 
 def assert_nothing_written(folder: Path, ended: Ended, number: signal.Signals) -> None:
