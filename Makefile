@@ -41,9 +41,9 @@ demo: setup  ## the main question: evidence -> posterior -> comparison, a patien
 	@$(RUN) run os_reresection_vs_resrs --out $(DEMO) --patient $(PATIENT)
 
 test: setup  ## lint, types, every test
-	@$(BIN)/python scripts/compile_ahead.py & \
-	  $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache && $(TYPES) && wait $$!
-	@$(BIN)/pytest -q -m "slow or not slow"
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
+	@$(TYPES) & types=$$!; $(BIN)/python scripts/compile_ahead.py && $(BIN)/pytest -q -m "slow or not slow"; tests=$$?; \
+	  wait $$types || { echo "types: see pyright's messages above"; exit 1; }; exit $$tests
 
 explore: setup  ## the property tests with new random examples; make test repeats its own
 	@$(BIN)/pytest -q -m "slow or not slow" --hypothesis-profile=exploring $$(grep -rl --include="*.py" "@given" tests)

@@ -13,10 +13,14 @@ import pandas as pd
 
 import bayes_bm as bb
 from bayes_bm.checks.family_priors import of_family
-from bayes_bm.digitizing.raster.cutting import Samples
+from bayes_bm.digitizing.raster.cutting import Samples, fitted_steps
 from bayes_bm.digitizing.raster.fitting import StepCost, refine
+from bayes_bm.estimands import interpolation, level_averages, tabulated_patients
+from bayes_bm.estimands.gauss_rule import gauss_rule
+from bayes_bm.inference.compiled.cells.mixtures import mixed_rows
 from bayes_bm.inference.compiled.formulas import FILES, formula_address
 from bayes_bm.inference.prior_result import prior_result
+from bayes_bm.runtime.compiling import fewer_searches
 
 PATIENTS = [{"kps70": float(at % 2), "extracranial_controlled": 1.0} for at in range(40)]
 """As many as are read off a table of curves."""
@@ -57,15 +61,28 @@ def curves() -> None:
 
 
 def picture() -> None:
-    """Fit a step line to the edges of ink."""
+    """Cut the edges of ink into steps, and fit a step line to them."""
     places, sides = np.repeat(np.arange(20.0), 2) + 0.5, np.tile([-1, 1], 20)
     samples = Samples(places, np.where(places < 10, 5.0, 8.0), np.ones(40), sides, 2.0)
+    fitted_steps(samples, samples.weight, 16.0, np.full(20, 0.4))
     refine(samples, np.array([9.0]), np.array([5.0, 8.0]), StepCost(0.2, 16.0, np.full(20, 0.4)))
 
 
+def averages() -> None:
+    """Average over what patients lack: rules of few nodes, tables of levels, series, and mixtures of patients."""
+    nodes, shares = gauss_rule(np.linspace(-1, 1, 60)[None, None], np.full(60, 1 / 60))
+    low, tables = level_averages.offset_tables(np.ones((1, 1)), nodes, shares, np.zeros(1), np.ones(1))
+    level_averages.add_tabulated(np.zeros((1, 1, 1)), tables, low, np.zeros((1, 1, 1)), np.zeros((1, 1)), 1.0)
+    interpolation._evaluate_series(np.zeros((1, 1, 1, 3)), np.zeros((1, 1)))
+    tabulated_patients._average_hazard(np.zeros((1, 1, 3, 2)), np.zeros((1, 1, 2)), np.ones((1, 1, 2)))
+    mixed_rows(np.zeros(1, np.int64), np.zeros((1, 2)), np.zeros((2, 1)))
+
+
 if __name__ == "__main__":
-    picture()
-    density()
-    stages()
-    curves()
-    answers()
+    with fewer_searches():
+        picture()
+        density()
+        stages()
+        curves()
+        answers()
+        averages()

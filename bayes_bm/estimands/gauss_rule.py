@@ -31,7 +31,8 @@ def gauss_rule(atoms: Array, share: Array) -> Rule:
     if atoms.shape[-1] <= NODES:
         return Rule(atoms, share)
     flat = np.ascontiguousarray(atoms.reshape(-1, atoms.shape[-1]))
-    flat_share = np.ascontiguousarray(share.reshape(flat.shape))
+    # a copy: for an array that cannot be written numba compiles once more
+    flat_share = np.array(share.reshape(flat.shape), order="C")
     mean = np.sum(flat * flat_share, axis=1)
     sd = np.sqrt(np.sum((flat - mean[:, None]) ** 2 * flat_share, axis=1))
     scale = np.where(sd > 0, sd, 1.0)

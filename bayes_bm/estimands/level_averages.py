@@ -16,7 +16,7 @@ from numba import njit
 
 from bayes_bm.inference.compiled import exponentials
 from bayes_bm.inference.compiled.exponentials import exponential
-from bayes_bm.inference.compiled.fields import SUMS
+from bayes_bm.inference.compiled.fields import INNER_SUMS, SUMS
 from bayes_bm.runtime.compiling import cached_njit
 
 STEP = 0.125
@@ -30,7 +30,7 @@ LARGEST = np.exp(700.0)
 """As `LARGEST_LOG` in `quadrature` (no unit): a cumulative hazard or a rate beyond it is as good as infinite."""
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _levels(eta, sd, level, factor):  # pragma: no cover
     """exp(eta + z sd) at each node."""
     for m in range(level.size):
@@ -74,7 +74,7 @@ def add_moments(alive, slope, log_base, log_rate, eta, sd, less, level, weight):
                 slope[s, a, t] += moment
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _lagrange(part, weight):  # pragma: no cover
     """Weights of the places -4, ..., 5 in the value at `part` of the way from place 0 to 1."""
     for i in range(TAPS):
@@ -95,7 +95,7 @@ def offset_tables(eta_sd: Any, node: Any, share: Any, level: Any, weight: Any) -
     low, high = LOWEST - node.max() - reach - TAPS * STEP, HIGHEST - node.min() + reach + TAPS * STEP
     tables = np.empty((*eta_sd.shape, int((high - low) / STEP) + 1))
     given = (eta_sd, *(np.broadcast_to(values, (*eta_sd.shape, values.shape[-1])) for values in (node, share)))
-    _fill_tables(tables, low, *(np.ascontiguousarray(values) for values in given), level, weight)
+    _fill_tables(tables, low, *(np.array(values, order="C") for values in given), level, weight)
     return low, tables
 
 
@@ -120,7 +120,7 @@ def _fill_tables(tables, low, eta_sd, node, share, level, weight):  # pragma: no
                     _add_shifted(table, at_nodes, int(whole) + i - (TAPS // 2 - 1), weight[m] * shifts[i])
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _add_shifted(table, values, shift, factor):  # pragma: no cover
     """Add factor times the value so many places on: 1 before the first, 0 behind the last."""
     places = table.size

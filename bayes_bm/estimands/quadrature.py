@@ -229,7 +229,7 @@ def _read_tables(population: Population, times: _PlacedTimes) -> Array:
     for score, of_shape in zip(*_hermite(SHAPE_NODES, bool(np.any(population.shape_sd > 0))), strict=True):
         shape = _effects_at_node(population, 0.0, float(score))[1]
         log_cum = np.broadcast_to(population.family.log_cum_hazard(times.placed, zero, shape, xp=NUMPY), size)
-        level_averages.add_tabulated(alive, tables, low, np.ascontiguousarray(log_cum), eta, float(of_shape))
+        level_averages.add_tabulated(alive, tables, low, np.array(log_cum, order="C"), eta, float(of_shape))
     return alive
 
 
@@ -266,14 +266,15 @@ def _kernel_inputs(
     Levels and weights of the nodes follow.
     """
     size, zero = (*population.eta.shape, times.log_u.shape[-1]), np.zeros((*population.eta.shape, 1))
-    nodes, log_offsets = _product_nodes(population), np.ascontiguousarray(np.broadcast_to(less, size))
+    # copies, also where nothing is broadcast: for arrays that cannot be written numba compiles once more
+    nodes, log_offsets = _product_nodes(population), np.array(np.broadcast_to(less, size), order="C")
     for node in dict.fromkeys(shape for _, _, shape in nodes):
         level, weight = np.array([(level, weight) for weight, level, shape in nodes if shape == node]).T.copy()
         shape = _effects_at_node(population, 0.0, node)[1]
         logs = [population.family.log_cum_hazard(times.placed, zero, shape, xp=NUMPY)]
         if rate:
             logs.append(population.family.log_hazard(times.placed, zero, shape, xp=NUMPY) + times.log_u)
-        broadcast_logs = (np.ascontiguousarray(np.broadcast_to(values, size)) for values in logs)
+        broadcast_logs = (np.array(np.broadcast_to(values, size), order="C") for values in logs)
         yield (
             *broadcast_logs,
             np.ascontiguousarray(population.eta),

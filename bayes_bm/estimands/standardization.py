@@ -343,7 +343,8 @@ def _reduce_draws(eta, share, low, values, step, bins):  # pragma: no cover
                 square[t] += mixed[t] * mixed[t]
             for t in range(times):
                 patient_counts[t, min(max(int(mixed[t] * bins), 0), bins - 1)] += 1
-        moments[p, :, 0], moments[p, :, 1] = mean, square
+        for t in range(times):
+            moments[p, t, 0], moments[p, t, 1] = mean[t], square[t]
     return moments, counts
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from bayes_bm.estimands import quadrature
 from bayes_bm.estimands.gauss_rule import Rule
@@ -15,8 +16,9 @@ from bayes_bm.estimands.quadrature import Population
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.compiled import exponentials
 from bayes_bm.inference.compiled.exponentials import exponential
-from bayes_bm.inference.compiled.fields import SUMS
+from bayes_bm.inference.compiled.fields import INNER_SUMS
 from bayes_bm.runtime.compiling import cached_njit
+from bayes_bm.runtime.inner_functions import INNER
 from bayes_bm.runtime.types import Array
 
 STEP = 0.2
@@ -116,11 +118,13 @@ def _tabulate_survival(
             total[t] = 0.0
             for w in range(shapes):
                 _add_table_rows(table, (baseline[d, w, t] + low[d] - lowest) / table_step, shape_weight[w], total[t])
-        averages[d, : points[d]] = total.T
+        for k in range(points[d]):
+            for t in range(times):
+                averages[d, k, t] = total[t, k]
     return averages
 
 
-@cached_njit(exponentials, **SUMS)
+@njit(**INNER_SUMS)
 def _level_survival(cum_hazard, factor, node_weight):  # pragma: no cover
     """E exp(-H) over the level, which multiplies the cumulative hazard at each node."""
     total = 0.0
@@ -129,7 +133,7 @@ def _level_survival(cum_hazard, factor, node_weight):  # pragma: no cover
     return total
 
 
-@cached_njit(fastmath=True)
+@njit(fastmath=True, **INNER)
 def _add_table_rows(table, position, weight, total):  # pragma: no cover
     """Adds weight x table, read off by cubics at `at`, in steps of the table, and whole rows of it further on.
 

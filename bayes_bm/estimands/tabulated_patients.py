@@ -217,7 +217,8 @@ def _average_hazard(coefficients, x, weight):  # pragma: no cover
                     for t in range(times):
                         log_hazard[t] += coefficients[s, a, j, t] * power[j]
                 if nodes == 1:
-                    alive[:] = log_hazard
+                    for t in range(times):
+                        alive[t] = log_hazard[t]
                     break
                 for t in range(times):
                     alive[t] += weight[s, a, k] * exponential(-exponential(log_hazard[t]))

@@ -48,7 +48,8 @@ class MixedArms(AveragedOverCovariates):
         log_cum = self.base.log_cum_hazard(placed_time, eta, of_base, xp=NUMPY)
         logs = np.stack(np.broadcast_arrays(log_cum, self.base.log_hazard(placed_time, eta, of_base, xp=NUMPY)))
         rows = np.arange(int(np.prod(shape.shape[:-1]))).reshape(shape.shape[:-1])
-        wide = np.ascontiguousarray(shape[..., width:], dtype=float).reshape(-1, 2 * self.points)
+        # copies: for arrays that cannot be written numba compiles once more
+        wide = np.array(shape[..., width:], dtype=float, order="C").reshape(-1, 2 * self.points)
         flat = np.ascontiguousarray(logs, dtype=float).reshape(2, -1)
-        mixed_rows(np.broadcast_to(rows, logs.shape[1:]).ravel(), wide, flat)
+        mixed_rows(np.broadcast_to(rows, logs.shape[1:]).flatten(), wide, flat)
         return flat.reshape(logs.shape)

@@ -21,11 +21,10 @@ from bayes_bm.inference import samplers
 from bayes_bm.inference.compiled.coordinates import Block, Coordinates
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.fields import DEGREE
-from bayes_bm.inference.compiled.kernel import log_power_sum
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import Parametrization, choose_parametrization
-from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums
+from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums, log_power_sum
 from bayes_bm.inference.convergence import mean_ess
 from bayes_bm.inference.fit import fit
 from bayes_bm.inference.gate import Gate

@@ -1,11 +1,16 @@
 """Compiled code on disk is made anew when a file changes that it was compiled from."""
 
+import gc
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from numba import njit
+
+from bayes_bm.runtime.compiling import fewer_searches
+from bayes_bm.runtime.inner_functions import INNER as INNER_OPTIONS
 
 INNER = "from numba import njit\n\n\n@njit\ndef added(x):\n    return x + {more}\n"
 OUTER = """import inner
@@ -40,3 +45,28 @@ def test_a_change_in_a_file_that_a_cached_function_calls_is_seen(tmp_path: Path)
     assert run(tmp_path, more=3) == (8, 0)
     assert run(tmp_path, more=3) == (8, 1)
     assert run(tmp_path, more=30) == (62, 0)
+
+
+def test_an_inner_function_is_part_of_its_caller_and_nothing_by_itself() -> None:
+    """What numba makes of it is not given to the processor: no machine code, no wrapper for Python."""
+
+    @njit(**INNER_OPTIONS)
+    def squared(x):
+        return x * x
+
+    @njit
+    def one_more(x):
+        return squared(x) + 1.0
+
+    assert one_more(3.0) == 10.0
+    (inner,), (outer,) = squared.overloads.values(), one_more.overloads.values()
+    assert inner.library._compiled_object is None
+    assert outer.library._compiled_object
+
+
+def test_garbage_is_searched_for_as_before_once_a_function_is_compiled() -> None:
+    before = gc.get_threshold()
+    with pytest.raises(ZeroDivisionError), fewer_searches():
+        assert gc.get_threshold()[0] > 100 * before[0] or before[0] >= 300_000
+        raise ZeroDivisionError
+    assert gc.get_threshold() == before

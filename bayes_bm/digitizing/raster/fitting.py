@@ -8,14 +8,20 @@ values. A pixel in which an edge falls may show any height between those at its 
 steps taken out, put in and split, as long as the misfit falls by more than a step costs.
 """
 
+# pyright: reportArgumentType=false
+# to numba a count that begins at np.int64(0) is a whole number as any other
+
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from bayes_bm.digitizing.raster.cutting import Samples
 from bayes_bm.digitizing.raster.ink import Array
+from bayes_bm.runtime import inner_functions
 from bayes_bm.runtime.compiling import cached_njit
+from bayes_bm.runtime.inner_functions import INNER, put_rows
 
 _CAP = 12.0
 """Largest misfit of a sample, in squared standard deviations: marks and other ink are off by any amount."""
@@ -76,13 +82,13 @@ def refine(samples: Samples, places: Array, levels: Array, cost: StepCost) -> tu
     return best
 
 
-@cached_njit()
+@njit(**INNER)
 def _least(edges: Any, setting: Any, place: float) -> float:
     """The lowest step at a place."""
     return edges[3, min(max(int(place - setting[0]), 0), edges.shape[1] - 1)]
 
 
-@cached_njit()
+@njit(**INNER)
 def _edges_at(state: Any, first: int, steps: int, place: float, half: float, square: float) -> tuple[float, float]:
     """Upper and lower edge at a place, from the step `first` on; steps before do not reach it."""
     upper, lower = np.inf, -np.inf
@@ -101,14 +107,14 @@ def _edges_at(state: Any, first: int, steps: int, place: float, half: float, squ
     return upper, lower
 
 
-@cached_njit()
+@cached_njit(inner_functions)
 def _cost(state: Any, steps: int, edges: Any, weight: Any, setting: Any, low: float, high: float) -> float:
     """Misfit, in squared standard deviations, of the columns between two places."""
     start, half, soft, scale, square = setting[0], setting[1], setting[2], setting[3], setting[5]
     first = int(min(max(low - start, 0.0), edges.shape[1]))
     stop = int(min(max(high - start + 1.0, 0.0), edges.shape[1]))
     total = 0.0
-    index = 0
+    index = np.int64(0)
     if first < stop:
         index = int(np.searchsorted(state[0, :steps], start + first + 0.5 - soft - half))
     for column in range(first, stop):
@@ -135,7 +141,7 @@ def _cost(state: Any, steps: int, edges: Any, weight: Any, setting: Any, low: fl
     return total
 
 
-@cached_njit()
+@njit(**INNER)
 def _window(state: Any, steps: int, first: int, last: int, setting: Any) -> tuple[float, float]:
     """The columns that places and levels of the steps `first` to `last` touch."""
     reach = setting[1] + setting[2] + 4.5
@@ -144,7 +150,7 @@ def _window(state: Any, steps: int, first: int, last: int, setting: Any) -> tupl
     return low, high
 
 
-@cached_njit()
+@njit(**INNER)
 def _settle(
     state: Any, steps: int, first: int, last: int, edges: Any, weight: Any, setting: Any, low: float, high: float
 ) -> float:
@@ -187,7 +193,7 @@ def _settle(
     return best
 
 
-@cached_njit()
+@njit(**INNER)
 def _insert(state: Any, steps: int, index: int, place: float, level: float) -> None:
     """Put a step before the step `index`: `level` holds between it and the step that was there."""
     for other in range(steps, index, -1):
@@ -197,7 +203,7 @@ def _insert(state: Any, steps: int, index: int, place: float, level: float) -> N
     state[0, index], state[1, index + 1] = place, level
 
 
-@cached_njit()
+@njit(**INNER)
 def _delete(state: Any, steps: int, index: int, level: float) -> None:
     """Take out the step `index`; one level holds before and behind it."""
     for other in range(index, steps - 1):
@@ -207,7 +213,7 @@ def _delete(state: Any, steps: int, index: int, level: float) -> None:
     state[1, index] = level
 
 
-@cached_njit()
+@njit(**INNER)
 def _taken_out(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int:
     """Take out the steps without which the misfit rises by less than a step costs; return how many are left."""
     index = steps - 1
@@ -225,20 +231,20 @@ def _taken_out(state: Any, steps: int, edges: Any, weight: Any, setting: Any) ->
             if steps > 1:
                 cost = _settle(trial, steps - 1, first, max(last - 1, first), edges, weight, setting, low, high)
             else:
-                cost = _cost(trial, 0, edges, weight, setting, low, high)
+                cost = _cost(trial, steps - 1, edges, weight, setting, low, high)
             if cost < best_cost:
                 best_cost, best = cost, trial
         if best_cost < before + setting[4]:
-            state[:] = best
+            put_rows(best, state)
             steps -= 1
         index -= 1
     return steps
 
 
-@cached_njit()
+@njit(**INNER)
 def _split(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int:
     """Split the drops that fit better as two; return how many steps there are."""
-    index = 0
+    index = np.int64(0)
     while index < steps and steps + 1 < state.shape[1] - 1:
         low, high = _window(state, steps, index, index, setting)
         before = _cost(state, steps, edges, weight, setting, low, high)
@@ -268,18 +274,18 @@ def _split(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int
             _insert(trial, steps, index, best_left, best_level)
             cost = _settle(trial, steps + 1, index, index + 1, edges, weight, setting, low, high)
             if cost + setting[4] < before:
-                state[:] = trial
+                put_rows(trial, state)
                 steps += 1
                 continue
         index += 1
     return steps
 
 
-@cached_njit()
+@njit(**INNER)
 def _put_in(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int:
     """Put a drop into the levels that fit better as two; return how many steps there are."""
     half = setting[1]
-    index = 0  # of the level
+    index = np.int64(0)  # of the level
     tried = 0
     while index <= steps and steps + 1 < state.shape[1] - 1 and tried < 4 * state.shape[1]:
         tried += 1
@@ -322,14 +328,14 @@ def _put_in(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> in
                 trial[1, index] = best_left
                 cost = _settle(trial, steps + 1, first_step, min(index + 1, steps), edges, weight, setting, low, high)
                 if cost + setting[4] < before:
-                    state[:] = trial
+                    put_rows(trial, state)
                     steps += 1
                     continue
         index += 1
     return steps
 
 
-@cached_njit()
+@cached_njit(inner_functions)
 def _moved(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int:
     """Make all moves that pay; return how many steps there are."""
     for sweep in range(_SWEEPS):

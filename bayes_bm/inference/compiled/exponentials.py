@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba import njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
-from bayes_bm.inference.compiled.fields import JIT
+from bayes_bm.inference.compiled.fields import INNER
 
 SMALLEST = -708.0
 """Smallest exponent; below, the result is that at the limit, 3e-308, as good as 0 here."""
@@ -44,7 +44,7 @@ def _number(context, bits):
     return types.float64(types.int64), generate
 
 
-@njit(**JIT)
+@njit(**INNER)
 def exponential(x: Any) -> Any:
     """exp(x) as arithmetic that a compiler can do for eight numbers at once: five times faster than the C library's.
 

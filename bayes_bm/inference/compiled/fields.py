@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from bayes_bm.runtime import inner_functions
+
 NORMAL, HALF_NORMAL, STUDENT_T, HALF_STUDENT_T, EXPONENTIAL, GAMMA, LOG_NORMAL, UNIFORM, CENTRED = range(9)
 """Laws of a coordinate; `Field.prior_...` are their numbers. Centred ones are judged with the effects."""
 
@@ -196,9 +198,9 @@ JIT: dict[str, Any] = {"error_model": "numpy", "fastmath": False}
 SUMS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
 """A sum may be reordered, so that several terms are added at once; infinities and NaN keep their meaning."""
 
-INNER = {**JIT, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-"""Of functions that compiled code alone calls: a tenth less to compile."""
-INNER_SUMS = {**SUMS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+INNER = {**JIT, **inner_functions.INNER}
+"""Of functions that compiled code alone calls."""
+INNER_SUMS = {**SUMS, **inner_functions.INNER}
 
 
 @njit(**INNER)

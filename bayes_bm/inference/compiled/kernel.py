@@ -16,7 +16,7 @@ from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsag
 
 # these never change: no cached code goes stale
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
-from bayes_bm.inference.compiled import exponentials, fields, order_statistics, stages
+from bayes_bm.inference.compiled import exponentials, fields, order_statistics, power_sums, stages
 from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import (
     BLOCK,
@@ -31,12 +31,12 @@ from bayes_bm.inference.compiled.fields import (
     LOG_K,
     SLOPES,
     STUDIES,
-    SUMS,
     Field,
     numbers,
     whole,
 )
 from bayes_bm.inference.compiled.order_statistics import LOG_TWO, log_beta_tail, log_dead
+from bayes_bm.inference.compiled.power_sums import log_power_sum
 from bayes_bm.inference.compiled.stages import (
     ARRAYS,
     BACKWARD,
@@ -47,7 +47,7 @@ from bayes_bm.inference.compiled.stages import (
     call_stage,
     put_structure,
 )
-from bayes_bm.runtime.compiling import cached_cfunc, cached_njit
+from bayes_bm.runtime.compiling import cached_cfunc
 
 
 @njit(**INNER)
@@ -128,31 +128,6 @@ def _polynomial(coefficients, first, t):
         slope = slope * t + value
         value = value * t + coefficients[i]
     return value, slope
-
-
-@njit(**SUMS)
-def log_power_sum(k: Any, log_u: Any, weight: Any) -> Any:
-    """log sum w u^k and its derivative by log k."""
-    largest = -np.inf
-    for i in range(log_u.size):
-        largest = max(largest, log_u[i])
-    total, moment = 0.0, 0.0
-    for i in range(log_u.size):
-        term = weight[i] * exponential(k * (log_u[i] - largest))
-        total += term
-        moment += term * log_u[i]
-    return math.log(total) + k * largest, k * moment / total
-
-
-@cached_njit(fields, **JIT)
-def power_sums(k: Any, log_u: Any, weight: Any, first: Any) -> Any:
-    """log sum w u^k and its derivative by log k of each group at each k (group, k)."""
-    values, slopes = np.empty((first.size - 1, k.size)), np.empty((first.size - 1, k.size))
-    for g in range(first.size - 1):
-        rows = slice(first[g], first[g + 1])
-        for i in range(k.size):
-            values[g, i], slopes[g, i] = log_power_sum(k[i], log_u[rows], weight[rows])
-    return values, slopes
 
 
 @njit(**INNER_SUMS)
@@ -313,6 +288,7 @@ def _unreached_medians(data, arm):
     stages,
     exponentials,
     order_statistics,
+    power_sums,
     **JIT,
 )
 def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
@@ -330,11 +306,3 @@ def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
         if not np.isfinite(slopes[i]):
             return NOT_FINITE
     return 0 if np.isfinite(log_density) else NOT_FINITE
-
-
-@cached_cfunc(types.int64(types.uint64, types.uint64, POINTER, POINTER, types.voidptr), **JIT)
-def copied(size: Any, kept: Any, x: Any, output: Any, user: Any) -> Any:
-    """What is kept of a draw: the coordinates themselves; parameters are worked out for all draws at once later."""
-    for i in range(size):
-        output[i] = x[i]
-    return 0

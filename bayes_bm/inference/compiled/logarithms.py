@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from bayes_bm.inference.compiled.exponentials import LOG_TWO_HIGH, LOG_TWO_LOW, _bits, _number
-from bayes_bm.inference.compiled.fields import JIT
+from bayes_bm.inference.compiled.fields import INNER
 
 SMALLEST = 2.0**-1022
 """Smallest number with all its digits; smaller ones are scaled first."""
@@ -22,7 +22,7 @@ SERIES = (
 """Of log((1 + s) / (1 - s)) / s - 2 in s^2, highest power first (Sun's fdlibm, e_log.c)."""
 
 
-@njit(**JIT)
+@njit(**INNER)
 def logarithm(x: Any) -> Any:
     """log(x), within one unit in the last place; minus infinity of 0, NaN below."""
     is_small = x < SMALLEST
@@ -42,7 +42,7 @@ def logarithm(x: Any) -> Any:
     return -np.inf if x == 0.0 else value
 
 
-@njit(**JIT)
+@njit(**INNER)
 def log_less(x: Any) -> Any:
     """log(1 - x) of x < 1, which keeps its digits however small x is (Kahan)."""
     rest = 1.0 - x

@@ -12,10 +12,7 @@ import numpy as np
 
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.fields import Problem
-from bayes_bm.inference.compiled.kernel import copied
-from bayes_bm.inference.compiled.kernel import density as weibull_density
 from bayes_bm.inference.compiled.stages import addresses
-from bayes_bm.inference.compiled.structure_stages import STRUCTURE_STAGES
 from bayes_bm.runtime.errors import GateRefused
 
 if TYPE_CHECKING:
@@ -50,9 +47,11 @@ def imported_later(name: str) -> Iterator[None]:
 
 def density_of(problem: "Problem | CellProblem") -> Any:
     """The compiled function that reads a problem."""
+    # late, so that no model waits for the compiling of what it does not need
     if isinstance(problem, Problem):
+        from bayes_bm.inference.compiled.kernel import density as weibull_density
+
         return weibull_density
-    # late, so that a Weibull model does not wait for its compiling
     from bayes_bm.inference.compiled.cells.density import density
 
     return density
@@ -60,7 +59,11 @@ def density_of(problem: "Problem | CellProblem") -> Any:
 
 def _arrays_of(problem: "Problem | CellProblem") -> tuple[np.ndarray, ...]:
     """What the compiled function reads: the arrays of a problem, then the addresses of its stages."""
-    return (*problem, STRUCTURE_STAGES) if isinstance(problem, Problem) else problem
+    if not isinstance(problem, Problem):
+        return problem
+    from bayes_bm.inference.compiled.structure_stages import STRUCTURE_STAGES
+
+    return (*problem, STRUCTURE_STAGES)
 
 
 def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem", density: Any = None) -> Any:
@@ -70,6 +73,7 @@ def compiled_model(coordinates: Coordinates, problem: "Problem | CellProblem", d
     """
     with imported_later("arviz"):
         from nutpie.compile_pymc import CompiledPyMCModel
+    from bayes_bm.inference.compiled.kept_draws import copied
 
     start = coordinates.start
     return CompiledPyMCModel(

@@ -6,11 +6,17 @@ panels are halved until values and derivatives at points between the nodes agree
 Groups that never do (times of very unlike size with very unlike weights) are marked and summed patient by patient.
 """
 
+import math
+from typing import Any
+
 import numpy as np
+from numba import njit
 from numpy.polynomial import chebyshev
 
-from bayes_bm.inference.compiled.fields import DEGREE
-from bayes_bm.inference.compiled.kernel import power_sums
+from bayes_bm.inference.compiled import exponentials, fields
+from bayes_bm.inference.compiled.exponentials import exponential
+from bayes_bm.inference.compiled.fields import DEGREE, JIT, SUMS
+from bayes_bm.runtime.compiling import cached_njit
 
 LOWEST = np.log(0.1)
 """Smallest log k of the panels; below, the sum itself is worked out: exact, and as slow as there are patients."""
@@ -78,3 +84,28 @@ def _errors(log_u: np.ndarray, weight: np.ndarray, first: np.ndarray, coefficien
     of_value = np.abs(errors - values) / np.maximum(1, np.abs(values) / 1000)
     of_slope = np.abs(steep - slopes) / np.maximum(1, np.abs(slopes)) / 10
     return np.maximum(of_value, of_slope).max(axis=1, initial=0.0)
+
+
+@njit(**SUMS)
+def log_power_sum(k: Any, log_u: Any, weight: Any) -> Any:
+    """log sum w u^k and its derivative by log k."""
+    largest = -np.inf
+    for i in range(log_u.size):
+        largest = max(largest, log_u[i])
+    total, moment = 0.0, 0.0
+    for i in range(log_u.size):
+        term = weight[i] * exponential(k * (log_u[i] - largest))
+        total += term
+        moment += term * log_u[i]
+    return math.log(total) + k * largest, k * moment / total
+
+
+@cached_njit(exponentials, fields, **JIT)
+def power_sums(k: Any, log_u: Any, weight: Any, first: Any) -> Any:
+    """log sum w u^k and its derivative by log k of each group at each k (group, k)."""
+    values, slopes = np.empty((first.size - 1, k.size)), np.empty((first.size - 1, k.size))
+    for g in range(first.size - 1):
+        rows = slice(first[g], first[g + 1])
+        for i in range(k.size):
+            values[g, i], slopes[g, i] = log_power_sum(k[i], log_u[rows], weight[rows])
+    return values, slopes

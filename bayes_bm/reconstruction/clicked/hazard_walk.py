@@ -12,11 +12,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from bayes_bm.reconstruction.clicked import staircase
 from bayes_bm.reconstruction.clicked.staircase import CENSORED, DEATH, State
 from bayes_bm.reconstruction.curve import Floats
 from bayes_bm.runtime.compiling import cached_njit
+from bayes_bm.runtime.inner_functions import INNER
 
 # Pairs: the first speaks about death, the second about censoring.
 
@@ -43,7 +45,7 @@ class Hazards(NamedTuple):
     spread: Floats
 
 
-@_compiled()
+@njit(**INNER)
 def _piece(t: float, upper: float, pieces: int) -> int:
     """Return the number of the piece that holds time t."""
     return min(max(int(t / upper * pieces), 0), pieces - 1)
@@ -57,7 +59,7 @@ def cumulate(log_hazard: Floats, upper: float, out: Floats) -> None:
         out[b + 1] = out[b] + upper / len(log_hazard) * math.exp(log_hazard[b])
 
 
-@_compiled()
+@njit(**INNER)
 def log_prior(t: float, kind: int, upper: float, hazards: Hazards) -> float:
     """Return the log density of one patient: nothing before t, then the hazard of what happened; LAST has none."""
     b, c = _piece(t, upper, len(hazards.death)), _piece(t, upper, len(hazards.lost))
@@ -75,7 +77,7 @@ def log_prior(t: float, kind: int, upper: float, hazards: Hazards) -> float:
     return value
 
 
-@_compiled()
+@njit(**INNER)
 def _jump(size: float, spread: float) -> float:
     """Return the log density of a step of the walk, Student's t with 2 degrees of freedom, but for log spread.
 
@@ -84,7 +86,7 @@ def _jump(size: float, spread: float) -> float:
     return -1.5 * math.log1p(size * size / (2.0 * spread * spread))
 
 
-@_compiled()
+@njit(**INNER)
 def _walk(count: Floats, exposure: Floats, log_hazard: Floats, which: int, spread: float, rng) -> float:
     """Take Metropolis steps for the log hazards of all pieces, and for the sd of their random walk; return the sd."""
     pieces = len(log_hazard)

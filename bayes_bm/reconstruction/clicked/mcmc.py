@@ -13,6 +13,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 
 from bayes_bm.reconstruction.clicked import hazard_walk
 from bayes_bm.reconstruction.clicked import staircase as stairs
@@ -34,7 +35,9 @@ from bayes_bm.reconstruction.clicked.staircase import (
     weigh,
 )
 from bayes_bm.reconstruction.curve import Floats, Ints
+from bayes_bm.runtime import inner_functions
 from bayes_bm.runtime.compiling import cached_njit
+from bayes_bm.runtime.inner_functions import INNER, put_values
 
 PITCH = 1.1
 """Click errors between the places at which the integral is summed: relative error 1e-7 off corners."""
@@ -49,7 +52,7 @@ EXCHANGES = 0.2
 SHIFTS = 0.45
 """Share in which one patient shifts nearby; in the rest it goes anywhere in its interval."""
 
-_compiled = partial(cached_njit, stairs, hazard_walk)
+_compiled = partial(cached_njit, stairs, hazard_walk, inner_functions)
 
 
 class Proposal(NamedTuple):
@@ -215,7 +218,7 @@ def _warp(arm: Arm, now: State, new: State, hazards: Hazards, j: int, rng) -> Pr
     return Proposal(low, high, ratio)
 
 
-@_compiled()
+@njit(**INNER)
 def _find(ordered: Floats, value: float, low: int, high: int) -> int:
     """Return the first place in ordered[low:high] that is not before `value`."""
     while low < high:
@@ -261,7 +264,7 @@ def _settle(arm: Arm, now: State, new: State, proposal: Proposal, rng) -> None:
         levels(new.kind, new.survival, high + 1, n)
         survival_end = n
         changed = nodes = staircase(new, pitch, node, low, n, 0.0)
-    first_click = _find(arm.u, first_length - reach, 0, len(arm.u))
+    first_click = _find(arm.u, first_length - reach, np.int64(0), len(arm.u))
     click = first_click
     while click < len(arm.u) and arm.u[click] <= max(last_length, last_time + 1.0):
         if arm.u[click] <= last_length or (arm.bound[click] and arm.x[click] <= last_time):
@@ -277,7 +280,7 @@ def _settle(arm: Arm, now: State, new: State, proposal: Proposal, rng) -> None:
         _write(now, new, change)
 
 
-@_compiled()
+@njit(**INNER)
 def _write(source: State, target: State, change: Change) -> None:
     """Copy what a move changes from one state to the other."""
     for i in range(change.low, change.high):
@@ -305,8 +308,9 @@ def _move_end(arm: Arm, now: State, new: State, hazards: Hazards, rng) -> None:
         now.scalars[1] = time
         return
     new.time[end_group:] = time
-    ratio = (n - end_group) * (log_prior(time, LAST, upper, hazards) - log_prior(end, LAST, upper, hazards))
-    new.nodes[0] = staircase(new, arm.pitch, 0, 0, n, 0.0)
+    first, last = np.int64(0), np.int64(LAST)
+    ratio = (n - end_group) * (log_prior(time, last, upper, hazards) - log_prior(end, last, upper, hazards))
+    new.nodes[0] = staircase(new, arm.pitch, first, first, n, 0.0)
     weigh(arm, new, now.scalars[0], new.logs)
     ratio += _end_ratio(arm, now, new) + arm.worth * np.sum(new.logs - now.logs)
     if math.log(rng.random()) < ratio:
@@ -325,9 +329,9 @@ def _move_error(arm: Arm, now: State, new: State, rng) -> None:
     weigh(arm, now, sigma, new.logs)
     if math.log(rng.random()) < arm.worth * np.sum(new.logs - now.logs):
         now.scalars[0] = sigma
-        now.logs[:] = new.logs
+        put_values(new.logs, now.logs)
     else:
-        new.logs[:] = now.logs
+        put_values(now.logs, new.logs)
 
 
 @_compiled()
@@ -359,7 +363,8 @@ def _advance(arm: Arm, now: State, new: State, hazards: Hazards, schedule: Sched
         update_hazards(now, hazards, upper, rng)
         kept, rest = divmod(sweep - hold + 1, every)
         if sweep >= hold and rest == 0:
-            states.time[kept - 1], states.kind[kept - 1] = now.time, now.kind
+            put_values(now.time, states.time[kept - 1])
+            put_values(now.kind, states.kind[kept - 1])
             states.click_error[kept - 1] = now.scalars[0]
 
 

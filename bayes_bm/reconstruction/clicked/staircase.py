@@ -13,10 +13,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from bayes_bm.reconstruction.curve import Floats, Ints
+from bayes_bm.runtime import inner_functions
 from bayes_bm.runtime.compiling import cached_njit
+from bayes_bm.runtime.inner_functions import INNER, put_values
 
 CENSORED = 0
 """Kind of a patient who was censored before the end of follow-up."""
@@ -77,7 +80,7 @@ class State(NamedTuple):
 # The density of a click stands inline: a call counts references to every array of both records, a third of all time.
 
 
-@cached_njit()
+@cached_njit(inner_functions)
 def levels(kind: Ints, survival: Floats, first: int, last: int) -> None:
     """Write survival after each patient from `first` to before `last`.
 
@@ -91,7 +94,7 @@ def levels(kind: Ints, survival: Floats, first: int, last: int) -> None:
         survival[i] = level
 
 
-@cached_njit()
+@njit(**INNER)
 def staircase(state: State, pitch: float, node: int, low: int, high: int, last_length: float) -> int:
     """Write nodes from `node` on, from patient `low` on; past patient `high` only up to length `last_length`.
 
@@ -151,19 +154,20 @@ def density(arm: Arm, state: State, c: int, nodes: int, sigma: float) -> float:
     return math.log(total * arm.pitch + 1e-290) - 2.0 * math.log(sigma)
 
 
-@cached_njit()
+@njit(**INNER)
 def weigh(arm: Arm, state: State, sigma: float, out: Floats) -> None:
     """Write the log density of every click."""
     for c in range(len(out)):
         out[c] = density(arm, state, c, state.nodes[0], sigma)
 
 
-@cached_njit()
+@cached_njit(inner_functions)
 def refresh_state(arm: Arm, state: State) -> None:
     """Work out anew everything that follows from the patients."""
     n = len(state.time)
-    levels(state.kind, state.survival, 0, n)
-    state.nodes[0] = staircase(state, arm.pitch, 0, 0, n, 0.0)
+    first = np.int64(0)
+    levels(state.kind, state.survival, first, n)
+    state.nodes[0] = staircase(state, arm.pitch, first, first, n, 0.0)
     weigh(arm, state, state.scalars[0], state.logs)
 
 
@@ -174,7 +178,7 @@ def length(state: State) -> float:
     return state.time[n - 1] + 1.0 - state.survival[n - 1]
 
 
-@cached_njit()
+@cached_njit(inner_functions)
 def log_clicks(arm: Arm, state: State) -> float:
     """Return the log density of all clicks, all that follows from the patients worked out anew."""
     refresh_state(arm, state)
@@ -193,8 +197,12 @@ def new_state(arm: Arm, time: Floats, kind: Ints, click_error: float, end: float
     return state
 
 
-@cached_njit()
+@njit(**INNER)
 def copy_state(source: State, target: State) -> None:
     """Copy the patients and all that follows from them, but for the scalars and the number of nodes."""
-    target.time[:], target.kind[:], target.survival[:] = source.time, source.kind, source.survival
-    target.x[:], target.y[:], target.logs[:] = source.x, source.y, source.logs
+    put_values(source.time, target.time)
+    put_values(source.kind, target.kind)
+    put_values(source.survival, target.survival)
+    put_values(source.x, target.x)
+    put_values(source.y, target.y)
+    put_values(source.logs, target.logs)

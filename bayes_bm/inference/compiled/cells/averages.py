@@ -152,7 +152,7 @@ def _direct(row, log_z, each):
 @njit(**INNER)
 def averaged(of_average, offsets, logs, kept):
     """Change log H and log h of averaged cells; kept (5, cell): z, -log S, and the three means."""
-    each, first = np.empty(offsets.shape[1] - POINTS), 0
+    each, first = np.empty(offsets.shape[1] - POINTS), np.int64(0)
     while first < of_average.size:
         end = _run(of_average, first)
         if of_average[first] >= 0:
@@ -215,7 +215,7 @@ def _inside(z, reach, alive, log_z):
 @njit(**INNER)
 def averaged_back(of_average, offsets, by_offsets, slopes, kept):
     """As `mixture.slopes`: to log H of a patient at offset zero, and to the offsets."""
-    each, first = np.empty(offsets.shape[1] - POINTS), 0
+    each, first = np.empty(offsets.shape[1] - POINTS), np.int64(0)
     while first < of_average.size:
         end, a = _run(of_average, first), of_average[first]
         if a >= 0:

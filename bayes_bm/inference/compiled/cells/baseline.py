@@ -73,7 +73,7 @@ def sums(of_baseline, baseline, values, found):
 
     Spots of a baseline stand together, so that each function is added to all of them at once.
     """
-    functions, spots, start = of_baseline.shape[1] - 1, baseline.size, 0
+    functions, spots, start = of_baseline.shape[1] - 1, baseline.size, np.int64(0)
     found[:] = LEAST_TOTAL
     while start < spots:
         end, c = run_of(baseline, start, spots), of_baseline[baseline[start]]
@@ -90,7 +90,7 @@ def sums(of_baseline, baseline, values, found):
 @njit(**INNER_SUMS)
 def sums_back(baseline, values, found, by_log, by_sum, by_reference):
     """`by_log` (2, spot), the derivative by the logarithms that cells read, becomes that by the sums."""
-    functions, spots, start = by_sum.shape[1], baseline.size, 0
+    functions, spots, start = by_sum.shape[1], baseline.size, np.int64(0)
     while start < spots:
         end, b = run_of(baseline, start, spots), baseline[start]
         for row in range(2):

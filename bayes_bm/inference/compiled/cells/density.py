@@ -264,16 +264,16 @@ def _cells(frame, theta, own, called, arm, parts, score):
     offsets = offsets_of(own, arm)
     put(frame, Frame.offsets, offsets)
     put(frame, Frame.called, called)
-    fixed, any_clock = n - moving, whole(own, Field.clock_start).size > 0
+    fixed, any_clock, begin = n - moving, whole(own, Field.clock_start).size > 0, np.int64(0)
     printed, background = numbers(own, Field.cell_log).copy(), _background(own)
     log_u = printed.copy()
     if any_clock:
-        on_clocks(own, theta, 0, printed, log_u)
+        on_clocks(own, theta, begin, printed, log_u)
     logs, kept = np.empty((2, n)), np.empty((KEPT, n))
-    found, of_cure, of_parts = _read(frame, own, 0, log_u, basis_logs, background, logs, kept)
+    found, of_cure, of_parts = _read(frame, own, begin, log_u, basis_logs, background, logs, kept)
     log_starts = _log_starts(own, logs)
     if any_clock:
-        clocked(own, theta, 0, printed, log_starts, logs, kept[CLOCK:])
+        clocked(own, theta, begin, printed, log_starts, logs, kept[CLOCK:])
     cum = _exponentials(logs[0])
     if moving:
         apart, starts = background[:, fixed:].copy(), log_starts[fixed:]
@@ -294,7 +294,7 @@ def _cells(frame, theta, own, called, arm, parts, score):
     for i in range(n):
         slopes[0, i] += by_cum[i] * cum[i] if by_cum[i] != 0 else 0.0
     if any_clock:
-        clocked_back(own, 0, slopes, kept[CLOCK:])
+        clocked_back(own, begin, slopes, kept[CLOCK:])
     by_offsets = np.zeros(offsets.shape)
     by_basis, by_log_u = np.zeros((2, whole(own, Field.cell_spot).size)), np.zeros(n)
     put(frame, Frame.by_offsets, by_offsets)
@@ -310,7 +310,7 @@ def _cells(frame, theta, own, called, arm, parts, score):
     # read once more, so that numba does not free them before they are used
     value += 0 * (frame.size + slopes.size + kept.size + of_cure.size + of_parts.size + found.size + offsets.size)
     if any_clock:
-        on_clocks_back(own, theta, 0, printed, log_u, by_log_u, score)
+        on_clocks_back(own, theta, begin, printed, log_u, by_log_u, score)
     if basis_sums.shape[1]:
         _basis_back(theta, own, of_baseline, values, basis_sums, by_basis, score)
     return value

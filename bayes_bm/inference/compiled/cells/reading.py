@@ -223,7 +223,7 @@ def _formula_back(own, arm, parts, found, slopes, log_u, score, by_basis, by_log
 @njit(**INNER)
 def _eta_back(own, arm, by_eta):
     """From derivatives by eta of the cells to arms and slopes of covariates; cells of an arm stand together."""
-    of_arm, every_x, start = whole(own, Field.cell_arm), numbers(own, Field.cell_x), 0
+    of_arm, every_x, start = whole(own, Field.cell_arm), numbers(own, Field.cell_x), np.int64(0)
     covariates = (arm.shape[1] - SLOPES) // 2
     while start < of_arm.size:
         r, end = of_arm[start], run_of(of_arm, start, of_arm.size)
@@ -237,7 +237,7 @@ def _eta_back(own, arm, by_eta):
 @njit(**INNER)
 def _arms_back(of_arm, of_cells, found):
     """Add sums over the cells of each arm."""
-    start = 0
+    start = np.int64(0)
     while start < of_arm.size:
         end = run_of(of_arm, start, of_arm.size)
         found[of_arm[start]] += _total(of_cells[start:end])

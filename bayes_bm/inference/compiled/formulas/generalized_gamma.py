@@ -14,7 +14,7 @@ from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.gamma_tail import _S, _STEP, CHI_SERIES, LARGEST_EXPONENT, SERIES, STIRLING
 from bayes_bm.inference.compiled import exponentials
 from bayes_bm.inference.compiled.exponentials import _bits, _number, exponential
-from bayes_bm.inference.compiled.fields import SUMS
+from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS
 from bayes_bm.inference.compiled.formulas import arrays, tails
 from bayes_bm.inference.compiled.formulas.arrays import JIT, SIGNATURE, table
 from bayes_bm.inference.compiled.formulas.tails import log1mexp, log_cum_from_tails
@@ -41,7 +41,7 @@ def _series(coefficients, x):
     return (((((total * x + c[8]) * x + c[9]) * x + c[10]) * x + c[11]) * x + c[12]) * x + c[13]
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _phi(x):
     """(exp(x) - 1 - x) / x^2."""
     is_small = abs(x) < SERIES
@@ -50,7 +50,7 @@ def _phi(x):
     return series if is_small else direct
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _phi_slope(x):
     """d phi / dx, from x^2 phi = exp(x) - 1 - x."""
     is_small = abs(x) < SERIES
@@ -60,7 +60,7 @@ def _phi_slope(x):
     return series if is_small else direct
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _log_of_one_more(x):
     """log(1 + x) of x >= 0, to rounding of 1."""
     bits = _bits(1 + x)  # pyright: ignore[reportCallIssue]
@@ -74,7 +74,7 @@ def _log_of_one_more(x):
     return whole * LOG_TWO + f * (((((total * s + c[6]) * s + c[7]) * s + c[8]) * s + c[9]) * s + c[10])
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _chi(x):
     """(x - log(1 + x)) / x^2 of x >= 0."""
     is_small = x < CHI_SERIES
@@ -83,7 +83,7 @@ def _chi(x):
     return series if is_small else direct
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _right_nodes(q, a, s, mass):
     """Nodes of the integral over s, and the mass at each, of q > 0."""
     scale = 1 / (a + 1 / (1 + q))
@@ -95,7 +95,7 @@ def _right_nodes(q, a, s, mass):
         mass[n] = scale * _STEP[n] * exponential(-(a * p + p * p * chi)) / (1 + x)
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _left_nodes(q, a, b, s, mass):
     """The same of q <= 0."""
     scale = max(1 / (a + math.sqrt(b)), -q)
@@ -104,7 +104,7 @@ def _left_nodes(q, a, b, s, mass):
         mass[n] = scale * _STEP[n] * exponential(-(a * s[n] + b * s[n] * s[n] * _phi(q * s[n])))
 
 
-@njit(**SUMS)
+@njit(**INNER_SUMS)
 def _means(y, q, s, mass):
     """Mills' ratio, and the mean of d g(w; q) / dq over the tail."""
     mills, steep = 0.0, 0.0
@@ -116,13 +116,13 @@ def _means(y, q, s, mass):
     return mills, steep / mills
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _grown(w, q):
     """(exp(q w) - 1) / q."""
     return w if abs(q) < 1e-100 else math.expm1(min(q * w, LARGEST_EXPONENT)) / q
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _stirling(q):
     """The remainder of Stirling's series of log Gamma at 1 / q^2 (`gamma_tail.stirling`), and its derivative."""
     if abs(q) < STIRLING:
@@ -136,7 +136,7 @@ def _stirling(q):
     return value, (_digamma(a) - math.log(a) + 0.5 / a) * -2 * a / q
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _digamma(a):
     """By recurrence to 12, then the asymptotic series."""
     below = 0.0
@@ -148,7 +148,7 @@ def _digamma(a):
     return below + math.log(a) - 0.5 / a - series
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _cell(log_u, eta, log_sd, q, stirling, by_stirling, s, mass, found):
     """log H with its derivatives by eta, log sd and q; log h with those, and by log u: into `found` (9,)."""
     per_sd = math.exp(-log_sd)

@@ -6,12 +6,13 @@ from typing import Any
 from numba import njit
 
 from bayes_bm.hazards.families.gompertz import SERIES
+from bayes_bm.inference.compiled.fields import INNER
 from bayes_bm.inference.compiled.formulas import arrays
 from bayes_bm.inference.compiled.formulas.arrays import JIT, SIGNATURE, table
 from bayes_bm.runtime.compiling import cached_cfunc
 
 
-@njit(**JIT)
+@njit(**INNER)
 def log_expm1_over(x):
     """L(x) as the twin has it, and its derivative: 1 / (1 - exp(-x)) - 1 / x, by its series near zero."""
     y = abs(x) / 2

@@ -5,6 +5,7 @@ from typing import Any
 
 from numba import njit
 
+from bayes_bm.inference.compiled.fields import INNER
 from bayes_bm.inference.compiled.formulas import arrays, gompertz, tails
 from bayes_bm.inference.compiled.formulas.arrays import JIT, SIGNATURE, table
 from bayes_bm.inference.compiled.formulas.gompertz import log_expm1_over
@@ -12,7 +13,7 @@ from bayes_bm.inference.compiled.formulas.tails import softplus
 from bayes_bm.runtime.compiling import cached_cfunc
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _log_mean(log_constant, log_rising):
     """The log of a sum, and the share of the second part in it."""
     odds = log_rising - log_constant

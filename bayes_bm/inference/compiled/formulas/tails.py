@@ -7,7 +7,7 @@ from numba import njit
 
 from bayes_bm.hazards.family import EARLY
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
-from bayes_bm.inference.compiled.formulas.arrays import JIT
+from bayes_bm.inference.compiled.fields import INNER
 
 LOG_TWO = math.log(2.0)
 ROOT_HALF = math.sqrt(0.5)
@@ -15,7 +15,7 @@ FAR = 12.0
 """|z| from which a tail is its continued fraction; below, erfc keeps all its digits."""
 
 
-@njit(**JIT)
+@njit(**INNER)
 def log_cum_from_tails(log_dead: Any, log_alive: Any) -> Any:
     """log(-log S), accurate at both ends."""
     if log_dead < EARLY:
@@ -24,19 +24,19 @@ def log_cum_from_tails(log_dead: Any, log_alive: Any) -> Any:
     return math.log(-log_alive)
 
 
-@njit(**JIT)
+@njit(**INNER)
 def log1mexp(x: Any) -> Any:
     """log(1 - exp(x)) of x <= 0, without cancellation (Maechler 2012)."""
     return math.log(-math.expm1(x)) if x > -LOG_TWO else math.log1p(-math.exp(x))
 
 
-@njit(**JIT)
+@njit(**INNER)
 def softplus(x: Any) -> Any:
     """log(1 + exp(x))."""
     return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
 
 
-@njit(**JIT)
+@njit(**INNER)
 def log_tail(z: Any) -> Any:
     """log Phi(-z)."""
     if z < FAR:

@@ -7,6 +7,7 @@ from numba import njit
 
 from bayes_bm.hazards.family import LEAST_LOG_HAZARD
 from bayes_bm.hazards.numerics.constants import LARGEST_LOG_HAZARD
+from bayes_bm.inference.compiled.fields import INNER
 from bayes_bm.inference.compiled.formulas import arrays, tails
 from bayes_bm.inference.compiled.formulas.arrays import JIT, SIGNATURE, table
 from bayes_bm.inference.compiled.formulas.tails import log1mexp, log_cum_from_tails, softplus
@@ -16,13 +17,13 @@ LATE = 0.0
 """log H above which the derivative by the share is that of log S: few are alive, and dividing by S would lose it."""
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _log_dead(log_cum):
     """log(1 - exp(-H))."""
     return log_cum if log_cum < LEAST_LOG_HAZARD else log1mexp(-math.exp(log_cum))
 
 
-@njit(**JIT)
+@njit(**INNER)
 def _log_sum(one, other):
     """log(exp(one) + exp(other))."""
     return one + softplus(other - one)
