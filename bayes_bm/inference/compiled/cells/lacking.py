@@ -17,10 +17,10 @@ from bayes_bm.inference.compiled import fields, populations, stages
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import LACKING, Field
 from bayes_bm.inference.compiled.fields import (
+    APART,
     BY_LOG_WEIGHT,
     BY_OFFSET,
     COVARIATES,
-    INNER,
     JIT,
     LOG_WEIGHT,
     OFFSET,
@@ -38,7 +38,7 @@ VALUE, LINEAR, LOG_SD = range(3)
 """Columns of a node's laws."""
 
 
-@njit(**INNER)
+@njit(**APART)
 def _coefficients(own, theta):
     """phi of all laws."""
     mean, factor, coordinate = numbers(own, Field.law_mean), numbers(own, Field.law_factor), whole(own, Field.law_at)
@@ -50,12 +50,12 @@ def _coefficients(own, theta):
     return phi
 
 
-@njit(**INNER)
+@njit(**APART)
 def _standard(own, column, value):
     return (value - numbers(own, Field.law_middle)[column]) / numbers(own, Field.law_spread)[column]
 
 
-@njit(**INNER)
+@njit(**APART)
 def _node(own, phi, patient, node, values, laws):
     """What is lacked at a node: `values` (covariate,), `laws` (law, VALUE...); offset is not summed; the log weight."""
     columns, two, coordinate = whole(own, Field.law_column), whole(own, Field.law_two), whole(own, Field.law_first)
@@ -101,7 +101,7 @@ def _node(own, phi, patient, node, values, laws):
     return log_weight
 
 
-@njit(**INNER)
+@njit(**APART)
 def _node_back(own, phi, patient, slopes, by_offset, by_log_weight, values, laws, by_values, by_slopes, by_phi):
     """The way back of `_node` and of the offset; `slopes` (covariate,) of the patient's arm."""
     columns, two, coordinate = whole(own, Field.law_column), whole(own, Field.law_two), whole(own, Field.law_first)
@@ -136,7 +136,7 @@ def _node_back(own, phi, patient, slopes, by_offset, by_log_weight, values, laws
             by_values[e] += by_linear * phi[place] / spread[e]
 
 
-@njit(**INNER)
+@njit(**APART)
 def _add_lacking(data, own, theta, arm, parts, first):
     """Parts of the patients from `first` on; what their known covariates say."""
     of_arm, weight = whole(own, Field.lacking_arm), numbers(own, Field.lacking_weight)
@@ -165,7 +165,7 @@ def _add_lacking(data, own, theta, arm, parts, first):
     return value
 
 
-@njit(**INNER)
+@njit(**APART)
 def _add_lacking_back(data, own, theta, arm, parts, first, score):
     of_arm, weight = whole(own, Field.lacking_arm), numbers(own, Field.lacking_weight)
     columns, covariates = whole(own, Field.law_column), whole(data, Structure.place)[COVARIATES]
