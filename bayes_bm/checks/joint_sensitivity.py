@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from bayes_bm.checks.joint_studies import parts_of
+from bayes_bm.checks.joint_studies import joint_parts
+from bayes_bm.checks.sensitivity import BASE, FAILED, FITTED, KEPT
 from bayes_bm.estimands.joint_compare import compare_causes
 from bayes_bm.evidence.causes import CausesEvidence, read_causes_evidence
 from bayes_bm.inference.causes.fit import fit_causes
@@ -19,10 +20,6 @@ from bayes_bm.runtime.toml_text import parse_toml
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.causes import Causes, read_causes
 from bayes_bm.spec.reading import find_spec, text_of
-
-BASE = "base"
-"""Name of the rows of the spec as it stands."""
-KEPT, FITTED, FAILED = "kept from before", "fitted", "failed"
 
 
 def joint_sensitivity(
@@ -94,6 +91,6 @@ def _fitted(causes: Causes, evidence: CausesEvidence, sampling: dict[str, Any], 
 
 
 def _digest(causes: Causes, evidence: CausesEvidence, sampling: Mapping[str, Any]) -> str:
-    parts = {name: one.digest() for name, one in parts_of(evidence).items()}
+    parts = {name: one.digest() for name, one in joint_parts(evidence).items()}
     said = json.dumps([causes.digest(), parts, sampling], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()[:12]

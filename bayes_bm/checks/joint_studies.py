@@ -7,19 +7,16 @@ from bayes_bm.checks.study_likelihood import drop_study, keep_study, studies_of
 from bayes_bm.evidence.causes import CausesEvidence
 from bayes_bm.evidence.records import Evidence
 
+INCIDENCE = "1 - F of "
+"""Stands before a cause in the name of the part that holds its rows of 1 - F."""
 FIRST = "first of all"
 """Name of the part that holds survival free of all causes."""
 
 
-def parts_of(evidence: CausesEvidence) -> dict[str, Evidence]:
+def joint_parts(evidence: CausesEvidence) -> dict[str, Evidence]:
     """Return every part by name: each cause, 1 - F of each, and the first of all."""
-    parts = dict(evidence.causes) | {f"1 - F of {name}": one for name, one in evidence.incidence.items()}
+    parts = dict(evidence.causes) | {INCIDENCE + name: one for name, one in evidence.incidence.items()}
     return parts if evidence.first_of_all is None else parts | {FIRST: evidence.first_of_all}
-
-
-def joint_studies_of(evidence: CausesEvidence) -> list[str]:
-    """Return every study with a row in use in any part, by name."""
-    return sorted({study for one in parts_of(evidence).values() for study in studies_of(one)})
 
 
 def without_study(evidence: CausesEvidence, study: str) -> CausesEvidence:
@@ -32,15 +29,15 @@ def with_study_of(
 ) -> CausesEvidence:
     """Return the evidence with one study's rows as they are in other evidence; `join` puts two parts together."""
     kept = without_study(evidence, study)
-    theirs = parts_of(_changed(other, lambda name, one: keep_study(one, study)))
+    theirs = joint_parts(_changed(other, lambda name, one: keep_study(one, study)))
 
     def both(name: str, one: Evidence) -> Evidence:
         return join(one, theirs[name]) if name in theirs and studies_of(theirs[name]) else one
 
     found = _changed(kept, both)
-    have = parts_of(found)
+    have = joint_parts(found)
     new = {name: one for name, one in theirs.items() if name not in have and studies_of(one)}
-    incidence = {name.removeprefix("1 - F of "): one for name, one in new.items() if name != FIRST}
+    incidence = {name.removeprefix(INCIDENCE): one for name, one in new.items() if name != FIRST}
     return replace(
         found,
         incidence={**found.incidence, **incidence},
@@ -49,7 +46,7 @@ def with_study_of(
 
 
 def _changed(evidence: CausesEvidence, change: Callable[[str, Evidence], Evidence]) -> CausesEvidence:
-    incidence = {name: change(f"1 - F of {name}", one) for name, one in evidence.incidence.items()}
+    incidence = {name: change(INCIDENCE + name, one) for name, one in evidence.incidence.items()}
     first = None if evidence.first_of_all is None else change(FIRST, evidence.first_of_all)
     return CausesEvidence(
         causes={name: change(name, one) for name, one in evidence.causes.items()},

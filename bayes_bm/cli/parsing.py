@@ -111,12 +111,11 @@ def parse_sizes(text: str) -> tuple[int, int]:
     return whole[0], whole[1]
 
 
-def refuse_options(options: Mapping[str, Any], many: bool) -> None:
-    """Refuse options that belong to the other form of the call."""
+def refuse_options(options: Mapping[str, Any], allowed: str, where: str = "", *, hint: str = "") -> None:
+    """Refuse options that this form of the call does not take; `where` is said behind the value."""
     for option, value in options.items():
         if value is not None:
-            allowed = "the manifest's column of that name" if many else "only with --manifest"
-            raise InputError(option, found=value, allowed=allowed)
+            raise InputError(option, found=f"{value}{where}" if where else value, allowed=allowed, hint=hint)
 
 
 def parse_pair(text: str) -> tuple[str, str]:

@@ -120,15 +120,15 @@ def behind(result: Result, treatment: str, reference: str) -> dict[str, Any]:
     both |= set(compared["study"])
     either = of_each[0] | of_each[1] | both
     basis = "across studies" if not both else "within studies" if both == either else "within and across studies"
-    chosen = arms[arms["treatment"].isin([treatment, reference])]
+    domains = _by_domain(arms[arms["treatment"].isin([treatment, reference])])
     return {
         "studies": len(either),
         "side_by_side": len(both),
         "patients": _patients(result, treatment),
         "patients_reference": _patients(result, reference),
         "basis": basis,
-        "risk_of_bias": "; ".join(f"{name}: {said}" for name, said in _by_domain(chosen).items()),
-        **{f"{ROBINS}{name.replace(' ', '_')}": said for name, said in _by_domain(chosen).items()},
+        "risk_of_bias": "; ".join(f"{name}: {said}" for name, said in domains.items()),
+        **{f"{ROBINS}{name.replace(' ', '_')}": said for name, said in domains.items()},
     }
 
 

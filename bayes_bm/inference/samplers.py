@@ -93,14 +93,13 @@ def _drawn(coordinates: "Coordinates", target: Any, settings: Sampling, accept: 
 def _sharded_sampler(inputs: ModelInputs, sharding: Sharding) -> Sampler:
     """The hand-written density as a sum over parts of the patients."""
     from bayes_bm.inference.compiled.nutpie import compiled_model
-    from bayes_bm.inference.compiled.packing import pack_problem
     from bayes_bm.inference.shards import cut, sharded_density
 
     def sample(accept: float, seed: int, *, patients: Evidence | None = None, again: bool = False) -> Groups:
         if patients is not None and patients is not inputs.evidence:
             raise TypeError("patients of one cut model are not others")
         model = cut(_not_centred(inputs) if again else inputs, sharding.shards)
-        coordinates, rest = pack_problem(model.rest.inputs, model.rest.centring)
+        coordinates, rest = model.rest.packed
         with sharded_density(model, sharding.scheduler) as density:
             target = compiled_model(coordinates, rest, density)
             try:

@@ -49,8 +49,13 @@ class Shard:
     centring: Parametrization
 
     @cached_property
+    def packed(self) -> tuple[Coordinates, Any]:
+        """Coordinates and arrays of the compiled density."""
+        return pack_problem(self.inputs, self.centring)
+
+    @cached_property
     def density(self) -> BoundDensity:
-        return BoundDensity(pack_problem(self.inputs, self.centring)[1])
+        return BoundDensity(self.packed[1])
 
     def __call__(self, x: np.ndarray) -> Answer:
         return self.density(x)
@@ -70,11 +75,6 @@ class CutModel:
     rest: Shard
     bare: Shard
     parts: tuple[Shard, ...]
-
-    @property
-    def coordinates(self) -> Coordinates:
-        """Of the whole model, and so of each part."""
-        return pack_problem(self.rest.inputs, self.rest.centring)[0]
 
 
 def cut(inputs: ModelInputs, shards: int) -> CutModel:

@@ -265,7 +265,7 @@ def _printed(rows: pd.DataFrame) -> Table:
         numeric("time", "time", 1),
         numeric("printed 1 - F", "printed", 3),
         Column("predicted", lambda row: f"{row['predicted']:.3f} ({row['low']:.3f} to {row['high']:.3f})", "num"),
-        Column("", lambda row: _inside(row)),
+        Column("", _inside),
     ]
     return make_table(rows, columns)
 

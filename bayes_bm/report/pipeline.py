@@ -47,6 +47,7 @@ class PipelineOutput:
     answer: tuple[str, ...]
     files: tuple[Path, ...]
     remarks: tuple[str, ...] = ()
+    patient_table: pd.DataFrame | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the output as plain data."""
@@ -104,7 +105,7 @@ def run_spec(
         say=say,
     )
     remarks = result.evidence.remarks
-    return PipelineOutput(spec.name, result.gate.state, made.answer, (*files, made.path), remarks)
+    return PipelineOutput(spec.name, result.gate.state, made.answer, (*files, made.path), remarks, patient_table)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from bayes_bm.checks.direct_indirect import keep_studies
-from bayes_bm.checks.joint_studies import parts_of, with_study_of
+from bayes_bm.checks.joint_studies import joint_parts, with_study_of
 from bayes_bm.estimands.joint_compare import RATIOS, compare_causes
 from bayes_bm.inference.causes.fit import fit_causes
 from bayes_bm.inference.causes.result import JointResult
@@ -22,7 +22,7 @@ NO_WEIGHTS = (
 
 def joint_rows_changed(old: JointResult, new: JointResult) -> pd.DataFrame:
     """Return rows of every part that were added, changed or are gone; an arm once, whatever parts hold it."""
-    earlier, later = parts_of(old.evidence), parts_of(new.evidence)
+    earlier, later = joint_parts(old.evidence), joint_parts(new.evidence)
     found = []
     for name in {**earlier, **later}:
         one, other = earlier.get(name), later.get(name)

@@ -13,7 +13,8 @@ from bayes_bm.checks.replicates import replicated_arms
 from bayes_bm.evidence.audit import audit
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.compiled.coverage import why_not
-from bayes_bm.inference.graph_samplers import _compiled_c
+from bayes_bm.inference.compiled.nutpie import BoundDensity
+from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.model.covariates.missing import NODES, prior
 from bayes_bm.model.design import make_design
@@ -22,7 +23,7 @@ from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import posteriors, worlds
-from tests.builders.graphs import data_term, log_density, moved, values_at
+from tests.builders.graphs import data_term, log_density, moved, values_at, vector_of
 from tests.builders.patients import patients
 from tests.builders.worlds import normal
 
@@ -214,7 +215,7 @@ def test_pointwise_log_likelihood_and_its_names_are_the_models() -> None:
 @pytest.mark.slow
 def test_gradient_is_finite_and_right() -> None:
     model = models.build_model(*world())
-    density = _compiled_c(model)._make_logp_func()
+    density, _ = vector_of(model)
     size = sum(np.size(value) for value in model.initial_point().values())
     x = np.random.default_rng(1).normal(0, 0.3, size)
     value, gradient = density(x)
@@ -287,12 +288,11 @@ def deaths_hide_covariates(n: int = 2500, seed: int = 11) -> tuple[list[dict[str
 
 def mode(spec: Spec, table: list[dict[str, Any]]) -> dict[str, float]:
     """The posterior's mode, by name of the coefficient; the sampler's own density."""
-    model = models.build_model(spec, worlds.evidence(spec, {"patients": table}))
-    density, start = _compiled_c(model)._make_logp_func(), model.initial_point()
-    size = sum(np.size(value) for value in start.values())
-    found = optimize.minimize(lambda x: tuple(-of for of in density(x)), np.zeros(size), jac=True, method="BFGS").x
-    places = dict(zip(start, np.cumsum([np.size(value) for value in start.values()]), strict=True))
-    return {name: float(found[places[f"coefficient_{name}"] - 1]) for name in spec.covariates}
+    coordinates, problem = pack_problem(prepare(spec, worlds.evidence(spec, {"patients": table})))
+    density, start = BoundDensity(problem), np.zeros(len(coordinates.start))
+    found = optimize.minimize(lambda x: tuple(-of for of in density(x)), start, jac=True, method="BFGS").x
+    parameters = coordinates.posterior(found[None, None])
+    return {name: float(parameters["coefficient"].sel(covariate=name).item()) for name in spec.covariates}
 
 
 @pytest.mark.slow

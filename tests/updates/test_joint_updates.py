@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bayes_bm.checks.joint_studies import joint_studies_of, parts_of, with_study_of, without_study
+from bayes_bm.checks.joint_studies import joint_parts, with_study_of, without_study
+from bayes_bm.checks.study_likelihood import studies_of
 from bayes_bm.estimands.joint_compare import compare_causes
 from bayes_bm.inference.causes.result import JointResult
 from bayes_bm.runtime.errors import InputError
@@ -18,6 +19,10 @@ from tests.builders.commands import call
 from tests.builders.joint_results import by_hand
 
 
+def joint_studies(evidence) -> list[str]:
+    return sorted({study for one in joint_parts(evidence).values() for study in studies_of(one)})
+
+
 def moved(joint: JointResult, shift: float, rows: JointResult | None = None) -> JointResult:
     """The same draws with failure's log ratios moved."""
     one = joint.results["failure"]
@@ -28,13 +33,13 @@ def moved(joint: JointResult, shift: float, rows: JointResult | None = None) -> 
 
 def test_a_study_taken_out_and_put_back_is_the_evidence() -> None:
     evidence = by_hand(draws=2).evidence
-    assert joint_studies_of(evidence) == ["a1", "a2", "a3", "a4", "f1", "f2", "f3", "k", "p"]
+    assert joint_studies(evidence) == ["a1", "a2", "a3", "a4", "f1", "f2", "f3", "k", "p"]
     for study in ("f1", "a2"):
         without = without_study(evidence, study)
-        assert study not in joint_studies_of(without)
+        assert study not in joint_studies(without)
         whole = with_study_of(without, evidence, study, joined)
-        for name, one in parts_of(evidence).items():
-            assert changed_rows(one, parts_of(whole)[name]).empty
+        for name, one in joint_parts(evidence).items():
+            assert changed_rows(one, joint_parts(whole)[name]).empty
 
 
 def test_a_study_taken_out_leaves_the_rows_of_the_others() -> None:
@@ -43,8 +48,8 @@ def test_a_study_taken_out_leaves_the_rows_of_the_others() -> None:
     rows = built.with_patients()
     fewer = {kind: [row for row in table if row["study"] != "f1"] for kind, table in rows.items()}
     without, never = without_study(built.evidence(of, rows), "f1"), built.evidence(of, fewer)
-    for name, one in parts_of(never).items():
-        assert changed_rows(one, parts_of(without)[name]).empty
+    for name, one in joint_parts(never).items():
+        assert changed_rows(one, joint_parts(without)[name]).empty
 
 
 def test_rerun_compares_every_cause_and_the_correlation(monkeypatch) -> None:

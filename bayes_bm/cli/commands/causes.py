@@ -8,7 +8,7 @@ from rich.text import Text
 
 from bayes_bm.cli.audits import audit_document, print_audit
 from bayes_bm.cli.options import ImputationOptions, SamplingOptions, SpecChanges, spec_inputs
-from bayes_bm.cli.parsing import load_gated, parse_changes
+from bayes_bm.cli.parsing import load_gated, parse_changes, refuse_options
 from bayes_bm.cli.printing import (
     ERR,
     ESTIMATE,
@@ -174,12 +174,10 @@ def report_joint(
     """Write the page of a joint result. Raises `InputError` for a patient or a population, which it does not show."""
     from bayes_bm.report.joint_page import write_joint_report
 
-    for option, given in unused.items():
-        if given is not None:
-            raise InputError(
-                option, found=f"{given} of a joint result", allowed="no patient and no population on its page",
-                hint='in Python bb.compare_causes(joint, who=bb.Patient({"name": value}))',
-            )  # fmt: skip
+    refuse_options(
+        unused, "no patient and no population on its page", " of a joint result",
+        hint='in Python bb.compare_causes(joint, who=bb.Patient({"name": value}))',
+    )  # fmt: skip
     result = load_joint(path, allow_failed=allow_failed_gate, level=level)
     return write_joint_report(result, out, allow_failed_gate=allow_failed_gate)
 
@@ -190,13 +188,12 @@ def sensitivity_joint(
 ) -> None:  # fmt: skip
     """Fit every named analysis of a joint model, print ratios and shares, and write all answers to sensitivity.csv."""
     from bayes_bm.checks.joint_sensitivity import joint_sensitivity
+    from bayes_bm.checks.sensitivity import FAILED
 
-    for option, given in one_endpoint.items():
-        if given is not None:
-            raise InputError(
-                option, found=f"{given}, of a spec of several causes", allowed="the named analyses alone",
-                hint="another family of one cause: --set causes.NAME.hazard.family=...",
-            )  # fmt: skip
+    refuse_options(
+        one_endpoint, "the named analyses alone", ", of a spec of several causes",
+        hint="another family of one cause: --set causes.NAME.hazard.family=...",
+    )  # fmt: skip
     causes = read_changed(name, changes)
     check_folder("--out", out, ("sensitivity.csv",), inputs_of(name, causes))
     asked: dict[str, Any] = {"changes": parse_changes(changes.settings), "sampling": sampling.document(), "only": only}
@@ -215,7 +212,7 @@ def sensitivity_joint(
         for row in table[table["note"].fillna("") != ""].drop_duplicates("analysis").to_dict("records"):
             print_words(f"- {row['analysis']}: {row['note']}")
         print_words(f"written: {file}")
-    failed = table["state"] == "failed"
+    failed = table["state"] == FAILED
     if failed.all():
         raise GateRefused(f"all {len(table)} analyses failed: {table['note'].iloc[0]}")
 

@@ -47,7 +47,6 @@ from bayes_bm.runtime.files import check_folder, check_places
 
 if TYPE_CHECKING:
     from bayes_bm.inference.result import Result
-    from bayes_bm.spec.document import Spec
 
 
 def models(as_json: Json = False) -> None:
@@ -222,7 +221,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Audit, fit, check, compare, report: everything about one spec in one folder."""
-    from bayes_bm.report.pipeline import FILES, PATIENT, run_spec
+    from bayes_bm.report.pipeline import FILES, run_spec
 
     if causes.of_several(spec_name):
         changes = SpecChanges(settings, causes.named_analysis(sensitivity, ALL))
@@ -252,22 +251,13 @@ def run(
     for line in done.answer:
         print_words(line)
     OUT.print("")
-    if patient is not None and out / PATIENT in done.files:
-        _print_patient(spec, out / PATIENT)
+    if patient is not None and done.patient_table is not None:
+        print_answers(done.patient_table, spec, f"this patient (new-study, {spec.time_unit})")
     print_words("written: " + ", ".join(str(path) for path in done.files))
     page, fitted = out / "report.html", out / "result.nc"
     return print_words(
         f"open {page} in a browser\nnext:\n" + "\n".join(f"  {step}" for step in _next_steps(spec_name, fitted))
     )
-
-
-def _print_patient(spec: "Spec", table_file: Path) -> None:
-    """Print what a run answered for the patient it was asked about."""
-    import pandas as pd
-
-    table = pd.read_csv(table_file)
-    table["label"] = table["label"].fillna("")
-    print_answers(table, spec, f"this patient (new-study, {spec.time_unit})")
 
 
 def _next_steps(spec_name: str, fitted: Path) -> list[str]:

@@ -94,12 +94,12 @@ def _refuse_single_options(single: CurveOptions, drawing: DrawOptions) -> None:
         "--figure": single.figure,
         "--draws-out": drawing.draws_out,
     }
-    refuse_options(options, many=True)
+    refuse_options(options, "the manifest's column of that name")
 
 
 def _refuse_manifest_options(single: CurveOptions, drawing: DrawOptions, many: ManifestOptions) -> None:
     options = {"--cores": many.cores, "--figures": many.figures or None, "--time-unit": many.time_unit}
-    refuse_options(options, many=False)
+    refuse_options(options, "only with --manifest")
     lost = drawing.draws and drawing.draws_out is None and single.figure is None
     if lost or (drawing.draws_out is not None and not drawing.draws):
         raise InputError("--draws, --draws-out", found="one of them", allowed="both, or --draws with --figure")
