@@ -83,7 +83,7 @@ def test_importing_the_package_and_asking_for_help_stay_fast() -> None:
 def test_a_compiled_fit_imports_nothing_it_does_not_need() -> None:
     """The first posterior waits for imports above all: no PyMC, and no ArviZ with its plots for nutpie."""
     fitted = "import bayes_bm as bb\nbb.fit(bb.read_spec('published_os_extent_of_resection'), draws=50, tune=50)"
-    unneeded = {"pymc", "pytensor", "arviz", "arviz_stats", "matplotlib"}
+    unneeded = {"pymc", "pytensor", "arviz", "arviz_stats", "matplotlib", "scipy.stats", "scipy.optimize"}
     free = f"import sys\nassert not {unneeded} & set(sys.modules), sorted(sys.modules)"
     assert "arviz" in loaded(f"{fitted}\n{free}\nfrom nutpie.sample import arviz\narviz.from_dict")
 

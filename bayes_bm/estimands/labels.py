@@ -12,7 +12,7 @@ from bayes_bm.evidence.centres import far_centres
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.prior_distributions import scipy_distribution
-from bayes_bm.spec.priors import Prior
+from bayes_bm.spec.priors import Prior, standard_deviation
 
 PRIOR_ONLY_RATIO = 0.9
 """Share of the prior sd (no unit) from which a posterior sd says that the data moved nothing (decision 17)."""
@@ -82,7 +82,7 @@ def prior_only(result: Result) -> list[str]:
 
 
 def _is_prior_only(prior: Prior, values: Array) -> bool:
-    prior_sd = float(scipy_distribution(prior).std())
+    prior_sd = standard_deviation(prior)
     return bool(np.isfinite(prior_sd) and float(np.std(values, ddof=1)) >= PRIOR_ONLY_RATIO * prior_sd)
 
 

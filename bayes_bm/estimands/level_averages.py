@@ -112,12 +112,18 @@ def _fill_tables(tables, low, eta_sd, node, share, level, weight):  # pragma: no
                     at_nodes[j] += of_node * exponential(-exponential(start + STEP * j))
             table = tables[s, a]
             table[:] = 0.0
+            # levels close to each other shift by the same places: one pass a place, not one a level and tap
+            most = int(np.abs(level).max() * eta_sd[s, a] / STEP) + TAPS
+            of_shift = np.zeros(2 * most + 1)
             for m in range(level.size):
                 moved = level[m] * eta_sd[s, a] / STEP
                 whole = math.floor(moved)
                 _lagrange(moved - whole, shifts)
                 for i in range(TAPS):
-                    _add_shifted(table, at_nodes, int(whole) + i - (TAPS // 2 - 1), weight[m] * shifts[i])
+                    of_shift[most + int(whole) + i - (TAPS // 2 - 1)] += weight[m] * shifts[i]
+            for place in range(of_shift.size):
+                if of_shift[place] != 0.0:
+                    _add_shifted(table, at_nodes, place - most, of_shift[place])
 
 
 @njit(**INNER_SUMS)

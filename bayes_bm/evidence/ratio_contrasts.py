@@ -6,7 +6,6 @@ Nothing here depends on the order of rows or on the names of arms.
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
 
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
@@ -97,6 +96,9 @@ def _opening(printed: Array, tolerance: Array, signs: Array) -> float:
     size = signs.shape[1]
     allowed = (tolerance + EXACT)[:, None]
     bounds = np.block([[signs, -allowed], [-signs, -allowed]])
+    # late: a fit without loops of ratios does not wait for its import, a fifth of a second
+    from scipy import optimize
+
     solved = optimize.linprog(
         np.append(np.zeros(size), 1.0),
         A_ub=bounds,

@@ -1,12 +1,12 @@
 """The scipy distribution of each prior record, which is its definition.
 
-Apart from `priors`, because scipy's distributions take a second to import and a fit does without them.
+scipy's distributions take half a second to import, so that is done when one is first asked for: a fit does without.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy import stats
 from scipy.special import gammaln
 
 from bayes_bm.spec.priors import (
@@ -22,29 +22,35 @@ from bayes_bm.spec.priors import (
 )
 
 
-class _HalfT(stats.rv_continuous):
-    """abs(t): scipy has no folded Student distribution. This one has no `__init__`, so that scipy can freeze it."""
+@cache
+def _half_t() -> Any:
+    """abs(t): scipy has no folded Student distribution."""
+    from scipy import stats
 
-    def _pdf(self, x, df):
-        return 2 * stats.t.pdf(x, df)
+    class HalfT(stats.rv_continuous):
+        """One without `__init__`, so that scipy can freeze it."""
 
-    def _cdf(self, x, df):
-        return 2 * stats.t.cdf(x, df) - 1
+        def _pdf(self, x, df):
+            return 2 * stats.t.pdf(x, df)
 
-    def _ppf(self, q, df):
-        return stats.t.ppf((1 + q) / 2, df)
+        def _cdf(self, x, df):
+            return 2 * stats.t.cdf(x, df) - 1
 
-    def _munp(self, n, df):
-        """E |T|^n, infinite from n = df on."""
-        log_moment = gammaln((n + 1) / 2) + gammaln((df - n) / 2) - gammaln(df / 2) - np.log(np.pi) / 2
-        return np.where(n < df, df ** (n / 2) * np.exp(log_moment), np.inf)
+        def _ppf(self, q, df):
+            return stats.t.ppf((1 + q) / 2, df)
 
+        def _munp(self, n, df):
+            """E |T|^n, infinite from n = df on."""
+            log_moment = gammaln((n + 1) / 2) + gammaln((df - n) / 2) - gammaln(df / 2) - np.log(np.pi) / 2
+            return np.where(n < df, df ** (n / 2) * np.exp(log_moment), np.inf)
 
-_HALF_T = _HalfT(a=0.0, name="half_student_t")
+    return HalfT(a=0.0, name="half_student_t")
 
 
 def scipy_distribution(prior: Prior) -> Any:
     """Return the scipy distribution that defines the prior."""
+    from scipy import stats
+
     match prior:
         case Normal(mean=mean, sd=sd):
             return stats.norm(mean, sd)
@@ -53,7 +59,7 @@ def scipy_distribution(prior: Prior) -> Any:
         case StudentT(df=df, mean=mean, sd=sd):
             return stats.t(df, mean, sd)
         case HalfStudentT(df=df, sd=sd):
-            return _HALF_T(df=df, scale=sd)
+            return _half_t()(df=df, scale=sd)
         case Exponential(rate=rate):
             return stats.expon(scale=1 / rate)
         case Gamma(shape=shape, rate=rate):

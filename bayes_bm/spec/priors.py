@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-from scipy.special import gammaincinv, ndtri, stdtrit
+from scipy.special import gammaincinv, gammaln, ndtri, stdtrit
 
 Why = Annotated[str, Field(min_length=1, description="the reason for this prior, with its source")]
 
@@ -111,6 +111,33 @@ def median(prior: Prior) -> float:
             return float(np.exp(mean))
         case Uniform(lower=lower, upper=upper):
             return (lower + upper) / 2
+
+
+def standard_deviation(prior: Prior) -> float:
+    """Return the sd of the prior, infinite where it has none; without scipy's distributions, as `median`."""
+    match prior:
+        case Normal(sd=sd):
+            return sd
+        case HalfNormal(sd=sd):
+            return sd * float(np.sqrt(1 - 2 / np.pi))
+        case StudentT(df=df, sd=sd):
+            return sd * float(np.sqrt(df / (df - 2))) if df > 2 else np.inf
+        case HalfStudentT(df=df, sd=sd):
+            return sd * float(np.sqrt(df / (df - 2) - _mean_of_half_t(df) ** 2)) if df > 2 else np.inf
+        case Exponential(rate=rate):
+            return 1 / rate
+        case Gamma(shape=shape, rate=rate):
+            return float(np.sqrt(shape)) / rate
+        case LogNormal(mean=mean, sd=sd):
+            return float(np.exp(mean + sd**2 / 2) * np.sqrt(np.expm1(sd**2)))
+        case Uniform(lower=lower, upper=upper):
+            return (upper - lower) / float(np.sqrt(12))
+
+
+def _mean_of_half_t(df: float) -> float:
+    """Mean of abs(t), for df > 1."""
+    log_mean = gammaln((df + 1) / 2) - gammaln(df / 2) + np.log(4 * df / np.pi) / 2 - np.log(df - 1)
+    return float(np.exp(log_mean))
 
 
 def describe(prior: Prior) -> str:

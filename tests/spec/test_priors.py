@@ -34,6 +34,7 @@ def test_law_is_scipys_with_the_parameters_spelt_out(name: str) -> None:
     np.testing.assert_allclose(prior_distributions.scipy_distribution(record).logpdf(at), law.logpdf(at), rtol=1e-12)
     assert prior_distributions.scipy_distribution(record).std() == pytest.approx(law.std())
     assert priors.median(record) == pytest.approx(law.median(), rel=1e-12)
+    assert priors.standard_deviation(record) == pytest.approx(law.std(), rel=1e-12)
 
 
 def test_half_student_t_is_the_folded_t() -> None:
@@ -45,8 +46,10 @@ def test_half_student_t_is_the_folded_t() -> None:
     second = integrate.quad(lambda x: x**2 * law.pdf(x), 0, np.inf)[0]
     first = integrate.quad(lambda x: x * law.pdf(x), 0, np.inf)[0]
     assert law.std() == pytest.approx(math.sqrt(second - first**2), rel=1e-6)
+    assert priors.standard_deviation(HALF_T) == pytest.approx(law.std(), rel=1e-12)
     heavy = HALF_T.model_copy(update={"df": 1.5})
     assert prior_distributions.scipy_distribution(heavy).std() == math.inf
+    assert priors.standard_deviation(heavy) == math.inf
 
 
 @pytest.mark.parametrize("record", [*(record for record, _ in RECORDS.values()), HALF_T], ids=lambda r: r.dist)

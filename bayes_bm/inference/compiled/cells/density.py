@@ -29,7 +29,7 @@ from bayes_bm.inference.compiled.cells.baseline import (
 )
 from bayes_bm.inference.compiled.cells.clocks import clocked, clocked_back, on_clocks, on_clocks_back
 from bayes_bm.inference.compiled.cells.fields import CELLS, MOVING, NO_CLOCK, CellProblem, Field
-from bayes_bm.inference.compiled.cells.mixtures import linear_parts, linear_parts_back
+from bayes_bm.inference.compiled.cells.mixtures import linear_parts, linear_parts_back, unmixed_targets
 from bayes_bm.inference.compiled.cells.reading import CLOCK, KEPT, OF_CURE, parts_of_cells, places
 from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import (
@@ -121,7 +121,7 @@ def _basis_back(theta, own, of_baseline, values, basis_sums, by_basis, score):
 
 
 @njit(**INNER)
-def _medians(frame, own, theta, of_baseline, values, cum, log_starts, log_u, background):
+def _medians(frame, own, theta, of_baseline, values, parts, cum, log_starts, log_u, background):
     """log u at which H = log 2 + H(entry), by Newton's steps inside a bracket, of the cells that stand last."""
     count = whole(own, Field.count)
     n, entries = count[MOVING], whole(own, Field.normal_entry)
@@ -129,8 +129,12 @@ def _medians(frame, own, theta, of_baseline, values, cum, log_starts, log_u, bac
     for i in range(n):
         target[i] = math.log(LOG_TWO + (cum[entries[i]] if entries[i] >= 0 else 0.0))
     settled = np.zeros(n, dtype=np.bool_)
+    # where hazards are proportional the mixture is solved for first, and the formula alone is searched
+    unmixed = _mixes_alone(own, background)
+    if unmixed:
+        unmixed_targets(own, parts, count[CELLS], target)
     for _ in range(STEPS):
-        logs = _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background)[0]
+        logs = _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background, unmixed)[0]
         waiting = 0
         for i in range(n):
             if settled[i]:
@@ -159,8 +163,18 @@ def _medians(frame, own, theta, of_baseline, values, cum, log_starts, log_u, bac
 
 
 @njit(**INNER)
-def _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background):
-    """The cells that stand last, at other times: log H and log h, times read, what was found, kept and summed."""
+def _mixes_alone(own, background):
+    """Whether cells are mixtures of parts that multiply the formula's hazard, and no other layer lies on them."""
+    layers = whole(own, Field.cell_average).size + whole(own, Field.clock_start).size + background.shape[1]
+    return whole(own, Field.cell_mixture).size > 0 and whole(own, Field.place_cell).size == 0 and layers == 0
+
+
+@njit(**INNER)
+def _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background, unmixed):
+    """The cells that stand last, at other times: log H and log h, times read, what was found, kept and summed.
+
+    `unmixed`: log H and log h are the formula's, and nothing is kept.
+    """
     first, n = whole(own, Field.count)[CELLS], log_u.size
     functions = of_baseline.shape[1] - 1
     of_spot, of_cell = whole(own, Field.spot_baseline), whole(own, Field.cell_spot)
@@ -184,7 +198,7 @@ def _moved(frame, own, theta, of_baseline, values, log_starts, log_u, background
     if whole(own, Field.clock_start).size:
         read = np.empty(n)
         on_clocks(own, theta, first, log_u, read)
-    found, of_cure, of_parts = _read(frame, own, first, read, basis_logs, background, logs, kept)
+    found, of_cure, of_parts = _read(frame, own, first, read, basis_logs, background, logs, kept, unmixed)
     if whole(own, Field.clock_start).size:
         clocked(own, theta, first, log_u, log_starts, logs, kept[CLOCK:])
     return logs, read, found, kept, basis_sums, of_cure, of_parts
@@ -270,15 +284,15 @@ def _cells(frame, theta, own, called, arm, parts, score):
     if any_clock:
         on_clocks(own, theta, begin, printed, log_u)
     logs, kept = np.empty((2, n)), np.empty((KEPT, n))
-    found, of_cure, of_parts = _read(frame, own, begin, log_u, basis_logs, background, logs, kept)
+    found, of_cure, of_parts = _read(frame, own, begin, log_u, basis_logs, background, logs, kept, False)
     log_starts = _log_starts(own, logs)
     if any_clock:
         clocked(own, theta, begin, printed, log_starts, logs, kept[CLOCK:])
     cum = _exponentials(logs[0])
     if moving:
         apart, starts = background[:, fixed:].copy(), log_starts[fixed:]
-        _medians(frame, own, theta, of_baseline, values, cum, starts, printed[fixed:], apart)
-        moved = _moved(frame, own, theta, of_baseline, values, starts, printed[fixed:], apart)
+        _medians(frame, own, theta, of_baseline, values, parts, cum, starts, printed[fixed:], apart)
+        moved = _moved(frame, own, theta, of_baseline, values, starts, printed[fixed:], apart, False)
         _put_last(logs, moved[0])
         _put_last(found, moved[2])
         _put_last(kept, moved[3])
@@ -317,12 +331,13 @@ def _cells(frame, theta, own, called, arm, parts, score):
 
 
 @njit(**INNER)
-def _read(frame, own, first, log_u, basis_logs, background, logs, kept):
+def _read(frame, own, first, log_u, basis_logs, background, logs, kept, unmixed):
     """Read the cells from `first` on, into `logs` and `kept`; what the formula, a cure and mixtures keep."""
     n = places(own, first, log_u.size)[1]
     found, of_cure = np.empty((5 + 2 * whole(own, Field.shape_at).size, n)), np.empty((OF_CURE, n))
     of_parts = np.empty((mixtures.KEPT, parts_of_cells(own, first, log_u.size)))
-    begin = np.full(1, first)
+    begin = np.full(2, first)
+    begin[1] = 1 if unmixed else 0
     put(frame, Frame.read_first, begin)
     put(frame, Frame.read_log_u, log_u)
     put(frame, Frame.read_basis, basis_logs)

@@ -40,6 +40,8 @@ SMALL_HAZARD = 0.02
 """H up to which 1 - exp(-H) is a series: no difference from 1 is taken."""
 LARGEST_LOG = 700.0
 """Log of a part's H beyond which nobody is alive, whatever it is."""
+STEPS, NEAR = 100, 1e-9
+"""Newton's steps at most, and the size of log H of the last, which leaves its square."""
 SHARE, TILT, DYING, CUM_WEIGHT, HAZARD_WEIGHT = range(5)
 """What is kept of each part of a cell: the five derivatives above, in order of log H_m, log h_m and log w_m."""
 KEPT = 5
@@ -192,6 +194,58 @@ def mixture_of(log_cum, log_hazard, log_weight, weight, cum, scratch, kept, begi
         # from here on what stood as alive is the tilt
         alive[m] = -by_hazard_weight[m] * cum[m]
     return log_total, top + math.log(total) - log_alive
+
+
+@njit(**INNER)
+def unmixed_targets(own, parts, first, target):
+    """Change log H that mixtures are to have, of the cells from `first` on, to that of a part without an offset."""
+    of_mixture, rows = whole(own, Field.cell_mixture), whole(own, Field.mixture_first)
+    for i in range(target.size):
+        row = of_mixture[first + i]
+        if row >= 0:
+            m0, m1 = rows[row], rows[row + 1]
+            target[i] = _unmixed(target[i], parts[OFFSET, m0:m1], parts[WEIGHT, m0:m1])
+
+
+@njit(**INNER)
+def _unmixed(target, offset, weight):
+    """log H at offset 0 where -log sum w exp(-H exp(o)) is exp(target): Newton inside a bracket.
+
+    H is at least that of the mean of exp(o), by Jensen's inequality, and at most that of the least.
+    """
+    factor, least, mean = np.empty(offset.size), np.inf, 0.0
+    for m in range(offset.size):
+        factor[m] = exponential(offset[m])
+        least = min(least, factor[m])
+        mean += weight[m] * factor[m]
+    low, high = target - math.log(mean), target - math.log(least)
+    log_cum = low
+    for _ in range(STEPS):
+        h = math.exp(log_cum)
+        alive, dying = _survivors(h, factor, least, weight)
+        cum = h * least - math.log(alive)
+        shortfall = target - math.log(cum)
+        if shortfall > 0:
+            low = log_cum
+        else:
+            high = log_cum
+        step = shortfall * cum / (h * dying / alive)
+        if abs(step) <= NEAR or high - low <= NEAR:
+            return log_cum + (step if abs(step) <= NEAR else 0.0)
+        newton = log_cum + step
+        log_cum = newton if low < newton < high else (low + high) / 2
+    return np.nan
+
+
+@njit(**INNER_SUMS)
+def _survivors(h, factor, least, weight):
+    """Sums of w exp(-h (f - least)), and of f times that."""
+    alive, dying = 0.0, 0.0
+    for m in range(factor.size):
+        each = weight[m] * exponential(h * (least - factor[m]))
+        alive += each
+        dying += factor[m] * each
+    return alive, dying
 
 
 @njit(**INNER)

@@ -326,13 +326,18 @@ def read(pointer: Any) -> Any:
     data, own, theta = data_of(frame), own_of(frame), array_at(frame, Frame.theta, np.float64)
     arm = matrix_at(frame, Frame.arm, SLOPES + 2 * whole(data, Structure.place)[COVARIATES])
     parts, offsets = rows_at(frame, Frame.parts, PART_ROWS), matrix_at(frame, Frame.offsets, _offset_columns(own, arm))
-    first, log_u = array_at(frame, Frame.read_first, np.int64)[0], array_at(frame, Frame.read_log_u, np.float64)
+    asked, log_u = array_at(frame, Frame.read_first, np.int64), array_at(frame, Frame.read_log_u, np.float64)
+    first, unmixed = asked[0], asked[1]
     basis_logs, background = rows_at(frame, Frame.read_basis, 2), rows_at(frame, Frame.read_background, 2)
     logs, kept = rows_at(frame, Frame.read_logs, 2), rows_at(frame, Frame.read_kept, KEPT)
     of_cure, of_parts = rows_at(frame, Frame.read_cure, OF_CURE), rows_at(frame, Frame.read_parts, mixtures.KEPT)
     found = rows_at(frame, Frame.read_found, 5 + 2 * whole(own, Field.shape_at).size)
     formula = array_at(frame, Frame.called, np.int64)[FORMULA]
     _formula(own, theta, arm, parts, formula, first, log_u, basis_logs, found)
+    if unmixed:
+        _copy(found[0], logs[0])
+        _copy(found[2 + (found.shape[0] - 5) // 2], logs[1])
+        return 0.0
     _layered(own, theta, found, first, background, offsets, parts, logs, kept, of_cure, of_parts)
     return 0.0
 
