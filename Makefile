@@ -26,6 +26,7 @@ setup: .venv/.done  ## a Python environment in .venv, from the pinned lock
 $(UV):
 	@command -v python3 >/dev/null || { echo "bayes_bm needs python3 (3.11 or newer) with venv to set itself up"; exit 1; }
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "python3 is $$(python3 -V); 3.11 or newer is needed to set up"; exit 1; }
+	@echo "setting up Python in .venv, once: about a minute, or more where packages come slowly"
 	@python3 -m venv .uv || { echo "python3 has no venv: install it (on Debian: apt-get install python3-venv)"; exit 1; }
 	@.uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 

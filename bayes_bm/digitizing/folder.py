@@ -139,7 +139,7 @@ def answer_line(finding: Finding, arms: Sequence[str], text: str) -> int:
     A key that is not there goes before the first table.
     """
     lines = text.splitlines()
-    if finding.arm is not None:
+    if finding.arm is not None and not finding.answer.startswith("accepted"):
         wanted = [number for number, line in enumerate(lines, 1) if line == "[[arms]]"]
         return wanted[finding.arm] if finding.arm < len(wanted) else len(lines)
     word = re.match(r"[\s\[]*([a-z_]+)", finding.answer)

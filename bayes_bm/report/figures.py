@@ -1,6 +1,6 @@
 """The report's figures: tables of `ReportData` handed to the plots, each with its title, caption and warnings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -72,14 +72,16 @@ class Drawing:
         css: str | None = None,
         numbers: pd.DataFrame | None = None,
         alone: bool = False,
+        file: str = "",
     ) -> PageFigure:
         """Return a drawn figure with its warnings; `title` is for those who cannot see it.
 
         `numbers` are what it draws, to save as CSV; one that stands `alone`, not among many alike, is saved as SVG too.
+        `file` names what is saved, where the title does not.
         """
         drawing = svg(drawn, title=self.mark(title))
-        files = [] if numbers is None else [csv_download(numbers, title)]
-        files += [svg_download(drawing, title)] if alone else []
+        files = [] if numbers is None else [csv_download(numbers, file or title)]
+        files += [svg_download(drawing, file or title)] if alone else []
         return PageFigure(drawing, self.mark(caption), css, tuple(files))
 
 
@@ -369,18 +371,30 @@ def density_figures(draw: Drawing) -> list[PageFigure]:
     """Draw prior and posterior of every parameter."""
     return [
         draw.figure(
-            prior_posterior_figure(posterior=density.posterior, prior=density.prior, xlabel=name),
-            title=f"Prior and posterior of {name}",
-            caption=parameter_words(draw.data.spec, name),
+            prior_posterior_figure(posterior=density.posterior, prior=density.prior, xlabel="value"),
+            title=f"Prior and posterior: {words}",
+            caption=words,
             numbers=density.posterior,
+            file=f"prior and posterior of {name}",
         )
-        for name, density in draw.data.densities.items()
+        for name, words, density in _in_words(draw, draw.data.densities)
     ]
 
 
 def rank_figures(draw: Drawing) -> list[PageFigure]:
     """Draw the rank plot of every watched parameter."""
     return [
-        draw.figure(rank_figure(table, title=name), title=f"Rank plot of {name}", numbers=table)
-        for name, table in draw.data.ranks.items()
+        draw.figure(
+            rank_figure(table),
+            title=f"Rank plot of the chains: {words}",
+            caption=words,
+            numbers=table,
+            file=f"rank plot of {name}",
+        )
+        for name, words, table in _in_words(draw, draw.data.ranks)
     ]
+
+
+def _in_words[Drawn](draw: Drawing, tables: Mapping[str, Drawn]) -> list[tuple[str, str, Drawn]]:
+    """Name, words and table of each parameter."""
+    return [(name, parameter_words(draw.data.spec, name), table) for name, table in tables.items()]

@@ -273,12 +273,12 @@ def _sources_clause(answers: Answers, name: str) -> str:
     if within_row is None:
         return text
     if across_row is None or discrepancy is None:
-        return f"{text} ({answers.contrasted.name} within {source_ratio(within_row)})"
+        return f"{text} ({answers.contrasted.name} within studies {source_ratio(within_row)})"
     low, high = (discrepancy[name] for name in answers.spec.interval.names)
     disagree = low > 0 or high < 0
     words = "disagree: the interval of their ratio excludes 1" if disagree else "do not clearly disagree"
     weigh = f"; the answer is {mostly}, where {CHANCE} it" if mostly else ""
-    ratios = f"{answers.contrasted.name} within {source_ratio(within_row)}, across {source_ratio(across_row)}"
+    ratios = f"{answers.contrasted.name} within studies {source_ratio(within_row)}, across {source_ratio(across_row)}"
     return f"{text} ({ratios}), and the two {words}{weigh}"
 
 

@@ -75,7 +75,7 @@ LONGEST_NAME = 255
 _SPECS = "a path to a TOML spec, or a shipped model's name"
 _ONE_CAUSE = "a spec of one endpoint"
 _SEVERAL = "such a spec is read by audit, fit, run and sensitivity, and in Python by bb.read_causes and bb.fit_causes"
-_LIST = "list the shipped ones with: bayes-bm models"
+_LIST = "list the shipped ones with: bayes-bm models; start your own with: bayes-bm init DIR"
 
 
 def text_of(file: Path) -> str:

@@ -84,6 +84,59 @@ def test_names_of_other_programs_are_understood_and_said(tmp_path) -> None:
     assert shown.changes[:2] == ("column status is taken as event", "column group is taken as treatment")
 
 
+def hospital(**columns) -> pd.DataFrame:
+    """A table as a hospital keeps it: identifiers, words for events, a unit in a heading."""
+    table = {
+        "Patient ID": ["P1", "P2", "P3", "P4"],
+        "Centre": ["north", "north", "south", "south"],
+        "Therapy": ["SRS", "surgery", "SRS", "surgery"],
+        "OS (months)": [2, 3, 4, 30],
+        "Died": ["yes", "Yes", "no", "no"],
+        "Age (years)": [51, 60, "NA", 72],
+        "Diabetes": ["no", "yes", "no", "yes"],
+        "MRN": [11, 12, 13, 14],
+    }
+    return pd.DataFrame({**table, **columns})
+
+
+def test_a_hospitals_table_is_taken_as_it_is_and_said(tmp_path) -> None:
+    spec = start(hospital(), tmp_path)
+    assert (spec.time_unit, spec.treatments.names) == ("months", ("SRS", "surgery"))
+    shown = read_patients_file(tmp_path / "series.csv")
+    assert shown.unit_reason.startswith("as the column's name says")
+    assert shown.table["event"].tolist() == ["1", "1", "0", "0"]
+    assert [(column.name, column.two_valued, column.blank) for column in shown.covariates] == [
+        ("Age (years)", False, 1),
+        ("Diabetes", True, 0),
+    ]
+    assert shown.changes == (
+        "column OS (months) is taken as time",
+        "column Died is taken as event",
+        "column Therapy is taken as treatment",
+        "column Centre is taken as study",
+        "column arm is added: an arm is a treatment of a study",
+        "column event: no is 0, yes is 1",
+        "column Diabetes: no is 0, yes is 1",
+        "columns Patient ID, MRN: kept with x_ before the name, which no model reads (to adjust for categories, make"
+        " columns of 0 and 1 of them)",
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (hospital().drop(columns=["Died", "Therapy"]), "columns event and treatment: found no such column among Pat"),
+        (hospital(Died=["yes", "lost", "no", "no"]), "column event: found 'yes'; allowed: a whole number"),
+        (hospital(Diabetes=[1, 0, "unknown", 1]), "row 3, column Diabetes: found 'unknown'; allowed: a number"),
+        (hospital(**{"Age (years)": ["51,5", "60,5", "70,5", "40,5"]}), "write the decimal comma as a point"),
+    ],
+)
+def test_what_init_cannot_tell_is_asked(tmp_path, table, said) -> None:
+    table.to_csv(tmp_path / "wrong.csv", index=False)
+    with pytest.raises(InputError, match=said):
+        read_patients_file(tmp_path / "wrong.csv")
+
+
 def test_three_studies_have_every_effect(tmp_path) -> None:
     spec = start(patients(("s", "t", "u")), tmp_path)
     assert (spec.effects.study_treatment.sd.sd, spec.effects.study_shape.sd.sd) == (0.3, 0.2)

@@ -321,7 +321,7 @@ def test_rank_plots_draw_every_chain_and_the_band():
         for left, count in zip((0, 10), counts, strict=True)
     ]
     table = pd.DataFrame(rows).assign(low=2.0, expected=5.0, high=8.0)
-    drawn = posterior.rank_figure(table, title="log_hr")
+    drawn = posterior.rank_figure(table)
     heights = [list(patch.get_data().values) for patch in drawn.axes[0].patches if hasattr(patch, "get_data")]
     assert heights == [[4, 6], [7, 3]]
 

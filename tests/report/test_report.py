@@ -606,7 +606,10 @@ def test_the_third_sentence_sets_within_against_across(ratio, said):
         source("discrepancy", 3, *ratio),
     ]
     sentence = support(two_arms(), pd.DataFrame(rows))
-    assert "held both side by side (hazard ratio within 0.70 (0.50 to 0.90), across 0.60 (0.40 to 0.80))" in sentence
+    assert (
+        "held both side by side (hazard ratio within studies 0.70 (0.50 to 0.90), across 0.60 (0.40 to 0.80))"
+        in sentence
+    )
     assert said in sentence
 
 
@@ -640,6 +643,9 @@ def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
     assert found.warning in " ".join(parsed().words)
     assert "best treatment" not in html()
     assert 'aria-label="Network of treatments"' in html()
+    spoken = re.findall(r'<svg [^>]*aria-label="([^"]*)"', html())
+    assert [label for label in spoken if "log_" in label or "[" in label] == []
+    assert "Prior and posterior: log hazard ratio of b against a" in spoken
     assert "Contrasts without the reference" in html()  # h3 and h4 print c against b
     assert [row for table in parsed().tables for row in table if row == ["c v b"]] == [["c v b"]]
     assert "Ranks" not in page.render(small_material())

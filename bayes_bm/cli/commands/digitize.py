@@ -201,13 +201,19 @@ def _print_saved(saved: "Sequence[Saved]", out: Path, *, named: bool) -> None:
     print_words(f"look at {out / 'overlay.png'}" if len(saved) == 1 else "look at overlay.png of each figure")
     arms = [str(arm) for one in saved if one.table is not None for arm in one.table["arm"]]
     if arms:
-        _print_next(arms[0], out, named=named)
+        asked = [one for one in saved if any(finding.severity == "question" for finding in one.findings)]
+        _print_next(arms[0], out, named=named, asked=asked)
 
 
-def _print_next(arm: str, out: Path, *, named: bool) -> None:
-    """Print how a reading becomes evidence: a spec names the manifest, and its treatments may have other names."""
+def _print_next(arm: str, out: Path, *, named: bool, asked: "Sequence[Saved]") -> None:
+    """Print how a reading becomes evidence: questions are answered, a spec names the manifest, and its treatments may
+    have other names.
+    """
     manifest = out / "curves.csv"
     print_words("next:")
+    if len(asked) == 1:
+        print_words("  answer the questions in calibration.toml, and add to the same command")
+        print_words(f"    --calibration {asked[0].folder / 'calibration.toml'}")
     if not named:
         print_words(f'  --treatment "{arm}=NAME", where a spec calls the treatment of {arm} otherwise')
     print_words(f"  bayes-bm reconstruct --manifest {manifest} --out {out / 'patients'} --figures")

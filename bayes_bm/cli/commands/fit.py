@@ -1,8 +1,10 @@
 """Commands around a fit: models, audit, fit, run, report."""
 
 import os
+import shlex
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -252,21 +254,23 @@ def run(
         print_words(line)
     OUT.print("")
     if patient is not None and done.patient_table is not None:
-        print_answers(done.patient_table, spec, f"this patient (new-study, {spec.time_unit})")
+        told = [spec.covariates[name].value_words(name, value) for name, value in parse_pairs(patient).items()]
+        print_words(f"This patient: {'; '.join(told)}")
+        print_answers(done.patient_table, spec, f"this patient, averaged over studies ({spec.time_unit})")
     print_words("written: " + ", ".join(str(path) for path in done.files))
     page, fitted = out / "report.html", out / "result.nc"
-    return print_words(
-        f"open {page} in a browser\nnext:\n" + "\n".join(f"  {step}" for step in _next_steps(spec_name, fitted))
-    )
+    steps = "\n".join(f"  {step}" for step in _next_steps(spec_name, fitted, settings))
+    return print_words(f"open {page} in a browser\nnext:\n{steps}")
 
 
-def _next_steps(spec_name: str, fitted: Path) -> list[str]:
-    """Return three commands that go on from a run."""
+def _next_steps(spec_name: str, fitted: Path, settings: Sequence[str] | None) -> list[str]:
+    """Return three commands that go on from a run; analyses are of the spec with the same `--set`."""
     program = _program()
+    changed = "".join(f" --set {shlex.quote(setting)}" for setting in settings or ())
     return [
         f"{program} serve {fitted}",
         f"{program} compare {fitted} --who new-hospital",
-        f"{program} sensitivity {spec_name} --out {fitted.parent}",
+        f"{program} sensitivity {spec_name}{changed} --out {fitted.parent}",
     ]
 
 

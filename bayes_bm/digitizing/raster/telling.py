@@ -65,56 +65,31 @@ def _hexadecimal(arm: Traced) -> str:
 
 def _one(index: int, arm: Traced, line: ArmLine, legend: bool, alone: bool) -> Iterator[Finding]:
     """What has to be told of one arm; an arm alone is taken for no other, whatever its name."""
-    answer = f'[[arms]] number {index + 1} ("{line.name}"): corners = [[time, survival], ...]'
+
+    def ask(kind: str, words: str) -> Finding:
+        right = f'accepted = ["{kind}: {line.name}"] where overlay.png shows the line right'
+        wrong = f'else corners = [[time, survival], ...] in [[arms]] number {index + 1} ("{line.name}")'
+        return Finding(kind, "question", words, f"{right}, {wrong}", index)
+
     if arm.path.coverage < _SEEN:
-        yield Finding(
-            "coverage",
-            "question",
-            f"Only {arm.path.coverage:.0%} of the line of {line.name} shows its own ink.",
-            answer,
-            index,
-        )
+        yield ask("coverage", f"Only {arm.path.coverage:.0%} of the line of {line.name} shows its own ink.")
     if starts_hidden(arm):
-        yield Finding(
-            "start_hidden",
-            "question",
-            f"The first stretch of {line.name} from (0, 1) on cannot be seen.",
-            answer,
-            index,
-        )
+        yield ask("start_hidden", f"The first stretch of {line.name} from (0, 1) on cannot be seen.")
     if ends_hidden(arm):
-        yield Finding(
+        yield ask(
             "end_hidden",
-            "question",
             f"{line.name} was last seen at time {line.time[-1]:g}, where other ink covers it: it may run on.",
-            answer,
-            index,
         )
     if arm.wanted.kind == "dashed" and arm.inked < _BRIDGED:
-        yield Finding(
-            "bridged",
-            "question",
-            f"{1 - arm.inked:.0%} of the dashed line of {line.name} are gaps.",
-            answer,
-            index,
-        )
+        yield ask("bridged", f"{1 - arm.inked:.0%} of the dashed line of {line.name} are gaps.")
     if arm.path.bare > _BARE:
-        yield Finding(
+        yield ask(
             "bare_drops",
-            "question",
             f"{arm.path.bare:.0%} of the drops of {line.name} show no stroke: it may be another line further on.",
-            answer,
-            index,
         )
     hidden = float(arm.path.hidden.mean())
     if hidden > _HIDDEN:
-        yield Finding(
-            "hidden",
-            "question",
-            f"{line.name} is hidden under other lines, marks or text for {hidden:.0%} of its length.",
-            answer,
-            index,
-        )
+        yield ask("hidden", f"{line.name} is hidden under other lines, marks or text for {hidden:.0%} of its length.")
     if line.name_source == "none":
         yield Finding(
             "line_without_entry" if legend else "arm_without_name",

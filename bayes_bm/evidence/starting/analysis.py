@@ -16,6 +16,8 @@ from bayes_bm.spec.schema import spec_schema
 SPEC_FILE, SCHEMA_FILE = "spec.toml", "spec.schema.json"
 YEAR = {"days": 365.0, "weeks": 52.0, "months": 12.0, "years": 1.0}
 MADE_UP = "The rows of these tables are made up by bayes-bm init: put your own in their place."
+CURVES = {"os": "Overall survival", "pfs": "Progression-free survival", "local_control": "Local control"}
+"""Endpoints in words."""
 LONGEST = 60
 """Letters of a treatment's name."""
 
@@ -46,7 +48,7 @@ def start_from_patients(shown: PatientsFile, folder: Path, *, endpoint: str) -> 
     median = "not reached" if shown.median is None else f"{shown.median:.3g}"
     first = FirstSpec(
         name=_slug(shown.path.stem),
-        question=f"{endpoint}: {', '.join(holder.name for holder in others)} against {reference.name}",
+        question=f"{_curve(endpoint)}: {', '.join(holder.name for holder in others)} against {reference.name}",
         endpoint=endpoint,
         unit=shown.unit,
         reference_time=shown.reference_time,
@@ -55,7 +57,7 @@ def start_from_patients(shown: PatientsFile, folder: Path, *, endpoint: str) -> 
         treatments=tuple(holder.name for holder in shown.holders),
         studies=len(shown.studies),
         notes={
-            "time_unit": f"{shown.unit_reason}; is that right?",
+            "time_unit": shown.unit_reason,
             "reference_time": f"near the median of all patients together, {median}",
             "reference": f"{reference.patients} patients, {reference.events} events: the most",
             "compare": "; ".join(f"{holder.name}: {holder.patients}, {holder.events} events" for holder in others[:6]),
@@ -90,7 +92,7 @@ def start_from_question(question: str, *, endpoint: str, unit: str) -> Start:
     later = next((time for time in times if time > year), 2 * year)
     first = FirstSpec(
         name=_slug("_v_".join(names)),
-        question=f"{endpoint}: {', '.join(compared)} against {reference}",
+        question=f"{_curve(endpoint)}: {', '.join(compared)} against {reference}",
         endpoint=endpoint,
         unit=unit,
         reference_time=year,
@@ -119,6 +121,10 @@ def treatments_of(question: str) -> list[str]:
     if wrong:
         raise InputError("--question", found=repr(question)[:60], allowed='"A v B", two treatments of short names')
     return names
+
+
+def _curve(endpoint: str) -> str:
+    return CURVES.get(endpoint, endpoint.replace("_", " "))
 
 
 def _slug(text: str) -> str:

@@ -8,15 +8,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.neighbours.forms import other_names
+from bayes_bm.evidence.starting.columns import known_columns
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.reading import table_frame
 from bayes_bm.evidence.tables.schema import TABLES
 from bayes_bm.hazards.nonparametric import kaplan_meier
 from bayes_bm.runtime.errors import InputError
 
-SERIES = "own series"
-"""Study of patients whose table names none."""
 UNITS = ("days", "weeks", "months", "years")
 MANY_DAYS, FEW_YEARS = 400.0, 8.0
 """A longest follow-up above the first is in days, below the second in years, unless the name of the column says."""
@@ -88,8 +86,8 @@ def read_patients_file(path: Path, *, unit: str | None = None) -> PatientsFile:
     Raises `InputError` where the table is none of patients, or holds one treatment alone.
     """
     raw, _ = table_frame(path)
-    frame, changes = _with_known_names(raw)
-    table = check_table("patients", frame, where=str(path))
+    known = known_columns(raw, where=str(path))
+    table = check_table("patients", known.frame, where=str(path))
     holders = tuple(sorted(_holders(table), key=lambda holder: -holder.patients))
     if len(holders) < 2:
         raise InputError(
@@ -99,13 +97,13 @@ def read_patients_file(path: Path, *, unit: str | None = None) -> PatientsFile:
             hint="an analysis compares; add patients of another treatment",
         )
     last = float(table["time"].max())
-    guess, reason = _unit_of(raw, last)
+    guess, reason = _unit_of(known.time_name, last)
     curve = kaplan_meier(table["time"].to_numpy(), table["event"].to_numpy())
     below = np.flatnonzero(curve.survival <= 0.5)
     return PatientsFile(
         path=path,
-        table=frame,
-        changes=changes,
+        table=known.frame,
+        changes=known.changes,
         unit=unit or guess,
         unit_reason="as asked for" if unit else reason,
         holders=holders,
@@ -116,27 +114,6 @@ def read_patients_file(path: Path, *, unit: str | None = None) -> PatientsFile:
     )
 
 
-def _with_known_names(raw: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Return the table with the contract's columns, and in words what was renamed or added."""
-    known = {name: str(name).strip().lower() for name in raw.columns}
-    frame, changes = raw.rename(columns={name: low for name, low in known.items() if low in TABLES["patients"]}), []
-    for column, others in other_names("patients").items():
-        other = next((name for name in frame.columns if str(name).lower() in others), None)
-        if column not in frame and other is not None:
-            frame = frame.rename(columns={other: column})
-            changes.append(f"column {other} is taken as {column}")
-    if "treatment" not in frame and "arm" in frame:
-        frame["treatment"] = frame["arm"]
-        changes.append("column arm is taken as treatment too")
-    if "study" not in frame and "treatment" in frame:
-        frame["study"] = SERIES
-        changes.append(f'column study is added: all patients are of one study, "{SERIES}"')
-    if "arm" not in frame and "treatment" in frame:
-        frame["arm"] = frame["treatment"]
-        changes.append("column arm is added: an arm is a treatment of a study")
-    return frame, tuple(changes)
-
-
 def _holders(table: pd.DataFrame) -> list[Holder]:
     return [
         Holder(str(name), len(rows), int(rows["event"].sum()), tuple(dict.fromkeys(rows["study"])))
@@ -144,14 +121,14 @@ def _holders(table: pd.DataFrame) -> list[Holder]:
     ]
 
 
-def _unit_of(raw: pd.DataFrame, last: float) -> tuple[str, str]:
-    """Return the unit that names of columns or else the longest follow-up speak for, and which of them did."""
-    words = {word for name in raw.columns for word in re.split(r"[^a-z]+", str(name).lower())}
+def _unit_of(time_name: str, last: float) -> tuple[str, str]:
+    """Return the unit that the name of the column of times or else the longest follow-up speak for, and which did."""
+    words = re.split(r"[^a-z]+", time_name.lower())
     named = next((unit for unit in UNITS if unit in words), None)
     if named is not None:
-        return named, "as a column's name says"
+        return named, "as the column's name says; is that right?"
     guess = "days" if last > MANY_DAYS else "years" if last < FEW_YEARS else "months"
-    return guess, f"guessed: the longest follow-up is {last:g}"
+    return guess, f"guessed: the longest follow-up is {last:g}; is that right?"
 
 
 def _nearest_nice(time: float, unit: str) -> float:

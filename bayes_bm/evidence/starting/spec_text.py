@@ -31,7 +31,7 @@ def spec_text(first: FirstSpec) -> str:
     head = [
         "#:schema ./spec.schema.json",
         "# A first analysis, written by bayes-bm init. It runs as it is; each line is yours to change.",
-        "# Check it with: bayes-bm lint .        All keys: docs/spec-keys.md",
+        "# Check it with: bayes-bm lint FOLDER        All keys: docs/spec-keys.md",
         "schema = 1",
         f"name = {_text(first.name)}",
         f"question = {_text(first.question)}",
@@ -100,7 +100,8 @@ def _priors(first: FirstSpec) -> list[str]:
 def _covariates(first: FirstSpec) -> list[list[str]]:
     if not first.covariates:
         return []
-    return [["# Covariates that the table holds; take away the # to adjust for one.", *first.covariates]]
+    opening = "# Covariates that the table holds; take away the # before every line of one to adjust for it."
+    return [[opening, *first.covariates]]
 
 
 def _analyses(studies: int) -> list[list[str]]:
@@ -121,7 +122,8 @@ def covariate_lines(name: str, *, two_valued: bool, mean: float, sd: float, blan
     """Return the commented lines of one covariate."""
     missing = f'missing = "{"two_valued" if two_valued else "normal"}"' + _note(f"{blank} patients lack it")
     scale = [] if two_valued else [f"scale = {_nice_scale(sd):g}" + _note("the coefficient is per so many units")]
-    words, example = ("0 = no, 1 = yes", "your words for 0 and 1") if two_valued else ("", "such as years")
+    years = "years" if name.lower().startswith("age") else ""
+    words, example = ("0 = no, 1 = yes", "your words for 0 and 1") if two_valued else (years, "such as years")
     unit = f'unit = "{words}"' + _note(f"{example}; the patient page and the report show it")
     lines = [
         f"[covariates.{json.dumps(name) if not name.isidentifier() else name}]",

@@ -13,7 +13,8 @@ from bayes_bm.evidence.tables.schema import Column
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.numbers import parse_number
 
-_BLANKS = {"", "na", "nan", "none"}
+BLANKS = frozenset(("", "na", "nan", "none"))
+"""Words of a cell that holds no number, in lower case."""
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffd]"
 )
@@ -117,7 +118,7 @@ def _first_rows(values: Iterable[str | None]) -> Iterable[tuple[int, str | None]
 
 
 def _number(value: object, row: int, name: str, column: Column, rows: TableRows) -> float:
-    if is_blank(value) or (isinstance(value, str) and value.strip().lower() in _BLANKS):
+    if is_blank(value) or (isinstance(value, str) and value.strip().lower() in BLANKS):
         return math.nan
     if isinstance(value, (int, float, np.number)):
         return float(value)

@@ -55,7 +55,10 @@ def check_header(header: list[str], path: Path) -> None:
             hint="leave out the columns that the spec does not name",
         )
     if len(header) == 1 and any(mark in header[0] for mark in ";\t"):
-        raise InputError(f"{path}, header", found=shortened(header[0]), allowed="columns separated by commas")
+        hint = "save it as CSV with commas between columns and points in numbers"
+        raise InputError(
+            f"{path}, header", found=shortened(header[0]), allowed="columns separated by commas", hint=hint
+        )
     seen: set[str] = set()
     for number, name in enumerate(header, start=1):
         if not name:

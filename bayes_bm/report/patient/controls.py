@@ -12,8 +12,11 @@ from bayes_bm.spec.covariates import Covariate
 
 STEPS = 100
 """Steps of a slider, about; each is a round number."""
-WIDER = 0.5
-"""Part of the evidence's range by which a slider reaches beyond it, where the covariate has no limits of its own."""
+WIDER = 0.25
+"""Part of the evidence's range by which a slider reaches beyond it, where the covariate has no limits of its own.
+
+What is never negative in the evidence (an age, a score) is not asked below 0 either.
+"""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def _slider_ends(term: Covariate, low: float | None, high: float | None) -> tupl
     step = round_step((high - low + 2 * room) / STEPS)
     least = math.floor((low - room) / step) * step if math.isinf(least) else least
     most = math.ceil((high + room) / step) * step if math.isinf(most) else most
+    least = max(least, 0.0) if low >= 0 else least
     return float(f"{least:.10g}"), float(f"{most:.10g}")
 
 

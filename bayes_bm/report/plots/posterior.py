@@ -35,7 +35,7 @@ def prior_posterior_figure(*, posterior: pd.DataFrame, prior: pd.DataFrame, xlab
     return drawn
 
 
-def rank_plot(axes: Axes, table: pd.DataFrame, *, title: str = "") -> Axes:
+def rank_plot(axes: Axes, table: pd.DataFrame) -> Axes:
     """Draw ranks of each chain's draws among all (chain, left, right, count; low, expected, high of good mixing)."""
     expected, low, high = (float(table[name].iloc[0]) for name in ("expected", "low", "high"))
     with mpl.rc_context(RC):
@@ -54,12 +54,11 @@ def rank_plot(axes: Axes, table: pd.DataFrame, *, title: str = "") -> Axes:
         axes.set(xlabel="rank among the draws of all chains", ylabel="draws")
         axes.set_xlim(*_ends(table[["left", "right"]].to_numpy()))
         axes.set_ylim(0, max(high, table["count"].to_numpy().max()) * 1.15)
-        axes.set_title(title)
     return axes
 
 
-def rank_figure(table: pd.DataFrame, *, title: str) -> Figure:
+def rank_figure(table: pd.DataFrame) -> Figure:
     """Draw `rank_plot` at its size."""
-    drawn, axes = figure(3.6, 2.1, left_margin=0.6, right_margin=0.14, bottom_margin=0.5, top_margin=0.34)
-    rank_plot(axes, table, title=title)
+    drawn, axes = figure(3.6, 1.9, left_margin=0.6, right_margin=0.14, bottom_margin=0.5, top_margin=0.14)
+    rank_plot(axes, table)
     return drawn

@@ -159,8 +159,11 @@ const spread = (labels, gap) => {
   for (const label of labels) label.y -= excess;
   return labels;
 };
+// on a narrow screen the names of lines stand below the panel, one a line, where they are never cut
+const isNarrow = (box) => box < 520;
+const panelHeight = (patient, box) => 376 + (isNarrow(box) ? 20 * patient.treatments.length : 0);
 const panel = (answer, patient, index, box, colors) => {
-  const group = draw("g", { transform: `translate(${box.x} ${box.y})` }), room = box.width < 520 ? 132 : 178, width = box.width - room, height = 300;
+  const group = draw("g", { transform: `translate(${box.x} ${box.y})` }), narrow = isNarrow(box.width), room = narrow ? 58 : 178, width = box.width - room, height = 300;
   const start = 0, end = about.horizon, across = (time) => 44 + (time - start) / (end - start) * width, up = (share) => 10 + (1 - share) * (height - 10);
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
     group.append(draw("line", { x1: 44, x2: 44 + width, y1: up(share), y2: up(share), stroke: colors.line }));
@@ -181,19 +184,22 @@ const panel = (answer, patient, index, box, colors) => {
     const last = curve.median[curve.median.length - 1];
     labels.push({ text: treatment.label, color, dash, from: up(last), y: up(last) });
   }
-  for (const label of spread(labels, 18)) {
-    group.append(draw("polyline", { points: `${46 + width},${label.from} ${50 + width},${label.y} ${62 + width},${label.y}`, fill: "none", stroke: label.color, "stroke-width": 2, "stroke-dasharray": label.dash }));
-    group.append(draw("text", { x: 66 + width, y: label.y + 4, fill: label.color, "font-weight": 600 }, label.text.length > (room - 60) / 7 ? `${label.text.slice(0, Math.floor((room - 60) / 7) - 1)}…` : label.text));
+  const placed = narrow ? labels.map((label, row) => ({ ...label, y: height + 62 + 20 * row })) : spread(labels, 18);
+  for (const label of placed) {
+    const points = narrow ? `44,${label.y} 72,${label.y}` : `${46 + width},${label.from} ${50 + width},${label.y} ${62 + width},${label.y}`;
+    const most = Math.floor((narrow ? width : room - 66) / 8), text = label.text.length > most ? `${label.text.slice(0, most - 1)}\u2026` : label.text;
+    group.append(draw("polyline", { points, fill: "none", stroke: label.color, "stroke-width": 2, "stroke-dasharray": label.dash }));
+    group.append(draw("text", { x: narrow ? 80 : 66 + width, y: label.y + 4, fill: label.color, "font-weight": 600 }, text));
   }
   if (several(answer)) group.append(draw("text", { x: 44, y: -6, fill: colors.ink, "font-weight": 600 }, `Patient ${"AB"[index]}`));
   return group;
 };
 const curves = (answer, width, colors) => {
-  const beside = several(answer) && width >= 820, box = beside ? (width - 16) / 2 : width, rows = beside ? 1 : answer.patients.length;
+  const beside = several(answer) && width >= 820, box = beside ? (width - 16) / 2 : width, rows = beside ? 1 : answer.patients.length, tall = panelHeight(answer.patients[0], box);
   const label = `Curves of ${answer.patients.map((patient, index) => title(answer, index) + patient.treatments.map((treatment) => `${treatment.label}, ${treatment.words} of 100 ${answer.state} at ${answer.time_words}`).join("; ")).join(". ")}`;
-  const figure = draw("svg", { viewBox: `0 0 ${width} ${rows * 376}`, role: "img", "aria-label": label, "font-family": "system-ui, DejaVu Sans, sans-serif", "font-size": 13 });
+  const figure = draw("svg", { viewBox: `0 0 ${width} ${rows * tall}`, role: "img", "aria-label": label, "font-family": "system-ui, DejaVu Sans, sans-serif", "font-size": 13 });
   answer.patients.forEach((patient, index) => {
-    figure.append(panel(answer, patient, index, { x: beside ? index * (box + 16) : 0, y: 26 + (beside ? 0 : index * 376), width: box }, colors));
+    figure.append(panel(answer, patient, index, { x: beside ? index * (box + 16) : 0, y: 26 + (beside ? 0 : index * tall), width: box }, colors));
   });
   return figure;
 };
