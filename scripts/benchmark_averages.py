@@ -47,6 +47,8 @@ def averaged_world(family: str, rows: int, points: int) -> tuple[Spec, Evidence]
             | {name: value for name, value in chosen.items() if name != "hazard"},
             "covariates": STATED,
             "integration": {"points": points},
+            # as `ndmm` has it
+            "sampling": {"thin": 1},
         }
     )
     rng = np.random.default_rng(1)

@@ -44,12 +44,24 @@ class Stan:
         self, program: str, data: dict[str, Any], centred: tuple[int, ...], seed: int, **settings: Any
     ) -> tuple[dict[str, np.ndarray], float]:
         """Draws (chain, transition, value) by name, and CPU seconds of sampling."""
-        given, out = Path(self.folder.name) / f"{id(data)}.{sum(centred)}.json", Path(self.folder.name) / "draws.npz"
+        out = Path(self.folder.name) / "draws.npz"
+        asked = self._asked(program, data | {"centred": centred})
+        seconds = float(self._answer(asked | {"out": str(out), "seed": seed, "settings": settings}))
+        return dict(np.load(out)), seconds
+
+    def densities(self, program: str, data: dict[str, Any], points: list[dict[str, Any]]) -> np.ndarray:
+        """Log densities of parameters by name, on the scale that Stan samples."""
+        return np.array(self._answer(self._asked(program, data) | {"points": points}))
+
+    def _asked(self, program: str, data: dict[str, Any]) -> dict[str, Any]:
+        """Where the program and its data stand; the data are written."""
+        given = Path(self.folder.name) / "data.json"
         plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in data.items()}
-        given.write_text(json.dumps(plain | {"centred": centred}))
-        asked = {"program": str(HERE / f"benchmark_{program}.stan"), "data": str(given), "out": str(out)}
+        given.write_text(json.dumps(plain))
+        return {"program": str(HERE / f"benchmark_{program}.stan"), "data": str(given)}
+
+    def _answer(self, asked: dict[str, Any]) -> Any:
         assert self.process.stdin
         assert self.process.stdout
-        print(json.dumps(asked | {"seed": seed, "settings": settings}), file=self.process.stdin, flush=True)
-        seconds = float(json.loads(self.process.stdout.readline()))
-        return dict(np.load(out)), seconds
+        print(json.dumps(asked), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())

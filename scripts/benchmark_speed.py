@@ -55,7 +55,7 @@ def main() -> None:
     columns = f"family, rows: microseconds a gradient by points | {' | '.join(f'{n:,}' for n in POINTS)} | 4,096 by 64"
     show("Arms averaged over covariates", columns, averages(graph=not given.no_pymc))
     if stan:
-        columns = "family, seed | ours, ESS per CPU s | Stan as multinma has it | ratio | what was run"
+        columns = "family, how Stan is written, seed | ours, ESS per CPU s | Stan | ratio | what was run"
         show("ML-NMR against Stan", columns, averaged_rivals(stan, seeds=1))
     print(f"\n{(time.perf_counter() - started) / 60:.1f} minutes; load {os.getloadavg()[0]:.1f} at the end")
 

@@ -1,6 +1,7 @@
 """Hand-written Stan, kept running: builds what it is told on a line, samples, says CPU seconds.
 
 PYTHON_WITH_PYSTAN scripts/benchmark_stan.py     a line in: program, data, seed, settings, out; a line out: seconds
+                                                 or in: program, data, points; out: log densities of these parameters
 """
 
 import json
@@ -44,11 +45,19 @@ def sampled(program: str, data: str, seed: int, settings: dict, out: str) -> flo
     return spent
 
 
+def densities(program: str, data: str, points: list[dict]) -> list[float]:
+    """Log densities of parameters, on the scale that is sampled."""
+    posterior = stan.build(Path(program).read_text(), data=json.loads(Path(data).read_text()), random_seed=1)
+    return [posterior.log_prob(list(posterior.unconstrain_pars(point))) for point in points]
+
+
 def main() -> None:
     # what pystan prints goes to where it disturbs nobody
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
-        print(json.dumps(sampled(**json.loads(line))), file=answers, flush=True)
+        asked = json.loads(line)
+        answer = densities(**asked) if "points" in asked else sampled(**asked)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 if __name__ == "__main__":

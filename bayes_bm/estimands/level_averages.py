@@ -31,43 +31,53 @@ LARGEST = np.exp(700.0)
 
 
 @njit(**INNER_SUMS)
-def _levels(eta, sd, level, factor):  # pragma: no cover
-    """exp(eta + z sd) at each node."""
-    for m in range(level.size):
-        factor[m] = exponential(eta + level[m] * sd)
+def _factors(eta, sd, node, share, level, weight, factor, shares):  # pragma: no cover
+    """exp(eta + node + z sd) and its weight at each node of what is not given and of the level."""
+    levels = level.size
+    for m in range(levels):
+        factor[m] = exponential(level[m] * sd)
+    # the first places, which all others read, are changed last
+    for k in range(node.size - 1, -1, -1):
+        middle = exponential(eta + node[k])
+        for m in range(levels):
+            factor[k * levels + m] = middle * factor[m]
+            shares[k * levels + m] = share[k] * weight[m]
 
 
 @cached_njit(exponentials, **SUMS)
-def add_survivors(alive, log_base, eta, sd, less, level, weight):  # pragma: no cover
+def add_survivors(alive, log_base, eta, sd, node, share, less, level, weight):  # pragma: no cover
     """Adds E[exp(less - H)] to `alive` (sample, treatment, time), of `log_base`, log H at eta = 0, and `less`.
 
-    `eta` and `sd` (sample, treatment); nodes and weights of the level (node,).
+    `eta` and `sd` (sample, treatment); what is not given adds a node of (sample, treatment, node) with its share; nodes
+    and weights of the level (node,).
     """
     samples, treatments, times = alive.shape
-    factor = np.empty(level.size)
+    nodes = node.shape[2] * level.size
+    factor, shares = np.empty(nodes), np.empty(nodes)
     for s in range(samples):
         for a in range(treatments):
-            _levels(eta[s, a], sd[s, a], level, factor)
+            _factors(eta[s, a], sd[s, a], node[s, a], share[s, a], level, weight, factor, shares)
             for t in range(times):
                 base, total = exponential(log_base[s, a, t]), 0.0
-                for m in range(level.size):
-                    total += weight[m] * exponential(less[s, a, t] - min(base * factor[m], LARGEST))
+                for m in range(nodes):
+                    total += shares[m] * exponential(less[s, a, t] - min(base * factor[m], LARGEST))
                 alive[s, a, t] += total
 
 
 @cached_njit(exponentials, **SUMS)
-def add_moments(alive, slope, log_base, log_rate, eta, sd, less, level, weight):  # pragma: no cover
+def add_moments(alive, slope, log_base, log_rate, eta, sd, node, share, less, level, weight):  # pragma: no cover
     """As `add_survivors`, and E[u h exp(less - H)] to `slope`, of `log_rate`, log u h at eta = 0."""
     samples, treatments, times = alive.shape
-    factor = np.empty(level.size)
+    nodes = node.shape[2] * level.size
+    factor, shares = np.empty(nodes), np.empty(nodes)
     for s in range(samples):
         for a in range(treatments):
-            _levels(eta[s, a], sd[s, a], level, factor)
+            _factors(eta[s, a], sd[s, a], node[s, a], share[s, a], level, weight, factor, shares)
             for t in range(times):
                 base, rate = exponential(log_base[s, a, t]), exponential(log_rate[s, a, t])
                 total, moment = 0.0, 0.0
-                for m in range(level.size):
-                    survival = weight[m] * exponential(less[s, a, t] - min(base * factor[m], LARGEST))
+                for m in range(nodes):
+                    survival = shares[m] * exponential(less[s, a, t] - min(base * factor[m], LARGEST))
                     total += survival
                     moment += survival * min(rate * factor[m], LARGEST)
                 alive[s, a, t] += total

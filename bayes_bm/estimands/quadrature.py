@@ -32,6 +32,8 @@ WALK_NODES = 128
 """Quasi-random points over the shape of a flexible baseline in a new study: E[S] to about 1e-3 (same tests)."""
 LARGEST_LOG = 700.0
 """A cumulative hazard or a rate beyond exp(700) is as good as infinite; exp of it would overflow."""
+LATEST_LOG, LATE_LOG = 60.0, 50.0
+"""log u up to which a quantile is looked for, and beyond which it is asked whether it is reached at all."""
 ROUNDING = 1e-14
 """Error of the log of an average (no unit), rounding in double precision; a root is found below it."""
 TIME_NODES = 64
@@ -191,24 +193,24 @@ def _least_cum_hazard(population: Population, times: _PlacedTimes) -> Array:
 
 def _survivors(population: Population, times: _PlacedTimes, *, less: Array | float = 0.0) -> Array:
     """E[S] exp(less) at log_u (sample, treatment, time)."""
-    if population.not_given is not None:
-        if isinstance(less, float) and less == 0.0 and _table_pays(population, times):
-            return _survivors_by_table(population, times)
-        parts = (_survivors(placed, times, less=less + log_weight) for placed, log_weight in population.known())
-        return np.add.reduce(list(parts))
     alive = np.zeros((*population.eta.shape, times.log_u.shape[-1]))
     if _level_is_a_factor(population):
+        if population.not_given is not None and isinstance(less, float) and _table_pays(population, times):
+            return _survivors_by_table(population, times) * np.exp(less)
         for given in _kernel_inputs(population, times, less, rate=False):
             level_averages.add_survivors(alive, *given)
         return alive
+    if population.not_given is not None:
+        parts = (_survivors(placed, times, less=less + log_weight) for placed, log_weight in population.known())
+        return np.add.reduce(list(parts))
     for weight, level, shape in _product_nodes(population):
         alive += weight * np.exp(less - _cum_hazard(population, times, *_effects_at_node(population, level, shape)))
     return alive
 
 
 def _table_pays(population: Population, times: _PlacedTimes) -> bool:
-    """Whether E[S] is one function of log H, and is asked often enough for its table."""
-    if not _level_is_a_factor(population) or times.log_u.shape[0] > 1:
+    """Whether E[S], one function of log H, is asked often enough for its table."""
+    if times.log_u.shape[0] > 1:
         return False
     shapes = SHAPE_NODES if np.any(population.shape_sd > 0) else 1
     return times.log_u.shape[-1] * shapes > MANY_READINGS
@@ -235,14 +237,14 @@ def _read_tables(population: Population, times: _PlacedTimes) -> Array:
 
 def _moments(population: Population, times: _PlacedTimes, *, less: Array | float = 0.0) -> tuple[Array, Array]:
     """E[S] and E[u h S] at log_u (sample, treatment, time), both times exp(less); u h is the slope of H in log time."""
-    if population.not_given is not None:
-        parts = [_moments(placed, times, less=less + log_weight) for placed, log_weight in population.known()]
-        return np.add.reduce([alive for alive, _ in parts]), np.add.reduce([slope for _, slope in parts])
     alive, slope = (np.zeros((*population.eta.shape, times.log_u.shape[-1])) for _ in range(2))
     if _level_is_a_factor(population):
         for given in _kernel_inputs(population, times, less, rate=True):
             level_averages.add_moments(alive, slope, *given)
         return alive, slope
+    if population.not_given is not None:
+        parts = [_moments(placed, times, less=less + log_weight) for placed, log_weight in population.known()]
+        return np.add.reduce([alive for alive, _ in parts]), np.add.reduce([slope for _, slope in parts])
     for weight, level, node_shape in _product_nodes(population):
         eta, shape = _effects_at_node(population, level, node_shape)
         survival = weight * np.exp(less - _cum_hazard(population, times, eta, shape))
@@ -263,9 +265,12 @@ def _kernel_inputs(
 ) -> Iterator[tuple[Array, ...]]:
     """Yield what `level_averages` takes at each node of shape: log H, and with `rate` log u h, at eta = 0.
 
-    Levels and weights of the nodes follow.
+    Law of eta, what is not given, offsets, levels and weights of the nodes follow.
     """
     size, zero = (*population.eta.shape, times.log_u.shape[-1]), np.zeros((*population.eta.shape, 1))
+    rule = population.not_given or Rule(zero, np.ones_like(zero))
+    given = (np.broadcast_to(values, (*population.eta.shape, values.shape[-1])) for values in rule)
+    law = tuple(np.array(values, order="C") for values in (population.eta, population.eta_sd, *given))
     # copies, also where nothing is broadcast: for arrays that cannot be written numba compiles once more
     nodes, log_offsets = _product_nodes(population), np.array(np.broadcast_to(less, size), order="C")
     for node in dict.fromkeys(shape for _, _, shape in nodes):
@@ -277,8 +282,7 @@ def _kernel_inputs(
         broadcast_logs = (np.array(np.broadcast_to(values, size), order="C") for values in logs)
         yield (
             *broadcast_logs,
-            np.ascontiguousarray(population.eta),
-            np.ascontiguousarray(population.eta_sd),
+            *law,
             log_offsets,
             level,
             weight,
@@ -378,15 +382,12 @@ def quantile(population: Population, q: float, *, alive_at: float = 0.0) -> Arra
     return _compute_in_chunks(population, 1, compute)
 
 
-def _solve_log_u(population: Population, target: Array, *, steps: int = 100, tolerance: float = 1e-11) -> Array:
-    """log u at which E[S] = target, inf where it stays above. Newton on log E[S] in log time, kept inside a bracket."""
-    low, high = np.full(target.shape, -60.0), np.full(target.shape, 60.0)
-    # a share above the target is never reached where the average curve has become flat
-    far = [
-        _survivors(population, _place_times(population, np.full((*target.shape, 1), end)))[..., 0]
-        for end in (60.0, 700.0)
-    ]
-    never = (far[1] > target) & np.isclose(far[0], far[1], rtol=1e-9, atol=0)
+def _solve_log_u(population: Population, target: Array, *, steps: int = 100, tolerance: float = 1e-6) -> Array:
+    """log u at which E[S] = target, inf where it stays above. Newton on log E[S] in log time, kept inside a bracket.
+
+    What a step below the tolerance leaves is about its square.
+    """
+    low, high = np.full(target.shape, -LATEST_LOG), np.full(target.shape, LATEST_LOG)
     log_u = inverse(population.family, np.log(-np.log(target)), population.eta, population.shape, xp=NUMPY)
     log_u, rows = np.clip(log_u, low, high), np.arange(len(target))
     for _ in range(steps):
@@ -396,7 +397,19 @@ def _solve_log_u(population: Population, target: Array, *, steps: int = 100, tol
         rows = rows[np.any(np.abs(step) >= tolerance, axis=1)]
         if not len(rows):
             break
-    return np.where(never, np.inf, log_u)
+    late = np.flatnonzero(np.any(log_u > LATE_LOG, axis=1))
+    if len(late):
+        log_u[late] = np.where(_never(population.part(late), target[late]), np.inf, log_u[late])
+    return log_u
+
+
+def _never(population: Population, target: Array) -> Array:
+    """Where E[S] stays above the target: the average curve has become flat before it (sample, treatment)."""
+    far = [
+        _survivors(population, _place_times(population, np.full((*target.shape, 1), end)))[..., 0]
+        for end in (LATEST_LOG, 700.0)
+    ]
+    return (far[1] > target) & np.isclose(far[0], far[1], rtol=1e-9, atol=0)
 
 
 def _newton_step(population: Population, target: Array, log_u: Array, low: Array, high: Array, rows: Array) -> Array:

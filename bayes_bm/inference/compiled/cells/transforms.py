@@ -47,8 +47,12 @@ def nodes_for(width):
 
 @njit(**JIT)
 def pays(cells, points, nodes):
-    """Whether sums over nodes cost less than cells times points (measured on `ndmm`, docs/speed.md)."""
-    return cells * points > nodes * (4 * nodes + cells + points)
+    """Whether sums over nodes cost less than one exponential a cell and point.
+
+    In units of 7 nanoseconds, as 75 sizes took there and back (docs/speed.md): the sums are right to rounding whatever
+    is chosen.
+    """
+    return cells * (24 + points) > 700 + 2 * nodes * nodes + (cells + points) * (6 + nodes // 8)
 
 
 def _polynomials(nodes: int) -> np.ndarray:
