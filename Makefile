@@ -52,8 +52,9 @@ explore: setup  ## the property tests with new random examples; make test repeat
 fast: setup  ## the fast part of the tests
 	@$(BIN)/pytest -x -q
 
-bench: setup  ## ours beside IPDfromKM, PyMC and (STAN_PYTHON=a python with pystan) hand-written Stan: about 20 minutes
+bench: setup  ## ours beside IPDfromKM, PyMC and (STAN_PYTHON=a python with pystan) hand-written Stan; targets: half an hour
 	@$(BIN)/python scripts/benchmark_reconstruction.py
+	@PYTHONPATH=. $(BIN)/python scripts/benchmark_targets.py $(wildcard ../shared/problems)
 	@$(BIN)/python scripts/benchmark_speed.py $(if $(STAN_PYTHON),--stan $(STAN_PYTHON))
 
 docs: setup  ## the site in docs/build/html: generated pages anew, cells of tutorials and gallery run, a warning is an error
