@@ -5,6 +5,7 @@ absent.
 import gc
 import os
 import signal
+from html import escape
 from pathlib import Path
 
 # many tiny matrices: BLAS threads competing for two cores cost more than they give; set before numpy is imported
@@ -61,3 +62,15 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared folder of known answers is not beside this clone")
     return SHARED
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For pages of which words alone are read: figures are made, with their labels, but not written out as SVG.
+
+    Writing them is most of what a page costs; the tests of the report's figures look at what is drawn.
+    """
+    # a test that writes no page need not wait for matplotlib
+    from bayes_bm.report import figures
+
+    monkeypatch.setattr(figures, "svg", lambda drawn, *, title: f'<svg role="img" aria-label="{escape(title)}"></svg>')

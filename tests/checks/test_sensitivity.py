@@ -321,6 +321,7 @@ def test_command_writes_table_and_picture_and_tells_what_it_did(small, tmp_path,
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted, monkeypatch) -> None:
     out = tmp_path / "out"
     sensitivity(read_spec(small), out, families=["lognormal"], only=["lognormal"], sampling={"draws": 50})

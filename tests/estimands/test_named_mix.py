@@ -200,6 +200,7 @@ def test_across_studies_stands_beside_itself_without_covariates(monkeypatch: pyt
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_who_the_patients_were(two_valued: Any, tmp_path: Path) -> None:
     spec, evidence = two_valued.spec, two_valued.evidence
     fresh = {"case_mix_mean": (("chain", "draw", "covariate"), np.full((2, 6, 2), 0.3))}

@@ -577,6 +577,7 @@ def page(result: Result, path: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_what_reconstruction_adds_or_says_that_it_is_left_out(mixed, monkeypatch, tmp_path) -> None:
     result, _ = scripted(mixed, monkeypatch, apart=0.2, kept=2000)
     text = page(result, tmp_path / "many.html")

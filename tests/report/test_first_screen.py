@@ -42,6 +42,7 @@ def row_of(table, estimand, treatment, time=None):
     return (rows if time is None else rows[rows["time"] == time]).iloc[0].to_dict()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_sentences_pages_and_figures_say_the_labels_of_treatments():
     result = two_arms()
     treatments = result.spec.treatments.model_copy(update={"labels": {"b": "second operation"}})

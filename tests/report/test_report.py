@@ -652,6 +652,7 @@ def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_without_a_study_side_by_side_there_is_no_number_within():
     studies = ("m1", "m2")
     alone = {kind: [row for row in worlds.TABLES[kind] if row["study"] in studies] for kind in ("arms", "medians")}
@@ -673,6 +674,7 @@ def test_indirect_evidence_within_studies_is_not_called_side_by_side():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_reproduction_is_labelled_everywhere():
     result = reproduction()
     assert answers.answer_sentences(result)[0] == "Reproduction: the same patients twice."
@@ -703,6 +705,7 @@ def written(result, path, **changes):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_gate_that_is_allowed_is_said_everywhere(tmp_path):
     result = replace(small(), gate=FAILED_GATE)
     text = written(result, tmp_path / "report.html", allow_failed_gate=True).read_text(encoding="utf-8")
@@ -733,6 +736,7 @@ def test_the_patient_is_named_with_what_only_the_prior_knows():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_without_levels_only_ratios_are_answered():
     free = {"effects__study": {"exchangeable": False}, "priors__log_hr": worlds.normal(1.0)}
     result = made_up(tables=SMALL, **ONE, **free)

@@ -98,6 +98,7 @@ def test_what_a_contrast_is_a_ratio_of() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["gompertz", "gengamma"])
+@pytest.mark.usefixtures("undrawn")
 def test_a_ratio_that_no_one_number_holds_is_refused_before_any_fit(monkeypatch, family: str) -> None:
     for module in (direct_indirect, node_splitting):
         monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("it must not fit"))
@@ -125,6 +126,7 @@ def test_a_split_says_what_it_holds(monkeypatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_of_accelerated_time_speaks_of_time_ratios() -> None:
     """Hazard ratios are named only where they are evidence that somebody printed."""
     check = {"estimand": "hazard_ratio", "treatment": "b", "reference": "a", "value": 0.62, "source": "printed"}
