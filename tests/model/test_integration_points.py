@@ -667,7 +667,7 @@ def test_the_truth_of_a_simulated_world_is_found() -> None:
         assert sd < 0.2, name
     assert result.provenance["integration"]["points"] == 16
     assert result.provenance["integration"]["enough"] == (not [line for line in told if line.startswith("warning")])
-    rows = bb.check(result).reconciliation
+    rows = reconcile(result)
     assert set(rows.loc[rows["study"] == "g1", "status"]) <= {"green", "amber"}
     old, young = (
         bb.hazard_ratio(result, [12.0], who=bb.Patient({"age": age}, bb.Study("g1"))).sel(treatment="c")

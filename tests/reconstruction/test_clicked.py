@@ -121,12 +121,12 @@ def test_after_the_last_drop_that_was_clicked_nobody_dies(seed, axis):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [FEW, range(60)])
-def test_small_arms_end_where_the_clicks_lie_flat(seeds):
-    """Of 60 such arms at most one ends off by more than 0.08; FEW are those that did before."""
-    errors = []
-    for seed in seeds:
+def test_small_arms_end_where_the_clicks_lie_flat():
+    """Of 60 such arms at most one ends off by more than 0.08; none of FEW, which did before, is the one."""
+    errors = {}
+    for seed in {*range(60), *FEW}:
         time, event = small_arm(seed)
         axis = float(np.ceil(time.max() / 100) * 100)
-        errors.append(end_error(time, event, clicked_to_the_end(time, event, axis, seed), axis))
-    assert sum(error > 0.08 for error in errors) <= len(errors) // 60
+        errors[seed] = end_error(time, event, clicked_to_the_end(time, event, axis, seed), axis)
+    assert not [seed for seed in FEW if errors[seed] > 0.08]
+    assert sum(errors[seed] > 0.08 for seed in range(60)) <= 1
