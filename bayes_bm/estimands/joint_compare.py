@@ -132,10 +132,14 @@ def joint_rows(joint: JointResult) -> pd.DataFrame:
     """
     rows = []
     level = joint.first.spec.interval
-    for arrays, arm_rows in joint.inputs.incidence:
+    for arrays, arms in joint.inputs.incidence:
         name = joint.causes.names[arrays.cause]
         part = joint.evidence.incidence[name]
-        log_q, _ = complement_steps(arrays, causes_at(joint.levels, arm_rows, xp=NUMPY), xp=NUMPY)
+        steps = (
+            complement_steps(arrays, causes_at(levels, arms, xp=NUMPY), log_weight=arms.log_weight, xp=NUMPY)
+            for levels in joint.levels_in_parts()
+        )
+        log_q = np.concatenate([log_q for log_q, _ in steps])
         alive = np.zeros_like(log_q)
         for place in range(log_q.shape[-1]):
             before = alive[:, place - 1] if arrays.later[place] else 0.0

@@ -14,6 +14,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from bayes_bm.evidence.arm_covariates import patients_with_missing_covariates
+from bayes_bm.evidence.centres import with_centres
 from bayes_bm.evidence.reading import read_tables, select
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.evidence.selection import arm_keys
@@ -122,7 +124,8 @@ def select_causes(
     parts = {name: one for name, one in incidence.items() if len(_rows(one, "incidence"))}
     joint = [*parts.values(), *([] if first is None else [first])]
     _check_overlap(chosen, joint, causes)
-    _check_joint(causes, bool(joint))
+    _check_joint(causes, joint)
+    _check_unknown(causes, chosen[causes.names[0]])
     more = [one.set_aside for one in (*incidence.values(), *([] if first is None else [first]))]
     return CausesEvidence(
         causes={name: _with_arms(one, joint) for name, one in chosen.items()},
@@ -254,18 +257,73 @@ def _check_overlap(chosen: Mapping[str, Evidence], joint: list[Evidence], causes
             raise counted_twice(f"arms, overlap_group {arms.iloc[first]['overlap_group']!r}, cause {name}", named)
 
 
-def _check_joint(causes: Causes, any_joint: bool) -> None:
-    """Rows of several causes need hazards that are smooth, and arms whose patients are alike."""
-    for name, spec in causes.specs.items() if any_joint else ():
+def _check_joint(causes: Causes, joint: list[Evidence]) -> None:
+    """Rows of several causes need hazards that are smooth, and kinds of patients that no parameter describes."""
+    for name, spec in causes.specs.items() if joint else ():
         unfit = {
             f"hazard.family = {spec.hazard.family}": spec.hazard.flexible,
-            "covariates": bool(spec.covariates),
             "bias": bool(spec.modelled_biases) or bool(spec.bias.named(type(spec.bias).model_fields)),
         }
         for what, found in unfit.items():
             if found:
                 raise InputError(
                     f"causes.{name}", found=f"{what}, beside rows of 1 - F or of the first of all causes",
-                    allowed="a family without knots, no covariates and no biases",
+                    allowed="a family without knots and no biases",
                     hint="their density of several causes at once is not built; leave the rows or the terms out",
                 )  # fmt: skip
+    if joint and causes.first.case_mixes:
+        study, arm, _ = next(iter(_rows(joint[0], "first").itertuples(index=False)))
+        raise InputError(
+            "covariates, case_mix",
+            found=f"case mixes that are parameters, beside rows of 1 - F or of the first of all causes, the first of"
+            f" study {study}, arm {arm}",
+            allowed="covariates without case_mix: an arm is averaged over the mean_, sd_ and share_ columns of its row",
+            hint="each cause's model has parameters of its own for mixes; mixes that causes share are not built",
+        )
+
+
+def _check_unknown(causes: Causes, evidence: Evidence) -> None:
+    """Patients who lack covariates stand in arms that state them: another law of theirs has parameters, which each
+    cause's model would have for itself.
+    """
+    spec = causes.first
+    wrong = unknown_patients(spec, evidence) if spec.case_mixes else patients_with_missing_covariates(spec, evidence)
+    if not wrong.any():
+        return
+    row = evidence.patients.iloc[int(np.argmax(wrong))]
+    lacked = next(name for name in spec.covariates if pd.isna(row[name]))
+    raise InputError(
+        f"patients, study {row['study']}, arm {row['arm']}, column {lacked}",
+        found="an empty cell, in a model of several causes",
+        allowed=f"a number for every patient, or for none of an arm whose row states mean_{lacked} with sd_{lacked},"
+        f" or share_{lacked}, and no case_mix",
+        hint="a patient has one value for all causes, and each cause's model would average over it by itself; complete"
+        " it, leave the covariate out, or fit each cause by a spec of its own (cause = NAME)",
+    )
+
+
+def unknown_patients(spec: Spec, evidence: Evidence) -> np.ndarray:
+    """Return who lacks a covariate (patient,)."""
+    names = list(spec.covariates)
+    return evidence.patients[names].isna().any(axis=1).to_numpy(dtype=bool) if names else np.zeros(0, dtype=bool)
+
+
+def with_common_centres(causes: Causes, evidence: CausesEvidence) -> Causes:
+    """Return the causes with one centre for each covariate: of all patients and arms, so that all are about the same
+    patient.
+    """
+    if not causes.first.covariates:
+        return causes
+    first, *others = evidence.causes.values()
+    known, arms = set(_arms(first.arms)), [first.arms]
+    for other in others:
+        fresh = np.array([key not in known for key in _arms(other.arms)], dtype=bool)
+        arms.append(other.arms[fresh])
+        known |= set(_arms(other.arms))
+    settled = with_centres(causes.first, replace(first, arms=pd.concat(arms, ignore_index=True)))
+    centres = {name: {"centre": term.centre} for name, term in settled.covariates.items()}
+    specs = {}
+    for cause, spec in causes.specs.items():
+        terms = {name: term.model_copy(update=centres[name]) for name, term in spec.covariates.items()}
+        specs[cause] = spec.model_copy(update={"covariates": terms})
+    return replace(causes, specs=specs)

@@ -18,6 +18,7 @@ class Cause(Record):
     hazard: Table = Field(default_factory=dict)
     effects: Table = Field(default_factory=dict)
     priors: Table = Field(default_factory=dict)
+    covariates: Table = Field(default_factory=dict)
     bias: Table = Field(default_factory=dict)
     evidence: Table = Field(default_factory=dict)
 

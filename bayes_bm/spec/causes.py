@@ -184,6 +184,7 @@ def _contradictions(causes: Causes) -> Iterator[str]:
         yield "causes: found after_others in every cause; allowed: in all but one (nothing would compete)"
     if len(set(causes.names) & {"any", "free of all"}):
         yield "causes: found the name any or free of all; allowed: another name"
+    yield from _covariates_apart(causes)
     if not causes.correlated:
         return
     for name, spec in causes.specs.items():
@@ -196,3 +197,23 @@ def _contradictions(causes: Causes) -> Iterator[str]:
     if value is not None and value <= -1 / (len(causes.names) - 1):
         least = -1 / (len(causes.names) - 1)
         yield f"joint.correlation.value: found {value}; allowed: above {least:g} of {len(causes.names)} causes"
+
+
+def _covariates_apart(causes: Causes) -> Iterator[str]:
+    """Yield where a cause says something else of its covariates than what their coefficients are like."""
+    own = {"prior", "interaction", "interaction_by"}
+    common = {name: term.model_dump(exclude=own) for name, term in causes.first.covariates.items()}
+    for cause, spec in causes.specs.items():
+        if list(spec.covariates) != list(common):
+            yield (
+                f"causes.{cause}.covariates: found {', '.join(spec.covariates) or 'none'}, and"
+                f" {', '.join(common) or 'none'} in another cause; allowed: the same in all: name them in [covariates]"
+            )
+            continue
+        for name, term in spec.covariates.items():
+            apart = [key for key, value in term.model_dump(exclude=own).items() if value != common[name][key]]
+            if apart:
+                yield (
+                    f"causes.{cause}.covariates.{name}.{apart[0]}: found another value than in another cause;"
+                    f" allowed: {', '.join(sorted(own))} of each cause, all else in [covariates.{name}]"
+                )

@@ -57,6 +57,10 @@ KEYS: dict[str, Key] = {
     "Cause.hazard": Key("Keys of `[hazard]` for this cause", {"family": "gompertz"}),
     "Cause.effects": Key("Keys of `[effects]` for this cause", {"study": {"sd": STUDIES}}),
     "Cause.priors": Key("Keys of `[priors]` for this cause", {"log_hr": RATIOS}),
+    "Cause.covariates": Key(
+        "Priors of the common covariates' coefficients for this cause",
+        {"age": {"prior": _normal(0.2, REASON)}},
+    ),
     "Cause.bias": Key("Keys of `[bias]` for this cause", {"single_arm": {"prior": RATIOS}}),
     "Cause.evidence": Key("Keys of `[evidence]` for this cause", {"exclude": ONE_STUDY}),
     "Joint.correlation": Key("Of a study's levels between causes", {"eta": 4.0, "why": REASON}),

@@ -9,7 +9,10 @@ import pytensor
 from pytensor.compile.mode import Mode
 
 from bayes_bm.evidence.causes import CausesEvidence, select_causes
+from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.causes.density import JointDensity, joint_density, joint_inputs
+from bayes_bm.model.causes.joint_inputs import ArmLevels, arm_levels
+from bayes_bm.model.linear_predictor import read_draws
 from bayes_bm.spec.causes import Causes, parse_causes
 from tests.builders import worlds
 
@@ -105,3 +108,33 @@ def whole_density() -> JointDensity:
 def point(density: JointDensity, seed: int = 1) -> np.ndarray:
     """A point on the sampler's scale, not too far from the prior."""
     return density.start + 0.3 * np.random.default_rng(seed).standard_normal(density.size)
+
+
+def levels_at(density: JointDensity, x: np.ndarray) -> list[ArmLevels]:
+    """Predictors of every arm at one point, from the named posterior of it."""
+    found = []
+    for inputs, posterior in zip(density.joint.inputs, density.posteriors(x[None, None]), strict=True):
+        draws = read_draws(posterior, inputs.design, inputs.spec, inputs.family)
+        found.append(arm_levels(inputs, draws.effects, xp=NUMPY))
+    return found
+
+
+def parameters_at(density: JointDensity, x: np.ndarray) -> dict[str, dict[str, Any]]:
+    """The same as the slow twin reads it."""
+    named = {}
+    for name, posterior in zip(density.joint.causes.names, density.posteriors(x[None, None]), strict=True):
+        one = posterior.isel(chain=0, draw=0)
+        own: dict[str, Any] = {key: float(one[key]) for key in ("intercept", "log_shape")}
+        for key, dim in (("log_hr", "treatment"), ("study_effect", "study"), ("study_log_shape", "study")):
+            own[key] = dict(zip(one[dim].to_numpy(), one[key].to_numpy(), strict=True))
+        pairs = [tuple(label.split(" | ")) for label in one["study_treatment"].to_numpy()]
+        own["study_treatment_effect"] = dict(zip(pairs, one["study_treatment_effect"].to_numpy(), strict=True))
+        if "coefficient" in one:
+            own["coefficient"] = dict(zip(one["covariate"].to_numpy(), one["coefficient"].to_numpy(), strict=True))
+            own["interaction"] = {
+                (treatment, covariate): float(one["interaction"].sel(treatment=treatment, effect_modifier=covariate))
+                for treatment in one["treatment"].to_numpy()
+                for covariate in one["effect_modifier"].to_numpy()
+            }
+        named[name] = own
+    return named

@@ -74,10 +74,9 @@ def test_an_arm_speaks_once() -> None:
 
 @pytest.mark.slow
 def test_what_has_no_joint_density_is_refused_with_the_reason() -> None:
-    age = {"age": {"prior": worlds.normal(0.5), "centre": 60.0, "scale": 10.0}}
-    of = built.causes(covariates=age)
+    of = built.causes(bias={"single_arm": {"prior": worlds.normal(0.5)}})
     told = refused(partial(built.evidence, of, built.ROWS))
-    assert "causes.failure: found covariates, beside rows of 1 - F" in told
+    assert "causes.failure: found bias, beside rows of 1 - F" in told
     two = [{**arm, "overlap_group": "same"} if arm["study"] in ("k", "f1") else arm for arm in built.ARMS]
     told = refused(partial(built.evidence, built.causes(), {**built.ROWS, "arms": two}))
     assert "patients counted twice, in k: x and f1: x" in told

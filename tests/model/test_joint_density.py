@@ -18,8 +18,7 @@ from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import not_centred
 from bayes_bm.model.causes import correlation, incidence
 from bayes_bm.model.causes.incidence import Cause
-from bayes_bm.model.causes.joint_inputs import ArmLevels, correlation_terms, row_terms
-from bayes_bm.model.linear_predictor import arm_predictors, read_draws
+from bayes_bm.model.causes.joint_inputs import correlation_terms, row_terms
 from tests.builders import causes as built
 from tests.builders.causes import T0
 from tests.builders.graphs import log_density as graph_density
@@ -70,31 +69,6 @@ def test_the_first_of_all_is_a_family_whose_hazards_are_sums() -> None:
 # ------------------------------------------------------------------------------------------------ rows of several
 
 
-def levels_at(density: Any, x: np.ndarray) -> list[ArmLevels]:
-    """Predictors of every arm at one point, from the named posterior of it."""
-    found = []
-    for inputs, posterior in zip(density.joint.inputs, density.posteriors(x[None, None]), strict=True):
-        draws = read_draws(posterior, inputs.design, inputs.spec, inputs.family)
-        eta, shape = arm_predictors(draws.effects, inputs.design, xp=NUMPY)
-        found.append(ArmLevels(inputs.arm_family, eta, shape))
-    return found
-
-
-def parameters_at(density: Any, x: np.ndarray) -> dict[str, dict[str, Any]]:
-    """The same as the slow twin reads it."""
-    named = {}
-    for name, posterior in zip(density.joint.causes.names, density.posteriors(x[None, None]), strict=True):
-        one = posterior.isel(chain=0, draw=0)
-        own: dict[str, Any] = {key: float(one[key]) for key in ("intercept", "log_shape")}
-        own["log_hr"] = dict(zip(one["treatment"].to_numpy(), one["log_hr"].to_numpy(), strict=True))
-        for key in ("study_effect", "study_log_shape"):
-            own[key] = dict(zip(one["study"].to_numpy(), one[key].to_numpy(), strict=True))
-        pairs = [tuple(label.split(" | ")) for label in one["study_treatment"].to_numpy()]
-        own["study_treatment_effect"] = dict(zip(pairs, one["study_treatment_effect"].to_numpy(), strict=True))
-        named[name] = own
-    return named
-
-
 def printed(kind: str, study: str) -> list[dict[str, Any]]:
     return [row for row in built.ROWS[kind] if row["study"] == study]
 
@@ -103,8 +77,10 @@ def printed(kind: str, study: str) -> list[dict[str, Any]]:
 def test_every_kind_of_row_is_as_the_slow_twin_has_it() -> None:
     density = built.whole_density()
     x = built.point(density)
-    terms = {name: np.asarray(values)[0] for name, values in row_terms(density.joint, levels_at(density, x), xp=NUMPY)}
-    own, arm = parameters_at(density, x), {row["study"]: row for row in built.ARMS}
+    terms = {
+        name: np.asarray(values)[0] for name, values in row_terms(density.joint, built.levels_at(density, x), xp=NUMPY)
+    }
+    own, arm = built.parameters_at(density, x), {row["study"]: row for row in built.ARMS}
     found = terms["incidence of failure"]
     assert found[:3].sum() == pytest.approx(
         slow_causes.incidence_points(own, arm["f1"], printed("points", "f1"), T0, "failure"), abs=1e-10
@@ -127,7 +103,7 @@ def test_every_kind_of_row_is_as_the_slow_twin_has_it() -> None:
 def test_the_graph_says_what_the_formulas_say_and_has_their_gradient() -> None:
     density = built.whole_density()
     x = built.point(density, 2)
-    rows = sum(float(np.sum(values)) for _, values in row_terms(density.joint, levels_at(density, x), xp=NUMPY))
+    rows = sum(float(np.sum(values)) for _, values in row_terms(density.joint, built.levels_at(density, x), xp=NUMPY))
     values = density.correlations(x[None, None])[0]
     plain = [
         own.plain(x[first:end])[own.starts["study_effect_standard"] :][: len(own.design.studies)][None]

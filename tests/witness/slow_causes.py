@@ -1,8 +1,8 @@
 """A slow, scalar second implementation of rows that speak about several causes: the witness of the joint density.
 
 Written from docs/competing-causes.md alone: one row at a time, floats, scipy's adaptive quadrature in log time.
-`parameters`
-are those of each cause by name (`slow_twin`); Weibull hazards.
+`parameters` are those of each cause by name (`slow_twin`); Weibull hazards. An arm whose patients differ has `kinds`,
+pairs of weight and covariates (less their centres) by name, and is the sum over them.
 """
 
 import math
@@ -22,6 +22,8 @@ def law(own: Mapping, row: Row, t0: float) -> tuple[float, float]:
     study, treatment = row["study"], row["treatment"]
     eta = own["intercept"] + own["study_effect"].get(study, 0.0) + own["log_hr"].get(treatment, 0.0)
     eta += own["study_treatment_effect"].get((study, treatment), 0.0)
+    for name, value in row.get("covariates", {}).items():
+        eta += value * (own["coefficient"][name] + own["interaction"].get((treatment, name), 0.0))
     return eta - math.exp(shape_of(own, study)) * math.log(t0), math.exp(shape_of(own, study))
 
 
@@ -38,8 +40,15 @@ def cum_hazards(parameters: Parameters, row: Row, t0: float, time: float) -> dic
     return found
 
 
+def kinds(arm: Row) -> list[tuple[float, Row]]:
+    """Weight of each kind of patients of an arm, and the arm as if all were of it."""
+    return [(weight, {**arm, "kinds": None, "covariates": own}) for weight, own in arm.get("kinds") or ()]
+
+
 def incidence(parameters: Parameters, row: Row, t0: float, cause: str, entry: float, time: float) -> float:
     """F of a cause: who has it first by a time, of those who are free of all at entry."""
+    if kinds(row):
+        return sum(weight * incidence(parameters, own, t0, cause, entry, time) for weight, own in kinds(row))
     level, shape = law(parameters[cause], row, t0)
     before = sum(cum_hazards(parameters, row, t0, entry).values())
 
@@ -85,6 +94,8 @@ def incidence_count(parameters: Parameters, arm: Row, row: Row, t0: float, cause
 
 def free(parameters: Parameters, arm: Row, t0: float, time: float) -> float:
     """Share free of all causes at a time."""
+    if kinds(arm):
+        return sum(weight * free(parameters, own, t0, time) for weight, own in kinds(arm))
     return math.exp(-sum(cum_hazards(parameters, arm, t0, time).values()))
 
 
@@ -103,13 +114,26 @@ def first_median(parameters: Parameters, arm: Row, row: Row, t0: float) -> float
         return float(stats.norm.logpdf(math.log(row["median"]), math.log(middle), sd))
     alpha, time = (SHARE * arm["n"] + 1) / 2, row["median"]
     alive = free(parameters, arm, t0, time)
-    hazard = 0.0
-    for own in parameters.values():
-        level, shape = law(own, arm, t0)
-        hazard += shape * math.exp(level + shape * math.log(time)) / time
+    density = 0.0
+    for weight, row in kinds(arm) or [(1.0, arm)]:
+        for own in parameters.values():
+            level, shape = law(own, row, t0)
+            rate = shape * math.exp(level + shape * math.log(time)) / time
+            density += weight * rate * free(parameters, row, t0, time)
     beta = (alpha - 1) * (math.log1p(-alive) + math.log(alive)) - special.betaln(alpha, alpha)
-    return float(beta + math.log(hazard) + math.log(alive))
+    return float(beta + math.log(density))
 
 
 def first_count(parameters: Parameters, arm: Row, row: Row, t0: float) -> float:
     return binomial(row["events"], row["n"], 1 - free(parameters, arm, t0, row["time"]))
+
+
+def patient(parameters: Parameters, row: Row, t0: float) -> float:
+    """A patient of known cause, or censored: the hazard of what came, and free of all until then."""
+    if kinds(row):
+        return math.log(sum(weight * math.exp(patient(parameters, own, t0)) for weight, own in kinds(row)))
+    found = -sum(cum_hazards(parameters, row, t0, row["time"]).values())
+    if row["event"]:
+        level, shape = law(parameters[row["cause"]], row, t0)
+        found += math.log(shape / row["time"]) + level + shape * math.log(row["time"])
+    return found

@@ -16,7 +16,7 @@ LEAST_LOG_HAZARD = -30.0
 """log of the mean H below which -log of the mean S is the mean H to rounding."""
 
 
-class _PointArguments(NamedTuple):
+class PointArguments(NamedTuple):
     """Time, eta and shape with a trailing axis of points."""
 
     placed_time: Any
@@ -57,7 +57,7 @@ class AveragedOverCovariates(Modifier):
     def log_cum_hazard(self, placed_time: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         if self._factor:
             return self._mixture(placed_time, eta, shape, xp=xp)[0]
-        survivors = self._survivors(self._spread(placed_time, eta, shape), shape, xp=xp)
+        survivors = self._survivors(self._spread(placed_time, eta, shape, xp=xp), shape, xp=xp)
         log_mean, used = survivors.log_mean, survivors.used
         small = log_mean < LEAST_LOG_HAZARD
         # the guarded value keeps the gradient of the branch not taken finite
@@ -67,7 +67,7 @@ class AveragedOverCovariates(Modifier):
         if self._factor:
             tilt = self._mixture(placed_time, eta, shape, xp=xp)[1]
             return self.base.log_hazard(placed_time, eta, shape[..., : self.base.width], xp=xp) + tilt
-        spread = self._spread(placed_time, eta, shape)
+        spread = self._spread(placed_time, eta, shape, xp=xp)
         if self.weighted:
             return self._weighted_log_hazard(spread, shape, xp=xp)
         survivors = self._survivors(spread, shape, xp=xp)
@@ -76,7 +76,7 @@ class AveragedOverCovariates(Modifier):
         top = xp.max(log_density)
         return top[..., 0] + xp.log(self._mean(xp.exp(log_density - top), shape, xp=xp)) - survivors.log_alive
 
-    def _weighted_log_hazard(self, spread: _PointArguments, shape, *, xp: Namespace):
+    def _weighted_log_hazard(self, spread: PointArguments, shape, *, xp: Namespace):
         """log(sum w h S / sum w S): weights stand inside the largest term, so that one of nearly nothing is none."""
         survivors = self._survivors(spread, shape, xp=xp)
         log_density = self.base.log_hazard(*spread, xp=xp) - survivors.excess + self._log_weights(shape)
@@ -101,17 +101,17 @@ class AveragedOverCovariates(Modifier):
         log_cum = self.base.log_cum_hazard(placed_time, eta, shape[..., :width], xp=xp)
         return xp.mixture(log_cum, shape[..., width:])[:2]
 
-    def _spread(self, placed_time, eta, shape) -> _PointArguments:
+    def _spread(self, placed_time, eta, shape, *, xp: Namespace) -> PointArguments:
         width = self.base.width
         time = placed_time[..., None] if self.base.basis is None else placed_time[..., None, :]
-        return _PointArguments(time, eta[..., None] + shape[..., width:][..., : self.points], shape[..., None, :width])
+        return PointArguments(time, eta[..., None] + shape[..., width:][..., : self.points], shape[..., None, :width])
 
     def _mean(self, values, shape, *, xp: Namespace):
         if self.weighted:
             return xp.sum(values * xp.exp(self._log_weights(shape)))
         return xp.sum(values) / self.points
 
-    def _survivors(self, spread: _PointArguments, shape, *, xp: Namespace) -> _Survivors:
+    def _survivors(self, spread: PointArguments, shape, *, xp: Namespace) -> _Survivors:
         log_cum = self.base.log_cum_hazard(*spread, xp=xp)
         top = xp.minimum(xp.max(log_cum), LARGEST_LOG_HAZARD)
         relative = xp.exp(xp.minimum(log_cum - top, 0.0))

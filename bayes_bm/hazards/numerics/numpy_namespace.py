@@ -67,6 +67,12 @@ def _join_shape(parts, *, points=False):
     return np.concatenate([part[..., None] if np.ndim(part) == 2 else part for part in parts], axis=-1)
 
 
+def _beside(parts):
+    """Join arrays along the trailing axis; the others broadcast."""
+    rows = np.broadcast_shapes(*(np.shape(part)[:-1] for part in parts))
+    return np.concatenate([np.broadcast_to(part, (*rows, np.shape(part)[-1])) for part in parts], axis=-1)
+
+
 def _columns(columns):
     """Shape parameters, each (...), as a shape (..., parameter); a family without any has an empty axis."""
     return np.stack(columns, axis=-1) if columns else np.zeros((1, 0))
@@ -161,4 +167,5 @@ NUMPY: Namespace = SimpleNamespace(
     product=_product,
     join_shape=_join_shape,
     columns=_columns,
+    beside=_beside,
 )

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from bayes_bm.evidence.causes import CausesEvidence
-from bayes_bm.evidence.centres import with_centres
+from bayes_bm.evidence.causes import CausesEvidence, with_common_centres
 from bayes_bm.inference.compiled.coordinates import Coordinates
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.nutpie import BoundDensity
@@ -37,11 +36,12 @@ Density = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 def joint_inputs(causes: Causes, evidence: CausesEvidence) -> JointInputs:
     """Return the inputs of a joint model, of each cause as its own fit would have them."""
+    centred = with_common_centres(causes, evidence)
     inputs = []
-    for name, spec in causes.specs.items():
+    for name, spec in centred.specs.items():
         own = evidence.causes[name]
-        inputs.append(prepare(with_centres(with_knots(spec, own), own), own))
-    return JointInputs(causes, evidence, tuple(inputs))
+        inputs.append(prepare(with_knots(spec, own), own))
+    return JointInputs(centred, evidence, tuple(inputs))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def joint_density(joint: JointInputs, *, mode: Any = "CVM") -> JointDensity:
     from bayes_bm.model.pymc_graph.causes import tie_density
 
     _check_covered(joint)
-    packed = [pack_problem(inputs, not_centred(inputs)) for inputs in joint.inputs]
+    packed = [pack_problem(inputs, not_centred(inputs)) for inputs in joint.own_inputs]
     coordinates = tuple(own for own, _ in packed)
     first = np.cumsum([0, *(own.size for own in coordinates)]).tolist()
     places = [_placed(own, start) for start, own in zip(first, coordinates, strict=False)]

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from bayes_bm.evidence.audit import require_usable
-from bayes_bm.evidence.causes import CausesEvidence, read_causes_evidence
+from bayes_bm.evidence.causes import CausesEvidence, read_causes_evidence, unknown_patients, with_common_centres
 from bayes_bm.inference.causes.density import JointDensity, joint_density, joint_inputs, target
 from bayes_bm.inference.causes.result import JointResult
 from bayes_bm.inference.fit import fit
@@ -83,7 +83,9 @@ def fit_causes(
     evidence = read_causes_evidence(causes) if evidence is None else evidence
     for name, spec in causes.specs.items():
         require_usable(spec, evidence.causes[name])
-    if evidence.separate and not causes.correlated:
+    causes = with_common_centres(causes, evidence)
+    first = evidence.causes[causes.names[0]]
+    if evidence.separate and not causes.correlated and not unknown_patients(causes.first, first).any():
         return _fit_apart(causes, evidence, say)
     return _fit_together(causes, evidence, say)
 

@@ -1,7 +1,7 @@
 """A posterior of several causes, stored in one file and read back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,13 +17,16 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.gate import Gate, remedy
 from bayes_bm.inference.result import Result, read_result
 from bayes_bm.inference.stored import add_digests, open_tree, readable
-from bayes_bm.model.causes.joint_inputs import ArmLevels, JointInputs, row_terms
-from bayes_bm.model.linear_predictor import arm_predictors
+from bayes_bm.model.causes.incidence import NODES
+from bayes_bm.model.causes.joint_inputs import ArmLevels, JointInputs, arm_levels, row_terms
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.runtime.files import atomic_write
 from bayes_bm.runtime.summaries import listed, summary
 from bayes_bm.spec.cause_keys import Joint
 from bayes_bm.spec.causes import Causes
+
+CELLS = 4_000_000
+"""Draws x rows x kinds of patients x nodes whose hazards are worked out at once."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +82,24 @@ class JointResult:
         """Everything that specs and evidence say to the model."""
         return JointInputs(self.causes, self.evidence, tuple(result.inputs for result in self.results.values()))
 
-    @cached_property
-    def levels(self) -> list[ArmLevels]:
-        """Predictors of every arm in every draw, cause by cause."""
-        found = []
-        for result in self.results.values():
-            eta, shape = arm_predictors(result.predictors.effects, result.inputs.design, xp=NUMPY)
-            found.append(ArmLevels(result.inputs.arm_family, eta, shape))
-        return found
+    def levels_at(self, samples: np.ndarray | slice) -> list[ArmLevels]:
+        """Return predictors of every arm at some draws, cause by cause."""
+        results = self.results.values()
+        return [arm_levels(one.inputs, one.predictors.draws.at(samples).effects, xp=NUMPY) for one in results]
+
+    def levels_in_parts(self) -> Iterator[list[ArmLevels]]:
+        """Yield them part by part of the draws, as many as fit into memory where arms are averaged over patients."""
+        samples = self.first.predictors.draws.samples
+        size = max((arms.log_weight.size for arms in self.inputs.arms if arms.log_weight is not None), default=0)
+        count = 1 + samples * size * NODES // CELLS
+        for part in np.array_split(np.arange(samples), min(count, samples)):
+            yield self.levels_at(part)
 
     @cached_property
     def log_likelihood(self) -> dict[str, np.ndarray]:
         """Pointwise, of every kind of row of several causes (sample, row)."""
-        return {name: np.asarray(terms) for name, terms in row_terms(self.inputs, self.levels, xp=NUMPY)}
+        parts = [dict(row_terms(self.inputs, levels, xp=NUMPY)) for levels in self.levels_in_parts()]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def require_gate(self, *, allow_failed: bool = False) -> None:
         """Refuse to answer from a posterior that has not converged (exit status 1)."""

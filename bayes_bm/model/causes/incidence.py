@@ -5,6 +5,7 @@
 
 The rule is Gauss-Legendre in v, u = e + (t - e) v^8, in which a hazard that is infinite at zero is smooth. The same
 code runs under PyTensor inside the model and under numpy on draws. Hazards are smooth between e and t (no knots).
+In an arm whose patients differ F_k is the sum over kinds of patients of w F_k, each kind with hazards of its own.
 """
 
 from collections.abc import Sequence
@@ -24,6 +25,10 @@ from bayes_bm.spec.document import Spec
 NODES = 64
 """Of the rule: F of two Weibulls to 1e-12 over 60 random pairs, shapes 0.3 to 2.5, sums of hazards up to 60
 (tests/model/test_joint_density.py has some); 48 in v^6 err by up to 3e-9."""
+LARGEST_LOG_OF_KIND = 600.0
+"""Largest log H at a kind's centre: with `LARGEST_MOVE` on it H is still a number, and exp(-H) was zero long before."""
+LARGEST_MOVE = 100.0
+"""What a kind of patient adds to log H at most."""
 LEAST = 1e-300
 """Stands for a share of none: its logarithm is finite."""
 
@@ -51,11 +56,15 @@ class IncidenceRows:
 
 @dataclass(frozen=True)
 class Cause:
-    """Family, eta (..., row) and shape (..., row, shape) of one cause's hazard in each row."""
+    """Family, eta (..., row) and shape (..., row, shape) of one cause's hazard in each row.
+
+    In arms whose patients differ `moves` are what each kind of them adds to eta (..., row, kind).
+    """
 
     family: Family
     eta: Any
     shape: Any
+    moves: Any = None
 
 
 def incidence_rows(spec: Spec, evidence: Evidence, cause: int) -> IncidenceRows | None:
@@ -95,9 +104,20 @@ def _nodes(entry: np.ndarray, end: np.ndarray, reference_time: float) -> tuple[n
 
 
 def shares(
-    causes: Sequence[Cause], nodes: tuple[Any, Any], log_end: Any, log_entry: Any, *, xp: Namespace
+    causes: Sequence[Cause],
+    nodes: tuple[Any, Any],
+    log_end: Any,
+    log_entry: Any,
+    *,
+    log_weight: Any = None,
+    xp: Namespace,
 ) -> tuple[list[Tensor], Tensor]:
-    """F of every cause at the end, and the share still free of all (..., row), of those free of all at entry."""
+    """F of every cause at the end, and the share still free of all (..., row), of those free of all at entry.
+
+    `log_weight` are those of kinds of patients (row, kind): arms whose patients differ are seen from time zero.
+    """
+    if log_weight is not None:
+        return _shares_of_kinds(causes, nodes, log_end, log_entry, np.exp(log_weight), xp=xp)
     log_node, log_step = nodes
     entered: Any = sum(_cum_hazard(one, log_entry, xp=xp) for one in causes)
     total, log_hazards = 0.0, []
@@ -111,16 +131,58 @@ def shares(
     return incidences, xp.exp(entered - at_end)
 
 
+def _shares_of_kinds(
+    causes: Sequence[Cause], nodes: tuple[Any, Any], log_end: Any, log_entry: Any, weight: Any, *, xp: Namespace
+) -> tuple[list[Tensor], Tensor]:
+    """The same as sums over kinds of patients, each of those free of all at entry; inside arrays are
+    (..., row, node, kind).
+    """
+    log_node, log_step = nodes
+    entered: Any = sum(_of_kinds(one, log_entry[:, None], None, xp=xp)[0] for one in causes)
+    at_end: Any = sum(_of_kinds(one, log_end[:, None], None, xp=xp)[0] for one in causes)
+    hazards = [_of_kinds(one, log_node, log_step, xp=xp) for one in causes]
+    total: Any = sum(cum_hazard for cum_hazard, _ in hazards)
+    left = weight[:, None, :] * xp.exp(entered - total)
+    incidences = [xp.sum(xp.sum(steps * left)) for _, steps in hazards]
+    return incidences, xp.sum(weight * xp.exp(entered - at_end)[..., 0, :])
+
+
+def _of_kinds(cause: Cause, log_u: Any, log_step: Any, *, xp: Namespace) -> tuple[Tensor, Any]:
+    """H and, with `log_step`, h du of every kind of patient (..., row, node, kind); where hazards are proportional the
+    formula is asked once for all kinds.
+    """
+    family = cause.family
+    if family.proportional:
+        factor = xp.exp(xp.minimum(cause.moves, LARGEST_MOVE))[..., None, :]
+        time, eta, shape = log_u, cause.eta[..., None], cause.shape[..., None, :]
+    else:
+        factor = None
+        time, eta = log_u[..., None], cause.eta[..., None, None] + cause.moves[..., None, :]
+        shape = cause.shape[..., None, :][..., None, :]
+
+    def of_every_kind(log_value: Any) -> Any:
+        value = xp.exp(xp.minimum(log_value, LARGEST_LOG_OF_KIND))
+        return value if factor is None else value[..., None] * factor
+
+    cum_hazard = of_every_kind(family.log_cum_hazard(time, eta, shape, xp=xp))
+    if log_step is None:
+        return cum_hazard, None
+    step = log_step if factor is not None else log_step[..., None]
+    return cum_hazard, of_every_kind(family.log_hazard(time, eta, shape, xp=xp) + step)
+
+
 def _cum_hazard(cause: Cause, log_u: Any, *, xp: Namespace) -> Tensor:
     return xp.exp(xp.minimum(cause.family.log_cum_hazard(log_u, cause.eta, cause.shape, xp=xp), LARGEST_LOG))
 
 
-def complement_steps(rows: IncidenceRows, causes: Sequence[Cause], *, xp: Namespace) -> tuple[Tensor, Tensor]:
+def complement_steps(
+    rows: IncidenceRows, causes: Sequence[Cause], *, log_weight: Any = None, xp: Namespace
+) -> tuple[Tensor, Tensor]:
     """log q and log(1 - q) of q = (1 - F_k(end)) / (1 - F_k(start)) (..., row).
 
     1 - F_k is the sum of the other causes' F and of who is free of all, so that no difference from 1 is taken.
     """
-    after, free = shares(causes, rows.nodes, rows.log_end, rows.log_entry, xp=xp)
+    after, free = shares(causes, rows.nodes, rows.log_end, rows.log_entry, log_weight=log_weight, xp=xp)
     left = free + sum(share for place, share in enumerate(after) if place != rows.cause)
     gone = after[rows.cause]
     left_before = 1 - rows.later + rows.later * xp.take(left, rows.before)
@@ -134,7 +196,7 @@ def _at_least(share: Tensor, *, xp: Namespace) -> Tensor:
     return -xp.minimum(-share, -LEAST)
 
 
-def log_density(rows: IncidenceRows, causes: Sequence[Cause], *, xp: Namespace) -> Tensor:
+def log_density(rows: IncidenceRows, causes: Sequence[Cause], *, log_weight: Any = None, xp: Namespace) -> Tensor:
     """Pointwise log density of the conditional binomials (..., row)."""
-    log_q, log_not_q = complement_steps(rows, causes, xp=xp)
+    log_q, log_not_q = complement_steps(rows, causes, log_weight=log_weight, xp=xp)
     return likelihoods.binomial(rows.ratio * rows.size, rows.size, log_q, log_not_q, xp=xp)

@@ -6,7 +6,7 @@ variables are then read from one vector of coordinates.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,7 @@ from pytensor.gradient import grad
 from pytensor.graph.replace import graph_replace
 
 from bayes_bm.model.causes import correlation
-from bayes_bm.model.causes.joint_inputs import ArmLevels, JointInputs, correlation_terms, row_terms
-from bayes_bm.model.linear_predictor import arm_predictors
+from bayes_bm.model.causes.joint_inputs import ArmLevels, JointInputs, arm_levels, correlation_terms, row_terms
 from bayes_bm.model.model_inputs import ModelInputs
 from bayes_bm.model.pymc_graph.build import coords_of
 from bayes_bm.model.pymc_graph.effects import make_effects
@@ -99,7 +98,7 @@ def _expressions(inputs: ModelInputs, placed: Placed, x: Any) -> _CauseExpressio
     """Predictors of a cause's arms as functions of the coordinates."""
     with pm.Model(coords=coords_of(inputs)) as model:
         effects = make_effects(inputs)
-        eta, parts = arm_predictors(effects, inputs.design, xp=TENSOR)
+        levels = arm_levels(inputs, effects, xp=TENSOR)
     where = {
         value: _slice(x, *placed.variables[str(variable.name)], value.type.ndim)
         for variable, value in model.rvs_to_values.items()
@@ -108,9 +107,13 @@ def _expressions(inputs: ModelInputs, placed: Placed, x: Any) -> _CauseExpressio
     if len(placed.studies):
         where |= _turned(model, placed, where)
     z = [model.named_vars[LEVELS]] if LEVELS in model.named_vars else []
-    found: list[Any] = graph_replace(model.replace_rvs_by_values([eta, *parts, *z]), where, strict=False)
-    shape = found[1 : 1 + len(parts)]
-    return _CauseExpressions(ArmLevels(inputs.arm_family, found[0], shape), found[-1] if z else None)
+    slopes = [] if effects.slopes is None else [effects.slopes]
+    wanted = model.replace_rvs_by_values([levels.eta, *z, *slopes, *levels.shape])
+    found: list[Any] = graph_replace(wanted, where, strict=False)
+    eta, found_z, rest = found[0], found[1 : 1 + len(z)], found[1 + len(z) :]
+    moved = replace(effects, slopes=rest[0] if slopes else None)
+    own = replace(levels, eta=eta, shape=rest[len(slopes) :], effects=moved)
+    return _CauseExpressions(own, found_z[0] if z else None)
 
 
 def _slice(x: Any, start: int, size: int, dims: int) -> Any:

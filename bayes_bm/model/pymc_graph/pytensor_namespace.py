@@ -173,6 +173,11 @@ def _join_shape(parts: Sequence[Any], *, points: bool = False) -> Any:
     return shape_of(parts[len(wide) :], wide[0] if wide else None)
 
 
+def _beside(parts: Sequence[Any]) -> Any:
+    """Arrays of the same rows joined along the trailing axis."""
+    return pt.concatenate(parts, axis=-1)
+
+
 # ---------------------------------------------------------------------------------------------- generalised gamma
 
 
@@ -372,4 +377,5 @@ TENSOR: Namespace = SimpleNamespace(
     product=_product,
     join_shape=_join_shape,
     columns=shape_of,
+    beside=_beside,
 )
