@@ -142,7 +142,8 @@ def draw(house: House, path: Path) -> None:
         for level, names in enumerate(levels)
         for at, name in enumerate(names)
     }
-    figure, axes = plt.subplots(figsize=(9, 1.12 * len(levels)))
+    half = (wide + 0.5) / 2 * max(len(names) for names in levels)
+    figure, axes = plt.subplots(figsize=(1.74 * half, 1.12 * len(levels)))
     for above, below in needed(house):
         (x, y), (to_x, to_y) = place[above], place[below]
         ends = (x, y - high / 2), (to_x, to_y + high / 2)
@@ -153,10 +154,10 @@ def draw(house: House, path: Path) -> None:
     for name, (x, y) in place.items():
         box = Rectangle((x - wide / 2, y - high / 2), wide, high, facecolor="#e8f0f8", edgecolor="#1f4e79")
         axes.add_patch(box)
-        axes.text(x, y + 0.24, f"{name} ({files[name]} files)", ha="center", va="center", fontsize=10, weight="bold")
-        words = "\n".join(textwrap.wrap(purpose(name), 52)[:2])
-        axes.text(x, y - 0.18, words, ha="center", va="center", fontsize=7.5)
-    axes.set(xlim=(-wide - 0.6, wide + 0.6), ylim=(-0.7, place[levels[-1][0]][1] + 0.7))
+        axes.text(x, y + 0.3, f"{name} ({files[name]} files)", ha="center", va="center", fontsize=10, weight="bold")
+        words = "\n".join(textwrap.wrap(purpose(name), 46)[:3])
+        axes.text(x, y - 0.14, words, ha="center", va="center", fontsize=7.5)
+    axes.set(xlim=(-half, half), ylim=(-0.7, place[levels[-1][0]][1] + 0.7))
     axes.axis("off")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)

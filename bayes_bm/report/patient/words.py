@@ -115,7 +115,7 @@ def letter(
     ]
     studies = len(set(result.evidence.arms["study"]))
     limits = (
-        f"{OVER.get(asked.who, 'These are averages')}: {counted(studies, 'published study')}, question"
+        f"{OVER.get(asked.who, 'These are averages')}: {counted(studies, 'study')}, question"
         f" “{spec.question}”.{_comparison_sentence(result, facts, wanted)}{_prior_sentence(result, facts, asked)}"
         " Patients were not allotted to treatments at random. This recommends no treatment."
     )
