@@ -76,6 +76,17 @@ def member_densities(members: Iterable[Member], rule: TimeRule, alive_at: float)
     return np.asarray(densities) / np.maximum(entered, LEAST)
 
 
+def member_hazards(members: Iterable[Member], times: Array) -> Array:
+    """E[h_k S] / E[S]: the hazard of each cause among those still free of all (cause, sample, treatment, time)."""
+    rates_of_free, free = 0.0, 0.0
+    for weight, populations in members:
+        total, rates = _hazards(populations, times)
+        left = weight * np.exp(-total)
+        rates_of_free = rates_of_free + np.stack([np.exp(np.minimum(rate, LARGEST_LOG)) * left for rate in rates])
+        free = free + left
+    return np.asarray(rates_of_free) / np.maximum(free, LEAST)
+
+
 def _hazards(populations: Sequence[Population], times: Array) -> tuple[Array, list[Array]]:
     """The sum of cumulative hazards at times (sample, treatment, time), and the log hazard of each cause."""
     total, rates = 0.0, []

@@ -122,8 +122,8 @@ def compared_pairs(
         yield from absolute_rows(result.spec.treatments.names, labels, reference_name, answers)
 
 
-def _marginal(result: Result, who: Who) -> bool:
-    """Whether a ratio is of averages: over studies, or over covariates that are not given."""
+def is_marginal(result: Result, who: Who) -> bool:
+    """Return whether a ratio is of averages: over studies, or over covariates that are not given."""
     averaged = isinstance(who, Patient) and bool(missing(result.spec, result.case_mix, who.values).averaged)
     averaged = averaged or isinstance(who, PatientMix) or averages_mix(result, who)
     return (isinstance(population_of(who), NewStudy) or averaged) and not lacks_level(result, who)
@@ -134,7 +134,7 @@ def _ratio_rows(result: Result, who: Who, reference: str, times: list[float]) ->
     if result.inputs.family.effect == "time":
         yield from _time_ratio_rows(result, who, reference)
         return
-    timed = _marginal(result, who) or not is_proportional(result)
+    timed = is_marginal(result, who) or not is_proportional(result)
     ratios = hazard_ratio(result, times if timed else times[:1], who=who, reference=reference)
     labels = AnswerFlags(result, at_centres=not (isinstance(who, Patient) or averages_mix(result, who)))
     for treatment in result.spec.treatments.names:

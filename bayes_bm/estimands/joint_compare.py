@@ -6,14 +6,18 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_bm.estimands.compare import COMPARE_COLUMNS, compared_pairs
+from bayes_bm.estimands.cause_quadrature import member_hazards
+from bayes_bm.estimands.compare import COMPARE_COLUMNS, compared_pairs, is_marginal
 from bayes_bm.estimands.competing_risks import FREE, cumulative_incidence, time_lost
+from bayes_bm.estimands.joint_populations import asked_about
 from bayes_bm.estimands.labels import MARKS, AnswerFlags
+from bayes_bm.estimands.quadrature import hazard
 from bayes_bm.estimands.quantities import checked_times, checked_treatment, times_or_default
 from bayes_bm.estimands.summary import level_columns, summarize
-from bayes_bm.estimands.who import AverageStudy, NewStudy, Who, as_who, population_of
+from bayes_bm.estimands.who import AverageStudy, NewStudy, Patient, Who, as_who, population_of
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.causes.result import JointResult
+from bayes_bm.inference.result import Result
 from bayes_bm.model.causes.incidence import complement_steps
 from bayes_bm.model.causes.joint_inputs import causes_at
 from bayes_bm.runtime.types import Array, Row
@@ -53,10 +57,11 @@ def compare_causes(
     Returns
     -------
     pandas.DataFrame
-        Columns of `compare` and `cause`. Estimands: ratios of each cause's hazard among those free of all (not of a new
-        study, in which hazards are averaged over those who are left), `cumulative_incidence` and `time_lost` of each
-        cause, `survival` and `rmst` free of all, and their differences from the reference; `prob_better` is that of
-        less incidence, less time lost, more survival.
+        Columns of `compare` and `cause`. Estimands: ratios of each cause's hazard among those free of all, without a
+        time where patients and studies are alike and hazards proportional; of patients who differ, by time, averaged
+        over those free of all by then (none of a new study without patients); `cumulative_incidence` and `time_lost`
+        of each cause, `survival` and `rmst` free of all, and their differences from the reference; `prob_better` is
+        that of less incidence, less time lost, more survival.
 
     Raises
     ------
@@ -81,16 +86,50 @@ def _rows(
     joint: JointResult, who: Who, reference: str, times: Sequence[float] | None, horizon: float | None, alive_at: float
 ) -> Iterator[tuple[Row, Array]]:
     asked = np.sort(checked_times(times_or_default(joint.first, times), alive_at))
-    for name, result in joint.results.items() if not isinstance(population_of(who), NewStudy) else ():
-        for named, values in compared_pairs(result, who=who, reference=reference, times=list(asked)):
-            if named["estimand"] in RATIOS:
-                yield {**named, "cause": name}, values
+    yield from _ratios(joint, who, reference, asked)
     shares = cumulative_incidence(joint, list(asked), who=who, alive_at=alive_at)
     for time in asked:
         at_time = shares.sel(time=time)
         yield from _by_treatment(joint, "cumulative_incidence", "survival", at_time, float(time), reference)
     lost = time_lost(joint, horizon, who=who, alive_at=alive_at)
     yield from _by_treatment(joint, "time_lost", "rmst", lost, lost.attrs["horizon"], reference)
+
+
+def _ratios(joint: JointResult, who: Who, reference: str, times: Array) -> Iterator[tuple[Row, Array]]:
+    """Ratios of each cause: of alike patients, or by time of patients who differ, among those free of all by then."""
+    averaged = isinstance(who, Patient) and is_marginal(joint.first, who)
+    of_free = _hazards_of_free(joint, who, times) if averaged else None
+    for place, (name, result) in enumerate(joint.results.items()):
+        if of_free is not None and result.inputs.family.effect == "hazard":
+            for named, values in _ratios_of_free(result, of_free[place], reference, times):
+                yield {**named, "cause": name}, values
+        elif not isinstance(population_of(who), NewStudy):
+            for named, values in compared_pairs(result, who=who, reference=reference, times=list(times)):
+                if named["estimand"] in RATIOS:
+                    yield {**named, "cause": name}, values
+
+
+def _hazards_of_free(joint: JointResult, who: Who, times: Array) -> Array:
+    """Hazard of each cause among those free of all (cause, sample, treatment, time)."""
+    asked = asked_about(joint, who)
+    if asked.members is not None:
+        return member_hazards(asked.members, times)
+    return np.stack([hazard(one, times) for one in asked.populations])
+
+
+def _ratios_of_free(result: Result, hazards: Array, reference: str, times: Array) -> Iterator[tuple[Row, Array]]:
+    names, labels = result.spec.treatments.names, AnswerFlags(result, at_centres=False)
+    other = hazards[:, names.index(reference)]
+    for column, treatment in enumerate(names):
+        for place, time in enumerate(times) if treatment != reference else ():
+            ratio = hazards[:, column, place] / other[:, place]
+            named = {
+                "treatment": treatment, "reference": reference, "time": float(time),
+                "prob_better": float(np.mean(ratio < 1)),
+                "label": labels.contrast((treatment, float(time)), (reference, float(time))),
+            }  # fmt: skip
+            yield {"estimand": "hazard_ratio", **named}, ratio
+            yield {"estimand": "log_hazard_ratio", **named}, np.log(ratio)
 
 
 def _by_treatment(

@@ -140,6 +140,28 @@ def test_patients_share_their_covariates_between_causes() -> None:
     assert np.abs(whole - cumulative_incidence(separate, [12.0], who=bb.Patient({}, on="average-study"))).max() > 1e-3
 
 
+@pytest.mark.slow
+def test_the_ratio_of_patients_who_differ_is_of_those_still_free_of_all(tmp_path, capsys) -> None:
+    joint = by_hand(covariates=AGE, joint={}, causes=ONE_ENDPOINT)
+    who = bb.Patient({}, on=bb.AverageStudy())
+    table = compare_causes(joint, who=who, times=[12.0])
+    near = cumulative_incidence(joint, [11.98, 12.02], who=who).diff("time").isel(time=0) / 0.04
+    for cause in ("failure", "death"):
+        row = table[(table["estimand"] == "hazard_ratio") & (table["cause"] == cause)].iloc[0]
+        free = cumulative_incidence(joint, [12.0], who=who).sel(cause=FREE).isel(time=0)
+        hazards = near.sel(cause=cause) / free
+        ratio = (hazards.sel(treatment="b") / hazards.sel(treatment="a")).to_numpy()
+        assert (row["time"], row["median"]) == (12.0, pytest.approx(float(np.median(ratio)), rel=1e-5))
+    # of one patient it has no time: it is the conditional one
+    alike = compare_causes(joint, who=bb.Patient({"age": 50.0}, on=bb.AverageStudy()), times=[12.0])
+    assert alike[alike["estimand"] == "hazard_ratio"]["time"].isna().all()
+    path = str(joint.save(tmp_path / "joint.nc"))
+    words = ("incidence", path, "--times", "12", "--who", "average-study")
+    found = json.loads(run(capsys, *words, "--patient", "age=75", "--json"))["rows"]
+    old = cumulative_incidence(joint, [12.0], who=bb.Patient({"age": 75.0}, on="average-study")).mean("draw")
+    assert found[0]["mean"] == pytest.approx(float(old[0, 0, 0]))
+
+
 def test_fits_with_one_seed_have_hospitals_of_their_own() -> None:
     first, second = by_hand(draws=400, causes=ONE_ENDPOINT, joint={}).results.values()
     same = replace(second, spec=second.spec.model_copy(update={"seed": first.spec.seed})).with_inputs(second.inputs)

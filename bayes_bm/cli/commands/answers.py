@@ -17,12 +17,13 @@ from bayes_bm.cli.options import (
     Json,
     LevelValue,
     MixValues,
+    PatientValues,
     ResultFile,
     Times,
     Treatments,
     WhoName,
 )
-from bayes_bm.cli.parsing import load_gated, parse_names, parse_population, parse_times
+from bayes_bm.cli.parsing import load_gated, parse_names, parse_pairs, parse_population, parse_times, refuse_options
 from bayes_bm.cli.printing import (
     ESTIMATE,
     check_figure,
@@ -44,6 +45,7 @@ from bayes_bm.runtime.table_files import check_ending, write_table
 if TYPE_CHECKING:
     from bayes_bm.checks.cohort_scores import Score
     from bayes_bm.estimands.ranking import Ranking
+    from bayes_bm.estimands.who import StudyEffects, Who
     from bayes_bm.inference.result import Result
     from bayes_bm.report.server import PatientPage
     from bayes_bm.spec.document import Spec
@@ -130,12 +132,25 @@ def _reconstruction_document(result: "Result", answers: Sequence[tuple[dict[str,
     }
 
 
+def _patient_or_population(patient: str | None, population: str | None, on: "StudyEffects") -> "Who":
+    """One patient with these covariates, or a population, or nobody but the studies."""
+    from bayes_bm.estimands.who import Patient
+
+    if patient is None:
+        return parse_population(population, on)
+    if population is not None:
+        raise InputError("--population", found="beside --patient", allowed="one of the two")
+    return Patient(parse_pairs(patient, "--patient"), on=on)
+
+
 def incidence(
     result_files: Annotated[
         list[Path], typer.Argument(help="A joint result, or one result for each cause (cause = ... in its spec).")
     ],
     times: Annotated[str, typer.Option(help="Times, such as 6,12,24.")],
     who: WhoName = "new-study",
+    patient: PatientValues = None,
+    population: MixValues = None,
     alive_at: Annotated[
         float,
         typer.Option(parser=number_option("--alive-at", least=0), help="Given free of every cause at this time."),
@@ -148,12 +163,18 @@ def incidence(
     from bayes_bm.estimands.competing_risks import cumulative_incidence, incidence_table
     from bayes_bm.estimands.who import parse_who
 
-    asked: dict[str, Any] = {"times": parse_times(times) or [], "who": parse_who(who), "alive_at": alive_at}
+    about = _patient_or_population(patient, population, parse_who(who))
+    who = about.name
+    asked: dict[str, Any] = {"times": parse_times(times) or [], "who": about, "alive_at": alive_at}
     joint_file = causes.one_joint(result_files)
     if joint_file is not None:
         joint = causes.load_joint(joint_file, allow_failed=allow_failed_gate, level=level)
         shares, first, said = cumulative_incidence(joint, **asked), joint.first, causes.gate_of(joint)
     else:
+        refuse_options(
+            {"--patient": patient, "--population": population}, "no patient and no population", ", of separate fits",
+            hint="a patient has the same covariates for every cause; fit all causes in one model",
+        )  # fmt: skip
         results = [load_gated(path, allow_failed=allow_failed_gate, level=level) for path in result_files]
         failed = [result for result in results if not result.gate.passed]
         shares, first, said = cumulative_incidence(results, **asked), results[0], gate_field((failed or results)[0])
