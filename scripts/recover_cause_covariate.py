@@ -1,7 +1,9 @@
 """Simulate one world with a covariate that acts on one of two causes, fit the joint model and print what it finds.
 
-Run by hand: `PYTHONPATH=. python scripts/recover_cause_covariate.py`. The numbers stand in docs/competing-causes.md.
+Run by hand: `PYTHONPATH=. python scripts/recover_cause_covariate.py [SEED]`. The numbers stand in docs/competing-causes.md.
 """
+
+import sys
 
 import numpy as np
 
@@ -68,7 +70,8 @@ def main() -> None:
         covariates=priors, effects={"study": {"sd": worlds.half_normal(0.5)}},
         sampling={"draws": 500, "tune": 500, "chains": 2},
     )  # fmt: skip
-    result = fit_causes(of, built.evidence(of, rows(np.random.default_rng(SEED))), say=print)
+    seed = int(sys.argv[1]) if len(sys.argv) > 1 else SEED
+    result = fit_causes(of, built.evidence(of, rows(np.random.default_rng(seed))), say=print)
     print(result.gate.state, result.gate.reasons, result.provenance)
     for cause, one in result.results.items():
         for name, truth in (("coefficient", KPS), ("log_hr", LOG_HR), ("intercept", LEVELS)):
