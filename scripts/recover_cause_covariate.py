@@ -1,6 +1,7 @@
 """Simulate one world with a covariate that acts on one of two causes, fit the joint model and print what it finds.
 
-Run by hand: `PYTHONPATH=. python scripts/recover_cause_covariate.py [SEED]`. The numbers stand in docs/competing-causes.md.
+Run by hand: `PYTHONPATH=. python scripts/recover_cause_covariate.py [SEED]`. The numbers stand in
+docs/competing-causes.md.
 """
 
 import sys
