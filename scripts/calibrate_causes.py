@@ -26,8 +26,8 @@ from bayes_bm.inference.convergence import rank_rhat
 from bayes_bm.inference.sampling import run_nutpie
 from bayes_bm.model.causes import incidence
 from bayes_bm.model.causes.incidence import complement_steps
-from bayes_bm.model.causes.joint_inputs import ArmLevels, causes_at
-from bayes_bm.model.linear_predictor import arm_predictors, read_draws
+from bayes_bm.model.causes.joint_inputs import ArmLevels, arm_levels, causes_at
+from bayes_bm.model.linear_predictor import read_draws
 from bayes_bm.spec.causes import parse_causes
 
 ETA, SIZE, THIN = 2.0, 30, 8
@@ -101,7 +101,7 @@ def levels_of(joint, truth: list[xr.Dataset]) -> list[ArmLevels]:
     found = []
     for inputs, posterior in zip(joint.inputs, truth, strict=True):
         draws = read_draws(posterior, inputs.design, inputs.spec, inputs.family)
-        found.append(ArmLevels(inputs.arm_family, *arm_predictors(draws.effects, inputs.design, xp=NUMPY)))
+        found.append(arm_levels(inputs, draws.effects, xp=NUMPY))
     return found
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence.neighbours.forms import FORMS, Form
-from bayes_bm.evidence.starting.patients import SERIES
+from bayes_bm.evidence.starting.columns import SERIES
 from bayes_bm.evidence.tables.cells import is_blank
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.reading import table_frame
