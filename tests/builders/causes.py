@@ -100,9 +100,16 @@ def with_patients() -> dict[str, list[dict[str, Any]]]:
 def whole_density() -> JointDensity:
     """Every kind of row, patients and a prior on the correlation."""
     of = causes(joint={"first_of_all": "free", "correlation": {"eta": 2.0, "why": "test"}})
-    # the graphs inside a graph are compiled by C whatever the mode, where there is a compiler: 40 s for one evaluation
+    return plain_density(of, evidence(of, with_patients()))
+
+
+def plain_density(of: Causes, rows: CausesEvidence) -> JointDensity:
+    """A density whose ties are a graph as it stands.
+
+    The graphs inside a graph are compiled by C whatever the mode, where there is a compiler: 40 s for one evaluation.
+    """
     with pytensor.config.change_flags(cxx=""):
-        return joint_density(joint_inputs(of, evidence(of, with_patients())), mode=PLAIN)
+        return joint_density(joint_inputs(of, rows), mode=PLAIN)
 
 
 def point(density: JointDensity, seed: int = 1) -> np.ndarray:

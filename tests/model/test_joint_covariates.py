@@ -12,7 +12,7 @@ from bayes_bm.hazards.families.gompertz import GOMPERTZ
 from bayes_bm.hazards.families.lognormal import LOGNORMAL
 from bayes_bm.hazards.families.weibull import WEIBULL
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
-from bayes_bm.inference.causes.density import JointDensity, joint_density, joint_inputs
+from bayes_bm.inference.causes.density import JointDensity
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import not_centred
@@ -64,7 +64,7 @@ def mixed_density() -> JointDensity:
     # an arms row for each cause's endpoint
     arms = [*built.ARMS, *({**built.ARMS[0], **G, "endpoint": one} for one in ("local_control", "death_without"))]
     rows = {**built.ROWS, "arms": stated(arms), "patients": [*known(), *UNKNOWN]}
-    return joint_density(joint_inputs(of, built.evidence(of, rows)), mode=built.PLAIN)
+    return built.plain_density(of, built.evidence(of, rows))
 
 
 def of_kinds(study: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def test_the_graph_says_what_the_formulas_say_and_has_their_gradient() -> None:
 def test_with_known_covariates_alone_it_is_the_sum_of_the_separate_fits() -> None:
     of = built.causes(joint={}, covariates=TWO)
     evidence = built.evidence(of, {"patients": known()})
-    density = joint_density(joint_inputs(of, evidence), mode=built.PLAIN)
+    density = built.plain_density(of, evidence)
     x = built.point(density)
     separate = 0.0
     for inputs, first, end in zip(density.joint.inputs, density.ends[:-1], density.ends[1:], strict=True):

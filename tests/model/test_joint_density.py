@@ -12,7 +12,6 @@ from bayes_bm.hazards.families.exponential import EXPONENTIAL
 from bayes_bm.hazards.families.weibull import WEIBULL
 from bayes_bm.hazards.modifiers.sum_of_causes import SumOfCauses
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
-from bayes_bm.inference.causes.density import joint_density, joint_inputs
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import not_centred
@@ -128,7 +127,7 @@ def test_with_patients_alone_and_no_correlation_it_is_the_sum_of_the_separate_fi
     of = built.causes(joint={})
     evidence = built.evidence(of, {"patients": built.patients(), "points": built.ROWS["points"][:1]})
     assert evidence.separate
-    density = joint_density(joint_inputs(of, evidence), mode=built.PLAIN)
+    density = built.plain_density(of, evidence)
     x = built.point(density)
     separate = 0.0
     for inputs, own, first, end in zip(
