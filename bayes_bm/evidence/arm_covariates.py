@@ -12,14 +12,21 @@ from bayes_bm.runtime.types import Array
 from bayes_bm.spec.document import Spec
 
 
-def patients_with_missing_covariates(spec: Spec, evidence: Evidence) -> Array:
-    """Patients who lack a covariate, in arms that are not averaged over what they state (patient,)."""
+def incomplete_patients(spec: Spec, evidence: Evidence) -> Array:
+    """Patients who lack a covariate (patient,)."""
     patients = evidence.patients
     if not spec.covariates or patients.empty:
         return np.zeros(len(patients), dtype=bool)
-    blank = patients[list(spec.covariates)].isna().any(axis=1).to_numpy()
-    whole = averaged_arms(spec, evidence.arms, patients)
-    return blank & ~whole[patients["arm_row"].to_numpy(dtype=int)]
+    return patients[list(spec.covariates)].isna().any(axis=1).to_numpy()
+
+
+def patients_with_missing_covariates(spec: Spec, evidence: Evidence) -> Array:
+    """Patients who lack a covariate, in arms that are not averaged over what they state (patient,)."""
+    blank = incomplete_patients(spec, evidence)
+    if not blank.any():
+        return blank
+    whole = averaged_arms(spec, evidence.arms, evidence.patients)
+    return blank & ~whole[evidence.patients["arm_row"].to_numpy(dtype=int)]
 
 
 def states_covariate(arm: Mapping[Any, Any], name: str) -> Literal["share", "mean", ""]:

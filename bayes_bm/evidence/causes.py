@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.arm_covariates import patients_with_missing_covariates
+from bayes_bm.evidence.arm_covariates import incomplete_patients, patients_with_missing_covariates
 from bayes_bm.evidence.centres import with_centres
 from bayes_bm.evidence.reading import read_tables, select
 from bayes_bm.evidence.records import Evidence
@@ -287,7 +287,7 @@ def _check_unknown(causes: Causes, evidence: Evidence) -> None:
     cause's model would have for itself.
     """
     spec = causes.first
-    wrong = unknown_patients(spec, evidence) if spec.case_mixes else patients_with_missing_covariates(spec, evidence)
+    wrong = incomplete_patients(spec, evidence) if spec.case_mixes else patients_with_missing_covariates(spec, evidence)
     if not wrong.any():
         return
     row = evidence.patients.iloc[int(np.argmax(wrong))]
@@ -300,12 +300,6 @@ def _check_unknown(causes: Causes, evidence: Evidence) -> None:
         hint="a patient has one value for all causes, and each cause's model would average over it by itself; complete"
         " it, leave the covariate out, or fit each cause by a spec of its own (cause = NAME)",
     )
-
-
-def unknown_patients(spec: Spec, evidence: Evidence) -> np.ndarray:
-    """Return who lacks a covariate (patient,)."""
-    names = list(spec.covariates)
-    return evidence.patients[names].isna().any(axis=1).to_numpy(dtype=bool) if names else np.zeros(0, dtype=bool)
 
 
 def with_common_centres(causes: Causes, evidence: CausesEvidence) -> Causes:

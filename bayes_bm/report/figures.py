@@ -19,11 +19,12 @@ from bayes_bm.report.plots.network import network_figure
 from bayes_bm.report.plots.posterior import prior_posterior_figure, rank_figure
 from bayes_bm.report.plots.ranking import ranks_figure
 from bayes_bm.report.plots.style import Look, looks, svg
-from bayes_bm.report.sentences import event_words, source_text, time_text
+from bayes_bm.report.sentences import source_text, time_text
 from bayes_bm.report.tables import Row
 from bayes_bm.report.text import DIGITS, estimate, number, printed_interval, treatment_text
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import ratio_of
+from bayes_bm.spec.endpoints import event_words
 
 if TYPE_CHECKING:
     from bayes_bm.estimands.ranking import Ranking

@@ -30,10 +30,11 @@ from bayes_bm.report.sections.treatments import (
     panels_section,
     patient_section,
 )
-from bayes_bm.report.sentences import FAILED, TWICE, event_words
+from bayes_bm.report.sentences import FAILED, TWICE
 from bayes_bm.report.templating import render_template
 from bayes_bm.report.text import counted, labelled, treatment_text
 from bayes_bm.runtime.progress import each
+from bayes_bm.spec.endpoints import event_words
 
 NAMED = 3
 """So many compared treatments are named under the question."""

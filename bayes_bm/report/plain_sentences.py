@@ -8,13 +8,13 @@ from bayes_bm.report.sentences import (
     Row,
     absolute_sentence,
     estimate_text,
-    event_words,
     interval_of,
     support_clause,
     time_text,
     verdict,
 )
 from bayes_bm.report.text import treatment_text
+from bayes_bm.spec.endpoints import event_words
 
 FREE = {
     "os": "alive",

@@ -44,11 +44,11 @@ from bayes_bm.report.plots.ranking import draw_all_ranks
 from bayes_bm.report.plots.sensitivity import draw_sensitivity
 from bayes_bm.report.plots.style import legend_below, looks, shown
 from bayes_bm.report.sections.small_studies import funnel_label
-from bayes_bm.report.sentences import event_words
 from bayes_bm.report.text import labelled, labels_of, treatment_text
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import measure_of
+from bayes_bm.spec.endpoints import event_words
 from bayes_bm.spec.reading import as_spec
 
 

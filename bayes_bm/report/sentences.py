@@ -21,24 +21,13 @@ from bayes_bm.report.text import (
 )
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import HAZARD, TIME, Measure, measure_of, ratio_of
+from bayes_bm.spec.endpoints import event_words
 from bayes_bm.spec.level import USUAL, Level
 
 Row = Mapping[Any, Any]
-EVENTS = {
-    "os": ("death", "overall survival"),
-    "pfs": ("progression or death", "progression-free survival"),
-    "local_control": ("local failure", "local control"),
-    "intracranial_pfs": ("intracranial progression or death", "intracranial progression-free survival"),
-}
 TWICE = "Reproduction: the same patients twice."
 FAILED = "A gate failed and was overridden by name: these numbers must not be relied on."
 CHANCE = "differences between studies, not the treatments, may be behind"
-
-
-def event_words(endpoint: str) -> tuple[str, str]:
-    """Return what happens, and the name of the curve."""
-    shown = endpoint.replace("_", " ")
-    return EVENTS.get(endpoint, (f"an event ({shown})", f"freedom from event ({shown})"))
 
 
 def time_text(spec: Spec, time: float) -> str:

@@ -16,11 +16,11 @@ from bayes_bm.report.patient.answer import answer_document, single_heads
 from bayes_bm.report.patient.controls import covariate_controls, round_step
 from bayes_bm.report.patient.facts import Facts, page_facts
 from bayes_bm.report.patient.question import read_question
-from bayes_bm.report.sentences import event_words
 from bayes_bm.report.templating import render_template
 from bayes_bm.report.text import counted, labelled, treatment_text
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.endpoints import event_words
 
 MOST_VALUES = 8000
 """Draws times treatments that answer on the page: a table of so many is made in about four seconds and read in a tenth

@@ -1,20 +1,24 @@
 """A small joint model of local failure and death: its spec, its rows and its evidence in memory."""
 
 import copy
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 import pytensor
+import pytest
 from pytensor.compile.mode import Mode
 
 from bayes_bm.evidence.causes import CausesEvidence, select_causes
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.causes.density import JointDensity, joint_density, joint_inputs
-from bayes_bm.model.causes.joint_inputs import ArmLevels, arm_levels
+from bayes_bm.model.causes import correlation
+from bayes_bm.model.causes.joint_inputs import ArmLevels, arm_levels, correlation_terms, row_terms
 from bayes_bm.model.linear_predictor import read_draws
 from bayes_bm.spec.causes import Causes, parse_causes
 from tests.builders import worlds
+from tests.witness import slow_causes
 
 T0 = 12.0
 PLAIN = Mode(linker="py", optimizer=None)
@@ -145,3 +149,45 @@ def parameters_at(density: JointDensity, x: np.ndarray) -> dict[str, dict[str, A
             }
         named[name] = own
     return named
+
+
+def printed(kind: str, study: str) -> list[dict[str, Any]]:
+    """What a study of ROWS prints of a kind."""
+    return [row for row in ROWS[kind] if row["study"] == study]
+
+
+def terms_at(density: JointDensity, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Pointwise log density of every kind of row of several causes, by the formulas."""
+    return {name: np.asarray(one)[0] for name, one in row_terms(density.joint, levels_at(density, x), xp=NUMPY)}
+
+
+def tied_value(density: JointDensity, x: np.ndarray) -> float:
+    """What ties two causes together, by the formulas: rows of both, correlated levels, and the prior with eta of 2."""
+    values = density.correlations(x[None, None])[0]
+    plain = [
+        own.plain(x[first:end])[own.starts["study_effect_standard"] :][: len(own.design.studies)][None]
+        for own, first, end in zip(density.coordinates, density.ends[:-1], density.ends[1:], strict=True)
+    ]
+    terms = [*terms_at(density, x).values(), *correlation_terms(density.joint, plain, values, xp=NUMPY)]
+    return sum(float(np.sum(one)) for one in terms) + float(correlation.log_prior([x[-1]], 2, 2.0, xp=NUMPY))
+
+
+def assert_rows_are_the_twins(
+    terms: dict[str, np.ndarray], own: dict[str, dict[str, Any]], arm_of: Callable[[str], dict[str, Any]]
+) -> None:
+    """Every kind of row of `whole_density` as the slow twin has it, of arms as `arm_of` gives them."""
+    found = terms["incidence of failure"]
+    wanted = slow_causes.incidence_points(own, arm_of("f1"), printed("points", "f1"), T0, "failure")
+    assert found[:3].sum() == pytest.approx(wanted, abs=1e-10)
+    # after its entry
+    wanted = slow_causes.incidence_points(own, arm_of("f2"), printed("points", "f2"), T0, "failure")
+    assert found[3] == pytest.approx(wanted, abs=1e-10)
+    wanted = slow_causes.incidence_count(own, arm_of("f3"), printed("counts", "f3")[0], T0, "failure")
+    assert found[4] == pytest.approx(wanted, abs=1e-10)
+    wanted = slow_causes.first_points(own, arm_of("a1"), printed("points", "a1"), T0)
+    assert terms["first of all, points"].sum() == pytest.approx(wanted, abs=1e-10)
+    for name, study in (("medians", "a2"), ("median_intervals", "a3")):
+        wanted = slow_causes.first_median(own, arm_of(study), printed("medians", study)[0], T0)
+        assert terms[f"first of all, {name}"][0] == pytest.approx(wanted, abs=1e-10)
+    wanted = slow_causes.first_count(own, arm_of("a4"), printed("counts", "a4")[0], T0)
+    assert terms["first of all, counts"][0] == pytest.approx(wanted, abs=1e-10)

@@ -16,9 +16,8 @@ from bayes_bm.inference.causes.density import JointDensity
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import not_centred
-from bayes_bm.model.causes import correlation, incidence
+from bayes_bm.model.causes import incidence
 from bayes_bm.model.causes.incidence import Cause
-from bayes_bm.model.causes.joint_inputs import correlation_terms, row_terms
 from bayes_bm.runtime.errors import InputError
 from tests.builders import causes as built
 from tests.builders import worlds
@@ -78,32 +77,13 @@ def of_kinds(study: str) -> dict[str, Any]:
     return {**arm, "kinds": [(float(w), {"kps": k, "one": o}) for w, (k, o) in zip(weights, cells, strict=True)]}
 
 
-def printed(kind: str, study: str) -> list[dict[str, Any]]:
-    return [row for row in built.ROWS[kind] if row["study"] == study]
-
-
 @pytest.mark.slow
 def test_rows_of_arms_whose_patients_differ_are_as_the_slow_twin_has_them() -> None:
+    """An arm that says nothing of its patients (f2) stands at the centres."""
     density = mixed_density()
     x = built.point(density, 3)
-    levels = built.levels_at(density, x)
-    terms = {name: np.asarray(values)[0] for name, values in row_terms(density.joint, levels, xp=NUMPY)}
-    own = built.parameters_at(density, x)
-    found = terms["incidence of failure"]
-    wanted = slow_causes.incidence_points(own, of_kinds("f1"), printed("points", "f1"), T0, "failure")
-    assert found[:3].sum() == pytest.approx(wanted, abs=1e-10)
-    # an arm that says nothing of its patients stands at the centres, after its entry
-    wanted = slow_causes.incidence_points(own, of_kinds("f2"), printed("points", "f2"), T0, "failure")
-    assert found[3] == pytest.approx(wanted, abs=1e-10)
-    wanted = slow_causes.incidence_count(own, of_kinds("f3"), printed("counts", "f3")[0], T0, "failure")
-    assert found[4] == pytest.approx(wanted, abs=1e-10)
-    wanted = slow_causes.first_points(own, of_kinds("a1"), printed("points", "a1"), T0)
-    assert terms["first of all, points"].sum() == pytest.approx(wanted, abs=1e-10)
-    for name, study in (("medians", "a2"), ("median_intervals", "a3")):
-        wanted = slow_causes.first_median(own, of_kinds(study), printed("medians", study)[0], T0)
-        assert terms[f"first of all, {name}"][0] == pytest.approx(wanted, abs=1e-10)
-    wanted = slow_causes.first_count(own, of_kinds("a4"), printed("counts", "a4")[0], T0)
-    assert terms["first of all, counts"][0] == pytest.approx(wanted, abs=1e-10)
+    terms, own = built.terms_at(density, x), built.parameters_at(density, x)
+    built.assert_rows_are_the_twins(terms, own, of_kinds)
     wanted = [slow_causes.patient(own, {**of_kinds("g"), **row}, T0) for row in UNKNOWN]
     assert terms["patients of averaged arms"] == pytest.approx(wanted, abs=1e-10)
 
@@ -112,15 +92,8 @@ def test_rows_of_arms_whose_patients_differ_are_as_the_slow_twin_has_them() -> N
 def test_the_graph_says_what_the_formulas_say_and_has_their_gradient() -> None:
     density = mixed_density()
     x = built.point(density, 2)
-    rows = sum(float(np.sum(values)) for _, values in row_terms(density.joint, built.levels_at(density, x), xp=NUMPY))
-    values = density.correlations(x[None, None])[0]
-    plain = [
-        own.plain(x[first:end])[own.starts["study_effect_standard"] :][: len(own.design.studies)][None]
-        for own, first, end in zip(density.coordinates, density.ends[:-1], density.ends[1:], strict=True)
-    ]
-    tied = sum(float(np.sum(one)) for one in correlation_terms(density.joint, plain, values, xp=NUMPY))
     value, gradient = density.ties(x)
-    assert value == pytest.approx(rows + tied + float(correlation.log_prior([x[-1]], 2, 2.0, xp=NUMPY)), abs=1e-10)
+    assert value == pytest.approx(built.tied_value(density, x), abs=1e-10)
     for cause, start in zip(density.coordinates, density.ends, strict=False):
         for name in ("coefficient_kps", "interaction_one"):
             step = np.zeros(density.size)

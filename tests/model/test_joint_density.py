@@ -17,12 +17,10 @@ from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import not_centred
 from bayes_bm.model.causes import correlation, incidence
 from bayes_bm.model.causes.incidence import Cause
-from bayes_bm.model.causes.joint_inputs import correlation_terms, row_terms
 from tests.builders import causes as built
 from tests.builders.causes import T0
 from tests.builders.graphs import log_density as graph_density
 from tests.builders.graphs import model_of
-from tests.witness import slow_causes
 
 # ------------------------------------------------------------------------------------------------ the rule
 
@@ -68,50 +66,20 @@ def test_the_first_of_all_is_a_family_whose_hazards_are_sums() -> None:
 # ------------------------------------------------------------------------------------------------ rows of several
 
 
-def printed(kind: str, study: str) -> list[dict[str, Any]]:
-    return [row for row in built.ROWS[kind] if row["study"] == study]
-
-
 @pytest.mark.slow
 def test_every_kind_of_row_is_as_the_slow_twin_has_it() -> None:
     density = built.whole_density()
     x = built.point(density)
-    terms = {
-        name: np.asarray(values)[0] for name, values in row_terms(density.joint, built.levels_at(density, x), xp=NUMPY)
-    }
-    own, arm = built.parameters_at(density, x), {row["study"]: row for row in built.ARMS}
-    found = terms["incidence of failure"]
-    assert found[:3].sum() == pytest.approx(
-        slow_causes.incidence_points(own, arm["f1"], printed("points", "f1"), T0, "failure"), abs=1e-10
-    )
-    wanted = slow_causes.incidence_points(own, arm["f2"], printed("points", "f2"), T0, "failure")
-    assert found[3] == pytest.approx(wanted, abs=1e-10)
-    count = printed("counts", "f3")[0]
-    assert found[4] == pytest.approx(slow_causes.incidence_count(own, arm["f3"], count, T0, "failure"), abs=1e-10)
-    assert terms["first of all, points"].sum() == pytest.approx(
-        slow_causes.first_points(own, arm["a1"], printed("points", "a1"), T0), abs=1e-10
-    )
-    for name, study in (("medians", "a2"), ("median_intervals", "a3")):
-        wanted = slow_causes.first_median(own, arm[study], printed("medians", study)[0], T0)
-        assert terms[f"first of all, {name}"][0] == pytest.approx(wanted, abs=1e-10)
-    wanted = slow_causes.first_count(own, arm["a4"], printed("counts", "a4")[0], T0)
-    assert terms["first of all, counts"][0] == pytest.approx(wanted, abs=1e-10)
+    arm = {row["study"]: row for row in built.ARMS}
+    built.assert_rows_are_the_twins(built.terms_at(density, x), built.parameters_at(density, x), arm.__getitem__)
 
 
 @pytest.mark.slow
 def test_the_graph_says_what_the_formulas_say_and_has_their_gradient() -> None:
     density = built.whole_density()
     x = built.point(density, 2)
-    rows = sum(float(np.sum(values)) for _, values in row_terms(density.joint, built.levels_at(density, x), xp=NUMPY))
-    values = density.correlations(x[None, None])[0]
-    plain = [
-        own.plain(x[first:end])[own.starts["study_effect_standard"] :][: len(own.design.studies)][None]
-        for own, first, end in zip(density.coordinates, density.ends[:-1], density.ends[1:], strict=True)
-    ]
-    tied = sum(float(np.sum(one)) for one in correlation_terms(density.joint, plain, values, xp=NUMPY))
-    prior = correlation.log_prior([x[-1]], 2, 2.0, xp=NUMPY)
     value, gradient = density.ties(x)
-    assert value == pytest.approx(rows + tied + float(prior), abs=1e-10)
+    assert value == pytest.approx(built.tied_value(density, x), abs=1e-10)
     for place in range(0, density.size, 9):
         step = np.zeros(density.size)
         step[place] = 1e-5

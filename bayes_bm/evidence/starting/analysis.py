@@ -11,13 +11,12 @@ from bayes_bm.evidence.starting.patients import NICE_TIMES, PatientsFile
 from bayes_bm.evidence.starting.spec_text import FirstSpec, covariate_lines, spec_text
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_text
+from bayes_bm.spec.endpoints import EVENTS, event_words
 from bayes_bm.spec.schema import spec_schema
 
 SPEC_FILE, SCHEMA_FILE = "spec.toml", "spec.schema.json"
 YEAR = {"days": 365.0, "weeks": 52.0, "months": 12.0, "years": 1.0}
 MADE_UP = "The rows of these tables are made up by bayes-bm init: put your own in their place."
-CURVES = {"os": "Overall survival", "pfs": "Progression-free survival", "local_control": "Local control"}
-"""Endpoints in words."""
 LONGEST = 60
 """Letters of a treatment's name."""
 
@@ -124,7 +123,7 @@ def treatments_of(question: str) -> list[str]:
 
 
 def _curve(endpoint: str) -> str:
-    return CURVES.get(endpoint, endpoint.replace("_", " "))
+    return event_words(endpoint)[1].capitalize() if endpoint in EVENTS else endpoint.replace("_", " ")
 
 
 def _slug(text: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from bayes_bm.evidence.arm_covariates import incomplete_patients
 from bayes_bm.evidence.audit import require_usable
-from bayes_bm.evidence.causes import CausesEvidence, read_causes_evidence, unknown_patients, with_common_centres
+from bayes_bm.evidence.causes import CausesEvidence, read_causes_evidence, with_common_centres
 from bayes_bm.inference.causes.density import JointDensity, joint_density, joint_inputs, target
 from bayes_bm.inference.causes.result import JointResult
 from bayes_bm.inference.fit import fit
@@ -83,10 +84,9 @@ def fit_causes(
     evidence = read_causes_evidence(causes) if evidence is None else evidence
     for name, spec in causes.specs.items():
         require_usable(spec, evidence.causes[name])
-    causes = with_common_centres(causes, evidence)
     first = evidence.causes[causes.names[0]]
-    if evidence.separate and not causes.correlated and not unknown_patients(causes.first, first).any():
-        return _fit_apart(causes, evidence, say)
+    if evidence.separate and not causes.correlated and not incomplete_patients(causes.first, first).any():
+        return _fit_apart(with_common_centres(causes, evidence), evidence, say)
     return _fit_together(causes, evidence, say)
 
 
@@ -129,6 +129,7 @@ class _Sampled:
 def _fit_together(causes: Causes, evidence: CausesEvidence, say: Progress) -> JointResult:
     started = time.perf_counter()
     joint = joint_inputs(causes, evidence)
+    causes = joint.causes
     say("compiling what ties the causes together (half a minute the first time, then seconds)")
     density = joint_density(joint)
     compiled = time.perf_counter()

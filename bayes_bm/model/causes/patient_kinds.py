@@ -14,7 +14,7 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.model.covariates.integration_points import arm_points
 from bayes_bm.spec.document import Spec
 
-NOBODY = -800.0
+NO_SHARE = -800.0
 """Log weight of a kind that an arm does not have: exp of it is zero, and no infinity enters a sum."""
 
 
@@ -41,7 +41,7 @@ def patient_kinds(spec: Spec, evidence: Evidence, part: Evidence, arm_row: np.nd
     used, place = np.unique(arm_row, return_inverse=True)
     found = [np.unique(points[arm], axis=0, return_counts=True) for arm in used]
     x = _padded([kinds for kinds, _ in found], 0.0)
-    log_weight = _padded([np.log(count / count.sum()) for _, count in found], NOBODY)
+    log_weight = _padded([np.log(count / count.sum()) for _, count in found], NO_SHARE)
     return PatientKinds(x[place], log_weight[place])
 
 

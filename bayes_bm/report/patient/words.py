@@ -7,9 +7,10 @@ from bayes_bm.inference.result import Result
 from bayes_bm.report.patient.facts import Facts, patient_words
 from bayes_bm.report.patient.numbers import PatientNumbers, reference_of
 from bayes_bm.report.patient.question import Question
-from bayes_bm.report.sentences import event_words, interval_of, time_text
+from bayes_bm.report.sentences import interval_of, time_text
 from bayes_bm.report.text import DIGITS, counted, number, probability, treatment_text
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.endpoints import event_words
 
 OVER = {
     "average-study": "These are numbers of the average study",

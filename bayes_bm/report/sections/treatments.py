@@ -9,10 +9,11 @@ from bayes_bm.report import figures
 from bayes_bm.report.material import ReportData
 from bayes_bm.report.monte_carlo import largest_error
 from bayes_bm.report.sections.answer import WHO
-from bayes_bm.report.sentences import estimate_text, event_words, patient_sentences, time_text
+from bayes_bm.report.sentences import estimate_text, patient_sentences, time_text
 from bayes_bm.report.tables import Cell, Column, Row, Table, make_table, mark, plain
 from bayes_bm.report.text import MISSING, error_text, probability, treatment_text
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.endpoints import event_words
 
 ESTIMANDS = {
     "hazard_ratio": "Hazard ratio",
