@@ -103,6 +103,11 @@ class Family:
         """Return what the formulas need to know of a time; a basis adds a trailing axis."""
         return log_u if self.basis is None else self.basis(np.asarray(log_u, dtype=float))
 
+    def log_hazards(self, placed_time: Any, eta: Any, shape: Any, *, xp: Namespace) -> tuple[Any, Any]:
+        """Return log H and log h at the same times; a family that gets both at the cost of one says so here."""
+        arguments = (placed_time, eta, shape)
+        return self.log_cum_hazard(*arguments, xp=xp), self.log_hazard(*arguments, xp=xp)
+
 
 @dataclass(frozen=True)
 class FormulaFamily(Family):

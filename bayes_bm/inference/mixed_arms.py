@@ -5,7 +5,7 @@
 `compiled/cells/mixtures.py`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ class MixedArms(AveragedOverCovariates):
     """The weighted family of an arm, for arrays of numpy."""
 
     weighted: bool = True
-    last: list[Any] = field(default_factory=list[Any], compare=False, repr=False)
 
     def _is_compiled(self, xp: Namespace) -> bool:
         return xp is NUMPY and self.base.proportional
@@ -34,14 +33,14 @@ class MixedArms(AveragedOverCovariates):
             return super().log_hazard(placed_time, eta, shape, xp=xp)
         return self._mixed(placed_time, eta, shape)[1]
 
-    def _mixed(self, placed_time: np.ndarray, eta: np.ndarray, shape: np.ndarray) -> np.ndarray:
-        """log H and log h (2, ...). A density asks for one after the other, so the last are kept."""
-        asked = (placed_time, eta, shape)
-        if not self.last or any(one is not other for one, other in zip(asked, self.last[0], strict=True)):
-            self.last[:] = [asked, self._mixed_anew(*asked)]
-        return self.last[1]
+    def log_hazards(self, placed_time: Any, eta: Any, shape: Any, *, xp: Namespace) -> tuple[Any, Any]:
+        if not self._is_compiled(xp):
+            return super().log_hazards(placed_time, eta, shape, xp=xp)
+        log_cum, log_hazard = self._mixed(placed_time, eta, shape)
+        return log_cum, log_hazard
 
-    def _mixed_anew(self, placed_time: np.ndarray, eta: np.ndarray, shape: np.ndarray) -> np.ndarray:
+    def _mixed(self, placed_time: np.ndarray, eta: np.ndarray, shape: np.ndarray) -> np.ndarray:
+        """log H and log h (2, ...), in one pass."""
         from bayes_bm.inference.compiled.cells.mixtures import mixed_rows
 
         of_base, width = shape[..., : self.base.width], self.base.width

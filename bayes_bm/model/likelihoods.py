@@ -22,7 +22,12 @@ NO_ENTRY = -1e4
 
 def cum_hazard_from(family: Family, end: Any, start: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """H(t) - H(entry): the cumulative hazard of those who were alive at entry; `start` None where none came late."""
-    whole = xp.exp(family.log_cum_hazard(end, eta, shape, xp=xp))
+    return _since(start, family.log_cum_hazard(end, eta, shape, xp=xp), family, eta, shape, xp=xp)
+
+
+def _since(start: Any, log_cum: Tensor, family: Family, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
+    """exp(log H) less H of those who came late."""
+    whole = xp.exp(log_cum)
     return whole if start is None else whole - xp.exp(family.log_cum_hazard(start, eta, shape, xp=xp))
 
 
@@ -39,9 +44,9 @@ def patients(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Names
     t0).
     """
     seen = eta_at(data, "log_u")
-    up_to = cum_hazard_from(family, seen, entry(data), eta, shape, xp=xp)
-    log_hazard = family.log_hazard(seen, eta, shape, xp=xp) - data.log_t0
-    terms = data.exact * log_hazard - up_to
+    log_cum, log_hazard = family.log_hazards(seen, eta, shape, xp=xp)
+    up_to = _since(entry(data), log_cum, family, eta, shape, xp=xp)
+    terms = data.exact * (log_hazard - data.log_t0) - up_to
     if getattr(data, "any_interval", True):
         interval_hazard = cum_hazard_from(family, eta_at(data, "log_upper"), seen, eta, shape, xp=xp)
         # the guarded value keeps the gradient of the branch not taken finite
@@ -66,10 +71,11 @@ def binomial(y: Tensor, size: Tensor, log_q: Tensor, log_not_q: Tensor, *, xp: N
 
 def median_order(family: Family, data: Any, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
     """A median with n only: the density of the middle order statistic, Beta(F(m)) f(m) (decision 6)."""
-    used = cum_hazard_from(family, eta_at(data, "log_u"), entry(data), eta, shape, xp=xp)
+    log_cum, log_hazard = family.log_hazards(eta_at(data, "log_u"), eta, shape, xp=xp)
+    used = _since(entry(data), log_cum, family, eta, shape, xp=xp)
     log_dead, log_alive = xp.log1mexp(-used), -used
     log_beta = (data.alpha - 1) * (log_dead + log_alive) - xp.betaln(data.alpha, data.alpha)
-    return log_beta + family.log_hazard(eta_at(data, "log_u"), eta, shape, xp=xp) - data.log_t0 - used
+    return log_beta + log_hazard - data.log_t0 - used
 
 
 def log_median(family: Family, start: Any, eta: Tensor, shape: Tensor, *, log_two: float, xp: Namespace) -> Tensor:

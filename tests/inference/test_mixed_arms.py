@@ -23,3 +23,7 @@ def test_compiled_mixtures_are_those_of_the_formula(name: str, times: int) -> No
     for function in ("log_cum_hazard", "log_hazard"):
         expected = getattr(right, function)(log_u, eta, shape, xp=NUMPY)
         assert getattr(ours, function)(log_u, eta, shape, xp=NUMPY) == pytest.approx(expected, rel=1e-10, abs=1e-10)
+    for mine, expected in zip(
+        ours.log_hazards(log_u, eta, shape, xp=NUMPY), right.log_hazards(log_u, eta, shape, xp=NUMPY), strict=True
+    ):
+        assert mine == pytest.approx(expected, rel=1e-10, abs=1e-10)

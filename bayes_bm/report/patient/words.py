@@ -127,7 +127,7 @@ def _opening(result: Result, patient: Mapping[str, float]) -> str:
     words = patient_words(result, patient)
     left_out = [term.words(name) for name, term in result.spec.covariates.items() if name not in patient]
     rest = f"; not known: {', '.join(left_out)}" if left_out and words else ""
-    return f"Patients with {words}{rest}." if words else "Patients of whom nothing further is known."
+    return f"For patients of this kind: {words}{rest}." if words else "Patients of whom nothing further is known."
 
 
 def _single_sentence(result: Result, wanted: Sequence[str], numbers: PatientNumbers) -> str:

@@ -274,11 +274,13 @@ def _reconciled(data: ReportData) -> TrustLine:
     total, agreed = sum(counts.values()), counts["green"]
     if not total:
         return TrustLine(*OPEN, "No printed number is there to hold the model against.", "reconciliation")
+    # of patients nothing is printed: their numbers are counted from them, whether they are known or rebuilt
+    numbers = "numbers of the evidence" if "patients" in set(data.reconciliation["kind"]) else "printed numbers"
     if agreed == total:
-        return TrustLine(*GOOD, f"The model agrees with all {total} printed numbers.", "reconciliation")
+        return TrustLine(*GOOD, f"The model agrees with all {total} {numbers}.", "reconciliation")
     rows = data.reconciliation[data.reconciliation["status"] != "green"].sort_values("p").to_dict("records")
     first = f"{rows[0]['study']}, {rows[0]['quantity']}"
-    text = f"The model agrees with {agreed} of {total} printed numbers; it strains most against {first}."
+    text = f"The model agrees with {agreed} of {total} {numbers}; it strains most against {first}."
     return TrustLine(*DOUBT, text, "reconciliation")
 
 
