@@ -22,6 +22,8 @@ def with_curves(
 ) -> tuple[dict[str, pd.DataFrame], list[RebuiltArm]]:
     """Patients rebuilt from registered curves join the patients table; the digest of each curve is kept."""
     curves = tables["curves"]
+    if curves.empty:
+        return dict(tables), []
     rows = curves[curves["endpoint"] == spec.endpoint].to_dict("records")
     rebuilt = [_rebuilt_arm(row, tables["arms"], spec, digests) for row in rows]
     if not rebuilt:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,19 +126,35 @@ def _check_one_ratio_a_contrast(study: str, rows: pd.DataFrame) -> None:
 STATED = ("mean_", "sd_", "share_")
 
 
+RATIO_COLUMNS = (
+    *("study", "treatment", "reference", "hr", "ci_low", "ci_high", "ci_level", "p", "p_below", "log_hr", "se"),
+    *("followup", "adjusted_for"),
+)
+
+
+@cache
+def _no_ratios() -> pd.DataFrame:
+    """What many specs have: none, with the types of some."""
+    texts = {"study", "treatment", "reference", "p_below", "adjusted_for"}
+    return pd.DataFrame({name: pd.Series(dtype=str if name in texts else float) for name in RATIO_COLUMNS})
+
+
 def hazard_ratio_block(ratios: pd.DataFrame, arms: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     """Log hazard ratios with the Cholesky factor of their covariance, block diagonal by study (decision 7)."""
-    ratios = ratios.sort_values(["study", "treatment", "reference"], kind="stable").reset_index(drop=True)
+    if ratios.empty:
+        return _no_ratios().copy(), np.zeros((0, 0))
+    ratios = ratios.sort_values(["study", "treatment", "reference"], kind="stable", ignore_index=True)
     se = [_standard_error(row, arms) for row in ratios.to_dict("records")]
     table = ratios.assign(log_hr=np.log(ratios["hr"].astype(float)), se=np.array(se, dtype=float))
     blocks = []
     for study, rows in table.groupby("study", sort=True):
         _check_one_ratio_a_contrast(str(study), rows)
         blocks.append(study_block(str(study), rows))
-    kept = pd.concat([rows for rows, _ in blocks], ignore_index=True) if blocks else table
-    columns = ["study", "treatment", "reference", "hr", "ci_low", "ci_high", "ci_level", "p", "p_below", "log_hr", "se"]
-    columns += ["followup", "adjusted_for", *(name for name in kept if str(name).startswith(STATED))]
-    return kept[columns], _block_diagonal([np.linalg.cholesky(covariance) for _, covariance in blocks])
+    kept = pd.concat([rows for rows, _ in blocks], ignore_index=True)
+    stated = [name for name in kept if str(name).startswith(STATED)]
+    return kept[[*RATIO_COLUMNS, *stated]], _block_diagonal(
+        [np.linalg.cholesky(covariance) for _, covariance in blocks]
+    )
 
 
 class PrintedError(NamedTuple):

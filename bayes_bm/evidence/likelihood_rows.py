@@ -1,6 +1,7 @@
 """What a chosen row weighs in the likelihood: sizes, laws and entry of every arm (docs/decisions.md, 5, 6, 8, 13)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,19 +20,21 @@ _FROM_LEAST = ("counts", "registry", "medians", "points", "patients")
 
 def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Arms with rows in use, sorted by name so that the order of files never changes an answer (decision 10)."""
-    arms = tables["arms"].copy()
+    arms = tables["arms"]
     sources = {key: kind for kind in _FROM_LEAST for key in arm_keys(tables[kind])}
     keys = list(zip(arms["study"], arms["arm"], strict=True))
-    arms = arms.assign(kind=pd.Series([sources.get(key) for key in keys], index=arms.index, dtype=object))
-    arms = arms[arms["kind"].notna()].sort_values(["study", "arm"], kind="stable").reset_index(drop=True)
+    order = sorted((row for row, key in enumerate(keys) if key in sources), key=keys.__getitem__)
+    arms = arms.iloc[order].reset_index(drop=True)
+    arms = arms.assign(kind=pd.Series([sources[keys[row]] for row in order], dtype=object))
     for name, column in CLOCK_BIASES.items():
         arms = _with_clock_bias(arms, name, column, getattr(spec.bias, name), spec)
     shift = arms["clock_shift"].fillna(0.0)
+    records = arms[["n", "events", *_CLUSTERED]].to_dict("records")
     numbers = {
         "shift": shift,
         "entry": arms["survived_to"].fillna(0.0) + shift,
-        "share": [_share(spec, row) for row in arms.to_dict("records")],
-        "n_effective": [_arm_size(spec, row) for row in arms.to_dict("records")],
+        "share": [_share(spec, row) for row in records],
+        "n_effective": [_arm_size(spec, row) for row in records],
     }
     return arms.assign(**numbers)
 
@@ -72,10 +75,20 @@ def _arm_size(spec: Spec, arm: Mapping, n: float | None = None) -> float:
     return size / effect
 
 
+_CLUSTERED = ["n_lesions", "n_patients", "unit_of_analysis"]
+"""Columns of arms that a design effect needs."""
+
+
 def _design_effect(spec: Spec, arm: Mapping) -> float:
     lesions, patients = arm["n_lesions"], arm["n_patients"]
     clustered = arm["unit_of_analysis"] in ("lesion", "cavity") and lesions > patients > 0
     return summary_statistics.design_effect(lesions, patients, spec.evidence.icc.value) if clustered else 1.0
+
+
+def _design_effects(spec: Spec, arms: pd.DataFrame, rows: Iterable[int]) -> np.ndarray:
+    """That of the arm of each row (row,)."""
+    records = arms[_CLUSTERED].to_dict("records")
+    return np.array([_design_effect(spec, records[row]) for row in rows])
 
 
 def patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
@@ -121,13 +134,15 @@ def sequences_and_medians(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Points of an arm and its median form one sequence; a median alone has its own law (decisions 1, 5, 6)."""
     points, medians = tables["points"], tables["medians"]
-    of_arm = dict(iter(points.groupby(["study", "arm"])))
+    arm_records = arms.to_dict("records") if len(points) or len(medians) else []
+    columns = [name for name in _POINT_COLUMNS if name in points]
+    of_arm = dict(iter(points[columns].groupby(["study", "arm"]))) if len(points) else {}
     sequences, alone = [], []
     joined: dict[tuple, pd.DataFrame] = {}
-    for row in medians.to_dict("records"):
+    for row in medians.to_dict("records") if len(medians) else ():
         key = (row["study"], row["arm"])
         if key not in of_arm:
-            alone.append(_median_row(spec, row, arms.iloc[row_of[key]], row_of[key]))
+            alone.append(_median_row(spec, row, arm_records[row_of[key]], row_of[key]))
         elif pd.isna(row["median"]):
             set_aside(aside, "medians", pd.DataFrame([row]), "not reached, and its arm has points that say more")
         else:
@@ -138,10 +153,11 @@ def sequences_and_medians(
                 )
     for key in sorted(of_arm):
         group = pd.concat([of_arm[key], joined[key]]) if key in joined else of_arm[key]
-        sequences.append(_sequence_rows(spec, group, arms.iloc[row_of[key]], row_of[key], aside))
+        sequences.append(_sequence_rows(spec, group, arm_records[row_of[key]], row_of[key], aside))
     return _frame(sequences, _SEQUENCE_COLUMNS), _frame([pd.DataFrame(alone)] if alone else [], _MEDIAN_COLUMNS)
 
 
+_POINT_COLUMNS = ("study", "arm", "treatment", "time", "survival", "ci_low", "ci_high", "ci_level", "n")
 _SEQUENCE_COLUMNS = ["arm_row", "study", "arm", "treatment", "start", "time", "survival", "ratio", "size", "kind"]
 _MEDIAN_COLUMNS = [
     *(
@@ -173,13 +189,12 @@ def _median_as_point(row: Mapping) -> pd.DataFrame:
     )
 
 
-def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int, aside: list[dict]) -> pd.DataFrame:
+def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: Mapping, arm_row: int, aside: list[dict]) -> pd.DataFrame:
     """Return the conditional binomials of one arm's points; points without weight are set aside with their reason."""
-    group = group.assign(kind=group.get("kind", pd.Series(index=group.index, dtype=object)).fillna("point"))
-    group = group.sort_values("time", kind="stable").reset_index(drop=True)
+    kind = group["kind"].fillna("point") if "kind" in group else "point"
+    group = group.assign(kind=kind).sort_values("time", kind="stable", ignore_index=True)
     _check_survival_falls(group, arm)
-    whole_arm = arm.to_dict()
-    sizes = [_arm_size(spec, whole_arm, row_size) for row_size in group["n"]]
+    sizes = [_arm_size(spec, arm, row_size) for row_size in group["n"]]
     _check_points_after_entry(group, arm)
     steps = summary_statistics.point_sequence(
         group["time"].to_numpy() + float(arm["shift"]),
@@ -194,14 +209,13 @@ def _sequence_rows(spec: Spec, group: pd.DataFrame, arm: pd.Series, arm_row: int
         set_aside(
             aside, f"{kind}s", rows, "no n, and its interval adds nothing to the point before, so it has no weight"
         )
-    table = group.loc[steps.kept, ["survival", "kind"]].reset_index(drop=True)
+    columns = {name: group[name].to_numpy()[steps.kept] for name in ("survival", "kind")}
     labels = {name: arm[name] for name in ("study", "arm", "treatment")}
-    return table.assign(
-        start=steps.start, time=steps.time, ratio=steps.ratio, size=steps.size, arm_row=arm_row, **labels
-    )
+    numbers = {"start": steps.start, "time": steps.time, "ratio": steps.ratio, "size": steps.size}
+    return pd.DataFrame({**columns, **numbers, "arm_row": arm_row, **labels})
 
 
-def _check_survival_falls(group: pd.DataFrame, arm: pd.Series) -> None:
+def _check_survival_falls(group: pd.DataFrame, arm: Mapping) -> None:
     """Refuse points in time order that rise, or of which two stand at one time."""
     if not (np.diff(group["survival"].to_numpy()) <= 0).all() or group["time"].duplicated().any():
         printed = ", ".join(f"S({t:g}) = {s:g}" for t, s in zip(group["time"], group["survival"], strict=True))
@@ -212,7 +226,7 @@ def _check_survival_falls(group: pd.DataFrame, arm: pd.Series) -> None:
         )
 
 
-def _check_points_after_entry(group: pd.DataFrame, arm: pd.Series) -> None:
+def _check_points_after_entry(group: pd.DataFrame, arm: Mapping) -> None:
     """Refuse points at times up to which everybody of the arm is alive by its `survived_to`."""
     first = group["time"].iloc[0]
     if first + float(arm["shift"]) <= arm["entry"]:
@@ -234,10 +248,10 @@ def _interval_variances(group: pd.DataFrame) -> np.ndarray:
     )
 
 
-def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
+def _median_row(spec: Spec, row: Mapping, arm: Mapping, arm_row: int) -> dict:
     """The law of a median that stands alone (decision 6)."""
     level = row["ci_level"] if pd.notna(row["ci_level"]) else 0.95
-    n = _arm_size(spec, arm.to_dict(), row["n"])
+    n = _arm_size(spec, arm, row["n"])
     share = summary_statistics.median_share(spec.evidence.effective_share.value, events=arm["events"], n=arm["n"])
     sd = summary_statistics.median_log_sd(row["median"], row["ci_low"], row["ci_high"], level, size=share * n)
     likelihood = "not_reached" if pd.isna(row["median"]) else "interval" if np.isfinite(sd) else "order"
@@ -270,10 +284,23 @@ def _median_row(spec: Spec, row: Mapping, arm: pd.Series, arm_row: int) -> dict:
     }
 
 
+_COUNT_COLUMNS = ("study", "arm", "treatment", "events", "n", "time", "arm_row")
+_REGISTRY_COLUMNS = ("study", "arm", "treatment", "start", "time", "alive", "n", "arm_row")
+
+
+@cache
+def _no_rows(columns: tuple[str, ...]) -> pd.DataFrame:
+    """What most specs have of most kinds: none, with the types of some."""
+    types = {"study": str, "arm": str, "treatment": str, "arm_row": int}
+    return pd.DataFrame({name: pd.Series(dtype=types.get(name, float)) for name in columns})
+
+
 def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
     """Counts; one without a time speaks only where the study's level is free (decision 8). Lesions weigh less
     (decision 13).
     """
+    if counts.empty:
+        return _no_rows(_COUNT_COLUMNS).copy()
     blank = counts[counts["time"].isna()]
     if len(blank) and not spec.free_levels:
         row = blank.iloc[0]
@@ -293,9 +320,12 @@ def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: 
     if len(blank):
         _check_unknown_time(blank, counts, arms)
     rows = [row_of[key] for key in zip(counts["study"], counts["arm"], strict=True)]
-    effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
-    columns = ["study", "arm", "treatment", "events", "n", "time"]
-    table = counts[columns].reset_index(drop=True).assign(arm_row=np.array(rows, dtype=int))
+    effect = _design_effects(spec, arms, rows)
+    table = (
+        counts[["study", "arm", "treatment", "events", "n", "time"]]
+        .reset_index(drop=True)
+        .assign(arm_row=np.array(rows, dtype=int))
+    )
     return table.assign(events=table["events"] / effect, n=table["n"] / effect)
 
 
@@ -304,10 +334,12 @@ def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, s
 
     Lesions weigh less (decision 13).
     """
+    if registry.empty:
+        return _no_rows(_REGISTRY_COLUMNS).copy()
     rows = np.array([row_of[key] for key in zip(registry["study"], registry["arm"], strict=True)], dtype=int)
     shift, entry = (arms[name].to_numpy(dtype=float)[rows] for name in ("shift", "entry"))
     start = registry["start"].to_numpy(dtype=float) + shift
-    early = registry.assign(start=start)[(start < entry) & (entry > shift)] if len(registry) else registry
+    early = registry.assign(start=start)[(start < entry) & (entry > shift)]
     if len(early):
         row = early.iloc[0]
         raise InputError(
@@ -315,12 +347,12 @@ def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, s
             found=f"{row['start']:g}",
             allowed="times from survived_to on, up to which everybody is alive",
         )
-    effect = np.array([_design_effect(spec, arms.iloc[row].to_dict()) for row in rows])
+    effect = _design_effects(spec, arms, rows)
     table = registry[["study", "arm", "treatment", "start", "stop", "alive", "n"]].rename(columns={"stop": "time"})
     table = table.assign(
         start=start, time=table["time"] + shift, arm_row=rows, alive=table["alive"] / effect, n=table["n"] / effect
     )
-    return table.sort_values(["study", "arm", "start"], kind="stable").reset_index(drop=True) if len(rows) else table
+    return table.sort_values(["study", "arm", "start"], kind="stable", ignore_index=True)
 
 
 def _check_unknown_time(blank: pd.DataFrame, counts: pd.DataFrame, arms: pd.DataFrame) -> None:

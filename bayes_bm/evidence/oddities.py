@@ -2,7 +2,6 @@
 stopped.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -77,41 +76,43 @@ def _far_covariates(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> Iterable[
     for name in spec.covariates:
         if name not in patients or patients[name].notna().sum() < FEW:
             continue
-        values = patients[name].astype(float)
-        for study, rows in patients.groupby("study", sort=False):
-            others = values.drop(rows.index).dropna()
-            middle = float(values.loc[rows.index].median())
-            if len(others) >= FEW and _far_away(pd.Series([middle]), others).any():
+        known = patients[name].notna().to_numpy()
+        values, studies = patients[name].to_numpy(dtype=float)[known], patients["study"].to_numpy()[known]
+        for study in dict.fromkeys(studies):
+            own, others = values[studies == study], values[studies != study]
+            middle = np.median(own)
+            if len(others) >= FEW and _far_away(np.array([middle]), others).any():
                 yield _far_text(f"patients, column {name}: the median {middle:g} of study {study}", others)
                 continue
-            measured = values.loc[rows.index].dropna()
-            far = _far_away(measured, measured)
-            if len(measured) >= FEW and far.any():
-                yield _far_text(f"patients, column {name}: {measured[far].iloc[0]:g} of study {study}", measured[~far])
+            far = _far_away(own, own)
+            if len(own) >= FEW and far.any():
+                yield _far_text(f"patients, column {name}: {own[far][0]:g} of study {study}", own[~far])
         if f"mean_{name}" in arms:
-            means = arms[f"mean_{name}"].astype(float)
-            for index in means.index[_far_away(means, values.dropna())]:
-                place = f"arms, column mean_{name}: {means[index]:g} of study {arms.loc[index, 'study']}"
-                yield _far_text(place, values.dropna())
+            means = arms[f"mean_{name}"].to_numpy(dtype=float)
+            for row in np.flatnonzero(_far_away(means, values)):
+                place = f"arms, column mean_{name}: {means[row]:g} of study {arms['study'].iloc[row]}"
+                yield _far_text(place, values)
 
 
-def _far_away(values: pd.Series, others: pd.Series) -> pd.Series:
-    """Which values lie far from the others, on their scale and, where all are above 0, on that of logarithms."""
-    far = (values - others.median()).abs() > FAR * _spread(others)
-    if min(values.min(), others.min()) > 0:
-        logs, other_logs = values.map(math.log), others.map(math.log)
-        far &= (logs - other_logs.median()).abs() > FAR_IN_LOGS * _spread(other_logs)
+def _far_away(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which values lie far from the others, on their scale and, where all are above 0, on that of logarithms; a blank
+    does not.
+    """
+    far = np.abs(values - np.median(others)) > FAR * _spread(others)
+    if np.all(np.isnan(values) | (values > 0)) and others.min() > 0:
+        logs, other_logs = np.log(values), np.log(others)
+        far &= np.abs(logs - np.median(other_logs)) > FAR_IN_LOGS * _spread(other_logs)
     return far
 
 
-def _spread(values: pd.Series) -> float:
+def _spread(values: np.ndarray) -> float:
     """The standard deviation of the middle half where it has one, else of all; infinite where all are equal."""
-    quarter, three = values.quantile([0.25, 0.75])
-    sd = (three - quarter) / (2 * ndtri(0.75)) or float(values.std())
-    return sd if sd > 0 else np.inf
+    quarter, three = np.quantile(values, [0.25, 0.75])
+    sd = (three - quarter) / (2 * ndtri(0.75)) or (float(np.std(values, ddof=1)) if len(values) > 1 else 0.0)
+    return float(sd) if sd > 0 else np.inf
 
 
-def _far_text(place: str, others: pd.Series) -> str:
+def _far_text(place: str, others: np.ndarray) -> str:
     return f"{place} lies far from the other patients ({others.min():g} to {others.max():g}): is it in another unit?"
 
 

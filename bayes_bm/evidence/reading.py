@@ -229,6 +229,8 @@ def _background(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 def _grouped(frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
     """Treatments under the name of the spec's group they belong to; the reference of a prognostic ratio is none."""
+    if not spec.treatments.groups:
+        return frame
     columns = ("treatment", "reference") if "treatment" in frame else ()
     named = {column: frame[column].map(spec.treatments.merged) for column in columns if column in frame}
     return frame.assign(**named)

@@ -21,7 +21,9 @@ UNFLAGGED = "use"
 
 
 def only_endpoint(kind: str, frame: pd.DataFrame, spec: Spec) -> pd.DataFrame:
-    return frame if kind == "patients" else frame[frame["endpoint"] == spec.endpoint].reset_index(drop=True)
+    if kind == "patients" or frame.empty:
+        return frame
+    return frame[frame["endpoint"] == spec.endpoint].reset_index(drop=True)
 
 
 def inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec) -> pd.DataFrame:
@@ -29,15 +31,17 @@ def inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec
     if kind in ("arms", "hazard_ratios", "prognostic_ratios"):
         return frame.assign(use=frame["use"].fillna(UNFLAGGED))
     asked = [name for name in spec.evidence.include if name not in frame and name not in ARM_FLAGS]
+    if frame.empty:
+        absent = [name for name in (*ARM_FLAGS, *asked) if name in arms and name not in frame]
+        return frame.assign(**dict.fromkeys(absent, pd.Series(dtype=str))) if absent else frame
     row_of = {key: row for row, key in enumerate(zip(arms["study"], arms["arm"], strict=True))}
     rows = [row_of.get(key, -1) for key in zip(frame["study"], frame["arm"], strict=True)]
-    filled = {}
+    filled = {"use": frame["use"]} if "use" in frame else {}
     for name in (*ARM_FLAGS, *asked):
         if name in arms and (name not in frame or frame[name].isna().any()):
-            of_arm = arms[name].reset_index(drop=True).reindex(rows).to_numpy()
-            filled[name] = frame[name].where(frame[name].notna(), of_arm) if name in frame else of_arm
-    whole = frame.assign(**filled)
-    return whole.assign(use=whole["use"].fillna(UNFLAGGED))
+            of_arm = arms[name].reset_index(drop=True).reindex(rows).set_axis(frame.index)
+            filled[name] = frame[name].fillna(of_arm) if name in frame else of_arm
+    return frame.assign(**{**filled, "use": filled["use"].fillna(UNFLAGGED)})
 
 
 def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -> pd.DataFrame:
@@ -222,6 +226,8 @@ def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[st
     }
     kept = dict(tables)
     for kind, rule in rules.items():
+        if tables[kind].empty:
+            continue
         usable = np.array([rule(row) for row in tables[kind].to_dict("records")], dtype=bool)
         if usable.all():
             continue

@@ -461,9 +461,11 @@ def graph(name: str):
         for out in (pt.exp(pt.minimum(outputs[0], 700.0)), outputs[1])
         for wrt in inputs
     ]
-    compiled = pytensor.function(
-        [placed_time, *inputs], [*outputs, *slopes], mode="FAST_COMPILE", on_unused_input="ignore"
-    )
+    # a graph inside the graph is else compiled by C, whatever the mode: seconds for a few calls
+    with pytensor.config.change_flags(cxx=""):
+        compiled = pytensor.function(
+            [placed_time, *inputs], [*outputs, *slopes], mode="FAST_COMPILE", on_unused_input="ignore"
+        )
 
     def call(log_u: np.ndarray, eta: np.ndarray, shape: np.ndarray) -> list[np.ndarray]:
         size = shape.shape[-1] - len(columns)
@@ -500,23 +502,23 @@ def test_gradients_are_finite_at_the_corners_and_the_graph_is_the_array_formula(
     walks = [np.zeros(width), np.linspace(0, 6, width)] if width else [np.zeros(0)]
     grids = np.meshgrid(*(extremes[shape] for shape in family.shapes), indexing="ij")
     rows = np.stack([grid.ravel() for grid in grids], axis=-1) if family.shapes else np.zeros((1, 0))
-    for walk in walks:
-        for row in rows:
-            for eta in (-4.0, 0.0, 4.0):
-                shape = np.broadcast_to(np.concatenate([walk, row]), (len(CORNERS), width + len(row)))
-                etas = np.full(len(CORNERS), eta)
-                outputs = call(CORNERS, etas, shape)
-                with np.errstate(all="ignore"):
-                    expected = [
-                        formula(family.place(CORNERS), etas, shape, xp=NUMPY)
-                        for formula in (family.log_cum_hazard, family.log_hazard)
-                    ]
-                # where H is beyond exp(60) the density is zero, and the sampler turns back
-                is_likely = np.asarray(expected[0]) < 60
-                for ours, theirs in zip(outputs[:2], expected, strict=True):
-                    np.testing.assert_allclose(ours[is_likely], theirs[is_likely], rtol=1e-10, atol=1e-9)
-                for slope in outputs[2:]:
-                    assert np.isfinite(np.asarray(slope)[is_likely]).all(), (name, row, eta, np.asarray(slope))
+    # every walk, row, eta and time in one call
+    cases = [(np.concatenate([walk, row]), eta) for walk in walks for row in rows for eta in (-4.0, 0.0, 4.0)]
+    log_u = np.tile(CORNERS, len(cases))
+    shape = np.repeat([shape for shape, _ in cases], len(CORNERS), axis=0)
+    etas = np.repeat([eta for _, eta in cases], len(CORNERS))
+    outputs = call(log_u, etas, shape)
+    with np.errstate(all="ignore"):
+        expected = [
+            formula(family.place(log_u), etas, shape, xp=NUMPY)
+            for formula in (family.log_cum_hazard, family.log_hazard)
+        ]
+    # where H is beyond exp(60) the density is zero, and the sampler turns back
+    is_likely = np.asarray(expected[0]) < 60
+    for ours, theirs in zip(outputs[:2], expected, strict=True):
+        np.testing.assert_allclose(ours[is_likely], theirs[is_likely], rtol=1e-10, atol=1e-9)
+    for slope in outputs[2:]:
+        assert np.isfinite(np.asarray(slope)[is_likely]).all(), name
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def check_links(tables: Mapping[str, pd.DataFrame]) -> None:
     arm's `followup`.
     """
     for kind in tables:
-        check_unique(kind, tables[kind].reset_index(drop=True), _source(tables, kind))
+        check_unique(kind, tables[kind], _source(tables, kind))
     arms = tables.get("arms")
     key = KEYS["arms"]
     arm_rows = {of_arm: row for row, of_arm in enumerate(_keys_in(arms, key))}

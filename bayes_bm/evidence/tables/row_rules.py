@@ -136,7 +136,7 @@ def check_unique(kind: str, table: pd.DataFrame, rows: TableRows) -> None:
     keys = [name for name in KEYS.get(kind, []) if name in table]
     again = np.flatnonzero(table.duplicated(keys).to_numpy()) if keys else np.array([], dtype=int)
     if again.size:
-        row = int(again[0])
+        row, table = int(again[0]), table.reset_index(drop=True)
         values = table.loc[row, keys]
         first = int(np.flatnonzero((table[keys].eq(values) | (table[keys].isna() & values.isna())).all(axis=1))[0])
         key = ", ".join(f"{name} {cell_text(value)}" for name, value in values.items())
