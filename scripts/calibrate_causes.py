@@ -1,13 +1,15 @@
 """Simulation-based calibration of one model of all causes: ranks of the truth among draws, world by world.
 
-python scripts/calibrate_causes.py WORLDS OUT.csv [SEED]
+python scripts/calibrate_causes.py WORLDS OUT.csv [SEED] [--covariate]
 
-Worlds that OUT.csv has already are not run again: a run that was stopped goes on where it was.
+Worlds that OUT.csv has already are not run again: a run that was stopped goes on where it was. With --covariate a
+two-valued covariate, known of patients and stated as a share by arms that print numbers, moves the hazard of every
+cause and modifies the treatment's effect; smaller worlds, so that one takes as many seconds.
 """
 
 import sys
 from collections.abc import Hashable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,9 @@ from bayes_bm.model.causes import incidence
 from bayes_bm.model.causes.incidence import complement_steps
 from bayes_bm.model.causes.joint_inputs import ArmLevels, arm_levels, causes_at
 from bayes_bm.model.linear_predictor import read_draws
-from bayes_bm.spec.causes import parse_causes
+from bayes_bm.spec.causes import Causes, parse_causes
 
-ETA, SIZE, THIN = 2.0, 30, 8
+ETA, SIZE = 2.0, 30
 NODES = 32
 """Of the rule for 1 - F, in the simulation and in the model: errs by 2e-7 here, where a count errs by 0.09."""
 SCALARS = ("intercept", "log_shape", "study_sd", "study_treatment_sd", "study_shape_sd")
@@ -41,23 +43,45 @@ def prior(dist: str, sd: float) -> dict:
     return {"dist": dist, "sd": sd, "why": "calibration"} | ({"mean": 0.0} if dist == "normal" else {})
 
 
-CAUSES = parse_causes({
+DOCUMENT: dict[str, Any] = {
     "schema": 1, "name": "calibration", "question": "?", "endpoint": "failure", "reference_time": 12.0,
     "treatments": {"reference": "a", "compare": ["b"]},
     "priors": {"intercept": prior("normal", 1.0), "log_hr": prior("normal", 1.0), "log_shape": prior("normal", 0.3)},
     "effects": {name.removesuffix("_sd"): {"sd": prior("half_normal", sd)} for name, sd in HALF.items()},
     "causes": {"failure": {}, "death": {"endpoint": "death"}},
     "joint": {"first_of_all": "free", "correlation": {"eta": ETA, "why": "calibration"}},
-})  # fmt: skip
+}  # fmt: skip
+CENTRE, SLOPES = 0.5, {"coefficient": 0.7, "interaction": 0.5}
+"""Of the covariate: its centre, and sds of normal priors."""
+SHARES = {"a": (0.25, 0.5, 0.75), "b": (0.625, 0.25, 0.5)}
+"""What arms of each treatment state in turn; the model's integration points hold eighths exactly."""
+STUDIES = {"p": 3, "f": 3, "o": 2, "k": 2, "d": 2}
+"""With patients, 1 - F of failure, survival free of all, and Kaplan-Meier of failure and of death."""
+FEWER = {"p": 2, "f": 3, "o": 1, "k": 1, "d": 1}
+"""The same with a covariate."""
 
 
-def tables() -> dict[str, pd.DataFrame]:
-    """Studies of two arms: 3 with patients, 3 of 1 - F, 2 of the first of all, 2 of each cause's Kaplan-Meier."""
-    kinds = {"p": (3, "failure", None), "f": (3, "failure", "cif_complement"), "o": (2, "free", None)}
-    kinds |= {"k": (2, "failure", "km"), "d": (2, "death", "km")}
-    arms = [
+CHAIN = {False: (300, 400, 8), True: (250, 300, 6)}
+"""Tuning, draws and every how many draws one is ranked, without a covariate and with: of 2 chains 100 are."""
+
+
+def model(covariate: bool) -> Causes:
+    if not covariate:
+        return parse_causes(DOCUMENT)
+    slopes = {"prior": prior("normal", SLOPES["coefficient"]), "interaction": prior("normal", SLOPES["interaction"])}
+    kps = {**slopes, "centre": CENTRE}
+    return parse_causes({**DOCUMENT, "covariates": {"kps": kps}, "integration": {"points": 16}})
+
+
+def tables(covariate: bool) -> dict[str, pd.DataFrame]:
+    """Studies of two arms, as many of each kind as `STUDIES` or `FEWER` say."""
+    said = {"p": ("failure", None), "f": ("failure", "cif_complement"), "o": ("free", None)}
+    said |= {"k": ("failure", "km"), "d": ("death", "km")}
+    counts = FEWER if covariate else STUDIES
+    arms: list[dict[str, Any]] = [
         {"study": f"{name}{j}", "arm": t, "treatment": t, "endpoint": end, "n": SIZE, "measure": measure}
-        for name, (count, end, measure) in kinds.items() for j in range(count) for t in "ab"
+        | ({"share_kps": SHARES[t][j]} if covariate and name != "p" else {})
+        for name, (end, measure) in said.items() for j in range(counts[name]) for t in "ab"
     ]  # fmt: skip
     points = [
         {key: arm[key] for key in ("study", "arm", "endpoint")} | {"time": time, "survival": 1.0 - time / 50}
@@ -65,7 +89,9 @@ def tables() -> dict[str, pd.DataFrame]:
     ]  # fmt: skip
     people = [
         {**{key: arm[key] for key in ("study", "arm", "treatment")}, "time": 5.0, "event": 1, "cause": cause}
-        for arm in arms if arm["study"][0] == "p" for cause in ["failure", "death"] * (SIZE // 2)
+        | ({"kps": place // 2 % 2} if covariate else {})
+        for arm in arms if arm["study"][0] == "p"
+        for place, cause in enumerate(["failure", "death"] * (SIZE // 2))
     ]  # fmt: skip
     rows = {"arms": arms, "points": points, "patients": people}
     return {kind: check_table(kind, pd.DataFrame(one), where=kind) for kind, one in rows.items()}
@@ -91,8 +117,12 @@ def drawn_truth(joint, rng: np.random.Generator) -> tuple[list[xr.Dataset], floa
                 values["study_treatment_sd"] * np.sqrt(0.5) * rng.standard_normal(pairs),
             ),
         }
-        data = {name: (("chain", "draw"), np.full((1, 1), value)) for name, value in values.items()}
+        data: dict[str, Any] = {name: (("chain", "draw"), np.full((1, 1), value)) for name, value in values.items()}
         data |= {name: (("chain", "draw", dim), value[None, None]) for name, (dim, value) in vectors.items()}
+        if inputs.spec.covariates:
+            dims = {"coefficient": ("covariate",), "interaction": ("treatment", "effect_modifier")}
+            for name, sd in SLOPES.items():
+                data[name] = (("chain", "draw", *dims[name]), rng.normal(0, sd, (1, 1, *(1 for _ in dims[name]))))
         found.append(xr.Dataset(data))
     return found, float(rho)
 
@@ -105,26 +135,49 @@ def levels_of(joint, truth: list[xr.Dataset]) -> list[ArmLevels]:
     return found
 
 
-def simulated(joint, levels: list[ArmLevels], rng: np.random.Generator):
+@dataclass(frozen=True)
+class Law:
+    """H = exp(eta + slope x) (t / t0)^shape of one cause in each arm (arm,), x the covariate from its centre."""
+
+    eta: np.ndarray
+    shape: np.ndarray
+    slope: np.ndarray
+
+    def at(self, rows: np.ndarray) -> "Law":
+        return Law(self.eta[rows], self.shape[rows], self.slope[rows])
+
+
+def law(levels: ArmLevels, truth: xr.Dataset) -> Law:
+    slope = np.zeros(levels.eta.shape[1])
+    if "coefficient" in truth:
+        slope = truth["coefficient"].item() + truth["interaction"].item() * (levels.treatment == 1)
+    return Law(levels.eta[0], np.exp(levels.shape[0][0, :, 0]), slope)
+
+
+def simulated(joint, truth: list[xr.Dataset], rng: np.random.Generator):
     """The evidence with patients and numbers drawn at the truth; sizes are SIZE, whatever was drawn."""
-    laws = [(one.eta[0], np.exp(one.shape[0][0, :, 0])) for one in levels]
+    levels = levels_of(joint, truth)
+    laws = [law(one, own) for one, own in zip(levels, truth, strict=True)]
     evidence, own = joint.evidence, {}
-    rows = evidence.causes["failure"].patients["arm_row"].to_numpy()
+    people = evidence.causes["failure"].patients
+    rows = people["arm_row"].to_numpy()
+    x = people["kps"].to_numpy(dtype=float) - CENTRE if "kps" in people else np.zeros(len(people))
     waits = rng.exponential(size=(2, len(rows)))
-    at = zip(waits, laws_at(joint, laws), strict=True)
-    times = np.stack([12 * (wait * np.exp(-eta[rows])) ** (1 / shape[rows]) for wait, (eta, shape) in at])
+    of_people = zip(waits, (one.at(rows) for one in laws_at(joint, laws)), strict=True)
+    times = np.stack([12 * (wait * np.exp(-one.eta - one.slope * x)) ** (1 / one.shape) for wait, one in of_people])
     lost = rng.uniform(6, 40, len(rows))
     for place, (name, one) in enumerate(evidence.causes.items()):
         seen = np.minimum(times.min(axis=0), lost)
         patients = one.patients.assign(time=seen, event=(times[place] == seen).astype("int64"))
-        own[name] = replace(
-            one, patients=patients, sequences=counted(one.sequences, kept(one.sequences, laws[place]), rng)
-        )
-    ((arrays, arm_rows),) = joint.incidence
-    log_q, _ = complement_steps(arrays, causes_at(levels, arm_rows, xp=NUMPY), xp=NUMPY)
-    part = evidence.incidence["failure"]
-    first, arm_rows = evidence.first_of_all, joint.first_of_all["points"][1]
-    free = np.prod([kept(first.sequences, law, at) for law, at in zip(laws, arm_rows, strict=True)], axis=0)
+        places = one.sequences["arm_row"].to_numpy(dtype=int)
+        share = kept(one.sequences, one.arms, [laws[place].at(places)])
+        own[name] = replace(one, patients=patients, sequences=counted(one.sequences, share, rng))
+    ((arrays, arms),) = joint.incidence
+    causes = causes_at(levels, arms, xp=NUMPY)
+    log_q, _ = complement_steps(arrays, causes, log_weight=arms.log_weight, xp=NUMPY)
+    part, first = evidence.incidence["failure"], evidence.first_of_all
+    of_first = zip(laws, joint.first_of_all["points"][1].places, strict=True)
+    free = kept(first.sequences, first.arms, [one.at(places) for one, places in of_first])
     return replace(
         evidence, causes=own,
         incidence={"failure": replace(part, sequences=counted(part.sequences, np.exp(log_q[0]), rng))},
@@ -132,65 +185,78 @@ def simulated(joint, levels: list[ArmLevels], rng: np.random.Generator):
     )  # fmt: skip
 
 
-def kept(table: pd.DataFrame, law: tuple[np.ndarray, np.ndarray], at: np.ndarray | None = None) -> np.ndarray:
-    """S(end) / S(start) of one cause in the rows of a table, whose arms in this cause are `at`."""
-    rows = table["arm_row"].to_numpy(dtype=int) if at is None else at
+def kept(table: pd.DataFrame, arms: pd.DataFrame, laws: list[Law]) -> np.ndarray:
+    """S(end) / S(start) of the first of some causes in the rows of a table, averaged over patients of its arm."""
+    places = table["arm_row"].to_numpy(dtype=int)
+    high = arms["share_kps"].to_numpy(dtype=float)[places] if "share_kps" in arms else np.full(len(places), CENTRE)
+    high = np.nan_to_num(high, nan=CENTRE)
+
+    def free(time: np.ndarray) -> np.ndarray:
+        low_free, high_free = (
+            np.exp([-np.exp(one.eta + one.slope * (value - CENTRE)) * time**one.shape for one in laws]).prod(axis=0)
+            for value in (0, 1)
+        )
+        return (1 - high) * low_free + high * high_free
+
     end, start = (table[name].to_numpy(dtype=float) / 12 for name in ("time", "start"))
-    return np.exp(-np.exp(law[0][rows]) * (end ** law[1][rows] - start ** law[1][rows]))
+    return free(end) / free(start)
 
 
-def laws_at(joint, laws):
+def laws_at(joint, laws: list[Law]):
     """Laws of the causes in the arms of patients, whose rows are those of the first cause."""
     first = joint.evidence.causes["failure"].arms[["study", "arm"]].apply(tuple, axis=1).tolist()
-    for (eta, shape), one in zip(laws, joint.evidence.causes.values(), strict=True):
+    for own, one in zip(laws, joint.evidence.causes.values(), strict=True):
         keys = {key: row for row, key in enumerate(one.arms[["study", "arm"]].apply(tuple, axis=1))}
-        at = np.array([keys.get(key, 0) for key in first])
-        yield eta[at], shape[at]
+        yield own.at(np.array([keys.get(key, 0) for key in first]))
 
 
 def counted(table: pd.DataFrame, share: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
     return table.assign(size=float(SIZE), ratio=rng.binomial(SIZE, np.clip(share, 0, 1)) / SIZE)
 
 
-def main(worlds: int, out: str, seed: int = 1) -> None:
+def main(worlds: int, out: str, seed: int = 1, *, covariate: bool = False) -> None:
     """Write ranks of 0 to 100 of every watched number in every world, with its largest R-hat and divergences."""
     from pytensor.compile.sharedvalue import shared
 
     incidence.NODES = NODES
-    joint = joint_inputs(CAUSES, select_causes(CAUSES, dict.fromkeys(CAUSES.names, tables())))
-    ((arrays, arm_rows),) = joint.incidence
+    causes = model(covariate)
+    joint = joint_inputs(causes, select_causes(causes, dict.fromkeys(causes.names, tables(covariate))))
+    ((arrays, arms),) = joint.incidence
     ratio, free = shared(np.asarray(arrays.ratio)), shared(np.asarray(joint.first_of_all["points"][0]["ratio"]))
-    vars(joint)["incidence"] = ((replace(arrays, ratio=ratio), arm_rows),)
+    vars(joint)["incidence"] = ((replace(arrays, ratio=ratio), arms),)
     points, places = joint.first_of_all["points"]
     vars(joint)["first_of_all"] = {"points": ({**points, "ratio": free}, places)}
     # Numba's code takes a minute to make and a fifth of the time of PyTensor's at each call
     density = joint_density(joint, mode="NUMBA")
     rows = pd.read_csv(out).to_dict("records") if Path(out).exists() else []
-    settings = CAUSES.first.sampling.model_copy(update={"draws": 400, "tune": 300, "chains": 2, "thin": 1})
+    tune, draws, thin = CHAIN[covariate]
+    settings = causes.first.sampling.model_copy(update={"draws": draws, "tune": tune, "chains": 2, "thin": 1})
     for world in range(len(rows), worlds):
         rng = np.random.default_rng([seed, world])
         truth, rho = drawn_truth(joint, rng)
-        plain = joint_inputs(CAUSES, joint.evidence)
-        other = joint_inputs(CAUSES, simulated(plain, levels_of(plain, truth), rng))
+        plain = joint_inputs(causes, joint.evidence)
+        other = joint_inputs(causes, simulated(plain, truth, rng))
         ratio.set_value(np.asarray(other.incidence[0][0].ratio))
         free.set_value(other.first_of_all["points"][0]["ratio"])
         parts = tuple(BoundDensity(pack_problem(inputs, not_centred(inputs))[1]) for inputs in other.inputs)
         whole = JointDensity(other, density.coordinates, parts, density.ties)
         tree = run_nutpie(target(whole), settings, 0.85, seed * 1000 + world, cores=1)
-        draws = tree["posterior"].to_dataset()["x"].transpose("chain", "draw", ...).to_numpy()
+        drawn = tree["posterior"].to_dataset()["x"].transpose("chain", "draw", ...).to_numpy()
         row: dict[Hashable, Any] = {
             "world": world,
             "divergences": int(tree["sample_stats"].to_dataset()["diverging"].sum()),
         }
-        watched = {"correlation": (whole.correlations(draws)[..., 0], rho)}
-        for name, posterior, true in zip(CAUSES.names, whole.posteriors(draws), truth, strict=True):
-            watched |= {f"{name}.{key}": (posterior[key].to_numpy(), float(true[key].item())) for key in SCALARS}
-            watched[f"{name}.log_hr"] = posterior["log_hr"].to_numpy()[..., 0], float(true["log_hr"].item())
+        watched = {"correlation": (whole.correlations(drawn)[..., 0], rho)}
+        vectors = ("log_hr", *(SLOPES if covariate else ()))
+        for name, posterior, true in zip(causes.names, whole.posteriors(drawn), truth, strict=True):
+            values = {key: posterior[key].to_numpy().reshape(drawn.shape[:2]) for key in (*SCALARS, *vectors)}
+            watched |= {f"{name}.{key}": (one, float(true[key].item())) for key, one in values.items()}
         row["rhat"] = max(float(rank_rhat(values)) for values, _ in watched.values())
-        row |= {key: int((values[:, ::THIN].ravel()[:100] < true).sum()) for key, (values, true) in watched.items()}
+        row |= {key: int((values[:, ::thin].ravel()[:100] < true).sum()) for key, (values, true) in watched.items()}
         rows.append(row)
         pd.DataFrame(rows).to_csv(out, index=False)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], *(int(value) for value in sys.argv[3:]))
+    given = [value for value in sys.argv[1:] if value != "--covariate"]
+    main(int(given[0]), given[1], *(int(value) for value in given[2:]), covariate="--covariate" in sys.argv)
