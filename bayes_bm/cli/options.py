@@ -50,7 +50,12 @@ MixValues = Annotated[
     typer.Option("--population", help="share_NAME=0.7,mean_NAME=61: the case mix averaged over."),
 ]
 Setting = Annotated[
-    list[str] | None, typer.Option("--set", help="key=value: changes a key of the spec, dotted; a TOML value.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="key=value: changes a key of the spec, dotted; a TOML value. evidence.single_arm_weight=0.5 lets series"
+        " without a comparator count half.",
+    ),
 ]
 Pdf = Annotated[
     bool, typer.Option("--pdf", help="Print it too, by an installed Chromium: the whole, and one page for the clinic.")

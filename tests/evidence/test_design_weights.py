@@ -1,11 +1,14 @@
 """Single-arm studies at a weight: every row as if w n patients stood behind it; at 1 nothing changes."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayes_bm.runtime.errors import InputError
-from tests.builders import worlds
+from tests.builders import small_spec, worlds
+from tests.builders.commands import call
 from tests.builders.rows import arm, median, point
 
 WEIGHT = {"value": 0.25, "why": "test"}
@@ -66,3 +69,16 @@ def test_a_weight_of_one_is_the_spec_and_the_evidence_of_before() -> None:
 def test_a_weight_is_above_zero_and_at_most_one(wrong: float) -> None:
     with pytest.raises(InputError, match=f"single_arm_weight is {wrong}; allowed: above 0, at most 1"):
         worlds.spec(evidence__single_arm_weight={"value": wrong, "why": "test"})
+
+
+@pytest.mark.slow
+def test_the_weight_is_set_on_the_command_line(tmp_path, capsys) -> None:
+    lone = "".join(f"lone,x,b,{time},1\n" for time in (2, 4, 6))
+    small_spec.write_world(tmp_path, {})
+    (tmp_path / "ipd.csv").write_text(small_spec.PATIENTS + lone, encoding="utf-8")
+    assert call("audit", tmp_path / "small.toml", "--set", "evidence.single_arm_weight=0.5", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    sizes = {(row["study"], row["arm"]): row["size"] for row in rows}
+    assert sizes == {("s", "a"): 5.0, ("s", "b"): 5.0, ("lone", "x"): 1.5}
+    assert call("audit", tmp_path / "small.toml", "--set", "evidence.single_arm_weight=2") == 2
+    assert "single_arm_weight is 2.0; allowed: above 0, at most 1" in capsys.readouterr().err
