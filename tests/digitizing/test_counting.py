@@ -1,4 +1,4 @@
-"""Marks of a picture that cannot be all are not handed on: ticks that are too few make deaths of censored patients."""
+"""Marks of a picture that cannot be all, or are too many, are not handed on: `reconstruct` takes ticks for all."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from bayes_bm.digitizing.counting import confirmed_marks, least_censored, marks_findings
+from bayes_bm.digitizing.counting import confirmed_marks, least_censored, marks_findings, most_censored
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, RiskRow
 from tests.digitizing.test_ink import BOX, PANEL
 
@@ -28,6 +28,11 @@ def test_the_fewest_censored_follow_from_curve_and_table() -> None:
     assert least_censored(ROW, arm(None)) == pytest.approx(20 + 10 + 15)
 
 
+def test_the_most_censored_follow_from_curve_and_table() -> None:
+    # 60 are left of 75 who lose a fifth, 20 of 40 who lose half: 25 and 20 went before; nobody dies of 20; all of 5
+    assert most_censored(ROW, arm(None)) == pytest.approx([25, 20, 15, 5])
+
+
 def test_censoring_is_never_more_than_simulated_patients_had() -> None:
     from bayes_bm.hazards.nonparametric import at_risk, kaplan_meier
     from bayes_bm.validation.simulation.curves import varied
@@ -42,6 +47,9 @@ def test_censoring_is_never_more_than_simulated_patients_had() -> None:
         least = least_censored(row, drawn)  # type: ignore[arg-type]
         true = ((event == 0) & (time < 30)).sum()
         assert 0.5 * true - 2 <= least <= true + 1e-6
+        most = most_censored(row, drawn)  # type: ignore[arg-type]
+        left = np.histogram(time[event == 0], np.append(ticks, np.inf))[0]
+        assert (left <= most + 1e-6).all() and most.sum() <= 80
 
 
 def test_marks_go_on_where_they_account_for_the_censoring() -> None:
@@ -50,4 +58,6 @@ def test_marks_go_on_where_they_account_for_the_censoring() -> None:
     assert confirmed_marks(reading(3, pixels=False), 0)  # a file's marks are exact
     [note] = marks_findings(reading(30, ROW))
     assert note.severity == "note" and "30 censor marks of a were read" in note.message
+    [more] = marks_findings(reading(80, ROW))  # 27 of them where 15 patients can have left
+    assert "80 censor marks of a were read" in more.message and not confirmed_marks(reading(80, ROW), 0)
     assert marks_findings(reading(40, ROW)) == []

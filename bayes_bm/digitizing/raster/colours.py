@@ -192,11 +192,12 @@ def unmixed(panel: Crop, colour: Array) -> Unmixed:
     paper = panel.paper.astype(np.float32)
     difference = panel.pixels.astype(np.float32) - paper
     way = np.asarray(colour, np.float32) - paper
-    share = (difference * way).sum(axis=2) / np.maximum((way * way).sum(axis=2), 1.0)
+    length = (way * way).sum(axis=2)
+    share = (difference * way).sum(axis=2) / np.maximum(length, 1.0)
     share = np.clip(share, 0.0, 1.0)
     rest = difference - share[..., None] * way
     residual = np.sqrt((rest**2).sum(axis=2))
-    weak = (way * way).sum(axis=2) < 900.0
+    weak = length < 900.0
     own = np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2)))
     left = np.abs(difference - own[..., None] * way).max(axis=2)
     other = np.clip(left / _COVERED, 0.0, 1.0) * (1.0 - own)

@@ -7,7 +7,6 @@ and by its lower edge up to its last drop, and the round parts say nothing of it
 is decided at once for the whole line: least squares, and a penalty for each step.
 """
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +76,11 @@ class Sums:
         ends = [sums[:, end] for sums, end in zip(self._sums, self._stop, strict=True)]
         return np.stack(begins), np.stack(ends)
 
-    def between(self, first: Array | slice | int, stop: int) -> Array:
-        """Return mass, moment and second moment (3, pieces) of the pieces from some bounds to one."""
+    def between(self, firsts: Array, stops: Array) -> Array:
+        """Return mass, moment and second moment (3, pieces) of the pieces from some bounds to others."""
         total: Array = np.zeros(1)
         for sums, begin, end in zip(self._sums, self._first, self._stop, strict=True):
-            total = total + np.maximum(sums[:, end[stop], None] - sums[:, np.atleast_1d(begin[first])], 0.0)
+            total = total + np.maximum(sums[:, end[stops]] - sums[:, begin[firsts]], 0.0)
         return total
 
 
@@ -133,22 +132,23 @@ def fitted_steps(samples: Samples, weight: Array, penalty: float, least: Array) 
     ends = [count - 1]
     while ends[-1] > 0:
         ends.append(int(origin[ends[-1]]))
-    kept = ends[::-1]
+    kept = np.array(ends[::-1], int)
     levels = _means(sums, kept)
     while len(kept) > 2:
-        columns = np.clip(bounds[np.array(kept[1:-1])].astype(int), 0, len(least) - 1)
+        columns = np.clip(bounds[kept[1:-1]].astype(int), 0, len(least) - 1)
         above = np.diff(levels) - least[columns]
         worst = int(np.argmin(above))
         if above[worst] >= 0.0:
             break
-        del kept[worst + 1]
+        kept = np.delete(kept, worst + 1)
         levels = _means(sums, kept)
-    return bounds[np.array(kept[1:-1], int)], levels
+    return bounds[kept[1:-1]], levels
 
 
-def _means(sums: Sums, kept: list[int]) -> Array:
-    pieces = [sums.between(first, stop)[:, 0] for first, stop in itertools.pairwise(kept)]
-    return np.array([moment / max(mass, 1e-9) for mass, moment, _ in pieces])
+def _means(sums: Sums, kept: Array) -> Array:
+    """Mean (pieces,) of the samples between neighbouring bounds."""
+    mass, moment, _ = sums.between(kept[:-1], kept[1:])
+    return moment / np.maximum(mass, 1e-9)
 
 
 def misfit(samples: Samples, places: Array, levels: Array) -> Array:

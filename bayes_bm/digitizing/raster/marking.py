@@ -97,7 +97,7 @@ def _shades(share: Array, line: Staircase, width: float, lengths: Array) -> Arra
     """Mean membership (columns,) of the ink that sticks out by some lengths above and below a line."""
     columns = np.arange(int(line.start), int(line.end))
     places = columns + 0.5
-    sums = np.vstack([np.zeros(share.shape[1]), np.cumsum(share, axis=0)])
+    sums = _sums(share)
     top = np.floor(line.level(places - width / 2) - width / 2).astype(int)
     bottom = np.ceil(line.level(places + width / 2) + width / 2).astype(int)
     tall = np.maximum(lengths, 1.0).astype(int)
@@ -131,9 +131,10 @@ def marks(share: Array, cover: Array, line: Staircase, width: float, shape: Mark
     """
     start, end = int(line.start), int(min(line.end + shape.width, share.shape[1]))
     columns = np.arange(start, end)
+    sums = (_sums(share), _sums(cover > 0.5))
     response = np.maximum(
-        _response(share, cover, line, width, shape, columns, 0.0),
-        _response(share, cover, line, width, shape, columns, shape.width / 2 + 1.0),
+        _response(sums, line, width, shape, columns, 0.0),
+        _response(sums, line, width, shape, columns, shape.width / 2 + 1.0),
     )
     response = np.clip(response / shape.ink, 0.0, 1.0)
     stroke = _stroke_width(response, shape)
@@ -145,31 +146,35 @@ def marks(share: Array, cover: Array, line: Staircase, width: float, shape: Mark
     return np.array(places) + start
 
 
+def _sums(image: Array) -> Array:
+    """Sums of the rows above each row (rows + 1, columns)."""
+    return np.vstack([np.zeros(image.shape[1]), np.cumsum(image, axis=0)])
+
+
 def _response(
-    share: Array, cover: Array, line: Staircase, width: float, shape: MarkShape, columns: Array, shift: float
+    sums: tuple[Array, Array], line: Staircase, width: float, shape: MarkShape, columns: Array, shift: float
 ) -> Array:
     """Share of a mark's free height that is ink (columns,), the lesser of above and below."""
     places = columns + 0.5
     level = line.level(places + shift)
     top = np.minimum(line.level(places - width / 2 - 0.5), level) - width / 2 - 0.7
     bottom = np.maximum(line.level(places + width / 2 + 0.5), level) + width / 2 + 0.7
-    upper, free_upper = _filled(share, cover, columns, level - shape.half + 1.0, top)
-    lower, free_lower = _filled(share, cover, columns, bottom, level + shape.half - 1.0)
+    upper, free_upper = _filled(sums, columns, level - shape.half + 1.0, top)
+    lower, free_lower = _filled(sums, columns, bottom, level + shape.half - 1.0)
     one_side = np.where(free_upper, upper, np.where(free_lower, lower, 0.0))
     return np.where(
         free_upper & free_lower, np.minimum(upper, lower), np.where(one_side > _SURE * shape.ink, one_side, 0.0)
     )
 
 
-def _filled(share: Array, cover: Array, columns: Array, top: Array, bottom: Array) -> tuple[Array, Array]:
+def _filled(sums: tuple[Array, Array], columns: Array, top: Array, bottom: Array) -> tuple[Array, Array]:
     """Mean membership (columns,) of rows between two places, and whether there is room that nothing else takes."""
-    sums = np.vstack([np.zeros(share.shape[1]), np.cumsum(share, axis=0)])
-    others = np.vstack([np.zeros(share.shape[1]), np.cumsum(cover > 0.5, axis=0)])
-    first = np.clip(np.rint(top).astype(int), 0, share.shape[0])
-    last = np.clip(np.rint(bottom).astype(int), 0, share.shape[0])
+    own, others = sums
+    first = np.clip(np.rint(top).astype(int), 0, len(own) - 1)
+    last = np.clip(np.rint(bottom).astype(int), 0, len(own) - 1)
     room = last - first
     free = room >= _LEAST_ROWS
-    mean = (sums[last, columns] - sums[first, columns]) / np.maximum(room, 1)
+    mean = (own[last, columns] - own[first, columns]) / np.maximum(room, 1)
     hidden = (others[last, columns] - others[first, columns]) / np.maximum(room, 1)
     return mean, free & (hidden < 0.5)
 
