@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
-from bayes_bm.inference import samplers
 from bayes_bm.inference.compiled.coordinates import Block, Coordinates
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.fields import DEGREE
@@ -240,22 +239,6 @@ def test_the_posterior_does_not_know_the_coordinates() -> None:
         changed = spec.sampling.model_copy(update={"centring": said, "draws": 1000, "tune": 500})
         found[said] = fit(spec.model_copy(update={"sampling": changed}), evidence).posterior
     assert_same_means(found["none"], found["all"])
-
-
-@pytest.mark.slow
-def test_the_graph_and_the_compiled_density_have_one_posterior() -> None:
-    """Of counts: each kind more costs seconds of C, and every kind has one density in both."""
-    spec = worlds.spec(
-        treatments={"reference": "a", "compare": ["b"]},
-        effects={"study": {"sd": worlds.half_normal(0.5)}},
-        sampling={"draws": 750, "tune": 500, "chains": 2},
-    )
-    evidence = worlds.evidence(spec, {kind: worlds.TABLES[kind] for kind in ("arms", "counts")})
-    compiled = fit(spec, evidence)
-    with patch.object(samplers, "why_not", lambda *of: "the graph is asked for"):
-        by_graph = fit(spec, evidence)
-    assert (compiled.provenance["density"], by_graph.provenance["density"][:5]) == ("compiled", "graph")
-    assert_same_means(compiled.posterior, by_graph.posterior)
 
 
 def assert_same_means(one: xr.Dataset, other: xr.Dataset) -> None:

@@ -461,7 +461,8 @@ def test_posterior_under_vague_priors_is_about_rs_estimate(name: str) -> None:
 
 @pytest.mark.slow
 def test_pymcs_own_sampler_agrees_with_nutpie(monkeypatch) -> None:
-    """Five Monte Carlo errors of the difference of two means at an ESS of about 1,000 each.
+    """Five Monte Carlo errors of the difference of two means at an ESS of about 1,000 each: of the compiled density
+    and of the graph, so that their posterior is one.
 
     PyMC 6 left to itself hands the model to nutpie where it can. Only PyMC's own steps have a `tree_depth`.
     """
@@ -473,6 +474,8 @@ def test_pymcs_own_sampler_agrees_with_nutpie(monkeypatch) -> None:
         spec = worlds.spec(**{**PLAIN, "sampling": {"sampler": sampler, "thin": 1, "cores": 1}})
         found[sampler] = fit(spec, worlds.evidence(spec, tables), draws=500, tune=500, chains=4)
         monkeypatch.setattr(nutpie, "sample", lambda *given, **more: pytest.fail("nutpie ran"))
+    densities = {sampler: result.provenance["density"].partition(":")[0] for sampler, result in found.items()}
+    assert densities == {"nutpie": "compiled", "pymc": "graph"}
     assert {"tree_depth", "n_steps", "step_size"} <= set(found["pymc"].sample_stats)
     assert "depth" not in found["pymc"].sample_stats
     assert set(found["pymc"].posterior.data_vars) == set(found["nutpie"].posterior.data_vars)
