@@ -21,7 +21,7 @@ import pandas as pd
 from bayes_bm.evidence.audit import NO_SIDE_BY_SIDE
 from bayes_bm.evidence.network import parts_of, side_by_side
 from bayes_bm.evidence.records import Evidence
-from bayes_bm.inference.fit import fit
+from bayes_bm.inference.fit import refit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.document import Spec
@@ -118,7 +118,7 @@ def split_fits(result: Result, *, progress: Progress = lambda stage: None) -> Sp
     reference, within_fit, apart = result.spec.treatments.reference, None, []
     for spec, evidence in within_parts(result.spec, result.evidence):
         progress("within studies")
-        part_fit = fit(spec, evidence, say=lambda stage: progress(f"within studies: {stage}"))
+        part_fit = refit(spec, evidence, say=lambda stage: progress(f"within studies: {stage}"))
         if spec.treatments.reference == reference:
             within_fit = part_fit
         else:
@@ -172,7 +172,7 @@ def _fit_across(result: Result, progress: Progress) -> Result | None:
         or not available & set(result.spec.treatments.compare)
     ):
         return None
-    return fit(result.spec, evidence, say=lambda stage: progress(f"across studies: {stage}"))
+    return refit(result.spec, evidence, say=lambda stage: progress(f"across studies: {stage}"))
 
 
 def _fit_crude(across_fit: Result | None, progress: Progress) -> Result | None:
@@ -181,7 +181,7 @@ def _fit_crude(across_fit: Result | None, progress: Progress) -> Result | None:
         return None
     progress("across studies, not adjusted")
     spec, evidence = without_covariates(across_fit.spec, across_fit.evidence)
-    return fit(spec, evidence, say=lambda stage: progress(f"across studies, not adjusted: {stage}"))
+    return refit(spec, evidence, say=lambda stage: progress(f"across studies, not adjusted: {stage}"))
 
 
 def without_covariates(spec: Spec, evidence: Evidence) -> tuple[Spec, Evidence]:

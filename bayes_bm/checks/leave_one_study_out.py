@@ -30,7 +30,7 @@ from bayes_bm.checks.study_likelihood import (
 )
 from bayes_bm.estimands.compare import compared_pairs
 from bayes_bm.estimands.who import AverageStudy
-from bayes_bm.inference.fit import fit
+from bayes_bm.inference.fit import refit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
@@ -248,7 +248,7 @@ def _leave_out(given: tuple[Result, str, str], seeds: np.random.SeedSequence) ->
         numbers_out |= {"method": "psis", "elpd": elpd, "elpd_mcse": _mcse(np.exp(log_weight), log_density, elpd)}
         posterior = shared_draws(result.posterior, chosen)
     else:
-        again = fit(result.spec, drop_study(result.evidence, study), seed=int(seeds.generate_state(1)[0]))
+        again = refit(result.spec, drop_study(result.evidence, study), seed=int(seeds.generate_state(1)[0]))
         posterior = shared_draws(again.posterior, np.arange(again.predictors.draws.samples))
         there = integrated_log_density(replace(result, posterior=posterior), study)
         equal = np.full(len(there), 1 / len(there))

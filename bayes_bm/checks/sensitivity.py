@@ -25,7 +25,7 @@ from bayes_bm.evidence.centres import with_centres
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES
-from bayes_bm.inference.fit import fit
+from bayes_bm.inference.fit import fit, refit
 from bayes_bm.inference.result import Result
 from bayes_bm.runtime.errors import BayesBmError, GateRefused, InputError
 from bayes_bm.runtime.parallel import map_fits
@@ -335,11 +335,10 @@ def _fitted(
     pair: tuple[str, str],
     progress: Progress | None,
 ) -> tuple[Result, dict[str, Any]]:
-    """Return a fit and its numbers. The seed is the spec's own, as of a fit by itself."""
+    """Return a fit and its numbers; the seed is the spec's own, and the base is what a fit by itself is."""
     name, spec, evidence = given
-    result = fit(
-        spec, evidence, say=(lambda stage: None) if progress is None else lambda stage: progress(f"{name}: {stage}")
-    )
+    said: Progress = (lambda stage: None) if progress is None else lambda stage: progress(f"{name}: {stage}")
+    result = fit(spec, evidence, say=said) if name == BASE else refit(spec, evidence, say=said)
     return result, _fit_numbers(result, pair)
 
 

@@ -108,13 +108,64 @@ def fit(
         sampled = _fit_once(inputs, say, sharding)
     else:
         sampled = _fit_imputed(inputs, sampling_of_each(sampling, given), m, where, say)
+    return _judged(inputs, sampled, say)
+
+
+LIGHT_ACCEPT, LIGHT_TUNE = 0.9, 500
+"""Target acceptance and warm-up draws of a light fit, at most. At 0.8 the main answer diverges (docs/speed.md)."""
+LIGHT_DRAWS = 4000
+"""Kept draws of all chains from which a fit is tried lightly: fewer seldom pass the gate."""
+
+
+def refit(
+    spec: Spec,
+    evidence: Evidence,
+    *,
+    seed: int | None = None,
+    say: Progress = lambda stage: None,
+) -> Result:
+    """Sample a posterior that stands beside a main one, with half the warm-up and every draw kept; where the gate
+    refuses those draws, as `fit` does.
+
+    As many draws are kept. The result's spec holds the settings that were used, so that `fit` gives it again.
+    """
+    spec = spec if seed is None else spec.model_copy(update={"seed": seed})
+    light = lighter(spec.sampling)
+    if light != spec.sampling:
+        require_usable(spec, evidence)
+        lightly = spec.model_copy(update={"sampling": light})
+        inputs = prepare(with_centres(with_knots(lightly, evidence), evidence), evidence)
+        if _is_compiled(inputs):
+            sampled = _fit_once(inputs, say, None, retry=False)
+            if sampled.gate.passed:
+                return _judged(inputs, sampled, say)
+            say("the gate refused the light fit; as the spec says")
+    return fit(spec, evidence, say=say)
+
+
+def lighter(settings: Sampling) -> Sampling:
+    """Return the settings of a light fit; the same where few draws are asked for."""
+    if settings.chains * settings.draws < LIGHT_DRAWS:
+        return settings
+    accept, tune = min(settings.target_accept, LIGHT_ACCEPT), min(settings.tune, LIGHT_TUNE)
+    return settings.model_copy(update={"target_accept": accept, "tune": tune, "thin": 1})
+
+
+def _is_compiled(inputs: ModelInputs) -> bool:
+    from bayes_bm.inference.samplers import density_of
+
+    return density_of(inputs) == "compiled"
+
+
+def _judged(inputs: ModelInputs, sampled: "_Sampled", say: Progress) -> Result:
+    """Return draws as a result, with its provenance and the error of its integration."""
     result = Result(
         spec=inputs.spec,
-        evidence=evidence,
+        evidence=inputs.evidence,
         posterior=sampled.posterior,
         sample_stats=sampled.stats,
         stored_log_likelihood=xr.Dataset() if sampled.imputations is not None else None,
-        observed_data=observed_dataset(inputs.spec, evidence),
+        observed_data=observed_dataset(inputs.spec, inputs.evidence),
         gate=sampled.gate,
         provenance=_provenance(inputs, sampled),
         imputations=sampled.imputations,
@@ -145,14 +196,14 @@ def sharding_of(shards: int, scheduler: str | None, m: int) -> Sharding | None:
     return Sharding(shards, scheduler) if shards > 1 else None
 
 
-def _fit_once(inputs: ModelInputs, say: Progress, sharding: Sharding | None) -> _Sampled:
+def _fit_once(inputs: ModelInputs, say: Progress, sharding: Sharding | None, *, retry: bool = True) -> _Sampled:
     """The posterior of the best reconstruction."""
     from bayes_bm.inference.samplers import sampler
 
     started = time.perf_counter()
     sample = sampler(inputs, say, sharding)
     compiled = time.perf_counter()
-    run = sample_with_retry(inputs.spec, sample, say)
+    run = sample_with_retry(inputs.spec, sample, say, retry=retry)
     seconds = compiled - started, time.perf_counter() - compiled
     return _Sampled(run.posterior, run.stats, run.gate, None, inputs.spec.sampling, *seconds)
 

@@ -35,9 +35,10 @@ def sample_with_retry(
     say: Progress,
     *,
     seeds: np.random.SeedSequence | None = None,
+    retry: bool = True,
 ) -> Run:
     """Sample; where the gate fails, once more at a higher target acceptance and with no effect of a study centred.
-    `seeds` default to the spec's.
+    `seeds` default to the spec's. Without `retry` the first draws are given, whatever the gate says.
     """
     first, second = (int(seed) for seed in (seeds or np.random.SeedSequence(spec.seed)).generate_state(2))
     settings, accept = spec.sampling, spec.sampling.target_accept
@@ -45,7 +46,7 @@ def sample_with_retry(
     posterior, stats = sample(accept, first, again=False)
     require_whole(posterior, stats, settings)
     gate = convergence_gate(posterior, stats, target_accept=accept)
-    if gate.passed:
+    if gate.passed or not retry:
         return Run(posterior, stats, gate)
     say("the gate failed; one retry at a higher target acceptance")
     posterior, stats = sample(RETRY_ACCEPT, second, again=True)

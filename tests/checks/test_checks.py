@@ -264,7 +264,7 @@ def test_within_holds_only_studies_with_both_arms(monkeypatch) -> None:
     third.
     """
     asked = []
-    monkeypatch.setattr(direct_indirect, "fit", lambda spec, evidence, say: asked.append((spec, evidence)))
+    monkeypatch.setattr(direct_indirect, "refit", lambda spec, evidence, say: asked.append((spec, evidence)))
     spec, evidence = world()
     direct_indirect.split_fits(posteriors.result(spec, evidence))
     (within_spec, within), (across_spec, across) = asked
@@ -365,7 +365,7 @@ def test_free_levels_are_why_there_is_no_fit_across(monkeypatch) -> None:
     points = [point(row["study"], row["arm"], 12.0, 0.4) for row in arms]
     free = {"effects": {"study": {"exchangeable": False}}}
     spec, evidence = world({"arms": arms, "points": points}, treatments={"reference": "a", "compare": ["b"]}, **free)
-    monkeypatch.setattr(direct_indirect, "fit", lambda spec, evidence, say: posteriors.result(spec, evidence))
+    monkeypatch.setattr(direct_indirect, "refit", lambda spec, evidence, say: posteriors.result(spec, evidence))
     table = direct_indirect.contrast_sources(posteriors.result(spec, evidence)).set_index("source")
     assert set(table.loc[["across", "discrepancy"], "note"]) == {direct_indirect.FREE_LEVELS}
 
@@ -375,7 +375,7 @@ def test_where_every_study_is_side_by_side_there_is_nothing_across_and_it_says_s
     arms = [arm(study, treatment, treatment) for study in "stu" for treatment in "ab"]
     points = [point(row["study"], row["arm"], 12.0, 0.4) for row in arms]
     spec, evidence = world({"arms": arms, "points": points}, treatments={"reference": "a", "compare": ["b"]})
-    monkeypatch.setattr(direct_indirect, "fit", lambda spec, evidence, say: posteriors.result(spec, evidence))
+    monkeypatch.setattr(direct_indirect, "refit", lambda spec, evidence, say: posteriors.result(spec, evidence))
     table = direct_indirect.contrast_sources(posteriors.result(spec, evidence)).set_index("source")
     assert table.loc["across", "note"] == direct_indirect.ONE_SIDED
     assert table.loc["discrepancy", "note"] == direct_indirect.ONE_SIDED

@@ -233,7 +233,7 @@ def test_a_study_that_decides_the_answer_is_fitted_without(monkeypatch) -> None:
         mu = np.random.default_rng(seed).normal(mean, sd, (1, 4000, 1))
         return posteriors.result(spec, evidence, chains=1, draws=4000, log_hr=mu, study_treatment_sd=BETWEEN)
 
-    monkeypatch.setattr(left, "fit", again)
+    monkeypatch.setattr(left, "refit", again)
     done = leave_one_out(result)
     row = done.studies.iloc[3]
     elpd, mean, _ = exact(2)

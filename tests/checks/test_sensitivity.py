@@ -94,6 +94,7 @@ def fits_at_random(monkeypatch: pytest.MonkeyPatch) -> list[Spec]:
         )
 
     monkeypatch.setattr(checked, "fit", fit)
+    monkeypatch.setattr(checked, "refit", fit)
     return asked
 
 
@@ -247,10 +248,12 @@ def test_an_interrupted_call_is_taken_up_where_it_stopped(small, tmp_path, fitte
         return whole(found, evidence, **settings)
 
     monkeypatch.setattr(checked, "fit", stopped)
+    monkeypatch.setattr(checked, "refit", stopped)
     with pytest.raises(KeyboardInterrupt):
         sensitivity(spec, out, families=["lognormal"], only=["lognormal"])
     assert not (out / "sensitivity.csv").exists()
     monkeypatch.setattr(checked, "fit", whole)
+    monkeypatch.setattr(checked, "refit", whole)
     done = sensitivity(spec, out, families=["lognormal"], only=["lognormal"])
     assert (done.fitted, done.kept) == (1, 1)
 

@@ -23,6 +23,7 @@ def folder(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.setattr("bayes_bm.inference.fit.fit", sample)
     monkeypatch.setattr("bayes_bm.report.pipeline.fit", sample)
     monkeypatch.setattr("bayes_bm.checks.sensitivity.fit", sample)
+    monkeypatch.setattr("bayes_bm.checks.sensitivity.refit", sample)
     return tmp_path
 
 

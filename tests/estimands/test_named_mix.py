@@ -184,7 +184,7 @@ def test_across_studies_stands_beside_itself_without_covariates(monkeypatch: pyt
         asked.append((plain, rows))
         return posteriors.result(plain, rows, draws=50, log_hr=[-0.5])
 
-    monkeypatch.setattr(direct_indirect, "fit", fit)
+    monkeypatch.setattr(direct_indirect, "refit", fit)
     table = direct_indirect.contrast_sources(posteriors.result(spec, evidence, draws=50, log_hr=[-0.2]))
     ((plain, rows),) = asked
     assert not plain.covariates and plain.prognosis is None and rows.prognostic_ratios.empty

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,17 @@ import xarray as xr
 from scipy import stats
 
 from bayes_bm.checks.direct_indirect import across_evidence
+from bayes_bm.evidence.reading import read_evidence
+from bayes_bm.inference import fit as fits
 from bayes_bm.inference import gate as gates
-from bayes_bm.inference.fit import fit
+from bayes_bm.inference.fit import LIGHT_ACCEPT, LIGHT_TUNE, fit, refit
 from bayes_bm.inference.gate import convergence_gate
 from bayes_bm.inference.gated_sampling import RETRY_ACCEPT, sample_with_retry
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.spec.document import Spec
+from bayes_bm.spec.reading import read_spec
 from tests.builders import posteriors, worlds
 from tests.builders.worlds import normal
 from tests.paths import GOLDEN as NUMBERS
@@ -227,6 +231,36 @@ def test_a_failed_gate_is_retried_once_and_recorded() -> None:
     asked.clear()
     _, _, found = sample_with_retry(SHORT, sampler([good]), lambda stage: None)
     assert (found.first_try, len(asked)) == ((), 1)
+    asked.clear()
+    _, _, found = sample_with_retry(SHORT, sampler([bad]), lambda stage: None, retry=False)
+    assert (found.state, len(asked)) == ("failed", 1)
+
+
+def test_a_fit_beside_another_is_light_and_fit_gives_it_again() -> None:
+    """The settings that were used stand in its spec: half the warm-up, every draw kept, as many draws."""
+    spec = read_spec("published_os_extent_of_resection")
+    light = refit(spec, read_evidence(spec), seed=3)
+    used = light.spec.sampling
+    assert (used.target_accept, used.tune, used.thin) == (LIGHT_ACCEPT, LIGHT_TUNE, 1)
+    assert light.gate.passed and light.posterior.sizes["draw"] == spec.sampling.draws
+    again = fit(light.spec, light.evidence)
+    assert np.array_equal(again.posterior["log_hr"], light.posterior["log_hr"])
+
+
+def test_where_the_gate_refuses_a_light_fit_or_few_draws_are_asked_for_the_spec_is_fitted(monkeypatch) -> None:
+    spec = read_spec("published_os_extent_of_resection")
+    spec = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"target_accept": 0.95})})
+    evidence, asked = read_evidence(spec), []
+    refused = SimpleNamespace(gate=SimpleNamespace(passed=False))
+    monkeypatch.setattr(fits, "_fit_once", lambda inputs, *_, retry: asked.append(inputs.spec) or refused)
+    monkeypatch.setattr(fits, "fit", lambda spec, evidence, *, say: asked.append(spec))
+    refit(spec, evidence)
+    assert [found.sampling.target_accept for found in asked] == [LIGHT_ACCEPT, 0.95]
+    assert asked[1] == spec
+    asked.clear()
+    few = spec.model_copy(update={"sampling": spec.sampling.model_copy(update={"draws": 200})})
+    refit(few, evidence)
+    assert asked == [few]
 
 
 @pytest.mark.parametrize(("chains", "draws", "transitions"), [(4, 331, 500), (1, 500, 500), (4, 500, 331)])

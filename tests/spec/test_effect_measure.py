@@ -100,8 +100,8 @@ def test_what_a_contrast_is_a_ratio_of() -> None:
 @pytest.mark.parametrize("family", ["gompertz", "gengamma"])
 @pytest.mark.usefixtures("undrawn")
 def test_a_ratio_that_no_one_number_holds_is_refused_before_any_fit(monkeypatch, family: str) -> None:
-    for module in (direct_indirect, node_splitting):
-        monkeypatch.setattr(module, "fit", lambda *_, **__: pytest.fail("it must not fit"))
+    for module, name in ((direct_indirect, "refit"), (node_splitting, "fit")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("it must not fit"))
     result = stated(family, [0.5, -0.5], priors__treatment_log_shape=normal(0.3))
     with pytest.raises(InputError, match="where a contrast comes from is one number only there"):
         direct_indirect.contrast_sources(result)
