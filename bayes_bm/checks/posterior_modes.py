@@ -87,9 +87,9 @@ def _derivatives(joint: Joint, z: Array, value: Array) -> tuple[Array, Array]:
     for i in range(effects):
         second[:, i, i] = (upper_values[i] - 2 * value + lower_values[i]) / STEP**2
         for j in range(i):
+            # on one side: half the values of the other form, and its error is STEP of the third derivative
             both = joint(z + unit[i] + unit[j]) - upper_values[i] - upper_values[j] + value
-            both += joint(z - unit[i] - unit[j]) - lower_values[i] - lower_values[j] + value
-            second[:, i, j] = second[:, j, i] = both / (2 * STEP**2)
+            second[:, i, j] = second[:, j, i] = both / STEP**2
     values, vectors = np.linalg.eigh(-second)
     values = np.maximum(values, LEAST_CURVATURE)
     return gradient, (vectors * values[:, None, :]) @ np.swapaxes(vectors, 1, 2)
