@@ -35,7 +35,7 @@ from bayes_bm.inference.compiled.fields import (
     numbers,
     whole,
 )
-from bayes_bm.inference.compiled.order_statistics import LOG_TWO, log_beta_tail, log_dead
+from bayes_bm.inference.compiled.order_statistics import LOG_TWO, beta_tail_slope, log_beta_tail, log_dead
 from bayes_bm.inference.compiled.power_sums import log_power_sum
 from bayes_bm.inference.compiled.stages import (
     ARRAYS,
@@ -274,7 +274,7 @@ def _unreached_medians(data, arm):
         used, by_log_k = _used(end[i], entry[i], arm[r, ETA], arm[r, LOG_K])
         log_tail = log_beta_tail(used, alpha[i], log_beta[i])
         value += log_tail
-        factor = -math.exp(-alpha[i] * used + (alpha[i] - 1) * log_dead(used) - log_beta[i] - log_tail)
+        factor = beta_tail_slope(used, alpha[i], log_beta[i], log_tail)
         _used_by_arm_back(arm, r, factor, used, by_log_k)
     return value
 

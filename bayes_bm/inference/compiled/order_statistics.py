@@ -7,6 +7,8 @@ from numba import njit
 from bayes_bm.inference.compiled.fields import INNER
 
 LOG_TWO = math.log(2.0)
+FAR = 1e5
+"""Cumulative hazard beyond which I_S(a, a) falls as S^a to rounding; its own logarithm there leaves no digit of a."""
 
 
 @njit(**INNER)
@@ -22,6 +24,14 @@ def log_beta_tail(used, alpha, log_beta):
     if used >= LOG_TWO:
         return front + math.log(_beta_fraction(math.exp(-used), alpha))
     return math.log1p(-math.exp(front) * _beta_fraction(-math.expm1(-used), alpha))
+
+
+@njit(**INNER)
+def beta_tail_slope(used, alpha, log_beta, log_tail):
+    """Derivative of `log_beta_tail`, which is given, by `used`."""
+    if used > FAR:
+        return -alpha
+    return -math.exp(-alpha * used + (alpha - 1) * log_dead(used) - log_beta - log_tail)
 
 
 @njit(**INNER)

@@ -14,7 +14,7 @@ from bayes_bm.inference.compiled import fields, order_statistics, stages
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import CELLS, Field
 from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS, JIT, numbers, whole
-from bayes_bm.inference.compiled.order_statistics import LOG_TWO, log_beta_tail, log_dead
+from bayes_bm.inference.compiled.order_statistics import LOG_TWO, beta_tail_slope, log_beta_tail, log_dead
 from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, frame_at, own_of, rows_at
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -94,8 +94,7 @@ def unreached_medians(own, cum, by_cum):
         used = _used(cum, ends[i], entries[i])
         log_tail = log_beta_tail(used, alpha[i], log_beta[i])
         value += log_tail
-        slope = -math.exp(-alpha[i] * used + (alpha[i] - 1) * log_dead(used) - log_beta[i] - log_tail)
-        _used_back(by_cum, ends[i], entries[i], slope)
+        _used_back(by_cum, ends[i], entries[i], beta_tail_slope(used, alpha[i], log_beta[i], log_tail))
     return value
 
 
