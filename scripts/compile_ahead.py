@@ -45,8 +45,8 @@ def density() -> None:
 
 
 def stages() -> None:
-    """Import what models compile when they first ask for it: stages of averaged arms, and every family's formula."""
-    for name in ("mixes", "common_factor", "lacking", "ratios"):
+    """Import what models compile when they first ask for it: stages that some have, and every family's formula."""
+    for name in ("mixes", "common_factor", "lacking", "ratios", "waning"):
         import_module(f"bayes_bm.inference.compiled.cells.{name}")
     for family in FILES:
         formula_address(family)

@@ -18,10 +18,6 @@ CAUSES = sorted((ROOT / "models/causes").glob("*.toml"))
 SPECS = [*list_models(), *sorted(PROBLEMS.glob("*/*.toml"))]
 
 
-LEFT = {("os_radiation_necrosis", "treatment effects that wane")}
-"""Its analysis `effect_wanes` alone: what docs/compiled-density.md says is left."""
-
-
 def analyses(path: Path) -> list[Spec]:
     """The spec and each of its named analyses."""
     base = read_spec(path)
@@ -34,10 +30,11 @@ def test_every_family_and_kind_of_evidence_is_compiled() -> None:
 
 
 @pytest.mark.slow
-def test_specs_analyses_and_problems_are_compiled_but_for_the_one_that_is_listed() -> None:
+def test_all_specs_analyses_and_problems_are_compiled() -> None:
     """All kinds of evidence are known (above), so that the spec alone says whether a model is compiled."""
     found = [spec for path in SPECS for spec in analyses(path)]
     found += [spec for path in CAUSES for spec in read_causes(path).specs.values()]
     assert len(found) > 100 and CAUSES
-    assert {(spec.name, reason) for spec in found if (reason := why_not_spec(spec)) is not None} == LEFT
+    assert not {(spec.name, reason) for spec in found if (reason := why_not_spec(spec)) is not None}
+    assert any(spec.waning is not None for spec in found)
     assert {spec.sampling.sampler for spec in found} == {"nutpie"}

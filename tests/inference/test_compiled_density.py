@@ -94,10 +94,15 @@ def by_numpy(spec, evidence, at: Coordinates, x: np.ndarray) -> float:
     for block in at.blocks:
         first = at.starts[block.name]
         value += sum(log_prior(block, float(one)) for one in x[first : first + block.size])
+    return value + of_rows(spec, evidence, at, x)
+
+
+def of_rows(spec, evidence, at: Coordinates, x: np.ndarray) -> float:
+    """Log density of all rows of evidence by `likelihoods.py`, as after a fit."""
     posterior = at.posterior(x[None, None, :])
     empty = xr.Dataset()
     result = Result(spec, evidence, posterior, empty, empty, empty, Gate((), 0, 0, 1.0, 0.9, ()))
-    return value + sum(float(rows.sum()) for rows in pointwise_log_likelihood(result.predictors).data_vars.values())
+    return sum(float(rows.sum()) for rows in pointwise_log_likelihood(result.predictors).data_vars.values())
 
 
 def log_prior(block: Block, x: float) -> float:
@@ -120,8 +125,8 @@ def test_every_structure_has_the_density_of_its_parts(name: str) -> None:
         assert log_density(x, data)[0] == pytest.approx(by_numpy(spec, evidence, at, x), rel=1e-10)
 
 
-def assert_gradient_is_that_of_the_value(inputs: ModelInputs) -> None:
-    """By Richardson's central differences, good to about 1e-8 of the largest slope."""
+def assert_gradient_is_that_of_the_value(inputs: ModelInputs, longest: float = 1e-3) -> None:
+    """By Richardson's central differences, good to about 1e-8 of the largest slope; `longest` is their wider step."""
     at, data = pack_problem(inputs)
     x = next(points(at))
     _, gradient = log_density(x, data)
@@ -131,7 +136,7 @@ def assert_gradient_is_that_of_the_value(inputs: ModelInputs) -> None:
             up, down = (log_density(x + sign * step * np.eye(at.size)[i], data)[0] for sign in (1, -1))
             return (up - down) / (2 * step)
 
-        rough = (4 * slope(5e-4) - slope(1e-3)) / 3
+        rough = (4 * slope(longest / 2) - slope(longest)) / 3
         assert gradient[i] == pytest.approx(rough, rel=1e-6, abs=1e-7 * np.abs(gradient).max()), i
 
 

@@ -4,10 +4,12 @@ import os
 import pickle
 import signal
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
+from bayes_bm.inference.compiled.formulas import FILES
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.fit import fit
@@ -66,10 +68,11 @@ def test_what_cannot_be_cut_is_refused() -> None:
     spec, evidence = worlds.spec(), worlds.evidence(worlds.spec())
     with pytest.raises(InputError, match="shards: found 0; allowed: 1 or more"):
         fit(spec, evidence, shards=0)
-    waning = worlds.spec(waning={"start": 24.0, "why": "test"})
-    inputs = prepare(waning, worlds.evidence(waning, {**worlds.TABLES, "hazard_ratios": []}))
-    with pytest.raises(InputError, match="shards: found 2 for a model that is not compiled: treatment effects"):
-        cut(inputs, 2)
+    inputs = prepare(spec, evidence)
+    with patch.dict(FILES):
+        FILES.pop("weibull")
+        with pytest.raises(InputError, match="shards: found 2 for a model that is not compiled: the family is weibull"):
+            cut(inputs, 2)
 
 
 @pytest.mark.slow

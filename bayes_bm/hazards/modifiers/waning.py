@@ -21,6 +21,8 @@ from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
 
 STEPS = 10
 """Steps of a ratio that wanes linearly, as survextrap has them."""
+AT_JUMP = 1e-12
+"""log u may be above a jump by so much and is at it: before the jump, whatever exp and log round to."""
 TINY = 1e-300
 """Cumulative hazard that stands for none: its logarithm is finite."""
 WANING = ("waning_effect", "waning_start")
@@ -52,10 +54,10 @@ class Waned(Modifier):
 
     @property
     def breaks(self) -> tuple[float, ...]:
-        jumps = () if self.start is None else (np.log(self.start + offset) for offset, _ in self._jumps())
+        jumps = () if self.start is None else (np.log(self.start + offset) for offset, _ in self.jumps())
         return tuple(sorted({*self.base.breaks, *map(float, jumps)}))
 
-    def _jumps(self) -> Iterator[tuple[float, float]]:
+    def jumps(self) -> Iterator[tuple[float, float]]:
         """Time of each jump after the start, and the share of the effect lost after it."""
         if self.over == 0:
             yield 0.0, 1.0
@@ -67,19 +69,21 @@ class Waned(Modifier):
         effect, start, inner = shape[..., :-1][..., -1], shape[..., -1], shape[..., :-1][..., :-1]
         whole = self.base.log_cum_hazard(log_u, eta, inner, xp=xp)
         total, left = xp.exp(xp.minimum(whole - effect, LARGEST_LOG_HAZARD)), 1.0
-        for offset, lost in self._jumps():
+        for offset, lost in self.jumps():
             after = xp.exp(-effect * lost)
             jump = xp.minimum(log_u, xp.log(xp.exp(start) + offset))
             until = self.base.log_cum_hazard(jump, eta, inner, xp=xp)
             total = total + (left - after) * xp.exp(xp.minimum(until, LARGEST_LOG_HAZARD))
             left = after
-        begun = log_u > start
+        begun = log_u > start + AT_JUMP
         return xp.where(begun, xp.log(xp.where(begun & (total > TINY), total, TINY)), whole)
 
     def log_hazard(self, log_u: Tensor, eta: Tensor, shape: Tensor, *, xp: Namespace) -> Tensor:
         effect, start, inner = shape[..., :-1][..., -1], shape[..., -1], shape[..., :-1][..., :-1]
         log_hazard, before = self.base.log_hazard(log_u, eta, inner, xp=xp), 0.0
-        for offset, lost in self._jumps():
-            log_hazard = log_hazard - effect * xp.where(log_u > xp.log(xp.exp(start) + offset), lost - before, 0.0)
+        for offset, lost in self.jumps():
+            log_hazard = log_hazard - effect * xp.where(
+                log_u > xp.log(xp.exp(start) + offset) + AT_JUMP, lost - before, 0.0
+            )
             before = lost
         return log_hazard

@@ -85,6 +85,8 @@ def _blocks(spec: Spec, design: Design, steps: int) -> Iterator[Block]:
         alone = term.interaction_by == "treatment"
         dims = "treatment" if alone else None
         yield Block(f"interaction_{name}", _given(term.interaction), treatments if alone else 1, dims)
+    if spec.waning is not None and spec.waning.prior is not None:
+        yield Block("waning_start", spec.waning.prior, 1)
 
 
 def _class_blocks(spec: Spec, prior: Prior) -> Iterator[Block]:

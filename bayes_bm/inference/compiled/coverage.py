@@ -38,4 +38,4 @@ def why_not_spec(spec: Spec) -> str | None:
     continuous = any(term.kind != "two_valued" for term in spec.covariates.values())
     if spec.case_mixes and continuous and loadings(spec).any():
         return "continuous covariates that go together inside arms"
-    return "treatment effects that wane" if spec.waning is not None else None
+    return None

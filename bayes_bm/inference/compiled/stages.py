@@ -58,6 +58,7 @@ class Frame(IntEnum):
     read_cure = auto()
     read_parts = auto()
     read_found = auto()  # what the formula finds (5 + 2 shape, place)
+    read_given = auto()  # what it is given (2 + shape, place), of effects that wane
 
 
 ARRAYS = len(Frame)
@@ -159,9 +160,9 @@ def put_structure(frame, data, x, gradient, theta, slope, score, study, pair, ar
 
 FORWARD, BACKWARD, FORMULA, READ, READ_BACK, ROWS = range(6)
 """Stages of a density by their place among its addresses."""
-MIXES, MIXES_BACK, TOGETHER, TOGETHER_BACK, LACKING, LACKING_BACK, RATIOS = range(6, 13)
+MIXES, MIXES_BACK, TOGETHER, TOGETHER_BACK, LACKING, LACKING_BACK, RATIOS, WANING = range(6, 14)
 """Those of which a model has some; 0 where it does not need them."""
-STAGES = 13
+STAGES = 14
 NOT_FINITE = 4
 """Any number above zero tells the sampler that it went too far."""
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from bayes_bm.inference.compiled.fields import Problem
 
-OF_ARM, TOTAL, HAZARD = -1, -2, -3
-"""Where a shape of the formula comes from, if not a coordinate: the arm's varying one, or the sums of a basis."""
+OF_ARM, TOTAL, HAZARD, EFFECT = -1, -2, -3, -4
+"""Where a shape of the formula comes from, if not a coordinate: the arm's varying one, the sums of a basis, or the
+effect of the arm's treatment, which wanes."""
 NO_CLOCK = -1
 """Of `Field.clock_start`: a cell whose time is known."""
 MIXES, LACKING = range(2)
@@ -49,6 +50,7 @@ class Field(IntEnum):
         auto()
     )  # of each cell the cell of its start, itself of a start, NO_CLOCK; empty where none are unknown
     clock_at = auto()  # coordinates of the two times, -1 without
+    waning_at = auto()  # coordinate of the start of waning, -1 where it is stated; empty where nothing wanes
     walk_first = auto()  # first step of each walk
     walk_sd = auto()  # coordinate of its sd
     baseline_walk = auto()  # (baseline x 3) walks that add up to its log coefficients, -1 for none
@@ -86,6 +88,9 @@ class Field(IntEnum):
     law_log_node = auto()
     clock_scale = auto()  # (arm x 2) what a time of the clock is multiplied by
     clock_stated = auto()  # (arm x 2) what is known of it besides
+    waning = auto()  # start of waning, stated, as a share of t0; what a start that is a parameter is multiplied by
+    jump_time = auto()  # of each jump of the effect, after the start
+    jump_lost = auto()  # share of the effect that is lost after it
     step_root = auto()  # of each step of a walk
     at_reference = auto()  # integrals at t0 (function,)
     spot_values = auto()  # (2 function x spot) integrals, then functions

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from scipy.special import betaln
 
+from bayes_bm.hazards.modifiers.waning import Waned
 from bayes_bm.inference.compiled.cells.bases import pack_basis
-from bayes_bm.inference.compiled.cells.fields import HAZARD, NO_CLOCK, OF_ARM, TOTAL, CellProblem
+from bayes_bm.inference.compiled.cells.fields import EFFECT, HAZARD, NO_CLOCK, OF_ARM, TOTAL, CellProblem
 from bayes_bm.inference.compiled.cells.mixture_packing import Mixtures, pack_clocks, pack_lacking
 from bayes_bm.inference.compiled.cells.reading import read, read_back
 from bayes_bm.inference.compiled.cells.rows import rows
@@ -30,6 +31,7 @@ from bayes_bm.inference.compiled.stages import (
     STAGES,
     TOGETHER,
     TOGETHER_BACK,
+    WANING,
 )
 from bayes_bm.inference.compiled.structure import pack_binomial, pack_prognosis, pack_ratios, pack_structure
 from bayes_bm.inference.compiled.structure_stages import STRUCTURE_STAGES
@@ -53,7 +55,7 @@ def pack_cells(inputs: ModelInputs, coordinates: Coordinates) -> CellProblem:
     }
     fields |= cells.packed()
     fields |= pack_basis(inputs, coordinates, cells, at_nodes=len(at_nodes) > 0)
-    fields |= _shapes(inputs, coordinates)
+    fields |= _shapes(inputs, coordinates) | _waning(inputs, coordinates)
     fields |= mixtures.packed()
     fields |= pack_lacking(inputs, coordinates, mixtures.patients)
     fields |= pack_clocks(inputs, coordinates)
@@ -83,6 +85,10 @@ def _called(inputs: ModelInputs, *, any_nodes: bool) -> list[int]:
         from bayes_bm.inference.compiled.cells.ratios import ratios
 
         addresses[RATIOS] = ratios.address
+    if inputs.spec.waning is not None:
+        from bayes_bm.inference.compiled.cells.waning import waning
+
+        addresses[WANING] = waning.address
     return addresses
 
 
@@ -127,7 +133,23 @@ def _shapes(inputs: ModelInputs, coordinates: Coordinates) -> Fields:
     shapes = [name for name in hazard.shapes if name != "logit_cure"]
     coordinate = [TOTAL, HAZARD] if hazard.flexible else []
     coordinate += [OF_ARM if name == hazard.varies else coordinates.starts[name] for name in shapes]
+    if inputs.spec.waning is not None:
+        coordinate += [EFFECT, *([coordinates.starts["waning_start"]] if inputs.spec.waning.prior else [])]
     return {"shape_at": coordinate, "cure_at": [coordinates.starts["logit_cure"]] if hazard.cure else []}
+
+
+def _waning(inputs: ModelInputs, coordinates: Coordinates) -> Fields:
+    """When effects begin to wane, and their jumps from there on."""
+    family = inputs.family
+    if not isinstance(family, Waned):
+        return dict.fromkeys(("waning_at", "waning", "jump_time", "jump_lost"), np.zeros(0))
+    time, lost = zip(*family.jumps(), strict=True)
+    return {
+        "waning_at": [coordinates.starts.get("waning_start", -1)],
+        "waning": [family.start or 0.0, 1 / inputs.spec.reference_time],
+        "jump_time": time,
+        "jump_lost": lost,
+    }
 
 
 # ---------------------------------------------------------------------------------------------- cells

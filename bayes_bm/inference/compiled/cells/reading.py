@@ -16,7 +16,7 @@ from bayes_bm.inference.compiled.cells import averages, baseline, layers, mixtur
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.averages import POINTS, averaged, averaged_back
 from bayes_bm.inference.compiled.cells.baseline import dot, run_of
-from bayes_bm.inference.compiled.cells.fields import HAZARD, OF_ARM, TOTAL, Field
+from bayes_bm.inference.compiled.cells.fields import EFFECT, HAZARD, OF_ARM, TOTAL, Field
 from bayes_bm.inference.compiled.cells.layers import cured, cured_back, multiplied, with_background
 from bayes_bm.inference.compiled.cells.mixtures import mixed, mixed_back
 from bayes_bm.inference.compiled.fields import (
@@ -28,6 +28,7 @@ from bayes_bm.inference.compiled.fields import (
     INNER,
     INNER_SUMS,
     JIT,
+    LOG_HR,
     LOG_K,
     OFFSET,
     PART_ROWS,
@@ -40,12 +41,15 @@ from bayes_bm.inference.compiled.formulas import tails
 from bayes_bm.inference.compiled.stages import (
     FORMULA,
     SIGNATURE,
+    WANING,
     Frame,
     array_at,
+    call_stage,
     data_of,
     frame_at,
     matrix_at,
     own_of,
+    put,
     rows_at,
 )
 from bayes_bm.runtime.compiling import cached_cfunc
@@ -76,6 +80,10 @@ def _call(context, address, n, given, found):
     return types.none(types.int64, types.int64, given, found), generate
 
 
+call_formula: Any = _call
+"""For whom the annotations of an intrinsic are too narrow."""
+
+
 # ---------------------------------------------------------------------------------------------- the formula at places
 
 
@@ -89,16 +97,22 @@ def places(own, first, cells):
 
 
 @njit(**INNER)
-def _formula(own, theta, arm, parts, formula, first, log_u, basis_logs, found):
-    """What the formula finds of the cells from `first` on, whose times are `log_u`, into `found`."""
-    given = _of_cells(own, theta, arm, first, log_u, basis_logs)
+def _formula(frame, data, own, theta, arm, parts, first, log_u, basis_logs, found):
+    """What the formula finds of the cells from `first` on, whose times are `log_u`, into `found`; the answer is 0."""
+    called = array_at(frame, Frame.called, np.int64)
+    given = _of_cells(data, own, theta, arm, first, log_u, basis_logs)
     if whole(own, Field.place_cell).size:
         given = _of_places(own, parts, first, given)
-    _call(formula, found.shape[1], given, found)  # pyright: ignore[reportCallIssue]
+    if called[WANING]:
+        put(frame, Frame.read_given, given)
+        # read once more, so that numba does not free it before it is used
+        return call_stage(called[WANING], frame.ctypes.data) * given.size
+    call_formula(called[FORMULA], found.shape[1], given, found)
+    return 0.0
 
 
 @njit(**INNER)
-def _of_cells(own, theta, arm, first, log_u, basis_logs):
+def _of_cells(data, own, theta, arm, first, log_u, basis_logs):
     """log u, eta and shapes of the cells from `first` on (2 + shape, cell), a whole row at a time."""
     n, shape_at, of_arm = log_u.size, whole(own, Field.shape_at), whole(own, Field.cell_arm)
     covariates, every_x = (arm.shape[1] - SLOPES) // 2, numbers(own, Field.cell_x)
@@ -109,7 +123,7 @@ def _of_cells(own, theta, arm, first, log_u, basis_logs):
             _copy(basis_logs[0], given[2 + s])
         elif shape_at[s] == HAZARD:
             _copy(basis_logs[1], given[2 + s])
-        elif shape_at[s] != OF_ARM:
+        elif shape_at[s] >= 0:
             _fill(given[2 + s], theta[shape_at[s]])
     start, last = first, first + n
     # cells of an arm stand together
@@ -125,8 +139,19 @@ def _of_cells(own, theta, arm, first, log_u, basis_logs):
         for s in range(shape_at.size):
             if shape_at[s] == OF_ARM:
                 _fill(given[2 + s, start - first : end - first], arm[r, LOG_K])
+            elif shape_at[s] == EFFECT:
+                effect_index = _effect_at(data, r)
+                effect = theta[effect_index] if effect_index >= 0 else 0.0
+                _fill(given[2 + s, start - first : end - first], effect)
         start = end
     return given
+
+
+@njit(**INNER)
+def _effect_at(data, r):
+    """Where the effect of an arm's treatment stands among the parameters, -1 of the reference."""
+    treatment = whole(data, Structure.arm_treatment)[r]
+    return whole(data, Structure.place)[LOG_HR] + treatment - 1 if treatment > 0 else -1
 
 
 @njit(**INNER)
@@ -190,7 +215,7 @@ def _to_cells(own, at_places, of_cells):
 
 
 @njit(**INNER)
-def _formula_back(own, arm, parts, found, slopes, log_u, score, by_basis, by_log_u):
+def _formula_back(data, own, arm, parts, found, slopes, log_u, score, by_basis, by_log_u):
     """From derivatives by log H and log h (2, place) to arms, parts, coordinates, sums of a basis and log u."""
     shape_at, of_arm, of_part = (
         whole(own, Field.shape_at),
@@ -214,6 +239,8 @@ def _formula_back(own, arm, parts, found, slopes, log_u, score, by_basis, by_log
             _add_scaled(by_basis[1], 1.0, of_cells)
         elif shape_at[s] == OF_ARM:
             _arms_back(of_arm, of_cells, arm[:, BY_LOG_K])
+        elif shape_at[s] == EFFECT:
+            _effects_back(data, of_arm, of_cells, score)
         else:
             score[shape_at[s]] += _total(of_cells)
     if whole(own, Field.clock_start).size:
@@ -241,6 +268,17 @@ def _arms_back(of_arm, of_cells, found):
     while start < of_arm.size:
         end = run_of(of_arm, start, of_arm.size)
         found[of_arm[start]] += _total(of_cells[start:end])
+        start = end
+
+
+@njit(**INNER)
+def _effects_back(data, of_arm, of_cells, score):
+    """Add sums over the cells of each arm to the effect of its treatment."""
+    start = np.int64(0)
+    while start < of_arm.size:
+        end, effect_index = run_of(of_arm, start, of_arm.size), _effect_at(data, of_arm[start])
+        if effect_index >= 0:
+            score[effect_index] += _total(of_cells[start:end])
         start = end
 
 
@@ -332,14 +370,13 @@ def read(pointer: Any) -> Any:
     logs, kept = rows_at(frame, Frame.read_logs, 2), rows_at(frame, Frame.read_kept, KEPT)
     of_cure, of_parts = rows_at(frame, Frame.read_cure, OF_CURE), rows_at(frame, Frame.read_parts, mixtures.KEPT)
     found = rows_at(frame, Frame.read_found, 5 + 2 * whole(own, Field.shape_at).size)
-    formula = array_at(frame, Frame.called, np.int64)[FORMULA]
-    _formula(own, theta, arm, parts, formula, first, log_u, basis_logs, found)
+    nothing = _formula(frame, data, own, theta, arm, parts, first, log_u, basis_logs, found)
     if unmixed:
         _copy(found[0], logs[0])
         _copy(found[2 + (found.shape[0] - 5) // 2], logs[1])
-        return 0.0
+        return nothing
     _layered(own, theta, found, first, background, offsets, parts, logs, kept, of_cure, of_parts)
-    return 0.0
+    return nothing
 
 
 @cached_cfunc(SIGNATURE, *_READS, **JIT)
@@ -357,5 +394,5 @@ def read_back(pointer: Any) -> Any:
     found = rows_at(frame, Frame.read_found, 5 + 2 * whole(own, Field.shape_at).size)
     by_places = np.empty((2, found.shape[1]))
     _layered_back(own, offsets, by_offsets, parts, slopes, kept, of_cure, of_parts, by_places, score)
-    _formula_back(own, arm, parts, found, by_places, log_u, score, by_basis, by_log_u)
+    _formula_back(data, own, arm, parts, found, by_places, log_u, score, by_basis, by_log_u)
     return 0.0
