@@ -56,3 +56,16 @@ def test_names_beside_lines_touch_where_the_ends_are_near(left: int, height: flo
     time = np.arange(1.0, 11.0)
     arms = {"a": (time, (time <= 9).astype(int)), "b": (time, (time <= 9 - left).astype(int))}
     assert labels_touch(arms, FigureStyle(height=height)) is touch
+
+
+@pytest.mark.parametrize("band", ["filled", "lines"])
+def test_an_arm_in_which_nobody_died_is_a_line_at_one(tmp_path: Path, band: str) -> None:
+    alive = (np.array([3.0, 8.0]), np.array([0, 0]))
+    style = FigureStyle(width=5.0, height=2.0, table=False, legend="none", marks="", band=band)
+    file = draw_figure(tmp_path / "one", {"GTR": alive}, style)
+    lines = [node.get("d") for node in etree.parse(file).iter("{*}path") if node.get("clip-path")]
+    places = np.concatenate(
+        [np.array(line.translate(str.maketrans("MLz", "   ")).split(), float).reshape(-1, 2) for line in lines]
+    )
+    survival = 1.02 * (0.15 + 2.0 - places[:, 1] / 72) / 2.0
+    np.testing.assert_allclose(survival, 1.0, atol=1e-4)

@@ -267,8 +267,9 @@ def _draw_arm(
     drawn: dict[str, Any] = {"where": "post", "color": colour, "linewidth": style.line_width}
     axes.step(times, levels, linestyle=dash, label=name, zorder=3, **drawn)
     if style.band != "none":
-        low, high = _limits(curve)
-        edges = [scale * np.append(np.insert(edge, 0, 1.0), edge[-1]) for edge in (low, high)]
+        # before the first death, and where nobody died, nothing is known to be lost
+        edges = [np.insert(edge, 0, 1.0) for edge in _limits(curve)]
+        edges = [scale * np.append(edge, edge[-1]) for edge in edges]
         if style.band == "filled":
             axes.fill_between(times, edges[0], edges[1], step="post", color=colour, alpha=0.2, linewidth=0, zorder=1)
         else:
