@@ -9,7 +9,6 @@ from .checks.cohort_scores import score_cohort as score_cohort
 from .checks.deviance import deviance as deviance
 from .checks.direct_indirect import contrast_sources as contrast_sources
 from .checks.heterogeneity_conflict import heterogeneity_conflict as heterogeneity_conflict
-from .checks.leave_one_study_out import LeaveOneOut as LeaveOneOut
 from .checks.leave_one_study_out import leave_one_out as leave_one_out
 from .checks.power_scaling import power_scaling as power_scaling
 from .checks.prior_predictive import prior_predictive as prior_predictive
@@ -22,6 +21,7 @@ from .checks.small_studies import Funnel as Funnel
 from .checks.small_studies import funnel as funnel
 from .checks.stacking import stacked as stacked
 from .checks.stacking import stacking as stacking
+from .checks.studies_left_out import LeaveOneOut as LeaveOneOut
 from .checks.tipping_point import TippingPoint as TippingPoint
 from .checks.tipping_point import tipping_point as tipping_point
 from .digitizing.digitize import Digitized as Digitized

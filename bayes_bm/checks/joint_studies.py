@@ -24,12 +24,17 @@ def without_study(evidence: CausesEvidence, study: str) -> CausesEvidence:
     return _changed(evidence, lambda name, one: drop_study(one, study))
 
 
+def of_study(evidence: CausesEvidence, study: str) -> CausesEvidence:
+    """Return the rows of one study; parts that are left without arms go, those of the causes stay."""
+    return _changed(evidence, lambda name, one: keep_study(one, study))
+
+
 def with_study_of(
     evidence: CausesEvidence, other: CausesEvidence, study: str, join: Callable[[Evidence, Evidence], Evidence]
 ) -> CausesEvidence:
     """Return the evidence with one study's rows as they are in other evidence; `join` puts two parts together."""
     kept = without_study(evidence, study)
-    theirs = joint_parts(_changed(other, lambda name, one: keep_study(one, study)))
+    theirs = joint_parts(of_study(other, study))
 
     def both(name: str, one: Evidence) -> Evidence:
         return join(one, theirs[name]) if name in theirs and studies_of(theirs[name]) else one

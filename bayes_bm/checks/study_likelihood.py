@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from types import SimpleNamespace
+from typing import Protocol
 
 import numpy as np
 from scipy import special, stats
@@ -94,6 +95,11 @@ class StudyRows:
     def shared(self) -> Draws:
         """Return draws of what all studies share."""
         return self.result.predictors.draws.at(self.samples)
+
+    @property
+    def count(self) -> int:
+        """Return the number of draws."""
+        return self.shared.samples
 
     @property
     def has_level(self) -> bool:
@@ -180,7 +186,7 @@ def integrated_log_density(result: Result, study: str) -> Array:
     """
     require_population(result)
     rows = StudyRows(result, study)
-    return np.concatenate([_integrated(StudyRows(result, study, part)) for part in _draw_chunks(result, rows)])
+    return np.concatenate([integrated(StudyRows(result, study, part)) for part in _draw_chunks(result, rows)])
 
 
 def require_population(result: Result) -> None:
@@ -215,8 +221,27 @@ def _draw_chunks(result: Result, rows: StudyRows) -> Iterator[slice]:
         yield slice(start, min(start + step, result.predictors.draws.samples))
 
 
-def _integrated(rows: StudyRows) -> Array:
-    samples, effects = rows.shared.samples, rows.effects
+class RowsOfScores(Protocol):
+    """Rows of one study at `count` draws, whose density takes the scores of its own effects (sample, effect)."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def effects(self) -> int: ...
+
+    def log_density(self, z: Array) -> Array:
+        """Return the log density of every draw (sample,)."""
+        ...
+
+    def part(self, places: Array) -> "RowsOfScores":
+        """Return the same at some of the draws."""
+        ...
+
+
+def integrated(rows: RowsOfScores) -> Array:
+    """Return the log density of the rows at every draw (sample,), effects of their study integrated."""
+    samples, effects = rows.count, rows.effects
     if effects == 0:
         return rows.log_density(np.zeros((samples, 0)))
 
@@ -240,7 +265,7 @@ LOWEST = -1e8
 class _Joint:
     """Log density of a study's rows and of its scores at each draw (sample,)."""
 
-    rows: StudyRows
+    rows: RowsOfScores
 
     def __call__(self, z: Array) -> Array:
         # where the density underflows it weighs nothing

@@ -1,6 +1,7 @@
 """Answers of a joint model as one table, and its rows of several causes, printed against predicted."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -169,8 +170,45 @@ def joint_rows(joint: JointResult) -> pd.DataFrame:
 
     Columns cause, study, arm, treatment, time, printed, predicted (the mean over draws) and the ends of the interval.
     """
-    rows = []
-    level = joint.first.spec.interval
+    rows, level = [], joint.first.spec.interval
+    for part in printed_complements(joint):
+        for place, own in enumerate(part.labels.to_dict("records")):
+            draws = part.complement[:, place]
+            low, high = np.quantile(draws, level.tails)
+            row = {"cause": part.cause, **own, "printed": part.printed[place], "predicted": float(draws.mean())}
+            rows.append({**row, "low": float(low), "high": float(high)})
+    return pd.DataFrame(rows, columns=list(ROW_COLUMNS))
+
+
+@dataclass(frozen=True)
+class PrintedComplements:
+    """Printed 1 - F of one cause (row,), whose they are (study, arm, treatment, time), and what the model says.
+
+    `step` is the share still free of the cause of those free of it at the row before (sample, row), `size` whom it is
+    of (row,), `later` 1 where there is a row before (row,), and `complement` 1 - F (sample, row).
+    """
+
+    cause: str
+    labels: pd.DataFrame
+    printed: Array
+    step: Array
+    size: Array
+    later: Array
+
+    @property
+    def complement(self) -> Array:
+        return self.along_arm(self.step)
+
+    def along_arm(self, step: Array) -> Array:
+        """Multiply the shares of each step along its arm (sample, row)."""
+        found = np.ones_like(step)
+        for place in range(step.shape[-1]):
+            found[:, place] = step[:, place] * (found[:, place - 1] if self.later[place] else 1.0)
+        return found
+
+
+def printed_complements(joint: JointResult) -> Iterator[PrintedComplements]:
+    """Yield printed 1 - F cause by cause."""
     for arrays, arms in joint.inputs.incidence:
         name = joint.causes.names[arrays.cause]
         part = joint.evidence.incidence[name]
@@ -178,18 +216,13 @@ def joint_rows(joint: JointResult) -> pd.DataFrame:
             complement_steps(arrays, causes_at(levels, arms, xp=NUMPY), log_weight=arms.log_weight, xp=NUMPY)
             for levels in joint.levels_in_parts()
         )
-        log_q = np.concatenate([log_q for log_q, _ in steps])
-        alive = np.zeros_like(log_q)
-        for place in range(log_q.shape[-1]):
-            before = alive[:, place - 1] if arrays.later[place] else 0.0
-            alive[:, place] = before + log_q[:, place]
-        printed = np.concatenate([part.sequences["survival"], 1 - part.counts["events"] / part.counts["n"]]).astype(
-            float
+        yield PrintedComplements(
+            cause=name,
+            labels=pd.concat([part.sequences, part.counts])[["study", "arm", "treatment", "time"]],
+            printed=np.concatenate([part.sequences["survival"], 1 - part.counts["events"] / part.counts["n"]]).astype(
+                float
+            ),
+            step=np.exp(np.concatenate([log_q for log_q, _ in steps])),
+            size=arrays.size,
+            later=arrays.later,
         )
-        labels = pd.concat([part.sequences, part.counts])[["study", "arm", "treatment", "time"]]
-        for place, own in enumerate(labels.to_dict("records")):
-            draws = np.exp(alive[:, place])
-            low, high = np.quantile(draws, level.tails)
-            row = {"cause": name, **own, "printed": printed[place], "predicted": float(draws.mean())}
-            rows.append({**row, "low": float(low), "high": float(high)})
-    return pd.DataFrame(rows, columns=list(ROW_COLUMNS))

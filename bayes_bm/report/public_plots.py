@@ -11,10 +11,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bayes_bm.checks.leave_one_study_out import LeaveOneOut
 from bayes_bm.checks.reconciliation import reconcile
 from bayes_bm.checks.sensitivity import Sensitivity
 from bayes_bm.checks.small_studies import Funnel, funnel
+from bayes_bm.checks.studies_left_out import LeaveOneOut
 from bayes_bm.estimands.patient_curves import patient_curves
 from bayes_bm.estimands.quantities import chosen_treatments, survival
 from bayes_bm.estimands.ranking import Ranking, rank
@@ -295,7 +295,9 @@ def plot_sensitivity(
     return shown(draw_sensitivity(table, axes, time_unit=unit, title=title), axes)
 
 
-def plot_leave_one_out(done: LeaveOneOut | pd.DataFrame, axes: Axes | None = None, *, title: str = "") -> Axes:
+def plot_leave_one_out(
+    done: LeaveOneOut | pd.DataFrame, axes: Axes | None = None, *, title: str = "", cause: str | None = None
+) -> Axes:
     """Draw the ratio without each study in turn, largest change first, beside what all studies say.
 
     Parameters
@@ -306,6 +308,8 @@ def plot_leave_one_out(done: LeaveOneOut | pd.DataFrame, axes: Axes | None = Non
         Where to draw, with room for words on both sides; by default axes on a figure of their own.
     title : str
         Title above the lines.
+    cause : str, optional
+        Of several causes whose ratio is drawn; by default the first one's.
 
     Returns
     -------
@@ -327,6 +331,11 @@ def plot_leave_one_out(done: LeaveOneOut | pd.DataFrame, axes: Axes | None = Non
     ['Ma 2021', 'Lee 2020']
     """
     studies = done.studies if isinstance(done, LeaveOneOut) else done
+    if "cause" in studies:
+        names = studies["cause"].drop_duplicates().tolist()
+        if cause is not None and cause not in names:
+            raise InputError("cause", found=cause, allowed=", ".join(names))
+        studies = studies[studies["cause"] == (cause or names[0])]
     return shown(draw_leave_one_out(studies, axes, title=title), axes)
 
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.checks.leave_one_study_out import shared_draws
 from bayes_bm.checks.pareto_smoothing import HIGH_K, pareto_smoothed
+from bayes_bm.checks.studies_left_out import shared_draws
 from bayes_bm.checks.study_likelihood import drop_study, integrated_log_density, keep_study, studies_of
 from bayes_bm.estimands.compare import compare, compared_pairs
 from bayes_bm.estimands.who import AverageStudy

@@ -12,11 +12,16 @@ from tests.builders import posteriors
 
 
 def by_hand(
-    correlation: float = 0.0, draws: int = 8, fixed: dict[str, Any] | None = None, **changes: Any
+    correlation: float = 0.0,
+    draws: int = 8,
+    fixed: dict[str, Any] | None = None,
+    rows: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> JointResult:
-    """A joint posterior that is stated, not sampled."""
+    """A joint posterior that is stated, not sampled; `rows` are its evidence, by default all kinds."""
     of = builders.causes(**changes)
-    evidence = builders.evidence(of, builders.with_patients() if "covariates" not in changes else aged())
+    usual = builders.with_patients() if "covariates" not in changes else aged()
+    evidence = builders.evidence(of, usual if rows is None else rows)
     inputs = joint_inputs(of, evidence)
     results = {
         name: posteriors.result(one.spec, one.evidence, chains=1, draws=draws, seed=place + 1, **(fixed or {}))

@@ -13,8 +13,9 @@ from scipy import integrate, stats
 
 from bayes_bm.checks import leave_one_study_out as left
 from bayes_bm.checks import study_likelihood
-from bayes_bm.checks.leave_one_study_out import LeaveOneOut, coverage, leave_one_out, saved_with
+from bayes_bm.checks.leave_one_study_out import leave_one_out, saved_with
 from bayes_bm.checks.pareto_smoothing import pareto_smoothed, resampled
+from bayes_bm.checks.studies_left_out import LeaveOneOut, coverage
 from bayes_bm.checks.study_likelihood import StudyRows, drop_study, integrated_log_density, keep_study, studies_of
 from bayes_bm.cli import app
 from bayes_bm.inference.fit import fit

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from bayes_bm.checks.leave_one_study_out import _with_fresh_effects, shared_draws
 from bayes_bm.checks.reconciliation import reconcile
+from bayes_bm.checks.studies_left_out import shared_draws, with_fresh_effects
 from bayes_bm.checks.study_likelihood import drop_study, integrated_log_density, studies_of
 from bayes_bm.evidence.audit import audit
 from bayes_bm.evidence.storage import read_stored_evidence, stored_evidence
@@ -151,7 +151,7 @@ def test_a_study_left_out_takes_its_ratios_and_is_foretold_with_a_fresh_deviatio
     np.testing.assert_allclose(density, column, rtol=1e-12)
     assert "r2" not in set(drop_study(result.evidence, "r2").prognostic_ratios["study"])
     shared = shared_draws(result.posterior, np.arange(16))
-    alone = _with_fresh_effects(result, "r2", shared, np.random.default_rng(1))
+    alone = with_fresh_effects(result, "r2", shared, np.random.default_rng(1))
     assert list(reconcile(alone)["kind"]) == ["prognostic ratios"] * 2
 
 

@@ -16,10 +16,12 @@ from bayes_bm.cli.printing import (
     print_json,
     print_table,
     print_words,
+    save_figure,
     show_progress,
 )
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.runtime.files import check_folder, check_places, write_csv
+from bayes_bm.runtime.stores import file_name_part
 
 if TYPE_CHECKING:
     from bayes_bm.estimands.who import Who
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
     from bayes_bm.spec.causes import Causes
 
 COLUMNS = ("estimand", "cause", "treatment", "reference", "time", ESTIMATE, "prob_better", "label")
+LEFT_OUT_COLUMNS = (
+    *("study", "cause", "method", "pareto_k", "elpd"),
+    *("ratio", "ratio_low", "ratio_high", "shift", "note"),
+)
+"""Columns of the printed table of studies left out."""
 FILES = ("result.nc", "answers.csv", "rows.csv", "set_aside.csv", "report.html")
 """What `run` writes of a spec of several causes."""
 
@@ -215,6 +222,37 @@ def sensitivity_joint(
     failed = table["state"] == FAILED
     if failed.all():
         raise GateRefused(f"all {len(table)} analyses failed: {table['note'].iloc[0]}")
+
+
+def leave_one_out_joint(path: Path, folder: Path, *, as_json: bool, **asked: Any) -> None:
+    """Leave every study out of all causes in turn; tables, and a picture of each cause, go to the folder."""
+    from bayes_bm.checks.leave_one_study_out import leave_one_out
+    from bayes_bm.inference.causes.result import load_causes
+    from bayes_bm.report.plots.leave_one_out import leave_one_out_figure
+    from bayes_bm.report.text import labels_of
+
+    result = load_causes(path)
+    with show_progress(result.causes.name) as progress:
+        removed = leave_one_out(result, folder, **asked, say=progress)
+    spec, studies = result.first.spec, removed.studies
+    with labels_of(spec):
+        for cause in result.results:
+            page = leave_one_out_figure(
+                studies[studies["cause"] == cause], title=f"{spec.question} ({cause})", level=spec.interval
+            )
+            save_figure(page, folder / f"leave_one_out_{file_name_part(cause)}.png")
+    if as_json:
+        tables = {"leave_one_out": studies, "leave_one_out_numbers": removed.numbers}
+        rows = {name: json_rows(table) for name, table in tables.items()}
+        print_json({**gate_of(result), **rows, "leave_one_out_coverage": json_rows(removed.coverage),
+                    "leave_one_out_folder": str(folder)})  # fmt: skip
+    else:
+        first = studies.iloc[0]
+        title = f"{first['measure']}, {first['treatment']} against {first['reference']}, without each study"
+        print_table(studies.replace({"study": {"": "(all studies)"}}), title, LEFT_OUT_COLUMNS)
+        print_table(removed.coverage, "printed numbers inside what the other studies foretell")
+        print_words(f"written: {folder}")
+    result.require_gate()
 
 
 def compare_joint(result: "JointResult", who: "Who", *, as_json: bool, **asked: Any) -> None:

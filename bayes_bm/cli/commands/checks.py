@@ -44,10 +44,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayes_bm.checks.check import Check
-    from bayes_bm.checks.leave_one_study_out import LeaveOneOut
     from bayes_bm.checks.node_splitting import Splits
     from bayes_bm.checks.sensitivity import Sensitivity
     from bayes_bm.checks.small_studies import Funnel
+    from bayes_bm.checks.studies_left_out import LeaveOneOut
     from bayes_bm.inference.result import Result
     from bayes_bm.spec.document import Spec
 
@@ -167,6 +167,9 @@ def check(
     folder = removal.out or result_file.parent / "leave_one_out"
     if removal.leave_one_out is not None:
         check_folder("--out", folder, ("studies.csv", "numbers.csv", "leave_one_out.png"), [result_file])
+    if removal.leave_one_out is not None and causes.one_joint([result_file]):
+        asked: dict[str, Any] = {"treatment": removal.treatment, **parallel.document()}
+        return causes.leave_one_out_joint(result_file, folder, as_json=as_json, **asked)
     result = load(result_file)
     with show_progress(result.spec.name) as say:
         say("checking")
@@ -182,7 +185,7 @@ def check(
     else:
         print_check(result, checked)
     result.require_gate()
-    checked.require_no_red()
+    return checked.require_no_red()
 
 
 def _check_leave_one_out_options(removal: LeaveOneOutOptions, parallel: ParallelOptions) -> None:
