@@ -8,6 +8,7 @@ import numpy as np
 from bayes_bm.digitizing.calibration import GivenArm
 from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, unmixed, width_along
 from bayes_bm.digitizing.raster.cutting import Samples, misfit
+from bayes_bm.digitizing.raster.dashes import by_dashes
 from bayes_bm.digitizing.raster.ink import Array
 from bayes_bm.digitizing.raster.levels import Drops, Staircase, edge_samples, staircase, with_last_drop, with_marks
 from bayes_bm.digitizing.raster.marking import mark_shape
@@ -53,6 +54,8 @@ class Wanted:
         Floats (points, 2): places in the panel (column, row) through which the line runs.
     asked
         What a person said of the arm; None where the legend, or nobody, asks for it.
+    stroke
+        Length of the dashes of its key, in pixels; 0 where none is known.
     """
 
     colour: Array
@@ -61,6 +64,7 @@ class Wanted:
     source: str
     points: Array
     asked: GivenArm | None = None
+    stroke: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,7 @@ def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[li
         arms.append(arm)
         taken = covered(arm.path, share.shape, arm.width)
         share, cover = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
-    return arms, missing
+    return by_dashes(arms), missing
 
 
 def _shares(panel: Crop, colour: Array) -> tuple[Array, Array]:

@@ -31,7 +31,7 @@ def wanted_arms(keys: Sequence[DrawnKey], given: Calibration, area: Crop) -> lis
                 wanted.append(_asked(arm, colour, area))
         return wanted
     none = np.zeros((0, 2))
-    return [Wanted(key.colour, key.kind, key.name, "legend", none) for key in keys]
+    return [Wanted(key.colour, key.kind, key.name, "legend", none, stroke=key.stroke) for key in keys]
 
 
 def _asked(arm: GivenArm, colour: Array, area: Crop) -> Wanted:

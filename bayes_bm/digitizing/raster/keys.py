@@ -13,6 +13,8 @@ _REACH = 7.0
 """How far left of its words a key may begin, in heights of the characters."""
 _WIDEST_DASH_GAP = 1.15
 """Gap between the dashes of a key, in heights of the characters: ggplot2 reaches 0.95."""
+_THICK, _THIN = 4.0, 0.6
+"""Pixels from which a key's line is thicker than the arms of its mark, and the share of it below which they are."""
 _NO_NAME = re.compile(
     r"^(p|hr|n|log[- ]?rank|hazard ratio|median|logrank|(no\.?|number) at risk|strata)\b(?! group)", re.IGNORECASE
 )
@@ -34,6 +36,8 @@ class DrawnKey:
         The words behind it.
     mark
         Half the height of a censor mark on the key, in pixels; 0 where there is none.
+    stroke
+        Length of its longest dash in pixels; 0 where it has none, or marks hide them.
     """
 
     colour: Array
@@ -41,6 +45,7 @@ class DrawnKey:
     box: Box
     text: Text
     mark: float
+    stroke: float = 0.0
 
     @property
     def name(self) -> str:
@@ -110,7 +115,7 @@ def _key(pixels: Pixels, printed: Mask, text: Text) -> DrawnKey | None:
     vicinity = piece[:, -int(min(2.5 * tall, right - left)) :]
     far = distance(piece, paper_colour(pixels[top:bottom, left : int(box.right) + int(tall)]))
     for line in runs((far > 30).mean(axis=0) > 0.95):
-        if line.length <= 0.35 * tall:  # an axis line beside the legend
+        if line.length <= 0.35 * tall and not _crossed(far, line):  # an axis line beside the legend
             far[:, line.start : line.end] = 0.0
     far[printed[top:bottom, left:right]] = 0.0
     peak = float(far[:, -vicinity.shape[1] :].max())
@@ -121,6 +126,12 @@ def _key(pixels: Pixels, printed: Mask, text: Text) -> DrawnKey | None:
     if run is None:
         return None
     return _described(piece, far, mask, run, row, text, (left, top))
+
+
+def _crossed(far: Array, line: Run) -> bool:
+    """Whether ink runs through an upright line from side to side: it is a censor mark, taller than the print."""
+    beside = far[:, [max(line.start - 2, 0), min(line.end + 1, far.shape[1] - 1)]]
+    return bool((beside > 60.0).all(axis=1).any())
 
 
 def _longest_row(mask: Mask, tall: float) -> tuple[Run | None, int]:
@@ -150,6 +161,8 @@ def _described(
     filled = heights[heights > 0]
     thick = float(np.median(filled))
     line = part[max(row - 1, 0) : row + 2].any(axis=0)
+    if thick >= _THICK:  # between dashes the arms of a plus are thinner than the line
+        line &= heights >= _THIN * thick
     breaks = [gap for gap in runs(~line) if gap.length >= 2]
     patch = thick > 0.5 * tall
     if patch and (breaks or float(part.mean()) < 0.5):
@@ -166,4 +179,9 @@ def _described(
     rows = np.flatnonzero(part.any(axis=1))
     left, top = corner
     box = Box(left + run.start, top + int(rows[0]), left + run.end, top + int(rows[-1]) + 1)
-    return DrawnKey(colour, kind, box, text, mark)
+    dashes = [
+        stroke.length
+        for stroke in strokes  # arms of a mark would lengthen the dashes of a thin line
+        if thick >= _THICK or heights[stroke.start : stroke.end].max() <= 2.2 * thick
+    ]
+    return DrawnKey(colour, kind, box, text, mark, float(max(dashes, default=0)) if breaks else 0.0)

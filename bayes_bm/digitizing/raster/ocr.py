@@ -24,6 +24,9 @@ _FLAT = 0.3
 """Height of a key's line over that of the characters, at most."""
 _MARKED = 0.35
 """Share of a key's ink, along it, above or below which its mark stands, at most."""
+_UPRIGHT, _LEAST_LETTERS, _LEAST_PRINT, _MOST_PRINT = 0.9, 3, 0.4, 0.85
+"""Share of the height of all ink from which a column is a censor mark's bar; letters beside it that are needed to
+measure their height, and the least and the largest share that it is of the mark's."""
 _TRAILING = re.compile(r"(?<=[\d%])\s*[-–—_.,'’:]+$")
 _LEADING = re.compile(r"^[-–—_]\s*(?=[\d]+([.,]\d+)?%?$)(?=0|1\.0|100)")
 
@@ -123,7 +126,7 @@ def _pieces(pixels: Pixels, place: Region) -> list[Region]:
     turned = place.height > 1.8 * place.width
     mask = _without_lines(ink_mask(pixels[place.top : place.bottom, place.left : place.right]))
     along = mask.T if turned else mask
-    height = _ink_height(along)
+    height = _print_height(along)
     if height < 3:
         return []
     strokes = runs(along.any(axis=0))
@@ -165,6 +168,20 @@ def _ink_height(mask: Mask) -> int:
     return 0 if len(filled) == 0 else int(filled[-1] - filled[0] + 1)
 
 
+def _print_height(mask: Mask) -> int:
+    """Height of the ink (rows, columns); of letters alone where censor marks of keys stick out above and below them."""
+    tall = _ink_height(mask)
+    bars = mask.sum(axis=0) >= _UPRIGHT * tall
+    letters = [run for run in runs(mask.any(axis=0)) if not bars[run.start : run.end].any()]
+    if tall < 3 or len(letters) < _LEAST_LETTERS or not bars.any():
+        return tall
+    every = np.flatnonzero(mask.any(axis=1))
+    rows = np.flatnonzero(np.any([mask[:, run.start : run.end].any(axis=1) for run in letters], axis=0))
+    inner = int(rows[-1] - rows[0] + 1)
+    beyond = rows[0] > every[0] and rows[-1] < every[-1]
+    return inner if beyond and _LEAST_PRINT * tall <= inner <= _MOST_PRINT * tall else tall
+
+
 def _is_key(mask: Mask, height: int) -> bool:
     """Whether a run of ink (rows, columns) is a stroke of a legend: long, with one row that runs through it."""
     return mask.shape[1] > 1.3 * height and float(mask.mean(axis=1).max()) > 0.92
@@ -181,7 +198,10 @@ def _is_dashed_key(mask: Mask, height: int) -> bool:
         return False
     through = np.flatnonzero(along >= 0.9 * along.max())
     middle = (float(through.mean()) - rows[0] + 0.5) / (rows[-1] - rows[0] + 1)
-    beside = np.r_[inked[: max(through[0] - 1, 0)], inked[through[-1] + 2 :]].any(axis=0)
+    pale = np.flatnonzero(along < 0.5 * along.max())  # the line is as thick as its rows have half of its ink
+    first = int(pale[pale < through[0]].max(initial=-1)) + 1
+    last = int(pale[pale > through[-1]].min(initial=len(along))) - 1
+    beside = np.r_[inked[: max(first - 1, 0)], inked[last + 2 :]].any(axis=0)
     band = through[-1] - through[0] + 1 <= _FLAT * height
     return bool(band and 0.2 < middle < 0.8 and beside.mean() < _MARKED)
 

@@ -60,3 +60,48 @@ def test_digits_that_share_their_upper_and_their_lowest_row_are_no_key():
         "#######....#######......#....",
     ]
     assert not _is_dashed_key(np.array([list(row) for row in digits]) == "#", 10)
+
+
+def _key_with(paint):
+    """The key that is drawn before a word on rows 20 to 40."""
+    pixels = np.full((60, 200, 3), 255, np.uint8)
+    paint(pixels)
+    cv2.putText(pixels, "Surgery", (70, 38), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA)
+    text = Text("Surgery", Box(70.0, 20.0, 180.0, 40.0), 0.0, (0.0, 0.0, 0.0), source="ocr", confidence=0.99)
+    (key,) = legend_keys(pixels, (text,), (text,))
+    return key.kind, key.stroke
+
+
+def test_a_mark_taller_than_the_print_does_not_break_a_solid_key():
+    def paint(pixels):
+        pixels[29:31, 20:51] = 0
+        pixels[5:55, 34:36] = 0
+
+    assert _key_with(paint) == ("solid", 0.0)
+
+
+def test_the_arms_of_a_plus_between_two_dashes_are_no_line():
+    def paint(pixels):
+        pixels[27:32, 18:30] = pixels[27:32, 40:52] = 0
+        pixels[29:31, 28:43] = pixels[22:38, 35:36] = 0
+
+    assert _key_with(paint) == ("dashed", 12.0)
+
+
+def test_names_are_parted_where_marks_of_keys_are_taller_than_letters():
+    pixels = np.full((60, 400, 3), 255, np.uint8)
+    for word, left in (("Surgery", 40), ("Repeat", 215)):
+        cv2.putText(pixels, word, (left, 37), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 0, 0), 2, cv2.LINE_AA)
+    right = 40 + cv2.getTextSize("Surgery", cv2.FONT_HERSHEY_SIMPLEX, 0.7, 2)[0][0]
+    pixels[29:31, right + 18 : right + 24] = pixels[29:31, right + 28 : right + 44] = 0
+    pixels[8:54, right + 33 : right + 35] = 0
+    pieces = [(piece.left, piece.right) for piece in _pieces(pixels, Region(0, 0, 400, 60))]
+    assert len(pieces) == 2 and pieces[0][1] < right + 18 and pieces[1][0] > right + 40
+
+
+def test_a_dash_is_as_long_as_it_is_under_a_mark():
+    def paint(pixels):
+        pixels[27:32, 18:40] = pixels[27:32, 48:56] = 0
+        pixels[29:31, 22:36] = pixels[22:38, 28:30] = 0
+
+    assert _key_with(paint) == ("dashed", 22.0)
