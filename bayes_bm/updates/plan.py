@@ -301,13 +301,14 @@ def _sentences(table: pd.DataFrame, answers: Answers) -> list[str]:
 
 def _sentence(name: Any, group: pd.DataFrame, answers: Answers) -> str:
     row = group.iloc[len(group) // 2]
-    share = 1 - row["expected_width"] / row["width_now"]
+    narrower = round(100 * (1 - row["expected_width"] / row["width_now"]))
+    change = f"narrow by {narrower} %" if narrower > 0 else "stay as wide as it is"
     size = f"{row['n']} patients" + (f" in {row['studies']} studies" if row["studies"] > 1 else "")
     halves = group[group["expected_width"] <= 0.5 * group["width_now"]]
     half = f"; about {halves['n'].iloc[0]} would halve it" if len(halves) else "; no size tried would halve it"
     return (
-        f"{name} ({size}): the {answers.level.words} interval of the log {answers.measure} would be expected to narrow"
-        f" by {100 * share:.0f} % ({row['width_now']:.2f} to {row['expected_width']:.2f}){half}; it would exclude 1"
+        f"{name} ({size}): the {answers.level.words} interval of the log {answers.measure} would be expected to"
+        f" {change} ({row['width_now']:.2f} to {row['expected_width']:.2f}){half}; it would exclude 1"
         f" with probability {row['prob_excludes_1']:.2f}, and deciding with it gains {row['expected_gain']:.2f}"
         f" {answers.unit} a patient."
     )
