@@ -15,7 +15,7 @@ from bayes_bm.evidence.causes import CausesEvidence, read_causes_evidence
 from bayes_bm.inference.causes.fit import fit_causes
 from bayes_bm.inference.causes.result import JointResult, load_causes
 from bayes_bm.runtime.errors import BayesBmError, InputError
-from bayes_bm.runtime.stores import file_name_part
+from bayes_bm.runtime.files import file_name_part
 from bayes_bm.runtime.toml_text import parse_toml
 from bayes_bm.runtime.types import Progress
 from bayes_bm.spec.causes import Causes, read_causes

@@ -14,9 +14,8 @@ from bayes_bm.evidence.records import Evidence
 from bayes_bm.inference.result import Result, load
 from bayes_bm.model.baseline_hazard import with_knots
 from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.files import read_kept_json, write_text
+from bayes_bm.runtime.files import file_name_part, read_kept_json, write_text
 from bayes_bm.runtime.spreadsheets import defuse
-from bayes_bm.runtime.stores import file_name_part
 from bayes_bm.runtime.tasks import Task
 from bayes_bm.spec.document import Spec
 

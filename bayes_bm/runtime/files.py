@@ -5,8 +5,10 @@ is ever replaced, and what a command reads is not written over. `check_places` a
 """
 
 import errno
+import hashlib
 import json
 import os
+import re
 import stat
 import uuid
 from collections.abc import Generator, Iterable, Mapping
@@ -180,3 +182,13 @@ def read_kept_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
+
+
+LONGEST = 100
+"""Letters of a name within the name of a file; file systems take 255 bytes for all of it."""
+
+
+def file_name_part(name: str) -> str:
+    """Return a name as it may stand in the name of a file; a long one is cut and has a digest for what was cut off."""
+    plain = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
+    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,20 +1,15 @@
 """Where values of tasks stay, so that an interrupted call is taken up by the next one."""
 
 import csv
-import hashlib
 import json
 import logging
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from bayes_bm.runtime.files import atomic_write, read_kept_json, write_text
+from bayes_bm.runtime.files import atomic_write, file_name_part, read_kept_json, write_text
 from bayes_bm.runtime.tasks import Task
-
-LONGEST = 100
-"""Letters of a name within the name of a file; file systems take 255 bytes for all of it."""
 
 
 class Store(Protocol):
@@ -89,9 +84,3 @@ class CsvStore:
         # a whole number may come back from a file as 3.0
         values = (row.get(column) for column in self.name_columns)
         return " ".join(f"{value:.15g}" if isinstance(value, float) else str(value) for value in values)
-
-
-def file_name_part(name: str) -> str:
-    """Return a name as it may stand in the name of a file; a long one is cut and has a digest for what was cut off."""
-    plain = re.sub(r"[^A-Za-z0-9_.+-]", "_", name)
-    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

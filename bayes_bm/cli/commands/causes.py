@@ -20,8 +20,7 @@ from bayes_bm.cli.printing import (
     show_progress,
 )
 from bayes_bm.runtime.errors import GateRefused, InputError
-from bayes_bm.runtime.files import check_folder, check_places, write_csv
-from bayes_bm.runtime.stores import file_name_part
+from bayes_bm.runtime.files import check_folder, check_places, file_name_part, write_csv
 
 if TYPE_CHECKING:
     from bayes_bm.estimands.who import Who

@@ -55,11 +55,11 @@ def shortened(value: object, *, quoted: bool = True) -> str:
     return repr(shown) if quoted and isinstance(value, str) else shown
 
 
-def coerce_column(frame: pd.DataFrame, name: str, column: Column, rows: TableRows) -> pd.Series:
+def coerce_column(frame: pd.DataFrame, name: str, column: Column, rows: TableRows) -> pd.Series | np.ndarray:
+    """Return the cells as numbers or texts; blanks where the frame has no such column."""
     if name not in frame.columns:
         named = column.kind in ("text", "untouched")
-        cells = np.full(len(frame), None, dtype=object) if named else np.full(len(frame), np.nan)
-        return pd.Series(cells, index=frame.index, dtype=cells.dtype)
+        return np.full(len(frame), None, dtype=object) if named else np.full(len(frame), np.nan)
     values = frame[name]
     if column.kind in ("text", "untouched") and isinstance(values.dtype, pd.CategoricalDtype):
         return _named(values, name, rows)

@@ -65,7 +65,8 @@ def check_frame(
     table = pd.DataFrame(data, index=frame.index)
     if "ci_level" in contract:
         table["ci_level"] = table["ci_level"].fillna(0.95)
-    _check_limits(table, columns, rows)
+    # a column that is not there is blank, and a column that may not be blank is there
+    _check_limits(table, {name: column for name, column in columns.items() if name in frame or column.filled}, rows)
     for rule in RULES.get(kind, ()):
         rule.apply(table, rows)
     check_unique(kind, table, rows)
