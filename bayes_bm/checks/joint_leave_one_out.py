@@ -24,11 +24,12 @@ from bayes_bm.checks.studies_left_out import (
     NUMBER_COLUMNS,
     STUDY_COLUMNS,
     LeaveOneOut,
+    chosen_treatment,
     draws_of,
     log_mean,
     mcse,
-    outcome_words,
     ratio,
+    run_tasks,
     shared_draws,
     with_effects_of,
     with_fixed_correlations,
@@ -50,9 +51,6 @@ from bayes_bm.inference.result import Result
 from bayes_bm.model.causes import correlation
 from bayes_bm.model.causes.incidence import NODES
 from bayes_bm.model.causes.joint_inputs import JointInputs, arm_levels, row_terms
-from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.parallel import map_fits
-from bayes_bm.runtime.stores import JsonStore
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Array, Progress
 
@@ -70,18 +68,11 @@ def leave_one_out_of_causes(
     spec = joint.first.spec
     for one in joint.results.values():
         require_population(one)
-    chosen = treatment or spec.treatments.compare[0]
-    if chosen not in spec.treatments.compare:
-        raise InputError("treatment", found=chosen, allowed=", ".join(spec.treatments.compare))
+    chosen = chosen_treatment(spec, treatment)
     slim, key = _slim(joint), _key(joint, chosen)
     names = sorted({study for part in joint_parts(joint.evidence).values() for study in studies_of(part)})
     tasks = [Task(name, (slim, name, chosen), key) for name in names]
-
-    def told(done: int, total: int, outcome: Outcome) -> None:
-        say(f"{done} of {total}, {outcome.name}: {outcome_words(outcome)}")
-
-    store = None if out is None else JsonStore(Path(out) / "studies")
-    outcomes = map_fits(_leave_out, tasks, seed=spec.seed, store=store, cores=cores, scheduler=scheduler, progress=told)
+    outcomes = run_tasks(_leave_out, tasks, out, seed=spec.seed, cores=cores, scheduler=scheduler, say=say)
     done = _gather(joint, chosen, outcomes)
     if out is not None:
         write_tables(done, Path(out))

@@ -25,10 +25,11 @@ from bayes_bm.checks.studies_left_out import (
     NUMBER_COLUMNS,
     STUDY_COLUMNS,
     LeaveOneOut,
+    chosen_treatment,
     log_mean,
     mcse,
-    outcome_words,
     ratio,
+    run_tasks,
     shared_draws,
     with_fixed_correlations,
     with_fresh_effects,
@@ -44,10 +45,7 @@ from bayes_bm.checks.study_likelihood import (
 from bayes_bm.inference.causes.result import JointResult
 from bayes_bm.inference.fit import refit
 from bayes_bm.inference.result import Result
-from bayes_bm.runtime.errors import InputError
-from bayes_bm.runtime.parallel import map_fits
 from bayes_bm.runtime.spreadsheets import restore
-from bayes_bm.runtime.stores import JsonStore
 from bayes_bm.runtime.tasks import Outcome, Task
 from bayes_bm.runtime.types import Progress
 
@@ -111,9 +109,7 @@ def leave_one_out(
     require_population(result)
     result.require_alone("leave-one-out")
     result.require_one_target("leave-one-out", differ="patients", hint="result.of_imputation(1)")
-    chosen = treatment or spec.treatments.compare[0]
-    if chosen not in spec.treatments.compare:
-        raise InputError("treatment", found=chosen, allowed=", ".join(spec.treatments.compare))
+    chosen = chosen_treatment(spec, treatment)
     slim = replace(
         with_fixed_correlations(result),
         stored_log_likelihood=xr.Dataset(),
@@ -123,12 +119,7 @@ def leave_one_out(
     key = _key(result, chosen)
     names = studies_of(result.evidence)
     tasks = [Task(name, (slim, name, chosen), key) for name in names]
-
-    def told(done: int, total: int, outcome: Outcome) -> None:
-        say(f"{done} of {total}, {outcome.name}: {outcome_words(outcome)}")
-
-    store = None if out is None else JsonStore(Path(out) / "studies")
-    outcomes = map_fits(_leave_out, tasks, seed=spec.seed, store=store, cores=cores, scheduler=scheduler, progress=told)
+    outcomes = run_tasks(_leave_out, tasks, out, seed=spec.seed, cores=cores, scheduler=scheduler, say=say)
     done = _gather(result, chosen, outcomes)
     if out is not None:
         write_tables(done, Path(out))

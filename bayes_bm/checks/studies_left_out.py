@@ -1,5 +1,6 @@
 """What leaving out studies gives, of one endpoint and of several causes: its tables, and the draws without a study."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,13 @@ from bayes_bm.checks.study_likelihood import StudyRows, fresh_scores, keep_study
 from bayes_bm.estimands.compare import compared_pairs
 from bayes_bm.estimands.who import AverageStudy
 from bayes_bm.inference.result import Result
+from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
-from bayes_bm.runtime.tasks import Outcome
-from bayes_bm.runtime.types import Array
+from bayes_bm.runtime.parallel import map_fits
+from bayes_bm.runtime.stores import JsonStore
+from bayes_bm.runtime.tasks import Outcome, Task
+from bayes_bm.runtime.types import Array, Progress
+from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import measure_of
 
 ALL = ""
@@ -97,6 +102,33 @@ def write_tables(done: LeaveOneOut, folder: Path) -> None:
     """Write studies.csv and numbers.csv."""
     for name, table in {"studies": done.studies, "numbers": done.numbers}.items():
         write_csv(table, folder / f"{name}.csv")
+
+
+def chosen_treatment(spec: Spec, treatment: str | None) -> str:
+    """Return the treatment whose ratio is followed: the first that is compared, unless another is asked for."""
+    chosen = treatment or spec.treatments.compare[0]
+    if chosen not in spec.treatments.compare:
+        raise InputError("treatment", found=chosen, allowed=", ".join(spec.treatments.compare))
+    return chosen
+
+
+def run_tasks(
+    leave_out: Callable[..., dict[str, Any]],
+    tasks: Sequence[Task],
+    out: str | Path | None,
+    *,
+    seed: int,
+    cores: int,
+    scheduler: str | None,
+    say: Progress,
+) -> list[Outcome]:
+    """Leave out every study, saying how; with a folder `out` the numbers of each stay there and are not made again."""
+
+    def told(done: int, total: int, outcome: Outcome) -> None:
+        say(f"{done} of {total}, {outcome.name}: {outcome_words(outcome)}")
+
+    store = None if out is None else JsonStore(Path(out) / "studies")
+    return map_fits(leave_out, tasks, seed=seed, store=store, cores=cores, scheduler=scheduler, progress=told)
 
 
 def outcome_words(outcome: Outcome) -> str:

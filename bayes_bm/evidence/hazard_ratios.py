@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ from scipy.special import ndtri
 from bayes_bm.evidence import summary_statistics
 from bayes_bm.evidence.arm_covariates import covariates_together, unstated_covariates
 from bayes_bm.evidence.ratio_contrasts import rounding, study_block
+from bayes_bm.evidence.records import no_rows
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -132,17 +132,10 @@ RATIO_COLUMNS = (
 )
 
 
-@cache
-def _no_ratios() -> pd.DataFrame:
-    """What many specs have: none, with the types of some."""
-    texts = {"study", "treatment", "reference", "p_below", "adjusted_for"}
-    return pd.DataFrame({name: pd.Series(dtype=str if name in texts else float) for name in RATIO_COLUMNS})
-
-
 def hazard_ratio_block(ratios: pd.DataFrame, arms: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
     """Log hazard ratios with the Cholesky factor of their covariance, block diagonal by study (decision 7)."""
     if ratios.empty:
-        return _no_ratios().copy(), np.zeros((0, 0))
+        return no_rows(RATIO_COLUMNS), np.zeros((0, 0))
     ratios = ratios.sort_values(["study", "treatment", "reference"], kind="stable", ignore_index=True)
     se = [_standard_error(row, arms) for row in ratios.to_dict("records")]
     table = ratios.assign(log_hr=np.log(ratios["hr"].astype(float)), se=np.array(se, dtype=float))

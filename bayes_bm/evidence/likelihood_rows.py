@@ -1,13 +1,13 @@
 """What a chosen row weighs in the likelihood: sizes, laws and entry of every arm (docs/decisions.md, 5, 6, 8, 13)."""
 
 from collections.abc import Iterable, Mapping
-from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence import summary_statistics
 from bayes_bm.evidence.arm_covariates import check_known, unstated_covariates
+from bayes_bm.evidence.records import no_rows
 from bayes_bm.evidence.selection import arm_keys, check_acts_on, named_rows, set_aside
 from bayes_bm.evidence.tables.schema import nearest_name
 from bayes_bm.runtime.errors import InputError
@@ -288,19 +288,12 @@ _COUNT_COLUMNS = ("study", "arm", "treatment", "events", "n", "time", "arm_row")
 _REGISTRY_COLUMNS = ("study", "arm", "treatment", "start", "time", "alive", "n", "arm_row")
 
 
-@cache
-def _no_rows(columns: tuple[str, ...]) -> pd.DataFrame:
-    """What most specs have of most kinds: none, with the types of some."""
-    types = {"study": str, "arm": str, "treatment": str, "arm_row": int}
-    return pd.DataFrame({name: pd.Series(dtype=types.get(name, float)) for name in columns})
-
-
 def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
     """Counts; one without a time speaks only where the study's level is free (decision 8). Lesions weigh less
     (decision 13).
     """
     if counts.empty:
-        return _no_rows(_COUNT_COLUMNS).copy()
+        return no_rows(_COUNT_COLUMNS)
     blank = counts[counts["time"].isna()]
     if len(blank) and not spec.free_levels:
         row = blank.iloc[0]
@@ -321,11 +314,7 @@ def count_rows(counts: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: 
         _check_unknown_time(blank, counts, arms)
     rows = [row_of[key] for key in zip(counts["study"], counts["arm"], strict=True)]
     effect = _design_effects(spec, arms, rows)
-    table = (
-        counts[["study", "arm", "treatment", "events", "n", "time"]]
-        .reset_index(drop=True)
-        .assign(arm_row=np.array(rows, dtype=int))
-    )
+    table = counts[list(_COUNT_COLUMNS[:-1])].reset_index(drop=True).assign(arm_row=np.array(rows, dtype=int))
     return table.assign(events=table["events"] / effect, n=table["n"] / effect)
 
 
@@ -335,7 +324,7 @@ def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, s
     Lesions weigh less (decision 13).
     """
     if registry.empty:
-        return _no_rows(_REGISTRY_COLUMNS).copy()
+        return no_rows(_REGISTRY_COLUMNS)
     rows = np.array([row_of[key] for key in zip(registry["study"], registry["arm"], strict=True)], dtype=int)
     shift, entry = (arms[name].to_numpy(dtype=float)[rows] for name in ("shift", "entry"))
     start = registry["start"].to_numpy(dtype=float) + shift

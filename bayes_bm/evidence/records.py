@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,6 +84,21 @@ PROGNOSTIC_COLUMNS = (
 
 def no_prognostic_ratios() -> pd.DataFrame:
     return pd.DataFrame(columns=list(PROGNOSTIC_COLUMNS))
+
+
+TEXTS = ("study", "arm", "treatment", "reference", "p_below", "adjusted_for")
+"""Columns of evidence that hold texts."""
+
+
+@cache
+def _no_rows(columns: tuple[str, ...]) -> pd.DataFrame:
+    types: dict[str, type] = {**dict.fromkeys(TEXTS, str), "arm_row": int}
+    return pd.DataFrame({name: pd.Series(dtype=types.get(name, float)) for name in columns})
+
+
+def no_rows(columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return what most specs have of most kinds: none, with the types of some."""
+    return _no_rows(columns).copy()
 
 
 def no_background() -> pd.DataFrame:
