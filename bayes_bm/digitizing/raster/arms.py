@@ -34,6 +34,8 @@ _LESS_SEEN = 0.03
 
 _MORE_INK = 0.03
 """Share of its columns by which a way down the slopes of dashes must show more ink than one along rows."""
+_GAVE_UP = 0.25
+"""Share of the other way's length below which a way has ended early: too many gaps lay in it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,6 +213,8 @@ def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[li
     arms, missing = [], []
     for item in group:
         arm = _traced(item, share, cover, width, start, second=bool(arms))
+        if item.kind == "solid" and (arm is None or arm.path.coverage < _LEAST_COVERAGE):
+            arm = _dashed_instead(item, share, cover, width, start, second=bool(arms))
         if arm is None or arm.path.coverage < _LEAST_COVERAGE:
             missing.append(item)
             continue
@@ -218,6 +222,14 @@ def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[li
         taken = covered(arm.path, share.shape, arm.width)
         share, cover = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
     return by_dashes(arms), missing
+
+
+def _dashed_instead(
+    item: Wanted, share: Array, cover: Array, width: float, start: Start, *, second: bool
+) -> Traced | None:
+    """The dashed line of a key on which no gap shows, for its mark hides it or the key is one dash long."""
+    arm = _traced(replace(item, kind="dashed"), share, cover, width, start, second=second)
+    return arm if arm is not None and _is_arm(arm, share.shape[1], _SURE_COVERAGE) else None
 
 
 def _shares(panel: Crop, colour: Array) -> tuple[Array, Array]:
@@ -236,7 +248,7 @@ def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start
         dashes = without_bars(share, width)
         sloping = _guided(closed(dashes, gap, slopes=True), item.points, width)
         other = trace(sloping, cover, width, corner, hidden_cost)
-        if _inked(other, dashes) > _inked(path, dashes) + _MORE_INK:
+        if _surer(other, path, dashes):
             image, path = sloping, other
     if len(path.rows) < 5:
         return None
@@ -251,6 +263,11 @@ def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start
         return None
     line = with_last_drop(line, share, width, start.zero)
     return Traced(item, share, cover, width, path, samples, line)
+
+
+def _surer(one: Path, two: Path, dashes: Array) -> bool:
+    """Whether a way of a dashed line shows more ink than another one, or goes on where that has ended early."""
+    return len(two.rows) < _GAVE_UP * len(one.rows) or _inked(one, dashes) > _inked(two, dashes) + _MORE_INK
 
 
 def _guided(share: Array, points: Array, width: float) -> Array:
@@ -294,26 +311,26 @@ def _unasked(panel: Crop, ink: Ink, start: Start, others: Sequence[Traced]) -> l
     width = line_width(share)
     arms: list[Traced] = []
     first = _traced(solid, share, cover, width, start, second=False)
-    if first is None or not _is_arm(first, panel, _SURE_COVERAGE):
+    if first is None or not _is_arm(first, panel.columns, _SURE_COVERAGE):
         first = _traced(dashed, share, cover, width, start, second=False)
-    if first is None or not _is_arm(first, panel, _SURE_COVERAGE):
+    if first is None or not _is_arm(first, panel.columns, _SURE_COVERAGE):
         return []
     arms.append(first)
     if not ink.chromatic and not others:
         taken = covered(first.path, share.shape, first.width)
         rest, hidden = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
         second = _traced(dashed, rest, hidden, width, start, second=True)
-        if second is not None and _is_arm(second, panel, _SURE_COVERAGE) and second.path.hidden.mean() < 0.4:
+        if second is not None and _is_arm(second, panel.columns, _SURE_COVERAGE) and second.path.hidden.mean() < 0.4:
             arms.append(second)
     return arms
 
 
-def _is_arm(arm: Traced, panel: Crop, least: float) -> bool:
+def _is_arm(arm: Traced, columns: int, least: float) -> bool:
     """Whether a traced line looks like a curve: its own ink, from the start on, long and falling."""
     path = arm.path
-    early = max(5, int(0.1 * (panel.columns - path.start)))
+    early = max(5, int(0.1 * (columns - path.start)))
     seen_early = path.seen[:early].mean() + path.hidden[:early].mean() > 0.5
-    long = len(path.rows) > 0.1 * (panel.columns - path.start)
+    long = len(path.rows) > 0.1 * (columns - path.start)
     falls = float(path.rows[-1] - path.rows[0]) > max(2.0, 0.5 * arm.width)
     return bool(
         path.coverage >= least and path.bare < _BARE and path.hidden.mean() < 0.5 and seen_early and long and falls

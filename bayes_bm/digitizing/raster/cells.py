@@ -1,5 +1,6 @@
 """Lone digits that the search for text passes over: read again where the axes and the table say that they stand."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +15,8 @@ from bayes_bm.digitizing.scene import Box, Text
 from bayes_bm.digitizing.table import Table
 
 _LEAST_CONFIDENCE = 0.6
+_TWO_LABELS = re.compile(r"0\d")
+"""How the zeros of both axes read where they stand close together: no number begins so."""
 
 
 def missing_cells(pixels: Pixels, texts: Sequence[Text], table: Table, time: Axis) -> tuple[Text, ...]:
@@ -86,5 +89,7 @@ def _numbers(pixels: Pixels, boxes: Sequence[Box]) -> tuple[Text, ...]:
     return tuple(
         text
         for text in read_regions(pixels, regions)
-        if number(text.content or "") is not None and text.confidence >= _LEAST_CONFIDENCE
+        if number(text.content or "") is not None
+        and text.confidence >= _LEAST_CONFIDENCE
+        and not _TWO_LABELS.match(text.content or "")
     )

@@ -39,6 +39,9 @@ def panel_box(pixels: Pixels, pair: AxisPair, time: Axis, level: Axis, right: fl
     y_high, y_low = float(level.places.min()), float(level.places.max())
     full = level.origin + level.step * (100.0 if pair.percent else 1.0)
     y_high = min(y_high, max(full, 0.0))
+    zero = float(level.place(0.0))
+    if zero < bottom:  # above the labels of time, so its own label was not read
+        y_low = max(y_low, zero)
     interior = pixels[max(int(y_high), 0) : int(y_low) + 1, max(int(x_low), 0) : int(x_high) + 1]
     paper = paper_colour(interior)
     far = distance(pixels, paper)

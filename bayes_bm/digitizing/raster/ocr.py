@@ -24,6 +24,10 @@ _FLAT = 0.3
 """Height of a key's line over that of the characters, at most."""
 _MARKED = 0.35
 """Share of a key's ink, along it, above or below which its mark stands, at most."""
+_TICK = 0.26
+"""Thickness of a tick stroke over the height of the label beside it, at most."""
+_BESIDE_KEY = 0.6
+"""Share of a solid key's columns above or below whose line there is ink, at most."""
 _UPRIGHT, _LEAST_LETTERS, _LEAST_PRINT, _MOST_PRINT = 0.9, 3, 0.4, 0.85
 """Share of the height of all ink from which a column is a censor mark's bar; letters beside it that are needed to
 measure their height, and the least and the largest share that it is of the mark's."""
@@ -183,8 +187,17 @@ def _print_height(mask: Mask) -> int:
 
 
 def _is_key(mask: Mask, height: int) -> bool:
-    """Whether a run of ink (rows, columns) is a stroke of a legend: long, with one row that runs through it."""
-    return mask.shape[1] > 1.3 * height and float(mask.mean(axis=1).max()) > 0.92
+    """Whether a run of ink (rows, columns) is a stroke of a legend: long, a line through it and little beside that.
+
+    Letters and digits that a blurred picture joins are long too, and one of their rows may be inked from side to side.
+    """
+    if mask.shape[1] <= 1.3 * height:
+        return False
+    through = np.flatnonzero(mask.mean(axis=1) > 0.92)
+    if len(through) == 0:
+        return False
+    beside = np.r_[mask[: max(through[0] - 1, 0)], mask[through[-1] + 2 :]].any(axis=0)
+    return float(beside.mean()) < _BESIDE_KEY
 
 
 def _is_dashed_key(mask: Mask, height: int) -> bool:
@@ -264,7 +277,7 @@ def _tight(mask: Mask, region: Region) -> tuple[float, float, float, float]:
 def _is_tick(mask: Mask, height: int) -> bool:
     """Whether a run of ink touches the edge of its region and is flat: a tick stroke beside a label."""
     filled = np.flatnonzero(mask.any(axis=1))
-    return len(filled) > 0 and filled[-1] - filled[0] + 1 <= 0.22 * height and mask.shape[1] >= 0.3 * height
+    return len(filled) > 0 and filled[-1] - filled[0] + 1 <= _TICK * height and mask.shape[1] >= 0.3 * height
 
 
 def _upright(text: Text) -> list[Floats]:

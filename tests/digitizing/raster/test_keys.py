@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bayes_bm.digitizing.raster.keys import legend_keys
-from bayes_bm.digitizing.raster.ocr import Region, _is_dashed_key, _pieces
+from bayes_bm.digitizing.raster.ocr import Region, _is_dashed_key, _is_key, _pieces, _tight
 from bayes_bm.digitizing.scene import Box, Text
 
 cv2 = pytest.importorskip("cv2")
@@ -105,3 +105,55 @@ def test_a_dash_is_as_long_as_it_is_under_a_mark():
         pixels[29:31, 22:36] = pixels[22:38, 28:30] = 0
 
     assert _key_with(paint) == ("dashed", 22.0)
+
+
+def test_digits_that_blur_has_joined_are_no_key_and_a_stroke_with_its_mark_is():
+    rows = [
+        "...####....#####..",
+        "..######..#######.",
+        ".##....####.....##",
+        ".##....####.....##",
+        "..######..##...##.",
+    ]
+    rows += [
+        "..######..##...##.",
+        ".##....####.....##",
+        ".##....####.....##",
+        "..################",
+        "...####....#####..",
+    ]
+    digits = np.array([list(row) for row in rows]) == "#"
+    digits[8, 1:] = True  # one row is inked from side to side
+    assert not _is_key(digits, 10)
+    stroke = np.zeros((12, 30), bool)
+    stroke[5:7], stroke[1:11, 14:17] = True, True
+    assert _is_key(stroke, 10)
+    assert _is_key(np.ones((8, 20), bool), 10)  # a patch
+
+
+@pytest.mark.parametrize(("gap", "count"), [(3, 0), (14, 1)])
+def test_letters_that_recognition_cut_off_are_no_key_of_the_rest(gap, count):
+    pixels = np.full((60, 200, 3), 255, np.uint8)
+    pixels[22:40, 70 - gap - 30 : 70 - gap] = 0  # the letters, joined
+    text = Text("ntrol", Box(70.0, 20.0, 120.0, 40.0), 0.0, (0.0, 0.0, 0.0), source="ocr", confidence=0.99)
+    assert len(legend_keys(pixels, (text,), (text,))) == count
+
+
+def test_keys_of_one_line_stand_from_left_to_right_though_a_mark_reaches_further_down():
+    pixels, texts = np.full((64, 600, 3), 255, np.uint8), []
+    for left, name in ((20, "A one"), (220, "B two"), (420, "C three")):
+        pixels[33:36, left : left + 40] = 0
+        pixels[24:45, left + 19 : left + 21] = 0
+        cv2.putText(pixels, name, (left + 60, 42), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 0, 0), 2, cv2.LINE_AA)
+        box = Box(left + 60.0, 24.0, left + 130.0, 44.0)
+        texts.append(Text(name, box, 0.0, (0.0, 0.0, 0.0), source="ocr", confidence=0.99))
+    pixels[24:57, 239:241] = 0
+    keys = legend_keys(pixels, tuple(texts), tuple(texts))
+    assert [key.name for key in keys] == ["A one", "B two", "C three"]
+
+
+def test_a_tick_stroke_of_three_pixels_is_no_part_of_a_label_of_thirteen():
+    mask = np.zeros((20, 40), bool)
+    mask[3:16, 5:12] = mask[3:16, 15:22] = True
+    mask[8:11, 26:36] = True
+    assert _tight(mask, Region(100, 50, 140, 70)) == (105.0, 53.0, 122.0, 66.0)

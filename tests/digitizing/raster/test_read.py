@@ -3,14 +3,17 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from bayes_bm.digitizing.figure import Axis, RiskRow
 from bayes_bm.digitizing.legend import Name
+from bayes_bm.digitizing.raster import cells
+from bayes_bm.digitizing.raster.framing import panel_box
 from bayes_bm.digitizing.raster.read import _without_mark
-from bayes_bm.digitizing.scene import Box
+from bayes_bm.digitizing.scene import Box, Text
 from bayes_bm.digitizing.table import Table
 from tests.digitizing.raster.drawing import ARMS, Style, draw, error, jpeg, kaplan_meier, matched, turned
 
@@ -104,8 +107,24 @@ def test_a_panel_holds_time_0_where_a_grid_line_passes_for_its_axis(left, expect
     from bayes_bm.digitizing.raster.read import _from_start
 
     time = Axis(np.array([6.0, 12.0]), np.array([335.2, 501.6]), 168.8, 27.73, 0.1, "ticks")
-    pair = SimpleNamespace(level=SimpleNamespace(box=Box(120.0, 60.0, 150.0, 450.0)))
+    pair: Any = SimpleNamespace(level=SimpleNamespace(box=Box(120.0, 60.0, 150.0, 450.0)))
     assert _from_start(Box(left, 53.0, 1216.0, 458.0), time, pair).left == pytest.approx(expected)
+
+
+def test_a_panel_reaches_down_to_survival_0_though_the_label_of_0_was_not_read():
+    pixels = np.full((300, 400, 3), 255, np.uint8)
+    boxes = (Box(10, 90, 30, 200), Box(40, 270, 390, 282))  # labels 1, 0.75, 0.5 and 0.25; 0 would stand in row 250
+    level = Axis(np.array([0.25, 0.5, 0.75, 1.0]), np.array([200.0, 150.0, 100.0, 50.0]), 250.0, -200.0, 0.0, "labels")
+    time = Axis(np.array([0.0, 10.0]), np.array([40.0, 390.0]), 40.0, 35.0, 0.0, "labels")
+    pair: Any = SimpleNamespace(level=SimpleNamespace(box=boxes[0]), time=SimpleNamespace(box=boxes[1]), percent=False)
+    assert panel_box(pixels, pair, time, level, 400.0).bottom > 250
+
+
+def test_zeros_of_both_axes_that_are_read_as_one_are_no_label(monkeypatch):
+    box = Box(20.0, 20.0, 40.0, 34.0)
+    read = [Text(words, box, 0.0, (0.0, 0.0, 0.0), source="ocr", confidence=0.9) for words in ("00", "0", "10")]
+    monkeypatch.setattr(cells, "read_regions", lambda *_: tuple(read))
+    assert [text.content for text in cells._numbers(np.zeros((60, 60, 3), np.uint8), [box])] == ["0", "10"]
 
 
 @pytest.mark.slow

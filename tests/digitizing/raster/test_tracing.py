@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from bayes_bm.digitizing.raster.arms import Start, Wanted, search
+from bayes_bm.digitizing.raster.arms import Start, Wanted, _surer, search
 from bayes_bm.digitizing.raster.colours import crop, inks, line_width, membership
 from bayes_bm.digitizing.raster.levels import Staircase, sample_noise
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
 from bayes_bm.digitizing.raster.telling import ends_hidden
+from bayes_bm.digitizing.raster.tracing import Path
 
 cv2 = pytest.importorskip("cv2")
 WHITE = (255, 255, 255)
@@ -115,16 +116,30 @@ def test_marks_that_touch_are_counted_by_their_density():
     assert len(marks(arm.share, arm.cover, arm.line, arm.width, shape)) == pytest.approx(len(true), rel=0.12)
 
 
-def test_a_dashed_black_arm_beside_a_solid_one():
+@pytest.mark.parametrize("key", ["dashed", "solid"])
+def test_a_dashed_black_arm_beside_a_solid_one_though_a_mark_hides_the_gap_of_its_key(key):
     pixels = _draw(_canvas(), [120.0, 250.0], [20.0, 60.0, 90.0], (0, 0, 0))
     dashed = _draw(_canvas(), [60.0, 140.0, 260.0], [20.0, 120.0, 180.0, 250.0], (0, 0, 0))
     stripes = (np.add.outer(np.arange(300), np.arange(400)) % 20) < 12
     pixels = np.where(stripes[..., None], np.minimum(pixels, dashed), pixels).astype(np.uint8)
-    wanted = [Wanted(np.zeros(3), "solid", "A", "legend", NONE), Wanted(np.zeros(3), "dashed", "B", "legend", NONE)]
+    wanted = [Wanted(np.zeros(3), "solid", "A", "legend", NONE), Wanted(np.zeros(3), key, "B", "legend", NONE)]
     _, found = _search(pixels, wanted)
     lines = {arm.wanted.name: arm.line for arm in found.arms}
     np.testing.assert_allclose(lines["A"].levels, [20.0, 60.0, 90.0], atol=0.3)
     np.testing.assert_allclose(lines["B"].levels[-3:], [120.0, 180.0, 250.0], atol=0.6)
+
+
+@pytest.mark.parametrize(("length", "expected"), [(3, True), (200, False)])
+def test_a_way_that_has_ended_early_is_no_sure_one(length, expected):
+    dashes = np.zeros((40, 200))
+    dashes[20, np.arange(200) % 12 < 7] = 1.0
+    dashes[10, :length] = 1.0
+
+    def way(row, columns):
+        seen = np.ones(columns, bool)
+        return Path(0, np.full(columns, row), seen, ~seen, 0.0, 0.0)
+
+    assert _surer(way(20, 200), way(10, length), dashes) == expected
 
 
 def test_a_dashed_arm_among_bars_of_censor_marks_goes_from_dash_to_dash():
