@@ -62,16 +62,10 @@ def power_scaling(result: Result) -> pd.DataFrame:
     drawn = {name: values for name, _, values in prior_draws(result)}
     chains = result.predictors.draws.chains
     components = {"prior_sensitivity": log_prior(result), "likelihood_sensitivity": log_likelihood(result)}
-    columns = {
-        column: {
-            name: sensitivity(values.reshape(chains, -1), component.reshape(chains, -1))
-            for name, values in drawn.items()
-        }
-        for column, component in components.items()
-    }
-    table = pd.DataFrame(
-        {"parameter": list(drawn), **{name: list(by_parameter.values()) for name, by_parameter in columns.items()}}
-    )
+    table = pd.DataFrame({"parameter": list(drawn)})
+    for column, component in components.items():
+        weights = scaled_weights(component.reshape(chains, -1))
+        table[column] = [sensitivity(values.reshape(chains, -1), weights) for values in drawn.values()]
     return table.assign(power_says=[_says(*row) for row in table[list(components)].to_numpy()])
 
 
@@ -92,20 +86,25 @@ def log_likelihood(result: Result) -> np.ndarray:
     return total
 
 
-def sensitivity(values: np.ndarray, component: np.ndarray) -> float:
-    """Return the distance per doubling of a component, given its log at each draw (chain, draw)."""
+def scaled_weights(component: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the smoothed weights of draws (chain, draw) under both powers of a component, given its log at each."""
     from arviz_stats.base import array
 
     # its annotations say less than it takes
     array_stats: Any = array.array_stats
-    weights = []
-    for alpha in ALPHAS:
-        with warnings.catch_warnings():
-            # of a few dozen draws the tail is too short to smooth; the gate speaks about too few draws
-            warnings.simplefilter("ignore")
-            log_weight = array_stats.power_scale_lw(component, alpha=alpha, axis=(-2, -1))
-        weight = np.exp(log_weight - log_weight.max())
-        weights.append(weight / weight.sum())
+    with warnings.catch_warnings():
+        # of a few dozen draws the tail is too short to smooth; the gate speaks about too few draws
+        warnings.simplefilter("ignore")
+        logs = [array_stats.power_scale_lw(component, alpha=alpha, axis=(-2, -1)) for alpha in ALPHAS]
+    lower, upper = (np.exp(log_weight - log_weight.max()) for log_weight in logs)
+    return lower / lower.sum(), upper / upper.sum()
+
+
+def sensitivity(values: np.ndarray, weights: tuple[np.ndarray, np.ndarray]) -> float:
+    """Return the distance of a parameter's draws (chain, draw) per doubling of the component that gave the weights."""
+    from arviz_stats.base import array
+
+    array_stats: Any = array.array_stats
     lower, upper = weights
     distance = array_stats.power_scale_sense(values, lower, upper, lower_alpha=ALPHAS[0], upper_alpha=ALPHAS[1])
     return float(distance)

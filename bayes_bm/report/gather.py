@@ -75,6 +75,7 @@ def gather(
     refused: tuple[str, ...] = (),
     elsewhere: Mapping[str, pd.DataFrame] | None = None,
     battery: Battery | None = None,
+    moved: pd.DataFrame | None = None,
 ) -> ReportData:
     """Return every table that the report shows."""
     spec, follow_up_ends = result.spec, follow_up(result.spec, result.evidence)
@@ -83,7 +84,7 @@ def gather(
     answers = Answers(spec, tables or answer_tables(result), audit, contrasts, refused, summary, clean)
     observed = [_observed_arm(result, clean, row) for row in range(len(result.evidence.arms))]
     grid, thin, measure = time_grid(spec, follow_up_ends), result.thinned(CURVE_DRAWS), forest_measure(result)
-    parameter_rows = parameters(result).to_dict("records")
+    parameter_rows = (parameters(result) if moved is None else moved).to_dict("records")
     asked = answers.levels and patient is not None and bool(spec.covariates or alive_at)
     return ReportData(
         answers=answers,

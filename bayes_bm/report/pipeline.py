@@ -159,6 +159,7 @@ def make_report(
             allow_failed_gate=allow_failed_gate,
             elsewhere=_elsewhere(result, out.parent if folder is None else folder),
             battery=done.battery,
+            parameters=done.parameters,
         )
     answer = answer_sentences(result, contrasts=contrasts, tables=tables, reconciled=done.reconciliation)
     return WrittenReport(path, tuple(answer))

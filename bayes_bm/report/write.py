@@ -45,6 +45,7 @@ def write_report(
     allow_failed_gate: bool = False,
     elsewhere: Mapping[str, pd.DataFrame] | None = None,
     battery: Battery | None = None,
+    parameters: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report of a result as one HTML file that needs nothing else, whole or not at all.
 
@@ -80,6 +81,8 @@ def write_report(
         Tables that commands of their own make: `sensitivity`, `leave_one_study_out`.
     battery : Battery, optional
         What `bayes_bm.battery` gives; its section is left out where it is None.
+    parameters : pandas.DataFrame, optional
+        Those of `bayes_bm.check`, where they are made already.
 
     Returns
     -------
@@ -123,6 +126,7 @@ def write_report(
             refused=(*gate, *red_rows(result, reconciliation)),
             elsewhere=elsewhere,
             battery=battery,
+            moved=parameters,
         )
         step()
         text = render(material)

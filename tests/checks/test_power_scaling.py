@@ -15,6 +15,7 @@ from bayes_bm.checks.power_scaling import (
     log_prior,
     parameters,
     power_scaling,
+    scaled_weights,
 )
 from bayes_bm.checks.power_scaling import sensitivity as scaled
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
@@ -55,13 +56,13 @@ def test_a_conjugate_normal_has_the_sensitivity_of_its_scaled_posteriors(prior_s
         moved = [posterior(prior_sd, mean, se, **{name: alpha}) for alpha in (0.99, 1.01)]
         far = [distance(law, other, draws.min(), draws.max()) for other in moved]
         wanted = (far[0] / -np.log2(0.99) + far[1] / np.log2(1.01)) / 2
-        assert scaled(draws, component) == pytest.approx(wanted, rel=0.06)
+        assert scaled(draws, scaled_weights(component)) == pytest.approx(wanted, rel=0.06)
 
 
 def test_nothing_moves_a_parameter_that_the_component_knows_nothing_of() -> None:
     rng = np.random.default_rng(5)
     draws, other = rng.standard_normal((2, 4, 2000))
-    assert scaled(draws, stats.norm.logpdf(other)) < THRESHOLD / 2
+    assert scaled(draws, scaled_weights(stats.norm.logpdf(other))) < THRESHOLD / 2
 
 
 def made(**changes):

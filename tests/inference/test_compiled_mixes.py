@@ -6,7 +6,7 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from bayes_bm.inference.compiled.cells.mixtures import KEPT, mixture_of
+from bayes_bm.inference.compiled.cells.mixtures import KEPT, mixture_of, multiplied_mixture
 from bayes_bm.inference.compiled.coverage import why_not
 from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
@@ -118,11 +118,19 @@ def test_the_density_has_no_jumps_where_medians_are_searched_for() -> None:
             assert there == pytest.approx(value + step * float(gradient @ direction), abs=1e-8 * max(1.0, abs(value)))
 
 
-def joined(log_cum: np.ndarray, weight: np.ndarray) -> tuple[float, float]:
-    """log H and log h of a mixture whose parts have hazards e^0.3 H."""
+def joined(log_cum: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
+    """log H and log h of a mixture whose parts have hazards e^0.3 H, and its derivatives."""
     count, scratch = len(weight), np.empty((2, len(weight)))
     kept = np.zeros((KEPT, count))
-    return mixture_of(log_cum, log_cum + 0.3, np.log(weight), weight, scratch[0], scratch[1], kept, 0)
+    return mixture_of(log_cum, log_cum + 0.3, np.log(weight), weight, scratch[0], scratch[1], kept, 0), kept
+
+
+def multiplied(log_cum: float, offset: np.ndarray, weight: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
+    """The same, of parts whose hazards are multiples of one."""
+    count = len(weight)
+    kept, factor = np.zeros((KEPT, count)), np.exp(offset)
+    logs = multiplied_mixture(log_cum, log_cum + 0.3, offset.max(), factor, weight, np.empty(count), kept, 0)
+    return logs, kept
 
 
 @pytest.mark.slow
@@ -138,4 +146,8 @@ def test_a_mixture_keeps_its_digits_however_small_or_large_hazards_are() -> None
             ]
             dying = [a * mpmath.exp(mpmath.mpf(one) + mpmath.mpf(0.3)) for a, one in zip(alive, logs, strict=True)]
             wanted = float(mpmath.log(-mpmath.log(sum(alive)))), float(mpmath.log(sum(dying) / sum(alive)))
-        assert joined(logs, weight) == pytest.approx(wanted, rel=1e-13, abs=1e-13)
+        found, kept = joined(logs, weight)
+        assert found == pytest.approx(wanted, rel=1e-13, abs=1e-13)
+        again, kept_again = multiplied(log_cum, logs - log_cum, weight)
+        assert again == pytest.approx(wanted, rel=1e-13, abs=1e-13)
+        np.testing.assert_allclose(kept_again, kept, rtol=1e-11, atol=1e-15)

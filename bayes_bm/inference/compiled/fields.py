@@ -130,7 +130,7 @@ class Field(IntEnum):
     mix_scale = auto()
     mix_printed = auto()  # (arm x covariate) share or mean, 0 where it is a parameter
     mix_within = auto()  # (arm x covariate) sd inside, below zero where it is the common one
-    part_x = auto()  # (part x covariate) of two-valued ones
+    part_x = auto()  # (covariate x part) of two-valued ones
     part_node = auto()
     part_log_weight = auto()
     mix_loading = auto()  # of each covariate on the factor that they have in common inside arms; none where independent
@@ -180,9 +180,9 @@ OF_LEVEL, OF_SHAPE, BY_LEVEL, BY_SHAPE = range(4)
 DEVIATES, BY_DEVIATION, STANDARD = range(3)
 """Of a pair, none at 0: its deviation, the derivative by it, and how many sds its contrast is, given those before."""
 
-OFFSET, LOG_WEIGHT, WEIGHT, BY_OFFSET, BY_LOG_WEIGHT = range(5)
-"""Of a part of the patients of an averaged cell: what it adds to eta, its weight, and derivatives."""
-PART_ROWS = 5
+OFFSET, LOG_WEIGHT, WEIGHT, FACTOR, BY_OFFSET, BY_LOG_WEIGHT = range(6)
+"""Of a part of the patients of an averaged cell: what it adds to eta, its weight, exp of what it adds, derivatives."""
+PART_ROWS = 6
 
 PLACE, LEVEL_OF_MIX, VALUE, INSIDE, BY_PLACE, BY_MIX, BY_INSIDE = range(7)
 """Of an arm and covariate: location in the population of arms, the arm's own logit or mean, its share or mean, sd

@@ -41,7 +41,7 @@ def pack_mixes(coordinates: Coordinates, spec: Spec, mixes: ArmMixes | None) -> 
         "mix_scale": [term.scale for term in terms],
         "mix_printed": np.nan_to_num(mixes.printed),
         "mix_within": np.where(mixes.two_valued, 0.0, np.where(np.isnan(mixes.within), -1.0, mixes.within)),
-        "part_x": mixes.parts.values,
+        "part_x": mixes.parts.values.T,
         "part_node": mixes.parts.node,
         "part_log_weight": mixes.parts.log_weight,
         **_common_factor(mixes),

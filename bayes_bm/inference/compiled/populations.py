@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
+from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import (
     BY_INSIDE,
     BY_LOG_WEIGHT,
@@ -14,6 +15,7 @@ from bayes_bm.inference.compiled.fields import (
     BY_OFFSET,
     BY_PLACE,
     INNER,
+    INNER_SUMS,
     INSIDE,
     LEVEL_OF_MIX,
     LOG_WEIGHT,
@@ -27,6 +29,8 @@ from bayes_bm.inference.compiled.fields import (
     numbers,
     whole,
 )
+from bayes_bm.inference.compiled.logarithms import logarithm
+from bayes_bm.inference.compiled.totals import dot, total_of
 
 
 @njit(**INNER)
@@ -46,9 +50,10 @@ def add_mixes(theta, data, arm, mix, parts, begin):
         numbers(data, Field.part_log_weight),
     )
     for r in range(mix.shape[0]):
-        first, centre, variance = begin + r * node.size, 0.0, 0.0
+        first, centre, variance, common = begin + r * node.size, 0.0, 0.0, 0.0
+        offset, log_weight = parts[OFFSET, first : first + node.size], parts[LOG_WEIGHT, first : first + node.size]
         for m in range(node.size):
-            parts[LOG_WEIGHT, first + m] = weight[m]
+            log_weight[m] = weight[m]
         for c in range(covariates):
             of_treatment = whole(data, Field.mix_by_at)[c]
             unknown = whole(data, Field.mix_unknown_at)[r * covariates + c]
@@ -65,18 +70,26 @@ def add_mixes(theta, data, arm, mix, parts, begin):
                 centre += slope * (mix[r, c, VALUE] - middle[c]) / scale[c]
                 variance += (slope * mix[r, c, INSIDE] / scale[c]) ** 2
                 continue
-            share = 1 / (1 + math.exp(-level)) if unknown >= 0 else printed[r * covariates + c]
-            mix[r, c, VALUE] = share
-            present = -softplus(-level) if unknown >= 0 else math.log(max(share, NOBODY))
-            absent = -softplus(level) if unknown >= 0 else math.log(max(1 - share, NOBODY))
+            if unknown >= 0:
+                # one exponential and one logarithm for the share and both its logs
+                small = exponential(-abs(level))
+                share, log_whole = (1.0 if level > 0 else small) / (1 + small), logarithm(1 + small)
+                present, absent = min(level, 0.0) - log_whole, -max(level, 0.0) - log_whole
+            else:
+                share = printed[r * covariates + c]
+                present, absent = math.log(max(share, NOBODY)), math.log(max(1 - share, NOBODY))
+            mix[r, c, VALUE], step = share, slope / scale[c]
+            centre -= step * middle[c]
+            gained = present - absent if independent else 0.0
+            common += absent if independent else 0.0
+            here = x[c * node.size : (c + 1) * node.size]
             for m in range(node.size):
-                here = x[m * covariates + c]
-                parts[OFFSET, first + m] += slope * (here - middle[c]) / scale[c]
-                if independent:
-                    parts[LOG_WEIGHT, first + m] += here * present + (1 - here) * absent
+                offset[m] += step * here[m]
+                log_weight[m] += gained * here[m]
         width = math.sqrt(variance)
         for m in range(node.size):
-            parts[OFFSET, first + m] += centre + width * node[m]
+            offset[m] += centre + width * node[m]
+            log_weight[m] += common
 
 
 @njit(**INNER)
@@ -87,21 +100,20 @@ def add_mixes_back(theta, data, arm, mix, parts, begin, score):
     x, node = numbers(data, Field.part_x), numbers(data, Field.part_node)
     independent = not numbers(data, Field.mix_loading).size
     for r in range(mix.shape[0]):
-        first, by_centre, by_width, variance = begin + r * node.size, 0.0, 0.0, 0.0
-        for m in range(node.size):
-            by_centre += parts[BY_OFFSET, first + m]
-            by_width += parts[BY_OFFSET, first + m] * node[m]
+        first, variance = begin + r * node.size, 0.0
+        by_offset = parts[BY_OFFSET, first : first + node.size]
+        by_log_weight = parts[BY_LOG_WEIGHT, first : first + node.size]
+        by_centre, by_width, by_common = total_of(by_offset), dot(by_offset, node), total_of(by_log_weight)
         for c in range(covariates):
             variance += 0.0 if two[c] else (arm[r, SLOPES + c] * mix[r, c, INSIDE] / scale[c]) ** 2
         narrow = by_width / math.sqrt(variance) if variance > 0 else 0.0
         for c in range(covariates):
             unknown, slope, by_slope = whole(data, Field.mix_unknown_at)[r * covariates + c], arm[r, SLOPES + c], 0.0
             if two[c]:
-                for m in range(node.size):
-                    here = x[m * covariates + c]
-                    by_slope += parts[BY_OFFSET, first + m] * (here - middle[c]) / scale[c]
-                    if unknown >= 0 and independent:
-                        mix[r, c, BY_MIX] += parts[BY_LOG_WEIGHT, first + m] * (here - mix[r, c, VALUE])
+                here = x[c * node.size : (c + 1) * node.size]
+                by_slope = (dot(by_offset, here) - by_centre * middle[c]) / scale[c]
+                if unknown >= 0 and independent:
+                    mix[r, c, BY_MIX] += dot(by_log_weight, here) - by_common * mix[r, c, VALUE]
             else:
                 inside = mix[r, c, INSIDE] / scale[c]
                 by_slope = by_centre * (mix[r, c, VALUE] - middle[c]) / scale[c] + narrow * slope * inside * inside
@@ -156,18 +168,12 @@ def add_printed_mixes(theta, data, mix, score):
 
 
 @njit(**INNER)
-def softplus(x: Any) -> Any:
-    """log(1 + exp(x))."""
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
-
-
-@njit(**INNER)
 def share_term(present: Any, n: Any, logit: Any) -> Any:
     """Binomial log density of so many of n without its constant, and its derivative by the logit."""
     # one exponential and one logarithm for both softplus and the share
-    small = math.exp(-abs(logit))
+    small = exponential(-abs(logit))
     share = (1.0 if logit > 0 else small) / (1 + small)
-    return present * logit - n * (max(logit, 0.0) + math.log1p(small)), present - n * share
+    return present * logit - n * (max(logit, 0.0) + logarithm(1 + small)), present - n * share
 
 
 @njit(**INNER)
@@ -182,21 +188,34 @@ def printed_share(present: Any, n: Any, place: Any, sd: Any, node: Any, log_weig
     z = sd * (logit - place) / (sd * sd + variance)
     curvature = 1.0
     for _ in range(steps):
-        share = 1 / (1 + math.exp(-(place + sd * z)))
+        share = 1 / (1 + exponential(-(place + sd * z)))
         curvature = 1 + sd * sd * n * share * (1 - share)
         z += (sd * (present - n * share) - z) / curvature
     width = 1 / math.sqrt(curvature)
     top, terms, slopes = -np.inf, np.empty(node.size), np.empty(node.size)
     for i in range(node.size):
+        slopes[i] = exponential(-abs(place + sd * (z + width * node[i])))
+    for i in range(node.size):
+        terms[i] = logarithm(1 + slopes[i])
+    for i in range(node.size):
         score = z + width * node[i]
-        density, slopes[i] = share_term(present, n, place + sd * score)
-        terms[i] = density - 0.5 * score * score + log_weight[i]
+        logit = place + sd * score
+        terms[i] = present * logit - n * (max(logit, 0.0) + terms[i]) - 0.5 * score * score + log_weight[i]
+        slopes[i] = present - n * (1.0 if logit > 0 else slopes[i]) / (1 + slopes[i])
+    for i in range(node.size):
         top = max(top, terms[i])
+    total, by_place, by_sd = _means(terms, top, slopes, z, width, node)
+    value = top + math.log(total) + math.log(width) - HALF_LOG_TWO_PI
+    return value, by_place / total, by_sd / total
+
+
+@njit(**INNER_SUMS)
+def _means(terms, top, slopes, z, width, node):
+    """Sums of exp(terms - top), of that times the slopes, and of that times the score of each node."""
     total, by_place, by_sd = 0.0, 0.0, 0.0
     for i in range(node.size):
-        part = math.exp(terms[i] - top)
+        part = exponential(terms[i] - top)
         total += part
         by_place += part * slopes[i]
         by_sd += part * slopes[i] * (z + width * node[i])
-    value = top + math.log(total) + math.log(width) - HALF_LOG_TWO_PI
-    return value, by_place / total, by_sd / total
+    return total, by_place, by_sd

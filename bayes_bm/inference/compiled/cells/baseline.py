@@ -11,6 +11,7 @@ from numba import njit
 from bayes_bm.hazards.families.spline_basis import LEAST_TOTAL
 from bayes_bm.inference.compiled.cells.fields import POWERS, Field
 from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS, numbers, whole
+from bayes_bm.inference.compiled.totals import dot
 
 
 @njit(**INNER)
@@ -56,15 +57,6 @@ def run_of(values, first, last):
     while end < last and values[end] == values[first]:
         end += 1
     return end
-
-
-@njit(**INNER_SUMS)
-def dot(one, other):
-    """Sum of products."""
-    total = 0.0
-    for i in range(one.size):
-        total += one[i] * other[i]
-    return total
 
 
 @njit(**INNER_SUMS)

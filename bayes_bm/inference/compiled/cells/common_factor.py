@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
-from bayes_bm.inference.compiled import exponentials, fields, stages
+from bayes_bm.inference.compiled import exponentials, fields, stages, totals
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import MIXES, Field
 from bayes_bm.inference.compiled.exponentials import exponential
@@ -35,6 +35,7 @@ from bayes_bm.inference.compiled.fields import Field as Structure
 from bayes_bm.inference.compiled.formulas import tails
 from bayes_bm.inference.compiled.formulas.tails import log_tail
 from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, own_of, rows_at
+from bayes_bm.inference.compiled.totals import dot
 from bayes_bm.model.covariates.cell_shares import LEAST_SHARE
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -104,7 +105,7 @@ def _add(data, mix, parts, begin):
     for r in range(mix.shape[0]):
         _logs_at_nodes(data, mix[r, :, VALUE], table)
         for m in range(count):
-            kind = kinds[m * covariates : (m + 1) * covariates]
+            kind = kinds[m::count]
             parts[LOG_WEIGHT, begin + r * count + m] += _share_at_nodes(data, kind, table, each)
 
 
@@ -118,22 +119,14 @@ def _add_back(data, mix, parts, begin):
         _logs_at_nodes(data, mix[r, :, VALUE], table)
         by_share[:] = 0.0
         for m in range(count):
-            kind = kinds[m * covariates : (m + 1) * covariates]
+            kind = kinds[m::count]
             _share_at_nodes(data, kind, table, each)
             by_log_weight = parts[BY_LOG_WEIGHT, begin + r * count + m]
             for c in range(covariates):
-                by_share[c] += by_log_weight * _product(each, table[BY_PRESENT if kind[c] > 0 else BY_ABSENT, c])
+                by_share[c] += by_log_weight * dot(each, table[BY_PRESENT if kind[c] > 0 else BY_ABSENT, c])
         for c in range(covariates):
             if whole(data, Structure.mix_unknown_at)[r * covariates + c] >= 0:
                 mix[r, c, BY_MIX] += by_share[c] * mix[r, c, VALUE] * (1 - mix[r, c, VALUE])
-
-
-@njit(**INNER_SUMS)
-def _product(one, other):
-    total = 0.0
-    for k in range(one.size):
-        total += one[k] * other[k]
-    return total
 
 
 @njit(**INNER)
@@ -143,7 +136,7 @@ def _mix_at(frame, data):
     return flat.reshape((flat.size // (covariates * MIX_COLUMNS), covariates, MIX_COLUMNS))
 
 
-_READS = (fields, cell_fields, stages, exponentials, tails)
+_READS = (fields, cell_fields, stages, exponentials, tails, totals)
 
 
 @cached_cfunc(SIGNATURE, *_READS, **JIT)

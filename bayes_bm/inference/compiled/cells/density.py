@@ -14,7 +14,7 @@ from numba import carray, njit, types  # pyright: ignore[reportPrivateImportUsag
 
 from bayes_bm.hazards.families.spline_basis import LEAST_TOTAL
 from bayes_bm.hazards.numerics import numpy_namespace
-from bayes_bm.inference.compiled import exponentials, fields, logarithms, stages
+from bayes_bm.inference.compiled import exponentials, fields, logarithms, stages, totals
 from bayes_bm.inference.compiled.cells import averages, baseline, clocks, mixtures, reading
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.averages import offsets_of, slopes_of_offsets
@@ -22,7 +22,6 @@ from bayes_bm.inference.compiled.cells.baseline import (
     background_at,
     coefficients,
     coefficients_back,
-    dot,
     placed,
     sums,
     sums_back,
@@ -36,12 +35,10 @@ from bayes_bm.inference.compiled.fields import (
     COVARIATES,
     INNER,
     JIT,
-    LOG_WEIGHT,
     MIX_COLUMNS,
     PART_ROWS,
     SLOPES,
     STUDIES,
-    WEIGHT,
     numbers,
     whole,
 )
@@ -71,6 +68,7 @@ from bayes_bm.inference.compiled.stages import (
     put,
     put_structure,
 )
+from bayes_bm.inference.compiled.totals import dot
 from bayes_bm.model.likelihoods import LARGEST_LOG
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -234,8 +232,7 @@ def evaluated(x: Any, gradient: Any, data: Any, own: Any, called: Any) -> Any:
         value += call_stage(called[TOGETHER], frame.ctypes.data)
     if called[LACKING]:
         value += call_stage(called[LACKING], frame.ctypes.data)
-    for m in range(parts.shape[1]):
-        parts[WEIGHT, m] = math.exp(parts[LOG_WEIGHT, m])
+    mixtures.weights_and_factors(parts)
     value += _cells(frame, theta, own, called, arm, parts, score)
     linear_parts_back(own, arm, parts)
     if called[TOGETHER]:
@@ -399,11 +396,10 @@ def _rows(frame, called, cum, logs, log_median, by_cum, slopes):
     return value + 0 * frame.size
 
 
-@cached_cfunc(
-    types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr),
-    *(fields, cell_fields, stages, exponentials, logarithms, averages, baseline, clocks, mixtures, reading, tails),
-    **JIT,
-)
+_READS = (fields, cell_fields, stages, exponentials, logarithms, totals, averages, baseline, clocks, mixtures, reading)
+
+
+@cached_cfunc(types.int64(types.uint64, POINTER, POINTER, POINTER, types.voidptr), *_READS, tails, **JIT)
 def density(size: Any, x: Any, gradient: Any, value: Any, user: Any) -> Any:
     """`evaluated` for a caller without Python; `user` points at `addresses(problem)`. 0, or above where not finite."""
     address_list = carray(user, (14,), np.int64)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
-from bayes_bm.inference.compiled import fields, populations, stages
+from bayes_bm.inference.compiled import fields, stages
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import LACKING, Field
 from bayes_bm.inference.compiled.fields import (
@@ -30,7 +30,8 @@ from bayes_bm.inference.compiled.fields import (
     whole,
 )
 from bayes_bm.inference.compiled.fields import Field as Structure
-from bayes_bm.inference.compiled.populations import softplus
+from bayes_bm.inference.compiled.formulas import tails
+from bayes_bm.inference.compiled.formulas.tails import softplus
 from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -190,7 +191,7 @@ def _add_lacking_back(data, own, theta, arm, parts, first, score):
             score[coordinate + j] += factor[i * phi.size + j] * by_phi[i]
 
 
-_READS = (fields, cell_fields, stages, populations)
+_READS = (fields, cell_fields, stages, tails)
 
 
 @cached_cfunc(SIGNATURE, *_READS, **JIT)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from bayes_bm.inference.compiled import fields, populations, stages
+from bayes_bm.inference.compiled import exponentials, fields, logarithms, populations, stages, totals
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.fields import MIXES, Field
 from bayes_bm.inference.compiled.fields import COVARIATES, JIT, MIX_COLUMNS, PART_ROWS, SLOPES, whole
@@ -13,7 +13,7 @@ from bayes_bm.inference.compiled.populations import add_mixes, add_mixes_back, a
 from bayes_bm.inference.compiled.stages import SIGNATURE, Frame, array_at, data_of, frame_at, matrix_at, own_of, rows_at
 from bayes_bm.runtime.compiling import cached_cfunc
 
-_READS = (fields, cell_fields, stages, populations)
+_READS = (fields, cell_fields, stages, populations, exponentials, logarithms, totals)
 
 
 @cached_cfunc(SIGNATURE, *_READS, **JIT)

@@ -22,6 +22,7 @@ from bayes_bm.inference.compiled.exponentials import exponential
 from bayes_bm.inference.compiled.fields import (
     BY_LOG_WEIGHT,
     BY_OFFSET,
+    FACTOR,
     INNER,
     INNER_SUMS,
     JIT,
@@ -38,8 +39,11 @@ TINY_LOG_HAZARD = -30.0
 """log H of every part below which H is their mean: nobody has died."""
 SMALL_HAZARD = 0.02
 """H up to which 1 - exp(-H) is a series: no difference from 1 is taken."""
+HALF, THIRD, FOURTH, FIFTH, SIXTH = (1 / n for n in range(2, 7))
 LARGEST_LOG = 700.0
 """Log of a part's H beyond which nobody is alive, whatever it is."""
+LARGEST_OFFSET = 300.0
+"""Of an offset and of log H, up to which their exponentials multiply without running over."""
 STEPS, NEAR = 100, 1e-9
 """Newton's steps at most, and the size of log H of the last, which leaves its square."""
 SHARE, TILT, DYING, CUM_WEIGHT, HAZARD_WEIGHT = range(5)
@@ -76,13 +80,20 @@ def linear_parts_back(own, arm, parts):
             arm[of_arm[a], SLOPES + covariates + c] += total
 
 
+@njit(**INNER)
+def weights_and_factors(parts):
+    """Exponentials of the log weights and of the offsets."""
+    for m in range(parts.shape[1]):
+        parts[WEIGHT, m], parts[FACTOR, m] = exponential(parts[LOG_WEIGHT, m]), exponential(parts[OFFSET, m])
+
+
 @njit(**INNER_SUMS)
 def _dead(cum, weight, gone):
     """1 - exp(-H) of each part, into `gone`; their mean."""
     total = 0.0
     for m in range(cum.size):
         h = cum[m]
-        series = h * (1 - h / 2 * (1 - h / 3 * (1 - h / 4 * (1 - h / 5 * (1 - h / 6)))))
+        series = h * (1 - HALF * h * (1 - THIRD * h * (1 - FOURTH * h * (1 - FIFTH * h * (1 - SIXTH * h)))))
         gone[m] = series if h < SMALL_HAZARD else 1 - exponential(-h)
         total += weight[m] * gone[m]
     return total
@@ -125,13 +136,25 @@ def mixed(own, parts, first, factored, at_places, logs, kept):
             logs[0, i], logs[1, i] = at_places[0, place], at_places[1, place]
             continue
         m0, count = rows[row], rows[row + 1] - rows[row]
-        for m in range(count):
-            if factored:
-                log_cum[m], log_hazard[m] = (
-                    at_places[0, i] + parts[OFFSET, m0 + m],
-                    at_places[1, i] + parts[OFFSET, m0 + m],
+        if factored:
+            offset = parts[OFFSET, m0 : m0 + count]
+            least, most = _least_and_largest(offset)
+            if -least < LARGEST_OFFSET and max(most, at_places[0, i]) < LARGEST_OFFSET:
+                logs[0, i], logs[1, i] = multiplied_mixture(
+                    at_places[0, i],
+                    at_places[1, i],
+                    most,
+                    parts[FACTOR, m0 : m0 + count],
+                    parts[WEIGHT, m0 : m0 + count],
+                    cum[:count],
+                    kept,
+                    begin,
                 )
-            else:
+                continue
+            for m in range(count):
+                log_cum[m], log_hazard[m] = at_places[0, i] + offset[m], at_places[1, i] + offset[m]
+        else:
+            for m in range(count):
                 log_cum[m], log_hazard[m] = at_places[0, begin + m], at_places[1, begin + m]
         logs[0, i], logs[1, i] = mixture_of(
             log_cum[:count],
@@ -143,6 +166,80 @@ def mixed(own, parts, first, factored, at_places, logs, kept):
             kept,
             begin,
         )
+
+
+@njit(**JIT)
+def multiplied_mixture(log_cum, log_hazard, most, factor, weight, cum, kept, begin):
+    """`mixture_of` of parts with H and h times their factors, log `most` at most: one exponential a part, not three."""
+    count = factor.size
+    share, by_weight = kept[SHARE, begin : begin + count], kept[CUM_WEIGHT, begin : begin + count]
+    alive, dying = kept[TILT, begin : begin + count], kept[DYING, begin : begin + count]
+    by_hazard_weight = kept[HAZARD_WEIGHT, begin : begin + count]
+    _multiples(exponential(log_cum), factor, cum)
+    if log_cum + most < TINY_LOG_HAZARD:
+        total = _multiples_of(weight, factor, dying)
+        for m in range(count):
+            alive[m], dying[m] = weight[m], dying[m] / total
+            share[m], by_weight[m] = dying[m], dying[m] - weight[m]
+        log_total = log_cum + math.log(total)
+    else:
+        dead = _dead(cum, weight, alive)
+        if dead < 0.5:
+            log_alive = math.log1p(-dead)
+            per_alive, per_log = 1 / (1 - dead), 1 / ((1 - dead) * -log_alive)
+            for m in range(count):
+                by_weight[m] = weight[m] * (alive[m] - dead) * per_log
+                alive[m] = weight[m] * (1 - alive[m]) * per_alive
+        else:
+            least, _ = _least_and_largest(cum)
+            all_alive = _survivors_above(cum, least, weight, alive)
+            log_alive = math.log(all_alive) - least
+            for m in range(count):
+                alive[m] /= all_alive
+                by_weight[m] = (weight[m] - alive[m]) / -log_alive
+        total = _multiples_of(alive, factor, dying)
+        for m in range(count):
+            share[m], dying[m] = alive[m] * cum[m] / -log_alive, dying[m] / total
+        log_total = math.log(-log_alive)
+    for m in range(count):
+        by_hazard_weight[m] = dying[m] - alive[m]
+        # from here on what stood as alive is the tilt
+        alive[m] = -by_hazard_weight[m] * cum[m]
+    return log_total, log_hazard + math.log(total)
+
+
+@njit(**INNER)
+def _multiples(number, factor, found):
+    for m in range(factor.size):
+        found[m] = number * factor[m]
+
+
+@njit(**INNER_SUMS)
+def _multiples_of(one, other, found):
+    """Products into `found`; their sum."""
+    total = 0.0
+    for m in range(one.size):
+        found[m] = one[m] * other[m]
+        total += found[m]
+    return total
+
+
+@njit(**INNER_SUMS)
+def _survivors_above(cum, least, weight, alive):
+    """w exp(least - H) of each part, into `alive`; their sum."""
+    total = 0.0
+    for m in range(cum.size):
+        alive[m] = weight[m] * exponential(least - cum[m])
+        total += alive[m]
+    return total
+
+
+@njit(**INNER)
+def _least_and_largest(values):
+    least, most = np.inf, -np.inf
+    for m in range(values.size):
+        least, most = min(least, values[m]), max(most, values[m])
+    return least, most
 
 
 @njit(**JIT)
@@ -204,18 +301,17 @@ def unmixed_targets(own, parts, first, target):
         row = of_mixture[first + i]
         if row >= 0:
             m0, m1 = rows[row], rows[row + 1]
-            target[i] = _unmixed(target[i], parts[OFFSET, m0:m1], parts[WEIGHT, m0:m1])
+            target[i] = _unmixed(target[i], parts[FACTOR, m0:m1], parts[WEIGHT, m0:m1])
 
 
 @njit(**INNER)
-def _unmixed(target, offset, weight):
-    """log H at offset 0 where -log sum w exp(-H exp(o)) is exp(target): Newton inside a bracket.
+def _unmixed(target, factor, weight):
+    """log H at offset 0 where -log sum w exp(-H factor) is exp(target): Newton inside a bracket.
 
-    H is at least that of the mean of exp(o), by Jensen's inequality, and at most that of the least.
+    H is at least that of the mean factor, by Jensen's inequality, and at most that of the least.
     """
-    factor, least, mean = np.empty(offset.size), np.inf, 0.0
-    for m in range(offset.size):
-        factor[m] = exponential(offset[m])
+    least, mean = np.inf, 0.0
+    for m in range(factor.size):
         least = min(least, factor[m])
         mean += weight[m] * factor[m]
     low, high = target - math.log(mean), target - math.log(least)

@@ -11,11 +11,11 @@ from llvmlite import ir
 from numba import njit, types  # pyright: ignore[reportPrivateImportUsage]
 from numba.extending import intrinsic
 
-from bayes_bm.inference.compiled import exponentials, fields, logarithms, stages
+from bayes_bm.inference.compiled import exponentials, fields, logarithms, stages, totals
 from bayes_bm.inference.compiled.cells import averages, baseline, layers, mixtures, transforms
 from bayes_bm.inference.compiled.cells import fields as cell_fields
 from bayes_bm.inference.compiled.cells.averages import POINTS, averaged, averaged_back
-from bayes_bm.inference.compiled.cells.baseline import dot, run_of
+from bayes_bm.inference.compiled.cells.baseline import run_of
 from bayes_bm.inference.compiled.cells.fields import EFFECT, HAZARD, OF_ARM, TOTAL, Field
 from bayes_bm.inference.compiled.cells.layers import cured, cured_back, multiplied, with_background
 from bayes_bm.inference.compiled.cells.mixtures import mixed, mixed_back
@@ -52,6 +52,7 @@ from bayes_bm.inference.compiled.stages import (
     put,
     rows_at,
 )
+from bayes_bm.inference.compiled.totals import dot
 from bayes_bm.runtime.compiling import cached_cfunc
 
 AVERAGE, BACKGROUND, CLOCK, KEPT = 0, 5, 7, 10
@@ -346,7 +347,7 @@ def parts_of_cells(own, first, cells):
 
 _READS = (
     *(fields, cell_fields, stages, exponentials, logarithms),
-    *(averages, baseline, layers, mixtures, tails, transforms),
+    *(averages, baseline, layers, mixtures, tails, totals, transforms),
 )
 
 
