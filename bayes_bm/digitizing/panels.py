@@ -98,9 +98,12 @@ def _below(row: Scale, column: Scale) -> bool:
     """Return whether a row lies under a column, beside it, as the axes of one panel do."""
     height = max(row.height, column.height)
     columns, rows = row.places, column.places
-    follows = row.box.top > rows.max() - 0.2 * height and row.box.top - rows.max() < 1.2 * np.ptp(rows) + 6 * height
-    span = float(np.ptp(columns))
-    at_left = column.box.right < columns.min() + 1.5 * height and columns.min() - column.box.right < 0.6 * span
+    top = float(np.median([label.box.top for label in row.labels]))  # the box of one may hold a tick
+    follows = top > rows.max() - 0.2 * height and top - rows.max() < 1.2 * np.ptp(rows) + 6 * height
+    span, start = float(np.ptp(columns)), float(columns.min())
+    if column.box.right < row.origin < start:  # the label of time 0 was not read
+        start = row.origin
+    at_left = column.box.right < start + 1.5 * height and start - column.box.right < 0.6 * span
     at_right = column.box.left > columns.max() - 1.5 * height and column.box.left - columns.max() < 0.6 * span
     return bool(follows and (at_left or at_right))
 

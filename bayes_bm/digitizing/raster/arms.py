@@ -34,6 +34,9 @@ _LESS_SEEN = 0.03
 
 _MORE_INK = 0.03
 """Share of its columns by which a way down the slopes of dashes must show more ink than one along rows."""
+_VEIL, _OFF_WAY, _OWN_COLOUR = (0.12, 0.55), 20.0, 30.0
+"""How much of another arm's colour its band adds to a line beneath, at least and at most; grey values by which that
+mixture may be off, and by which it differs from the colours of all arms."""
 _GAVE_UP = 0.25
 """Share of the other way's length below which a way has ended early: too many gaps lay in it."""
 
@@ -128,8 +131,10 @@ def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: St
     """
     arms: list[Traced] = []
     missing: list[Wanted] = []
-    for group in _groups(wanted, inks):
-        traced, absent = _trace_group(panel, group, start)
+    groups = _groups(wanted, inks)
+    for group in groups:
+        others = [other[0].colour for other in groups if other is not group]
+        traced, absent = _trace_group(panel, group, start, _veiled(group[0].colour, others, inks))
         arms += traced
         missing += absent
     arms = _by_marks(arms, start)
@@ -206,9 +211,26 @@ def _with_colour(item: Wanted, colour: Array) -> Wanted:
     return replace(item, colour=colour)
 
 
-def _trace_group(panel: Crop, group: Sequence[Wanted], start: Start) -> tuple[list[Traced], list[Wanted]]:
+def _veiled(colour: Array, others: Sequence[Array], inks: Sequence[Ink]) -> list[Array]:
+    """The colours of inks that one shows under the bands of other arms: on the way from it to one of theirs."""
+    found: list[Array] = []
+    for ink in inks:
+        if any(np.abs(ink.colour - other).max() < _OWN_COLOUR for other in (colour, *others)):
+            continue
+        for other in others:
+            way, part = other - colour, ink.colour - colour
+            share = float(part @ way / max(way @ way, 1.0))
+            if _VEIL[0] < share < _VEIL[1] and float(np.linalg.norm(part - share * way)) < _OFF_WAY:
+                found.append(ink.colour)
+                break
+    return found
+
+
+def _trace_group(
+    panel: Crop, group: Sequence[Wanted], start: Start, veiled: Sequence[Array]
+) -> tuple[list[Traced], list[Wanted]]:
     """The lines of one ink, solid first: each is taken out before the next is traced."""
-    share, cover = _shares(panel, group[0].colour)
+    share, cover = _shares(panel, group[0].colour, veiled)
     width = line_width(share)
     arms, missing = [], []
     for item in group:
@@ -232,10 +254,15 @@ def _dashed_instead(
     return arm if arm is not None and _is_arm(arm, share.shape[1], _SURE_COVERAGE) else None
 
 
-def _shares(panel: Crop, colour: Array) -> tuple[Array, Array]:
-    """How much an ink covers each pixel (rows, columns), and how much something else hides it."""
+def _shares(panel: Crop, colour: Array, veiled: Sequence[Array] = ()) -> tuple[Array, Array]:
+    """How much an ink covers each pixel (rows, columns), under bands too, and how much something else hides it."""
     shares = unmixed(panel, colour)
-    return np.where(panel.hidden, 0.0, shares.share), np.where(panel.hidden, 1.0, shares.other)
+    own, other = shares.share, shares.other
+    for paler in veiled:
+        under = unmixed(panel, paler)
+        more = under.share > own
+        own, other = np.where(more, under.share, own), np.where(more, under.other, other)
+    return np.where(panel.hidden, 0.0, own), np.where(panel.hidden, 1.0, other)
 
 
 def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start, *, second: bool) -> Traced | None:

@@ -197,15 +197,13 @@ def _reading(
         table = tables.risk_table(page.texts, made.time, made.box, axis_texts)
     used = {id(text) for text in (*table.texts, *axis_texts)}
     keys = legend_keys(page.pixels, tuple(text for text in words if id(text) not in used), page.texts)
-    area = _area(page, sight.inner, keys)
-    unit = 100.0 if made.percent else 1.0
-    start = Start(
-        round(float(made.time.place(0.0))) - area.left,
-        float(made.level.place(unit)) - area.top,
-        float(made.level.place(0.0)) - area.top,
-    )
-    wanted = wanted_arms(keys, given, area)
-    traced = only_asked(search(area, wanted, inks(area), start), given)
+    if len(keys) == 1 and sum(row.kind == "at_risk" for row in table.rows) > 1:
+        keys = []  # no legend of one entry, but the last stretch of one of several lines
+    area, traced = _searched(page, sight, keys, given)
+    rest = [key for key in keys if not _is_tail(key, traced, area)]
+    if len(rest) < len(keys):
+        keys = rest
+        area, traced = _searched(page, sight, keys, given)
     names = _names(traced, words, made, area, table)
     lines = _arm_lines(traced, names, made, area, given)
     arms, lines = _in_order(traced, lines, keys, given, made)
@@ -220,6 +218,28 @@ def _reading(
     findings += tables.table_findings(rows, lines)
     others = known_ink((text.box for text in page.texts), (key.box for key in keys))
     return FigureReading(made, boxes, tuple(lines), tuple(rows), in_order(findings), others=others)
+
+
+def _searched(page: _Page, sight: _Sight, keys: Sequence[DrawnKey], given: Calibration) -> tuple[Crop, Search]:
+    """The pixels of a panel and the arms that were traced in them."""
+    made, area = sight.panel, _area(page, sight.inner, keys)
+    unit = 100.0 if made.percent else 1.0
+    start = Start(
+        round(float(made.time.place(0.0))) - area.left,
+        float(made.level.place(unit)) - area.top,
+        float(made.level.place(0.0)) - area.top,
+    )
+    return area, only_asked(search(area, wanted_arms(keys, given, area), inks(area), start), given)
+
+
+def _is_tail(key: DrawnKey, traced: Search, area: Crop) -> bool:
+    """Whether a key is the last stretch of a line before the name beside its end: a line ends where the key begins."""
+    for arm in traced.arms:
+        right, row = arm.path.end + area.left, float(arm.path.rows[-1]) + area.top
+        near = max(4.0, 1.5 * arm.width)
+        if abs(right - key.box.left) < near and key.box.top - near < row < key.box.bottom + near:
+            return True
+    return False
 
 
 def _bridged(

@@ -19,6 +19,9 @@ _HIDDEN = 0.05
 
 _BEHIND_END = 3.0
 """Widths of a line behind its end in which other ink may hide that it runs on."""
+_RUNS_ON, _SHADE, _GOES_ON = 12.0, 0.25, 0.9
+"""Widths behind a line's end along which a paler one is looked for, by how much it stands out from what is beside it,
+and in what share of the columns."""
 
 
 def arm_findings(
@@ -75,11 +78,10 @@ def _one(index: int, arm: Traced, line: ArmLine, legend: bool, alone: bool) -> I
         yield ask("coverage", f"Only {arm.path.coverage:.0%} of the line of {line.name} shows its own ink.")
     if starts_hidden(arm):
         yield ask("start_hidden", f"The first stretch of {line.name} from (0, 1) on cannot be seen.")
-    if ends_hidden(arm):
-        yield ask(
-            "end_hidden",
-            f"{line.name} was last seen at time {line.time[-1]:g}, where other ink covers it: it may run on.",
-        )
+    hides = ends_hidden(arm)
+    if hides or runs_on(arm):
+        why = "where other ink covers it" if hides else "and something paler goes on there"
+        yield ask("end_hidden", f"{line.name} was last seen at time {line.time[-1]:g}, {why}: it may run on.")
     if arm.wanted.kind == "dashed" and arm.inked < _BRIDGED:
         yield ask("bridged", f"{1 - arm.inked:.0%} of the dashed line of {line.name} are gaps.")
     if arm.path.bare > _BARE:
@@ -115,6 +117,19 @@ def ends_hidden(arm: Traced) -> bool:
     inked = np.maximum(arm.share, arm.cover)[row:bottom, last].max(axis=1, initial=0.0) > 0.4
     stop = row + (len(inked) if inked.all() else int((~inked).argmax()))
     return bool((arm.cover[row:stop, columns].min(axis=1, initial=1.0) > 0.5).any())
+
+
+def runs_on(arm: Traced) -> bool:
+    """Return whether a line of some other shade goes on behind a line's end: a band may lie on it there."""
+    first, last = arm.path.end + 1, arm.path.end + 1 + round(_RUNS_ON * arm.width)
+    if last > arm.share.shape[1]:
+        return False
+    row, reach = int(arm.path.rows[-1]), round(3 * arm.width)
+    rows = slice(max(row - reach, 0), row + 2 * reach + 1)
+    inked = np.clip(arm.share[rows, first:last] + arm.cover[rows, first:last], 0.0, 1.0)
+    lit = np.sort(inked, axis=0)[::-1]
+    thin = lit[min(2 * round(arm.width), len(lit) - 1)]  # so many rows of a column are a line's, and no band's
+    return bool(np.mean(lit[0] - thin > _SHADE) > _GOES_ON)
 
 
 def _close(arms: Sequence[Traced | None], lines: Sequence[ArmLine]) -> Iterator[Finding]:

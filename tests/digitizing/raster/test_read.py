@@ -10,9 +10,11 @@ import pytest
 
 from bayes_bm.digitizing.figure import Axis, RiskRow
 from bayes_bm.digitizing.legend import Name
+from bayes_bm.digitizing.panels import _below
 from bayes_bm.digitizing.raster import cells
+from bayes_bm.digitizing.raster.arms import Search
 from bayes_bm.digitizing.raster.framing import panel_box
-from bayes_bm.digitizing.raster.read import _without_mark
+from bayes_bm.digitizing.raster.read import _is_tail, _without_mark
 from bayes_bm.digitizing.scene import Box, Text
 from bayes_bm.digitizing.table import Table
 from tests.digitizing.raster.drawing import ARMS, Style, draw, error, jpeg, kaplan_meier, matched, turned
@@ -118,6 +120,26 @@ def test_a_panel_reaches_down_to_survival_0_though_the_label_of_0_was_not_read()
     time = Axis(np.array([0.0, 10.0]), np.array([40.0, 390.0]), 40.0, 35.0, 0.0, "labels")
     pair: Any = SimpleNamespace(level=SimpleNamespace(box=boxes[0]), time=SimpleNamespace(box=boxes[1]), percent=False)
     assert panel_box(pixels, pair, time, level, 400.0).bottom > 250
+
+
+@pytest.mark.parametrize(("end", "row", "expected"), [(260, 90, True), (200, 90, False), (260, 60, False)])
+def test_the_last_stretch_of_a_line_before_its_name_is_no_key(end, row, expected):
+    key: Any = SimpleNamespace(box=Box(300.0, 138.0, 340.0, 142.0))
+    arm: Any = SimpleNamespace(path=SimpleNamespace(end=end, rows=np.array([20, row])), width=3.0)
+    area: Any = SimpleNamespace(left=40, top=50)
+    assert _is_tail(key, Search((arm,), (), ()), area) == expected
+
+
+@pytest.mark.parametrize("columns", [[286.0, 495.5, 705.5, 1124.5], [705.5, 915.0]])
+def test_labels_of_time_stand_below_an_axis_though_a_box_holds_a_tick_or_that_of_0_was_not_read(columns):
+    tops = [599.0] * (len(columns) - 1) + [585.0]
+    boxes = [
+        SimpleNamespace(box=Box(place - 8, top, place + 8, 616.0)) for place, top in zip(columns, tops, strict=True)
+    ]
+    row: Any = SimpleNamespace(labels=boxes[::-1], places=np.array(columns), height=17.0, origin=286.0)
+    row.box = Box(columns[0] - 8, 585.0, columns[-1] + 8, 616.0)
+    level: Any = SimpleNamespace(places=np.array([43.0, 594.5]), height=17.0, box=Box(243.0, 28.0, 275.0, 600.0))
+    assert _below(row, level)
 
 
 def test_zeros_of_both_axes_that_are_read_as_one_are_no_label(monkeypatch):

@@ -1,13 +1,15 @@
 """Tracing on a known calibration: no recognition of text, only pixels and the place of (0, 1)."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from bayes_bm.digitizing.raster.arms import Start, Wanted, _surer, search
+from bayes_bm.digitizing.raster.arms import Start, Traced, Wanted, _surer, search
 from bayes_bm.digitizing.raster.colours import crop, inks, line_width, membership
 from bayes_bm.digitizing.raster.levels import Staircase, sample_noise
 from bayes_bm.digitizing.raster.marking import mark_shape, marks
-from bayes_bm.digitizing.raster.telling import ends_hidden
+from bayes_bm.digitizing.raster.telling import ends_hidden, runs_on
 from bayes_bm.digitizing.raster.tracing import Path
 
 cv2 = pytest.importorskip("cv2")
@@ -182,6 +184,30 @@ def test_grid_lines_and_a_reference_line_are_no_arms():
     pixels[149:151, 10:380] = (120, 120, 120)
     _, found = _search(_draw(pixels, [90.0, 210.0], [20.0, 90.0, 130.0], (31, 119, 180)))
     assert len(found.arms) == 1
+
+
+def test_a_line_goes_on_beneath_the_band_of_another_arm():
+    red, blue = np.array([248.0, 118.0, 109.0]), np.array([0.0, 191.0, 196.0])
+    pixels = _draw(_canvas(), [60.0, 250.0], [20.0, 150.0, 170.0], tuple(red))
+    pixels = _draw(pixels, [60.0, 200.0], [20.0, 60.0, 100.0], tuple(blue)).astype(float)
+    pixels[120:200, 160:] = 0.7 * pixels[120:200, 160:] + 0.3 * blue
+    wanted = [Wanted(colour, "solid", name, "legend", NONE) for colour, name in ((red, "A"), (blue, "B"))]
+    _, found = _search(pixels.round().astype(np.uint8), wanted)
+    (arm,) = (arm for arm in found.arms if arm.wanted.name == "A")
+    assert arm.line.end == pytest.approx(382, abs=2)  # 160 where the other shade is not known
+    np.testing.assert_allclose(arm.line.levels[-2:], [150.0, 170.0], atol=0.3)
+
+
+@pytest.mark.parametrize(("shade", "expected"), [(0.3, True), (0.0, False)])
+def test_a_paler_line_behind_an_end_may_be_the_same(shade, expected):
+    share = np.zeros((60, 120))
+    share[29:32, :60], share[29:32, 60:] = 1.0, shade
+    share[:, 60:] += 0.1  # a band
+    seen = np.ones(60, bool)
+    nothing: Any = None
+    path = Path(0, np.full(60, 30), seen, ~seen, 0.0, 0.0)
+    arm = Traced(Wanted(np.zeros(3), "solid", "A", "legend", NONE), share, 0 * share, 3.0, path, nothing, nothing)
+    assert runs_on(arm) == expected
 
 
 def test_a_key_without_a_line_is_missing():
