@@ -11,22 +11,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
-from pymc.pytensorf import rewrite_pregrad
-from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import Mode
-from pytensor.compile.sharedvalue import SharedVariable
-from pytensor.graph.basic import Constant
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
-from pytensor.graph.traversal import toposort
-from pytensor.tensor.random.op import RandomVariable
 
 from bayes_bm.model.pymc_graph.build import build_model
-
-MOST_OPERANDS = 32
-"""Of a function of numpy, by which the graph is evaluated."""
+from tests.builders.walks import MOST_OPERANDS, Backward, Walk
 
 KEPT = 8
 """Models of one file's tests are asked for again; more of them would only take memory."""
@@ -45,58 +36,6 @@ def split_long_sums(_: Any, node: Any) -> list[Any] | None:
 UNOPTIMISED = Mode(
     linker="py", optimizer=RewriteDatabaseQuery(include=[], extra_rewrites=[(in2out(split_long_sums), 1)])
 )
-
-
-class Walk:
-    """Goes through the operations of a graph in order, each by its own numpy.
-
-    An operation that holds a graph of its own would compile it, for tens of seconds: it is gone through too.
-    """
-
-    def __init__(self, outputs: Sequence[Any], inputs: Sequence[Any] = ()) -> None:
-        self.outputs, self.inputs = list(outputs), list(inputs)
-        self.inside: dict[Any, Walk] = {}
-        # preparing gradients rewrites a graph where it stands, so that inputs are held as they were
-        self.steps = [(node, list(node.inputs)) for node in toposort(self.outputs)]
-        for node, _ in self.steps:
-            assert not isinstance(node.op, RandomVariable), f"{node} is drawn, not evaluated"
-            if isinstance(node.op, OpFromGraph):
-                self.inside[node] = Walk(node.op.fgraph.outputs, node.op.fgraph.inputs)
-            elif not self._long_sum(node):
-                node.op.prepare_node(node, None, None, "py")
-
-    @staticmethod
-    def _long_sum(node: Any) -> bool:
-        return node.op == pt.add and len(node.inputs) >= MOST_OPERANDS
-
-    def __call__(self, point: dict[str, np.ndarray]) -> list[np.ndarray]:
-        return self.given({}, point)
-
-    def given(self, known: dict[Any, Any], point: dict[str, np.ndarray]) -> list[np.ndarray]:
-        """Values of the outputs, where some variables are known by themselves and others by their names."""
-        values = dict(known)
-
-        def value(of: Any) -> Any:
-            if isinstance(of, Constant):
-                return of.data
-            if isinstance(of, SharedVariable):
-                return of.get_value(borrow=True)
-            return values[of] if of in values else np.asarray(point[of.name], dtype=of.dtype)
-
-        for node, inputs in self.steps:
-            given = [value(of) for of in inputs]
-            if self._long_sum(node):
-                values[node.outputs[0]] = reduce(np.add, given)
-                continue
-            if node in self.inside:
-                inner = self.inside[node]
-                found = inner.given(dict(zip(inner.inputs, given, strict=True)), {})
-                values |= dict(zip(node.outputs, found, strict=True))
-                continue
-            made = [[None] for _ in node.outputs]
-            node.op.perform(node, given, made)
-            values |= {of: one[0] for of, one in zip(node.outputs, made, strict=True)}
-        return [np.asarray(value(of)) for of in self.outputs]
 
 
 MADE: dict[tuple[str, str, str], Any] = {}
@@ -158,21 +97,17 @@ def slopes(model: Any, point: dict[str, np.ndarray], variables: Any = None, *, j
 
 
 def slopes_of(density: Any, values: Sequence[Any], point: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Derivatives of a density of the graph, prepared as PyMC prepares those of a sampler.
-
-    All at once: `Model.dlogp` goes through the graph anew for each variable.
-    """
-    return Walk(pytensor.grad(rewrite_pregrad(density), list(values)))(point)
+    """Derivatives of a density of the graph by some of its values."""
+    return Backward([density], values)(point)[1]
 
 
 def vector_of(model: Any) -> tuple[Callable[[np.ndarray], tuple[float, np.ndarray]], list[str]]:
     """Log density and its gradient at a vector of all values, and the names of its variables in order."""
     values, start = model.value_vars, model.initial_point()
-    whole = total(model)
-    walk = Walk([whole, *pytensor.grad(rewrite_pregrad(whole), values, disconnected_inputs="ignore")])
+    backward = Backward([total(model)], values)
 
     def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, *slopes = walk(point_of(x, {value.name: start[value.name] for value in values}))
+        value, slopes = backward(point_of(x, {value.name: start[value.name] for value in values}))
         return float(value), np.concatenate([np.ravel(one) for one in slopes])
 
     return evaluate, [str(model.values_to_rvs[value].name) for value in values]

@@ -42,7 +42,7 @@ def assert_is_the_graph(spec: Spec, evidence: Evidence) -> None:
         at, data = pack_problem(inputs)
     assert [block.name for block in at.blocks] == names
     compared = 0
-    for x in points(at):
+    for x in [*points(at)][::2]:
         wanted = evaluate(x)
         if np.isfinite(wanted[0]) and np.isfinite(wanted[1]).all():
             assert_agree(wanted, log_density(x, data))
