@@ -1,5 +1,7 @@
 """Derivatives by going backwards through a graph are those that PyTensor makes a graph for."""
 
+from typing import Any
+
 import numpy as np
 import pymc as pm
 import pytensor
@@ -12,7 +14,8 @@ from tests.builders.walks import Walk
 def test_derivatives_are_those_of_pytensors_own_graph() -> None:
     """Broadcasting, indices, a matrix, two outputs of one operation's worth of shapes, and a sum of many terms."""
     rng = np.random.default_rng(1)
-    with pm.Model() as model:
+    model: Any = pm.Model()
+    with model:
         a, b = pm.Normal("a", shape=3), pm.HalfNormal("b")
         c = pm.StudentT("c", nu=4.0, shape=(2, 3))
         rows = pt.concatenate([a[np.array([0, 2, 2])], pt.log1p(b)[None]]) @ rng.normal(size=(4, 3))
@@ -23,7 +26,7 @@ def test_derivatives_are_those_of_pytensors_own_graph() -> None:
     start = model.initial_point()
     point = {name: value + 0.5 * rng.normal(size=np.shape(value)) for name, value in start.items()}
     value, found = evaluate(np.concatenate([np.ravel(point[of.name]) for of in model.value_vars]))
-    density = model.logp()
+    density: Any = model.logp()
     wanted = [np.ravel(one) for one in Walk(pytensor.grad(density, model.value_vars))(point)]
     np.testing.assert_allclose(value, Walk([density])(point)[0], rtol=1e-13)
     np.testing.assert_allclose(found, np.concatenate(wanted), rtol=1e-12, atol=1e-12)
