@@ -441,11 +441,11 @@ PLAIN = {"effects": {}, "treatments": {"reference": "a", "compare": ["b"]}, "sam
 
 
 def grid_posterior(rows: list[Row]) -> dict[str, tuple[float, float]]:
-    """Mean and sd of each parameter by summing scipy's Weibull density on a grid of 61 cubed points."""
+    """Mean and sd of each parameter by summing scipy's Weibull density on a grid of 41 cubed points."""
     time, event, b = (np.array([row[name] for row in rows]) for name in ("time", "event", "treatment"))
     b = (b == "b").astype(float)
-    axes = {"intercept": np.linspace(-0.5, 1.1, 61), "log_hr": np.linspace(-1.7, 0.5, 61)}
-    axes["log_shape"] = np.linspace(-0.25, 0.75, 61)
+    axes = {"intercept": np.linspace(-0.5, 1.1, 41), "log_hr": np.linspace(-1.7, 0.5, 41)}
+    axes["log_shape"] = np.linspace(-0.25, 0.75, 41)
     eta, log_hr, log_shape = np.meshgrid(*axes.values(), indexing="ij")
     log_density = stats.norm.logpdf(eta) + stats.norm.logpdf(log_hr) + stats.norm.logpdf(log_shape, 0, 0.3)
     for t, d, other in zip(time, event, b, strict=True):
@@ -502,7 +502,8 @@ def test_pymcs_own_sampler_agrees_with_nutpie(monkeypatch) -> None:
     """
     import nutpie
 
-    tables = {"patients": simulated(4), "hazard_ratios": [worlds.TABLES["hazard_ratios"][0]]}
+    # patients alone: each kind of evidence more takes numba seconds, and its density is held against the graph elsewhere
+    tables = {"patients": simulated(4)}
     found = {}
     for sampler in ("nutpie", "pymc"):
         spec = worlds.spec(**{**PLAIN, "sampling": {"sampler": sampler, "thin": 1, "cores": 1}})

@@ -595,7 +595,7 @@ def page(result: Result, path: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_what_reconstruction_adds_or_says_that_it_is_left_out(mixed, monkeypatch, tmp_path) -> None:
-    result, _ = scripted(mixed, monkeypatch, apart=0.2, kept=2000)
+    result, _ = scripted(mixed, monkeypatch, apart=0.2, kept=400)
     text = page(result, tmp_path / "many.html")
     parts = result.provenance["variance"]["log_hr[b]"]
     assert text.count("Reconstruction widens the 95 % interval of log HR") == 3
