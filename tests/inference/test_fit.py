@@ -502,7 +502,7 @@ def test_pymcs_own_sampler_agrees_with_nutpie(monkeypatch) -> None:
     """
     import nutpie
 
-    # patients alone: each kind of evidence more takes numba seconds, and its density is held against the graph elsewhere
+    # patients alone: of ratios numba compiles for a dozen seconds more, and their density is held against the graph
     tables = {"patients": simulated(4)}
     found = {}
     for sampler in ("nutpie", "pymc"):

@@ -18,16 +18,7 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.parallel import map_fits, once_per_process
 from bayes_bm.runtime.stores import CsvStore, JsonStore
 from bayes_bm.runtime.tasks import Outcome, Task, spawn_seeds
-
-
-def number(given: dict[str, Any], seeds: np.random.SeedSequence) -> list[float]:
-    """A number of the task and one of its stream."""
-    time.sleep(given.get("sleep", 0.0))
-    return [given["x"] ** 2, float(np.random.default_rng(seeds).standard_normal())]
-
-
-def tasks(count: int, **given: Any) -> list[Task]:
-    return [Task(f"task {x}", {"x": x, **given}, key=f"k{x}") for x in range(count)]
+from tests.builders.tasks import builds, fails_at_first, number, row, tasks
 
 
 def values(outcomes: list[Outcome]) -> dict[str, Any]:
@@ -71,12 +62,6 @@ def test_values_are_kept_and_only_what_is_missing_is_made(tmp_path: Path) -> Non
     assert map_fits(number, other, store=JsonStore(tmp_path))[0].value[0] == 81
 
 
-def row(given: dict[str, Any], seeds: np.random.SeedSequence) -> dict[str, Any]:
-    if given["x"] == given.get("missing"):
-        raise InputError("x", found="missing")
-    return {"kind": "right", "seed": given["x"], "value": given["x"] ** 0.5}
-
-
 @pytest.mark.slow
 def test_rows_of_a_csv_are_kept_and_taken_up_again(tmp_path: Path) -> None:
     """To the last bit, and the file reads as the table it is; one that is refused has no row."""
@@ -113,20 +98,6 @@ def test_kept_rows_that_are_cut_or_broken_are_made_anew_and_it_is_told(tmp_path:
     assert caplog.messages == [f"{path} is cut or broken: its rows are made anew"]
     again = map_fits(row, asked, store=CsvStore(path, ("kind", "seed")))
     assert [one.status for one in again] == ["cached"] * 3
-
-
-def fails_at_first(given: dict[str, Any], seeds: np.random.SeedSequence) -> Any:
-    """Dies, raises or refuses as often as `given` says; the marks on disk count the attempts."""
-    marks = Path(given["marks"])
-    attempt = len(list(marks.glob(f"{given['x']}-*")))
-    (marks / f"{given['x']}-{attempt}").touch()
-    if attempt < given.get("fails", 0):
-        if given.get("how") == "dies":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if given.get("how") == "refuses":
-            raise InputError("a table", found="nothing", allowed="something")
-        raise RuntimeError("no luck")
-    return number(given, seeds)
 
 
 @pytest.mark.slow
@@ -172,11 +143,6 @@ def test_a_process_that_dies_takes_no_other_task_with_it(tmp_path: Path) -> None
     assert values(found) == expected
     assert [one.attempts for one in found] == [1, 2, 1, 1, 2, 1]
     assert found[4].failure == placement.DIED
-
-
-def builds(given: Any, seeds: np.random.SeedSequence) -> tuple[int, int]:
-    """The process, and the number that was drawn when it built what it keeps."""
-    return os.getpid(), once_per_process(("model", given), lambda: time.monotonic_ns())
 
 
 @pytest.mark.slow
@@ -266,7 +232,7 @@ def test_the_command_line_reaches_a_cluster_by_its_address(cluster) -> None:
     """In an interpreter of its own, which knows nothing of this one but the address."""
     code = (
         "from bayes_bm.runtime.parallel import map_fits\n"
-        "from tests.runtime.test_parallel import number, tasks\n"
+        "from tests.builders.tasks import number, tasks\n"
         f"print([o.value[0] for o in map_fits(number, tasks(4), scheduler={cluster.scheduler_address!r})])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
