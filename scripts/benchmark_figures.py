@@ -45,8 +45,11 @@ class RandomFigure:
 
 
 def programs() -> tuple[str, ...]:
-    """Return the programs that are here."""
-    here = shutil.which("Rscript") is not None
+    """Return the programs that are here: R's where its packages are (Debian: r-cran-survminer, r-cran-svglite)."""
+    if shutil.which("Rscript") is None:
+        return PROGRAMS[:2]
+    asked = 'quit(status = !all(sapply(c("survminer", "svglite"), requireNamespace, quietly = TRUE)))'
+    here = subprocess.run(["Rscript", "-e", asked], capture_output=True).returncode == 0
     return PROGRAMS if here else PROGRAMS[:2]
 
 
