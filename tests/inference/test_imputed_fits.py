@@ -34,6 +34,7 @@ from bayes_bm.reconstruction.clicked import solve
 from bayes_bm.runtime.errors import BayesBmError, GateRefused, InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import graphs, posteriors, trials, worlds
+from tests.builders.short_chains import SHORT, fit_of_short_chains
 
 M = 20
 WEEKS = 7 / (365.25 / 12)
@@ -102,8 +103,6 @@ def mixed(tmp_path_factory) -> tuple[Spec, Evidence]:
     return read(folder)
 
 
-SHORT = 3
-"""States' worth of sweeps behind a draw, where only what is done with it is asked."""
 DRAWN: dict[tuple[int, int, int], tuple[Evidence, list[Evidence]]] = {}
 """By identity of an evidence, number of sets and seed; the evidence is kept, so that no other has its identity."""
 
@@ -346,12 +345,6 @@ def test_each_imputation_has_its_own_patients_seed_and_equally_many_draws(mixed,
     assert result.spec.sampling.chains == 4
     found = result.provenance["variance"]["log_hr[b]"]
     assert found["between"] == pytest.approx(9 * (M**2 - 1) / 12 * M / (M - 1), rel=0.05)
-
-
-def fit_of_short_chains(spec: Spec, evidence: Evidence, **given: Any) -> Result:
-    """In a process of its own, which knows nothing of what a test has changed."""
-    solve.ALONE = SHORT
-    return fit(spec, evidence, **given)
 
 
 @pytest.mark.slow
