@@ -1,7 +1,9 @@
-"""Generalised gamma and gamma: tails of the standardised law by Mills' ratio, on the nodes of `numerics.gamma_tail`.
+"""Generalised gamma and gamma: tails of the standardised law by Mills' ratio.
 
-All nodes of a cell are worked on at once: no branch, and exponentials that a processor does for eight numbers at once.
-With w = (log u - eta) / sd the smaller tail is worked out, at |w|, with -q where w < 0; the other follows.
+With w = (log u - eta) / sd the smaller tail is worked out, at |w|, with -q where w < 0; the other follows. Its ratio
+comes from incomplete gamma functions where |q| is neither small nor large, else from the nodes of
+`numerics.gamma_tail`. All nodes of a cell are worked on at once: no branch, and exponentials that a processor does for
+eight numbers at once.
 """
 
 import math
@@ -15,8 +17,9 @@ from bayes_bm.hazards.numerics.gamma_tail import _S, _STEP, CHI_SERIES, LARGEST_
 from bayes_bm.inference.compiled import exponentials
 from bayes_bm.inference.compiled.exponentials import _bits, _number, exponential
 from bayes_bm.inference.compiled.fields import INNER, INNER_SUMS
-from bayes_bm.inference.compiled.formulas import arrays, tails
+from bayes_bm.inference.compiled.formulas import arrays, incomplete_gamma, tails
 from bayes_bm.inference.compiled.formulas.arrays import JIT, SIGNATURE, table
+from bayes_bm.inference.compiled.formulas.incomplete_gamma import mills as series_mills
 from bayes_bm.inference.compiled.formulas.tails import log1mexp, log_cum_from_tails
 from bayes_bm.runtime.compiling import cached_cfunc
 
@@ -155,14 +158,18 @@ def _cell(log_u, eta, log_sd, q, stirling, by_stirling, s, mass, found):
     w = (log_u - eta) * per_sd
     side = -1.0 if w < 0 else 1.0
     y, of_side = side * w, side * q
-    x = min(of_side * y, LARGEST_EXPONENT)
-    if of_side > 0:
-        _right_nodes(of_side, _grown(y, of_side), s, mass)
-    else:
-        _left_nodes(of_side, _grown(y, of_side), math.exp(x), s, mass)
-    mills, steep = _means(y, of_side, s, mass)
     # q w, and with it phi and mu, are the same on either side
+    x = min(of_side * y, LARGEST_EXPONENT)
+    growth, steep_here = math.exp(x), w * w * w * _phi_slope(x)
     log_density = -w * w * _phi(x) - stirling - HALF_LOG_TWO_PI
+    mills, steep = series_mills(y, of_side, growth, log_density, side * steep_here, side * by_stirling)
+    # as NaN, which is not equal to itself
+    if not mills + steep < math.inf:
+        if of_side > 0:
+            _right_nodes(of_side, _grown(y, of_side), s, mass)
+        else:
+            _left_nodes(of_side, _grown(y, of_side), growth, s, mass)
+        mills, steep = _means(y, of_side, s, mass)
     tail = log_density + math.log(mills)
     by_w, by_q = -side / mills, -by_stirling - side * steep
     other = log1mexp(tail)
@@ -173,13 +180,13 @@ def _cell(log_u, eta, log_sd, q, stirling, by_stirling, s, mass, found):
     found[0], found[3] = log_cum, per_cum * by_q
     found[1], found[2] = -per_sd * per_cum * by_w, -w * per_cum * by_w
     density_by_w = -_grown(w, q)
-    density_by_q = -w * w * w * _phi_slope(x) - by_stirling
+    density_by_q = -steep_here - by_stirling
     slope = density_by_w - to_alive * by_w
     found[4], found[5] = log_density - log_sd - log_u - log_alive, -per_sd * slope
     found[6], found[7], found[8] = -1 - w * slope, density_by_q - to_alive * by_q, per_sd * slope - 1
 
 
-@cached_cfunc(SIGNATURE, arrays, tails, exponentials, **JIT)
+@cached_cfunc(SIGNATURE, arrays, tails, exponentials, incomplete_gamma, **JIT)
 def gengamma(n: Any, given: Any, found: Any) -> None:
     """Shapes log sd and q."""
     x, y = table(given, 4, n), table(found, 9, n)
@@ -191,7 +198,7 @@ def gengamma(n: Any, given: Any, found: Any) -> None:
             y[row, i] = one[row]
 
 
-@cached_cfunc(SIGNATURE, arrays, tails, exponentials, **JIT)
+@cached_cfunc(SIGNATURE, arrays, tails, exponentials, incomplete_gamma, **JIT)
 def gamma(n: Any, given: Any, found: Any) -> None:
     """Its shape is log(1 / sd^2), and q = sd."""
     x, y = table(given, 3, n), table(found, 7, n)
