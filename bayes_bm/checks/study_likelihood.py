@@ -163,7 +163,9 @@ def rows_log_density(inputs: ModelInputs, draws: Draws) -> Array:
             continue
         data = SimpleNamespace(**arrays, **active_terms(arrays))
         family, eta, shape = predictors.rows(name, arrays)
-        total += KINDS[name].log_density(family, data, eta, shape, xp=NUMPY).sum(axis=1)
+        # a search far out meets a median of nothing, whose log density is minus infinity
+        with np.errstate(divide="ignore"):
+            total += KINDS[name].log_density(family, data, eta, shape, xp=NUMPY).sum(axis=1)
     if inputs.prognostic_ratios is not None:
         total += predictors.prognostic_log_density(inputs.prognostic_ratios).sum(axis=1)
     return total
