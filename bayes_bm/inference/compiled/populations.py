@@ -168,12 +168,17 @@ def add_printed_mixes(theta, data, mix, score):
 
 
 @njit(**INNER)
+def _binomial(present, n, logit, small, log_whole):
+    """`share_term`, given small = exp(-|logit|) and log(1 + small)."""
+    value = present * logit - n * (max(logit, 0.0) + log_whole)
+    return value, present - n * (1.0 if logit > 0 else small) / (1 + small)
+
+
+@njit(**INNER)
 def share_term(present: Any, n: Any, logit: Any) -> Any:
     """Binomial log density of so many of n without its constant, and its derivative by the logit."""
-    # one exponential and one logarithm for both softplus and the share
     small = exponential(-abs(logit))
-    share = (1.0 if logit > 0 else small) / (1 + small)
-    return present * logit - n * (max(logit, 0.0) + logarithm(1 + small)), present - n * share
+    return _binomial(present, n, logit, small, logarithm(1 + small))
 
 
 @njit(**INNER)
@@ -193,15 +198,15 @@ def printed_share(present: Any, n: Any, place: Any, sd: Any, node: Any, log_weig
         z += (sd * (present - n * share) - z) / curvature
     width = 1 / math.sqrt(curvature)
     top, terms, slopes = -np.inf, np.empty(node.size), np.empty(node.size)
+    # exponentials and logarithms by themselves, several at a time
     for i in range(node.size):
         slopes[i] = exponential(-abs(place + sd * (z + width * node[i])))
     for i in range(node.size):
         terms[i] = logarithm(1 + slopes[i])
     for i in range(node.size):
         score = z + width * node[i]
-        logit = place + sd * score
-        terms[i] = present * logit - n * (max(logit, 0.0) + terms[i]) - 0.5 * score * score + log_weight[i]
-        slopes[i] = present - n * (1.0 if logit > 0 else slopes[i]) / (1 + slopes[i])
+        density, slopes[i] = _binomial(present, n, place + sd * score, slopes[i], terms[i])
+        terms[i] = density - 0.5 * score * score + log_weight[i]
     for i in range(node.size):
         top = max(top, terms[i])
     total, by_place, by_sd = _means(terms, top, slopes, z, width, node)

@@ -118,6 +118,14 @@ def _largest(values):
 
 
 @njit(**INNER)
+def _least(values):
+    least = np.inf
+    for m in range(values.size):
+        least = min(least, values[m])
+    return least
+
+
+@njit(**INNER)
 def mixed(own, parts, first, factored, at_places, logs, kept):
     """log H and log h of cells (2, cell) from those of places (2, place); `kept` (5, part of a cell)."""
     of_mixture, begins, rows = (
@@ -138,8 +146,8 @@ def mixed(own, parts, first, factored, at_places, logs, kept):
         m0, count = rows[row], rows[row + 1] - rows[row]
         if factored:
             offset = parts[OFFSET, m0 : m0 + count]
-            least, most = _least_and_largest(offset)
-            if -least < LARGEST_OFFSET and max(most, at_places[0, i]) < LARGEST_OFFSET:
+            most = _largest(offset)
+            if -_least(offset) < LARGEST_OFFSET and max(most, at_places[0, i]) < LARGEST_OFFSET:
                 logs[0, i], logs[1, i] = multiplied_mixture(
                     at_places[0, i],
                     at_places[1, i],
@@ -191,7 +199,7 @@ def multiplied_mixture(log_cum, log_hazard, most, factor, weight, cum, kept, beg
                 by_weight[m] = weight[m] * (alive[m] - dead) * per_log
                 alive[m] = weight[m] * (1 - alive[m]) * per_alive
         else:
-            least, _ = _least_and_largest(cum)
+            least = _least(cum)
             all_alive = _survivors_above(cum, least, weight, alive)
             log_alive = math.log(all_alive) - least
             for m in range(count):
@@ -232,14 +240,6 @@ def _survivors_above(cum, least, weight, alive):
         alive[m] = weight[m] * exponential(least - cum[m])
         total += alive[m]
     return total
-
-
-@njit(**INNER)
-def _least_and_largest(values):
-    least, most = np.inf, -np.inf
-    for m in range(values.size):
-        least, most = min(least, values[m]), max(most, values[m])
-    return least, most
 
 
 @njit(**JIT)

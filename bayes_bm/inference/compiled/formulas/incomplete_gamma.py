@@ -48,8 +48,7 @@ def lower(a: Any, x: Any) -> Any:
 def upper(a: Any, x: Any) -> Any:
     """Gamma(a, x) exp(x) x^-a of x > a + 1, and its derivatives by a and x; NaN where it does not settle."""
     b = x + 1 - a
-    inverse_d = b
-    d = 1 / inverse_d
+    d = 1 / b
     fraction, by_d, by_log, per_c, by_c = d, d * d, d, 0.0, 0.0
     for i in range(1, STEPS):
         step = -i * (i - a)
