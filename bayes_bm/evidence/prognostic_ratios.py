@@ -3,6 +3,7 @@
 A row compares patients who differ in one covariate. It informs the coefficient of that covariate, and no arm's level.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -50,7 +51,7 @@ def prognostic_rows(
     )
     kept = pd.Series(True, index=table.index)
     for broken, reason in rules:
-        aside += [_entry(row, reason) for row in table[kept & broken].to_dict("records")]
+        aside += [_entry(row, reason) for row in _contrasts(table[kept & broken])]
         kept &= ~broken
     chosen = table[kept].sort_values(["study", "covariate", "level", "reference", "per"], kind="stable")
     rows = chosen.reset_index(drop=True)
@@ -90,6 +91,14 @@ def _rules_of_choice(spec: Spec, table: pd.DataFrame) -> Iterator[tuple[pd.Serie
             yield named_rows(table, [choice]), f"left out by the spec: {choice.why}"
 
 
+_CONTRAST = ["study", "covariate", "level", "reference", "per"]
+"""Columns that say what a ratio compares."""
+
+
+def _contrasts(rows: pd.DataFrame) -> list[dict[Any, Any]]:
+    return rows[_CONTRAST].to_dict("records") if len(rows) else []
+
+
 def _entry(row: Mapping[Any, Any], reason: str) -> dict[str, str]:
     return {"kind": KIND, "study": row["study"], "arm": contrast_text(row), "reason": reason}
 
@@ -104,13 +113,16 @@ def contrast_text(row: Mapping[Any, Any]) -> str:
 def _said_by_patients(spec: Spec, table: pd.DataFrame, arms: pd.DataFrame, patients: pd.DataFrame) -> pd.Series:
     """Whether arms of one treatment of the row's study, or its patients, differ in the row's covariate."""
     allowed = {choice.study for choice in spec.evidence.allow_overlap}
-    said = [
-        row["study"] not in allowed
-        and row["covariate"] in spec.covariates
-        and _differs(row["covariate"], arms[arms["study"] == row["study"]], patients)
-        for row in table.to_dict("records")
-    ]
-    return pd.Series(said, index=table.index, dtype=bool)
+    asked = list(zip(table["study"], table["covariate"], strict=True))
+    in_use = set(arms["study"]) - allowed
+    said = {
+        (study, covariate)
+        for study, covariate in set(asked)
+        if study in in_use
+        and covariate in spec.covariates
+        and _differs(covariate, arms[arms["study"] == study], patients)
+    }
+    return pd.Series([key in said for key in asked], index=table.index, dtype=bool)
 
 
 def _differs(name: str, arms: pd.DataFrame, patients: pd.DataFrame) -> bool:
@@ -130,7 +142,7 @@ def _printed(name: str, arm: Mapping[Any, Any]) -> float | None:
 
 def _check_levels(spec: Spec, rows: pd.DataFrame) -> None:
     """Levels lie inside the covariate's limits."""
-    for row in rows.to_dict("records"):
+    for row in _contrasts(rows):
         term = spec.covariates[row["covariate"]]
         low, high = (-np.inf if term.lower is None else term.lower), (np.inf if term.upper is None else term.upper)
         for column in ("level", "reference"):
@@ -144,16 +156,16 @@ def _check_levels(spec: Spec, rows: pd.DataFrame) -> None:
 
 def _check_counted_once(rows: pd.DataFrame) -> None:
     """One ratio of a study and contrast, and one study of an overlap group."""
-    for (study, covariate), of_study in rows.groupby(["study", "covariate"], sort=True):
-        contrasts = [contrast_text(row) for row in of_study.to_dict("records")]
-        again = sorted({text for text in contrasts if contrasts.count(text) > 1})
-        if again:
-            raise InputError(
-                f"{KIND}, study {study}, covariate {covariate}",
-                found=f"{contrasts.count(again[0])} rows of {again[0]}",
-                allowed="one: the rows are the same patients",
-                hint="choose one with its use flag",
-            )
+    texts = Counter((row["study"], row["covariate"], contrast_text(row)) for row in _contrasts(rows))
+    again = sorted(key for key, count in texts.items() if count > 1)
+    if again:
+        study, covariate, text = again[0]
+        raise InputError(
+            f"{KIND}, study {study}, covariate {covariate}",
+            found=f"{texts[again[0]]} rows of {text}",
+            allowed="one: the rows are the same patients",
+            hint="choose one with its use flag",
+        )
     grouped = rows.dropna(subset=["overlap_group"])
     for (group, covariate), members in grouped.groupby(["overlap_group", "covariate"], sort=True):
         if len(set(members["study"])) > 1:
@@ -166,7 +178,7 @@ def _check_counted_once(rows: pd.DataFrame) -> None:
 
 
 def _check_transport(spec: Spec, rows: pd.DataFrame) -> None:
-    outside = rows[rows["population"] == EXTERNAL].to_dict("records")
+    outside = _contrasts(rows[rows["population"] == EXTERNAL])
     if outside and (spec.prognosis is None or spec.prognosis.transport_sd is None):
         raise InputError(
             "prognosis.transport_sd",

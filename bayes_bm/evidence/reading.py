@@ -7,7 +7,7 @@ returns are plain tables in which every row is used, and one table of what was s
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +52,7 @@ from bayes_bm.evidence.selection import (
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.links import check_links, check_vocabulary
 from bayes_bm.evidence.tables.reading import read_table
+from bayes_bm.evidence.tables.schema import Column
 from bayes_bm.evidence.time_units import DAYS_PER, TIME_COLUMNS
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -260,11 +261,13 @@ _MINIMAL = {
 
 def _read_source(kind: str, source: Source, spec: Spec, digests: dict[str, str]) -> pd.DataFrame:
     path, is_shipped = resolve_path(kind, source.path, spec)
-    frame = read_table(kind, path, named=covariate_columns(spec) if kind == "patients" else None)
-    digests[source.path if not is_shipped else f"shipped:{path.parent.name}/{path.name}"] = file_digest(path)
+    named = covariate_columns(spec) if kind == "patients" else {}
     if is_shipped:
-        check_vocabulary(frame, where=str(path.name))
+        frame = _shipped_table(kind, path, file_digest(path), tuple(named.items())).copy(deep=False)
+        digests[f"shipped:{path.parent.name}/{path.name}"] = file_digest(path)
     else:
+        frame = read_table(kind, path, named=named)
+        digests[source.path] = file_digest(path)
         check_some_named(str(path), frame, spec)
     if kind == "patients":
         check_once(str(path), frame)
@@ -273,6 +276,14 @@ def _read_source(kind: str, source: Source, spec: Spec, digests: dict[str, str])
         return frame.assign(folder=str(path.parent), time_unit=unit)
     factor = DAYS_PER[source.time_unit or spec.time_unit] / DAYS_PER[spec.time_unit]
     return frame.assign(**{column: frame[column] * factor for column in TIME_COLUMNS[kind] if column in frame})
+
+
+@lru_cache(maxsize=32)
+def _shipped_table(kind: str, path: Path, digest: str, named: tuple[tuple[str, Column], ...]) -> pd.DataFrame:
+    """A table of the package, read and checked once in a process: each analysis of a table of sensitivity needs it."""
+    frame = read_table(kind, path, named=dict(named))
+    check_vocabulary(frame, where=str(path.name))
+    return frame
 
 
 def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:

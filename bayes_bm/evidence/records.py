@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bayes_bm.evidence.tables.checking import with_plain_names
 from bayes_bm.runtime.summaries import counted, listed, summary
 
 if TYPE_CHECKING:
@@ -165,6 +166,10 @@ class Evidence:
     background: pd.DataFrame = field(default_factory=no_background)
     prognostic_ratios: pd.DataFrame = field(default_factory=no_prognostic_ratios)
     remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in (*self.tables(), "background"):
+            object.__setattr__(self, name, with_plain_names(getattr(self, name)))
 
     def __repr__(self) -> str:
         tables = {name: len(table) for name, table in self.tables().items() if name not in ("arms", "set_aside")}
