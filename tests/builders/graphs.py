@@ -12,12 +12,14 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytensor.tensor as pt
+from pymc.distributions.distribution import support_point
+from pymc.logprob.abstract import _logprob
 from pytensor.compile.mode import Mode
 from pytensor.graph.rewriting.basic import in2out, node_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 
 from bayes_bm.model.pymc_graph.build import build_model
-from tests.builders.walks import MOST_OPERANDS, Backward, Walk
+from tests.builders.walks import MOST_OPERANDS, Backward, Walk, read_as, stand_in
 
 KEPT = 8
 """Models of one file's tests are asked for again; more of them would only take memory."""
@@ -39,6 +41,7 @@ UNOPTIMISED = Mode(
 
 
 MADE: dict[tuple[str, str, str], Any] = {}
+STARTS: WeakKeyDictionary[Any, dict[str, np.ndarray]] = WeakKeyDictionary()
 TERMS: WeakKeyDictionary[Any, dict[bool, dict[str, Any]]] = WeakKeyDictionary()
 TOTALS: WeakKeyDictionary[Any, dict[tuple[bool, tuple[str, ...]], Any]] = WeakKeyDictionary()
 WALKS: WeakKeyDictionary[Any, dict[tuple[int, ...], Walk]] = WeakKeyDictionary()
@@ -54,12 +57,50 @@ def model_of(spec: Any, evidence: Any) -> Any:
     return MADE[key]
 
 
+def start(model: Any) -> dict[str, np.ndarray]:
+    """Where PyMC starts a sampler: the support point of every variable, on the sampler's scale."""
+    if model not in STARTS:
+        read_values(model)
+        point: dict[str, np.ndarray] = {}
+        # a variable stands after those that its law depends on
+        for variable in model.free_RVs:
+            value, transform = model.rvs_to_values[variable], model.rvs_to_transforms[variable]
+            expression: Any = support_point(variable)
+            if transform is not None:
+                expression = transform.forward(expression, *variable.owner.inputs)
+            point[value.name] = Walk([expression])(point)[0]
+        STARTS[model] = point
+    return dict(STARTS[model])
+
+
+def read_values(model: Any) -> None:
+    """Have walks read each variable of a model at its value on the sampler's scale."""
+    for variable in model.free_RVs:
+        value, transform = model.rvs_to_values[variable], model.rvs_to_transforms[variable]
+        stand_in(variable, value if transform is None else transform.backward(value, *variable.owner.inputs))
+
+
 def terms(model: Any, *, jacobian: bool = True) -> dict[str, Any]:
-    """Of the graph: the log density of each variable and potential by name."""
+    """Of the graph: the log density of each variable and potential by name.
+
+    They are PyMC's (`tests/inference/test_walks.py`), which takes half a second to look for laws of what is made of
+    random variables and to copy the graph with values in place of these.
+    """
     kept = TERMS.setdefault(model, {})
-    if jacobian not in kept:
-        names = [str(one.name) for one in (*model.free_RVs, *model.observed_RVs, *model.potentials)]
-        kept[jacobian] = dict(zip(names, model.logp(jacobian=jacobian, sum=False), strict=True))
+    if not kept:
+        read_values(model)
+        kept |= {True: {}, False: {}}
+        for variable in (*model.free_RVs, *model.observed_RVs):
+            value, transform = model.rvs_to_values[variable], model.rvs_to_transforms[variable]
+            law, inputs = variable.owner.op, variable.owner.inputs
+            density: Any = _logprob(law, (value if transform is None else read_as(variable),), *inputs)
+            kept[False][variable.name] = kept[True][variable.name] = density
+            if transform is not None:
+                added: Any = transform.log_jac_det(value, *inputs)
+                assert density.ndim == added.ndim, variable
+                kept[True][variable.name] = density + added
+        for made in kept.values():
+            made |= {str(potential.name): potential for potential in model.potentials}
     return kept[jacobian]
 
 
@@ -75,6 +116,7 @@ def total(model: Any, variables: Any = None, *, jacobian: bool = True) -> Any:
 def evaluated(model: Any, variables: Any, point: dict[str, np.ndarray]) -> Any:
     """Values of a variable of the graph, or of several, at a point of the sampler's scale."""
     several = variables if isinstance(variables, list | tuple) else [variables]
+    read_values(model)
     walks = WALKS.setdefault(model, {})
     # a walk keeps its outputs, so that no other variable has their identity
     key = tuple(id(one) for one in several)
@@ -103,11 +145,11 @@ def slopes_of(density: Any, values: Sequence[Any], point: dict[str, np.ndarray])
 
 def vector_of(model: Any) -> tuple[Callable[[np.ndarray], tuple[float, np.ndarray]], list[str]]:
     """Log density and its gradient at a vector of all values, and the names of its variables in order."""
-    values, start = model.value_vars, model.initial_point()
+    values, like = model.value_vars, start(model)
     backward = Backward([total(model)], values)
 
     def evaluate(x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slopes = backward(point_of(x, {value.name: start[value.name] for value in values}))
+        value, slopes = backward(point_of(x, {value.name: like[value.name] for value in values}))
         return float(value), np.concatenate([np.ravel(one) for one in slopes])
 
     return evaluate, [str(model.values_to_rvs[value].name) for value in values]
@@ -121,7 +163,8 @@ def point_of(x: np.ndarray, like: dict[str, np.ndarray]) -> dict[str, np.ndarray
 
 def values_at(model: Any, point: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Of every parameter, by name."""
-    variables = model.unobserved_value_vars
+    read_values(model)
+    variables = [*model.value_vars, *model.free_RVs, *model.deterministics]
     found = Walk(variables)(point)
     return {str(variable.name): value for variable, value in zip(variables, found, strict=True)}
 
@@ -137,8 +180,9 @@ def data_term(model: Any, point: dict[str, np.ndarray], name: str = "patients") 
 def random_point(model: Any, seed: int) -> dict[str, np.ndarray]:
     """A point on the sampler's scale, not too far from the prior."""
     rng = np.random.default_rng(seed)
-    start = model.initial_point()
-    return {name: np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value)) for name, value in start.items()}
+    return {
+        name: np.asarray(value) + 0.3 * rng.standard_normal(np.shape(value)) for name, value in start(model).items()
+    }
 
 
 def as_parameters(found: dict[str, np.ndarray], spec: Any, shape: Any) -> dict[str, Any]:

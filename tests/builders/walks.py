@@ -16,13 +16,39 @@ from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Constant
 from pytensor.graph.null_type import NullType
-from pytensor.graph.traversal import toposort
 from pytensor.tensor.elemwise import Elemwise
 from pytensor.tensor.random.op import RandomVariable
 from pytensor.tensor.type import TensorType
 
 MOST_OPERANDS = 32
 """Of a function of numpy, by which the graph is evaluated."""
+
+
+def stand_in(variable: Any, replacement: Any) -> None:
+    """Have every walk read another variable where it meets this one: a value of the sampler's for a random variable."""
+    variable.tag.stand_in = replacement
+
+
+def read_as(variable: Any) -> Any:
+    """What a walk reads where it meets a variable."""
+    return getattr(variable.tag, "stand_in", variable)
+
+
+def in_order(outputs: Sequence[Any]) -> list[tuple[Any, list[Any]]]:
+    """Operations behind outputs, each with its inputs, after all that these come from."""
+    found: dict[Any, list[Any]] = {}
+    waiting = [(output.owner, False) for output in reversed(outputs)]
+    while waiting:
+        node, are_inputs_found = waiting.pop()
+        if node is None or node in found:
+            continue
+        inputs = [read_as(one) for one in node.inputs]
+        if are_inputs_found:
+            found[node] = inputs
+        else:
+            waiting.append((node, True))
+            waiting += [(one.owner, False) for one in reversed(inputs)]
+    return list(found.items())
 
 
 class Walk:
@@ -32,10 +58,11 @@ class Walk:
     """
 
     def __init__(self, outputs: Sequence[Any], inputs: Sequence[Any] = ()) -> None:
-        self.outputs, self.inputs = list(outputs), list(inputs)
+        # what was asked for is kept, so that no other variable has its identity
+        self.asked, self.outputs, self.inputs = list(outputs), [read_as(output) for output in outputs], list(inputs)
         self.inside: dict[Any, Walk] = {}
         # what compiles the graph later rewrites it where it stands, so that inputs are held as they were
-        self.steps = [(node, list(node.inputs)) for node in toposort(self.outputs)]
+        self.steps = in_order(self.outputs)
         for node, _ in self.steps:
             assert not isinstance(node.op, RandomVariable), f"{node} is drawn, not evaluated"
             if isinstance(node.op, OpFromGraph):

@@ -23,7 +23,7 @@ from bayes_bm.model.design import make_design
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.validation.simulation.world import simulate
-from tests.builders import posteriors, worlds
+from tests.builders import graphs, posteriors, worlds
 from tests.builders.graphs import log_density, model_of, random_point, values
 from tests.builders.worlds import normal
 
@@ -140,7 +140,7 @@ def test_numpy_and_the_graph_agree_term_by_term() -> None:
     model = build_model(spec, evidence)
     terms = pointwise_log_likelihood(found.predictors)
     posterior, shape = found.posterior.isel(chain=0, draw=0), found.inputs.design
-    point = model.initial_point()
+    point = graphs.start(model)
     for name in point:
         plain = name.removesuffix("_log__")
         if plain in posterior:

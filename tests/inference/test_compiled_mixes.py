@@ -12,7 +12,7 @@ from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.model.model_inputs import prepare
 from bayes_bm.model.pymc_graph.build import build_model
-from tests.builders import families, worlds
+from tests.builders import families, graphs, worlds
 from tests.builders.graphs import point_of, values_at, vector_of
 from tests.builders.structures import points
 from tests.builders.worlds import half_normal, normal
@@ -58,7 +58,7 @@ def graph(spec: Any, evidence: Any) -> Any:
     """Value and gradient of the model's graph at a vector, names of its coordinates, and the parameters there."""
     model = build_model(spec, evidence)
     evaluate, names = vector_of(model)
-    start = model.initial_point()
+    start = graphs.start(model)
     like = {str(value.name): start[value.name] for value in model.value_vars}
     return evaluate, names, lambda x: values_at(model, point_of(x, like))
 

@@ -18,6 +18,7 @@ from bayes_bm.inference.compiled.parametrization import not_centred
 from bayes_bm.model.causes import correlation, incidence
 from bayes_bm.model.causes.incidence import Cause
 from tests.builders import causes as built
+from tests.builders import graphs
 from tests.builders.causes import T0
 from tests.builders.graphs import log_density as graph_density
 from tests.builders.graphs import model_of
@@ -108,7 +109,7 @@ def test_with_patients_alone_and_no_correlation_it_is_the_sum_of_the_separate_fi
         values = {
             value.name: plain[layout[rv.name] : layout[rv.name] + block.size].reshape(np.shape(start))
             for (rv, value), block in _matched(graph, own)
-            for start in [graph.initial_point()[value.name]]
+            for start in [graphs.start(graph)[value.name]]
         }
         assert graph_density(graph, values) == pytest.approx(log_density(x[first:end], problem)[0], abs=1e-8)
     assert density(x)[0] == pytest.approx(separate, abs=1e-12)

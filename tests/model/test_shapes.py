@@ -20,7 +20,7 @@ from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
-from tests.builders import families, worlds
+from tests.builders import families, graphs, worlds
 from tests.builders.graphs import log_density, random_point
 from tests.builders.worlds import half_normal, normal
 
@@ -35,7 +35,7 @@ def world(family: str = "mspline", **more: Any):
 
 def likelihoods(spec, rows, point) -> float:
     model = build_model(spec, rows)
-    known = {name: point[name] for name in model.initial_point()}
+    known = {name: point[name] for name in graphs.start(model)}
     return log_density(model, known, variables=model.observed_RVs, jacobian=False)
 
 

@@ -29,19 +29,20 @@ def observe_ratios(inputs: ModelInputs, arrays: dict[str, np.ndarray], effects: 
     mean = ratio_means(effects, design, inputs.family, read, proportional=proportional, points=points, xp=TENSOR)
     cholesky = np.linalg.inv(arrays["whitener"])
 
-    def log_density(value, mean, whitener, log_diagonal):
+    def log_density(value, whitener, log_diagonal, mean):
         return pt.sum(likelihoods.hazard_ratios(value, mean, whitener, log_diagonal=log_diagonal, dot=TENSOR.product))
 
-    def draw(mean, whitener, log_diagonal, rng, size):
+    def draw(whitener, log_diagonal, mean, rng, size):
         return mean + cholesky @ rng.standard_normal(len(cholesky))
 
     pm.CustomDist(
         "hazard_ratios",
-        mean,
+        # first what has a known shape: PyMC looks for it in the graph of the first
         data["whitener"],
         data["log_diagonal"],
+        mean,
         logp=log_density,
         random=draw,
-        signature="(n),(n,n),(n)->(n)",
+        signature="(n,n),(n),(n)->(n)",
         observed=data["log_hr"],
     )
