@@ -3,6 +3,8 @@
 One arm of 100 patients is drawn, printed and then spoilt in one way at a time; clean arms raise no name at all.
 """
 
+from dataclasses import astuple, replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from bayes_bm.hazards.nonparametric import at_risk
 from bayes_bm.reconstruction.bounds import click_scatter, event_limits, excess
 from bayes_bm.reconstruction.clicked import solve
+from bayes_bm.reconstruction.consistency import check_consistency
 from bayes_bm.reconstruction.contradictions import CONTRADICTIONS, refusal
 from bayes_bm.reconstruction.curve import read_curve, unit_of_ratio
 from bayes_bm.reconstruction.diagnostics import distances
@@ -82,50 +85,42 @@ def clean(seed: int):
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_a_clean_arm_raises_no_name(seed):
+def test_a_clean_arm_raises_no_name(seed, monkeypatch):
+    """Names are said before the chain over patients runs, so one of a few sweeps is enough here."""
+    monkeypatch.setattr(solve, "MOST_SWEEPS", 1)
+    monkeypatch.setattr(solve, "SETTLING", 1)
     curve, numbers = clean(seed)
     assert not names(reconstruct(curve, **numbers))
 
 
 @pytest.mark.slow
-def test_of_many_clean_arms_none_raises_a_name(monkeypatch):
-    """Names are said before the chain over patients runs, so one of a few sweeps is enough here."""
-    monkeypatch.setattr(solve, "MOST_SWEEPS", 1)
-    monkeypatch.setattr(solve, "SETTLING", 1)
+def test_of_many_clean_arms_none_raises_a_name():
+    """Names are said before anybody is rebuilt, all but one.
+
+    `at_risk_after_events` needs a rebuilt table that is not the printed one: test_drawn finds none in a clean arm.
+    """
     raised = {}
-    for seed in range(100, 400):
+    for seed in range(100, 300):
         curve, numbers = clean(seed)
-        if names(rec := reconstruct(curve, **numbers)):
-            raised[seed] = names(rec)
+        rows = check_consistency(read_curve(curve, **numbers)).rows
+        if given := {row["check"] for row in rows} & set(CONTRADICTIONS):
+            raised[seed] = given
     assert not raised
 
 
 @pytest.mark.slow
 def test_the_limits_hold_the_truth():
     """Bounds on events and numbers at risk are never broken by an arm's own numbers, whatever is printed."""
-    for seed in range(600):
+    for seed in range(125):
         rng = np.random.default_rng(seed)
         time, event = trial(seed, int(rng.integers(5, 400)), whole=bool(rng.integers(2)), heap=bool(rng.integers(2)))
-        numbers = printed(time, event)
-        for curve in (
-            drawn(time, event, numbers["axis_max"], rounded=bool(seed % 2)),
-            clicked(time, event, numbers["axis_max"], seed, clicks=32, error=0.01),
-        ):
-            read = read_curve(curve, **{**numbers, "ticks": None})
+        numbers = {**printed(time, event), "ticks": None}
+        corners = drawn(time, event, numbers["axis_max"], rounded=bool(seed % 2))
+        for curve in (corners, clicked(time, event, numbers["axis_max"], seed, clicks=32, error=0.01)):
+            read = read_curve(curve, **numbers)
             limits = event_limits(read)
             assert limits.fewest <= event.sum() <= limits.most, seed
             assert not excess(read).survival.any(), seed
-
-
-@pytest.mark.slow
-def test_the_benchmark_beside_the_clone_raises_no_name(shared):
-    bench = shared / "kmbench"
-    for row in pd.read_csv(bench / "given.csv").iloc[::6].itertuples():
-        counts = pd.read_csv(bench / "risk" / f"{row.arm}.csv")
-        for level in ("V", "D1", "D2"):
-            curve = pd.read_csv(bench / "inputs" / f"{row.arm}.{level}.csv")
-            rec = reconstruct(curve, n=row.n, events=row.events, axis_max=row.axis_max, at_risk=counts)
-            assert not names(rec), (row.arm, level, rec.reason)
 
 
 # --- limits against closed forms ----------------------------------------------------------------------------------
@@ -300,16 +295,19 @@ def test_totals_that_curve_and_table_cannot_have_give_way(curve, name, events):
     pd.testing.assert_frame_equal(rec.patients, free.patients)
 
 
-@pytest.mark.slow
 def test_an_impossible_total_does_not_pull_a_coarsely_drawn_curve():
     """Heights to three decimals leave the events of 400 patients open, so a total that was half met would show."""
     time, event = trial(4, 400)
     curve = drawn(time, event, 36.0, rounded=True)
     curve = curve[curve["time"] < 12].assign(survival=curve["survival"].round(3))
-    most = event_limits(read_curve(curve, n=400, axis_max=36)).most
-    rec = reconstruct(curve, n=400, events=most + 20, axis_max=36)
-    assert row_of(rec, "too_many_events")["reconstructed"] == most
-    pd.testing.assert_frame_equal(rec.patients, reconstruct(curve, n=400, axis_max=36).patients)
+    free = read_curve(curve, n=400, axis_max=36)
+    most = event_limits(free).most
+    settled = check_consistency(replace(free, events=most + 20))
+    [row] = [row for row in settled.rows if row["check"] == "too_many_events"]
+    assert row["reconstructed"] == most
+    # patients are rebuilt of the curve without a total, as the test above sees
+    for given, used in zip(astuple(check_consistency(free).used), astuple(settled.used), strict=True):
+        np.testing.assert_array_equal(given, used)
 
 
 # --- units and axes -----------------------------------------------------------------------------------------------

@@ -54,6 +54,15 @@ def hazards(lam, gamma, upper):
     return record
 
 
+NODES, SHARES = np.polynomial.legendre.leggauss(200)
+
+
+def integral(function, low, high):
+    """By 200 nodes of Gauss and Legendre, of which no piece of a staircase leaves fewer than two to a click's sd."""
+    half = (high - low) / 2
+    return half * (SHARES @ function(low + half * (NODES + 1)))
+
+
 def twin(x, y, time, kind, sigma, *, limit):
     """The integral along the staircase, run by run and drop by drop."""
     n, level, start, total = len(time), 1.0, 0.0, 0.0
@@ -66,11 +75,10 @@ def twin(x, y, time, kind, sigma, *, limit):
         if kind[i] != DEATH and i < n - 1:
             continue
         height = 1 - level
-        corners = [v for v in (x - 5 * sigma, x, x + 5 * sigma) if start < v < time[i]]
-        total += quad(lambda t, h=height: weight(t, h), start, time[i], points=corners or None, limit=200)[0]
+        total += integral(lambda t, h=height: weight(t, h), start, time[i])
         if kind[i] == DEATH:
             fallen = 1 - level * (1 - 1 / (n - i))
-            total += quad(lambda h, t=time[i]: weight(t, h), height, fallen, limit=200)[0]
+            total += integral(lambda h, t=time[i]: weight(t, h), height, fallen)
             level, start = 1 - fallen, time[i]
     return total * (1.0 if limit else math.sqrt(2 * math.pi))
 
@@ -106,29 +114,20 @@ def attempt(arm, now, new, hazards, warp, exchange, nearby, rng):
 
 
 @njit
-def incremental(arm, now, new, hazards, attempts, rng, worst):
-    """Largest difference of click densities, nodes and survival from what is computed anew, after each attempt."""
-    accepted = 0
-    for s in range(attempts):
-        old_total = now.logs.sum()
+def attempts(arm, now, new, hazards, number, ends, rng):
+    """Some moves of patients, and one of the end and of the click error if `ends`."""
+    for _ in range(number):
         attempt(arm, now, new, hazards, 0.2, 0.5, 0.75, rng)
-        if s % 7 == 0:
-            mcmc._move_end(arm, now, new, hazards, rng)
-            mcmc._move_error(arm, now, new, rng)
-        accepted += now.logs.sum() != old_total
-        logs, x, y, k = now.logs.copy(), now.x.copy(), now.y.copy(), now.nodes[0]
-        staircase.refresh_state(arm, now)
-        worst[0] = max(worst[0], np.max(np.abs(now.logs - logs)), np.max(np.abs(new.logs - logs)))
-        worst[1] = max(worst[1], np.max(np.abs(x[:k] - now.x[:k])), np.max(np.abs(y[:k] - now.y[:k])))
-        worst[2] = max(worst[2], abs(k - now.nodes[0]), np.max(np.abs(new.x[:k] - x[:k])))
-        worst[3] = max(worst[3], np.max(np.abs(new.survival - now.survival)), np.max(np.abs(new.time - now.time)))
-    return accepted
+    if ends:
+        mcmc._move_end(arm, now, new, hazards, rng)
+        mcmc._move_error(arm, now, new, rng)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fixed_total", [False, True])
 @pytest.mark.parametrize("split", [False, True])
 def test_weighing_what_a_move_changes_is_weighing_all_anew(fixed_total, split):
+    """Click densities, nodes and survival after every third move against what is computed anew; both states agree."""
     time, kind = patients(5, 60)
     rng = np.random.default_rng(2)
     x = rng.uniform(0, 0.9, 50)
@@ -136,10 +135,23 @@ def test_weighing_what_a_move_changes_is_weighing_all_anew(fixed_total, split):
     late = int((time < 0.4).sum())
     where = {"edges": (0.0, 0.4, 1.0), "start": [0, late, 60]} if split else {}
     arm = arm_of(x, y, 60, bound=rng.uniform(size=50) < 0.2, fixed_total=fixed_total, pitch=0.02, **where)
-    now, new, worst = state_of(arm, time, kind, 0.02), state_of(arm, time, kind, 0.02), np.zeros(4)
-    accepted = incremental(arm, now, new, hazards(1.5, 0.5, 1.0), 4000, rng, worst)
-    assert accepted > 400
-    np.testing.assert_allclose(worst, 0, atol=1e-10)
+    now, new, priors = state_of(arm, time, kind, 0.02), state_of(arm, time, kind, 0.02), hazards(1.5, 0.5, 1.0)
+    accepted = 0
+    for step in range(400):
+        old_total = now.logs.sum()
+        attempts(arm, now, new, priors, 3, step % 3 == 0, rng)
+        accepted += now.logs.sum() != old_total
+        anew = State(*(column.copy() for column in now))
+        staircase.refresh_state(arm, anew)
+        nodes = anew.nodes[0]
+        assert now.nodes[0] == nodes
+        for state in (now, new):
+            np.testing.assert_allclose(state.logs, anew.logs, rtol=0, atol=1e-10)
+            np.testing.assert_allclose(state.x[:nodes], anew.x[:nodes], rtol=0, atol=1e-10)
+            np.testing.assert_allclose(state.survival, anew.survival, rtol=0, atol=1e-10)
+            np.testing.assert_allclose(state.time, anew.time, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(now.y[:nodes], anew.y[:nodes], rtol=0, atol=1e-10)
+    assert accepted > 100
 
 
 @njit
@@ -167,7 +179,7 @@ def test_without_clicks_the_chain_visits_the_prior(fixed_total):
     rate, stay = lam + gamma, math.exp(-(lam + gamma) * end)
     time, kind = patients(7, n, lam=lam, gamma=gamma)
     arm = arm_of([-FAR_AWAY, FAR_AWAY], [0.5, 0.5], n, fixed_total=fixed_total, pitch=0.05, worth=0.0)
-    now, new, sweeps = state_of(arm, time, kind, 0.05), state_of(arm, time, kind, 0.05), 60_000
+    now, new, sweeps = state_of(arm, time, kind, 0.05), state_of(arm, time, kind, 0.05), 30_000
     kinds, deaths, squares = np.zeros((sweeps, 3)), np.zeros(sweeps), np.zeros(sweeps)
     prior_only(arm, now, new, hazards(lam, gamma, 1.0), sweeps, np.random.default_rng(4), kinds, deaths, squares)
     if fixed_total:
@@ -219,3 +231,10 @@ def test_states_keep_every_printed_number():
     for t, gone in zip((0.3, 0.6), gone_before, strict=True):
         assert ((states.time < t).sum(axis=1) == gone).all()
     assert len(np.unique(states.time[:, 40])) > 5
+
+
+def test_the_normal_distribution_of_lower_limits_is_that_of_scipy():
+    places = np.linspace(-7, 10, 4001)
+    values = [staircase._normal.py_func(z) for z in places.tolist()]
+    np.testing.assert_allclose(values, norm.cdf(places), rtol=3e-7, atol=0)
+    np.testing.assert_allclose(values, norm.cdf(places), rtol=0, atol=1e-11)

@@ -5,6 +5,7 @@ tick of this cell is used, and a slice of survival within its rounding.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -67,7 +68,7 @@ class Layer:
     survival: Floats
     blur: float
 
-    @property
+    @cached_property
     def risk(self) -> Ints:
         """Return the number at risk of each row."""
         return self.top - np.arange(len(self.weight))
