@@ -5,6 +5,8 @@ absent.
 import gc
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -27,6 +29,33 @@ settings.load_profile("repeatable")
 # a shell's background job ignores Ctrl-C, and so would every command that a test stops
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+ASKED_FOR = ("socket.connect", "socket.sendto", "socket.sendmsg", "socket.getaddrinfo", "socket.gethostbyname")
+HERE = (None, "", "127.0.0.1", "::1", "localhost")
+_elsewhere: list[str] = []
+
+
+def _watch(event: str, arguments: tuple) -> None:
+    """Note every machine but this one that Python in this process, or in one forked from it, asks for."""
+    if event in ASKED_FOR:
+        place = arguments[1] if event in ASKED_FOR[:3] else arguments[0]
+        host = place[0] if isinstance(place, tuple) else place
+        name = host.decode() if isinstance(host, bytes) else host
+        # a path is a socket of this machine, and no machine is called .invalid
+        if name not in HERE and "/" not in str(name) and not str(name).endswith(".invalid"):
+            _elsewhere.append(f"{event} {name}")
+
+
+sys.addaudithook(_watch)
+
+
+@pytest.fixture(autouse=True)
+def nobody_elsewhere_is_asked() -> Iterator[None]:
+    """No command, page or fit opens a connection beyond this machine (tests/cli/test_connections.py has children)."""
+    _elsewhere.clear()
+    yield
+    assert not _elsewhere
 
 
 OBJECTS = 300_000
