@@ -123,15 +123,30 @@ def _product_nodes(population: Population) -> list[Node]:
         normal = _walk_points(1 + len(population.walk))
         walks = np.cumsum(normal[:, 1:] * population.walk, axis=1)
         return [(1 / len(normal), float(z), tuple(row)) for z, row in zip(normal[:, 0], walks.tolist(), strict=True)]
-    level, level_weight = _hermite(LEVEL_NODES, bool(np.any(population.eta_sd > 0)))
-    shape, shape_weight = _hermite(SHAPE_NODES, bool(np.any(population.shape_sd > 0)))
-    pairs = [
+    return _hermite_products(bool(np.any(population.eta_sd > 0)), bool(np.any(population.shape_sd > 0)))
+
+
+@cache
+def _hermite_products(level_varies: bool, shape_varies: bool) -> list[Node]:
+    level, level_weight = _hermite(LEVEL_NODES, level_varies)
+    shape, shape_weight = _hermite(SHAPE_NODES, shape_varies)
+    return [
         (v * w, z, y)
         for y, v in zip(shape, shape_weight, strict=True)
         for z, w in zip(level, level_weight, strict=True)
         if v * w > LEAST_WEIGHT
     ]
-    return pairs
+
+
+@cache
+def _levels_by_shape(shape_varies: bool) -> list[tuple[float, Array, Array]]:
+    """Nodes of shape, each with the levels and weights of its products, where the level varies."""
+    nodes = _hermite_products(True, shape_varies)
+    found = []
+    for node in dict.fromkeys(shape for _, _, shape in nodes):
+        level, weight = np.array([(level, weight) for weight, level, shape in nodes if shape == node]).T.copy()
+        found.append((node, level, weight))
+    return found
 
 
 @cache
@@ -272,9 +287,8 @@ def _kernel_inputs(
     given = (np.broadcast_to(values, (*population.eta.shape, values.shape[-1])) for values in rule)
     law = tuple(np.array(values, order="C") for values in (population.eta, population.eta_sd, *given))
     # copies, also where nothing is broadcast: for arrays that cannot be written numba compiles once more
-    nodes, log_offsets = _product_nodes(population), np.array(np.broadcast_to(less, size), order="C")
-    for node in dict.fromkeys(shape for _, _, shape in nodes):
-        level, weight = np.array([(level, weight) for weight, level, shape in nodes if shape == node]).T.copy()
+    log_offsets = np.array(np.broadcast_to(less, size), order="C")
+    for node, level, weight in _levels_by_shape(bool(np.any(population.shape_sd > 0))):
         shape = _effects_at_node(population, 0.0, node)[1]
         logs = [population.family.log_cum_hazard(times.placed, zero, shape, xp=NUMPY)]
         if rate:

@@ -92,8 +92,16 @@ def causes(**changes: Any) -> Causes:
 
 
 def evidence(of: Causes, rows: dict[str, list[dict[str, Any]]]) -> CausesEvidence:
-    tables = {kind: worlds.checked(kind, own) for kind, own in {"arms": ARMS[:1], **rows}.items() if own}
-    return select_causes(of, dict.fromkeys(of.names, tables))
+    """Rows read once for a document: five tables of each cause take a second."""
+    key = f"{of.digest()} {rows}"
+    if key not in READ:
+        tables = {kind: worlds.checked(kind, own) for kind, own in {"arms": ARMS[:1], **rows}.items() if own}
+        READ[key] = select_causes(of, dict.fromkeys(of.names, tables))
+    return READ[key]
+
+
+READ: dict[str, CausesEvidence] = {}
+"""Evidence read before, by the text of document and rows."""
 
 
 def with_patients() -> dict[str, list[dict[str, Any]]]:
