@@ -74,8 +74,12 @@ def names(said: Legend, words: Sequence[Text], lines: Sequence[StepLine], box: B
 
 
 def completed(labelled: Sequence[Name | None], table: Table) -> list[Name]:
-    """Return a name for every line: the only one without has the table's only row without a line, else a number."""
-    whole = list(labelled)
+    """Return a name for every line: the only one without has the table's only row without a line, else a number.
+
+    A name that two lines have says nothing of either.
+    """
+    said = [name.name for name in labelled if name is not None]
+    whole = [name if name is not None and said.count(name.name) == 1 else None for name in labelled]
     missing = [index for index, name in enumerate(whole) if name is None]
     labels = [row.label for row in table.rows if row.kind == "at_risk" and row.label]
     free = [label for label in labels if all(name is None or name.name != label for name in whole)]

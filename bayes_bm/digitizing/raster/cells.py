@@ -49,15 +49,22 @@ def _missing_of(pixels: Pixels, texts: Sequence[Text], scale: Scale) -> tuple[Te
     regions = []
     for value in np.arange(values[0] - step, values[-1] + 1.5 * step, step):
         place = scale.origin + scale.step * value
-        if np.abs(values - value).min() < 0.2 * step:
-            continue
+        if value < -0.2 * step or np.abs(values - value).min() < 0.2 * step:
+            continue  # neither axis counts below 0: what stands there are numbers at risk
         middle = scale.box.centre[0 if scale.upright else 1]
         x, y = (middle, place) if scale.upright else (place, middle)
         box = Box(x - wide, y - tall, x + wide, y + tall)
         covered = [text for text in texts if _touches(text.box, box) and number(text.content or "") is None]
         if not covered or scale.upright:
-            regions.append(box)
-    return _numbers(pixels, regions)
+            regions.append((box, float(value)))
+    read = _numbers(pixels, [box for box, _ in regions])
+    return tuple(text for text in read if any(_says(text, value) and _touches(text.box, box) for box, value in regions))
+
+
+def _says(text: Text, value: float) -> bool:
+    """Whether a text reads as a label's value, its decimal point aside; what else stands there is no label."""
+    read = number(text.content or "") or 0.0
+    return any(abs(read * 10.0**-places - value) < 1e-6 * max(abs(value), 1.0) for places in range(3))
 
 
 def _lines(cells: Sequence[Text], height: float) -> list[float]:

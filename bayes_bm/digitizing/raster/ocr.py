@@ -31,6 +31,8 @@ _BESIDE_KEY = 0.6
 _UPRIGHT, _LEAST_LETTERS, _LEAST_PRINT, _MOST_PRINT = 0.9, 3, 0.4, 0.85
 """Share of the height of all ink from which a column is a censor mark's bar; letters beside it that are needed to
 measure their height, and the least and the largest share that it is of the mark's."""
+_ONE_LINE, _IN_WORD = 0.6, 0.25
+"""Share of the lower one's height that two pieces of one word share, and gap over height between its characters."""
 _TRAILING = re.compile(r"(?<=[\d%])\s*[-–—_.,'’:]+$")
 _LEADING = re.compile(r"^[-–—_]\s*(?=[\d]+([.,]\d+)?%?$)(?=0|1\.0|100)")
 
@@ -63,7 +65,7 @@ def read_texts(pixels: Pixels) -> tuple[Text, ...]:
         Bytes (rows, columns, 3), sRGB.
     """
     regions = [piece for place in _places(pixels) for piece in _pieces(pixels, place)]
-    return read_regions(pixels, regions)
+    return read_regions(pixels, _rejoined(pixels, regions))
 
 
 def read_regions(pixels: Pixels, regions: list[Region]) -> tuple[Text, ...]:
@@ -153,6 +155,37 @@ def _pieces(pixels: Pixels, place: Region) -> list[Region]:
         else:
             regions.append(Region(place.left + start, place.top, place.left + end, place.bottom))
     return regions
+
+
+def _rejoined(pixels: Pixels, regions: list[Region]) -> list[Region]:
+    """The regions with those made one that the search has parted between two characters of a word, as at `_`."""
+    result: list[Region] = []
+    for region in regions:
+        pairs = [(index, sorted((other, region), key=lambda one: one.left)) for index, other in enumerate(result)]
+        index = next((index for index, (one, two) in pairs if _one_word(pixels, one, two)), len(result))
+        result[index : index + 1] = [_around(result[index], region) if index < len(result) else region]
+    return result
+
+
+def _around(one: Region, two: Region) -> Region:
+    top, bottom = min(one.top, two.top), max(one.bottom, two.bottom)
+    return Region(min(one.left, two.left), top, max(one.right, two.right), bottom)
+
+
+def _one_word(pixels: Pixels, one: Region, two: Region) -> bool:
+    """Whether the characters of a region follow those of another, further left, without a blank."""
+    tall = min(one.height, two.height)
+    shared = min(one.bottom, two.bottom) - max(one.top, two.top)
+    apart = two.left - one.right
+    if one.turned or two.turned or shared < _ONE_LINE * tall or not -tall < apart < _IN_WORD * tall:
+        return False
+    whole = _around(one, two)
+    mask = ink_mask(pixels[whole.top : whole.bottom, whole.left : whole.right])
+    strokes = runs(_without_lines(mask).any(axis=0))
+    height = _print_height(mask)
+    border = (one.right + two.left) / 2 - whole.left
+    words = [word for word in joined(strokes, _IN_WORD * height) if word.start < border - tall / 4]
+    return bool(words) and words[-1].end > border + tall / 4
 
 
 def _without_lines(mask: Mask) -> Mask:

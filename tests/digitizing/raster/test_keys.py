@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from bayes_bm.digitizing.panels import axis_pairs
+from bayes_bm.digitizing.raster import cells
+from bayes_bm.digitizing.raster.cells import missing_labels
 from bayes_bm.digitizing.raster.keys import legend_keys
-from bayes_bm.digitizing.raster.ocr import Region, _is_dashed_key, _is_key, _pieces, _tight
+from bayes_bm.digitizing.raster.ocr import Region, _is_dashed_key, _is_key, _pieces, _rejoined, _tight
 from bayes_bm.digitizing.scene import Box, Text
 
 cv2 = pytest.importorskip("cv2")
@@ -157,3 +160,31 @@ def test_a_tick_stroke_of_three_pixels_is_no_part_of_a_label_of_thirteen():
     mask[3:16, 5:12] = mask[3:16, 15:22] = True
     mask[8:11, 26:36] = True
     assert _tight(mask, Region(100, 50, 140, 70)) == (105.0, 53.0, 122.0, 66.0)
+
+
+def test_a_word_that_the_search_has_parted_at_a_low_line_is_one():
+    pixels = np.full((60, 300, 3), 255, np.uint8)
+    cv2.putText(pixels, "re_srs", (20, 35), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA)
+    cv2.putText(pixels, "37 41", (170, 35), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (0, 0, 0), 2, cv2.LINE_AA)
+    parts = [Region(15, 10, 48, 46), Region(46, 10, 110, 46), Region(165, 10, 206, 40), Region(208, 10, 250, 40)]
+    joined = _rejoined(pixels, parts)
+    assert [(part.left, part.right) for part in joined] == [(15, 110), (165, 206), (208, 250)]
+
+
+def test_below_an_axis_stand_no_labels_but_numbers_at_risk(monkeypatch):
+    def cell(content, left, top):
+        return Text(content, Box(left, top, left + 20.0, top + 12.0), 0.0, (0, 0, 0), source="ocr", confidence=0.99)
+
+    labels = [cell(f"{1 - 0.2 * step:g}", 10.0, 10.0 + 40.0 * step) for step in (0, 1, 2, 4, 5)]
+    labels += [cell(f"{6 * step}", 40.0 + 60.0 * step, 230.0) for step in range(5)]
+    (pair,) = axis_pairs(labels)
+    asked = []
+
+    def numbers(_, boxes):
+        asked.extend(round(box.centre[1]) for box in boxes)
+        return (cell("0.4", 10.0, 130.0), cell("7", 10.0, 130.0))
+
+    monkeypatch.setattr(cells, "_numbers", numbers)
+    found = missing_labels(np.zeros((300, 300, 3), np.uint8), labels, pair)
+    assert 136 in asked and max(row for row in asked if row != 236) < 236  # none where -0.2 would stand
+    assert [text.content for text in found] == ["0.4"]
