@@ -8,6 +8,8 @@ import numpy as np
 from bayes_bm.digitizing.labels import character_height, clean, number
 from bayes_bm.digitizing.scene import Box, Colour, Floats, Text
 
+_COLOURED = 0.1
+"""Difference of the channels of a colour from which it is one, and no grey."""
 _ALIKE = 0.06
 """Largest difference of a colour channel between a line and its key; pictures need more."""
 
@@ -216,7 +218,7 @@ def _by_colour(words: Sequence[Text], looks: Sequence[Look], box: Box) -> list[N
     names: list[Name | None] = [None] * len(looks)
     colours = [look.colour for look in looks]
     single = [index for index, colour in enumerate(colours) if colours.count(colour) == 1]
-    coloured = [index for index in single if max(colours[index]) - min(colours[index]) > 0.1]
+    coloured = [index for index in single if max(colours[index]) - min(colours[index]) > _COLOURED]
     dark = [index for index in single if index not in coloured]
     for index in (*coloured, *sorted(dark, key=lambda index: -max(colours[index]))):
         if index in dark and (not any(names) or sum(name is None for name in names) > len(dark)):
@@ -231,10 +233,14 @@ def _by_colour(words: Sequence[Text], looks: Sequence[Look], box: Box) -> list[N
 
 
 def _of_another(text: Text, looks: Sequence[Look], nearest: int) -> bool:
-    """Return whether a word is in the colour of another line than the nearest."""
-    return any(_near(text.colour, look.colour) for index, look in enumerate(looks) if index != nearest) and not _near(
-        text.colour, looks[nearest].colour
-    )
+    """Return whether a coloured word is more like another line's colour than like the nearest line's.
+
+    The colour of letters that stand on a band, or across a line, is not their ink's own.
+    """
+    off = [max(abs(one - two) for one, two in zip(text.colour, look.colour, strict=True)) for look in looks]
+    if max(text.colour) - min(text.colour) > _COLOURED and off[nearest] > 2 * min(off):
+        return True
+    return any(_near(text.colour, look.colour) for look in looks) and not _near(text.colour, looks[nearest].colour)
 
 
 def _near(first: Colour, second: Colour) -> bool:

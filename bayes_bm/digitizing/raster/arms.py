@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bayes_bm.digitizing.calibration import GivenArm
-from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, unmixed, width_along
+from bayes_bm.digitizing.raster.colours import Crop, Ink, line_width, of_rival, unmixed, width_along
 from bayes_bm.digitizing.raster.cutting import Samples, misfit
 from bayes_bm.digitizing.raster.dashes import by_dashes
 from bayes_bm.digitizing.raster.ink import Array
@@ -14,9 +14,16 @@ from bayes_bm.digitizing.raster.levels import Drops, Staircase, edge_samples, st
 from bayes_bm.digitizing.raster.marking import mark_shape
 from bayes_bm.digitizing.raster.tracing import Path, closed, covered, trace, without_bars
 
+_DASHED = ("dashed", "dotted")
 _ORDER = {"solid": 0, "patch": 0, "dashed": 1, "dotted": 2}
 _ALIKE = 62.0
 """Grey values by which a key may differ from the ink of its line: thin keys are paler in a JPEG."""
+_TWO_INKS = 30.0
+"""Grey values between the keys of two solid lines from which these have two inks."""
+_PALEST, _SAME_WAY = 0.6, 15.0
+"""How much of its ink a key shows at least where it is paler, and grey values by which it may be off that tint."""
+_AWAY = 0.8
+"""How far from the paper an ink is at least, as a share of how far its key is."""
 _LEAST_COVERAGE = 0.55
 """Share of a traced line that must be its own ink where nothing hides it."""
 _BARE = 0.4
@@ -83,7 +90,10 @@ class Start:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Traced:
-    """Hold a traced arm: what was wanted, its membership and what hides it (rows, columns), its way and its steps."""
+    """Hold a traced arm: what was wanted, its membership and what hides it (rows, columns), its way and its steps.
+
+    `dashed_instead` says that its key looks solid and its line is dashed.
+    """
 
     wanted: Wanted
     share: Array
@@ -92,6 +102,7 @@ class Traced:
     path: Path
     samples: Samples
     line: Staircase
+    dashed_instead: bool = False
 
     @property
     def inked(self) -> float:
@@ -131,10 +142,12 @@ def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: St
     """
     arms: list[Traced] = []
     missing: list[Wanted] = []
-    groups = _groups(wanted, inks)
+    paper = np.median(panel.paper.reshape(-1, 3), axis=0)
+    groups = _groups(wanted, inks, paper)
     for group in groups:
         others = [other[0].colour for other in groups if other is not group]
-        traced, absent = _trace_group(panel, group, start, _veiled(group[0].colour, others, inks))
+        shares = _shares(panel, group[0].colour, _veiled(group[0].colour, others, inks), others)
+        traced, absent = _trace_group(shares, group, start)
         arms += traced
         missing += absent
     arms = _by_marks(arms, start)
@@ -191,20 +204,39 @@ def _unfit(samples: Samples, line: Staircase) -> float:
     return float(np.minimum(off * off, 12.0).mean()) if len(off) else 0.0
 
 
-def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink]) -> list[list[Wanted]]:
+def _groups(wanted: Sequence[Wanted], inks: Sequence[Ink], paper: Array) -> list[list[Wanted]]:
     """Wanted arms by ink, the solid one first; each takes the colour of its ink."""
     groups: list[list[Wanted]] = []
     for item in wanted:
-        nearest = min(inks, key=lambda ink: np.abs(ink.colour - item.colour).max(), default=None)
-        colour = item.colour
-        if nearest is not None and np.abs(nearest.colour - item.colour).max() < _ALIKE:
-            colour = nearest.colour
+        colour = _ink_of(item.colour, inks, paper)
+        if any(_nearer(other, item, colour) for other in wanted):
+            colour = item.colour
         same = [group for group in groups if np.abs(group[0].colour - colour).max() < 12]
         if same:
             same[0].append(_with_colour(item, colour))
         else:
             groups.append([_with_colour(item, colour)])
     return [sorted(group, key=lambda item: _ORDER.get(item.kind, 0)) for group in groups]
+
+
+def _nearer(other: Wanted, item: Wanted, ink: Array) -> bool:
+    """Whether an ink is another key's: that is of the same kind, of a different colour, and closer to the ink."""
+    apart, off = np.abs(other.colour - item.colour).max(), np.abs(item.colour - ink).max()
+    return bool(other.kind == item.kind and apart > _TWO_INKS and np.abs(other.colour - ink).max() < off)
+
+
+def _ink_of(key: Array, inks: Sequence[Ink], paper: Array) -> Array:
+    """The colour (3,) of the ink that a key is drawn with, its own where none is like it.
+
+    A thin key may be nearer to the paper than its ink, and is never much further: no black one is of a grey line.
+    """
+    away = float(np.abs(key - paper).max())
+    able = [ink.colour for ink in inks if np.abs(ink.colour - paper).max() > _AWAY * away]
+    nearest = min(able, key=lambda colour: np.abs(colour - key).max(), default=key)
+    paler = nearest - paper, key - paper
+    share = float(paler[0] @ paler[1] / max(paler[0] @ paler[0], 1.0))
+    tint = share > _PALEST and np.abs(paler[1] - share * paler[0]).max() < _SAME_WAY
+    return nearest if tint or np.abs(nearest - key).max() < _ALIKE else key
 
 
 def _with_colour(item: Wanted, colour: Array) -> Wanted:
@@ -227,10 +259,10 @@ def _veiled(colour: Array, others: Sequence[Array], inks: Sequence[Ink]) -> list
 
 
 def _trace_group(
-    panel: Crop, group: Sequence[Wanted], start: Start, veiled: Sequence[Array]
+    shares: tuple[Array, Array], group: Sequence[Wanted], start: Start
 ) -> tuple[list[Traced], list[Wanted]]:
     """The lines of one ink, solid first: each is taken out before the next is traced."""
-    share, cover = _shares(panel, group[0].colour, veiled)
+    share, cover = shares
     width = line_width(share)
     arms, missing = [], []
     for item in group:
@@ -243,7 +275,21 @@ def _trace_group(
         arms.append(arm)
         taken = covered(arm.path, share.shape, arm.width)
         share, cover = np.where(taken, 0.0, share), np.where(taken, 1.0, cover)
-    return by_dashes(arms), missing
+    return by_dashes(_of_dashed(arms, missing)), missing
+
+
+def _of_dashed(arms: list[Traced], missing: list[Wanted]) -> list[Traced]:
+    """The arms, with a dashed line that was found for a solid key as that of a dashed key that found none.
+
+    The key is put in the place of the other among the `missing`.
+    """
+    result = list(arms)
+    for index, arm in enumerate(arms):
+        dashed = next((item for item in missing if item.kind in _DASHED), None)
+        if arm.dashed_instead and dashed is not None:
+            missing[missing.index(dashed)] = replace(arm.wanted, kind="solid")
+            result[index] = replace(arm, wanted=dashed, dashed_instead=False)
+    return result
 
 
 def _dashed_instead(
@@ -251,22 +297,31 @@ def _dashed_instead(
 ) -> Traced | None:
     """The dashed line of a key on which no gap shows, for its mark hides it or the key is one dash long."""
     arm = _traced(replace(item, kind="dashed"), share, cover, width, start, second=second)
-    return arm if arm is not None and _is_arm(arm, share.shape[1], _SURE_COVERAGE) else None
+    sure = arm is not None and _is_arm(arm, share.shape[1], _SURE_COVERAGE)
+    return replace(arm, dashed_instead=True) if arm is not None and sure else None
 
 
-def _shares(panel: Crop, colour: Array, veiled: Sequence[Array] = ()) -> tuple[Array, Array]:
-    """How much an ink covers each pixel (rows, columns), under bands too, and how much something else hides it."""
+def _shares(
+    panel: Crop, colour: Array, veiled: Sequence[Array] = (), rivals: Sequence[Array] = ()
+) -> tuple[Array, Array]:
+    """How much an ink covers each pixel (rows, columns), under bands too, and how much something else hides it.
+
+    `rivals` are the colours of other arms.
+    """
     shares = unmixed(panel, colour)
     own, other = shares.share, shares.other
     for paler in veiled:
         under = unmixed(panel, paler)
         more = under.share > own
         own, other = np.where(more, under.share, own), np.where(more, under.other, other)
+    for rival in rivals:
+        lines = of_rival(panel, colour, rival)
+        own, other = np.where(lines, 0.0, own), np.where(lines, 1.0, other)
     return np.where(panel.hidden, 0.0, own), np.where(panel.hidden, 1.0, other)
 
 
 def _traced(item: Wanted, share: Array, cover: Array, width: float, start: Start, *, second: bool) -> Traced | None:
-    gap = 5 * width + 2 if item.kind in ("dashed", "dotted") else 0.0
+    gap = 5 * width + 2 if item.kind in _DASHED else 0.0
     hidden_cost = _UNDER_LINE if second else 0.35
     corner = (start.column, start.row)
     image = _guided(closed(share, gap) if gap else share, item.points, width)
@@ -327,7 +382,7 @@ def _is_tint(colour: Array, full: Array, paper: Array) -> bool:
     way, part = full - paper, colour - paper
     share = float(part @ way / max(way @ way, 1.0))
     residual = float(np.linalg.norm(part - share * way))
-    return 0.0 < share < 0.8 and residual < 34.0
+    return 0.0 < share < 0.75 and residual < 34.0
 
 
 def _unasked(panel: Crop, ink: Ink, start: Start, others: Sequence[Traced]) -> list[Traced]:

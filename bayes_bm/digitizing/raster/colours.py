@@ -17,6 +17,9 @@ _RESIDUAL = 60.0
 """Grey values off the way from paper to ink at which a pixel's membership falls to 1/e (facts, section 4.2)."""
 _COVERED = 80.0
 """Grey values that an ink leaves of a pixel at which something else covers it wholly."""
+_LIKE_TINT, _AROUND = 0.3, 3
+"""How much of an ink another line's colour passes for, at least, where the two must be kept apart; and pixels around
+the middle of that line."""
 _MOST_INKS = 12
 _LEAST_RUNS = 30
 """Columns in which a line must be seen before its own width is measured."""
@@ -202,6 +205,32 @@ def unmixed(panel: Crop, colour: Array) -> Unmixed:
     left = np.abs(difference - own[..., None] * way).max(axis=2)
     other = np.clip(left / _COVERED, 0.0, 1.0) * (1.0 - own)
     return Unmixed(own.astype(np.float32), other.astype(np.float32))
+
+
+def of_rival(panel: Crop, colour: Array, rival: Array) -> Mask:
+    """Return the pixels (rows, columns) in and beside a line of a rival ink that passes for a tint of an ink.
+
+    A grey line is half of a black one's ink, and a blue one most of a darker blue's. In the middle of a line its own
+    colour stands alone.
+    """
+    shape = (panel.rows, panel.columns)
+    paper = np.median(panel.paper.reshape(-1, 3), axis=0)
+    if _tint(rival - paper, colour - paper) < _LIKE_TINT:
+        return np.zeros(shape, bool)
+    cv2 = opencv()
+    far = panel.far
+    middle = (far > _STANDS_OUT) & (far >= 0.94 * cv2.dilate(far, np.ones((5, 5), np.uint8)))
+    reach = min(_RADIUS, 0.5 * float(np.abs(colour - rival).max()))
+    own, other = (middle & (distance(panel.pixels, one) < reach) for one in (colour, rival))
+    around = np.ones((2 * _AROUND + 1,) * 2, np.uint8)
+    lines = cv2.dilate(other.astype(np.uint8), around)
+    return (lines > 0) & (cv2.dilate(own.astype(np.uint8), around) == 0)
+
+
+def _tint(part: Array, way: Array) -> float:
+    """How much of an ink a colour passes for; both as differences (3,) from the paper."""
+    share = float(np.clip(part @ way / max(way @ way, 1.0), 0.0, 1.0))
+    return share * float(np.exp(-((np.linalg.norm(part - share * way) / _RESIDUAL) ** 2)))
 
 
 def membership(panel: Crop, colour: Array) -> Array:

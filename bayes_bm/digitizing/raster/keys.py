@@ -149,6 +149,15 @@ def _crossed(far: Array, line: Run) -> bool:
     return bool((beside > 60.0).all(axis=1).any())
 
 
+def _full_colour(piece: Pixels, far: Array) -> Array:
+    """Colour (3,) of a key: of the row furthest from the paper in each column, for the edges of a line are paler.
+
+    `far` is the distance of each pixel (rows, columns) from the paper, 0 where there is no ink.
+    """
+    inked = np.flatnonzero(far.max(axis=0) > 0.0)
+    return np.median(piece[far[:, inked].argmax(axis=0), inked], axis=0).astype(float)
+
+
 def _longest_row(mask: Mask, tall: float) -> tuple[Run | None, int]:
     """The last stroke along the row with most ink, and that row."""
     best, best_row, best_ink = None, 0, 0
@@ -187,8 +196,7 @@ def _described(
     if len(breaks) >= 1 and not patch:
         longest = max(stroke.length for stroke in strokes)
         kind = "dotted" if len(strokes) >= 4 and longest <= 2.2 * thick else "dashed"
-    core = part & (far[:, run.start : run.end] >= np.quantile(far[:, run.start : run.end][part], 0.6))
-    colour = np.median(piece[:, run.start : run.end][core], axis=0).astype(float)
+    colour = _full_colour(piece[:, run.start : run.end], np.where(part, far[:, run.start : run.end], 0.0))
     tallest = float(heights.max())
     mark = tallest / 2 if not patch and tallest > 2.2 * thick and tallest > thick + 4 else 0.0
     rows = np.flatnonzero(part.any(axis=1))
