@@ -14,6 +14,8 @@ from bayes_bm.digitizing.scene import Box, Floats, Text
 
 Kind = Literal["at_risk", "censored", "events"]
 _CELL = re.compile(r"(\d[\d, ]*)(?:\s*[(\[]\s*\d[\d, ]*\s*[)\]])?")
+_BEHIND_LAST = 0.02
+"""Share of a curve's length by which it may run on where nobody is at risk: lines end a little late in pictures."""
 _LAST_NUMBERS = re.compile(r"\d+(?=(?:\s+\d+)*\s*$)")
 """Numbers at the end of a text."""
 _WORDS: dict[Kind, str] = {
@@ -347,8 +349,12 @@ def _plain(text: str) -> str:
     return re.sub(r"[^\w+]", "", clean(text).casefold())
 
 
-def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Finding]:
-    """Return what has to be told of a table: numbers that rise, cells not read, rows without an arm."""
+def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine], *, pixels: bool = False) -> list[Finding]:
+    """Return what has to be told of a table: numbers that rise or that no curve agrees with, cells not read, rows
+    without an arm.
+
+    In `pixels` a line may have been taken for another arm's: an arm whose row says so is refused.
+    """
     names = [arm.name for arm in arms]
     findings: list[Finding] = []
     for index, row in enumerate(rows, 1):
@@ -378,16 +384,8 @@ def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Fin
                     row.arm,
                 )
             )
-        if row.arm is not None and row.kind == "at_risk" and (when := _too_many(row, arms[row.arm])) is not None:
-            findings.append(
-                Finding(
-                    "table_against_curve",
-                    "question",
-                    f"More patients of {arms[row.arm].name} are at risk at time {when:g} than its curve leaves alive.",
-                    f"{place}: counts = [...]",
-                    row.arm,
-                )
-            )
+        if row.arm is not None and row.kind == "at_risk":
+            findings += _against_curve(row, arms[row.arm], f"{place}: counts = [...]", pixels)
         if row.arm is None and names:
             findings.append(
                 Finding(
@@ -400,17 +398,37 @@ def table_findings(rows: Sequence[RiskRow], arms: Sequence[ArmLine]) -> list[Fin
     return findings
 
 
-def _too_many(row: RiskRow, arm: ArmLine) -> float | None:
-    """Return the first time at which more patients are at risk than the curve leaves; None where there is none.
+def _against_curve(row: RiskRow, arm: ArmLine, answer: str, pixels: bool) -> list[Finding]:
+    """Return what has to be told where a row and its arm's curve cannot both be right.
 
-    Without censoring n S(t-) are at risk, with censoring fewer: S falls by events among those who are left.
+    One number may be misread. Where two say so, or a 0 stands below a curve that runs on, the line is another arm's.
     """
     printed = row.counts >= 0
     if not printed.any() or row.times[printed][0] != 0:
-        return None
+        return []
     counts, times = row.counts[printed], row.times[printed]
+    many, none = _too_many(counts, times, arm), times[(counts == 0) & (times < (1 - _BEHIND_LAST) * arm.time[-1])]
+    if not len(many) and not len(none):
+        return []
+    falls = bool((np.diff(counts) <= 0).all())
+    severity: Literal["error", "question"] = (
+        "error" if pixels and falls and len(many) + 2 * len(none) > 1 else "question"
+    )
+    words = (
+        f"More patients of {arm.name} are at risk at time {many[0]:g} than its curve leaves alive."
+        if len(many)
+        else f"Nobody of {arm.name} is at risk at time {none[0]:g}, and its curve runs on to time {arm.time[-1]:g}."
+    )
+    words += " Is the line another arm's?" if severity == "error" else ""
+    return [Finding("table_against_curve", severity, words, answer, row.arm)]
+
+
+def _too_many(counts: Floats, times: Floats, arm: ArmLine) -> Floats:
+    """Return the times at which more patients are at risk than the curve leaves.
+
+    Without censoring n S(t-) are at risk, with censoring fewer: S falls by events among those who are left.
+    """
     early = times - 2e-3 * arm.time[-1]  # an event at the tick itself may be read a little before it
     place = np.clip(np.searchsorted(arm.time, early, side="left") - 1, 0, None)
     alive = np.where(times <= arm.time[0], 1.0, arm.survival[place])
-    excess = (counts > counts[0] * alive + 0.5 + 1e-3 * counts[0]) & (times <= arm.time[-1])
-    return float(times[excess][0]) if excess.any() else None
+    return times[(counts > counts[0] * alive + 0.5 + 1e-3 * counts[0]) & (times <= arm.time[-1])]

@@ -8,6 +8,7 @@ import pytest
 
 from bayes_bm.digitizing.counting import confirmed_marks, least_censored, marks_findings, most_censored
 from bayes_bm.digitizing.figure import ArmLine, FigureReading, RiskRow
+from bayes_bm.digitizing.table import table_findings
 from tests.digitizing.test_ink import BOX, PANEL
 
 TIME = np.array([0.0, 5.0, 5.0, 20.0, 20.0, 36.0])
@@ -61,3 +62,20 @@ def test_marks_go_on_where_they_account_for_the_censoring() -> None:
     [more] = marks_findings(reading(80, ROW))  # 27 of them where 15 patients can have left
     assert "80 censor marks of a were read" in more.message and not confirmed_marks(reading(80, ROW), 0)
     assert marks_findings(reading(40, ROW)) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "pixels", "expected"),
+    [
+        ([100, 60, 20, 5], True, []),
+        ([100, 90, 20, 5], True, ["question"]),  # one number may be misread
+        ([100, 90, 60, 5], True, ["error"]),
+        ([100, 90, 60, 5], False, ["question"]),
+        ([10, 60, 40, 5], True, ["question"]),  # the first one is: numbers at risk do not rise
+        ([100, 60, 0, 0], True, ["error"]),  # the curve runs on to 36
+        ([100, 60, 20, 0], True, []),
+    ],
+)
+def test_an_arm_is_refused_where_its_numbers_at_risk_are_another_curves(counts, pixels, expected) -> None:
+    findings = table_findings([replace(ROW, counts=np.array(counts, float))], [arm(None)], pixels=pixels)
+    assert [one.severity for one in findings if one.kind == "table_against_curve"] == expected

@@ -215,7 +215,7 @@ def _reading(
     findings += asked_findings(given, arms, traced)
     if sight.pair is not None:
         findings += axis_findings(sight.pair, made, "px", _LOOSE)
-    findings += tables.table_findings(rows, lines)
+    findings += tables.table_findings(rows, lines, pixels=True)
     others = known_ink((text.box for text in page.texts), (key.box for key in keys))
     return FigureReading(made, boxes, tuple(lines), tuple(rows), in_order(findings), others=others)
 
