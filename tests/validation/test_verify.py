@@ -72,5 +72,7 @@ def test_the_command_prints_numbers_and_refuses_where_one_is_wrong(
 
 @pytest.mark.slow
 def test_every_known_answer_is_found() -> None:
-    table = verify()
+    """The others; the cheap ones are asked above."""
+    table = verify(groups=[group for group in GROUPS if group not in CHEAP])
+    assert len(table) > 20
     assert table["passed"].all(), table[~table["passed"]].to_string()
