@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
 from bayes_bm.spec.document import Spec
@@ -76,7 +77,7 @@ def averaged_arms(spec: Spec, arms: pd.DataFrame, patients: pd.DataFrame) -> np.
         return np.zeros(len(arms), dtype=bool)
     if spec.case_mixes:
         return ~arms_with_known(spec, patients, len(arms))
-    whole = np.array([not unstated_covariates(spec, row) for row in arms.to_dict("records")], dtype=bool)
+    whole = np.array([not unstated_covariates(spec, row) for row in records(arms)], dtype=bool)
     return whole & ~arms_with_known(spec, patients, len(arms))
 
 

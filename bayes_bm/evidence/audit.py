@@ -18,6 +18,7 @@ from bayes_bm.evidence.network import parts_of, parts_text, side_by_side
 from bayes_bm.evidence.prognostic_ratios import contrast_text, prognostic_notes, prognostic_summary
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.runtime.errors import GateRefused
 from bayes_bm.runtime.summaries import counted, listed, summary
 from bayes_bm.spec.biases import CLOCK_BIASES, Biases, StudyCovariate
@@ -58,7 +59,7 @@ class Audit:
     refusals: tuple[str, ...]
 
     def __repr__(self) -> str:
-        holders = [f"{row['treatment']} ({row['studies']} studies)" for row in self.treatments.to_dict("records")]
+        holders = [f"{row['treatment']} ({row['studies']} studies)" for row in records(self.treatments)]
         rows = {
             "fit": "refused: " + " ".join(self.refusals) if self.refusals else "nothing stands against it",
             "treatments": listed(holders),
@@ -178,7 +179,7 @@ def _prognostic_rows(spec: Spec, evidence: Evidence) -> pd.DataFrame:
         {
             "kind": "prognostic ratio",
             "study": table["study"],
-            "arm": [contrast_text(row) for row in table.to_dict("records")],
+            "arm": [contrast_text(row) for row in records(table)],
             "treatment": "",
             "size": size,
             "until": np.nan,
@@ -255,9 +256,9 @@ def _informed(spec: Spec, evidence: Evidence, name: str, treatments: list[str] |
     informative = complete[complete["arm_row"].isin(varies)] if varies else complete.iloc[:0]
     if len(informative):
         return {"source": "within-study data", "studies": informative["study"].nunique(), "rows": len(informative)}
-    says = np.array([bool(states_covariate(arm, name)) for arm in arms.to_dict("records")], dtype=bool)
+    says = np.array([bool(states_covariate(arm, name)) for arm in records(arms)], dtype=bool)
     stated = averaged_arms(spec, arms, patients) & concerned & says
-    table = arms[stated].assign(middle=[_middle(row, name) for row in arms[stated].to_dict("records")])
+    table = arms[stated].assign(middle=[_middle(row, name) for row in records(arms[stated])])
     # free levels compare arms within a study only; an interaction is told from the treatment's effect by two case mixes
     grouping = [*(["treatment"] if treatments else []), *(["study"] if spec.free_levels and not treatments else [])]
     groups = [rows for _, rows in table.groupby(grouping)] if grouping else [table]
@@ -278,7 +279,7 @@ def _middle(arm: Mapping[Any, Any], name: str) -> float:
 
 def _coefficient_notes(spec: Spec, evidence: Evidence):
     """A line for each coefficient."""
-    for row in coefficients(spec, evidence).to_dict("records"):
+    for row in records(coefficients(spec, evidence)):
         with_them = f" with {row['interaction_with']}" if row["interaction_with"] else ""
         term = f"{'Interaction' if with_them else 'Coefficient'} of {row['covariate']}{with_them}"
         unit = "patients" if row["source"].startswith("within") else "arms"
@@ -330,7 +331,7 @@ def _at_centre(term: StudyCovariate) -> str:
 
 def _bias_notes(spec: Spec, evidence: Evidence):
     """A line for each bias that is on."""
-    for row in bias_rows(spec, evidence).to_dict("records"):
+    for row in records(bias_rows(spec, evidence)):
         ratios = f" and {row['ratios']} hazard ratios" if row["ratios"] else ""
         regressed = row["bias"] in spec.meta_regression
         free = "count as at its centre" if regressed else "are taken as free of it"

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayes_bm.evidence.arm_covariates import states_covariate
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.spec.covariates import Covariate
 from bayes_bm.spec.document import Spec
 
@@ -46,7 +47,7 @@ def covariate_range(evidence: Evidence, name: str) -> CovariateRange | None:
         weight += rows["weight"].astype(float).tolist()
         low, high = [min(values)], [max(values)]
     seen = set(rows["arm_row"].astype(int))
-    for row, arm in enumerate(evidence.arms.to_dict("records")):
+    for row, arm in enumerate(records(evidence.arms)):
         stated = states_covariate(arm, name)
         if row in seen or not stated:
             continue

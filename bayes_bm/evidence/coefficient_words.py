@@ -6,13 +6,14 @@ import numpy as np
 
 from bayes_bm.evidence.audit import PRIOR_ONLY, PUBLISHED, coefficients
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.spec.document import Spec
 
 
 def informed_by(spec: Spec, evidence: Evidence) -> dict[str, str]:
     """Return what informs the coefficient of each covariate: rows, studies, patients, and what is from elsewhere."""
     table = coefficients(spec, evidence)
-    own = table[table["interaction_with"] == ""].to_dict("records")
+    own = records(table[table["interaction_with"] == ""])
     return {str(row["covariate"]): _words(row) for row in own}
 
 

@@ -8,6 +8,7 @@ from bayes_bm.evidence.arm_covariates import averaged_arms, patients_with_missin
 from bayes_bm.evidence.centres import covariate_range, far_centres
 from bayes_bm.evidence.hazard_ratios import averaged_ratios, unadjusted
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.spec.document import Spec
 
 
@@ -36,7 +37,7 @@ def covariate_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
 def _mix_notes(spec: Spec, evidence: Evidence) -> Iterator[str]:
     """How many arms print each covariate, and that the others' mix is a parameter."""
     averaged = averaged_arms(spec, evidence.arms, evidence.patients)
-    arms = [arm for arm, whole in zip(evidence.arms.to_dict("records"), averaged, strict=True) if whole]
+    arms = [arm for arm, whole in zip(records(evidence.arms), averaged, strict=True) if whole]
     for name, term in spec.covariates.items():
         column = f"share_{name}" if term.kind == "two_valued" else f"mean_{name}"
         printed = sum(pd.notna(arm.get(column)) for arm in arms)

@@ -12,6 +12,7 @@ from bayes_bm.evidence.selection import (
 )
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.foreign_clicks import read_clicks
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.evidence.time_units import DAYS_PER
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
@@ -24,7 +25,7 @@ def with_curves(
     curves = tables["curves"]
     if curves.empty:
         return dict(tables), []
-    rows = curves[curves["endpoint"] == spec.endpoint].to_dict("records")
+    rows = records(curves[curves["endpoint"] == spec.endpoint])
     rebuilt = [_rebuilt_arm(row, tables["arms"], spec, digests) for row in rows]
     if not rebuilt:
         return dict(tables), []

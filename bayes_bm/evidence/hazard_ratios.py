@@ -12,6 +12,7 @@ from bayes_bm.evidence import summary_statistics
 from bayes_bm.evidence.arm_covariates import covariates_together, unstated_covariates
 from bayes_bm.evidence.ratio_contrasts import rounding, study_block
 from bayes_bm.evidence.records import no_rows
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 
@@ -70,8 +71,8 @@ def with_stated_covariates(ratios: pd.DataFrame, arms: pd.DataFrame, spec: Spec)
     """
     if not spec.covariates or ratios.empty or spec.free_levels or spec.free_shapes:
         return ratios
-    rows, summaries = arms.to_dict("records"), []
-    for row in ratios.to_dict("records"):
+    rows, summaries = records(arms), []
+    for row in records(ratios):
         sides = [
             [arm for arm in rows if (arm["study"], arm["treatment"]) == (row["study"], row[side])] for side in SIDES
         ]
@@ -92,7 +93,7 @@ def averaged_ratios(ratios: pd.DataFrame, spec: Spec) -> np.ndarray:
     """
     if not spec.covariates or ratios.empty:
         return np.zeros(len(ratios), dtype=bool)
-    stated = np.array([not unstated_covariates(spec, row) for row in ratios.to_dict("records")], dtype=bool)
+    stated = np.array([not unstated_covariates(spec, row) for row in records(ratios)], dtype=bool)
     needed = unadjusted(ratios, spec).to_numpy(dtype=bool) | bool(spec.modifiers)
     return stated & needed & ratios["followup"].notna().to_numpy()
 
@@ -137,7 +138,7 @@ def hazard_ratio_block(ratios: pd.DataFrame, arms: pd.DataFrame) -> tuple[pd.Dat
     if ratios.empty:
         return no_rows(RATIO_COLUMNS), np.zeros((0, 0))
     ratios = ratios.sort_values(["study", "treatment", "reference"], kind="stable", ignore_index=True)
-    se = [_standard_error(row, arms) for row in ratios.to_dict("records")]
+    se = [_standard_error(row, arms) for row in records(ratios)]
     table = ratios.assign(log_hr=np.log(ratios["hr"].astype(float)), se=np.array(se, dtype=float))
     blocks = []
     for study, rows in table.groupby("study", sort=True):

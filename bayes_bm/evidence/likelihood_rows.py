@@ -9,6 +9,7 @@ from bayes_bm.evidence import summary_statistics
 from bayes_bm.evidence.arm_covariates import check_known, unstated_covariates
 from bayes_bm.evidence.records import no_rows
 from bayes_bm.evidence.selection import arm_keys, check_acts_on, named_rows, set_aside
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.evidence.tables.schema import nearest_name
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.biases import CLOCK_BIASES, Bias
@@ -29,12 +30,12 @@ def arms_in_use(spec: Spec, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     for name, column in CLOCK_BIASES.items():
         arms = _with_clock_bias(arms, name, column, getattr(spec.bias, name), spec)
     shift = arms["clock_shift"].fillna(0.0)
-    records = arms[["n", "events", *_CLUSTERED]].to_dict("records")
+    sizes = records(arms[["n", "events", *_CLUSTERED]])
     numbers = {
         "shift": shift,
         "entry": arms["survived_to"].fillna(0.0) + shift,
-        "share": [_share(spec, row) for row in records],
-        "n_effective": [_arm_size(spec, row) for row in records],
+        "share": [_share(spec, row) for row in sizes],
+        "n_effective": [_arm_size(spec, row) for row in sizes],
     }
     return arms.assign(**numbers)
 
@@ -87,14 +88,14 @@ def _design_effect(spec: Spec, arm: Mapping) -> float:
 
 def _design_effects(spec: Spec, arms: pd.DataFrame, rows: Iterable[int]) -> np.ndarray:
     """That of the arm of each row (row,)."""
-    records = arms[_CLUSTERED].to_dict("records")
-    return np.array([_design_effect(spec, records[row]) for row in rows])
+    of_arms = records(arms[_CLUSTERED])
+    return np.array([_design_effect(spec, of_arms[row]) for row in rows])
 
 
 def patient_rows(patients: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, spec: Spec) -> pd.DataFrame:
     """Patients on the model's clock: the arm's clock shift added, entry at least the arm's (decision 13)."""
     missing = [name for name in spec.covariates if len(patients) and name not in patients]
-    if missing and not spec.case_mixes and all(unstated_covariates(spec, row) for row in arms.to_dict("records")):
+    if missing and not spec.case_mixes and all(unstated_covariates(spec, row) for row in records(arms)):
         raise InputError(
             f"patients, column {missing[0]}",
             found="no such column",
@@ -134,12 +135,12 @@ def sequences_and_medians(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Points of an arm and its median form one sequence; a median alone has its own law (decisions 1, 5, 6)."""
     points, medians = tables["points"], tables["medians"]
-    arm_records = arms.to_dict("records") if len(points) or len(medians) else []
+    arm_records = records(arms) if len(points) or len(medians) else []
     columns = [name for name in _POINT_COLUMNS if name in points]
     of_arm = dict(iter(points[columns].groupby(["study", "arm"]))) if len(points) else {}
     sequences, alone = [], []
     joined: dict[tuple, pd.DataFrame] = {}
-    for row in medians.to_dict("records") if len(medians) else ():
+    for row in records(medians) if len(medians) else ():
         key = (row["study"], row["arm"])
         if key not in of_arm:
             alone.append(_median_row(spec, row, arm_records[row_of[key]], row_of[key]))
@@ -347,7 +348,7 @@ def registry_rows(registry: pd.DataFrame, arms: pd.DataFrame, row_of: Mapping, s
 def _check_unknown_time(blank: pd.DataFrame, counts: pd.DataFrame, arms: pd.DataFrame) -> None:
     """A count without a time makes its study's level log H at that unknown time; no other row may date it."""
     dated = set(arms.loc[arms["kind"] != "counts", "study"]) | set(counts.loc[counts["time"].notna(), "study"])
-    for row in blank.to_dict("records"):
+    for row in records(blank):
         if row["study"] in dated:
             raise InputError(
                 f"counts, study {row['study']}, arm {row['arm']}, column time",

@@ -9,6 +9,7 @@ import pandas as pd
 from bayes_bm.evidence.audit import Audit, audit
 from bayes_bm.evidence.reading import read_evidence, table_errors
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.runtime.errors import InputError, InputErrors
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import read_spec
@@ -86,7 +87,7 @@ def _missing(spec: Spec, evidence: Evidence, audited: Audit) -> Iterator[str]:
 
 def _missing_of_treatments(spec: Spec, audited: Audit) -> Iterator[str]:
     rows = audited.rows
-    for row in audited.treatments.to_dict("records"):
+    for row in records(audited.treatments):
         name, own = row["treatment"], rows[rows["treatment"] == row["treatment"]]
         if not len(own):
             yield f"{name}: no row of any table; its answers would be the prior's"
@@ -98,7 +99,7 @@ def _missing_of_treatments(spec: Spec, audited: Audit) -> Iterator[str]:
         if row["until"] < spec.horizon:
             reach = f"rows speak up to {row['until']:.3g} {spec.time_unit}"
             yield f"{name}: {reach}, the horizon is {spec.horizon:g}; beyond them curves are extrapolated"
-    for row in audited.contrasts.to_dict("records"):
+    for row in records(audited.contrasts):
         if row["studies"] == 0:
             pair = f"{row['treatment']} v {row['reference']}"
             yield f"{pair}: no study holds both; a hazard ratio of one that does would be worth most"

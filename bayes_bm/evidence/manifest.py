@@ -17,6 +17,7 @@ import pandas as pd
 
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.evidence.tables.foreign_clicks import read_clicks
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.evidence.tables.reading import read_table
 from bayes_bm.reconstruction.curve import UNITS
 from bayes_bm.reconstruction.diagnostics import distances
@@ -177,7 +178,7 @@ def reconstruct_all(
     """
     table, folder = _read_manifest(manifest)
     unit = _unit(table, time_unit)
-    tasks = _without_swaps([_task(row, folder, unit) for row in table.to_dict("records")])
+    tasks = _without_swaps([_task(row, folder, unit) for row in records(table)])
     done = _run(tasks, cores=cores, draws=draws, seed=seed, say=say or (lambda *_: None))
     return _gather(tasks, done, unit)
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayes_bm.evidence.reading import read_evidence
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.reading import as_spec
 
@@ -110,7 +111,7 @@ def treatments_by_study(evidence: Evidence) -> Mapping[str, set[str]]:
     held: dict[str, set[str]] = {}
     for study, treatment in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True):
         held.setdefault(study, set()).add(treatment)
-    for row in evidence.hazard_ratios.to_dict("records"):
+    for row in records(evidence.hazard_ratios):
         held.setdefault(row["study"], set()).update((row["treatment"], row["reference"]))
     return held
 
@@ -142,7 +143,7 @@ def side_by_side(spec: Spec, evidence: Evidence) -> dict[tuple[str, str], list[s
     held: dict[str, set[str]] = {}
     for study, treatment in zip(evidence.arms["study"], evidence.arms["treatment"], strict=True):
         held.setdefault(study, set()).add(treatment)
-    for row in evidence.hazard_ratios.to_dict("records"):
+    for row in records(evidence.hazard_ratios):
         held.setdefault(row["study"], set()).update((row["treatment"], row["reference"]))
     names = spec.treatments.names
     both = {

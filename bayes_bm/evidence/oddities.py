@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.evidence.time_units import DAYS_PER, TIME_COLUMNS
 from bayes_bm.spec.document import Spec
 
@@ -127,7 +128,7 @@ def _ratios_off_middle(whole: pd.DataFrame) -> Iterable[str]:
     """Of ratios with their interval."""
     rounding = ROUNDING * (1 / whole["hr"] + 0.5 / whole["ci_low"] + 0.5 / whole["ci_high"])
     far = (whole["log_hr"] - whole["middle"]).abs() > OFF_MIDDLE * whole["half"] + rounding
-    for row in whole[far].to_dict("records"):
+    for row in records(whole[far]):
         yield (
             f"{_ratio_text(row)} lies off the middle of its interval ({row['ci_low']:g} to {row['ci_high']:g}, middle"
             f" {np.exp(row['middle']):.3g}): is one of the three misprinted?"
@@ -141,7 +142,7 @@ def _p_against_interval(whole: pd.DataFrame) -> Iterable[str]:
     z = (whole["log_hr"] / whole["half"]).abs() * ndtri(0.5 + level / 2)
     printed = pd.Series(-ndtri(whole["p"].to_numpy(dtype=float) / 2), index=whole.index)
     difference = (z.clip(upper=LARGEST_Z) - printed.clip(upper=LARGEST_Z)).abs()
-    for row in whole[difference > OFF_P + 0.25 * z].to_dict("records"):
+    for row in records(whole[difference > OFF_P + 0.25 * z]):
         yield (
             f"{_ratio_text(row)} has p = {row['p']:g} beside an interval of {row['ci_low']:g} to"
             f" {row['ci_high']:g}, which stand for different precisions; the interval is used."

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.evidence.tables.reading import read_table
 from bayes_bm.evidence.tables.schema import Column
 from bayes_bm.runtime.errors import InputError
@@ -63,7 +64,7 @@ def read_people(spec: Spec, path: Path) -> People:
         )
     names = [str(row + 1) if name is None else name for row, name in enumerate(table["patient"])]
     given = [name for name in spec.covariates if name in table]
-    rows = table[given].to_dict("records") if given else [dict[str, Any]() for _ in names]
+    rows = records(table[given]) if given else [dict[str, Any]() for _ in names]
     return People([{str(name): value for name, value in row.items() if pd.notna(value)} for row in rows], names)
 
 

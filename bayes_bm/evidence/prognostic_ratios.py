@@ -17,6 +17,7 @@ from bayes_bm.evidence.names import look_alike
 from bayes_bm.evidence.records import PROGNOSTIC_COLUMNS, Evidence
 from bayes_bm.evidence.selection import named_rows
 from bayes_bm.evidence.tables.checking import check_table
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from bayes_bm.spec.effect_measure import TIME, measure_of
@@ -63,7 +64,7 @@ def prognostic_rows(
 
 def _as_contrasts(rows: pd.DataFrame) -> pd.DataFrame:
     """Log ratios with their errors, and what each is a change of."""
-    se = np.array([_standard_error(row) for row in rows.to_dict("records")], dtype=float)
+    se = np.array([_standard_error(row) for row in records(rows)], dtype=float)
     change = (rows["level"] - rows["reference"]).fillna(rows["per"]).fillna(1.0)
     external = rows["population"] == EXTERNAL
     whole = rows.assign(log_hr=np.log(rows["hr"].astype(float)), se=se, change=change, external=external.astype(bool))
@@ -96,7 +97,7 @@ _CONTRAST = ["study", "covariate", "level", "reference", "per"]
 
 
 def _contrasts(rows: pd.DataFrame) -> list[dict[Any, Any]]:
-    return rows[_CONTRAST].to_dict("records") if len(rows) else []
+    return records(rows[_CONTRAST]) if len(rows) else []
 
 
 def _entry(row: Mapping[Any, Any], reason: str) -> dict[str, str]:
@@ -127,7 +128,7 @@ def _said_by_patients(spec: Spec, table: pd.DataFrame, arms: pd.DataFrame, patie
 
 def _differs(name: str, arms: pd.DataFrame, patients: pd.DataFrame) -> bool:
     for _, of_treatment in arms.groupby("treatment"):
-        values = {_printed(name, arm) for arm in of_treatment.to_dict("records")} - {None}
+        values = {_printed(name, arm) for arm in records(of_treatment)} - {None}
         if len(patients) and name in patients:
             values |= set(patients.loc[patients["arm_row"].isin(of_treatment.index), name].dropna())
         if len(values) > 1:

@@ -7,6 +7,7 @@ Nothing here depends on the order of rows or on the names of arms.
 import numpy as np
 import pandas as pd
 
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.types import Array
 
@@ -112,7 +113,7 @@ def _opening(printed: Array, tolerance: Array, signs: Array) -> float:
 def _loop_text(rows: pd.DataFrame, signs: Array) -> str:
     """Each ratio as printed, and what the others of its study say it is."""
     texts = []
-    for index, row in enumerate(rows.to_dict("records")):
+    for index, row in enumerate(records(rows)):
         others = np.delete(np.arange(len(rows)), index)
         if np.linalg.matrix_rank(signs[others]) < np.linalg.matrix_rank(signs):
             continue

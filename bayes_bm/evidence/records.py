@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from bayes_bm.evidence.tables.checking import with_plain_names
+from bayes_bm.evidence.tables.frames import with_plain_names
 from bayes_bm.runtime.summaries import counted, listed, summary
 
 if TYPE_CHECKING:

@@ -3,11 +3,12 @@
 Every function takes tables and returns tables; what is left out goes into `aside` with its reason.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.evidence.tables.links import counted_twice, overlapping_rows
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.biases import Bias, StudyCovariate
@@ -39,9 +40,15 @@ def inherit_flags(kind: str, frame: pd.DataFrame, arms: pd.DataFrame, spec: Spec
     filled = {"use": frame["use"]} if "use" in frame else {}
     for name in (*ARM_FLAGS, *asked):
         if name in arms and (name not in frame or frame[name].isna().any()):
-            of_arm = arms[name].reset_index(drop=True).reindex(rows).set_axis(frame.index)
+            of_arm = pd.Series(_taken(arms[name], rows), index=frame.index)
             filled[name] = frame[name].fillna(of_arm) if name in frame else of_arm
     return frame.assign(**{**filled, "use": filled["use"].fillna(UNFLAGGED)})
+
+
+def _taken(values: pd.Series, rows: list[int]) -> np.ndarray:
+    """The values at the rows (row,), a blank where a row is -1."""
+    found = values.to_numpy() if values.dtype == float else values.to_numpy(dtype=object)
+    return np.append(found, [np.nan])[rows]
 
 
 def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -> pd.DataFrame:
@@ -52,35 +59,36 @@ def keep_chosen(kind: str, frame: pd.DataFrame, spec: Spec, aside: list[dict]) -
     if frame.empty:
         return frame
     listed = set(spec.treatments.names)
-    keep = frame["treatment"].isin(listed)
+    keep = frame["treatment"].isin(listed).to_numpy()
     if kind == "hazard_ratios":
-        keep &= frame["reference"].isin(listed)
-    frame = frame[keep]
+        keep = keep & frame["reference"].isin(listed).to_numpy()
+    frame = frame if keep.all() else frame[keep]
     if kind == "arms":
         return frame.reset_index(drop=True)
     included = pd.Series(True, index=frame.index)
     for column, allowed in spec.evidence.include.items():
         if column in frame:
-            included &= frame[column].isin(allowed)
-    included |= named_rows(frame, spec.evidence.also)
+            included = included & frame[column].isin(allowed)
+    if spec.evidence.also:
+        included = included | named_rows(frame, spec.evidence.also)
     for use, rows in frame[~included].groupby("use") if not included.all() else ():
         set_aside(aside, kind, rows, f"not in evidence.include (use = {use})")
     for choice in spec.evidence.exclude:
         named = named_rows(frame, [choice])
         set_aside(aside, kind, frame[named & included], f"left out by the spec: {choice.why}")
-        included &= ~named
-    return frame[included].reset_index(drop=True)
+        included = included & ~named
+    return (frame if included.all() else frame[included]).reset_index(drop=True)
 
 
-def named_rows(frame: pd.DataFrame, choices: Iterable[Choice]) -> pd.Series:
+def named_rows(frame: pd.DataFrame, choices: Sequence[Choice]) -> pd.Series:
     """Which rows the choices name: whole studies, or one arm of a study."""
-    named = pd.Series(False, index=frame.index)
-    for choice in choices:
-        match = frame["study"] == choice.study
-        if choice.arm is not None:
-            match &= (frame["arm"] == choice.arm) if "arm" in frame else False
-        named |= match
-    return named
+    whole, arms = {one.study for one in choices if one.arm is None}, {(one.study, one.arm) for one in choices}
+    of_arm = frame["arm"].tolist() if "arm" in frame else [None] * len(frame)
+    named = [
+        study in whole or (arm is not None and (study, arm) in arms)
+        for study, arm in zip(frame["study"].tolist(), of_arm, strict=True)
+    ]
+    return pd.Series(named, index=frame.index, dtype=bool)
 
 
 def table_of(term: Bias) -> str:
@@ -99,7 +107,7 @@ def check_acts_on(name: str, term: Bias, *tables: pd.DataFrame) -> None:
 
 
 def set_aside(aside: list[dict], kind: str, rows: pd.DataFrame, reason: str) -> None:
-    for row in rows.to_dict("records") if len(rows) else ():
+    for row in records(rows) if len(rows) else ():
         arm = row["arm"] if "arm" in row else f"{row['treatment']} v {row['reference']}"
         aside.append({"kind": kind, "study": row["study"], "arm": arm, "reason": reason})
 
@@ -228,7 +236,7 @@ def drop_unusable(tables: dict[str, pd.DataFrame], aside: list[dict]) -> dict[st
     for kind, rule in rules.items():
         if tables[kind].empty:
             continue
-        usable = np.array([rule(row) for row in tables[kind].to_dict("records")], dtype=bool)
+        usable = np.array([rule(row) for row in records(tables[kind])], dtype=bool)
         if usable.all():
             continue
         set_aside(aside, kind, tables[kind][~usable], "neither n nor an interval is printed, so it has no weight")
@@ -283,7 +291,7 @@ def _hazard_ratios_once(tables: Mapping[str, pd.DataFrame], spec: Spec, aside: l
     allowed = {choice.study for choice in spec.evidence.allow_overlap}
     twice = [
         row["study"] not in allowed and {(row["study"], row["treatment"]), (row["study"], row["reference"])} <= absolute
-        for row in ratios.to_dict("records")
+        for row in records(ratios)
     ]
     twice = np.array(twice, dtype=bool)
     set_aside(aside, "hazard_ratios", ratios[twice], "both its arms have absolute evidence; see evidence.allow_overlap")

@@ -6,6 +6,7 @@ import pandas as pd
 
 from bayes_bm.evidence.neighbours.r_lines import SCRIPT, Bundle
 from bayes_bm.evidence.tables.foreign_clicks import read_clicks
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.evidence.tables.reading import read_table
 
 
@@ -16,7 +17,7 @@ def ipdfromkm_bundle(manifest: Path) -> Bundle:
     """
     curves = read_table("curves", manifest)
     files, lines, left_out = {}, ["library(IPDfromKM)", "patients <- list()"], []
-    for number, row in enumerate(curves.to_dict("records"), start=1):
+    for number, row in enumerate(records(curves), start=1):
         clicks = read_clicks("curve", manifest.parent / row["curve"])[["time", "survival"]]
         name = f"clicks_{number}.csv"
         files[name] = clicks.to_csv(index=False)

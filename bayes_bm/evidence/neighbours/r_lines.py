@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence.records import Evidence
+from bayes_bm.evidence.tables.frames import records
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.spreadsheets import defuse
 from bayes_bm.spec.document import Spec
@@ -143,7 +144,7 @@ def _contrasts(evidence: Evidence) -> pd.DataFrame:
         shared = np.sqrt(covariance[group.index[0], group.index[1]]) if len(group) > 1 else np.nan
         rows.append({"study": study, "trt": group["reference"].iloc[0], "y": np.nan, "se": shared})
         effects = {"trt": group["treatment"], "y": group["log_hr"], "se": group["se"]}
-        rows += pd.DataFrame(effects).assign(study=study).to_dict("records")
+        rows += records(pd.DataFrame(effects).assign(study=study))
     return pd.DataFrame(rows, columns=["study", "trt", "y", "se"])
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_bm.evidence.tables.cells import TableRows, and_more, coerce_column, shortened
+from bayes_bm.evidence.tables.frames import with_plain_names
 from bayes_bm.evidence.tables.row_rules import (
     RULES,
     check_apart,
@@ -82,13 +83,6 @@ def check_frame(
         check_names(table, rows)
     whole = {name: "int64" for table_kind, name in WHOLE_DTYPE if table_kind == kind}
     return table.astype(whole)
-
-
-def with_plain_names(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with names of columns that are plain objects: where Arrow holds them, as pandas has it by
-    itself, each look at a column takes about twice as long, and checks of evidence are many looks.
-    """
-    return table if table.columns.dtype == object else table.set_axis(table.columns.astype(object), axis=1)
 
 
 def _extra_column(kind: str, name: str) -> Column:
