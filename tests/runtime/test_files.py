@@ -1,12 +1,14 @@
 """One writer for every file: whole or not at all, regular files alone, never what is read."""
 
 import os
-import subprocess
-import sys
+import resource
+from collections.abc import Generator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import atomic_write, check_folder, check_places, read_kept_json, write_csv, write_text
@@ -98,32 +100,34 @@ def test_neither_inputs_nor_other_outputs_are_replaced(tmp_path: Path) -> None:
         check_folder("--out", tmp_path, ["other.csv", "curve.csv"], [curve])
 
 
-FULL = """
-import resource, signal, sys
-from pathlib import Path
-from bayes_bm.runtime.files import atomic_write
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-import numpy as np, xarray as xr
-tree = xr.Dataset({"x": ("row", np.arange(100_000.0))})
-try:
-    with atomic_write(Path(sys.argv[1])) as file:
-        if sys.argv[2] == "text":
-            file.write_text("x" * 100_000, encoding="utf-8")
-        else:
-            file.write_bytes(tree.to_netcdf(engine="h5netcdf"))
-except Exception as problem:
-    print(f"{type(problem).__name__}: {problem}")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["text", "netcdf"])
-def test_a_disk_that_is_full_is_one_message_and_leaves_the_old_file(tmp_path: Path, kind: str) -> None:
+@pytest.fixture
+def small_disk() -> Generator[None]:
     """A limit on the size of files stands for the disk: writing fails in the same way, with another number."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def text_of(place: Path) -> None:
+    place.write_text("x" * 100_000, encoding="utf-8")
+
+
+def netcdf_of(place: Path) -> None:
+    tree = xr.Dataset({"x": ("row", np.arange(100_000.0))})
+    place.write_bytes(bytes(tree.to_netcdf(engine="h5netcdf")))
+
+
+@pytest.mark.parametrize("fill", [text_of, netcdf_of])
+def test_a_disk_that_is_full_is_one_message_and_leaves_the_old_file(tmp_path: Path, fill, request) -> None:
     file = write_text(tmp_path / "a.nc", "old")
-    done = subprocess.run([sys.executable, "-c", FULL, file, kind], capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(f"InputError: {file}: found cannot write there ("), done.stdout + done.stderr
-    assert "make room, or write elsewhere" in done.stdout
+    request.getfixturevalue("small_disk")
+    with pytest.raises(InputError) as problem, atomic_write(file) as temporary:
+        fill(temporary)
+    assert str(problem.value).startswith(f"{file}: found cannot write there (")
+    assert "make room, or write elsewhere" in str(problem.value)
     assert file.read_text(encoding="utf-8") == "old"
     assert names(tmp_path) == ["a.nc"]
 
