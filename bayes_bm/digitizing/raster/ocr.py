@@ -31,8 +31,8 @@ _BESIDE_KEY = 0.6
 _UPRIGHT, _LEAST_LETTERS, _LEAST_PRINT, _MOST_PRINT = 0.9, 3, 0.4, 0.85
 """Share of the height of all ink from which a column is a censor mark's bar; letters beside it that are needed to
 measure their height, and the least and the largest share that it is of the mark's."""
-_ONE_LINE, _IN_WORD = 0.6, 0.25
-"""Share of the lower one's height that two pieces of one word share, and gap over height between its characters."""
+_ONE_LINE, _IN_WORD = 0.7, 0.25
+"""Share of the taller one's height that two pieces of one word share, and gap over height between its characters."""
 _TRAILING = re.compile(r"(?<=[\d%])\s*[-–—_.,'’:]+$")
 _LEADING = re.compile(r"^[-–—_]\s*(?=[\d]+([.,]\d+)?%?$)(?=0|1\.0|100)")
 
@@ -177,7 +177,12 @@ def _one_word(pixels: Pixels, one: Region, two: Region) -> bool:
     tall = min(one.height, two.height)
     shared = min(one.bottom, two.bottom) - max(one.top, two.top)
     apart = two.left - one.right
-    if one.turned or two.turned or shared < _ONE_LINE * tall or not -tall < apart < _IN_WORD * tall:
+    if (
+        one.turned
+        or two.turned
+        or shared < _ONE_LINE * max(one.height, two.height)
+        or not -tall < apart < _IN_WORD * tall
+    ):
         return False
     whole = _around(one, two)
     mask = ink_mask(pixels[whole.top : whole.bottom, whole.left : whole.right])

@@ -169,6 +169,8 @@ def test_a_word_that_the_search_has_parted_at_a_low_line_is_one():
     parts = [Region(15, 10, 48, 46), Region(46, 10, 110, 46), Region(165, 10, 206, 40), Region(208, 10, 250, 40)]
     joined = _rejoined(pixels, parts)
     assert [(part.left, part.right) for part in joined] == [(15, 110), (165, 206), (208, 250)]
+    tall = [Region(15, 10, 48, 46), Region(46, 0, 110, 60)]  # no piece of a word, but the start of a curve beside it
+    assert _rejoined(pixels, tall) == tall
 
 
 def test_below_an_axis_stand_no_labels_but_numbers_at_risk(monkeypatch):
