@@ -8,7 +8,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from html import escape
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 # many tiny matrices: BLAS threads competing for two cores cost more than they give; set before numpy is imported
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -103,3 +105,18 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     from bayes_bm.report import figures
 
     monkeypatch.setattr(figures, "svg", lambda drawn, *, title: f'<svg role="img" aria-label="{escape(title)}"></svg>')
+
+
+@pytest.fixture
+def one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For fits of few draws whose numbers alone are asked: where the gate fails, a second try takes twice as long.
+
+    The gate and its retry have tests of their own (`tests/inference/test_fit.py`).
+    """
+    # a test that fits nothing need not wait for the sampler
+    from bayes_bm.inference import gated_sampling
+
+    def sampled(*given: Any, **named: Any) -> gated_sampling.Run:
+        return gated_sampling.sample_with_retry(*given, **(named | {"retry": False}))
+
+    monkeypatch.setattr(import_module("bayes_bm.inference.fit"), "sample_with_retry", sampled)

@@ -253,7 +253,8 @@ def test_weights_agree_with_fits_without_the_study(monkeypatch) -> None:
     spec = worlds.spec(
         effects={"study": {"sd": half_normal(0.5)}},
         treatments={"reference": "a", "compare": ["b"]},
-        sampling={"draws": 2000, "tune": 500, "chains": 2},
+        # at larger steps it diverges, and is tried again with these
+        sampling={"draws": 2000, "tune": 500, "chains": 2, "target_accept": 0.99},
     )
     values = {"a": (8.0, 11.0, 15.0), "b": (10.0, 13.0, 9.0)}
     arms, medians = [], []
@@ -264,11 +265,13 @@ def test_weights_agree_with_fits_without_the_study(monkeypatch) -> None:
             medians.append({**named, "median": median})
     result = fit(spec, worlds.evidence(spec, {"arms": arms, "medians": medians}))
     weighted = leave_one_out(result).studies.set_index("study")
+    by_weight = [name for name in weighted.index[1:] if weighted.loc[name, "method"] == "psis"][:3]
+    assert len(by_weight) == 3
     monkeypatch.setattr(left, "HIGH_K", -10.0)
+    # a fit for each of them, a second and a half
+    monkeypatch.setattr(left, "studies_of", lambda evidence: by_weight)
     again = leave_one_out(result).studies.set_index("study")
-    assert set(again["method"][1:]) == {"refit"}
-    by_weight = [name for name in weighted.index[1:] if weighted.loc[name, "method"] == "psis"]
-    assert len(by_weight) >= 3
+    assert again["method"][1:].tolist() == ["refit"] * 3
     for name in by_weight:
         one, other = weighted.loc[name], again.loc[name]
         noise = math.hypot(one["elpd_mcse"], other["elpd_mcse"])

@@ -101,9 +101,10 @@ def test_a_resampled_cohort_is_wider_and_centred_on_the_same() -> None:
     # every draw has the same parameters, so that only the weights need many
     few, many = (made(draws=draws, **fixed) for draws in (2, 1500))
     plain, drawn = (
-        standardise(result, COHORT, [12.0], resample=result is many).to_numpy()[..., 0, 0] for result in (few, many)
+        standardise(result, COHORT, [12.0], who=AverageStudy(), resample=result is many).to_numpy()[..., 0, 0]
+        for result in (few, many)
     )
-    each = one_by_one(few, NewStudy())[:, 0, 0, 1]
+    each = one_by_one(few, AverageStudy())[:, 0, 0, 1]
     assert plain.std() == pytest.approx(0.0, abs=1e-6)
     assert drawn.mean() == pytest.approx(plain.mean(), abs=0.01)
     # variance of sum w x with w ~ Dirichlet(1, ..., 1) is var(x) / (n + 1)

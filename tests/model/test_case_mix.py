@@ -20,9 +20,9 @@ from bayes_bm.hazards.modifiers.averaged_over_covariates import AveragedOverCova
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.model.covariates.arm_mixes import arm_mixes, printed_log_density, share_log_density
 from bayes_bm.model.model_inputs import prepare
-from bayes_bm.model.pymc_graph.build import build_graph, build_model
+from bayes_bm.model.pymc_graph.build import build_graph
 from bayes_bm.runtime.errors import InputError
-from tests.builders import posteriors, worlds
+from tests.builders import graphs, posteriors, worlds
 from tests.builders.graphs import (
     as_parameters,
     evaluated,
@@ -68,7 +68,7 @@ def world(covariates: dict[str, Any] = COVARIATES, tables: dict[str, Any] = TABL
 def graph() -> "Graph":
     """A world with its graph, made once."""
     spec, evidence = world()
-    return Graph(spec, evidence, build_model(spec, evidence))
+    return Graph(spec, evidence, graphs.model_of(spec, evidence))
 
 
 class Graph(NamedTuple):
@@ -219,7 +219,7 @@ def test_all_shares_printed_is_the_average_over_exact_cells_of_before() -> None:
     points = np.broadcast_to(cells, (len(evidence.arms), 8, 2))
     old = build_graph(prepare(spec, evidence, points_of_whole=points))
     mixed = worlds.spec(covariates={"male": MALE, "kps": KPS})
-    new = build_model(mixed, worlds.evidence(mixed, tables))
+    new = graphs.model_of(mixed, worlds.evidence(mixed, tables))
     point = random_point(new, 3)
     shared = {str(one.name): point[str(one.name)] for one in old.value_vars}
     names = [str(one.name) for one in old.observed_RVs]
@@ -318,14 +318,14 @@ def turned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_coding_turned_round_and_other_orders_have_the_same_density() -> None:
     symmetric = {**MALE, "case_mix": {**MIX, "mean": normal(0.7)}}
     spec, evidence = world({"male": symmetric})
-    one = build_model(spec, evidence)
+    one = graphs.model_of(spec, evidence)
     point = random_point(one, 8)
     density = log_density(one, point)
     assert np.isfinite(density)
     round_spec, round_evidence = world(
         {"male": {**symmetric, "centre": 1.0}}, {**TABLES, "arms": turned(ARMS)[::-1], "points": TABLES["points"][::-1]}
     )
-    other = build_model(round_spec, round_evidence)
+    other = graphs.model_of(round_spec, round_evidence)
     mirrored = {"coefficient_male", "mix_mean_male", "mix_by_male", "case_mix_standard"}
     again = {name: -value if name in mirrored else value for name, value in point.items()}
     assert log_density(other, again) == pytest.approx(density, rel=1e-11)
@@ -448,7 +448,7 @@ def test_the_audit_counts_what_is_printed_and_patients_are_averaged_over_the_mix
 def test_a_named_treatment_has_a_prior_of_its_own() -> None:
     named = {**MALE, "case_mix": {**MIX, "by_named": {"b": normal(0.3, 0.4)}}}
     spec, evidence = world({"male": named})
-    model = build_model(spec, evidence)
+    model = graphs.model_of(spec, evidence)
     (by,) = [value for value in model.value_vars if value.name == "mix_by_male"]
     term = terms(model)[str(model.values_to_rvs[by].name)]
     ours = evaluated(model, term, {**random_point(model, 9), "mix_by_male": np.array([0.2, 0.7, -0.4])})

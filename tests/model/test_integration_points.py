@@ -279,7 +279,7 @@ def weighted(points: np.ndarray) -> dict[int, list]:
 @pytest.mark.parametrize("known", [True, False], ids=["beside patients", "alone"])
 def test_every_kind_is_of_the_mean_over_points(known: bool) -> None:
     spec, evidence = world(tables(known=known))
-    model = models.build_model(spec, evidence)
+    model = graphs.model_of(spec, evidence)
     point = moved(model)
     expected = terms_by_hand(spec, evidence, values_at(model, point), weighted(prepare(spec, evidence).arm_points))
     assert ("patients" in model.named_vars) == known
@@ -301,7 +301,7 @@ def quadrature(stated: Any, r: float) -> list[tuple[float, float, float]]:
 def test_many_points_are_the_integral_over_two_covariates() -> None:
     """The copula's integral by scipy's dblquad for one arm, by nodes for all; Sobol's error falls with the points."""
     spec, evidence = world(points=4096)
-    model = models.build_model(spec, evidence)
+    model = graphs.model_of(spec, evidence)
     point = moved(model)
     found = values_at(model, point)
     stating = np.flatnonzero(evidence.arms["share_male"].notna())
@@ -338,9 +338,9 @@ def test_arms_whose_patients_are_alike_are_patients_with_those_covariates() -> N
     alike = tables(known=False, one=POINT, other=POINT)
     carried = {**alike, "patients": [{**row, "age": 68.0, "male": 1} for row in alike["patients"]]}
     spec, evidence = world(alike)
-    model = models.build_model(spec, evidence)
+    model = graphs.model_of(spec, evidence)
     point = moved(model)
-    with_them = models.build_model(*world(carried))
+    with_them = graphs.model_of(*world(carried))
     ours = data_term(model, point, "patients_averaged")
     np.testing.assert_allclose(ours, data_term(with_them, point, "patients"), rtol=1e-12)
 
@@ -348,7 +348,7 @@ def test_arms_whose_patients_are_alike_are_patients_with_those_covariates() -> N
 @pytest.mark.slow
 def test_coefficients_of_zero_are_the_model_without_covariates() -> None:
     spec, evidence = world(tables(known=False))
-    model, plain = models.build_model(spec, evidence), models.build_model(*world(tables(known=False), terms={}))
+    model, plain = graphs.model_of(spec, evidence), graphs.model_of(*world(tables(known=False), terms={}))
     point = moved(plain)
     off = {"coefficient_age": np.zeros(()), "coefficient_male": np.zeros(()), "interaction_age": np.zeros(())}
     for name in KINDS:
@@ -362,7 +362,7 @@ def test_the_order_of_arms_and_the_names_of_others_change_nothing() -> None:
     backward = {kind: rows[::-1] for kind, rows in forward.items()}
     terms = []
     for rows in (forward, backward):
-        model = models.build_model(*world(rows))
+        model = graphs.model_of(*world(rows))
         terms.append({name: data_term(model, moved(model), name) for name in (*KINDS, "patients")})
     for name in terms[0]:
         np.testing.assert_array_equal(np.sort(terms[0][name]), np.sort(terms[1][name]))
@@ -370,7 +370,7 @@ def test_the_order_of_arms_and_the_names_of_others_change_nothing() -> None:
 
 @pytest.mark.slow
 def test_the_gradient_is_that_of_the_density() -> None:
-    model = models.build_model(*world())
+    model = graphs.model_of(*world())
     point = moved(model)
     gradient = graphs.slopes(model, point, jacobian=False)
     start = 0
@@ -388,7 +388,7 @@ def test_the_gradient_is_that_of_the_density() -> None:
 @pytest.mark.slow
 def test_pointwise_log_likelihood_is_the_models() -> None:
     spec, evidence = world()
-    model = models.build_model(spec, evidence)
+    model = graphs.model_of(spec, evidence)
     found = values_at(model, moved(model))
     result = posteriors.result(spec, evidence)
     for name in result.posterior.data_vars:
@@ -481,12 +481,12 @@ def test_the_error_of_the_points_is_what_other_points_change() -> None:
 def test_the_shift_is_what_reweighting_the_draws_to_other_points_does() -> None:
     """cov(parameter, l' - l) by loops over draws and points, in posterior sds; small changes, so weights agree too."""
     spec, evidence = world(points=64)
-    result = posteriors.result(spec, evidence, chains=1, draws=12, coefficient=[0.6, 0.4])
+    result = posteriors.result(spec, evidence, chains=1, draws=6, coefficient=[0.6, 0.4])
     error = integration_error(result)
     assert error is not None
     names = [str(name) for name in result.posterior.data_vars]
     change = []
-    for draw in range(12):
+    for draw in range(6):
         at = {name: result.posterior[name].values[0, draw] for name in names}
         sums = [
             sum(sum(of) for of in terms_by_hand(spec, evidence, at, weighted(points)).values())
@@ -495,13 +495,13 @@ def test_the_shift_is_what_reweighting_the_draws_to_other_points_does() -> None:
         change.append(sums[1] - sums[0])
     shifts = {}
     for name, values in watched_parameters(result.posterior).items():
-        for at, of in enumerate(values.to_numpy().reshape(12, -1).T):
+        for at, of in enumerate(values.to_numpy().reshape(6, -1).T):
             if of.std() > 0:
                 shifts[name, at] = float(np.cov(of, change, ddof=0)[0, 1] / of.std())
     worst = max(shifts, key=lambda key: abs(shifts[key]))
     assert error.shift == pytest.approx(shifts[worst], rel=1e-6)
     assert error.parameter.startswith(str(worst[0]))
-    of = watched_parameters(result.posterior)[worst[0]].to_numpy().reshape(12, -1)[:, worst[1]]
+    of = watched_parameters(result.posterior)[worst[0]].to_numpy().reshape(6, -1)[:, worst[1]]
     weight = np.exp(1e-3 * (np.array(change) - np.mean(change)))
     tilted = (np.average(of, weights=weight) - of.mean()) / of.std() / 1e-3
     assert error.shift == pytest.approx(tilted, rel=0.01, abs=1e-4)
@@ -516,7 +516,7 @@ def test_patients_alike_are_one_row_and_the_same_density() -> None:
     found = {}
     for name, patients_of in {"once": rows, "again": [*rows, *light[::-1], *rows]}.items():
         spec, evidence = world({**once, "patients": patients_of})
-        model = models.build_model(spec, evidence)
+        model = graphs.model_of(spec, evidence)
         found[name] = data_term(model, moved(model), "patients_averaged")
         assert len(prepare(spec, evidence).kinds["patients_averaged"]["weight"]) == len(patients_of)
     assert len(found["again"]) == len(found["once"]) == len(rows)
@@ -643,6 +643,7 @@ TRUTH = {"b": -0.5, "c": -0.8}
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_the_truth_of_a_simulated_world_is_found() -> None:
     """Every parameter within 3 posterior sds; the trial without ages informs c all the same, and its curve fits."""
     spec = worlds.spec(
@@ -650,7 +651,7 @@ def test_the_truth_of_a_simulated_world_is_found() -> None:
         integration={"points": 16},
         effects={"study": {"exchangeable": False}},
         treatments={"reference": "a", "compare": ["b", "c"]},
-        sampling={"draws": 300, "tune": 400, "chains": 2, "thin": 1},
+        sampling={"draws": 400, "tune": 300, "chains": 2, "thin": 1},
     )
     told: list[str] = []
     result = bb.fit(spec, worlds.evidence(spec, simulated()), say=told.append)

@@ -19,7 +19,6 @@ from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.model.covariates.missing import NODES, prior
 from bayes_bm.model.design import make_design
 from bayes_bm.model.model_inputs import prepare
-from bayes_bm.model.pymc_graph import build as models
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.document import Spec
 from tests.builders import graphs, posteriors, worlds
@@ -57,7 +56,7 @@ def by_quadrature(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray]) 
 
     Of the outcome given what is known; and, summed, of sex where age is lacked.
     """
-    names = [str(name) for name in models.build_model(spec, evidence).coords["covariate_law_term"]]
+    names = [str(name) for name in graphs.model_of(spec, evidence).coords["covariate_law_term"]]
     phi = dict(zip(names, found["covariate_law"], strict=True))
     table = evidence.patients
     whole = table.dropna(subset=["kps", "age", "male"])
@@ -121,7 +120,7 @@ def by_quadrature(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray]) 
 def test_patients_who_lack_covariates_have_the_integral_of_the_equation(blanks: dict) -> None:
     terms = TERMS if blanks is BLANKS else {**TERMS, "age": {**AGE, "missing": None}}
     spec, evidence = world(blanks, terms)
-    model = models.build_model(spec, evidence)
+    model = graphs.model_of(spec, evidence)
     point = moved(model)
     found = values_at(model, point)
     ours = data_term(model, point, "patients_imputed")
@@ -174,7 +173,7 @@ def data_term_of(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray], r
 def test_where_nobody_lacks_any_the_model_is_the_one_without() -> None:
     """Exactly: the same parameters, and the same terms."""
     plain = {name: {key: value for key, value in term.items() if key != "missing"} for name, term in TERMS.items()}
-    on, off = (models.build_model(*world({}, terms)) for terms in (TERMS, plain))
+    on, off = (graphs.model_of(*world({}, terms)) for terms in (TERMS, plain))
     assert [str(v) for v in on.value_vars] == [str(v) for v in off.value_vars]
     point = moved(off)
     np.testing.assert_array_equal(data_term(on, point), data_term(off, point))
@@ -185,7 +184,7 @@ def test_a_coefficient_of_zero_makes_what_is_lacked_indifferent() -> None:
     spec, evidence = world(terms={name: {**term, "interaction": None} for name, term in TERMS.items()})
     filled = [{**row, "age": row["age"] or 63.0, "male": row["male"] or 0} for row in rows(BLANKS)]
     whole = worlds.evidence(spec, {"patients": filled})
-    lacking, known = models.build_model(spec, evidence), models.build_model(spec, whole)
+    lacking, known = graphs.model_of(spec, evidence), graphs.model_of(spec, whole)
     point = moved(lacking)
     point |= {"coefficient_age": np.zeros(()), "coefficient_male": np.zeros(())}
     ours = data_term(lacking, point, "patients_imputed").sum() + data_term(lacking, point).sum()
@@ -214,7 +213,7 @@ def test_pointwise_log_likelihood_and_its_names_are_the_models() -> None:
 
 @pytest.mark.slow
 def test_gradient_is_finite_and_right() -> None:
-    model = models.build_model(*world())
+    model = graphs.model_of(*world())
     density, _ = vector_of(model)
     size = sum(np.size(value) for value in graphs.start(model).values())
     x = np.random.default_rng(1).normal(0, 0.3, size)

@@ -18,7 +18,6 @@ from bayes_bm.evidence.reading import select
 from bayes_bm.evidence.tables.checking import check_table
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.prior_result import prior_result
-from bayes_bm.model.pymc_graph.build import build_model
 from bayes_bm.runtime.errors import InputError
 from tests.builders import families, graphs, worlds
 from tests.builders.graphs import log_density, random_point
@@ -34,7 +33,7 @@ def world(family: str = "mspline", **more: Any):
 
 
 def likelihoods(spec, rows, point) -> float:
-    model = build_model(spec, rows)
+    model = graphs.model_of(spec, rows)
     known = {name: point[name] for name in graphs.start(model)}
     return log_density(model, known, variables=model.observed_RVs, jacobian=False)
 
@@ -47,7 +46,7 @@ def test_walks_of_no_size_leave_the_shared_shape_exactly(family: str) -> None:
     # without ratios: an average over follow-up is the ratio itself only up to rounding
     rows = replace(rows, hazard_ratios=rows.hazard_ratios.iloc[:0], hr_cholesky=np.zeros((0, 0)))
     plain, _ = world(family)
-    point = random_point(build_model(full, rows), 4)
+    point = random_point(graphs.model_of(full, rows), 4)
     gone = {name: np.array(-800.0) for name in ("study_shape_sd_log__", "treatment_smooth_sd_log__")}
     assert set(gone) <= set(point)
     assert likelihoods(full, rows, point | gone) == likelihoods(plain, rows, point)
@@ -192,7 +191,7 @@ def test_crossing_hazards_are_recovered_and_missed_without_walks() -> None:
     base = {
         "treatments": {"reference": "a", "compare": ["b"]},
         "effects": {},
-        "sampling": {"draws": 500, "tune": 600, "chains": 2, "thin": 1},
+        "sampling": {"draws": 800, "tune": 300, "chains": 2, "thin": 1},
         "hazard": {"family": "mspline", "knots": 5},
     }
     walking = families.spec("mspline", **base, **BY_TREATMENT)
@@ -231,11 +230,11 @@ def test_a_hump_is_recovered_by_a_spline() -> None:
         "mspline",
         treatments={"reference": "a", "compare": ["b"]},
         effects={},
-        sampling={"draws": 1200, "tune": 500, "chains": 2, "thin": 1},
+        sampling={"draws": 800, "tune": 300, "chains": 2, "thin": 1},
         hazard={"family": "mspline", "knots": 7},
         priors__smooth_sd=half_normal(2.0),
     )
-    found = bb.fit(spec, select(spec, {"patients": check_table("patients", hump(5, 600), where="simulated")}))
+    found = bb.fit(spec, select(spec, {"patients": check_table("patients", hump(5, 400), where="simulated")}))
     assert found.gate.passed, found.gate.reasons
     times = np.array([2.0, 6.0, 11.0, 18.0, 26.0])
     log_h = np.log(bb.hazard(found, times.tolist(), who=bb.AverageStudy()).sel(treatment="a").to_numpy()).reshape(-1, 5)

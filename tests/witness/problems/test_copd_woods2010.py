@@ -89,7 +89,7 @@ def test_five_printed_contrasts_of_four_arms_are_three_with_the_covariance_of_sh
 def test_the_posterior_is_that_of_importance_sampling(shared, tmp_path) -> None:
     mean, sd, size = witness(shared)
     assert size > 5000
-    result = bb.fit(*read(shared, tmp_path))
+    result = bb.fit(*read(shared, tmp_path), draws=1000, tune=500)
     assert result.gate.passed
     draws = result.posterior["log_hr"].sel(treatment=COMPARE)
     np.testing.assert_allclose(draws.mean(("chain", "draw")), mean, atol=0.05 * sd.max())

@@ -91,11 +91,12 @@ def test_risk_at_three_years_is_that_printed(shared, folder) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_a_split_agrees_with_the_direct_studies_alone(shared, folder) -> None:
     """ACE inhibitors v placebo, fixed: DREAM, HOPE and PEACE pooled by inverse variance of their log rate ratios."""
     spec = spec_of(shared, folder, "fixed")
     evidence = bb.read_evidence(spec)
-    sampling = {"draws": 1000, "tune": 700, "chains": 2}
+    sampling = {"draws": 1000, "tune": 500, "chains": 2}
     found = node_splits(spec, evidence, pairs=[("Placebo", "ACE Inhibitor")], unrelated=False, sampling=sampling)
     rows = found.table.set_index("source")
     arms = evidence.counts.set_index(["study", "treatment"]).astype({"events": float, "n": float})
