@@ -300,6 +300,7 @@ def test_a_users_text_is_text():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_a_template_that_misspells_a_name_is_refused():
     with pytest.raises(UndefinedError, match="no attribute"):
         render_template("elsewhere.html.jinja", made=figures.PageFigure("<svg></svg>"))
@@ -632,7 +633,7 @@ def test_an_answer_that_is_mostly_across_is_labelled_so():
 
 
 @pytest.mark.slow
-def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
+def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out(request):
     rows = {row[0]: row for row in parsed().table("SUCRA")}
     found = rank(world())
     for row in found.table.to_dict("records"):
@@ -648,6 +649,7 @@ def test_ranks_and_network_stand_on_the_page_as_they_were_worked_out():
     assert "Prior and posterior: log hazard ratio of b against a" in spoken
     assert "Contrasts without the reference" in html()  # h3 and h4 print c against b
     assert [row for table in parsed().tables for row in table if row == ["c v b"]] == [["c v b"]]
+    request.getfixturevalue("undrawn")
     assert "Ranks" not in page.render(small_material())
 
 
