@@ -321,6 +321,11 @@ def test_the_same_material_gives_the_same_bytes():
     assert figures.panel_figures(draw) == figures.panel_figures(draw)
 
 
+def test_without_curves_nothing_is_said_of_reconstruction():
+    assert "econstruction uncertainty" not in html()
+    assert "rebuilt from curves" not in html()
+
+
 def test_no_folder_of_this_machine_is_on_the_page(tmp_path):
     assert str(tmp_path.parent) not in html()
     assert "/work" not in html()
