@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import integrate, stats
+from scipy import integrate
 
 import bayes_bm as bb
 from bayes_bm.checks import direct_indirect
@@ -24,6 +24,7 @@ from bayes_bm.report.write import write_report
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
 from tests.builders.commands import call
+from tests.builders.laws import normal_density
 from tests.builders.worlds import half_normal
 from tests.model.test_case_mix import AGE, KPS, MALE, posterior, world
 
@@ -66,7 +67,7 @@ def test_a_mean_has_the_spread_of_the_evidence() -> None:
 
     def alive(z: float) -> float:
         x = (70.0 + np.sqrt(variance) * z - 60.0) / 10.0
-        return float(stats.norm.pdf(z) * np.exp(-np.exp(draws.intercept[0] + slope * x)))
+        return float(normal_density(z) * np.exp(-np.exp(draws.intercept[0] + slope * x)))
 
     exact, _ = integrate.quad(alive, -10, 10, epsabs=1e-12)
     assert together.to_numpy()[0, 0, 0, 0] == pytest.approx(exact, abs=2e-4)

@@ -15,6 +15,7 @@ from bayes_bm.inference.result import Result
 from bayes_bm.report.plots.ranking import ranks_figure
 from bayes_bm.runtime.errors import InputError
 from tests.builders import posteriors, worlds
+from tests.builders.laws import normal_density
 
 
 def stated(log_hr: Any, **changes: Any) -> Result:
@@ -78,7 +79,7 @@ def test_independent_normals_rank_first_as_the_integral_says() -> None:
 
         def density(x: float, at: int = at, others: list[int] = others) -> float:
             tails = np.prod([stats.norm.sf(x, mean[k], sd[k]) for k in others])
-            return float(stats.norm.pdf(x, mean[at], sd[at]) * tails)
+            return float(normal_density(x, mean[at], sd[at]) * tails)
 
         assert first[at] == pytest.approx(integrate.quad(density, -8, 8)[0], abs=0.004)
 

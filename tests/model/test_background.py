@@ -86,9 +86,8 @@ def evidence(spec: Spec, **changed: Any) -> Evidence:
 
 def _with(spec: Spec, rows: dict, frames: dict) -> Evidence:
     from bayes_bm.evidence.reading import select
-    from bayes_bm.evidence.tables.checking import check_table
 
-    found = {kind: check_table(kind, pd.DataFrame(found), where=kind) for kind, found in rows.items() if found}
+    found = {kind: worlds.checked(kind, found) for kind, found in rows.items() if found}
     return select(spec, {**found, **frames})
 
 

@@ -33,6 +33,7 @@ from tests.builders.graphs import (
     total,
     values_at,
 )
+from tests.builders.laws import normal_density
 from tests.builders.worlds import half_normal, normal
 from tests.witness import slow_twin
 
@@ -270,7 +271,7 @@ def test_continuous_covariates_are_integrated_to_eight_digits(width: float) -> N
         power = np.exp(shape[0]) * log_u + eta
 
         def alive(z: float, power: float = power) -> float:
-            return stats.norm.pdf(z) * np.exp(-np.exp(power + width * z))
+            return normal_density(z) * np.exp(-np.exp(power + width * z))
 
         exact, _ = integrate.quad(alive, -12, 12, epsabs=1e-14, epsrel=1e-13, limit=400)
         found = arms.family.log_cum_hazard(np.array(log_u), np.array(eta), shape, xp=NUMPY)
@@ -343,7 +344,7 @@ def test_a_printed_share_is_integrated_over_the_population_of_arms(share: float,
 
     def joint(z: float) -> float:
         logit = np.array(0.4 + sd * z)
-        return float(np.exp(share_log_density(np.array(share * n), np.array(n), logit, xp=NUMPY))) * stats.norm.pdf(z)
+        return float(np.exp(share_log_density(np.array(share * n), np.array(n), logit, xp=NUMPY))) * normal_density(z)
 
     middle = np.clip((np.log((share * n + 0.5) / (n - share * n + 0.5)) - 0.4) / sd, -12, 12)
     exact, _ = integrate.quad(joint, -14, 14, points=[middle], epsabs=0, epsrel=1e-11, limit=800)

@@ -21,6 +21,7 @@ from bayes_bm.spec.document import Spec
 from bayes_bm.validation.simulation.cox import cox_log_hr
 from tests.builders import posteriors, worlds
 from tests.builders.graphs import data_term, moved, values_at
+from tests.builders.laws import normal_density
 from tests.builders.leave_one_out import brute
 from tests.builders.patients import AGE, MALE, patients
 from tests.builders.worlds import normal
@@ -87,7 +88,7 @@ def test_an_averaged_ratio_is_the_integral_over_age_and_sex() -> None:
                     eta = ETA + LOG_HR * drug + COEFFICIENT[0] * (0.6 + 1.2 * z) + COEFFICIENT[1] * male
                     used = math.exp(eta) * (time / 12.0) ** k
                     total += share * math.exp(-used) * (k * used / time if what == "density" else 1.0)
-                return total * stats.norm.pdf(z)
+                return total * normal_density(z)
 
             return integrate.quad(at, -8, 8, epsabs=1e-12)[0]
 
