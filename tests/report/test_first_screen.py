@@ -42,8 +42,10 @@ def row_of(table, estimand, treatment, time=None):
     return (rows if time is None else rows[rows["time"] == time]).iloc[0].to_dict()
 
 
-@pytest.mark.usefixtures("undrawn")
-def test_sentences_pages_and_figures_say_the_labels_of_treatments():
+@pytest.mark.slow
+def test_sentences_pages_and_figures_say_the_labels_of_treatments(request):
+    assert "with b and " in two_arm_page()  # kept for all tests of this file, so with its figures
+    request.getfixturevalue("undrawn")
     result = two_arms()
     treatments = result.spec.treatments.model_copy(update={"labels": {"b": "second operation"}})
     named = replace(result, spec=result.spec.model_copy(update={"treatments": treatments}))
