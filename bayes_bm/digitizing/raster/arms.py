@@ -146,7 +146,8 @@ def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: St
     groups = _groups(wanted, inks, paper)
     for group in groups:
         others = [other[0].colour for other in groups if other is not group]
-        shares = _shares(panel, group[0].colour, _veiled(group[0].colour, others, inks), others)
+        rivals = [other[0].colour for other in groups if other is not group and _rivals(group, other)]
+        shares = _shares(panel, group[0].colour, _veiled(group[0].colour, others, inks), rivals)
         traced, absent = _trace_group(shares, group, start)
         arms += traced
         missing += absent
@@ -223,6 +224,12 @@ def _nearer(other: Wanted, item: Wanted, ink: Array) -> bool:
     """Whether an ink is another key's: that is of the same kind, of a different colour, and closer to the ink."""
     apart, off = np.abs(other.colour - item.colour).max(), np.abs(item.colour - ink).max()
     return bool(other.kind == item.kind and apart > _TWO_INKS and np.abs(other.colour - ink).max() < off)
+
+
+def _rivals(group: Sequence[Wanted], other: Sequence[Wanted]) -> bool:
+    """Whether two groups have two inks: in poor pictures a dashed line is a paler shade of a solid one's ink."""
+    apart = np.abs(group[0].colour - other[0].colour).max()
+    return bool(apart > _ALIKE or (apart > _TWO_INKS and {one.kind for one in group} == {one.kind for one in other}))
 
 
 def _ink_of(key: Array, inks: Sequence[Ink], paper: Array) -> Array:
