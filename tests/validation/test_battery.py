@@ -213,7 +213,7 @@ def test_exchanged_treatments_are_a_contrast_against_the_sign_of_the_others(sign
 @pytest.mark.slow
 def test_p_values_of_studies_are_uniform_in_right_worlds() -> None:
     found = []
-    for seed in range(14):
+    for seed in range(30):
         made = bb.simulate(plain(), seed=seed, numbers="likelihood", studies=10)
         found.append(study_checks(at_truth(made)))
     table = pd.concat(found)
