@@ -43,7 +43,9 @@ demo: setup  ## the main question: evidence -> posterior -> comparison, a patien
 
 test: setup  ## lint, types, every test
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports --no-cache
-	@$(TYPES) & types=$$!; $(BIN)/python scripts/compile_ahead.py && $(BIN)/pytest -q -m "slow or not slow"; tests=$$?; \
+	@$(BIN)/python scripts/compile_ahead.py models & models=$$!; \
+	  { $(BIN)/python scripts/compile_ahead.py curves && $(TYPES); } & types=$$!; \
+	  wait $$models && $(BIN)/pytest -q -m "slow or not slow"; tests=$$?; \
 	  wait $$types || { echo "types: see pyright's messages above"; exit 1; }; exit $$tests
 
 explore: setup  ## the property tests with new random examples; make test repeats its own
