@@ -50,6 +50,7 @@ from bayes_bm.evidence.selection import (
     refuse_subdistribution,
 )
 from bayes_bm.evidence.tables.checking import check_table
+from bayes_bm.evidence.tables.csv_records import check_there
 from bayes_bm.evidence.tables.links import check_links, check_vocabulary
 from bayes_bm.evidence.tables.reading import read_table
 from bayes_bm.evidence.tables.schema import Column
@@ -263,8 +264,9 @@ def _read_source(kind: str, source: Source, spec: Spec, digests: dict[str, str])
     path, is_shipped = resolve_path(kind, source.path, spec)
     named = covariate_columns(spec) if kind == "patients" else {}
     if is_shipped:
-        frame = _shipped_table(kind, path, file_digest(path), tuple(named.items())).copy(deep=False)
-        digests[f"shipped:{path.parent.name}/{path.name}"] = file_digest(path)
+        check_there(path, ".csv")
+        digests[f"shipped:{path.parent.name}/{path.name}"] = digest = file_digest(path)
+        frame = _shipped_table(kind, path, digest, tuple(named.items())).copy(deep=False)
     else:
         frame = read_table(kind, path, named=named)
         digests[source.path] = file_digest(path)

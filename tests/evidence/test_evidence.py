@@ -685,6 +685,8 @@ def test_a_missing_file_is_named_with_what_lies_beside_it(tmp_path) -> None:
         InputError, match=r"evidence\.arms: found 'shipped:recurent', no shipped tables; allowed: shipped:recurrent_bm"
     ):
         read(tmp_path, evidence={"arms": "shipped:recurent"})
+    with pytest.raises(InputError, match=r"registry\.csv: found no such file; allowed: a CSV file"):
+        read(tmp_path, evidence={"registry": "shipped:recurrent_bm"})
     with pytest.raises(InputError, match="found a file named twice"):
         read(tmp_path, evidence={"patients": ["patients.csv", "./patients.csv"]})
 

@@ -142,7 +142,7 @@ def search(panel: Crop, wanted: Sequence[Wanted], inks: Sequence[Ink], start: St
     """
     arms: list[Traced] = []
     missing: list[Wanted] = []
-    paper = np.median(panel.paper.reshape(-1, 3), axis=0)
+    paper = panel.paper_colour
     groups = _groups(wanted, inks, paper)
     for group in groups:
         others = [other[0].colour for other in groups if other is not group]
@@ -375,7 +375,7 @@ def _guided(share: Array, points: Array, width: float) -> Array:
 def _spare(panel: Crop, inks: Sequence[Ink], wanted: Sequence[Wanted]) -> list[Ink]:
     """The inks that no wanted arm has and that are no tint of a stronger, coloured one."""
     spare: list[Ink] = []
-    paper = np.median(panel.paper.reshape(-1, 3), axis=0)
+    paper = panel.paper_colour
     strong = [ink for ink in inks if ink.chromatic]
     for ink in inks:
         asked = any(np.abs(ink.colour - item.colour).max() < _ALIKE for item in wanted)

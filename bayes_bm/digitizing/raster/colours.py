@@ -58,6 +58,11 @@ class Crop:
     def columns(self) -> int:
         return self.pixels.shape[1]
 
+    @property
+    def paper_colour(self) -> Array:
+        """The colour (3,) of most of the paper."""
+        return np.median(self.paper.reshape(-1, 3), axis=0)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ink:
@@ -214,7 +219,7 @@ def of_rival(panel: Crop, colour: Array, rival: Array) -> Mask:
     colour stands alone.
     """
     shape = (panel.rows, panel.columns)
-    paper = np.median(panel.paper.reshape(-1, 3), axis=0)
+    paper = panel.paper_colour
     if _tint(rival - paper, colour - paper) < _LIKE_TINT:
         return np.zeros(shape, bool)
     cv2 = opencv()

@@ -13,7 +13,7 @@ def with_plain_names(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as mappings from name to cell, as `to_dict("records")` does, in a fifth of its time."""
+    """Return the rows as mappings from name to cell, as `to_dict("records")` does, in about a quarter of its time."""
     names = [str(name) for name in table.columns]
     return [
         dict(zip(names, cells, strict=True)) for cells in zip(*(table[name].tolist() for name in names), strict=True)
