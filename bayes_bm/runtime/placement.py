@@ -1,5 +1,6 @@
 """Where tasks run: in this process, on processes of this machine, or on a Dask cluster."""
 
+import asyncio
 import multiprocessing
 import re
 import socket
@@ -10,8 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 from bayes_bm.runtime.errors import BayesBmError, InputError
 from bayes_bm.runtime.signals import work_for_parent
@@ -111,8 +111,7 @@ def _outcome(future: Any, task: Task) -> Outcome:
     except BrokenProcessPool:
         return failed_outcome(task, DIED, died=True)
     except Exception as problem:
-        kind = type(problem).__name__
-        return failed_outcome(task, f"{kind}: {problem}", died=kind == "KilledWorker")
+        return failed_outcome(task, f"{type(problem).__name__}: {problem}")
 
 
 @contextmanager
@@ -158,31 +157,41 @@ def _run_on_cluster(client: Any, work: Work, tasks: Sequence[IndexedTask], seed:
         client.submit(_attempt, work, task, seed, pure=False): (index, task) for index, task in tasks
     }
     try:
-        finished: Any = as_completed(list(waiting), loop=client.loop)
+        # with results: one that has ended is lost again where its worker goes before we have what it gave
+        finished: Any = as_completed(list(waiting), loop=client.loop, with_results=True, raise_errors=False)
         while waiting:
             _await_one(client, finished, patience)
-            future = next(finished)
+            future, found = next(finished)
             index, task = waiting.pop(future)
-            yield index, _outcome(future, task)
+            yield index, found if isinstance(found, Outcome) else _cluster_failure(found, task)
             future.release()
     finally:
         client.cancel(list(waiting))
+
+
+def _cluster_failure(found: Any, task: Task) -> Outcome:
+    """Return the failure of a task of which Dask gives an exception, alone or between its type and its traceback."""
+    problem: object = cast("tuple[Any, ...]", found)[1] if isinstance(found, tuple) else found
+    kind = type(problem).__name__
+    return failed_outcome(task, f"{kind}: {problem}", died=kind == "KilledWorker")
 
 
 def results_of(client: Any, asked: Sequence[Any]) -> list[Any]:
     """Wait for tasks that are asked for and give their results. Raises `InputError` when there was no worker for so
     many seconds.
     """
-    untyped: Any = import_module("distributed")
     patience, waited = _patience(), 0.0
+    # to wait for the tasks and then for their results would take no end where a worker goes between both
+    gathered = asyncio.run_coroutine_threadsafe(client.gather(asked, asynchronous=True), client.loop.asyncio_loop)
     while True:
         try:
-            with client.as_current():
-                untyped.wait(asked, timeout=min(ASKED_EVERY, patience))
-            return client.gather(asked)
+            return gathered.result(min(ASKED_EVERY, patience))
         except TimeoutError:
+            if gathered.done():
+                raise
             waited = 0.0 if client.nthreads() else waited + min(ASKED_EVERY, patience)
             if waited > patience:
+                gathered.cancel()
                 raise _no_workers(client, patience) from None
 
 

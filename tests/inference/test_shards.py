@@ -1,8 +1,7 @@
 """A model in parts of its patients: on threads and on a real cluster of Dask it is the whole model to rounding."""
 
-import os
 import pickle
-import signal
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +16,7 @@ from bayes_bm.inference.shards import Answer, cut, sharded_density
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.errors import InputError
 from tests.builders import families, structures, worlds
+from tests.builders.machines import end, machines
 from tests.builders.structures import points, world
 from tests.model import test_integration_points, test_missing_covariates
 
@@ -76,25 +76,13 @@ def test_what_cannot_be_cut_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_gives_the_density_of_one_process_with_a_worker_killed_in_the_middle() -> None:
+def test_a_cluster_gives_the_density_of_one_process_with_a_worker_killed_in_the_middle(tmp_path: Path) -> None:
     """Parts of the worker that is gone are made anew on the other one."""
-    from dask import config
-    from distributed import LocalCluster
-
-    settings: Any = config
-    make: Any = LocalCluster
-
     inputs = prepare(*WORLDS["covariates"]())
     answers = whole_answers(inputs)
-    of_one = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
-    patient = {"distributed.comm.timeouts.connect": "120s"}
-    with (
-        settings.set(patient),
-        make(n_workers=2, **of_one) as cluster,
-        sharded_density(cut(inputs, 2), cluster.scheduler_address) as density,
-    ):
+    with machines(2, tmp_path) as cluster, sharded_density(cut(inputs, 2), cluster.address) as density:
         for x, whole in answers:
             assert_same(whole, density(x))
-        os.kill(next(iter(cluster.workers.values())).process.process.pid, signal.SIGKILL)
+        end(cluster.workers[:1])
         for x, whole in answers:
             assert_same(whole, density(x))

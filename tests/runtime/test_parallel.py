@@ -1,10 +1,9 @@
 """Many tasks: the same values wherever they run, kept and taken up again, and the failures named."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,6 +17,7 @@ from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.parallel import map_fits, once_per_process
 from bayes_bm.runtime.stores import CsvStore, JsonStore
 from bayes_bm.runtime.tasks import Outcome, Task, spawn_seeds
+from tests.builders.machines import Machines, end, machines
 from tests.builders.tasks import builds, fails_at_first, number, row, tasks
 
 
@@ -182,44 +182,32 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch) -> None:
 # ------------------------------------------------------------------------------------------------ a real cluster
 
 
-WORKERS = 2
-
-
 @pytest.fixture(scope="module")
-def machines():
-    """A scheduler and two workers in processes of their own, as on two machines; two may die of one task."""
-    import dask
-    from distributed import LocalCluster
-
-    of_one = {"threads_per_worker": 1, "processes": True, "dashboard_address": None, "host": "127.0.0.1"}
-    patient = {"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "120s"}
-    with dask.config.set(patient), LocalCluster(n_workers=WORKERS, **of_one) as made:
+def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machines]:
+    """A scheduler and two workers; two may die of one task."""
+    with machines(2, tmp_path_factory.mktemp("machines")) as made:
         yield made
 
 
 @pytest.fixture
-def cluster(machines):
+def cluster(started: Machines) -> Machines:
     """With its workers, whatever a test before has done to them."""
-    machines.scale(WORKERS)
-    return machines
-
-
-def pids(cluster: Any) -> list[int]:
-    return [worker.process.process.pid for worker in cluster.workers.values()]
+    started.complete()
+    return started
 
 
 @pytest.mark.slow
-def test_a_cluster_gives_what_one_process_gives_with_a_worker_killed_in_the_middle(cluster, tmp_path) -> None:
+def test_a_cluster_gives_what_one_process_gives_with_a_worker_killed_in_the_middle(
+    cluster: Machines, tmp_path: Path
+) -> None:
     asked, killed = tasks(12, sleep=0.2), []
 
     def kill(done: int, total: int, outcome: Outcome) -> None:
         if done == 3:
-            killed.append(pids(cluster)[0])
-            os.kill(killed[0], signal.SIGKILL)
+            killed.append(cluster.workers.pop())
+            end(killed)
 
-    found = map_fits(
-        number, asked, seed=5, store=JsonStore(tmp_path), scheduler=cluster.scheduler_address, progress=kill
-    )
+    found = map_fits(number, asked, seed=5, store=JsonStore(tmp_path), scheduler=cluster.address, progress=kill)
     assert killed
     assert values(found) == values(map_fits(number, tasks(12), seed=5))
     assert {one.status for one in found} == {"computed"}
@@ -227,10 +215,10 @@ def test_a_cluster_gives_what_one_process_gives_with_a_worker_killed_in_the_midd
 
 
 @pytest.mark.slow
-def test_a_cluster_names_what_fails_twice_and_what_kills_its_workers(cluster, tmp_path) -> None:
+def test_a_cluster_names_what_fails_twice_and_what_kills_its_workers(cluster: Machines, tmp_path: Path) -> None:
     given = [{"x": 0}, {"x": 1, "fails": 1}, {"x": 2, "fails": 9}, {"x": 3, "fails": 99, "how": "dies"}]
     asked = [Task(f"task {one['x']}", {**one, "marks": str(tmp_path)}) for one in given]
-    found = map_fits(fails_at_first, asked, scheduler=cluster.scheduler_address)
+    found = map_fits(fails_at_first, asked, scheduler=cluster.address)
     assert [one.status for one in found] == ["computed", "computed", "failed", "failed"]
     assert "KilledWorker" in found[3].failure
     assert found[3].attempts == 2
@@ -238,28 +226,43 @@ def test_a_cluster_names_what_fails_twice_and_what_kills_its_workers(cluster, tm
 
 
 @pytest.mark.slow
-def test_the_command_line_reaches_a_cluster_by_its_address(cluster) -> None:
+def test_the_command_line_reaches_a_cluster_by_its_address(cluster: Machines) -> None:
     """In an interpreter of its own, which knows nothing of this one but the address."""
     code = (
         "from bayes_bm.runtime.parallel import map_fits\n"
         "from tests.builders.tasks import number, tasks\n"
-        f"print([o.value[0] for o in map_fits(number, tasks(4), scheduler={cluster.scheduler_address!r})])\n"
+        f"print([o.value[0] for o in map_fits(number, tasks(4), scheduler={cluster.address!r})])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[0, 1, 4, 9]"
 
 
 @pytest.mark.slow
-def test_a_cluster_whose_workers_died_is_given_up(cluster) -> None:
-    """Before, it waited for ever without a word. Last, because whoever asks next waits for new workers."""
-    import dask
+def test_a_cluster_whose_workers_died_is_given_up(cluster: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, it waited for ever without a word, and again where a task had ended and its result was still there."""
+    from dask import config
 
-    def end_workers(done: int, total: int, outcome: Outcome) -> None:
-        # a nanny would start another one
-        cluster.scale(0)
+    settings: Any = config
+    told, await_one = [], placement._await_one
 
-    began = time.perf_counter()
-    gone = pytest.raises(InputError, match="whose workers have been gone for 1 seconds; start workers")
-    with dask.config.set({"bayes-bm.without-workers": 1.0}), gone:
-        map_fits(number, tasks(8, sleep=1.0), scheduler=cluster.scheduler_address, progress=end_workers)
+    def await_one_and_end_workers(client: Any, finished: Any, patience: float) -> None:
+        await_one(client, finished, patience)
+        end(cluster.workers)
+        # the scheduler has seen it
+        while client.nthreads():
+            time.sleep(0.05)
+
+    monkeypatch.setattr(placement, "_await_one", await_one_and_end_workers)
+    gone = "whose workers have been gone for 1 seconds; start workers"
+    with settings.set({"bayes-bm.without-workers": 1.0}), placement.open_client(cluster.address) as client:
+        lost = [client.submit(number, {"x": x}, np.random.SeedSequence(x)) for x in range(2)]
+        while not all(one.done() for one in lost):
+            time.sleep(0.05)
+        began = time.perf_counter()
+        with pytest.raises(InputError, match=gone):
+            map_fits(number, tasks(8, sleep=1.0), scheduler=cluster.address, progress=lambda *one: told.append(one[2]))
+        with pytest.raises(InputError, match=gone):
+            placement.results_of(client, lost)
     assert time.perf_counter() - began < 20
+    assert 1 <= len(told) <= 2
+    assert {one.status for one in told} == {"computed"}
