@@ -54,7 +54,7 @@ sys.addaudithook(_watch)
 
 @pytest.fixture(autouse=True)
 def nobody_elsewhere_is_asked() -> Iterator[None]:
-    """No command, page or fit opens a connection beyond this machine (tests/cli/test_connections.py has children)."""
+    """No command, page or fit opens a connection beyond this machine (tests/builders/connections.py: children)."""
     _elsewhere.clear()
     yield
     assert not _elsewhere

@@ -15,6 +15,7 @@ from bayes_bm.report.reconstructions import figure_name, write_reconstructions
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import parse_spec
 from tests.builders import worlds
+from tests.builders.connections import WatchedProcesses
 from tests.builders.trials import clicked, drawn, printed, trial
 
 
@@ -76,7 +77,9 @@ def test_a_manifest_gives_what_single_calls_give(manifest) -> None:
 
 
 @pytest.mark.slow
-def test_the_number_of_cores_changes_nothing_but_the_seconds(manifest) -> None:
+def test_the_number_of_cores_changes_nothing_but_the_seconds(manifest, tmp_path, monkeypatch) -> None:
+    """And none of the processes speaks to another machine."""
+    processes = WatchedProcesses(tmp_path, monkeypatch)
     spoil(manifest, 1, "curve", "none.csv")
     said = []
     one, two = (
@@ -87,6 +90,8 @@ def test_the_number_of_cores_changes_nothing_but_the_seconds(manifest) -> None:
     for name in ("patients", "diagnostics"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(two, name))
     pd.testing.assert_frame_equal(one.summary.drop(columns="seconds"), two.summary.drop(columns="seconds"))
+    watched, elsewhere = processes.count_and_places()
+    assert watched >= 2 and elsewhere == []
     for key, sets in one.draws.items():
         for mine, theirs, again in zip(sets, two.draws[key], two.arms[key].draw(2), strict=True):
             pd.testing.assert_frame_equal(mine, theirs)

@@ -24,8 +24,6 @@ from bayes_bm.inference.compiled.nutpie import log_density
 from bayes_bm.inference.compiled.packing import pack_problem
 from bayes_bm.inference.compiled.parametrization import Parametrization, choose_parametrization
 from bayes_bm.inference.compiled.power_sums import HIGHEST, LOWEST, fit_power_sums, log_power_sum
-from bayes_bm.inference.convergence import mean_ess
-from bayes_bm.inference.fit import fit
 from bayes_bm.inference.gate import Gate
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result
@@ -202,6 +200,9 @@ def test_centred_coordinates_have_the_same_density(name: str, monkeypatch: pytes
             up, down = (wanted(x + sign * 1e-4 * np.eye(at.size)[i]) for sign in (1, -1))
             assert gradient[i] == pytest.approx((up - down) / 2e-4, rel=1e-5, abs=1e-6 * np.abs(gradient).max()), i
         np.testing.assert_allclose(at._recoordinated(at.plain(x), standard=True), x, rtol=1e-9, atol=1e-12)
+        # effects by name do not know the coordinates
+        same = turned._recoordinated(at.plain(x), standard=True)
+        xr.testing.assert_allclose(at.posterior(x[None, None]), turned.posterior(same[None, None]), rtol=1e-10)
 
 
 def many_patients(n: int):
@@ -233,31 +234,6 @@ def test_effects_are_centred_where_their_patients_tell() -> None:
         changed = spec.sampling.model_copy(update={"centring": said})
         given = pack_problem(prepare(spec.model_copy(update={"sampling": changed}), evidence))[0].centring
         assert given.level.sum() == wanted
-
-
-@pytest.mark.slow
-def test_the_posterior_does_not_know_the_coordinates() -> None:
-    """Centred and not, the same means within Monte Carlo error; effects by name are those of the model.
-
-    Few draws: at points `test_centred_coordinates_have_the_same_density` holds the densities to 1e-12.
-    """
-    spec, evidence = many_patients(400)
-    found = {}
-    for said in ("none", "all"):
-        changed = spec.sampling.model_copy(update={"centring": said, "draws": 400, "tune": 500})
-        found[said] = fit(spec.model_copy(update={"sampling": changed}), evidence).posterior
-    assert_same_means(found["none"], found["all"])
-
-
-def assert_same_means(one: xr.Dataset, other: xr.Dataset) -> None:
-    """Every parameter within five standard errors."""
-    assert set(one) == set(other)
-    for name in one:
-        columns = [of[name].to_numpy().reshape(*of[name].shape[:2], -1) for of in (one, other)]
-        for at in range(columns[0].shape[-1]):
-            values = [column[..., at] for column in columns]
-            error = np.sqrt(sum(value.var() / mean_ess(value) for value in values))
-            assert abs(values[0].mean() - values[1].mean()) < 5 * error, (name, at)
 
 
 LOGS = st.floats(-9.0, 5.0)
