@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,10 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel and its pinned dependencies, away from the clone."""
+    """A fresh environment with the wheel, away from the clone; its dependencies are those of this environment.
+
+    That the wheel names all that it needs is seen by `make release`, in fresh environments of every Python.
+    """
     if not UV.is_file():
         pytest.skip("make setup puts uv into .uv; without it there is no quick fresh environment")
     folder = tmp_path_factory.mktemp("wheel")
@@ -28,7 +32,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheel = next(folder.glob("bayes_bm-*.whl"))
     run(UV, "venv", "--quiet", "--python", sys.executable, folder / "env", cwd=folder)
     python = folder / "env" / "bin" / "python"
-    run(UV, "pip", "install", "--quiet", "--python", python, "-c", ROOT / "requirements.lock", wheel, cwd=folder)
+    run(UV, "pip", "install", "--quiet", "--python", python, "--no-deps", wheel, cwd=folder)
+    home = run(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip()
+    # a path that is added so has no .pth files of its own: the clone is not there
+    (Path(home) / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     return folder
 
 
