@@ -351,7 +351,7 @@ def test_each_imputation_has_its_own_patients_seed_and_equally_many_draws(mixed,
 def test_processes_give_the_same_draws_and_share_the_work(mixed) -> None:
     """Bit for bit, gates and all, in processes that find the compiled code on disk."""
     spec, evidence = mixed
-    given: dict[str, Any] = {"imputations": M, "draws": 60, "tune": 60, "seed": 5}
+    given: dict[str, Any] = {"imputations": M, "draws": 20, "tune": 30, "seed": 5}
     # whoever compiles it links other copies of its parts, which round otherwise: here that was this process, perhaps
     fit(spec, evidence, draws=10, tune=10)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as other:
@@ -687,8 +687,8 @@ def test_other_patients_reach_the_density_by_hand(mixed) -> None:
 def test_other_patients_reach_the_density_on_the_way_of_numba(mixed, monkeypatch) -> None:
     """At a point, of what nutpie's model holds for its compiled density; going back restores it.
 
-    Only the last step, numba's, is left out: half a minute. `test_pymcs_own_sampler_agrees_with_nutpie` compiles a graph
-    by numba.
+    Only the last step, numba's, is left out: half a minute. `test_pymcs_own_sampler_agrees_with_nutpie` compiles a
+    graph by numba.
     """
     _, evidence = mixed
     evidence = replace(evidence, medians=evidence.medians.iloc[:0])
