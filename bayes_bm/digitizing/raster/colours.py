@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayes_bm.digitizing.raster.ink import Array, Mask, Pixels, distance, paper_colour
+from bayes_bm.digitizing.raster.ink import Array, Mask, Pixels, distance, largest, paper_colour
 from bayes_bm.digitizing.raster.libraries import opencv
 
 _STANDS_OUT = 36.0
@@ -85,7 +85,7 @@ def crop(pixels: Pixels, box: tuple[int, int, int, int], hidden: Mask) -> Crop:
     part = np.ascontiguousarray(pixels[top:bottom, left:right])
     cover = hidden[top:bottom, left:right]
     paper = _paper(part)
-    far = np.abs(part.astype(np.float32) - paper).max(axis=2)
+    far = largest(*np.moveaxis(np.abs(part.astype(np.float32) - paper), 2, 0))
     return Crop(part, cover, paper, far, left, top)
 
 
@@ -197,19 +197,29 @@ class Unmixed:
 
 def unmixed(panel: Crop, colour: Array) -> Unmixed:
     """Return the shares of an ink and of all other ink, by unmixing each pixel from its paper in sRGB."""
-    paper = panel.paper.astype(np.float32)
-    difference = panel.pixels.astype(np.float32) - paper
-    way = np.asarray(colour, np.float32) - paper
-    length = (way * way).sum(axis=2)
-    share = (difference * way).sum(axis=2) / np.maximum(length, 1.0)
-    share = np.clip(share, 0.0, 1.0)
-    rest = difference - share[..., None] * way
-    residual = np.sqrt((rest**2).sum(axis=2))
-    weak = length < 900.0
-    own = np.where(weak, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2)))
-    left = np.abs(difference - own[..., None] * way).max(axis=2)
+    inked = panel.far > 0.0  # elsewhere there is nothing to unmix, and that is most of a panel
+    paper = panel.paper[inked].astype(np.float32).T
+    difference = panel.pixels[inked].astype(np.float32).T - paper
+    way = np.asarray(colour, np.float32)[:, None] - paper
+    length = _summed(way * way)
+    share = np.clip(_summed(difference * way) / np.maximum(length, 1.0), 0.0, 1.0)
+    residual = np.sqrt(_summed((difference - share * way) ** 2))
+    own = np.where(length < 900.0, 0.0, share * np.exp(-((residual / _RESIDUAL) ** 2)))
+    left = largest(*np.abs(difference - own * way))
     other = np.clip(left / _COVERED, 0.0, 1.0) * (1.0 - own)
-    return Unmixed(own.astype(np.float32), other.astype(np.float32))
+    return Unmixed(_spread(inked, own), _spread(inked, other))
+
+
+def _summed(channels: Array) -> Array:
+    """The sum (pixels,) of three channels (3, pixels)."""
+    return channels[0] + channels[1] + channels[2]
+
+
+def _spread(inked: Mask, values: Array) -> Array:
+    """Values (pixels,) in their places (rows, columns), 0 elsewhere."""
+    whole = np.zeros(inked.shape, np.float32)
+    whole[inked] = values
+    return whole
 
 
 def of_rival(panel: Crop, colour: Array, rival: Array) -> Mask:

@@ -76,7 +76,7 @@ def refine(samples: Samples, places: Array, levels: Array, cost: StepCost) -> tu
         state[0, : len(places)], state[1, : len(levels)] = places, levels
         setting = np.array([first, half, 0.5 + samples.blur, 1.0 / cost.noise**2, cost.penalty, square])
         steps = int(_moved(state, len(places), edges, weight, setting))
-        misfit = cost.penalty * steps + float(_cost(state, steps, edges, weight, setting, -1e9, 1e9))
+        misfit = cost.penalty * steps + float(_cost(state, steps, edges, weight, setting, -1e9, 1e9, np.inf))
         if misfit < total:
             best, total = (state[0, :steps].copy(), state[1, : steps + 1].copy()), misfit
     return best
@@ -108,8 +108,10 @@ def _edges_at(state: Any, first: int, steps: int, place: float, half: float, squ
 
 
 @cached_njit(inner_functions)
-def _cost(state: Any, steps: int, edges: Any, weight: Any, setting: Any, low: float, high: float) -> float:
-    """Misfit, in squared standard deviations, of the columns between two places."""
+def _cost(
+    state: Any, steps: int, edges: Any, weight: Any, setting: Any, low: float, high: float, enough: float
+) -> float:
+    """Misfit, in squared standard deviations, of the columns between two places; counted no further than `enough`."""
     start, half, soft, scale, square = setting[0], setting[1], setting[2], setting[3], setting[5]
     first = int(min(max(low - start, 0.0), edges.shape[1]))
     stop = int(min(max(high - start + 1.0, 0.0), edges.shape[1]))
@@ -118,6 +120,8 @@ def _cost(state: Any, steps: int, edges: Any, weight: Any, setting: Any, low: fl
     if first < stop:
         index = int(np.searchsorted(state[0, :steps], start + first + 0.5 - soft - half))
     for column in range(first, stop):
+        if total >= enough:  # it never falls: a move that is refused for it is refused without the rest
+            break
         middle = start + column + 0.5
         while index < steps and state[0, index] < middle - soft - half:
             index += 1
@@ -155,7 +159,7 @@ def _settle(
     state: Any, steps: int, first: int, last: int, edges: Any, weight: Any, setting: Any, low: float, high: float
 ) -> float:
     """Move the places and levels of some steps as long as the misfit falls; return it."""
-    best = _cost(state, steps, edges, weight, setting, low, high)
+    best = _cost(state, steps, edges, weight, setting, low, high, np.inf)
     for size in range(_PLACE_MOVES.size):
         moved = True
         rounds = 0
@@ -171,7 +175,7 @@ def _settle(
                     if index + 1 < steps and new > state[0, index + 1] - _NARROWEST:
                         continue
                     state[0, index] = new
-                    cost = _cost(state, steps, edges, weight, setting, low, high)
+                    cost = _cost(state, steps, edges, weight, setting, low, high, best - 1e-9)
                     if cost < best - 1e-9:
                         best, moved = cost, True
                     else:
@@ -185,7 +189,7 @@ def _settle(
                     if index < steps and new > state[1, index + 1] - _least(edges, setting, state[0, index]):
                         continue
                     state[1, index] = new
-                    cost = _cost(state, steps, edges, weight, setting, low, high)
+                    cost = _cost(state, steps, edges, weight, setting, low, high, best - 1e-9)
                     if cost < best - 1e-9:
                         best, moved = cost, True
                     else:
@@ -220,7 +224,7 @@ def _taken_out(state: Any, steps: int, edges: Any, weight: Any, setting: Any) ->
     while index >= 0:
         first, last = max(index - 1, 0), min(index + 1, steps - 1)
         low, high = _window(state, steps, first, last, setting)
-        before = _cost(state, steps, edges, weight, setting, low, high)
+        before = _cost(state, steps, edges, weight, setting, low, high, np.inf)
         one, two = state[1, index], state[1, index + 1]
         best_cost, best = np.inf, state
         for share in (0.0, 0.5, 1.0):
@@ -231,7 +235,7 @@ def _taken_out(state: Any, steps: int, edges: Any, weight: Any, setting: Any) ->
             if steps > 1:
                 cost = _settle(trial, steps - 1, first, max(last - 1, first), edges, weight, setting, low, high)
             else:
-                cost = _cost(trial, steps - 1, edges, weight, setting, low, high)
+                cost = _cost(trial, steps - 1, edges, weight, setting, low, high, best_cost)
             if cost < best_cost:
                 best_cost, best = cost, trial
         if best_cost < before + setting[4]:
@@ -247,7 +251,7 @@ def _split(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int
     index = np.int64(0)
     while index < steps and steps + 1 < state.shape[1] - 1:
         low, high = _window(state, steps, index, index, setting)
-        before = _cost(state, steps, edges, weight, setting, low, high)
+        before = _cost(state, steps, edges, weight, setting, low, high, np.inf)
         place, one, two = state[0, index], state[1, index], state[1, index + 1]
         least = _least(edges, setting, place)
         floor = state[0, index - 1] + _NARROWEST if index > 0 else -1e9
@@ -264,7 +268,7 @@ def _split(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> int
                     trial = state.copy()
                     trial[0, index] = place + _APART[right]
                     _insert(trial, steps, index, place - _APART[left], level)
-                    cost = _cost(trial, steps + 1, edges, weight, setting, low, high)
+                    cost = _cost(trial, steps + 1, edges, weight, setting, low, high, best_cost)
                     if cost < best_cost:
                         best_cost, best_level = cost, level
                         best_left, best_right = place - _APART[left], place + _APART[right]
@@ -321,7 +325,7 @@ def _put_in(state: Any, steps: int, edges: Any, weight: Any, setting: Any) -> in
             if best_right - best_left > least:
                 first_step, last_step = max(index - 1, 0), min(index, steps - 1)
                 low, high = _window(state, steps, first_step, last_step, setting)
-                before = _cost(state, steps, edges, weight, setting, low, high)
+                before = _cost(state, steps, edges, weight, setting, low, high, np.inf)
                 trial = state.copy()
                 trial[1, index] = best_right
                 _insert(trial, steps, index, best_place, best_right)

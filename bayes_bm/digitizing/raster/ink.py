@@ -52,13 +52,18 @@ def paper_colour(pixels: Pixels) -> Floats:
     """Return the commonest colour (3,) of a piece of a picture, to the nearest eighth and then as a median."""
     flat = pixels.reshape(-1, 3)
     codes = (flat >> 4).astype(np.int32) @ np.array([256, 16, 1])
-    values, counts = np.unique(codes, return_counts=True)
-    return np.median(flat[codes == values[np.argmax(counts)]], axis=0)
+    return np.median(flat[codes == np.argmax(np.bincount(codes))], axis=0)
 
 
 def distance(pixels: Pixels, colour: Floats) -> Floats:
     """Return the largest distance of the three channels from a colour, 0 to 255 (rows, columns)."""
-    return np.abs(pixels.astype(np.float32) - colour.astype(np.float32)).max(axis=2)
+    channels = np.moveaxis(pixels.astype(np.float32), 2, 0)
+    return largest(*(np.abs(one - value) for one, value in zip(channels, colour.astype(np.float32), strict=True)))
+
+
+def largest(red: Array, green: Array, blue: Array) -> Array:
+    """Return the largest of three channels in each place; `max` over a last axis of three takes six times as long."""
+    return np.maximum(np.maximum(red, green), blue)
 
 
 def ink_mask(pixels: Pixels) -> Mask:

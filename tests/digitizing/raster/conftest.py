@@ -22,7 +22,8 @@ def reader():
 
 @pytest.fixture(scope="session")
 def plain_pixels():
-    return draw(ARMS, Style())
+    """Of the fewest dots that a curve should be drawn with: reading takes as long as there are pixels."""
+    return draw(ARMS, Style(dpi=100))
 
 
 @pytest.fixture(scope="session")
