@@ -97,14 +97,25 @@ def shared() -> Path:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For pages of which words alone are read: figures are made, with their labels, but not written out as SVG.
+    """For pages of which words alone are read: in place of a figure stands an SVG with its label and nothing in it.
 
-    Writing them is most of what a page costs; the tests of the report's figures look at what is drawn.
+    Drawing is four fifths of what a page costs; the tests of the report's figures look at what is drawn.
     """
     # a test that writes no page need not wait for matplotlib
-    from bayes_bm.report import figures
+    from matplotlib.figure import Figure
 
+    from bayes_bm.report import figures
+    from bayes_bm.report.sections import first_screen
+
+    for module in (figures, first_screen):
+        for name in [name for name in vars(module) if name.endswith("_figure") and is_plot(vars(module)[name])]:
+            monkeypatch.setattr(module, name, lambda *_, **__: Figure())
     monkeypatch.setattr(figures, "svg", lambda drawn, *, title: f'<svg role="img" aria-label="{escape(title)}"></svg>')
+
+
+def is_plot(function: Any) -> bool:
+    """Whether a name of a module of the report is a function of `report.plots`, which draws."""
+    return getattr(function, "__module__", "").startswith("bayes_bm.report.plots.")
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -106,10 +107,18 @@ class Answers:
 
     def row(self, who: str, estimand: str, name: str, *, time: float | None = None) -> dict[Any, Any]:
         """Return one row of `compare`, a contrast being against the reference; `time` picks the nearest of several."""
-        table = self.tables[who]
-        mask = table["reference"].isna() | (table["reference"] == self.spec.treatments.reference)
-        rows = table.loc[mask & (table["estimand"] == estimand) & (table["treatment"] == name)].to_dict("records")
-        return rows[0] if time is None or len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time))
+        rows = self._rows[who, estimand, name]
+        return dict(rows[0] if time is None or len(rows) == 1 else min(rows, key=lambda row: abs(row["time"] - time)))
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, str, str], list[dict[Any, Any]]]:
+        """Rows without a reference or against the spec's, by who is asked about, estimand and treatment."""
+        found: dict[tuple[str, str, str], list[dict[Any, Any]]] = {}
+        for who, table in self.tables.items():
+            kept = table["reference"].isna() | (table["reference"] == self.spec.treatments.reference)
+            for row in table.loc[kept].to_dict("records"):
+                found.setdefault((who, row["estimand"], row["treatment"]), []).append(row)
+        return found
 
     def ratio(self, name: str) -> dict[Any, Any]:
         """Return the family's ratio in the average study; one that changes with time is at the reference time."""

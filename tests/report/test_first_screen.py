@@ -228,11 +228,11 @@ def test_axe_core_has_nothing_against_the_report(tmp_path):
 @pytest.mark.slow
 @browser.needed
 def test_the_page_for_the_clinic_is_one_side(tmp_path):
-    """Fifteen more reasons make it longer than a side at its usual size; it is printed smaller."""
+    """Five more reasons make it longer than a side at its usual size; it is printed smaller."""
     text = two_arm_page()
     reason = re.findall(r'<li class="doubt">.*?</li>', text, re.DOTALL)[0]
     report = tmp_path / "report.html"
-    report.write_text(text.replace(reason, reason * 15, 1), encoding="utf-8")
+    report.write_text(text.replace(reason, reason * 6, 1), encoding="utf-8")
     printed = pdf.print_one_page(report, tmp_path / "one.pdf")
     assert pdf.pages(printed) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"report.html", "one.pdf"}
