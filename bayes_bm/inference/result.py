@@ -18,7 +18,7 @@ from bayes_bm.inference.imputations import (
 )
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.predictors import Predictors, read_predictors
-from bayes_bm.inference.stored import add_digests, check_agreement, read_tree, readable
+from bayes_bm.inference.stored import add_digests, check_agreement, read_tree, readable, tree_bytes
 from bayes_bm.model.covariates.case_mix import CaseMix, case_mix
 from bayes_bm.model.model_inputs import ModelInputs, prepare
 from bayes_bm.runtime.errors import GateRefused, InputError
@@ -226,8 +226,7 @@ class Result:
         if self.imputations is not None:
             tree["imputation"] = xr.DataTree(self.imputations.stored())
         add_digests(tree)
-        content: Any = tree.to_netcdf(engine="h5netcdf")
-        return bytes(content)
+        return tree_bytes(tree)
 
     def require_alone(self, where: str) -> None:
         """Refuse to fit one cause of a joint model again: without the others it is another model."""

@@ -327,7 +327,7 @@ def test_anything_else_is_not_a_result(tmp_path) -> None:
     with pytest.raises(InputError, match="not a result of bayes-bm fit"):
         load(text)
     other = tmp_path / "other.nc"
-    xr.Dataset({"x": 1.0}).to_netcdf(other, engine="h5netcdf")
+    xr.Dataset({"x": 1.0}).to_netcdf(other, engine="netcdf4")
     with pytest.raises(InputError, match="not a result of bayes-bm fit"):
         load(other)
 

@@ -1,7 +1,6 @@
 """A stored result with a part that is missing, changed or damaged is refused, and the part is named."""
 
 import gc
-import io
 import json
 from collections.abc import Callable
 from functools import cache
@@ -15,7 +14,7 @@ import xarray as xr
 import bayes_bm as bb
 from bayes_bm.evidence.storage import read_stored_evidence, stored_evidence
 from bayes_bm.inference.result import Result, read_result
-from bayes_bm.inference.stored import SCHEMA, part_digests, required_parameters
+from bayes_bm.inference.stored import ENGINE, SCHEMA, part_digests, required_parameters
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.spec.reading import list_models
 from tests.builders import posteriors, worlds
@@ -42,8 +41,10 @@ def content(tmp_path_factory) -> bytes:
 
 @cache
 def loaded(content: bytes) -> Tree:
-    with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as opened:
-        tree = Tree.from_dict({name: group.to_dataset().load() for name, group in opened.children.items()})
+    with xr.open_datatree(content, engine=ENGINE) as opened:
+        tree = Tree.from_dict(
+            {name: group.to_dataset().load().drop_encoding() for name, group in opened.children.items()}
+        )
         tree.attrs = dict(opened.attrs)
         return tree
 
@@ -59,7 +60,7 @@ def changed_tree(content: bytes, change: Callable[[Tree], Tree | None], *, diges
 
 def changed(content: bytes, change: Callable[[Tree], Tree | None], *, digests: bool = False) -> bytes:
     """The same as a file."""
-    whole: Any = changed_tree(content, change, digests=digests).to_netcdf(engine="h5netcdf")
+    whole: Any = changed_tree(content, change, digests=digests).to_netcdf(engine=ENGINE)
     return bytes(whole)
 
 

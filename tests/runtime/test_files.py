@@ -117,7 +117,7 @@ def text_of(place: Path) -> None:
 
 def netcdf_of(place: Path) -> None:
     tree = xr.Dataset({"x": ("row", np.arange(100_000.0))})
-    place.write_bytes(bytes(tree.to_netcdf(engine="h5netcdf")))
+    place.write_bytes(bytes(tree.to_netcdf(engine="netcdf4")))
 
 
 @pytest.mark.parametrize("fill", [text_of, netcdf_of])

@@ -16,7 +16,7 @@ from bayes_bm.evidence.storage import read_stored_evidence, stored_evidence
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.gate import Gate, remedy
 from bayes_bm.inference.result import Result, read_result
-from bayes_bm.inference.stored import add_digests, open_tree, readable
+from bayes_bm.inference.stored import ENGINE, add_digests, open_tree, readable, tree_bytes
 from bayes_bm.model.causes.incidence import NODES
 from bayes_bm.model.causes.joint_inputs import ArmLevels, JointInputs, arm_levels, row_terms
 from bayes_bm.runtime.errors import GateRefused, InputError
@@ -129,9 +129,9 @@ class JointResult:
             "set_aside": json.dumps(self.evidence.set_aside.to_dict(orient="list")),
         }
         add_digests(tree)
-        content: Any = tree.to_netcdf(engine="h5netcdf")
+        content = tree_bytes(tree)
         with atomic_write(Path(path)) as file:
-            file.write_bytes(bytes(content))
+            file.write_bytes(content)
         return Path(path)
 
 
@@ -141,12 +141,10 @@ def _bytes(content: bytes) -> xr.Dataset:
 
 def holds_causes(path: str | Path) -> bool:
     """Return whether a file is a joint result; of what cannot be read, no."""
-    import h5py
-
     try:
-        with h5py.File(path, "r") as file:
-            return "causes" in file.attrs
-    except OSError:
+        with xr.open_dataset(path, engine=ENGINE) as opened:
+            return "causes" in opened.attrs
+    except (OSError, ValueError):
         return False
 
 
