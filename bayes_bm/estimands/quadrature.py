@@ -19,6 +19,7 @@ from bayes_bm.estimands.gauss_rule import Rule
 from bayes_bm.hazards import Family
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
+from bayes_bm.hazards.numerics.unit_rule import unit_rule
 from bayes_bm.runtime.types import Array
 
 LEVEL_NODES = 41
@@ -375,11 +376,10 @@ def legendre_rule(ends: Array, *, first: bool, fewer: bool = False) -> tuple[Arr
     """
     nodes, steps = [], []
     for part, (start, end) in enumerate(pairwise(ends)):
-        node, weight = np.polynomial.legendre.leggauss(FEWER_NODES if fewer and part > 0 else TIME_NODES)
-        v = (node + 1) / 2
+        v, weight = unit_rule(FEWER_NODES if fewer and part > 0 else TIME_NODES)
         power = 4 if part == 0 and first else 1
         nodes.append(start + (end - start) * v**power)
-        steps.append((end - start) * power * v ** (power - 1) * weight / 2)
+        steps.append((end - start) * power * v ** (power - 1) * weight)
     return np.concatenate(nodes), np.concatenate(steps)
 
 

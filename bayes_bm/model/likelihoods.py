@@ -15,6 +15,7 @@ from bayes_bm.hazards import Family
 from bayes_bm.hazards.family import eta_at, inverse
 from bayes_bm.hazards.numerics.constants import HALF_LOG_TWO_PI
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
+from bayes_bm.hazards.numerics.unit_rule import unit_rule
 
 NO_ENTRY = -1e4
 """log(entry / t0) that stands for entry at time zero: finite, because -inf has no gradient in the shape."""
@@ -152,10 +153,9 @@ by up to 1.7 (`tests/model/test_families.py` has 400)."""
 
 def followup_nodes(followup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """log u and log du of the rule over (0, followup], times in units of t0 (row, node): u = followup v^POWER."""
-    node, weight = np.polynomial.legendre.leggauss(NODES)
-    v = (node + 1) / 2
+    v, weight = unit_rule(NODES)
     log_node = np.log(followup)[:, None] + POWER * np.log(v)
-    return log_node, np.log(followup)[:, None] + np.log(POWER * v ** (POWER - 1) * weight / 2)
+    return log_node, np.log(followup)[:, None] + np.log(POWER * v ** (POWER - 1) * weight)
 
 
 def hazard_ratios(log_hr: Tensor, mean: Tensor, whitener: Tensor, *, log_diagonal: Tensor, dot: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards.family import Family
 from bayes_bm.hazards.numerics.numpy_namespace import Namespace, Tensor
+from bayes_bm.hazards.numerics.unit_rule import unit_rule
 from bayes_bm.model import likelihoods
 from bayes_bm.model.likelihoods import LARGEST_LOG, POWER
 from bayes_bm.model.observations import log_time
@@ -95,11 +96,10 @@ def incidence_rows(spec: Spec, evidence: Evidence, cause: int) -> IncidenceRows 
 
 def _nodes(entry: np.ndarray, end: np.ndarray, reference_time: float) -> tuple[np.ndarray, np.ndarray]:
     """log u and log du of the rule over (entry, end], times in units of t0 (row, node)."""
-    node, weight = np.polynomial.legendre.leggauss(NODES)
-    v = (node + 1) / 2
+    v, weight = unit_rule(NODES)
     width = ((end - entry) / reference_time)[:, None]
     time = (entry / reference_time)[:, None] + width * v**POWER
-    step = width * POWER * v ** (POWER - 1) * weight / 2
+    step = width * POWER * v ** (POWER - 1) * weight
     return np.log(np.maximum(time, LEAST)), np.log(np.maximum(step, LEAST))
 
 
