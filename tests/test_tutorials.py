@@ -23,6 +23,8 @@ CELL = re.compile(r"^```\{code-cell\} python\n(.*?)^```$", flags=re.DOTALL | re.
 PAGES = sorted(page for page in ROOT.glob("docs/**/*.md") if CELL.search(page.read_text(encoding="utf-8")))
 SHORT = ["--draws", "20", "--tune", "50", "--chains", "2"]
 """Options that keep a fit of a command short; its gate refuses it, and it is written all the same."""
+OPTIONS = {"fit": SHORT, "digitize": ["--cores", "1"]}
+"""Options of commands here: a process for each core would import everything again."""
 LEFT_OUT = ("bb.contrast_sources(",)
 """Cells with many fits inside, which tests of their own run (`tests/checks/test_direct_indirect.py`)."""
 
@@ -36,7 +38,7 @@ def cells(page: Path) -> list[str]:
 def run_command(line: str) -> None:
     """Run `bayes-bm ...` of a cell here, not in a process of its own, which would import everything again."""
     words = shlex.split(line.removeprefix("!bayes-bm ").replace("2>/dev/null", ""))
-    done = CliRunner().invoke(app, [*words, *(SHORT if words[0] == "fit" else [])])
+    done = CliRunner().invoke(app, [*words, *OPTIONS.get(words[0], [])])
     assert done.exit_code in ((0, 1) if words[0] == "fit" else (0,)), done.output
 
 

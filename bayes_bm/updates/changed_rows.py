@@ -32,9 +32,18 @@ def changed_rows(old: Evidence, new: Evidence) -> pd.DataFrame:
     """Return a row for each row that was added or is gone, and for each cell that changed; patients counted by arm."""
     rows: list[Row] = []
     for name, keys in KEYS.items():
+        if _same_rows(old, new, name):
+            continue
         earlier, later = _named_rows(old, name), _named_rows(new, name)
         rows += _patients(earlier, later) if name == "patients" else list(_cells(name, keys, earlier, later))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _same_rows(old: Evidence, new: Evidence, name: str) -> bool:
+    """Whether a table is the same to the last digit, and its arms are: most tables are, and need no names then."""
+    one, other = getattr(old, name), getattr(new, name)
+    same_arms = name not in ARM_TABLES or old.arms[["study", "arm"]].equals(new.arms[["study", "arm"]])
+    return same_arms and one.equals(other)
 
 
 def _named_rows(evidence: Evidence, name: str) -> list[Row]:

@@ -1,6 +1,7 @@
 """A figure drawn from patients is read back: curves, files and names, and what a person says of it wins."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from bayes_bm.digitizing.calibration import Calibration, GivenArm
 from bayes_bm.digitizing.calibration_file import read_calibration
 from bayes_bm.digitizing.figure import Finding
 from bayes_bm.digitizing.folder import answer_line
-from bayes_bm.digitizing.many import Saved, write_together
+from bayes_bm.digitizing.many import Asked, Saved, _digitize_task, write_together
 from bayes_bm.hazards.nonparametric import kaplan_meier
 from bayes_bm.runtime.errors import InputError
 from bayes_bm.runtime.files import write_csv
@@ -203,13 +204,21 @@ def test_a_folder_is_read_in_one_call(figure: Path, tmp_path: Path, capsys) -> N
     folder = tmp_path / "figures"
     folder.mkdir()
     (folder / "a.svg").write_bytes(figure.read_bytes())
-    _page(None).savefig(folder / "b.svg")
+    (folder / "b.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 300"/>')
     assert call("digitize", folder, "--out", tmp_path / "out", "--cores", "1", "--endpoint", "os") == 2
     manifest = pd.read_csv(tmp_path / "out" / "curves.csv")
     assert manifest["study"].tolist() == ["a", "a"]
     assert all((tmp_path / "out" / curve).is_file() for curve in manifest["curve"])
     assert pd.read_csv(tmp_path / "out" / "figures.csv")["verdict"].tolist() == ["exact", "exact", "refused"]
     assert "not read" in capsys.readouterr().err
+
+
+def test_what_goes_to_another_process_and_back_can_be_sent(read, tmp_path: Path) -> None:
+    asked = Asked(read.figure, tmp_path, read.calibration, overlay=False)
+    task, sent = pickle.loads(pickle.dumps((_digitize_task, asked)))
+    saved = pickle.loads(pickle.dumps(task(sent, np.random.SeedSequence(1))))
+    assert saved.status == 0 and saved.files[0] == tmp_path / "curves.csv"
+    assert saved.table["arm"].tolist() == list(ARMS)
 
 
 def test_a_name_that_starts_as_a_formula_keeps_its_letters_in_the_table_of_many_figures(tmp_path: Path) -> None:
