@@ -19,8 +19,8 @@ ANALYSES = {
 
 @pytest.fixture
 def spec(tmp_path):
-    """The world's spec and tables as files."""
-    rows = {kind: table for kind, table in built.with_patients().items() if kind != "medians"}
+    """The world's spec and its patients as files: a table more costs each analysis of each cause as much again."""
+    rows = {"patients": built.patients()}
     document = built.document(
         causes={"failure": {}, "death": {}}, sensitivity=ANALYSES, evidence={kind: f"{kind}.csv" for kind in rows}
     )
@@ -35,7 +35,7 @@ def test_each_analysis_is_fitted_once_and_kept(spec, tmp_path, monkeypatch) -> N
 
     def fitted(causes, evidence, **sampling):
         seen.append((causes.first.priors.log_hr.sd, causes.joint.correlation.value, sampling))
-        return by_hand(draws=4)
+        return by_hand(draws=4, rows={"patients": built.patients()})
 
     monkeypatch.setattr(module, "fit_causes", fitted)
     table = joint_sensitivity(spec, tmp_path / "out", sampling={"draws": 50})

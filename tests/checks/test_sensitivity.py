@@ -5,7 +5,8 @@ import pickle
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,14 +23,16 @@ from bayes_bm.cli import app
 from bayes_bm.estimands.compare import compare
 from bayes_bm.estimands.who import AverageStudy, NewStudy
 from bayes_bm.evidence.reading import read_evidence
+from bayes_bm.evidence.records import Evidence
 from bayes_bm.hazards import FAMILIES
 from bayes_bm.hazards.family import inverse
 from bayes_bm.hazards.numerics.numpy_namespace import NUMPY
 from bayes_bm.inference.log_likelihood import pointwise_log_likelihood
 from bayes_bm.inference.result import Result, load
 from bayes_bm.report import pipeline
-from bayes_bm.report.pipeline import answer_tables, make_report
+from bayes_bm.report.pipeline import make_report
 from bayes_bm.report.plots.sensitivity import sensitivity_figure
+from bayes_bm.report.sections.analyses import AnalysesSection, analyses_section
 from bayes_bm.report.text import ratio_estimate
 from bayes_bm.runtime.errors import GateRefused, InputError
 from bayes_bm.runtime.parallel import map_fits
@@ -96,7 +99,20 @@ def fits_at_random(monkeypatch: pytest.MonkeyPatch) -> list[Spec]:
 
     monkeypatch.setattr(checked, "fit", fit)
     monkeypatch.setattr(checked, "refit", fit)
+    monkeypatch.setattr(checked, "read_evidence", read_once)
     return asked
+
+
+READ: dict[tuple[str, bytes], Evidence] = {}
+"""Evidence of the small spec by what a spec says and the bytes of its table: every call reads the base anew."""
+
+
+def read_once(spec: Spec) -> Evidence:
+    table = Path(spec.folder) / "ipd.csv"
+    key = spec.digest(), table.read_bytes() if table.is_file() else b""
+    if key not in READ:
+        READ[key] = read_evidence(spec)
+    return READ[key]
 
 
 FEW = ("lognormal", "gamma", "gompertz")
@@ -336,24 +352,33 @@ def test_command_writes_table_and_picture_and_tells_what_it_did(small, tmp_path,
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
 def test_the_report_shows_a_table_of_its_own_model_only(small, tmp_path, fitted, monkeypatch) -> None:
+    """What a page is given follows from its folder; pages are written in tests/report."""
     out = tmp_path / "out"
     sensitivity(read_spec(small), out, families=["lognormal"], only=["lognormal"], sampling={"draws": 50})
     spec = read_spec(small)
     result = families.result(spec, read_evidence(spec), draws=20)
     assert saved_with(result, tmp_path) is None
-    # both reports are of one result, whose checks and tables are the same
-    done, given = bb.check(result), {"tables": answer_tables(result), "allow_red": True}
-    monkeypatch.setattr(pipeline, "check", lambda result: done)
-    shown = make_report(result, out / "report.html", **given).path.read_text(encoding="utf-8")
-    assert "Families of the hazard" in shown
+    monkeypatch.setattr(
+        pipeline, "check", lambda result: SimpleNamespace(reconciliation=None, battery=None, parameters=None)
+    )
+    monkeypatch.setattr(pipeline, "answer_sentences", lambda *args, **kwargs: ())
+    monkeypatch.setattr(pipeline, "_contrast_table", lambda *args: None)
+    given: list[dict[str, pd.DataFrame]] = []
+    monkeypatch.setattr(pipeline, "write_report", lambda *args, elsewhere, **kwargs: given.append(elsewhere))
+
+    def section(folder: Path) -> AnalysesSection:
+        make_report(result, folder / "report.html", tables={"new-study": pd.DataFrame()}, allow_red=True)
+        data = SimpleNamespace(spec=spec, elsewhere=given[-1])
+        return analyses_section(cast(Any, SimpleNamespace(data=data, figure=lambda *args, **kwargs: None)))
+
+    shown = section(out).families
     table = saved_with(result, out)
-    assert table is not None
+    assert table is not None and shown is not None and "Families of the hazard" in str(shown)
     row = table.set_index("analysis").loc["lognormal"]
-    assert ratio_estimate([row[name] for name in ("ratio", "ratio_low", "ratio_high")]) in shown
-    elsewhere = make_report(result, tmp_path / "report.html", **given).path.read_text(encoding="utf-8")
-    assert "bayes-bm run small --out small --sensitivity all" in elsewhere and "of the hazard<" not in elsewhere
+    assert ratio_estimate([row[name] for name in ("ratio", "ratio_low", "ratio_high")]) in str(shown)
+    elsewhere = section(tmp_path)
+    assert elsewhere.families is None and elsewhere.command == "bayes-bm run small --out small --sensitivity all"
     other = parse_spec({**spec.document(), "horizon": 18.0}, folder=spec.folder)
     assert saved_with(families.result(other, read_evidence(other)), out) is None
 
