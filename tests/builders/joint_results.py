@@ -18,7 +18,27 @@ def by_hand(
     rows: dict[str, Any] | None = None,
     **changes: Any,
 ) -> JointResult:
-    """A joint posterior that is stated, not sampled; `rows` are its evidence, by default all kinds."""
+    """A joint posterior that is stated, not sampled; `rows` are its evidence, by default all kinds.
+
+    It is made once in a process: no test changes what it gets.
+    """
+    key = f"{correlation} {draws} {fixed} {rows} {changes}"
+    if key not in MADE:
+        MADE[key] = _made(correlation, draws, fixed, rows, changes)
+    return MADE[key]
+
+
+MADE: dict[str, JointResult] = {}
+"""Results made before, by the text of what was asked."""
+
+
+def _made(
+    correlation: float,
+    draws: int,
+    fixed: dict[str, Any] | None,
+    rows: dict[str, Any] | None,
+    changes: dict[str, Any],
+) -> JointResult:
     of = builders.causes(**changes)
     usual = builders.with_patients() if "covariates" not in changes else aged()
     evidence = builders.evidence(of, usual if rows is None else rows)

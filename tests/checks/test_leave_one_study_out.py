@@ -118,10 +118,11 @@ RATIOS = [("s1", -0.3, 0.15), ("s2", 0.1, 0.2), ("s3", -0.4, 0.1), ("s4", 0.25, 
 BETWEEN, WIDE = 0.3, 1.0
 
 
-def ratios(*, draws: int = 10_000, seed: int = 1) -> Result:
+def ratios(*, draws: int = 4_000, seed: int = 1) -> Result:
     """Printed log hazard ratios y_j ~ N(mu + d_j, se_j), d_j ~ N(0, 0.3), mu ~ N(0, 1): exact draws of mu and d_j.
 
-    d_j is the difference of two deviations, which are half of it each way but for what the ratio cannot tell.
+    d_j is the difference of two deviations, which are half of it each way but for what the ratio cannot tell. sd(mu) is
+    0.16: a mean of these draws is within a hundredth at four of its errors.
     """
     spec = worlds.spec(
         effects={"study_treatment": {"sd": half_normal(0.3)}}, treatments={"reference": "a", "compare": ["b"]}
@@ -248,6 +249,7 @@ def test_a_study_that_decides_the_answer_is_fitted_without(monkeypatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_weights_agree_with_fits_without_the_study(monkeypatch) -> None:
     """A small world of three medians an arm: the same study by weights, and by a fit without it."""
     spec = worlds.spec(

@@ -161,6 +161,7 @@ def _used(rows: Any, eta: Any, shape: Any, point: Any) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_fits_of_simulated_causes_agree_with_aalen_and_johansen_and_the_truth() -> None:
     from lifelines import AalenJohansenFitter
 

@@ -259,7 +259,7 @@ LEVELS = {"study": {"sd": worlds.half_normal(0.5)}}
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "one_try")
 def test_the_commands_go_from_a_file_to_answers(tmp_path, capsys) -> None:
     rows = {"patients": built.patients(40), "arms": built.ARMS[:1], "points": built.ROWS["points"][:1]}
     for kind, table in rows.items():

@@ -39,6 +39,7 @@ FAR = np.random.default_rng(4).normal(20_000.0, 10.0, 120)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_patients_far_from_zero_are_answered_about_where_they_are(tmp_path) -> None:
     """x = 20,000 +- 10 without a centre: S(12) of the average study ran from 1e-102 to 0.999 with the gate passed."""
     spec, evidence = world(FAR)

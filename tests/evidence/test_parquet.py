@@ -49,6 +49,7 @@ def evidence(folder: Path, name: str) -> tuple[Spec, Evidence]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("categories", [False, True])
+@pytest.mark.usefixtures("one_try")
 def test_the_table_and_the_evidence_are_those_of_the_csv_file(tmp_path: Path, categories: bool) -> None:
     frame = patients()
     written(frame, tmp_path, "rows.csv")

@@ -207,6 +207,7 @@ def test_random_effects_of_ratios_agree_with_the_marginal_normal_of_every_refere
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_the_posterior_is_one_up_to_names() -> None:
     sampling = {"draws": 1000, "tune": 500, "chains": 2}
     means, errors = [], []

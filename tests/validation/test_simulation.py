@@ -444,6 +444,7 @@ def test_a_wrong_call_is_told(asked: dict[str, Any], place: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_truth_is_recovered() -> None:
     """One large world: every top-level parameter within 3.5 posterior sds of its truth."""
     made = bb.simulate(worlds.spec(), seed=11, studies=16, sizes=(80, 120))

@@ -71,6 +71,7 @@ def test_the_command_prints_numbers_and_refuses_where_one_is_wrong(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_try")
 def test_every_known_answer_is_found() -> None:
     """The others; the cheap ones are asked above."""
     table = verify(groups=[group for group in GROUPS if group not in CHEAP])
