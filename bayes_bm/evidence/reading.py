@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -288,6 +289,10 @@ def _shipped_table(kind: str, path: Path, digest: str, named: tuple[tuple[str, C
     return frame
 
 
+PATIENT_FLAGS = ("use", "overlap_group")
+"""Columns that the arm of a patient has from the first one who has them."""
+
+
 def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
     """The arms table, with a row added for every arm that is known from its patients only."""
     arms, patients = tables["arms"], tables["patients"]
@@ -298,29 +303,38 @@ def _all_arms(tables: Mapping[str, pd.DataFrame], spec: Spec) -> pd.DataFrame:
     named = zip(patients["study"], patients["arm"], patients["treatment"], strict=True)
     if all(treatment_of.get((study, arm)) == treatment for study, arm, treatment in named):
         return arms
-    by_arm = patients.groupby(["study", "arm"], sort=False)
-    flags = {name: (name, "first") for name in ("use", "overlap_group")}
-    patient_arms = by_arm.agg(
-        treatment=("treatment", "first"), kinds=("treatment", "nunique"), n=("time", "size"), **flags
-    ).reset_index()
-    _one_treatment_per_arm(patient_arms)
-    merged = patient_arms.merge(listed, on=["study", "arm"], how="left", suffixes=("", "_arms"))
-    wrong = merged[merged["treatment_arms"].notna() & (merged["treatment_arms"] != merged["treatment"])]
-    if len(wrong):
-        row = wrong.iloc[0]
-        where = f"patients, study {row['study']}, arm {row['arm']}, column treatment"
-        raise InputError(where, found=row["treatment"], allowed=row["treatment_arms"], hint="the arms table disagrees")
-    new = merged.loc[merged["treatment_arms"].isna(), ["study", "arm", "treatment", "n", *flags]]
-    new = new.assign(endpoint=spec.endpoint)
-    return pd.concat([arms, check_table("arms", new, where="patients")], ignore_index=True) if len(new) else arms
+    new: list[dict[str, Any]] = []
+    for found in _arms_of_patients(patients):
+        study, arm, treatment = found["study"], found["arm"], found["treatment"]
+        known = treatment_of.get((study, arm), treatment)
+        if known != treatment:
+            where = f"patients, study {study}, arm {arm}, column treatment"
+            raise InputError(where, found=treatment, allowed=known, hint="the arms table disagrees")
+        if (study, arm) not in treatment_of:
+            new.append(found | {"endpoint": spec.endpoint})
+    rows = pd.DataFrame(new)
+    return pd.concat([arms, check_table("arms", rows, where="patients")], ignore_index=True) if new else arms
 
 
-def _one_treatment_per_arm(patient_arms: pd.DataFrame) -> None:
-    mixed = patient_arms[patient_arms["kinds"] > 1]
-    if len(mixed):
-        row = mixed.iloc[0]
-        raise InputError(
-            f"patients, study {row['study']}, arm {row['arm']}, column treatment",
-            found=f"{row['kinds']} treatments in one arm",
-            hint="an arm has one treatment; give each its own arm name",
-        )
+def _arms_of_patients(patients: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row of each arm, in the order of its first patient: its treatment, number of patients, and first flags."""
+    columns = [patients[name].tolist() for name in ("study", "arm", "treatment", *PATIENT_FLAGS)]
+    arms: dict[tuple[str, str], dict[str, Any]] = {}
+    treatments: dict[tuple[str, str], set[str]] = {}
+    for study, arm, treatment, *flags in zip(*columns, strict=True):
+        blank = {"study": study, "arm": arm, "treatment": treatment, "n": 0, **dict.fromkeys(PATIENT_FLAGS)}
+        row = arms.setdefault((study, arm), blank)
+        row["n"] += 1
+        treatments.setdefault((study, arm), set()).add(treatment)
+        for name, flag in zip(PATIENT_FLAGS, flags, strict=True):
+            # a blank is no number, which is not itself
+            if row[name] is None and flag == flag:
+                row[name] = flag
+    for (study, arm), kinds in treatments.items():
+        if len(kinds) > 1:
+            raise InputError(
+                f"patients, study {study}, arm {arm}, column treatment",
+                found=f"{len(kinds)} treatments in one arm",
+                hint="an arm has one treatment; give each its own arm name",
+            )
+    return list(arms.values())

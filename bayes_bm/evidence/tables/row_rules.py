@@ -158,12 +158,13 @@ def check_names(table: pd.DataFrame, rows: TableRows) -> None:
 
 
 def check_one_treatment(table: pd.DataFrame, rows: TableRows) -> None:
-    first = table.groupby(["study", "arm"], sort=False)["treatment"].transform("first")
-    other = np.flatnonzero((table["treatment"] != first).to_numpy())
-    if other.size:
-        row = int(other[0])
-        allowed = f"{first.iloc[row]!r}, as in the first row of study {table.study[row]!r}, arm {table.arm[row]!r}"
-        raise rows.refuse(row, "treatment", cell=table.treatment[row], allowed=allowed, hint="an arm has one treatment")
+    first: dict[tuple[str, str], str] = {}
+    columns = (table[name].tolist() for name in ("study", "arm", "treatment"))
+    for row, (study, arm, treatment) in enumerate(zip(*columns, strict=True)):
+        known = first.setdefault((study, arm), treatment)
+        if known != treatment:
+            allowed = f"{known!r}, as in the first row of study {study!r}, arm {arm!r}"
+            raise rows.refuse(row, "treatment", cell=treatment, allowed=allowed, hint="an arm has one treatment")
 
 
 def check_falling(table: pd.DataFrame, rows: TableRows) -> None:
