@@ -161,9 +161,11 @@ def test_the_truth_stays_inside_the_corridor(seed, n, censoring, clock, rounded)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("clock", CLOCKS)
-@pytest.mark.parametrize("printed_parts", ["everything", "total", "risk"])
-def test_a_large_arm_honours_what_is_printed(clock, printed_parts):
+@pytest.mark.parametrize(
+    ("printed_parts", "clock"),
+    [(parts, CLOCKS[k]) for parts, *places in (("everything", 0, 2), ("total", 1, 2), ("risk", 0, 1)) for k in places],
+)
+def test_a_large_arm_honours_what_is_printed(printed_parts, clock):
     time, event = varied(8, 1000, censoring="staggered", clock=clock)
     numbers = printed(time, event, rounded=True)
     if printed_parts != "everything":

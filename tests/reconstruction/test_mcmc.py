@@ -7,13 +7,13 @@ import math
 
 import numpy as np
 import pytest
-from numba import njit
 from scipy.integrate import quad
 from scipy.stats import norm
 
 from bayes_bm.reconstruction.clicked import hazard_walk, mcmc, staircase
 from bayes_bm.reconstruction.clicked.hazard_walk import Hazards
 from bayes_bm.reconstruction.clicked.staircase import CENSORED, DEATH, LAST, Arm, State
+from bayes_bm.runtime.compiling import cached_njit
 
 FAR_AWAY = 1e6  # of a click that no staircase comes near: its density is a constant
 
@@ -99,7 +99,7 @@ def test_density_of_a_click_is_the_integral_along_the_staircase(limit):
         assert state.logs[c] == pytest.approx(math.log(expected), abs=2e-3)
 
 
-@njit
+@cached_njit(mcmc, staircase)
 def attempt(arm, now, new, hazards, warp, exchange, nearby, rng):
     """One move: a warp, an exchange, a step near by or one anywhere, with these cumulative shares."""
     pick, i = rng.random(), int(rng.random() * len(now.time))
@@ -113,7 +113,7 @@ def attempt(arm, now, new, hazards, warp, exchange, nearby, rng):
         mcmc._settle(arm, now, new, proposal, rng)
 
 
-@njit
+@cached_njit(mcmc, staircase)
 def attempts(arm, now, new, hazards, number, ends, rng):
     """Some moves of patients, and one of the end and of the click error if `ends`."""
     for _ in range(number):
@@ -154,7 +154,7 @@ def test_weighing_what_a_move_changes_is_weighing_all_anew(fixed_total, split):
     assert accepted > 100
 
 
-@njit
+@cached_njit(mcmc, staircase)
 def prior_only(arm, now, new, hazards, sweeps, rng, kinds, deaths, squares):
     n = len(now.time)
     for s in range(sweeps):
