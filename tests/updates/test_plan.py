@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,18 @@ ONE, OTHER = "b", "a"
 Z = 1.959963984540054
 
 
+@cache
 def known(draws: int = 2000, **fixed: Any) -> Result:
     """A Weibull network's posterior made by hand; log ratios are N(-0.2, 0.3^2)."""
     spec = worlds.spec()
     return posteriors.result(spec, worlds.evidence(spec), chains=1, draws=draws, **fixed)
+
+
+@cache
+def halved_series(weight: float) -> Result:
+    """A posterior of a spec that counts series of one arm by a weight."""
+    spec = worlds.spec(evidence__single_arm_weight={"value": weight, "why": "test"})
+    return posteriors.result(spec, worlds.evidence(spec), chains=1, draws=4)
 
 
 def treatments(result: Result) -> tuple[str, str]:
@@ -228,9 +237,9 @@ def test_a_planned_series_counts_for_less_where_the_spec_says_so(prints: str) ->
     """At weight 1/2 a series of 80 says what one of 40 says without; a comparison keeps its size."""
 
     def study(weight: float, *names: str, n: int) -> FutureStudy:
-        spec = worlds.spec(evidence__single_arm_weight={"value": weight, "why": "test"})
-        result = posteriors.result(spec, worlds.evidence(spec), chains=1, draws=4)
-        return planned(result, Design(name="s", arms=dict.fromkeys(names, n), prints=prints, followup=30.0))
+        return planned(
+            halved_series(weight), Design(name="s", arms=dict.fromkeys(names, n), prints=prints, followup=30.0)
+        )
 
     def told(one: FutureStudy) -> Any:
         """Of every draw; n patients who die at one time say n times what one of them says."""
