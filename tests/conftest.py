@@ -96,12 +96,20 @@ def shared() -> Path:
 
 
 @pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For pages of which words alone are read: in place of a figure stands an SVG with its label and nothing in it.
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For pages whose figures are made, and not written: in place of each stands an SVG with its label alone."""
+    # a test that writes no page need not wait for matplotlib
+    from bayes_bm.report import figures
+
+    monkeypatch.setattr(figures, "svg", lambda drawn, *, title: f'<svg role="img" aria-label="{escape(title)}"></svg>')
+
+
+@pytest.fixture
+def undrawn(unwritten: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For pages of which words alone are read: no figure is made either.
 
     Drawing is four fifths of what a page costs; the tests of the report's figures look at what is drawn.
     """
-    # a test that writes no page need not wait for matplotlib
     from matplotlib.figure import Figure
 
     from bayes_bm.report import figures
@@ -110,7 +118,6 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (figures, first_screen):
         for name in [name for name in vars(module) if name.endswith("_figure") and is_plot(vars(module)[name])]:
             monkeypatch.setattr(module, name, lambda *_, **__: Figure())
-    monkeypatch.setattr(figures, "svg", lambda drawn, *, title: f'<svg role="img" aria-label="{escape(title)}"></svg>')
 
 
 def is_plot(function: Any) -> bool:

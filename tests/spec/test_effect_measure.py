@@ -126,7 +126,7 @@ def test_a_split_says_what_it_holds(monkeypatch) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unwritten")
 def test_the_page_of_accelerated_time_speaks_of_time_ratios() -> None:
     """Hazard ratios are named only where they are evidence that somebody printed."""
     check = {"estimand": "hazard_ratio", "treatment": "b", "reference": "a", "value": 0.62, "source": "printed"}
