@@ -26,6 +26,7 @@ def modules() -> dict[str, Path]:
     return names
 
 
+@pytest.mark.slow
 def test_the_house_has_few_rooms_and_storeys_no_circle_and_short_files() -> None:
     graph = house.read_imports(PACKAGE)
     assert len(graph.rooms) <= 15
@@ -69,6 +70,7 @@ def loaded(code: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 def test_importing_the_package_and_asking_for_help_stay_fast() -> None:
     heavy = {"pymc", "pytensor", "nutpie", "arviz", "matplotlib", "numpy", "pandas", "scipy", "xarray"}
     assert not loaded("import bayes_bm") & heavy

@@ -86,6 +86,7 @@ def test_cells_of_a_page_run(page: Path, closed, monkeypatch: pytest.MonkeyPatch
             run_cell(cell, names)
 
 
+@pytest.mark.slow
 def test_every_page_with_cells_is_found() -> None:
     assert [page.stem for page in PAGES] == [
         "gallery",

@@ -41,6 +41,7 @@ def two_sided(law: Any, seen: float) -> float:
 # ------------------------------------------------------------------------------------------------ reconciliation
 
 
+@pytest.mark.slow
 def test_a_median_with_its_interval_is_judged_by_the_normal_of_its_log() -> None:
     """The exponential's median is 12 log 2 = 8.32; 10 was printed with an sd of 0.1 on the log."""
     high, low = 10 * math.exp(0.196), 10 * math.exp(-0.196)
@@ -180,6 +181,7 @@ def assert_unbiased(values: np.ndarray, exact: float) -> None:
     assert values.mean() == pytest.approx(exact, abs=4 * values.std() / math.sqrt(len(values)) + 0.002)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", [False, True])
 def test_replicated_curves_are_unbiased_for_the_models_survival(entry: bool) -> None:
     """The mean of 4,000 Kaplan-Meier curves, each with its own censoring and entry, is the model's S(t)."""
@@ -396,6 +398,7 @@ def test_contrasts_at_the_reference_time_where_shapes_differ() -> None:
 # ------------------------------------------------------------------------------------------------ audit
 
 
+@pytest.mark.slow
 def test_audit_weighs_every_row() -> None:
     tables = {
         "arms": [arm("s", "x", "a"), arm("t", "x", "b", None, clock_shift=2.0), arm("u", "x", "c", 20)],

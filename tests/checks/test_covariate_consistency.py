@@ -84,6 +84,7 @@ def p_found(table: pd.DataFrame, question: str, study: str, covariate: str) -> f
     return rows.loc[rows["covariate"].str.startswith(covariate), "p"].item()
 
 
+@pytest.mark.slow
 def test_a_ratio_turned_round_has_the_p_of_its_normal_prediction(table: pd.DataFrame) -> None:
     """log hr ~ N(coefficient + transport where external, se^2 + prognosis_sd^2).
 

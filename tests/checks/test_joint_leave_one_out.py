@@ -137,6 +137,7 @@ def test_where_weights_are_uneven_all_causes_are_fitted_without_the_study(monkey
         assert said["ratios"][name]["ratio"] == pytest.approx(float(np.median(ratios)))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_left_out_is_refused() -> None:
     with pytest.raises(InputError, match="treatment: found z; allowed: b"):
         leave_one_out(levels_alone(), treatment="z")

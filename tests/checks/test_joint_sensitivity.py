@@ -30,6 +30,7 @@ def spec(tmp_path):
     return tmp_path / "world.toml"
 
 
+@pytest.mark.slow
 def test_each_analysis_is_fitted_once_and_kept(spec, tmp_path, monkeypatch) -> None:
     seen = []
     made = by_hand(draws=4, rows={"patients": built.patients()})
@@ -49,6 +50,7 @@ def test_each_analysis_is_fitted_once_and_kept(spec, tmp_path, monkeypatch) -> N
     assert again["analysis"].unique().tolist() == ["base", "tied"]
 
 
+@pytest.mark.slow
 def test_what_fails_is_a_row_and_an_unknown_name_is_refused(spec, tmp_path, monkeypatch) -> None:
     def failing(causes, evidence, **sampling):
         raise BayesBmError("no draws")

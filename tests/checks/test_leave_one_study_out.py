@@ -64,6 +64,7 @@ def test_more_than_three_effects_are_integrated_over_sobol_points(monkeypatch) -
     assert integrated_log_density(result, "s1") == pytest.approx(products, abs=3e-3)
 
 
+@pytest.mark.slow
 def test_a_large_study_has_a_narrow_integrand() -> None:
     """600 patients of an exponential: a scalar integral over the level in closed form of the sufficient statistics."""
     rng = np.random.default_rng(4)
@@ -82,6 +83,7 @@ def test_a_large_study_has_a_narrow_integrand() -> None:
     assert integrated_log_density(result, "big") == pytest.approx(top + math.log(area), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_density_of_a_study_is_the_sum_of_its_rows() -> None:
     """At the posterior's own effects: what the pointwise log-likelihood of all rows adds up to."""
     result = world(covariates=None)
@@ -101,6 +103,7 @@ def test_density_of_a_study_is_the_sum_of_its_rows() -> None:
     assert total == pytest.approx(whole, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_a_study_and_the_others_are_all_rows() -> None:
     result = world()
     for table in ("arms", "patients", "sequences", "medians", "hazard_ratios", "counts"):

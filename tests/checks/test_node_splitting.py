@@ -215,6 +215,7 @@ def stated_fit(asked: list):
     return fit
 
 
+@pytest.mark.slow
 def test_the_whole_table_and_that_kept_fits_are_not_redone(monkeypatch, tmp_path) -> None:
     asked: list = []
     monkeypatch.setattr(node_splitting, "fit", stated_fit(asked))

@@ -52,6 +52,7 @@ def world(log_hr: float) -> Any:
     return posteriors.result(spec, worlds.evidence(spec, {"patients": rows}), chains=1, draws=4, **fixed)
 
 
+@pytest.mark.slow
 def test_an_answer_turns_where_the_difference_is_none_and_delta_1_is_the_answer() -> None:
     result = world(-0.2)
     tipping = tipping_point(result, deltas=[1.0, 4.0])

@@ -170,6 +170,7 @@ def test_reconstruct_prints_its_diagnostics_and_writes_patients(run, tmp_path) -
     assert pd.read_csv(out)["time"].tolist() == pytest.approx([2, 4, 6, 8], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_reconstruct_says_its_verdict_and_writes_a_figure_and_draws(run, tmp_path) -> None:
     STEPS.to_csv(tmp_path / "curve.csv", index=False)
     out = {name: tmp_path / name for name in ("patients.csv", "figure.png", "draws.csv")}
@@ -195,6 +196,7 @@ def manifest(tmp_path) -> Path:
     return tmp_path / "curves.csv"
 
 
+@pytest.mark.slow
 def test_reconstruct_many_curves_names_the_refused_and_writes_the_others(run, manifest, tmp_path) -> None:
     out = tmp_path / "out"
     said = run("reconstruct", "--manifest", manifest, "--out", out, "--cores", 1, "--figures", "--json")
@@ -277,6 +279,7 @@ def test_version_is_said_and_nothing_else(run) -> None:
     assert (said.status, said.out) == (0, f"bayes-bm {bb.__version__}\n")
 
 
+@pytest.mark.slow
 def test_a_shell_completes_commands() -> None:
     assert {"--install-completion", "--show-completion"} <= {
         option for parameter in GROUP.params for option in parameter.opts
@@ -361,6 +364,7 @@ def test_a_failed_gate_refuses_answers_until_allowed_by_name(run, failed, tmp_pa
     assert "R-hat of log_hr[b] is 1.500" in allowed.err
 
 
+@pytest.mark.slow
 def test_a_red_row_is_status_1(run, tmp_path) -> None:
     spec = worlds.spec()
     rows = {"study": "s", "arm": "x", "endpoint": "os"}

@@ -50,6 +50,7 @@ with written_streams():
 """
 
 
+@pytest.mark.slow
 def test_progress_that_cannot_be_written_stops_nothing() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         said = subprocess.run([sys.executable, "-c", PROGRESS], stdout=subprocess.PIPE, stderr=full, check=False)

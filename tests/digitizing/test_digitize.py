@@ -42,6 +42,7 @@ def read(figure: Path) -> bb.Digitized:
     return bb.digitize(figure)
 
 
+@pytest.mark.slow
 def test_corners_are_those_of_the_kaplan_meier_curves(read) -> None:
     assert list(read) == list(ARMS)
     for name, (time, event) in ARMS.items():
@@ -84,6 +85,7 @@ def test_a_calibration_given_back_unchanged_changes_nothing(read, tmp_path: Path
         pd.testing.assert_frame_equal(first, second, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_what_a_person_says_wins_and_is_written_as_given(figure: Path) -> None:
     typed = GivenArm("typed", corners=((0.0, 1.0), (6.0, 1.0), (6.0, 0.5), (20.0, 0.5)), marks=(7.0,))
     plain = bb.digitize(figure).calibration
@@ -100,6 +102,7 @@ def test_what_a_person_says_wins_and_is_written_as_given(figure: Path) -> None:
     assert next(finding.kind for finding in read.findings if finding.arm == 1) == "line_without_ink"
 
 
+@pytest.mark.slow
 def test_an_axis_that_is_given_moves_the_curve(figure: Path, read) -> None:
     axis = read.calibration.time
     doubled = replace(axis, source="given", ticks=tuple(replace(t, value=2 * t.value) for t in axis.ticks))

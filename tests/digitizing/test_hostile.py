@@ -27,6 +27,7 @@ def many_curves(count: int) -> str:
     return svg.figure(svg.ARMS + "".join(svg.line(curve, svg.RED) for curve in curves))
 
 
+@pytest.mark.slow
 def test_a_page_of_too_many_curves_is_refused_by_name(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "curves.svg"
     path.write_text(many_curves(400))
@@ -35,6 +36,7 @@ def test_a_page_of_too_many_curves_is_refused_by_name(tmp_path: Path, monkeypatc
         bb.digitize(path)
 
 
+@pytest.mark.slow
 def test_too_many_bands_are_refused_by_name(tmp_path: Path, monkeypatch) -> None:
     path = tmp_path / "bands.svg"
     path.write_text(svg.figure(svg.ARMS + 500 * BANDS))

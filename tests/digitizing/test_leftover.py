@@ -68,6 +68,7 @@ def test_bars_of_plus_signs_that_touch_are_no_falling_line(tmp_path: Path) -> No
     np.testing.assert_allclose(curves.ticks["Alpha"]["time"], times, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_one_arm_that_nothing_names_is_no_question(tmp_path: Path) -> None:
     curves = read(tmp_path, svg.line(svg.FIRST, svg.RED))
     assert list(curves) == ["arm 1"] and asked(curves) == []

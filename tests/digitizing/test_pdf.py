@@ -57,6 +57,7 @@ def expect(reading: FigureReading) -> None:
     assert [finding for finding in reading.findings if finding.severity != "note"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ending", "settings"),
     [
@@ -90,6 +91,7 @@ def placed(source: bytes, folder: Path, matrix: tuple[float, ...], rotation: int
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("matrix", "rotation"),
     [

@@ -40,6 +40,7 @@ def ask(port: int, path: str, body: Any = None, host: str | None = None) -> tupl
     return reply.status, json.loads(text) if reply.headers.get_content_type() == "application/json" else text
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else_and_answers_nobody_else(page) -> None:
     _, port = page
     status, text = ask(port, "/")
@@ -49,6 +50,7 @@ def test_the_page_needs_nothing_else_and_answers_nobody_else(page) -> None:
     assert ask(port, "/about", host="evil.example")[0] == 403
 
 
+@pytest.mark.slow
 def test_it_shows_the_figure_with_what_was_read(page) -> None:
     reviewed, port = page
     about = ask(port, "/about")[1]
@@ -78,6 +80,7 @@ def test_what_is_dragged_renamed_and_dropped_is_saved_into_the_same_file(page) -
     assert (reviewed.folder / "surgery.curve.csv").is_file()
 
 
+@pytest.mark.slow
 def test_what_means_nothing_is_said_in_words_and_nothing_changes(page) -> None:
     reviewed, port = page
     status, answer = ask(port, "/save", {"arms": [{"nam": "a"}]})

@@ -176,6 +176,7 @@ def test_a_curve_beyond_the_last_tick_is_cut_at_the_frame(tmp_path: Path) -> Non
     assert reading.arms[0].time[-1] == pytest.approx(32.0) and reading.arms[0].survival[-1] == pytest.approx(0.25)
 
 
+@pytest.mark.slow
 def test_two_panels_are_listed_and_chosen(tmp_path: Path) -> None:
     left = svg.axes() + svg.line(svg.FIRST, svg.RED) + svg.key(60, "Alpha", svg.RED)
     right = svg.axes() + svg.line(svg.SECOND, svg.BLUE) + svg.key(60, "Beta", svg.BLUE)

@@ -187,6 +187,7 @@ def test_fits_of_simulated_causes_agree_with_aalen_and_johansen_and_the_truth() 
             assert (np.abs(mean - truth[at]) < 3.5 * sd).all()
 
 
+@pytest.mark.slow
 def test_answers_pair_draws_of_two_fits_and_tables_summarise_them() -> None:
     rows = simulated(10)
     first, second = (
@@ -219,6 +220,7 @@ def refused(call: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_fits_that_are_not_of_one_model_are_refused() -> None:
     rows = simulated(6)
     death = posteriors.result(*of("death", rows))

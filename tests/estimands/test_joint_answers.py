@@ -162,6 +162,7 @@ def test_the_ratio_of_patients_who_differ_is_of_those_still_free_of_all(tmp_path
     assert found[0]["mean"] == pytest.approx(float(old[0, 0, 0]))
 
 
+@pytest.mark.slow
 def test_fits_with_one_seed_have_hospitals_of_their_own() -> None:
     first, second = by_hand(draws=400, causes=ONE_ENDPOINT, joint={}).results.values()
     same = replace(second, spec=second.spec.model_copy(update={"seed": first.spec.seed})).with_inputs(second.inputs)

@@ -20,6 +20,7 @@ def stated(**changes):
     return posteriors.result(spec, worlds.evidence(spec), chains=1, draws=101, log_hr=draws)
 
 
+@pytest.mark.slow
 def test_the_level_of_the_spec_is_that_of_the_answers() -> None:
     """Of 101 even draws of log HR from -1 to 0.2 the central 80 % are -0.88 to 0.08, in columns of their own."""
     result = stated(level=0.8)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bayes_bm.estimands.quantities import survival
 from bayes_bm.estimands.who import NewHospital, NewStudy, Patient, PatientMix
@@ -35,6 +36,7 @@ def same_answers(one: Any, other: Any) -> None:
         np.testing.assert_allclose(values, both[1][name], rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_covariate_without_an_effect_changes_no_answer() -> None:
     result = posterior(*world({"male": MALE, "kps": KPS}))
     coefficient = result.posterior["coefficient"].copy(deep=True)
@@ -47,6 +49,7 @@ def test_a_covariate_without_an_effect_changes_no_answer() -> None:
     assert float(np.abs(apart).max()) > 0.01
 
 
+@pytest.mark.slow
 def test_coding_turned_round_and_other_orders_have_the_same_answers() -> None:
     result = posterior(*world({"male": MALE, "kps": KPS}))
     tables = {**TABLES, "arms": turned(ARMS), "points": TABLES["points"][::-1], "medians": TABLES["medians"][::-1]}

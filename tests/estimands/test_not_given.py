@@ -48,6 +48,7 @@ def asked(result: Result, values: dict[str, float], times: list[float]) -> np.nd
     return found.isel(chain=0, draw=0, treatment=0).to_numpy()
 
 
+@pytest.mark.slow
 def test_two_correlated_covariates_the_right_value_of_the_case() -> None:
     """A normal age with a score of correlation 0.7 behind a two-valued covariate: given age 2 its share is 0.783."""
     rng = np.random.default_rng(0)

@@ -68,6 +68,7 @@ def test_answers_say_who_is_averaged(tmp_path, capsys) -> None:
         assert word in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_a_screen_of_many_patients_is_printed_and_all_are_written(tmp_path, capsys) -> None:
     made().save(tmp_path / "r.nc")
     people = pd.DataFrame({"patient": [f"patient{number}" for number in range(30)], "age": 70.0, "good": 1.0})

@@ -187,6 +187,7 @@ def assert_rows(table: Any, expected: dict[tuple, list[float]], *, rel: float) -
 # ------------------------------------------------------------------------------------------------- every row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ["a", "b"])
 def test_every_row_of_the_average_study(reference: str) -> None:
     result = made()
@@ -194,6 +195,7 @@ def test_every_row_of_the_average_study(reference: str) -> None:
     assert_rows(table, by_hand(result, average_law(result), reference, marginal=False), rel=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reference", ["a", "c"])
 def test_every_row_of_a_new_study(reference: str) -> None:
     result = made(draws=4)
@@ -201,6 +203,7 @@ def test_every_row_of_a_new_study(reference: str) -> None:
     assert_rows(table, by_hand(result, new_study_law(result), reference, marginal=True), rel=2e-6)
 
 
+@pytest.mark.slow
 def test_every_row_of_a_named_study() -> None:
     """p holds a and b; its c is a fresh deviation, so only rows without c are compared here."""
     result = made()
@@ -209,6 +212,7 @@ def test_every_row_of_a_named_study() -> None:
     assert_rows(table[table["treatment"] != "c"], {key: v for key, v in expected.items() if key[1] != "c"}, rel=1e-8)
 
 
+@pytest.mark.slow
 def test_hazard_ratios_carry_a_time_where_they_are_not_proportional() -> None:
     changes = {"priors__treatment_log_shape": normal(0.3)}
     result = made(changes=changes)
@@ -408,6 +412,7 @@ def test_a_patient_outside_the_spec_is_refused(values: dict, message: str) -> No
 # ------------------------------------------------------------------------------------------------- free levels
 
 
+@pytest.mark.slow
 def test_free_levels_answer_hazard_ratios_and_a_named_study_only() -> None:
     result = made(changes={"effects__study": FREE})
     with pytest.raises(
@@ -479,6 +484,7 @@ def labels(table: Any, estimand: str, treatment: str, *, reference: str | None =
     return rows["label"].tolist()
 
 
+@pytest.mark.slow
 def test_answers_beyond_a_treatments_follow_up_are_marked() -> None:
     """a is followed to 30 months, b to 20, c to 10; a contrast is as far as the shorter of its two."""
     result = made(log_hr=[-0.2, -0.2], draws=200)
@@ -541,6 +547,7 @@ def test_prior_and_posterior_stand_side_by_side_with_scipys_moments() -> None:
     assert rows["study_sd"]["prior_sd"] == pytest.approx(0.5 * math.sqrt(1 - 2 / math.pi))
 
 
+@pytest.mark.slow
 def test_predictions_have_the_monte_carlo_errors_of_the_same_answers() -> None:
     """`compare` works them out from the same draws; nothing is said of what was not asked."""
     result = made(draws=40)

@@ -112,6 +112,7 @@ def test_survival_and_restricted_means_rank_from_the_longest(who: Any) -> None:
         np.testing.assert_allclose(found.table["median"], np.median(draws, axis=0))
 
 
+@pytest.mark.slow
 def test_the_order_of_compare_changes_no_rank() -> None:
     draws = np.random.default_rng(6).normal(0, 1, (60, 2))
     one = rank(stated(draws)).table.set_index("treatment")
@@ -121,6 +122,7 @@ def test_the_order_of_compare_changes_no_rank() -> None:
     np.testing.assert_array_equal(one[numbers].to_numpy(), other[numbers].to_numpy())
 
 
+@pytest.mark.slow
 def test_what_cannot_be_ranked_is_refused_by_name() -> None:
     result = stated([[0.0, 1.0]] * 4)
     with pytest.raises(InputError, match="estimand: found median; allowed: log_hr, rmst, survival"):

@@ -72,6 +72,7 @@ def test_treatments_stand_in_the_order_of_the_spec() -> None:
     assert table["time"].tolist() == TIMES * 6
 
 
+@pytest.mark.slow
 def test_a_curve_between_nodes_is_a_probability() -> None:
     """The cubic through 1, 0.001, 0, 0 is -0.06 halfway between the middle two, that through 0, 0.999, 1, 1 above 1."""
     for nodes, end in (([1, 0.001, 0, 0], 0.0), ([0, 0.999, 1, 1], 1.0)):
@@ -151,6 +152,7 @@ def simulated(tmp_path: Path, *, wrong: float = 1.0) -> tuple[Result, Path]:
     return result, tmp_path / "cohort.csv"
 
 
+@pytest.mark.slow
 def test_a_right_model_is_calibrated_in_a_cohort(tmp_path) -> None:
     result, path = simulated(tmp_path)
     found = score_cohort(result, read_cohort(result.spec, path, outcomes=True), [6.0, 12.0, 24.0])
@@ -166,6 +168,7 @@ def test_a_right_model_is_calibrated_in_a_cohort(tmp_path) -> None:
     assert (other.calibration["observed"] < other.calibration["predicted"]).all()
 
 
+@pytest.mark.slow
 def test_the_expected_brier_score_of_a_right_model_is_the_mean_of_s_times_f(tmp_path) -> None:
     result, path = simulated(tmp_path)
     cohort = read_cohort(result.spec, path, outcomes=True)

@@ -61,6 +61,7 @@ def test_who_lies_beyond_the_table_is_not_read_off_it() -> None:
     assert_same(tabulate_patients(result, NewStudy(), [far]), far, near=1e-4)
 
 
+@pytest.mark.slow
 def test_times_of_single_patients_have_the_law_of_outcomes() -> None:
     result = made(draws=50)
     drawn = tabulate_patients(result, NewStudy()).patient({"age": 70.0})

@@ -134,6 +134,7 @@ def test_a_fixed_bias_is_the_same_number_drawn_and_a_shift_of_the_level() -> Non
     )
 
 
+@pytest.mark.slow
 def test_numpy_and_the_graph_agree_term_by_term() -> None:
     spec, evidence = world(**{name: {"prior": normal(0.3)} for name in ON})
     found = posteriors.result(spec, evidence, bias=[-0.4, 0.3, 0.2, 0.5, -0.6])
@@ -264,6 +265,7 @@ def test_a_family_of_times_has_the_mirror_image() -> None:
 # ------------------------------------------------------------------------------------------------ clocks
 
 
+@pytest.mark.slow
 def test_a_clock_of_a_treatment_moves_all_its_arms_that_do_not_say_theirs() -> None:
     given = {"value": {"value": 2.0, **WHY}, "treatments": ["a"]}
     spec = worlds.spec(bias={"immortal_time": given})
@@ -341,6 +343,7 @@ def test_worlds_with_biases_are_not_built() -> None:
         simulate(spec)
 
 
+@pytest.mark.slow
 def test_compare_takes_a_result_with_biases() -> None:
     spec, evidence = world(small_study={"prior": normal(0.3)})
     found = compare(posteriors.result(spec, evidence))

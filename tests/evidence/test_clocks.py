@@ -215,6 +215,7 @@ def test_what_is_said_of_an_arm_stands_on_its_printed_clock() -> None:
     assert arm_medians(result)[:, 0] == pytest.approx(medians, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_checks_replicate_on_the_printed_clock() -> None:
     """At the truth nothing is wrong; without the shift the arm dies too late, and is flagged."""
     spec, evidence = of_one_arm("clock_shift", half_normal(3.0))
@@ -261,6 +262,7 @@ def test_the_prior_stands_beside_the_posterior_and_the_audit_says_where_it_acts(
     assert why_not(prepare(spec, evidence)) is None
 
 
+@pytest.mark.slow
 def test_what_cannot_tell_a_clock_is_said() -> None:
     lone = {"arms": [{"study": "m", "arm": "x", "treatment": "a", "endpoint": "os", "n": 40}]}
     median = {"study": "m", "arm": "x", "endpoint": "os", "median": 9.0}

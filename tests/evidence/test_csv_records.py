@@ -60,6 +60,7 @@ def test_what_is_no_table_is_refused_with_its_place(file, text, said) -> None:
         read_table("patients", file(text))
 
 
+@pytest.mark.slow
 def test_a_million_columns_are_refused_at_once(file) -> None:
     with pytest.raises(InputError, match="found 1000000 columns; allowed: at most 1000"):
         read_table("patients", file(",".join(map(str, range(10**6))) + "\n"))

@@ -622,6 +622,7 @@ def curves(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_registered_curves_become_patients_in_the_specs_unit_with_their_digest(curves) -> None:
     found = read(curves, evidence={"curves": "curves.csv"})
     by_arm = dict(list(found.patients.groupby("arm")))
@@ -651,6 +652,7 @@ def test_a_curve_that_is_refused_is_named_by_study_and_arm(curves) -> None:
         read(curves, evidence={"curves": "curves.csv"})
 
 
+@pytest.mark.slow
 def test_the_arms_table_says_how_many_patients_a_curve_has_where_the_figure_does_not(curves) -> None:
     pd.read_csv(curves / "curves.csv").assign(n=[4, np.nan]).to_csv(curves / "curves.csv", index=False)
     row = {"study": "s", "arm": "y", "treatment": "b", "endpoint": "os", "n": 8}
@@ -662,6 +664,7 @@ def test_the_arms_table_says_how_many_patients_a_curve_has_where_the_figure_does
         read(curves, evidence=given)
 
 
+@pytest.mark.slow
 def test_a_flagged_curve_is_left_out_and_an_arm_in_two_tables_refused(curves) -> None:
     table = pd.read_csv(curves / "curves.csv").assign(use=["use", "duplicate"])
     table.to_csv(curves / "curves.csv", index=False)

@@ -98,6 +98,7 @@ def test_the_number_of_cores_changes_nothing_but_the_seconds(manifest, tmp_path,
             pd.testing.assert_frame_equal(mine, again)  # drawn here from an arm rebuilt in another process
 
 
+@pytest.mark.slow
 def test_a_refused_arm_stops_no_other_and_is_named(manifest) -> None:
     spoil(manifest, 0, "n", 61)
     found = reconstruct_all(manifest, cores=1)

@@ -104,6 +104,7 @@ def test_points_beyond_follow_up_are_as_sure_as_their_patients(n: int, followup:
     assert 0.87 <= shape <= 0.97
 
 
+@pytest.mark.slow
 def test_the_worlds_see_sizes_that_forget_the_follow_up() -> None:
     assert coverage_of_points(75, 11.0, [12.0, 24.0, 60.0], 300, NAN)[1] < 0.8
 

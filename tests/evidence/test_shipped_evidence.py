@@ -292,6 +292,7 @@ def test_side_by_side_studies(shipped):
     }
 
 
+@pytest.mark.slow
 def test_overlap_within_the_rows_one_may_use(shipped):
     arms = shipped["arms"][shipped["arms"]["use"].isin(USABLE)].reset_index(drop=True)
     pairs = [(arms.arm[i], arms.arm[j]) for i, j in overlapping_rows(arms)]
@@ -487,6 +488,7 @@ def test_sizes_events_and_ages_follow_the_unit_and_the_statistic(shipped, collec
         np.testing.assert_equal(ages, (row.age_years_c, np.nan) if is_mean else (np.nan, row.age_years_c))
 
 
+@pytest.mark.slow
 def test_medians_both_ways(shipped, first, collected):
     medians = first["medians"].set_index("x_row_id").drop(index="strata:20")
     kept = collected["arms"][collected["arms"].row_id.isin(shipped["arms"].x_row_id)].set_index("row_id")

@@ -287,6 +287,7 @@ def test_overlap_without_roles_goes_by_the_use_flag():
     assert overlapping_rows(check_table("arms", frame.assign(endpoint=["os", "pfs", "pfs", "os"]), where="arms")) == []
 
 
+@pytest.mark.slow
 def test_known_answer_tables_of_the_shared_folder_are_accepted(shared):
     for folder, kind in (("inputs", "curve"), ("risk", "at_risk"), ("marks", "ticks")):
         for path in sorted((shared / "kmbench" / folder).glob("*.csv"))[:20]:

@@ -329,6 +329,7 @@ def same(one: tuple, other: tuple, **tolerance: float) -> None:
         assert float(first) == pytest.approx(float(second), **(tolerance or EXACT))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(eta=ETA, log_u=LOG_U, log_sd=st.floats(-1.5, 1.5))
 def test_generalised_gamma_reduces_to_weibull_lognormal_and_gamma(eta: float, log_u: float, log_sd: float) -> None:
@@ -555,6 +556,7 @@ def test_a_shape_is_read_in_known_ways_only() -> None:
         Shape([1.0])[0]
 
 
+@pytest.mark.slow
 def test_average_over_studies_of_an_accelerated_family() -> None:
     """E[S] over eta ~ N is again log-normal: log T = eta + sd w with both normal."""
     population = Population(

@@ -70,6 +70,7 @@ def test_groups_of_waltons_equal_survfit():
         assert restricted_mean_se(curve, horizon=50) == pytest.approx(golden["rmean_50_se"][k], rel=1e-12)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 1)), min_size=1, max_size=40))
 def test_kaplan_meier_equals_the_slow_definition(patients):

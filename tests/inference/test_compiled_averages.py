@@ -54,6 +54,7 @@ def test_many_rows_of_many_points_have_the_graphs_density() -> None:
     assert len(widths) >= 14, widths
 
 
+@pytest.mark.slow
 def test_nodes_are_taken_where_they_cost_less_and_reach() -> None:
     assert [int(nodes_for(width)) for width in WIDEST] == NODES.tolist()
     assert pays(ROWS, POINTS, NODES[-1])

@@ -125,6 +125,7 @@ def test_shares_that_go_together_are_compiled_where_they_are_asked_for() -> None
     assert data.called[TOGETHER] and data.called[TOGETHER_BACK]
 
 
+@pytest.mark.slow
 def test_a_family_without_a_compiled_formula_is_left_to_the_graph() -> None:
     spec, evidence = of_family("gompertz")
     with patch.dict(FILES):

@@ -177,6 +177,7 @@ def log_stretch(at: Coordinates, x: np.ndarray) -> float:
     return float(total - np.log(factor)[of_pair].sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in STRUCTURES if name != "no effects"])
 def test_centred_coordinates_have_the_same_density(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the change of variables from the coordinates that the graph has; the gradient by central differences."""
@@ -218,6 +219,7 @@ def many_patients(n: int):
     return spec, worlds.evidence(spec, {"patients": frame})
 
 
+@pytest.mark.slow
 def test_effects_are_centred_where_their_patients_tell() -> None:
     spec, evidence = many_patients(3000)
     of = pack_problem(prepare(spec, evidence))[0].centring
@@ -341,6 +343,7 @@ def power_sum(k: float, log_u: np.ndarray, weight: np.ndarray) -> tuple[float, f
         return float(mpmath.log(total)), float(k * moment / total)
 
 
+@pytest.mark.slow
 def test_sums_of_powers_are_exact_to_rounding() -> None:
     rng = np.random.default_rng(2)
     log_u, weight = rng.normal(0, 2, 50), rng.exponential(size=50)
@@ -348,6 +351,7 @@ def test_sums_of_powers_are_exact_to_rounding() -> None:
         assert log_power_sum(k, log_u, weight) == pytest.approx(power_sum(k, log_u, weight), rel=1e-13, abs=1e-13)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("log_u", "weight"),
     [
@@ -388,6 +392,7 @@ def test_a_group_that_never_holds_does_not_decide_for_the_others() -> None:
 # ------------------------------------------------------------------------------------------ coordinates
 
 
+@pytest.mark.slow
 def test_posterior_has_the_models_names_dims_and_labels() -> None:
     spec, evidence = world(STRUCTURES["covariates by treatment"])
     at, _ = pack_problem(prepare(spec, evidence))

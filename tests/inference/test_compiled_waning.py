@@ -87,6 +87,7 @@ WORLDS: dict[str, Callable[..., Made]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORLDS)
 def test_another_start_changes_the_density_by_what_it_changes_rows_under_numpy(name: str) -> None:
     """Priors stay. Slopes have a kink where a median crosses a jump, 3e-5 away in one: steps are too short for that."""
@@ -102,6 +103,7 @@ def test_another_start_changes_the_density_by_what_it_changes_rows_under_numpy(n
     assert_gradient_is_that_of_the_value(inputs, longest=1e-5)
 
 
+@pytest.mark.slow
 def test_a_start_beyond_the_evidence_is_the_model_without_waning_bit_for_bit() -> None:
     """Where that is finite: far out a Gompertz hazard overflows, and both are refused there."""
     late = {"waning": {"start": 1000.0, "over": 6.0, **WHY}}

@@ -49,6 +49,7 @@ def test_errors_of_quantiles_and_shares_are_arvizs(name: str, share: float) -> N
         assert mean_mcse(below) == pytest.approx(arviz.mcse(below, method="mean"), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_errors_are_what_other_chains_change() -> None:
     """Chains of an autoregression, again and again: their medians, ends and shares scatter by the errors said."""
     rng, correlation = np.random.default_rng(3), 0.6

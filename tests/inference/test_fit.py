@@ -236,6 +236,7 @@ def test_a_failed_gate_is_retried_once_and_recorded() -> None:
     assert (found.state, len(asked)) == ("failed", 1)
 
 
+@pytest.mark.slow
 def test_a_fit_beside_another_is_light_and_fit_gives_it_again() -> None:
     """The settings that were used stand in its spec: half the warm-up, every draw kept, as many draws."""
     spec = read_spec("published_os_extent_of_resection")
@@ -297,6 +298,7 @@ def assert_same(one: Result, other: Result) -> None:
         pd.testing.assert_frame_equal(table, other.evidence.tables()[name])
 
 
+@pytest.mark.slow
 def test_a_saved_result_comes_back_exactly(tmp_path) -> None:
     spec = worlds.spec()
     result = posteriors.result(spec, worlds.evidence(spec))
@@ -309,6 +311,7 @@ def test_a_saved_result_comes_back_exactly(tmp_path) -> None:
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_a_saved_result_of_ratios_alone_comes_back_and_has_nothing_across_studies(tmp_path) -> None:
     """No arm states anything: columns of text stay text, and every arm its own study is no study at all."""
     spec = worlds.spec()

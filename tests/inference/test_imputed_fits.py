@@ -181,6 +181,7 @@ def test_neither_the_order_nor_the_number_of_arms_or_sets_matters(tmp_path) -> N
     assert not np.allclose(times(one[0], "s", "x"), times(imputed(forward, 1, seed=6)[0], "s", "x"))
 
 
+@pytest.mark.slow
 def test_a_curve_that_leaves_nothing_open_gives_the_same_patients_every_time(tmp_path) -> None:
     printed, who = arm_of(3, 30, exact=True)
     _, evidence = read(registered(tmp_path, {("s", "x", "a"): printed, ("s", "y", "b"): printed}))
@@ -201,6 +202,7 @@ def test_what_cannot_be_meant_is_refused(mixed) -> None:
         fit(alone, worlds.evidence(alone), imputations=M)
 
 
+@pytest.mark.slow
 def test_a_curve_set_aside_is_not_drawn(tmp_path) -> None:
     folder = registered(tmp_path, CURVES, use={("s", "x"): "use", ("s", "y"): "use", ("t", "x"): "duplicate"})
     files = {"curves": "curves.csv", "include": {"use": ["use"]}}
@@ -558,6 +560,7 @@ def _status(arguments: list[str]) -> int:
     return int(left.value.code or 0)
 
 
+@pytest.mark.slow
 def test_the_command_refuses_too_few(mixed, tmp_path, capsys) -> None:
     spec, _ = mixed
     file = tmp_path / "world.toml"

@@ -197,6 +197,7 @@ def test_a_damage_is_one_message_that_names_the_part(content: bytes, damage: str
     assert refused.value.exit_status == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "part"),
     [
@@ -217,6 +218,7 @@ def test_a_file_of_another_schema_is_refused_by_name(content: bytes, change: Any
     assert part in str(refused.value)
 
 
+@pytest.mark.slow
 def test_an_undamaged_file_is_read(content: bytes) -> None:
     result = read_result(changed(content, lambda tree: None), where="r.nc")
     xr.testing.assert_identical(result.posterior.drop_attrs(), made().posterior.drop_attrs())

@@ -12,6 +12,7 @@ from tests.builders.graphs import MOST_OPERANDS, evaluated, start, terms, vector
 from tests.builders.walks import Walk
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_of_pytensors_own_graph() -> None:
     """Broadcasting, indices, a matrix, two outputs of one operation's worth of shapes, and a sum of many terms."""
     rng = np.random.default_rng(1)

@@ -217,6 +217,7 @@ def test_a_background_of_zero_is_the_model_without_one_exactly(name: str) -> Non
     np.testing.assert_allclose(*(slopes(one, point) for one in ours), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_a_background_moves_every_kind_by_what_it_adds() -> None:
     """Deaths by log(h + hb) - log h - Hb, the censored by -Hb alone, survivors of an interval by its share."""
     without, named = worlds.spec(), worlds.spec(**NAMED)
@@ -294,6 +295,7 @@ def test_answers_say_that_they_are_of_all_deaths(name: str) -> None:
     assert (np.abs(np.log(total)) < np.abs(np.log(excess))).all()
 
 
+@pytest.mark.slow
 def test_without_a_background_nothing_is_said_of_it() -> None:
     spec = worlds.spec()
     result = posteriors.result(spec, evidence(spec))
@@ -425,6 +427,7 @@ def test_a_registry_beside_patients_of_its_arm_is_set_aside() -> None:
     assert aside["counts", "r1"] == "its registry's intervals are used"
 
 
+@pytest.mark.slow
 def test_ratios_beside_a_background_are_averages_over_followup() -> None:
     """Where the background is all there is, both arms die alike and the ratio is 1."""
     spec = worlds.spec(**NAMED)

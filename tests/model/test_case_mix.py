@@ -155,6 +155,7 @@ def test_every_kind_of_evidence_has_the_density_of_the_slow_twin() -> None:
         assert sum(float(np.sum(ours[one])) for one in several) == pytest.approx(expected, rel=1e-8), kind
 
 
+@pytest.mark.slow
 def test_printed_shares_and_means_have_the_density_of_the_slow_twin() -> None:
     whole = graph()
     spec, evidence, model = whole.spec, whole.evidence, whole.model
@@ -296,6 +297,7 @@ def test_several_continuous_covariates_are_one_normal_number() -> None:
     np.testing.assert_allclose(ours, exact, rtol=0.02)
 
 
+@pytest.mark.slow
 def test_a_coefficient_of_zero_leaves_arms_at_the_centres_and_gradients_finite() -> None:
     whole = graph()
     point = random_point(whole.model, 7)
@@ -401,6 +403,7 @@ def test_mixes_are_told_beside_those_of_a_fresh_arm() -> None:
     np.testing.assert_allclose(rows.loc[("s1", "x", "male"), ["mean", "low", "high"]].astype(float), 0.4)
 
 
+@pytest.mark.slow
 def test_a_share_that_a_series_took_on_purpose_is_its_own_and_tells_of_no_other() -> None:
     kept = {"share_male": 1.0, "n_male": 0}
     rows = [row | kept if (row["study"], row["arm"]) == ("c1", "x") else row for row in ARMS]
@@ -415,6 +418,7 @@ def test_a_share_that_a_series_took_on_purpose_is_its_own_and_tells_of_no_other(
     assert telling == [one for place, one in enumerate(mixes.informative[:, 0]) if place != arm] and any(telling)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("who", [NewStudy(), NewHospital()])
 def test_a_new_study_is_the_average_over_the_arms_patients(who: Any) -> None:
     spec, evidence = world({"male": MALE, "kps": KPS})
@@ -432,6 +436,7 @@ def test_a_new_study_is_the_average_over_the_arms_patients(who: Any) -> None:
     assert ratio["mean"].item() == pytest.approx(float(result.posterior["log_hr"].sel(treatment="b").mean()))
 
 
+@pytest.mark.slow
 def test_the_audit_counts_what_is_printed_and_patients_are_averaged_over_the_mix() -> None:
     spec, evidence = world()
     notes = audit(spec, evidence).notes

@@ -142,6 +142,7 @@ def test_without_a_level_a_patients_ratio_still_has_the_interaction() -> None:
     np.testing.assert_allclose(np.log(named), expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_an_interaction_of_zero_leaves_every_answer() -> None:
     plain, off = result_of(PLAIN), result_of(SHARED, interaction=0.0)
     for name in plain.posterior.data_vars:
@@ -153,6 +154,7 @@ def test_an_interaction_of_zero_leaves_every_answer() -> None:
     pd.testing.assert_frame_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_an_interaction_known_from_the_prior_only_is_said_beside_the_patients_answer() -> None:
     rng = np.random.default_rng(1)
     wide = 0.4 * rng.standard_normal((2, 400, 1, 1))

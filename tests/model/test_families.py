@@ -89,6 +89,7 @@ def test_pointwise_log_likelihood_is_the_models(case: str) -> None:
         assert np.isfinite(slopes(model, point)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", SLOW)
 def test_answers_and_checks_know_every_family(case: str) -> None:
     spec, evidence = of_case(case)
@@ -141,6 +142,7 @@ def follow_up(family: Family, followup: np.ndarray) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_the_ratio_over_followup_of_400_unlike_weibull_pairs() -> None:
     """By Simpson's rule in log time; shapes differ up to sevenfold (32 nodes in v^4 erred by 0.016)."""
     rng, family = np.random.default_rng(0), FAMILIES["weibull"]
@@ -337,6 +339,7 @@ def test_maximum_likelihood_is_rs_survreg(name: str) -> None:
     np.testing.assert_allclose(found.x, at_r, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_population_of_a_free_spline_is_the_studys_own() -> None:
     spec, evidence = of_case("mspline, free in each study")
     result = families.result(spec, evidence)

@@ -58,6 +58,7 @@ def test_scores_become_quantiles_and_scales_make_the_same_law() -> None:
     assert (drawn_level_scale(worlds.spec(), 3, rng) == 1).all()
 
 
+@pytest.mark.slow
 def test_only_the_prior_of_the_levels_changes_and_normal_is_todays_model() -> None:
     plain, stated, heavy = (worlds.spec(**more) for more in ({}, {"effects__study__dist": "normal"}, HEAVY))
     assert plain.digest() == stated.digest() != heavy.digest()

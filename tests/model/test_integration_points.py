@@ -86,6 +86,7 @@ def world(rows: dict | None = None, *, points: int = 8, terms: dict = TERMS, **c
     return spec, worlds.evidence(spec, rows or tables())
 
 
+@pytest.mark.slow
 def test_the_default_count_holds_survival_still_between_scramblings() -> None:
     """64 points let it vary by 0.0025; age terms of ndmm differed by 0.4 to 0.5 posterior sd."""
     inputs = prepare(*world())
@@ -147,6 +148,7 @@ def test_an_averaged_family_keeps_its_digits_early_and_late() -> None:
 # ------------------------------------------------------------------------------------------------- the points
 
 
+@pytest.mark.slow
 def test_points_have_the_stated_margins_and_correlation() -> None:
     for margin in ("normal", "gamma", "lognormal"):
         terms = {"age": {**AGE, "margin": margin}, "male": MALE}
@@ -166,6 +168,7 @@ def test_points_have_the_stated_margins_and_correlation() -> None:
         assert np.corrcoef(scores, male)[0, 1] == pytest.approx(expected, abs=0.01)
 
 
+@pytest.mark.slow
 def test_without_a_stated_correlation_it_is_the_patients_within_studies() -> None:
     rng = np.random.default_rng(1)
     rows = patients(400)
@@ -704,6 +707,7 @@ def test_an_arms_curve_and_its_printed_numbers_are_averaged() -> None:
     np.testing.assert_allclose(rebuilt[mine].model_survival(9.0), alive, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_a_stored_result_keeps_interactions_and_statements(tmp_path) -> None:
     result = posteriors.result(*world())
     back = bb.load(result.save(tmp_path / "r.nc"))

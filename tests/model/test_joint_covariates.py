@@ -149,6 +149,7 @@ def refused(call: Any) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_covariates_cannot_say_in_a_joint_model_is_refused_with_the_reason() -> None:
     mix = {"mean": worlds.normal(1.0), "sd": worlds.half_normal(0.5)}
     modelled = {"kps": {"prior": worlds.normal(0.5), "kind": "two_valued", "case_mix": mix}}
@@ -165,6 +166,7 @@ def test_what_covariates_cannot_say_in_a_joint_model_is_refused_with_the_reason(
     assert "causes.death.covariates: found none, and kps, one in another cause" in told
 
 
+@pytest.mark.slow
 def test_each_cause_has_its_own_prior_and_all_have_one_centre() -> None:
     own = {"failure": {"covariates": {"age": {"prior": worlds.normal(0.1)}}}, "death": {"endpoint": "os"}}
     of = built.causes(covariates={"age": {"prior": worlds.normal(0.5), "scale": 10.0}}, causes=own, joint={})

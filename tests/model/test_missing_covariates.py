@@ -170,6 +170,7 @@ def data_term_of(spec: Spec, evidence: Evidence, found: dict[str, np.ndarray], r
     return float(row["event"] * (math.log(k) + log_cum - math.log(row["time"])) - math.exp(log_cum))
 
 
+@pytest.mark.slow
 def test_where_nobody_lacks_any_the_model_is_the_one_without() -> None:
     """Exactly: the same parameters, and the same terms."""
     plain = {name: {key: value for key, value in term.items() if key != "missing"} for name, term in TERMS.items()}
@@ -338,6 +339,7 @@ def test_what_is_lacked_without_the_option_is_refused_by_its_name() -> None:
         worlds.evidence(spec, {"patients": late})
 
 
+@pytest.mark.slow
 def test_checks_of_patients_know_those_who_lack_some() -> None:
     result = result_of()
     assert len(patient_pit(result)) == 40

@@ -103,6 +103,7 @@ def test_rows_alone_leave_the_density_of_every_kind_of_evidence_equal_to_roundin
         assert again == pytest.approx(first, rel=1e-14)
 
 
+@pytest.mark.slow
 def test_a_ratio_printed_the_other_way_round_says_the_same() -> None:
     turned = [
         {**row, "treatment": row["reference"], "reference": row["treatment"], "hr": 1 / row["hr"]} for row in LOOP
@@ -144,6 +145,7 @@ def test_the_order_of_compare_turns_contrasts_round_and_moves_no_number() -> Non
 # ------------------------------------------------------------------------------------------------ many arms
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sd", [0.05, 0.3, 1.4])
 def test_deviations_are_independent_and_alike_for_every_treatment_the_reference_too(sd: float) -> None:
     """Density of the standardised effects, less the Jacobian of making them, is the normal's written out by hand."""

@@ -120,6 +120,7 @@ def test_the_graph_has_the_same_density_and_the_gradient_of_finite_differences()
     assert checked == 6
 
 
+@pytest.mark.slow
 def test_order_of_rows_and_coding_turned_round_change_nothing() -> None:
     one, other = (posterior(rows=rows) for rows in (ROWS, ROWS[::-1]))
     first, second = (r.log_likelihood["prognostic_ratios"].sum("prognostic_ratios_row") for r in (one, other))
@@ -133,6 +134,7 @@ def test_order_of_rows_and_coding_turned_round_change_nothing() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_spec_without_the_table_has_the_density_and_digest_it_had() -> None:
     spec, evidence = world(rows=[])
     plain = worlds.spec(covariates=COVARIATES)
@@ -228,6 +230,7 @@ def test_rows_that_cannot_stand_are_refused(rows: list[dict], words: str) -> Non
         world(rows)
 
 
+@pytest.mark.slow
 def test_external_ratios_need_a_prior_and_can_be_left_out() -> None:
     prognosis = {"sd": half_normal(0.25)}
     with pytest.raises(InputError, match=r"prognosis\.transport_sd.*r3: male"):
@@ -236,6 +239,7 @@ def test_external_ratios_need_a_prior_and_can_be_left_out() -> None:
     assert set(evidence.prognostic_ratios["study"]) == {"r1", "r2"}
 
 
+@pytest.mark.slow
 def test_the_evidence_comes_back_from_a_file() -> None:
     _, evidence = world()
     again = read_stored_evidence(stored_evidence(evidence))

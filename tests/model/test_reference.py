@@ -124,6 +124,7 @@ def test_levels_of_a_new_hospital_vary_alike_under_every_treatment() -> None:
     np.testing.assert_allclose(np.cov(eta), 0.25 + 0.18 * np.eye(4), atol=0.012)
 
 
+@pytest.mark.slow
 def test_a_result_whose_reference_had_no_deviation_is_refused_by_name(tmp_path: Path) -> None:
     result = told_from("a", network(np.random.default_rng(3)), False)
     labels = [label for label in result.posterior["study_treatment"].values if not label.endswith("| a")]

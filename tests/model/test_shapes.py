@@ -77,6 +77,7 @@ def test_a_treatments_walk_bends_its_own_hazard_alone() -> None:
     assert not rest.any()
 
 
+@pytest.mark.slow
 def test_hazard_ratios_have_a_time_where_shapes_differ_by_treatment() -> None:
     timed = compare(families.result(*world(**BY_TREATMENT)), times=[6.0, 12.0])
     shared = compare(families.result(*world()), times=[6.0, 12.0])
@@ -96,6 +97,7 @@ def test_a_named_study_has_its_walk_on_the_common_one() -> None:
     np.testing.assert_allclose(average, common)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["mspline", "piecewise+cure"])
 def test_the_average_over_new_studies_is_a_mean_over_walks(family: str) -> None:
     """128 quasi-random nodes against 200,000 fresh studies drawn one by one."""

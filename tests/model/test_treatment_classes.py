@@ -45,6 +45,7 @@ def test_members_are_about_their_class_and_the_rest_is_todays_density() -> None:
     assert why_not(prepare(spec, evidence)) is None
 
 
+@pytest.mark.slow
 def test_a_common_effect_is_one_number_and_no_class_leaves_no_trace() -> None:
     spec = worlds.spec(**COMMON)
     model = build_model(spec, worlds.evidence(spec))

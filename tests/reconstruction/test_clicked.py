@@ -47,6 +47,7 @@ def test_clicks_give_n_rows_and_honour_what_was_printed(seed, n, info, error):
     assert gap.mean() < 3.5 * error + 0.5 / n
 
 
+@pytest.mark.slow
 def test_missing_events_do_not_all_go_into_the_last_interval():
     time, event = trial(11, 200, censoring=60.0)
     numbers = printed(time, event)

@@ -325,6 +325,7 @@ def test_a_table_in_a_finer_unit_is_converted(factor, units):
         assert set(rec.diagnostics.loc[rec.diagnostics["check"] == "at_risk", "status"]) == {"honoured"}
 
 
+@pytest.mark.slow
 def test_a_table_in_years_is_converted_where_too_few_would_be_left_for_the_steps():
     years = KNOWN["at_risk"].assign(time=KNOWN["at_risk"]["time"] / 12)
     rec = reconstruct(CURVE, **spoilt(at_risk=years))
@@ -355,6 +356,7 @@ def test_percent():
     assert refused("percent", CURVE.assign(survival=30 * CURVE["survival"]), **KNOWN).found == "30"
 
 
+@pytest.mark.slow
 def test_starts_above_one():
     rec = reconstruct(CURVE.assign(survival=1.02 * CURVE["survival"]), **KNOWN)
     row = row_of(rec, "starts_above_one")
@@ -366,6 +368,7 @@ def test_starts_above_one():
     assert 1.06 < row["printed"] < 1.09
 
 
+@pytest.mark.slow
 def test_starts_late():
     later = CURVE.iloc[4:]  # after two drops
     rec = reconstruct(later, **spoilt(ticks=None))
@@ -397,6 +400,7 @@ def test_a_few_rates_are_no_curve(points):
     assert error.found == f"{points} points that are no steps"
 
 
+@pytest.mark.slow
 def test_many_rates_at_round_times_are_doubtful():
     times = np.arange(0, 37, 3)
     rates = pd.DataFrame({"time": times, "survival": np.round(np.exp(-0.05 * times), 2)})
@@ -502,6 +506,7 @@ def test_a_distance_is_to_the_nearest_level_or_drop():
     np.testing.assert_allclose(gaps, [p[2] for p in points], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_verdicts_by_what_is_known():
     exact = reconstruct(CURVE, **KNOWN)
     assert (exact.verdict, "nine in ten plausible sets agree" in exact.reason) == ("exact", True)

@@ -227,6 +227,7 @@ def test_a_line_through_given_heights_reaches_them_and_stays_elsewhere():
     assert abs(moved(0.5) - line(0.5)) < 0.3 * np.abs(wanted - line.left_limit(times)).max()
 
 
+@pytest.mark.slow
 def test_the_error_that_the_line_states_at_a_time_is_the_error_it_makes():
     times, z = np.array([4.0, 10.0, 20.0]), []
     for seed in range(40):

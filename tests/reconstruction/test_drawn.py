@@ -67,6 +67,7 @@ def test_every_kind_of_censoring_is_rebuilt_exactly(seed, n, censoring, clock):
     assert_printed_numbers(rec.patients, numbers)
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 10**6), st.integers(5, 150), st.sampled_from(CENSORINGS), st.sampled_from(CLOCKS))
 def test_a_rounded_curve_keeps_every_whole_number(seed, n, censoring, clock):
@@ -101,6 +102,7 @@ def test_with_n_alone_the_drop_heights_tell_who_was_at_risk(seed, n, rounded):
     assert np.abs(death_ranks[0] - death_ranks[1]).max() <= 0.02 * n + 1
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 10**6), st.integers(3, 43).map(lambda k: 7 * k), st.sampled_from(CENSORINGS), st.booleans())
 def test_a_list_of_steps_is_solved_like_the_figure(seed, n, censoring, upper):
@@ -221,6 +223,7 @@ def test_draws_with_everything_printed_are_the_patients():
         np.testing.assert_array_equal(draw["event"], event[np.argsort(time)])
 
 
+@pytest.mark.slow
 def test_redrawn_drops_of_one_cell_keep_their_order_and_their_mean():
     """Two drops drawn at one time lie anywhere in the cell, in order: a sixth of its width to either side."""
     time, event = np.array([1.0, 4.0801, 4.0803, 9.0, 11.0]), np.array([1, 1, 1, 1, 0])

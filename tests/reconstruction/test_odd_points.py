@@ -56,6 +56,7 @@ def test_steps_in_another_order_or_pasted_twice_give_the_same_patients(points, t
     np.testing.assert_allclose(died, np.sort(TIME[EVENT == 1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "points, text",
     [

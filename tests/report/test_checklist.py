@@ -3,11 +3,14 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from bayes_bm.inference.gate import Gate
 from bayes_bm.report.checklist import checklist, checklist_text
 from tests.builders import posteriors, worlds
 
 
+@pytest.mark.slow
 def test_items_are_filled_from_the_result_and_authors_have_theirs_blank() -> None:
     spec = worlds.spec(cannot_say=["No trial is among them."])
     diagnosed = {"parameter": "log_hr", "rhat": 1.0042, "ess_bulk": 812.0, "ess_tail": 655.0}

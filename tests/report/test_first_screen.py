@@ -115,6 +115,7 @@ def test_contrasts_beside_the_curves_are_those_of_compare():
             assert [row[name] for name in names] == pytest.approx([100 * exact[end] for end in ("q2_5", "q97_5")])
 
 
+@pytest.mark.slow
 def test_several_treatments_have_a_ratio_each():
     (block,) = first_screen.contrast_blocks(material())
     assert block.rows["label"].tolist() == ["b", "c"] and block.label.startswith("hazard ratio against a")
@@ -143,6 +144,7 @@ def test_nobody_is_at_risk_after_the_last_time_that_an_arm_speaks_about():
         assert shown["at_risk"].iloc[0] > shown["at_risk"].iloc[1]
 
 
+@pytest.mark.slow
 def test_a_figure_carries_its_numbers():
     links = first_screen.first_screen(figures.Drawing(two_arm_material())).plots[0].downloads
     assert [link.file for link in links] == [
@@ -157,6 +159,7 @@ def test_a_figure_carries_its_numbers():
 # ---- named analyses
 
 
+@pytest.mark.slow
 def test_analyses_that_turn_the_answer_stand_first():
     data = two_arm_material()
     rows = analyses.numbered(data.elsewhere["sensitivity"], "named")

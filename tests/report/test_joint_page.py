@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from bayes_bm.estimands.competing_risks import cumulative_incidence, time_lost
 from bayes_bm.report.joint_page import joint_page
@@ -16,6 +17,7 @@ def cells(table: Table) -> list[list[str]]:
     return [[cell.text for cell in row.cells] for row in table.rows]
 
 
+@pytest.mark.slow
 def test_the_page_shows_what_the_answers_say() -> None:
     joint = by_hand(draws=8)
     page = joint_page(joint)
@@ -29,6 +31,7 @@ def test_the_page_shows_what_the_answers_say() -> None:
     assert page.rows is not None and len(page.rows.rows) == 5
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_page_that_stands_alone_and_names_a_failed_gate(tmp_path, capsys) -> None:
     joint = by_hand(draws=4)
     failed = replace(joint, gate=replace(joint.gate, reasons=("failure: R-hat of log_hr[b] is 1.07",)))

@@ -1,6 +1,7 @@
 """The section of planned studies: shown where a table of this model lies beside the result, else absent."""
 
 import pandas as pd
+import pytest
 
 from bayes_bm.checks.kept_fits import analysis_model
 from bayes_bm.report.sections.planning import planning_section, saved_plan
@@ -9,6 +10,7 @@ from bayes_bm.updates.plan import Plan
 from tests.builders import posteriors, worlds
 
 
+@pytest.mark.slow
 def test_a_plan_is_read_back_beside_its_result_and_of_no_other_model(tmp_path) -> None:
     spec = worlds.spec(effects={})
     result = posteriors.result(spec, worlds.evidence(spec))

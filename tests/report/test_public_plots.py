@@ -30,6 +30,7 @@ def test_survival_is_drawn_on_the_axes_given_with_its_medians(result) -> None:
     assert {line.get_label() for line in axes.get_lines() if line.get_label()[0] != "_"} == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_forest_draws_every_arm_and_the_printed_numbers(result) -> None:
     axes = bb.plot_forest(result)
     labels = [text.get_text() for text in axes.texts]
@@ -41,6 +42,7 @@ def test_forest_draws_every_arm_and_the_printed_numbers(result) -> None:
     assert 20.2 in printed and 27.2 in printed
 
 
+@pytest.mark.slow
 def test_patient_has_curves_and_outcomes_on_one_figure_or_on_axes_given(result) -> None:
     panels = bb.plot_patient(result, alive_at=3.0)
     assert panels.curves.figure is panels.outcomes.figure

@@ -556,6 +556,7 @@ def test_the_answer_claims_nothing_that_it_may_not(log_hr):
     assert not [word for word in FORBIDDEN if word in " ".join(sentences).lower()]
 
 
+@pytest.mark.slow
 def test_the_second_sentence_has_the_numbers_of_a_study_and_of_a_hospital():
     result = two_arms()
     sentence = answers.answer_sentences(result)[1]
@@ -640,6 +641,7 @@ def test_the_third_sentence_sets_within_against_across(ratio, said):
     assert said in sentence
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_mostly_across_is_labelled_so():
     """Precisions 1 / 0.3^2 within and 1 / 0.1^2 across: 90 % across."""
     result, rng = two_arms(), np.random.default_rng(1)
@@ -808,6 +810,7 @@ def test_the_gate_table_is_the_gates():
     assert row == ["log hazard ratio of b against a", "log_hr[b]", "1.004", "812", "945"]
 
 
+@pytest.mark.slow
 def test_given_tables_are_used_and_not_made_again(monkeypatch):
     result = small()
     tables = answers.answer_tables(result)
@@ -829,6 +832,7 @@ def test_a_published_stratum_stands_beside_our_answer_for_such_patients():
     assert row["ratio"] == f"{said['median'] / 0.5:.2f}" and "patients with fit: yes" in html()
 
 
+@pytest.mark.slow
 def test_the_summary_of_findings_says_patients_of_100_and_leaves_certainty_blank():
     data = material()
     table = findings_section(data).table

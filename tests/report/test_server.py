@@ -204,6 +204,7 @@ def test_many_treatments_are_thinned_and_that_is_said(monkeypatch) -> None:
     assert page.about()["about"].endswith("10 draws of 40, thinned for speed")
 
 
+@pytest.mark.slow
 def test_what_did_not_change_is_not_worked_out_again(monkeypatch) -> None:
     page = PatientPage(made(draws=20))
     page.answer(question())

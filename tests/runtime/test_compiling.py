@@ -33,6 +33,7 @@ def run(folder: Path, more: int) -> tuple[int, int]:
     return doubled(1), sum(doubled.stats.cache_hits.values())
 
 
+@pytest.mark.slow
 def test_a_change_in_a_file_that_a_cached_function_calls_is_seen(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)

@@ -1,5 +1,7 @@
 """Records print a screen of what they hold, not all of it."""
 
+import pytest
+
 import bayes_bm as bb
 from bayes_bm.inference.prior_result import prior_result
 from bayes_bm.runtime.summaries import WIDTH, counted, listed, summary
@@ -18,6 +20,7 @@ def test_lists_are_cut_and_say_how_many_they_are() -> None:
     assert counted({"arms": 2, "hazard_ratios": 0, "set_aside": 1}) == "2 arms, 1 set aside"
 
 
+@pytest.mark.slow
 def test_records_say_what_they_hold_on_a_screen() -> None:
     spec = bb.read_spec("os_reresection_vs_resrs")
     evidence = bb.read_evidence(spec)

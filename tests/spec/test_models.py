@@ -120,6 +120,7 @@ def rows_of(heading: str, columns: int) -> list[list[str]]:
     return [row for row in cells if len(row) == columns and not set(row[0]) <= {"-"}][1:]
 
 
+@pytest.mark.slow
 def test_what_method_says_of_heterogeneity_is_what_shipped_priors_are() -> None:
     said = {row[0].removeprefix("half-normal "): row[2:5] for row in rows_of("Heterogeneity: what the priors claim", 6)}
     found = set()

@@ -108,6 +108,7 @@ def test_rows_that_were_added_are_gone_or_changed_are_named() -> None:
     assert changed_rows(whole, whole).empty
 
 
+@pytest.mark.slow
 def test_evidence_taken_apart_by_study_is_whole_again() -> None:
     from bayes_bm.checks.study_likelihood import drop_study, keep_study
 
@@ -118,6 +119,7 @@ def test_evidence_taken_apart_by_study_is_whole_again() -> None:
         assert np.sum(again.hr_cholesky**2) == pytest.approx(np.sum(whole.hr_cholesky**2))
 
 
+@pytest.mark.slow
 def test_a_changed_spec_and_other_versions_are_said() -> None:
     evidence = ratios(OLD)
     old = posterior(evidence)

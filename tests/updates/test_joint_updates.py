@@ -31,6 +31,7 @@ def moved(joint: JointResult, shift: float, rows: JointResult | None = None) -> 
     return replace(joint if rows is None else rows, results=results)
 
 
+@pytest.mark.slow
 def test_a_study_taken_out_and_put_back_is_the_evidence() -> None:
     evidence = by_hand(draws=2).evidence
     assert joint_studies(evidence) == ["a1", "a2", "a3", "a4", "f1", "f2", "f3", "k", "p"]
@@ -42,6 +43,7 @@ def test_a_study_taken_out_and_put_back_is_the_evidence() -> None:
             assert changed_rows(one, joint_parts(whole)[name]).empty
 
 
+@pytest.mark.slow
 def test_a_study_taken_out_leaves_the_rows_of_the_others() -> None:
     """The density without it is that of the evidence that never had it."""
     of = built.causes()
@@ -63,6 +65,7 @@ def test_rerun_compares_every_cause_and_the_correlation(monkeypatch) -> None:
     assert not other.identical and not other.agrees and "failure: log_hr" in other.sentence
 
 
+@pytest.mark.slow
 def test_diff_says_what_moved_and_by_which_study(monkeypatch) -> None:
     old = by_hand(draws=10)
     rows = {**built.with_patients(), "points": [dict(row) for row in built.ROWS["points"]]}
@@ -96,6 +99,7 @@ def test_a_joint_result_is_held_against_another_alone() -> None:
         diff(joint, joint.results["death"])  # pyright: ignore[reportArgumentType]
 
 
+@pytest.mark.slow
 def test_the_commands_take_a_joint_file(tmp_path, capsys, monkeypatch) -> None:
     joint = by_hand(draws=10)
     stored = joint.save(tmp_path / "joint.nc")

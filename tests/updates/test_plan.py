@@ -232,6 +232,7 @@ def test_more_patients_settle_more_and_series_of_one_arm_are_counted() -> None:
     assert "side by side (240 patients)" in planned.sentences[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prints", ["points", "median", "patients"])
 def test_a_planned_series_counts_for_less_where_the_spec_says_so(prints: str) -> None:
     """At weight 1/2 a series of 80 says what one of 40 says without; a comparison keeps its size."""
@@ -251,6 +252,7 @@ def test_a_planned_series_counts_for_less_where_the_spec_says_so(prints: str) ->
     np.testing.assert_allclose(told(study(0.5, ONE, OTHER, n=80)), told(study(1.0, ONE, OTHER, n=80)), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_confounding_takes_from_a_comparison_what_its_sd_says() -> None:
     """A printed ratio of a study that is not randomised has the variance of its confounding besides."""
     result = known(study_treatment_sd=0.3)

@@ -58,6 +58,7 @@ def patients(rows: list[tuple[float, int]], treatment: str = "a", **more: Any) -
 # ------------------------------------------------------------------------------------------------ replicates
 
 
+@pytest.mark.slow
 def test_replicates_keep_their_own_events_numbers_at_risk_and_medians() -> None:
     """Each replicate's curve, events, at risk and median are those of the nonparametric functions on that replicate."""
     rng = np.random.default_rng(3)
@@ -83,6 +84,7 @@ def test_replicates_keep_their_own_events_numbers_at_risk_and_medians() -> None:
         assert one.replicate.median(unreached=99.0)[row] == pytest.approx(middle if np.isfinite(middle) else 99.0)
 
 
+@pytest.mark.slow
 def test_events_of_replicates_are_binomial_and_the_largest_gap_is_kolmogorovs() -> None:
     """60 exponential patients followed for 12: events by 6 are Binomial(60, 1 - exp(-0.5)). Uncensored ones have the
     gap of Kolmogorov's statistic."""
@@ -152,6 +154,7 @@ def test_a_late_first_event_is_judged_by_an_exponential() -> None:
     assert late["expected"] == pytest.approx(30 * 1 / 12)
 
 
+@pytest.mark.slow
 def test_a_study_without_early_deaths_does_not_speak_for_itself() -> None:
     """Exponential times, rate posterior Gamma(n, sum t): (S / (S + n c))^n at c = 4, S the time after c; five asked."""
     time = 4.0 + T0 * np.random.default_rng(4).exponential(size=20)
@@ -406,6 +409,7 @@ def test_a_broken_likelihood_is_broken_once_and_mended() -> None:
     assert KINDS == RIGHT
 
 
+@pytest.mark.slow
 def test_the_band_of_ranks_holds_uniform_lines_and_gaps_are_those_of_the_ecdf() -> None:
     rng = np.random.default_rng(4)
     table = pd.DataFrame(rng.integers(0, 100, (60, 400)), columns=[f"p{at}" for at in range(400)])

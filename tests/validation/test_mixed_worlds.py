@@ -32,6 +32,7 @@ TRUTH = {
 }
 
 
+@pytest.mark.slow
 def test_arms_print_about_half_of_their_mixes_and_these_are_true() -> None:
     world = simulate(
         SPEC, seed=2, studies=60, sizes=(400, 500), mix={"medians": 1}, truth=TRUTH, printed_covariates=0.5
@@ -70,6 +71,7 @@ def kinds(spec: Spec, mix: dict[str, float], within: float, parameters: dict) ->
             yield slopes["male"] * male + slopes["age"] * scaled, share / 400
 
 
+@pytest.mark.slow
 def test_numbers_of_the_likelihood_are_averages_over_what_arms_print_and_do_not() -> None:
     """Counts about the survival of the arm's kinds of patients; shares about the population of arms."""
     given = {"numbers": "likelihood", "printed_covariates": 0.5, "sizes": (200, 300), "truth": TRUTH}

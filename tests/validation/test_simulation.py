@@ -51,6 +51,7 @@ def test_a_world_of_a_shipped_spec_keeps_the_words_of_the_analyses_that_it_keeps
 # ---------------------------------------------------------------------------------------------- from patients
 
 
+@pytest.mark.slow
 def test_patients_follow_the_true_curve() -> None:
     """Kaplan-Meier of 60 x 400 patients beside S(t) = exp(-H(t)), within 4.5 Greenwood errors; treatments in turn."""
     made = world(mix=only("patients"), studies=60, sizes=(400, 400)).tables["patients"]
@@ -101,6 +102,7 @@ def test_printed_medians_points_ratios_and_counts_are_those_of_the_model() -> No
     assert abs(z.mean()) < 4.5 / np.sqrt(len(z))
 
 
+@pytest.mark.slow
 def test_kinds_keep_their_share_and_arms_their_size() -> None:
     made = world(studies=28, sizes=(30, 60))
     arms = pd.DataFrame(made.tables["arms"])
@@ -120,6 +122,7 @@ def test_kinds_keep_their_share_and_arms_their_size() -> None:
 # ---------------------------------------------------------------------------------------------- from the likelihoods
 
 
+@pytest.mark.slow
 def test_rows_drawn_from_the_likelihoods_have_their_laws() -> None:
     """Decision 5 (docs/decisions.md): y_1 of a n is binomial; decision 6: F(m) uniform under its Beta law; decision 7:
     log HR standard normal.
@@ -231,6 +234,7 @@ def test_a_new_hospital_is_a_fresh_draw(truths: list[dict[str, Any]], monkeypatc
     assert stats.kstest(z, "norm").pvalue > 0.001
 
 
+@pytest.mark.slow
 def test_a_study_without_a_finite_ratio_prints_none() -> None:
     """In this world nobody dies in one arm of study 13; its ratio would be 1.6e-14, from 0 to infinity."""
     alike = {"covariates": {}, "evidence.prognostic_ratios": [], "prognosis": None, "external_checks": []}
@@ -240,6 +244,7 @@ def test_a_study_without_a_finite_ratio_prints_none() -> None:
     assert len(made.evidence().hazard_ratios) == 1
 
 
+@pytest.mark.slow
 def test_free_levels_are_drawn_for_each_study_and_only_ratios_are_answered() -> None:
     spec = worlds.spec(effects__study={"exchangeable": False}, effects__study_shape=None)
     made = bb.simulate(spec, seed=3, studies=6)
@@ -276,6 +281,7 @@ WITH = {
 }
 
 
+@pytest.mark.slow
 def test_covariates_move_patients_and_are_stated_by_printed_arms() -> None:
     """exp(H) of patients with a coefficient of 1: KM at kps = 1 and 0 beside the closed form."""
     spec = worlds.spec(**WITH)
@@ -312,6 +318,7 @@ def _of_study(made: bb.World, study: str) -> pd.DataFrame:
 BIG: dict[str, Any] = {"mix": only("patients"), "studies": 8, "sizes": (400, 400)}
 
 
+@pytest.mark.slow
 def test_every_wrong_world_is_wrong_where_it_says() -> None:
     right = world(5, **BIG)
     struck = world(5, wrong="guarantee_period", **BIG).truth["struck"][0]

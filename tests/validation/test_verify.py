@@ -15,6 +15,7 @@ from bayes_bm.validation.known_answers.verify import GROUPS, verify
 CHEAP = [group for group in GROUPS if group.name.startswith(("hazard", "averages", "maximum", "nonparam", "recon"))]
 
 
+@pytest.mark.slow
 def test_cheap_answers_are_found() -> None:
     table = verify(groups=CHEAP)
     assert table["passed"].all(), table[~table["passed"]].to_string()
@@ -46,6 +47,7 @@ def test_a_check_that_stops_has_failed_and_the_others_go_on() -> None:
     assert not Known("no number", 1.0, np.nan, 1.0, "").passed
 
 
+@pytest.mark.slow
 def test_the_command_prints_numbers_and_refuses_where_one_is_wrong(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -292,6 +292,7 @@ def test_lesions_count_less():
 # Medians -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"survived_to": 3.0}, {"survived_to": 2.0, "clock_shift": 4.0}])
 def test_median_law_integrates_to_one_and_its_tail_is_the_term_of_a_median_not_reached(more):
     arms = [arm(n=15, followup=9.0, **more)]
@@ -431,6 +432,7 @@ def test_half_student_t_and_supports():
     assert all(twin.log_prior_density(p, -1.5) == -inf for p, law in LAWS if law.support()[0] > -inf)
 
 
+@pytest.mark.slow
 def test_prior_of_a_natural_shape_integrates_to_one_over_its_log():
     spec = make_spec(effects={"study_shape": {"exchangeable": False}})
     spec["priors"]["shape"] = {"dist": "gamma", "shape": 2.0, "rate": 1.5}

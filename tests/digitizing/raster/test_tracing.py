@@ -77,6 +77,7 @@ def test_the_width_is_the_lines_and_not_that_of_its_marks():
     assert arm.width == pytest.approx(6.0, abs=0.3)
 
 
+@pytest.mark.slow
 def test_a_hidden_stretch_does_not_end_a_line_and_its_end_is_its_own():
     first = _draw(_canvas(), [100.0, 200.0], [20.0, 100.0, 160.0], (200, 16, 46), end=300)
     both = _draw(first, [60.0, 150.0], [20.0, 130.0, 160.0], (31, 78, 158), end=370)
@@ -89,6 +90,7 @@ def test_a_hidden_stretch_does_not_end_a_line_and_its_end_is_its_own():
     assert red.line.end < 310  # its own end, not that of the line that covers it
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "hidden"), [(160.0, True), (190.0, False)])
 def test_an_end_beneath_another_arm_is_known(level, hidden):
     red = _draw(_canvas(), [100.0, 150.0], [20.0, 100.0, 160.0], (200, 16, 46), end=300)
@@ -97,6 +99,7 @@ def test_an_end_beneath_another_arm_is_known(level, hidden):
     assert ends == {True: hidden, False: False}
 
 
+@pytest.mark.slow
 def test_a_last_drop_that_ends_on_another_arm_may_run_on_beneath_it():
     red = _draw(_canvas(), [100.0, 150.0], [20.0, 100.0, 160.0], (200, 16, 46), end=300)
     both = _draw(red, [60.0], [20.0, 161.0], (31, 78, 158), end=370)
@@ -105,6 +108,7 @@ def test_a_last_drop_that_ends_on_another_arm_may_run_on_beneath_it():
     assert ends == {True: True, False: False}
 
 
+@pytest.mark.slow
 def test_marks_that_touch_are_counted_by_their_density():
     pixels = _draw(_canvas(columns=900), [450.0], [20.0, 80.0], (0, 114, 178), end=880)
     true = np.cumsum(np.random.default_rng(3).exponential(12.0, 70)).astype(int) + 20
@@ -118,6 +122,7 @@ def test_marks_that_touch_are_counted_by_their_density():
     assert len(marks(arm.share, arm.cover, arm.line, arm.width, shape)) == pytest.approx(len(true), rel=0.12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["dashed", "solid"])
 def test_a_dashed_black_arm_beside_a_solid_one_though_a_mark_hides_the_gap_of_its_key(key):
     pixels = _draw(_canvas(), [120.0, 250.0], [20.0, 60.0, 90.0], (0, 0, 0))
@@ -144,6 +149,7 @@ def test_a_way_that_has_ended_early_is_no_sure_one(length, expected):
     assert _surer(way(20, 200), way(10, length), dashes) == expected
 
 
+@pytest.mark.slow
 def test_a_dashed_arm_among_bars_of_censor_marks_goes_from_dash_to_dash():
     places = list(range(22, 380, 6))
     solid, dashed = [20.0 + 1.6 * k for k in range(60)], [20.0 + 3.2 * k for k in range(60)]
@@ -186,6 +192,7 @@ def test_grid_lines_and_a_reference_line_are_no_arms():
     assert len(found.arms) == 1
 
 
+@pytest.mark.slow
 def test_a_line_goes_on_beneath_the_band_of_another_arm():
     red, blue = np.array([248.0, 118.0, 109.0]), np.array([0.0, 191.0, 196.0])
     pixels = _draw(_canvas(), [60.0, 250.0], [20.0, 150.0, 170.0], tuple(red))

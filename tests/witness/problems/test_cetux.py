@@ -52,6 +52,7 @@ def test_every_row_is_read_and_the_audit_says_what_informs_the_tails(shared, fol
     assert "Background mortality, 0.00927 to 0.886 per year, known to 53 years and constant after" in notes
 
 
+@pytest.mark.slow
 def test_without_named_tables_there_is_no_registry_and_no_background(shared, folder) -> None:
     alone = bb.read_evidence(spec_of(shared, folder, "trial_only"))
     assert alone.registry.empty

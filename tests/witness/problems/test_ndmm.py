@@ -47,6 +47,7 @@ def test_three_trials_have_patients_and_two_are_averaged(shared, tmp_path) -> No
     assert rows["rows"].tolist() == [1325, 664] * 4
 
 
+@pytest.mark.slow
 def test_points_have_the_trials_means_and_the_patients_correlation(shared, tmp_path) -> None:
     spec, evidence = read(shared, tmp_path)
     points = prepare(spec, evidence).points(4096)
