@@ -62,6 +62,7 @@ def test_a_median_with_n_only_is_judged_by_its_order_statistic() -> None:
     assert row["predicted"] == pytest.approx(12 * math.log(2) * math.exp(-0.5), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_a_shifted_and_conditional_median_is_predicted_on_the_papers_clock() -> None:
     """Alive at 1, clock 2 months late: H(m + 2) = H(3) + log 2, so m = 1 + 12 log 2 for an exponential."""
     tables = {
@@ -80,6 +81,7 @@ def test_a_median_not_reached_is_judged_by_its_tail() -> None:
     assert row["quantity"] == "median not reached by 20"
 
 
+@pytest.mark.slow
 def test_counts_and_a_single_point_are_judged_by_the_binomial() -> None:
     tables = {
         "arms": [arm("s", "x", "a"), arm("t", "x", "a", events=40)],
@@ -129,6 +131,7 @@ def test_colours_follow_p() -> None:
     assert reconciliation.two_sided(np.array([1.0, 2.0, 3.0, 4.0]), 3.0) == pytest.approx(2 * (1 - (2 + 0.5) / 4))
 
 
+@pytest.mark.slow
 def test_a_red_row_stops_the_report_and_says_which() -> None:
     tables = {"arms": [arm("s", "x", "a")], "medians": [median("s", "x", 40.0, ci_low=35.0, ci_high=46.0)]}
     done = check(known(tables, draws=2000))
@@ -195,6 +198,7 @@ def test_replicated_curves_are_unbiased_for_the_models_survival(entry: bool) -> 
     assert found.model_median() == pytest.approx(exact_median, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_replicates_of_a_delayed_arm_start_at_its_entry() -> None:
     rows = [{**row, "time": row["time"] + 3.0, "entry": None} for row in arm_of_patients(entry=False)["patients"]]
     result = known({"patients": rows, "arms": [arm("s", "x", "b", 120, survived_to=3.0)]}, draws=1000)
@@ -261,6 +265,7 @@ def world(tables: dict[str, list[Row]] = SIDES, **changes: Any) -> tuple[Spec, E
     return spec, worlds.evidence(spec, tables)
 
 
+@pytest.mark.slow
 def test_within_holds_only_studies_with_both_arms(monkeypatch) -> None:
     """Decision 12 (docs/decisions.md): free levels and shapes; both, more and the ratio of h; not single, other,
     third.
@@ -360,6 +365,7 @@ def test_a_fit_without_its_prior_is_what_its_evidence_says_and_less_than_the_pri
     assert direct_indirect.take_out_prior(vague) is None
 
 
+@pytest.mark.slow
 def test_free_levels_are_why_there_is_no_fit_across(monkeypatch) -> None:
     """Before, the note was that no study holds only one of the two, where several do."""
     arms = [arm(study, treatment, treatment) for study in "st" for treatment in "ab"] + [arm("u", "a", "a")]
@@ -430,6 +436,7 @@ def test_audit_counts_side_by_side_studies() -> None:
     assert any("Across studies only, no side-by-side study: c v a." in note for note in found.notes)
 
 
+@pytest.mark.slow
 def test_audit_refuses_what_cannot_be_answered_and_says_what_is_needed() -> None:
     spec, evidence = world({"arms": [arm("s", "x", "b")], "points": [point("s", "x", 12.0, 0.4)]})
     [reason] = audit(spec, evidence).refusals

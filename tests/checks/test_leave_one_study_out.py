@@ -56,6 +56,7 @@ def test_the_integral_over_three_effects_is_that_of_a_grid() -> None:
     assert integrated_log_density(result, "p1") == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_more_than_three_effects_are_integrated_over_sobol_points(monkeypatch) -> None:
     """The same study by both rules."""
     result = world()

@@ -74,6 +74,7 @@ def made(**changes):
     )
 
 
+@pytest.mark.slow
 def test_components_are_the_priors_of_the_spec_and_all_of_the_evidence() -> None:
     found = made(bias={"single_arm": {"prior": worlds.normal(0.3)}})
     of, laws = found.posterior, stats.norm

@@ -62,6 +62,7 @@ def exponential_arms(extra: float, treatment: str = "a") -> Any:
     return posteriors.result(spec, evidence, chains=1, draws=4, intercept=0.0, log_hr=0.0)
 
 
+@pytest.mark.slow
 def test_a_planted_effect_of_small_studies_is_seen_and_none_is_not() -> None:
     fair, biased = funnel(exponential_arms(0.0)), funnel(exponential_arms(3.0))
     assert fair.table["deviation"].abs().max() < 0.05 and abs(fair.slope) < 0.2

@@ -216,6 +216,7 @@ def test_a_folder_is_read_in_one_call(figure: Path, tmp_path: Path, capsys) -> N
     assert "not read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_goes_to_another_process_and_back_can_be_sent(read, tmp_path: Path) -> None:
     asked = Asked(read.figure, tmp_path, read.calibration, overlay=False)
     task, sent = pickle.loads(pickle.dumps((_digitize_task, asked)))

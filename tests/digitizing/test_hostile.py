@@ -45,6 +45,7 @@ def test_too_many_bands_are_refused_by_name(tmp_path: Path, monkeypatch) -> None
         bb.digitize(path)
 
 
+@pytest.mark.slow
 def test_a_fault_of_a_reader_is_a_refusal_by_name(tmp_path: Path, monkeypatch, capsys) -> None:
     path = tmp_path / "figure.svg"
     path.write_text(svg.figure(svg.ARMS))

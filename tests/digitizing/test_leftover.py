@@ -29,6 +29,7 @@ CURVES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CURVES)
 def test_a_line_without_steps_is_asked_about_whatever_its_colour(tmp_path: Path, kind: str) -> None:
     curves = read(tmp_path, svg.ARMS + CURVES[kind])
@@ -47,6 +48,7 @@ BESIDE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BESIDE)
 def test_what_no_curve_can_be_is_no_question(tmp_path: Path, kind: str) -> None:
     black = svg.ARMS.replace("#c00000", "#000000")

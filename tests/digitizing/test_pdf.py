@@ -149,6 +149,7 @@ def test_strokes_have_colour_width_dash_and_clip(tmp_path: Path) -> None:
     assert stroke.clip is not None and (stroke.clip.left, stroke.clip.top) == pytest.approx((10, 180))
 
 
+@pytest.mark.slow
 def test_marks_that_lie_on_one_another_are_all_read(tmp_path: Path) -> None:
     """Pdfium takes equal overlapping characters for bold print and drops them."""
     places = [50, 50.5, 51, 51.5, 60, 60.2, 90]

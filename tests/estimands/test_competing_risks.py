@@ -287,6 +287,7 @@ def test_a_printed_cumulative_incidence_informs_no_single_hazard(kind: str) -> N
     assert worlds.evidence(first, printed(kind, None)).set_aside.empty
 
 
+@pytest.mark.slow
 def test_the_command_line_says_what_it_refuses(tmp_path, capsys) -> None:
     for name, rows in printed("points", "cif_complement").items():
         pd.DataFrame(rows).to_csv(tmp_path / f"{name}.csv", index=False)

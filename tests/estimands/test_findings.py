@@ -49,6 +49,7 @@ def test_studies_and_patients_behind_a_comparison_are_counted_by_hand() -> None:
     assert row["patients"] == 3 + 25 + 28 + 55 + 30
 
 
+@pytest.mark.slow
 def test_judgements_are_counted_by_domain() -> None:
     result = known()
     arms = result.evidence.arms.assign(
@@ -63,6 +64,7 @@ def test_judgements_are_counted_by_domain() -> None:
     assert not [name for name in findings(result) if name.startswith("robins_")]
 
 
+@pytest.mark.slow
 def test_further_references_have_rows_of_their_own() -> None:
     """c against b beside b and c against a: log HR 0.2 + 0.5, and no pair twice."""
     spec = worlds.spec(treatments={**worlds.document()["treatments"], "also_against": ["b"]})

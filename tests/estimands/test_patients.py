@@ -185,6 +185,7 @@ def test_treatments_that_the_patient_cannot_have_are_left_out() -> None:
 # ------------------------------------------------------------------------------------------------ outcomes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alive_at", [0.0, 6.0])
 @pytest.mark.parametrize("who", [AverageStudy(), NewStudy(), NewHospital()])
 def test_outcomes_have_the_law_of_the_mean_curve(who: Any, alive_at: float) -> None:

@@ -67,6 +67,7 @@ def test_tied_treatments_share_ranks_whatever_their_order() -> None:
     np.testing.assert_allclose(sucra(found), 0.5)
 
 
+@pytest.mark.slow
 def test_independent_normals_rank_first_as_the_integral_says() -> None:
     """P(first of three) by quadrature of phi((x - m_k) / s_k) / s_k times the others' upper tails."""
     from scipy import integrate, stats

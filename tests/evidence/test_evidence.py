@@ -426,6 +426,7 @@ def test_a_loop_that_is_open_is_refused_with_its_numbers() -> None:
             selected({"hazard_ratios": order})
 
 
+@pytest.mark.slow
 def test_a_p_near_one_is_refused_or_read_from_the_events() -> None:
     """hr 1.01 with p 0.80: 1.005 with .795 to 1.015 with .805 are se of 0.019 to 0.060."""
     least, largest = se_range_of_p(1.01, 0.80)
@@ -525,6 +526,7 @@ def test_counted_lesions_are_divided_by_their_design_effect() -> None:
 # ------------------------------------------------------------------------------------- units
 
 
+@pytest.mark.slow
 def test_a_table_in_weeks_is_read_in_months(tmp_path) -> None:
     """52 weeks are 52 x 7 / 30.4375 months: a table whose weeks were taken for months would be wrong fourfold."""
     rows = [patient("s", "x", "a", 52.0, entry=4.0), patient("s", "x", "a", 26.0, time_upper=30.0)]

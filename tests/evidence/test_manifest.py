@@ -151,6 +151,7 @@ def test_exchanged_tables_are_refused_for_both_arms(tmp_path) -> None:
     assert not reconstruct_all(tmp_path / "curves.csv", cores=1).refused
 
 
+@pytest.mark.slow
 def test_units_are_one_or_said(manifest) -> None:
     spoil(manifest, 2, "time_unit", "weeks")
     with pytest.raises(InputError, match="one patients table has one unit"):
@@ -189,6 +190,7 @@ def test_files_of_a_manifest(manifest, tmp_path) -> None:
     assert verdicts["study"].tolist() == ["one", "one", "two"]
 
 
+@pytest.mark.slow
 def test_nothing_is_left_where_writing_stops(manifest, tmp_path, monkeypatch) -> None:
     found = reconstruct_all(manifest, cores=1)
     out = tmp_path / "out"

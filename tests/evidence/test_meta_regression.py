@@ -76,6 +76,7 @@ def test_latitude_explains_the_bcg_trials_as_published() -> None:
     assert se == pytest.approx([0.2491, 0.0072], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_level_leaves_ratios_alone_and_scales_are_of_the_column() -> None:
     _, evidence = bcg()
     assert (evidence.hazard_ratios["bias_latitude"] == 0).all()
@@ -101,6 +102,7 @@ def density(world) -> tuple[Any, np.ndarray]:
     return value, np.asarray(gradient)
 
 
+@pytest.mark.slow
 def test_the_year_as_a_covariate_is_the_bias_of_the_year() -> None:
     bias = with_year({"bias": {"year": {"prior": normal(0.3), "centre": 2020.0}}})
     term = {"column": "year", "prior": normal(0.3), "centre": 2020.0, "scale": 10.0}
@@ -111,6 +113,7 @@ def test_the_year_as_a_covariate_is_the_bias_of_the_year() -> None:
     assert (row["bias"], row["unstated"]) == ("calendar", bias_rows(*bias).iloc[0]["unstated"])
 
 
+@pytest.mark.slow
 def test_a_slope_of_zero_and_no_table_are_todays_model() -> None:
     nothing, absent = with_year({"meta_regression": {}}), with_year({})
     zero = {"column": "year", "centre": 2020.0, "value": {"value": 0.0, "why": "test"}}

@@ -181,6 +181,7 @@ def test_nothing_is_replaced(tmp_path, capsys) -> None:
     assert spec.read_text(encoding="utf-8") == before
 
 
+@pytest.mark.slow
 def test_lint_says_what_rows_teach_and_what_is_missing(tmp_path, capsys) -> None:
     call("init", tmp_path, "--question", "a v b")
     capsys.readouterr()

@@ -234,6 +234,7 @@ def test_all_shares_printed_is_the_average_over_exact_cells_of_before() -> None:
         np.testing.assert_allclose(other, one, rtol=1e-10, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.slow
 def test_an_arm_is_the_average_of_its_patients_at_each_draw() -> None:
     spec, evidence = world({"male": MALE, "kps": KPS})
     result = posterior(spec, evidence)
@@ -279,6 +280,7 @@ def test_continuous_covariates_are_integrated_to_eight_digits(width: float) -> N
         assert np.exp(-np.exp(found)) == pytest.approx(exact, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_several_continuous_covariates_are_one_normal_number() -> None:
     other = {**AGE, "centre": 2.0, "scale": 1.0}
     spec, evidence = world({"age": AGE, "size": other})

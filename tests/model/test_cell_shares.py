@@ -59,6 +59,7 @@ def test_any_two_of_three_covariates_have_the_shares_of_a_normal_law_and_each_ke
     np.testing.assert_allclose(cell_shares(share, TRIPLE, np.zeros(3)).sum(), 1.0)
 
 
+@pytest.mark.slow
 def test_the_graph_has_the_same_shares_and_their_derivatives() -> None:
     share, loading = pt.vector("share"), np.sqrt(0.3) * np.ones(3)
     whole: Any = log_cell_shares(share, TRIPLE, loading, xp=TENSOR)
@@ -105,6 +106,7 @@ def test_patients_of_a_world_and_of_a_named_population_go_together() -> None:
     np.testing.assert_allclose(named.share, exact)
 
 
+@pytest.mark.slow
 def test_it_is_compiled_and_told_in_the_audit() -> None:
     given = spec(0.3)
     evidence = worlds.evidence(given, {**worlds.TABLES, "hazard_ratios": []})

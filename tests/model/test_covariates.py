@@ -73,6 +73,7 @@ def test_patients_have_the_density_of_the_equation(covariates: dict) -> None:
     np.testing.assert_allclose(data_term(model, point), by_hand(spec, evidence, found), rtol=1e-11)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariates", [SHARED, OWN], ids=["shared", "own"])
 def test_an_interaction_of_zero_is_the_model_without(covariates: dict) -> None:
     """Exactly: the fuller model's terms at zero are the reduced one's."""
@@ -177,6 +178,7 @@ def test_the_gate_watches_every_interaction() -> None:
     np.testing.assert_array_equal(found["interaction[age]"].values[0, 0], [0.3, -0.2])
 
 
+@pytest.mark.slow
 def test_whose_interaction_without_one_is_refused() -> None:
     with pytest.raises(InputError, match=r"covariates\.male.*give `interaction`, its prior"):
         worlds.spec(covariates={"male": {"prior": normal(0.5), "interaction_by": "treatment"}})

@@ -56,6 +56,7 @@ def ours(spec: Spec, evidence: Evidence, **more: Any) -> float:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("added", [0.0, 0.5], ids=["prognostic", "modifying"])
 def test_an_averaged_ratio_is_coxs_of_a_large_crude_trial(added: float) -> None:
     """60,000 patients with uniform censoring in the last tenth of follow-up: a standard error of 0.01."""

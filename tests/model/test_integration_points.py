@@ -683,6 +683,7 @@ def test_the_truth_of_a_simulated_world_is_found() -> None:
 # ------------------------------------------------------------------------------------------------- answers and checks
 
 
+@pytest.mark.slow
 def test_an_arms_curve_and_its_printed_numbers_are_averaged() -> None:
     spec, evidence = world()
     result = posteriors.result(spec, evidence)

@@ -142,6 +142,7 @@ def test_correlated_levels_are_jointly_normal() -> None:
     assert correlation.log_ratio(list(z), [0.0] * 3, xp=NUMPY) == pytest.approx(np.zeros(5), abs=1e-15)
 
 
+@pytest.mark.slow
 def test_the_prior_of_the_correlation_is_that_of_lewandowski_kurowicka_and_joe() -> None:
     def log_of_matrix(w: np.ndarray, eta: float) -> float:
         """Log prior less the log of the Jacobian of the correlations by w: a power of the determinant."""

@@ -150,6 +150,7 @@ def exact_parameters(point: dict[str, np.ndarray], shape: Any) -> dict[str, Any]
     }
 
 
+@pytest.mark.slow
 def test_median_not_reached_stays_finite_where_survival_underflows() -> None:
     """log I_S(a, a) at S = exp(-H), against 40 digits, on both sides of the switch to its first term and far beyond."""
     alpha = 8.5

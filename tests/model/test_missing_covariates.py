@@ -227,6 +227,7 @@ def test_gradient_is_finite_and_right() -> None:
 # ------------------------------------------------------------------------------------------------- laws
 
 
+@pytest.mark.slow
 def test_the_prior_of_a_law_is_what_the_known_say() -> None:
     """One two-valued covariate: a Beta law's mean and sd of the logit; one continuous: those of the sample mean."""
     rng, n = np.random.default_rng(3), 400
@@ -314,6 +315,7 @@ def test_coefficients_are_found_where_complete_cases_are_biased() -> None:
 # ------------------------------------------------------------------------------------------------- what is said
 
 
+@pytest.mark.slow
 def test_the_audit_counts_who_lacks_what() -> None:
     text = "\n".join(audit(*world()).notes)
     assert "3 patients of 2 studies lack age (37 have it): averaged over a normal law" in text

@@ -123,6 +123,7 @@ def test_another_name_for_a_treatment_moves_nothing_but_the_name() -> None:
     assert covariance.shape == (2, 2)
 
 
+@pytest.mark.slow
 def test_the_order_of_compare_turns_contrasts_round_and_moves_no_number() -> None:
     draws = np.random.default_rng(1).normal(0, 1, (2, 60, 3))
     tables = {}

@@ -184,6 +184,7 @@ def test_the_audit_says_what_informs_a_coefficient() -> None:
     assert (said.rows["kind"] == "prognostic ratio").sum() == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

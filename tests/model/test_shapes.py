@@ -256,6 +256,7 @@ def test_a_study_left_out_has_no_walk_to_integrate() -> None:
         require_population(families.result(*world(**BY_STUDY)))
 
 
+@pytest.mark.slow
 def test_a_prior_on_negative_sizes_is_refused() -> None:
     with pytest.raises(InputError, match=r"priors\.treatment_smooth_sd: needs a prior on positive numbers"):
         families.spec("mspline", priors__treatment_smooth_sd=normal(1.0))

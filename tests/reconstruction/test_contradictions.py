@@ -155,6 +155,7 @@ def test_the_scatter_of_clicks_is_estimated_without_fitting():
 # --- numbers at risk ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_at_risk_above_curve():
     alive = float(np.interp(6, CURVE["time"], CURVE["survival"]))
     rec = reconstruct(CURVE, **spoilt(at_risk=with_count(1, 95)))
@@ -280,6 +281,7 @@ def test_n_against_at_risk():
 # --- the total ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("curve", [CURVE, CLICKS], ids=["drawn", "clicked"])
 @pytest.mark.parametrize(("name", "events"), [("too_many_events", 99), ("too_few_events", 20)])
 def test_totals_that_curve_and_table_cannot_have_give_way(curve, name, events):
@@ -313,6 +315,7 @@ def test_an_impossible_total_does_not_pull_a_coarsely_drawn_curve():
 # --- units and axes -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "units"), [(30.4375 / 7, "weeks to months"), (30.4375, "days to months")])
 def test_a_table_in_a_finer_unit_is_converted(factor, units):
     weeks = KNOWN["at_risk"].assign(time=np.round(KNOWN["at_risk"]["time"] * factor, 3))

@@ -169,6 +169,7 @@ def test_times_that_are_days_are_put_on_days_and_others_are_left():
     np.testing.assert_array_equal(same, loose)
 
 
+@pytest.mark.slow
 def test_the_line_through_clicks_is_monotone_unbiased_and_knows_its_error():
     times, errors, biases = np.linspace(0, 29, 300), [], []
     for seed in range(12):

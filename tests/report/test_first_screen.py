@@ -273,6 +273,7 @@ def test_a_patient_stands_beside_all_patients():
     assert all(row.cells[1].text == row.cells[-1].text for row in shown.rows)
 
 
+@pytest.mark.slow
 def test_a_source_is_a_link_where_it_is_one():
     assert (
         source_cell("https://a.org/articles/10.3389/fonc.2017.00279/full").level

@@ -332,6 +332,7 @@ def test_treatments_differ_in_colour_and_in_shape():
     assert len({look.marker for look in list(many.values())[:8]}) == len(MARKERS)
 
 
+@pytest.mark.slow
 def test_an_svg_is_reproducible_named_and_asks_for_nothing():
     first, second = (svg(treatment_axes(curves.treatment_figure), title='<A> & "B"') for _ in range(2))
     assert first == second
@@ -369,6 +370,7 @@ def corners(path: str) -> np.ndarray:
     return np.concatenate(points)
 
 
+@pytest.mark.slow
 def test_two_svgs_share_no_name():
     def names(text):
         found = {part.split('"')[0] for part in text.split('id="')[1:]}

@@ -328,6 +328,7 @@ def imported_at_once(name, seen):
                 imported_at_once(".".join(module.split(".")[:parts]), seen)
 
 
+@pytest.mark.slow
 def test_templates_are_read_only_where_a_page_is_written():
     seen = {}
     for name in ("bayes_bm", "bayes_bm.cli", "bayes_bm.cli.app", "bayes_bm.report", "bayes_bm.report.pipeline"):
@@ -568,6 +569,7 @@ def test_the_second_sentence_has_the_numbers_of_a_study_and_of_a_hospital():
         assert sentences.estimate_text(result.spec, mean) in sentence
 
 
+@pytest.mark.slow
 def test_a_model_without_study_effects_claims_no_average_over_studies():
     bare = {f"effects__{name}": None for name in ("study", "study_treatment", "study_shape")}
     result = made_up(tables=SMALL, **ONE, **bare)
@@ -580,6 +582,7 @@ def test_a_model_without_study_effects_claims_no_average_over_studies():
     assert "in one new hospital" not in sentence
 
 
+@pytest.mark.slow
 def test_an_extrapolated_answer_is_marked_in_the_sentence():
     result = replace(small(), spec=small().spec.model_copy(update={"horizon": 60.0}))
     assert "the restricted mean to 60 months (extrapolated) differs" in answers.answer_sentences(result)[1]
@@ -624,6 +627,7 @@ def test_the_third_sentence_names_the_printed_numbers_that_strain_the_model():
     assert answers.answer_sentences(result, reconciled=many)[2].endswith("p = 0.037; and 2 more.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ratio", "said"), [((1.1, 0.8, 1.5), "do not clearly disagree"), ((2.0, 1.3, 3.0), "disagree: the interval")]
 )

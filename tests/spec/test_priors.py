@@ -52,6 +52,7 @@ def test_half_student_t_is_the_folded_t() -> None:
     assert priors.standard_deviation(heavy) == math.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("record", [*(record for record, _ in RECORDS.values()), HALF_T], ids=lambda r: r.dist)
 def test_pymc_variable_has_the_density_of_the_record(record: priors.Prior) -> None:
     """Also the numbers that PyTensor would narrow to float32 (3.0, 0.5); PyMC's own half t keeps eight digits only."""

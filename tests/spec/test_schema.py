@@ -177,6 +177,7 @@ def test_types_are_said_in_words(place, words) -> None:
     assert type_words(node_at(place)) == words
 
 
+@pytest.mark.slow
 def test_a_spec_without_study_levels_says_so_loudly(tmp_path) -> None:
     rows = "".join(f"{study},{arm},{arm},{time},1\n" for study in "st" for arm in "ab" for time in (2, 5))
     (tmp_path / "patients.csv").write_text("study,arm,treatment,time,event\n" + rows, encoding="utf-8")

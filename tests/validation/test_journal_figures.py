@@ -33,6 +33,7 @@ def test_the_line_in_the_file_is_the_kaplan_meier_curve(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.unique(survival.round(4))[::-1], [1, *curve.survival], atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_one_seed_draws_one_file(tmp_path: Path, seed: int) -> None:
     arms = {"Re-resection": PATIENTS, "Repeat SRS": PATIENTS}

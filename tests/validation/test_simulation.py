@@ -42,6 +42,7 @@ def only(kind: str) -> dict[str, float]:
     return {kind: 1.0}
 
 
+@pytest.mark.slow
 def test_a_world_of_a_shipped_spec_keeps_the_words_of_the_analyses_that_it_keeps() -> None:
     """Before, `bayes-bm simulate os_reresection_vs_resrs` was refused: words named analyses that choose evidence."""
     made = bb.simulate(bb.read_spec("os_reresection_vs_resrs"), seed=1, studies=4, mix=only("medians")).spec
@@ -357,6 +358,7 @@ def test_every_wrong_world_is_wrong_where_it_says() -> None:
     assert milder == {"b": 0.35, "c": 0.35}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in WRONG if name not in MIXED])
 def test_every_wrong_world_is_evidence_that_can_be_read(name: str) -> None:
     made = world(7, wrong=name)

@@ -217,6 +217,7 @@ def test_a_paler_line_behind_an_end_may_be_the_same(shade, expected):
     assert runs_on(arm) == expected
 
 
+@pytest.mark.slow
 def test_a_key_without_a_line_is_missing():
     wanted = [
         Wanted(np.array([31.0, 119, 180]), "solid", "A", "legend", NONE),

@@ -39,6 +39,7 @@ def fitted(shared: Path, folder: Path, analysis: str | None) -> bb.Result:
     return bb.fit(spec_of(shared, folder, analysis), **fewer)
 
 
+@pytest.mark.slow
 def test_every_row_is_read_and_the_audit_says_what_informs_the_tails(shared, folder) -> None:
     spec = spec_of(shared, folder, None)
     evidence = bb.read_evidence(spec)
