@@ -19,6 +19,8 @@ EXACT_LEFT, GOOD_LEFT = 0.02, 0.05
 """Share of a colour's ink without a line on it: of an exact reading and of a good one."""
 GOOD_HIDDEN = 0.12
 """Share of a line that other ink hides, of a good reading; arms that cross hide a few per cent of each other."""
+GOOD_COARSE = 0.02
+"""Mean error of survival that the places of the corners and ticks of a good reading leave open; worse is wrong."""
 LEAST_BOUND = 1e-4
 """Of the mean absolute error: files round their places, and curves of 25 vector figures erred by up to 6e-5."""
 PICTURE_MARGIN = 1.25
@@ -71,11 +73,13 @@ def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, pixels: bool, findings: 
 
 
 def ink_findings(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[Finding, ...]:
-    """Return questions and errors where the re-rendered reading and the figure do not agree."""
-    pairs = zip(reading.arms, ink, strict=True)
-    return tuple(
-        finding for place, (arm, one) in enumerate(pairs) for finding in _ink_of_arm(place, arm, one, reading.pixels)
-    )
+    """Return questions and errors where the reading and the figure do not agree, or where the figure is too coarse."""
+    found: list[Finding] = []
+    for place, (arm, one) in enumerate(zip(reading.arms, ink, strict=True)):
+        found.extend(_ink_of_arm(place, arm, one, reading.pixels))
+        if reading.panel is not None:
+            found.extend(_coarse_arm(place, arm, reading.panel, reading.pixels))
+    return tuple(found)
 
 
 def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk, pixels: bool) -> Iterator[Finding]:
@@ -96,19 +100,49 @@ def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk, pixels: bool) -> Iterator
         yield ask("hidden_line", words)
 
 
+def _coarse_arm(place: int, arm: ArmLine, panel: Panel, pixels: bool) -> Iterator[Finding]:
+    """Ask where the ends of a curve are so near each other that errors of its corners are large beside them."""
+    open_left = (PICTURE_MARGIN if pixels else 1.0) * (_height_error(panel, arm) + _sideways_error(panel, arm))
+    if open_left > GOOD_COARSE:
+        across = float(arm.time[-1] - arm.time[0]) * abs(panel.time.step)
+        words = (
+            f"the curve of {arm.name} is {across:.0f} units across: what its corners and the ticks err by "
+            f"may move its survival by {open_left:.2f} on average"
+        )
+        answer = f'accepted = ["coarse_figure: {arm.name}"], or the figure at a higher resolution'
+        yield Finding("coarse_figure", "question", words, answer, place)
+
+
+def _height_error(panel: Panel, arm: ArmLine) -> float:
+    """Return by how much survival errs where a corner errs by two of its sd and a tick by what it misses most."""
+    return (2 * arm.error + panel.level.residual) / _height(panel)
+
+
+def _height(panel: Panel) -> float:
+    """Return the figure units between survival of 0 and of 1."""
+    return max(abs(panel.level.step) * (100.0 if panel.percent else 1.0), 1e-12)
+
+
+def _sideways_error(panel: Panel, arm: ArmLine) -> float:
+    """Return by how much survival errs on average where times move the whole fall of the curve sideways."""
+    span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
+    along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
+    return along * _fall(arm)
+
+
+def _fall(arm: ArmLine) -> float:
+    return min(float(arm.survival[0] - arm.survival[-1]), 1.0)
+
+
 def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk, pixels: bool) -> float:
     """Return a bound of the mean absolute error of an arm's curve.
 
-    Heights err by twice a corner's sd and the tick that misses most; times move the whole fall of the curve sideways;
-    where nothing of a picture's line is measured it lies somewhere between the levels before and after, and ink without
-    a line may be the part of the curve that was missed.
+    Beside heights and times, where nothing of a picture's line is measured it lies somewhere between the levels before
+    and after, and ink without a line may be the part of the curve that was missed.
     """
-    unit = 100.0 if panel.percent else 1.0
-    height = (2 * arm.error + panel.level.residual + arm.unsure) / max(abs(panel.level.step) * unit, 1e-12)
-    span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
-    along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
-    fall = min(float(arm.survival[0] - arm.survival[-1]), 1.0)
-    bound = height + along * fall + ink.missing * fall / 2
+    fall = _fall(arm)
+    unsure = arm.unsure / _height(panel) + ink.missing * fall / 2
+    bound = _height_error(panel, arm) + _sideways_error(panel, arm) + unsure
     if pixels:
         bound = PICTURE_MARGIN * bound + (max(arm.hidden, ink.hidden) / 2 + ink.unexplained) * fall
     return float(np.clip(bound, LEAST_BOUND, 1.0))

@@ -88,6 +88,20 @@ def test_a_line_that_rides_on_another_arm_is_hidden_and_its_own_ink_is_left() ->
     assert {f.kind for f in ink_findings(drawn, ink) if f.arm == 1} == {"ink_without_line"}
 
 
+@pytest.mark.parametrize(("across", "asked"), [(20.0, "0.04"), (38.0, "0.02"), (46.0, None), (390.0, None)])
+def test_a_curve_that_falls_within_few_pixels_is_asked_about(across: float, asked: str | None) -> None:
+    steep = (CORNERS - [50, 20]) * [across / 390, 1.5] + [50, 20]  # two sd of 0.3 over 300 high and `across` wide
+    read = replace(reading(line_of(steep, error=0.3)), pixels=True)
+    ink = measure_ink(painted((steep, BLUE)), read)
+    found = [finding for finding in ink_findings(read, ink) if finding.kind == "coarse_figure"]
+    assert [f"survival by {asked} on average" in finding.message for finding in found] == [True] * (asked is not None)
+    judged = judge_reading(replace(read, findings=tuple(found)), ink)[0]
+    assert judged.verdict == ("doubtful" if asked else "good")
+    assert judged.iae_bound == pytest.approx(1.25 * 0.6 * (1 / 300 + 1 / across), rel=1e-6)
+    drawn = replace(read, arms=(line_of(steep),), pixels=False)
+    assert ink_findings(drawn, ink) == ()
+
+
 def test_a_second_line_of_the_same_colour_is_asked_about_unless_it_is_known() -> None:
     limit = CORNERS + np.array([0.0, 30.0])
     picture = painted((CORNERS, BLUE), (limit, BLUE))
