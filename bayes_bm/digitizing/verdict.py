@@ -21,6 +21,8 @@ GOOD_HIDDEN = 0.12
 """Share of a line that other ink hides, of a good reading; arms that cross hide a few per cent of each other."""
 GOOD_COARSE = 0.02
 """Mean error of survival that the places of the corners and ticks of a good reading leave open; worse is wrong."""
+FILE_ERROR = 0.0025
+"""Least sd of a corner's place in figure units: files of vector graphics write places to a hundredth of a point."""
 LEAST_BOUND = 1e-4
 """Of the mean absolute error: files round their places, and curves of 25 vector figures erred by up to 6e-5."""
 PICTURE_MARGIN = 1.25
@@ -115,7 +117,7 @@ def _coarse_arm(place: int, arm: ArmLine, panel: Panel, pixels: bool) -> Iterato
 
 def _height_error(panel: Panel, arm: ArmLine) -> float:
     """Return by how much survival errs where a corner errs by two of its sd and a tick by what it misses most."""
-    return (2 * arm.error + panel.level.residual) / _height(panel)
+    return (2 * max(arm.error, FILE_ERROR) + panel.level.residual) / _height(panel)
 
 
 def _height(panel: Panel) -> float:
@@ -126,7 +128,7 @@ def _height(panel: Panel) -> float:
 def _sideways_error(panel: Panel, arm: ArmLine) -> float:
     """Return by how much survival errs on average where times move the whole fall of the curve sideways."""
     span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
-    along = (2 * arm.error + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
+    along = (2 * max(arm.error, FILE_ERROR) + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
     return along * _fall(arm)
 
 

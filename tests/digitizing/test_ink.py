@@ -100,6 +100,8 @@ def test_a_curve_that_falls_within_few_pixels_is_asked_about(across: float, aske
     assert judged.iae_bound == pytest.approx(1.25 * 0.6 * (1 / 300 + 1 / across), rel=1e-6)
     drawn = replace(read, arms=(line_of(steep),), pixels=False)
     assert ink_findings(drawn, ink) == ()
+    bound = judge_reading(drawn, ink)[0].iae_bound  # places of a file are rounded to a hundredth
+    assert bound == pytest.approx(max(0.005 * (1 / 300 + 1 / across), 1e-4), rel=1e-6)
 
 
 def test_a_second_line_of_the_same_colour_is_asked_about_unless_it_is_known() -> None:
