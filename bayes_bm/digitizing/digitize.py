@@ -19,7 +19,7 @@ from bayes_bm.digitizing.ink import ArmInk, measure_ink
 from bayes_bm.digitizing.limits import faults_named, time_limit
 from bayes_bm.digitizing.naming import number_in_name
 from bayes_bm.digitizing.sources import read_figure
-from bayes_bm.digitizing.verdict import ArmVerdict, ink_findings, judge_reading, worst_verdict
+from bayes_bm.digitizing.verdict import ArmVerdict, coarse_findings, ink_findings, judge_reading, worst_verdict
 from bayes_bm.runtime.errors import InputError
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def _digitized(path: Path, given: Calibration | None, page: int | None, panel: i
     with time_limit(float("inf") if reading.pixels else CHECK_SECONDS):
         canvas = source.canvas()
         ink = measure_ink(canvas, reading)
-    findings = (*reading.findings, *ink_findings(reading, ink), *marks_findings(reading))
+    findings = (*reading.findings, *ink_findings(reading, ink), *coarse_findings(reading), *marks_findings(reading))
     accepted = () if given is None else given.accepted
     reading = replace(reading, findings=_sorted([_accepted(one, reading, accepted) for one in findings]))
     written = _written(reading, given, panel)

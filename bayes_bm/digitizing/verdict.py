@@ -39,7 +39,7 @@ class ArmVerdict:
 
 
 def judge_reading(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[ArmVerdict, ...]:
-    """Return a verdict for each arm of a reading whose findings are complete (`ink_findings` among them)."""
+    """Return a verdict for each arm of a reading whose findings, of this module too, are complete."""
     if reading.panel is None:
         return ()
     return tuple(
@@ -75,13 +75,11 @@ def _judge_arm(panel: Panel, arm: ArmLine, ink: ArmInk, pixels: bool, findings: 
 
 
 def ink_findings(reading: FigureReading, ink: Sequence[ArmInk]) -> tuple[Finding, ...]:
-    """Return questions and errors where the reading and the figure do not agree, or where the figure is too coarse."""
-    found: list[Finding] = []
-    for place, (arm, one) in enumerate(zip(reading.arms, ink, strict=True)):
-        found.extend(_ink_of_arm(place, arm, one, reading.pixels))
-        if reading.panel is not None:
-            found.extend(_coarse_arm(place, arm, reading.panel, reading.pixels))
-    return tuple(found)
+    """Return questions and errors where the re-rendered reading and the figure do not agree."""
+    pairs = zip(reading.arms, ink, strict=True)
+    return tuple(
+        finding for place, (arm, one) in enumerate(pairs) for finding in _ink_of_arm(place, arm, one, reading.pixels)
+    )
 
 
 def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk, pixels: bool) -> Iterator[Finding]:
@@ -102,34 +100,46 @@ def _ink_of_arm(place: int, arm: ArmLine, ink: ArmInk, pixels: bool) -> Iterator
         yield ask("hidden_line", words)
 
 
-def _coarse_arm(place: int, arm: ArmLine, panel: Panel, pixels: bool) -> Iterator[Finding]:
-    """Ask where the ends of a curve are so near each other that errors of its corners are large beside them."""
-    open_left = (PICTURE_MARGIN if pixels else 1.0) * (_height_error(panel, arm) + _sideways_error(panel, arm))
-    if open_left > GOOD_COARSE:
-        across = float(arm.time[-1] - arm.time[0]) * abs(panel.time.step)
-        words = (
-            f"the curve of {arm.name} is {across:.0f} units across: what its corners and the ticks err by "
-            f"may move its survival by {open_left:.2f} on average"
-        )
-        answer = f'accepted = ["coarse_figure: {arm.name}"], or the figure at a higher resolution'
-        yield Finding("coarse_figure", "question", words, answer, place)
+def coarse_findings(reading: FigureReading) -> tuple[Finding, ...]:
+    """Return a question for each curve so narrow or low that errors of its corners and ticks are large beside it."""
+    if reading.panel is None:
+        return ()
+    margin = PICTURE_MARGIN if reading.pixels else 1.0
+    errors = [margin * _place_error(reading.panel, arm) for arm in reading.arms]
+    return tuple(
+        _ask_coarse(place, arm, _width(reading.panel, arm), error)
+        for place, (arm, error) in enumerate(zip(reading.arms, errors, strict=True))
+        if error > GOOD_COARSE
+    )
 
 
-def _height_error(panel: Panel, arm: ArmLine) -> float:
-    """Return by how much survival errs where a corner errs by two of its sd and a tick by what it misses most."""
-    return (2 * max(arm.error, FILE_ERROR) + panel.level.residual) / _height(panel)
+def _ask_coarse(place: int, arm: ArmLine, width: float, error: float) -> Finding:
+    words = (
+        f"the curve of {arm.name} is {width:.0f} units across: what its corners and the ticks err by "
+        f"may move its survival by {error:.2f} on average"
+    )
+    answer = f'accepted = ["coarse_figure: {arm.name}"], or the figure at a higher resolution'
+    return Finding("coarse_figure", "question", words, answer, place)
+
+
+def _place_error(panel: Panel, arm: ArmLine) -> float:
+    """Return by how much survival errs on average for what is not known of the places of corners and ticks.
+
+    Heights err by twice a corner's sd and the tick that misses most; times move the whole fall of the curve sideways.
+    """
+    twice = 2 * max(arm.error, FILE_ERROR)
+    sideways = (twice + panel.time.residual) / _width(panel, arm) * _fall(arm)
+    return (twice + panel.level.residual) / _height(panel) + sideways
+
+
+def _width(panel: Panel, arm: ArmLine) -> float:
+    """Return the figure units between the ends of a curve."""
+    return max(float(arm.time[-1] - arm.time[0]) * abs(panel.time.step), 1e-12)
 
 
 def _height(panel: Panel) -> float:
     """Return the figure units between survival of 0 and of 1."""
     return max(abs(panel.level.step) * (100.0 if panel.percent else 1.0), 1e-12)
-
-
-def _sideways_error(panel: Panel, arm: ArmLine) -> float:
-    """Return by how much survival errs on average where times move the whole fall of the curve sideways."""
-    span = max(float(arm.time[-1] - arm.time[0]), 1e-12)
-    along = (2 * max(arm.error, FILE_ERROR) + panel.time.residual) / max(abs(panel.time.step), 1e-12) / span
-    return along * _fall(arm)
 
 
 def _fall(arm: ArmLine) -> float:
@@ -139,12 +149,12 @@ def _fall(arm: ArmLine) -> float:
 def _iae_bound(panel: Panel, arm: ArmLine, ink: ArmInk, pixels: bool) -> float:
     """Return a bound of the mean absolute error of an arm's curve.
 
-    Beside heights and times, where nothing of a picture's line is measured it lies somewhere between the levels before
-    and after, and ink without a line may be the part of the curve that was missed.
+    Beside the error of its places, where nothing of a picture's line is measured it lies somewhere between the levels
+    before and after, and ink without a line may be the part of the curve that was missed.
     """
     fall = _fall(arm)
     unsure = arm.unsure / _height(panel) + ink.missing * fall / 2
-    bound = _height_error(panel, arm) + _sideways_error(panel, arm) + unsure
+    bound = _place_error(panel, arm) + unsure
     if pixels:
         bound = PICTURE_MARGIN * bound + (max(arm.hidden, ink.hidden) / 2 + ink.unexplained) * fall
     return float(np.clip(bound, LEAST_BOUND, 1.0))

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
 import bayes_bm as bb
+from bayes_bm.digitizing import verdict
 from bayes_bm.digitizing.calibration import Calibration, GivenArm
 from bayes_bm.digitizing.calibration_file import read_calibration
 from bayes_bm.digitizing.figure import Finding
@@ -40,6 +41,15 @@ def figure(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def read(figure: Path) -> bb.Digitized:
     return bb.digitize(figure)
+
+
+@pytest.mark.slow
+def test_a_figure_too_coarse_is_asked_about_until_somebody_accepts_it(read, monkeypatch) -> None:
+    """Where nothing at all may be left open, the hundredths of a file are too coarse for both arms."""
+    monkeypatch.setattr(verdict, "GOOD_COARSE", 1e-6)
+    again = bb.digitize(read.figure, calibration=Calibration(accepted=("coarse_figure: Repeat SRS",)))
+    assert [(asked.kind, asked.arm) for asked in again.questions] == [("coarse_figure", 0)]
+    assert [one.verdict for one in again.verdicts] == ["doubtful", "exact"]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from bayes_bm.digitizing.canvas import Canvas
 from bayes_bm.digitizing.figure import ArmLine, Axis, FigureReading, Finding, OtherInk, Panel
 from bayes_bm.digitizing.ink import measure_ink
 from bayes_bm.digitizing.scene import Box
-from bayes_bm.digitizing.verdict import ink_findings, judge_reading, worst_verdict
+from bayes_bm.digitizing.verdict import coarse_findings, ink_findings, judge_reading, worst_verdict
 
 BOX = Box(50.0, 20.0, 450.0, 320.0)
 CORNERS = np.array([[50, 20], [150, 20], [150, 120], [300, 120], [300, 220], [440, 220]], float)
@@ -93,13 +93,14 @@ def test_a_curve_that_falls_within_few_pixels_is_asked_about(across: float, aske
     steep = (CORNERS - [50, 20]) * [across / 390, 1.5] + [50, 20]  # two sd of 0.3 over 300 high and `across` wide
     read = replace(reading(line_of(steep, error=0.3)), pixels=True)
     ink = measure_ink(painted((steep, BLUE)), read)
-    found = [finding for finding in ink_findings(read, ink) if finding.kind == "coarse_figure"]
+    found = coarse_findings(read)
+    assert {finding.kind for finding in found} <= {"coarse_figure"}
     assert [f"survival by {asked} on average" in finding.message for finding in found] == [True] * (asked is not None)
-    judged = judge_reading(replace(read, findings=tuple(found)), ink)[0]
+    judged = judge_reading(replace(read, findings=found), ink)[0]
     assert judged.verdict == ("doubtful" if asked else "good")
     assert judged.iae_bound == pytest.approx(1.25 * 0.6 * (1 / 300 + 1 / across), rel=1e-6)
     drawn = replace(read, arms=(line_of(steep),), pixels=False)
-    assert ink_findings(drawn, ink) == ()
+    assert ink_findings(drawn, ink) == coarse_findings(drawn) == ()
     bound = judge_reading(drawn, ink)[0].iae_bound  # places of a file are rounded to a hundredth
     assert bound == pytest.approx(max(0.005 * (1 / 300 + 1 / across), 1e-4), rel=1e-6)
 
